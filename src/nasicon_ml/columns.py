@@ -1,0 +1,355 @@
+"""The vocabulary: every column's name, kind, role, unit, label, bounds and choices.
+
+Dataset, recipe, features, command line and MLflow signature all read this one table, and no other module
+spells a column's name. A member *is* its name (``Column.FORMULA == "formula"``), so it indexes a data frame
+directly, and it carries what is known about the column.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from nasicon_ml.errors import FieldError, nearest
+
+
+class Kind(StrEnum):
+    """What a column's cells hold."""
+
+    NUMBER = "number"
+    CATEGORY = "category"
+    FLAG = "flag"
+    FORMULA = "formula"
+    TEXT = "text"
+
+
+class Role(StrEnum):
+    """What a column is for."""
+
+    KEY = "key"
+    COMPOSITION = "composition"  # part of a recipe
+    PROCESSING = "processing"  # part of a recipe
+    CONDITION = "condition"  # of the measurement, not of the pellet
+    RESULT = "result"
+    PROVENANCE = "provenance"
+    STATUS = "status"
+    PREDICTION = "prediction"
+
+
+#: What a cell may hold to say "not reported".
+MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "?", "unknown", "not reported"})
+TRUE_WORDS = frozenset({"true", "yes", "y", "1", "1.0", "pure"})
+FALSE_WORDS = frozenset({"false", "no", "n", "0", "0.0", "impure"})
+
+SYNTHESIS_ROUTES = (
+    "solid_state", "sol_gel", "pechini", "coprecipitation", "solution", "hydrothermal", "spray",
+    "mechanochemical", "melt_quench", "molten_flux", "rheological_phase", "sputtering",
+    "pulsed_laser_deposition", "commercial",
+)  # fmt: skip
+DENSIFICATIONS = (
+    "conventional", "spark_plasma", "field_assisted", "microwave", "hot_press", "cold_sintering",
+    "glass_ceramic_crystallization", "tape_cast", "aerosol", "sputtering", "pulsed_laser_deposition",
+    "high_pressure", "ultrafast_high_temperature",
+)  # fmt: skip
+ATMOSPHERES = ("air", "O2", "N2", "Ar", "Ar/H2", "vacuum")
+ADDITIVE_UNITS = ("wt%", "mol%", "formula_unit")
+BOUNDS = ("upper", "lower")  # how an inexact number bounds the truth; empty means exact
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "argon": "Ar", "nitrogen": "N2", "oxygen": "O2", "ar/h2": "Ar/H2", "arh2": "Ar/H2",
+        "forming_gas": "Ar/H2", "sps": "spark_plasma", "fast": "field_assisted",
+        "flash": "field_assisted", "pressureless": "conventional", "hp": "hot_press",
+        "hot_pressing": "hot_press", "csp": "cold_sintering", "glass_ceramic":
+        "glass_ceramic_crystallization", "crystallization": "glass_ceramic_crystallization",
+        "crystallisation": "glass_ceramic_crystallization", "glass_ceramic_crystallisation":
+        "glass_ceramic_crystallization", "uhs": "ultrafast_high_temperature",
+        "ultrafast": "ultrafast_high_temperature", "tape_casting": "tape_cast",
+        "aerosol_deposition": "aerosol", "pld": "pulsed_laser_deposition", "ssr": "solid_state",
+        "solid_state_reaction": "solid_state", "co_precipitation": "coprecipitation",
+        "spray_drying": "spray", "spray_pyrolysis": "spray", "ball_milling": "mechanochemical",
+        "melt_quenching": "melt_quench", "wt": "wt%", "wt.%": "wt%", "mol": "mol%", "mol.%": "mol%",
+        "molar": "formula_unit", "per_formula_unit": "formula_unit", "f.u.": "formula_unit",
+    }
+)  # fmt: skip
+
+
+class Column(StrEnum):
+    """One column of the vocabulary. The order here is the order in every file and table."""
+
+    kind: Kind
+    role: Role
+    label: str
+    unit: str
+    lower: float
+    upper: float
+    choices: tuple[str, ...]
+
+    def __new__(
+        cls,
+        name: str,
+        kind: Kind,
+        role: Role,
+        label: str,
+        unit: str = "",
+        bounds: tuple[float, float] = (-math.inf, math.inf),
+        choices: tuple[str, ...] = (),
+    ) -> Column:
+        """Make the member: its value is the column's name."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.kind, member.role, member.label, member.unit = kind, role, label, unit
+        member.lower, member.upper = bounds
+        member.choices = choices
+        return member
+
+    PELLET_ID = ("pellet_id", Kind.TEXT, Role.KEY, "pellet")
+    SOURCE = ("source", Kind.TEXT, Role.KEY, "source")
+
+    FORMULA = ("formula", Kind.FORMULA, Role.COMPOSITION, "composition")
+    ADDITIVE = ("additive", Kind.TEXT, Role.COMPOSITION, "additive")
+    ADDITIVE_AMOUNT = ("additive_amount", Kind.NUMBER, Role.COMPOSITION, "additive amount", "", (0, 100))
+    ADDITIVE_UNIT = (
+        "additive_unit",
+        Kind.CATEGORY,
+        Role.COMPOSITION,
+        "additive unit",
+        "",
+        (0, 0),
+        ADDITIVE_UNITS,
+    )
+
+    SYNTHESIS_ROUTE = (
+        "synthesis_route", Kind.CATEGORY, Role.PROCESSING, "synthesis route", "", (0, 0), SYNTHESIS_ROUTES,
+    )  # fmt: skip
+    CALCINATION_TEMPERATURE_C = (
+        "calcination_temperature_c", Kind.NUMBER, Role.PROCESSING, "calcination temperature", "°C", (20, 1700),
+    )  # fmt: skip
+    CALCINATION_TIME_H = (
+        "calcination_time_h", Kind.NUMBER, Role.PROCESSING, "calcination time", "h", (0, 1000),
+    )  # fmt: skip
+    PARTICLE_SIZE_UM = ("particle_size_um", Kind.NUMBER, Role.PROCESSING, "particle size", "µm", (0.001, 500))
+    SINTERING_TEMPERATURE_C = (
+        "sintering_temperature_c", Kind.NUMBER, Role.PROCESSING, "sintering temperature", "°C", (20, 1700),
+    )  # fmt: skip
+    SINTERING_TIME_H = ("sintering_time_h", Kind.NUMBER, Role.PROCESSING, "sintering time", "h", (0, 1000))
+    HEATING_RATE_C_MIN = (
+        "heating_rate_c_min", Kind.NUMBER, Role.PROCESSING, "heating rate", "°C/min", (0.01, 20000),
+    )  # fmt: skip
+    ATMOSPHERE = ("atmosphere", Kind.CATEGORY, Role.PROCESSING, "atmosphere", "", (0, 0), ATMOSPHERES)
+    DENSIFICATION = (
+        "densification", Kind.CATEGORY, Role.PROCESSING, "densification", "", (0, 0), DENSIFICATIONS,
+    )  # fmt: skip
+    PRESSURE_MPA = ("pressure_mpa", Kind.NUMBER, Role.PROCESSING, "pressure", "MPa", (0, 10000))
+
+    MEASUREMENT_TEMPERATURE_C = (
+        "measurement_temperature_c", Kind.NUMBER, Role.CONDITION, "measurement temperature", "°C", (-100, 600),
+    )  # fmt: skip
+
+    CONDUCTIVITY_TOTAL_S_CM = (
+        "conductivity_total_s_cm", Kind.NUMBER, Role.RESULT, "total conductivity", "S/cm", (1e-14, 1),
+    )  # fmt: skip
+    CONDUCTIVITY_BOUND = (
+        "conductivity_bound",
+        Kind.CATEGORY,
+        Role.RESULT,
+        "conductivity is a bound",
+        "",
+        (0, 0),
+        BOUNDS,
+    )
+    CONDUCTIVITY_BULK_S_CM = (
+        "conductivity_bulk_s_cm", Kind.NUMBER, Role.RESULT, "bulk conductivity", "S/cm", (1e-14, 1),
+    )  # fmt: skip
+    ACTIVATION_ENERGY_EV = (
+        "activation_energy_ev", Kind.NUMBER, Role.RESULT, "activation energy", "eV", (0.02, 2),
+    )  # fmt: skip
+    RELATIVE_DENSITY_PCT = (
+        "relative_density_pct", Kind.NUMBER, Role.RESULT, "relative density", "%", (20, 100),
+    )  # fmt: skip
+    DENSITY_BOUND = ("density_bound", Kind.CATEGORY, Role.RESULT, "density is a bound", "", (0, 0), BOUNDS)
+    PHASE_PURE = ("phase_pure", Kind.FLAG, Role.RESULT, "no secondary phase in XRD")
+    SECONDARY_PHASES = ("secondary_phases", Kind.TEXT, Role.RESULT, "secondary phases")
+    GRAIN_SIZE_UM = ("grain_size_um", Kind.NUMBER, Role.RESULT, "grain size", "µm", (0.001, 1000))
+    LATTICE_A_ANGSTROM = ("lattice_a_angstrom", Kind.NUMBER, Role.RESULT, "lattice a", "Å", (7, 18))
+    LATTICE_C_ANGSTROM = ("lattice_c_angstrom", Kind.NUMBER, Role.RESULT, "lattice c", "Å", (7, 50))
+    SPACE_GROUP = ("space_group", Kind.TEXT, Role.RESULT, "space group")
+
+    DOI = ("doi", Kind.TEXT, Role.PROVENANCE, "DOI")
+    READING = ("reading", Kind.TEXT, Role.PROVENANCE, "key of the reading")
+    CITED_IN = ("cited_in", Kind.TEXT, Role.PROVENANCE, "read in")
+    LOCATOR = ("locator", Kind.TEXT, Role.PROVENANCE, "place in the text")
+    READ_FROM = ("read_from", Kind.TEXT, Role.PROVENANCE, "read from")
+    READINGS = ("readings", Kind.NUMBER, Role.PROVENANCE, "independent readings", "", (1, 20))
+    IN_OBELIX = ("in_obelix", Kind.FLAG, Role.PROVENANCE, "also in OBELiX")
+    IN_LIVERPOOL = ("in_liverpool", Kind.FLAG, Role.PROVENANCE, "also in the Liverpool dataset")
+
+    SUSPECT = ("suspect", Kind.FLAG, Role.STATUS, "left out of training")
+    SUSPECT_REASON = ("suspect_reason", Kind.TEXT, Role.STATUS, "why it is suspect")
+    NOTES = ("notes", Kind.TEXT, Role.STATUS, "notes")
+
+    PREDICTED_CONDUCTIVITY_S_CM = (
+        "predicted_conductivity_s_cm", Kind.NUMBER, Role.PREDICTION, "conductivity", "S/cm",
+    )  # fmt: skip
+    PREDICTED_CONDUCTIVITY_LOWER_S_CM = (
+        "predicted_conductivity_lower_s_cm", Kind.NUMBER, Role.PREDICTION, "conductivity, lower", "S/cm",
+    )  # fmt: skip
+    PREDICTED_CONDUCTIVITY_UPPER_S_CM = (
+        "predicted_conductivity_upper_s_cm", Kind.NUMBER, Role.PREDICTION, "conductivity, upper", "S/cm",
+    )  # fmt: skip
+    PREDICTED_ACTIVATION_ENERGY_EV = (
+        "predicted_activation_energy_ev", Kind.NUMBER, Role.PREDICTION, "activation energy", "eV",
+    )  # fmt: skip
+    PREDICTED_RELATIVE_DENSITY_PCT = (
+        "predicted_relative_density_pct", Kind.NUMBER, Role.PREDICTION, "relative density", "%",
+    )  # fmt: skip
+    PREDICTED_RELATIVE_DENSITY_LOWER_PCT = (
+        "predicted_relative_density_lower_pct", Kind.NUMBER, Role.PREDICTION, "relative density, lower", "%",
+    )  # fmt: skip
+    PREDICTED_RELATIVE_DENSITY_UPPER_PCT = (
+        "predicted_relative_density_upper_pct", Kind.NUMBER, Role.PREDICTION, "relative density, upper", "%",
+    )  # fmt: skip
+    PREDICTED_PHASE_PURITY = (
+        "predicted_phase_purity",
+        Kind.NUMBER,
+        Role.PREDICTION,
+        "probability of phase purity",
+    )
+    LIKELY_SECONDARY_PHASES = (
+        "likely_secondary_phases",
+        Kind.TEXT,
+        Role.PREDICTION,
+        "likely secondary phases",
+    )
+    SYSTEM = ("system", Kind.TEXT, Role.PREDICTION, "system")
+    INSIDE_DOMAIN = ("inside_domain", Kind.FLAG, Role.PREDICTION, "inside the known domain")
+    DOMAIN_NOTES = ("domain_notes", Kind.TEXT, Role.PREDICTION, "why outside")
+    NEAREST_PELLETS = ("nearest_pellets", Kind.TEXT, Role.PREDICTION, "nearest measured pellets")
+
+    @property
+    def axis_label(self) -> str:
+        """The label with its unit, for an axis or a table's head."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def option(self) -> str:
+        """The command-line option: the name in words, without the unit (``--sintering-temperature``)."""
+        return "--" + re.sub(r"_(c_min|c|h|um|mpa)$", "", self.value).replace("_", "-")
+
+    @property
+    def allowed(self) -> str:
+        """What the column accepts, in words."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.kind is Kind.NUMBER:
+            return f"a number from {self.lower:g} to {self.upper:g}{' ' + self.unit if self.unit else ''}"
+        if self.kind is Kind.FLAG:
+            return "true or false"
+        return "text"
+
+    def parse(self, value: object) -> float | str | bool | None:
+        """Turn one cell, as a person wrote it, into its value.
+
+        Parameters
+        ----------
+        value
+            A number, text, flag or nothing.
+
+        Returns
+        -------
+        float, str, bool or None
+            The value in the column's unit; None where nothing was given.
+
+        Raises
+        ------
+        FieldError
+            If the value is not a number where one is needed, is out of bounds, or is not one of the choices.
+        """
+        if is_missing(value):
+            return None
+        if self.kind is Kind.NUMBER:
+            return self._parse_number(value)
+        if self.kind is Kind.FLAG:
+            return self._parse_flag(value)
+        if self.kind is Kind.CATEGORY:
+            return self._parse_choice(value)
+        if isinstance(value, str):
+            return " ".join(value.split())
+        raise FieldError(self.value, value, self.allowed)
+
+    def _parse_number(self, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, (numbers.Real, str)):
+            raise FieldError(self.value, value, self.allowed)
+        try:
+            number = float(value)
+        except ValueError:
+            hint = "Write decimals with a point." if re.fullmatch(r"\s*-?\d+,\d+\s*", str(value)) else ""
+            raise FieldError(self.value, value, self.allowed, hint) from None
+        except OverflowError:
+            raise FieldError(self.value, value, self.allowed) from None
+        if not self.lower <= number <= self.upper:
+            raise FieldError(self.value, value, self.allowed, self._bounds_hint(number))
+        return number
+
+    def _bounds_hint(self, number: float) -> str:
+        if self is Column.RELATIVE_DENSITY_PCT and 0 < number <= 1:
+            return f"Densities are per cent: write {number * 100:g}."
+        if self.unit == "°C" and number > self.upper:
+            return f"Temperatures are in °C; {number:g} K is {number - 273.15:g} °C."
+        return ""
+
+    def _parse_flag(self, value: object) -> bool:
+        word = str(value).strip().lower()
+        if word in TRUE_WORDS:
+            return True
+        if word in FALSE_WORDS:
+            return False
+        raise FieldError(self.value, value, self.allowed)
+
+    def _parse_choice(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise FieldError(self.value, value, self.allowed)
+        key = re.sub(r"[\s-]+", "_", value.strip().lower())
+        choice = self.spellings.get(key)
+        if choice is None:
+            raise FieldError(self.value, value, self.allowed, nearest(key, self.spellings))
+        return choice
+
+    @property
+    def spellings(self) -> dict[str, str]:
+        """Every accepted spelling (lower case, underscores) with the choice it stands for."""
+        table = {choice.lower(): choice for choice in self.choices}
+        table.update({alias: choice for alias, choice in ALIASES.items() if choice in self.choices})
+        return table
+
+
+def is_missing(value: object) -> bool:
+    """Whether a cell says "not reported": None, NaN, or one of `MISSING_WORDS`."""
+    if value is None:
+        return True
+    if isinstance(value, float):
+        return math.isnan(value)
+    return isinstance(value, str) and value.strip().lower() in MISSING_WORDS
+
+
+def columns_of(*roles: Role) -> tuple[Column, ...]:
+    """All columns that have one of the roles, in the vocabulary's order."""
+    return tuple(column for column in Column if column.role in roles)
+
+
+#: What a person decides before the experiment.
+RECIPE = columns_of(Role.COMPOSITION, Role.PROCESSING)
+#: What a model takes: the recipe, and the temperature at which the conductivity is wanted.
+MODEL_INPUT = (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C)
+#: The dataset's columns.
+PELLET = columns_of(
+    Role.KEY, Role.COMPOSITION, Role.PROCESSING, Role.CONDITION, Role.RESULT, Role.PROVENANCE, Role.STATUS
+)
+#: What a prediction adds to a recipe.
+PREDICTION = columns_of(Role.PREDICTION)
+
+ROOM_TEMPERATURE_C = 25.0

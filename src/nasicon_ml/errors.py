@@ -1,0 +1,76 @@
+"""The errors this package raises on purpose: what was given, what is allowed, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NasiconError(Exception):
+    """Anything a user can mend: the command line prints it without a traceback and exits with 2."""
+
+
+class FieldError(NasiconError, ValueError):
+    """One field holds a value that is not allowed.
+
+    Parameters
+    ----------
+    field
+        The column's name, as a person writes it in a table.
+    value
+        What was given.
+    allowed
+        What would be accepted, in words.
+    hint
+        What the person probably meant, if that can be guessed.
+    """
+
+    def __init__(self, field: str, value: object, allowed: str, hint: str = "") -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        self.hint = hint
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """The whole message, without file and line."""
+        shown = repr(self.value)
+        if len(shown) > 80:
+            shown = f"{shown[:77]}..."
+        text = f"{self.field}: {shown} is not accepted; allowed: {self.allowed}"
+        return f"{text}. {self.hint}" if self.hint else text
+
+
+class FormulaError(FieldError):
+    """A formula or shorthand that cannot be read as a NASICON composition."""
+
+
+class UnreadableFileError(NasiconError):
+    """A file that cannot be read as the table it should be."""
+
+
+class DatasetError(NasiconError):
+    """The dataset on disk is not the one whose checksum is recorded, or lacks what is asked of it."""
+
+
+class BundleError(NasiconError):
+    """A folder that is not a usable model bundle."""
+
+
+class LeakageError(NasiconError, AssertionError):
+    """A source stands on both sides of a split. Never caught: no score may come out of such a split."""
+
+
+class MissingExtraError(NasiconError, ImportError):
+    """An optional library is needed and absent."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {library}: pip install 'nasicon-ml[{extra}]'")
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Say which of the choices the word resembles most, as a sentence; empty if it resembles none."""
+    known = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return f"Did you mean {known[close[0]]!r}?" if close else ""
