@@ -123,12 +123,9 @@ def _parse_cells(
 
 
 def _rule_of(column: Column, cell: object) -> str:
-    if column.kind is Kind.CATEGORY:
-        return f"unknown_{column.value}"
-    if column.kind is Kind.FLAG:
-        return "not_a_flag"
     if column.kind is not Kind.NUMBER:
-        return "not_text"
+        other = {Kind.CATEGORY: f"unknown_{column.value}", Kind.FLAG: "not_a_flag"}
+        return other.get(column.kind, "not_text")
     try:
         number = float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
