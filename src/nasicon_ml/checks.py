@@ -78,14 +78,14 @@ def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -
     """Read one column; append what is wrong with it to `findings`."""
     if column.kind is Kind.NUMBER and raw.dtype.kind in "iuf":
         values = raw.astype("float64")
-        doubtful = values.notna() & ~values.between(column.lower, column.upper)
+        doubtful = values.notna() & ~values.between(column.minimum, column.maximum)
         return _parse_cells(raw, values, doubtful, column, findings)
-    words = raw.astype("object").map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
+    words = raw.astype("object").map(lambda cell: " ".join(cell.split()) if isinstance(cell, str) else cell)
     present = words.notna() & ~words.astype(str).str.lower().isin(MISSING_WORDS)
     if column.kind is Kind.NUMBER:
         is_bool = words.map(lambda cell: isinstance(cell, (bool, np.bool_)))
         values = pd.to_numeric(words.where(present & ~is_bool), errors="coerce").astype("float64")
-        doubtful = present & ~values.between(column.lower, column.upper)
+        doubtful = present & ~values.between(column.minimum, column.maximum)
     elif column.kind is Kind.CATEGORY:
         exact = words.isin(column.choices)
         values = words.where(exact, None)
@@ -110,16 +110,16 @@ def _parse_cells(
     findings: list[Finding],
 ) -> pd.Series[Any]:
     """Ask `Column.parse` about the doubtful cells only."""
-    values = values.copy()
+    cells: np.ndarray = values.to_numpy(copy=True)
     for row in np.flatnonzero(doubtful.to_numpy()):
-        cell = raw.iloc[row]
+        cell = raw.iloc[int(row)]
         try:
-            values.iloc[row] = column.parse(cell)
+            cells[row] = column.parse(cell)  # None becomes NaN in an array of numbers
         except FieldError as error:
-            values.iloc[row] = np.nan if column.kind is Kind.NUMBER else None
+            cells[row] = None
             rule = _rule_of(column, cell)
             findings.append(Finding(int(row), column.value, cell, rule, Severity.ERROR, error.message))
-    return values
+    return pd.Series(cells, index=values.index)
 
 
 def _rule_of(column: Column, cell: object) -> str:
@@ -130,7 +130,7 @@ def _rule_of(column: Column, cell: object) -> str:
         number = float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return "not_a_number"
-    if column is Column.RELATIVE_DENSITY_PCT and number > column.upper:
+    if column is Column.RELATIVE_DENSITY_PCT and number > column.maximum:
         return "density_above_100"
     if column is Column.RELATIVE_DENSITY_PCT and 0 < number <= 1:
         return "fraction_for_percent"

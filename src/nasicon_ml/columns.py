@@ -37,6 +37,7 @@ class Role(StrEnum):
     RESULT = "result"
     PROVENANCE = "provenance"
     STATUS = "status"
+    BIBLIOGRAPHY = "bibliography"  # of a source, not of a pellet
     PREDICTION = "prediction"
 
 
@@ -85,8 +86,8 @@ class Column(StrEnum):
     role: Role
     label: str
     unit: str
-    lower: float
-    upper: float
+    minimum: float
+    maximum: float
     choices: tuple[str, ...]
 
     def __new__(
@@ -103,7 +104,7 @@ class Column(StrEnum):
         member = str.__new__(cls, name)
         member._value_ = name
         member.kind, member.role, member.label, member.unit = kind, role, label, unit
-        member.lower, member.upper = bounds
+        member.minimum, member.maximum = bounds
         member.choices = choices
         return member
 
@@ -192,6 +193,12 @@ class Column(StrEnum):
     SUSPECT_REASON = ("suspect_reason", Kind.TEXT, Role.STATUS, "why it is suspect")
     NOTES = ("notes", Kind.TEXT, Role.STATUS, "notes")
 
+    AUTHORS = ("authors", Kind.TEXT, Role.BIBLIOGRAPHY, "authors")
+    YEAR = ("year", Kind.TEXT, Role.BIBLIOGRAPHY, "year")
+    TITLE = ("title", Kind.TEXT, Role.BIBLIOGRAPHY, "title")
+    LICENCE = ("licence", Kind.TEXT, Role.BIBLIOGRAPHY, "terms of the compilation it came through")
+    PELLETS = ("pellets", Kind.NUMBER, Role.BIBLIOGRAPHY, "pellets", "", (1, 100000))
+
     PREDICTED_CONDUCTIVITY_S_CM = (
         "predicted_conductivity_s_cm", Kind.NUMBER, Role.PREDICTION, "conductivity", "S/cm",
     )  # fmt: skip
@@ -246,7 +253,7 @@ class Column(StrEnum):
         if self.choices:
             return ", ".join(self.choices)
         if self.kind is Kind.NUMBER:
-            return f"a number from {self.lower:g} to {self.upper:g}{' ' + self.unit if self.unit else ''}"
+            return f"a number from {self.minimum:g} to {self.maximum:g}{' ' + self.unit if self.unit else ''}"
         if self.kind is Kind.FLAG:
             return "true or false"
         return "text"
@@ -291,14 +298,14 @@ class Column(StrEnum):
             raise FieldError(self.value, value, self.allowed, hint) from None
         except OverflowError:
             raise FieldError(self.value, value, self.allowed) from None
-        if not self.lower <= number <= self.upper:
+        if not self.minimum <= number <= self.maximum:
             raise FieldError(self.value, value, self.allowed, self._bounds_hint(number))
         return number
 
     def _bounds_hint(self, number: float) -> str:
         if self is Column.RELATIVE_DENSITY_PCT and 0 < number <= 1:
             return f"Densities are per cent: write {number * 100:g}."
-        if self.unit == "°C" and number > self.upper:
+        if self.unit == "°C" and number > self.maximum:
             return f"Temperatures are in °C; {number:g} K is {number - 273.15:g} °C."
         return ""
 
@@ -329,9 +336,9 @@ class Column(StrEnum):
 
 def is_missing(value: object) -> bool:
     """Whether a cell says "not reported": None, NaN, or one of `MISSING_WORDS`."""
-    if value is None:
+    if value is None or type(value).__name__ in {"NAType", "NaTType"}:  # pandas' own, without importing it
         return True
-    if isinstance(value, float):
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):
         return math.isnan(value)
     return isinstance(value, str) and value.strip().lower() in MISSING_WORDS
 
@@ -349,6 +356,11 @@ MODEL_INPUT = (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C)
 PELLET = columns_of(
     Role.KEY, Role.COMPOSITION, Role.PROCESSING, Role.CONDITION, Role.RESULT, Role.PROVENANCE, Role.STATUS
 )
+#: The columns of the list of sources.
+SOURCES = (
+    Column.SOURCE, Column.DOI, Column.AUTHORS, Column.YEAR, Column.TITLE, Column.READING, Column.READ_FROM,
+    Column.CITED_IN, Column.LICENCE, Column.PELLETS,
+)  # fmt: skip
 #: What a prediction adds to a recipe.
 PREDICTION = columns_of(Role.PREDICTION)
 

@@ -71,6 +71,6 @@ class MissingExtraError(NasiconError, ImportError):
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Say which of the choices the word resembles most, as a sentence; empty if it resembles none."""
-    known = {choice.lower(): choice for choice in choices}
+    known = {choice.lower(): str(choice) for choice in choices}
     close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     return f"Did you mean {known[close[0]]!r}?" if close else ""

@@ -390,7 +390,13 @@ def _with_words(frame: pd.DataFrame) -> pd.DataFrame:
     def word(cell: object) -> object:
         return ("true" if cell else "false") if isinstance(cell, (bool, np.bool_)) else cell
 
-    return frame.apply(lambda cells: cells.astype("object").map(word) if cells.dtype.kind in "Ob" else cells)
+    columns = {
+        position: cells.astype("object").map(word) if cells.dtype.kind in "Ob" else cells
+        for position, (_, cells) in enumerate(frame.items())
+    }
+    words = pd.DataFrame(columns, index=frame.index)
+    words.columns = frame.columns
+    return words
 
 
 def write_text(text: str, path: str | Path) -> None:
