@@ -1,0 +1,81 @@
+# `make help` lists what there is. Every target makes the environment first where it is missing or out of date.
+#   make PYTHON=/path/to/python3.12 test    builds on another interpreter
+#   make test ARGS="-k conformal -x"        passes options on (test, train, notebooks)
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+OUT := out
+# Programs that tests and notebooks start are those of this environment.
+IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo train test lint format notebooks lock ui clean distclean
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## make .venv with the locked packages and this project in it
+
+$(STAMP): requirements/all.lock requirements/build.lock pyproject.toml tools/setup_venv.sh
+	@PYTHON="$(PYTHON)" tools/setup_venv.sh
+	@touch $@
+
+demo: $(STAMP) ## check the data, train the three models, predict examples/recipes.csv
+	@printf '\n1/3  nasicon-ml data validate\n'
+	@$(BIN)/nasicon-ml data validate
+	@printf '\n2/3  nasicon-ml train\n'
+	@env -u MLFLOW_TRACKING_URI $(BIN)/nasicon-ml train
+	@printf '\n3/3  nasicon-ml predict examples/recipes.csv\n'
+	@mkdir -p $(OUT)
+	@env -u MLFLOW_TRACKING_URI $(BIN)/nasicon-ml predict examples/recipes.csv --model models:/nasicon-recipe@champion \
+		--output $(OUT)/predictions.csv --plot $(OUT)/predictions.png
+	@test -s mlflow.db && test -d mlartifacts && test -s $(OUT)/predictions.csv && test -s $(OUT)/predictions.png
+	@printf '\n%s\n' 'Where things are, in $(CURDIR):'
+	@printf '  %-22s %s\n' \
+		mlflow.db 'runs: parameters, scores, the registered model nasicon-recipe' \
+		mlartifacts/ 'their files: plots, out-of-fold predictions, the model bundle' \
+		$(OUT)/predictions.csv 'the predictions, with intervals and nearest pellets' \
+		$(OUT)/predictions.png 'the same as a picture' \
+		'make ui' 'shows the runs in a browser'
+
+train: $(STAMP) ## train, record in MLflow and register; ARGS="--trials 20" and the like
+	@$(BIN)/nasicon-ml train $(ARGS)
+
+test: $(STAMP) ## run the whole test-suite
+	@$(IN_VENV) $(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff (rules and layout) and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## let ruff put the layout right
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+notebooks: $(STAMP) ## execute the notebooks
+	@$(IN_VENV) $(BIN)/python -m pytest --nbmake --nbmake-timeout=900 $(ARGS) notebooks
+
+ui: $(STAMP) ## show the runs in a browser, http://127.0.0.1:5000
+	@$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
+
+# Same pins as far as they still fit; make lock ARGS=--upgrade takes the newest. Extra sources of packages that this
+# machine may have are shut out, so that the hashes are the public ones.
+LOCK := env -u UV_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND="make lock" \
+	uv --no-config pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-annotate $(ARGS)
+
+lock: ## renew the lock files from pyproject.toml (needs uv)
+	@uv --version >/dev/null 2>&1 || { echo 'error: make lock needs uv on the PATH: pip install uv' >&2; exit 2; }
+	$(LOCK) --group pyproject.toml:build --output-file requirements/build.lock
+	$(LOCK) pyproject.toml --extra dev --excludes requirements/excluded.txt --output-file requirements/all.lock
+
+clean: ## remove caches and out/; recorded runs stay
+	rm -rf $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print | xargs rm -rf
+
+distclean: clean ## also remove .venv and the recorded runs
+	rm -rf $(VENV) mlruns mlartifacts mlflow.db mlflow.db-*
