@@ -1,0 +1,99 @@
+"""A plain formula, brackets and decimals only, to element amounts: pymatgen does the reading."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from nasicon_ml.composition.elements import ELEMENT_INDEX, nearest_element
+from nasicon_ml.composition.text import refusal
+
+#: A decimal number as people write amounts; no exponents, no thousands separators.
+NUMBER = r"(?:[0-9]{1,6}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})"
+
+_TOKEN = re.compile(rf"[A-Z][a-z]?|{NUMBER}|[()\[\]{{}}]")
+_CLOSING = {")": "(", "]": "[", "}": "{"}
+_DEEPEST = 6
+_LARGEST = 1e6
+
+
+def format_amount(value: float) -> str:
+    """Write an amount without exponent and trailing zeros."""
+    return f"{value:.9f}".rstrip("0").rstrip(".")
+
+
+def read_amounts(formula: str, text: str = "") -> dict[str, float]:
+    """Read a plain chemical formula.
+
+    Parameters
+    ----------
+    formula
+        Elements, decimal amounts and nested brackets: ``Li1.3(Al0.3Ti1.7)(PO4)3``.
+    text
+        What the person wrote, for error messages; `formula` if empty.
+
+    Returns
+    -------
+    dict
+        Element symbol to amount; elements of amount zero are left out.
+
+    Raises
+    ------
+    FormulaError
+        If it is not such a formula.
+    """
+    text = text or formula
+    formula = formula.replace(" ", "")
+    _check_tokens(formula, text)
+    from pymatgen.core import Composition as PymatgenComposition
+
+    try:
+        amounts = PymatgenComposition(formula).get_el_amt_dict()
+    except (ValueError, OverflowError) as error:
+        raise refusal(text, hint=f"{formula!r} cannot be read as a formula.") from error
+    total = math.fsum(amounts.values())
+    if not 0 < total < _LARGEST:
+        raise refusal(text, hint="Its amounts are too large, too small, or all zero.")
+    return {element: float(amount) for element, amount in amounts.items() if amount > 0}
+
+
+def _check_tokens(formula: str, text: str) -> None:
+    """Say what is wrong in a chemist's words before pymatgen says it in its own."""
+    position, before = 0, "("  # a formula may not begin with a number, and neither may a bracket
+    opened: list[str] = []
+    while position < len(formula):
+        match = _TOKEN.match(formula, position)
+        if match is None:
+            raise refusal(text, hint=f"{formula[position : position + 8]!r} is no part of a formula.")
+        part = match.group()
+        if part[0] in ".0123456789":
+            if before[0] in ".0123456789([{":
+                raise refusal(text, hint=f"The number {part!r} follows no element or bracket.")
+        elif part[0].isalpha():
+            _check_symbol(part, text)
+        else:
+            _check_bracket(part, before, opened, text)
+        position, before = match.end(), part
+    if opened:
+        raise refusal(text, hint=f"A {opened[-1]!r} is never closed.")
+
+
+def _check_symbol(symbol: str, text: str) -> None:
+    if symbol in ELEMENT_INDEX:
+        return
+    if symbol[0] in ELEMENT_INDEX:
+        raise refusal(text, hint=f"{symbol[1]!r} after {symbol[0]!r} is no element or number.")
+    raise refusal(text, hint=f"{symbol!r} is no element. {nearest_element(symbol)}".rstrip())
+
+
+def _check_bracket(bracket: str, before: str, opened: list[str], text: str) -> None:
+    """Follow brackets as they open and close."""
+    if bracket not in _CLOSING:
+        opened.append(bracket)
+        if len(opened) > _DEEPEST:
+            raise refusal(text, hint=f"Brackets are nested more than {_DEEPEST} deep.")
+        return
+    if not opened or opened.pop() != _CLOSING[bracket]:
+        raise refusal(text, hint=f"A {bracket!r} closes no bracket.")
+    if before in _CLOSING.values():
+        raise refusal(text, hint="A bracket is empty.")

@@ -1,0 +1,202 @@
+"""The composition of a NASICON, site by site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from nasicon_ml.composition.elements import ALKALI_LETTERS, HOST_LETTERS, TETRAHEDRAL
+from nasicon_ml.composition.formula import format_amount
+from nasicon_ml.composition.sites import Sites
+
+if TYPE_CHECKING:
+    from pymatgen.core import Composition as PymatgenComposition
+
+#: An element on M counts in the system's name above this amount ...
+NAMED_DOPANT = 0.005
+#: ... and a host from this share of the M site.
+NAMED_HOST_SHARE = 0.1
+
+_DIGITS = 9  # sums of millionths are exact to here; more would show the binary fractions
+
+
+@dataclass(frozen=True)
+class SecondPhase:
+    """A second phase in the batch.
+
+    Parameters
+    ----------
+    formula
+        As written.
+    amount
+        In `unit`; formula units are per formula unit of the main phase as written.
+    unit
+        One of `nasicon_ml.columns.ADDITIVE_UNITS`.
+    """
+
+    formula: str
+    amount: float
+    unit: str
+
+    def __str__(self) -> str:
+        unit = "" if self.unit == "formula_unit" else f" {self.unit}"
+        return f"{format_amount(self.amount)}{unit} {self.formula}"
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Amounts on the sites of A1+xM2(TO4)3, per three T cations.
+
+    Made by `nasicon_ml.composition.parse`. Mappings go from element symbol to amount and cannot be changed.
+
+    Parameters
+    ----------
+    a_site, m_site, t_site
+        Cations by site.
+    oxygen
+        Oxygens (12 when there are no vacancies).
+    other_anions
+        F, Cl, Br, I, N and S that take the place of oxygen.
+    oxidation_states
+        Mean state of every element, anions included.
+    second_phase
+        What else is in the batch.
+    """
+
+    a_site: Mapping[str, float]
+    m_site: Mapping[str, float]
+    t_site: Mapping[str, float]
+    oxygen: float
+    other_anions: Mapping[str, float]
+    oxidation_states: Mapping[str, float]
+    second_phase: SecondPhase | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("a_site", "m_site", "t_site", "other_anions", "oxidation_states"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __hash__(self) -> int:
+        return hash(self.formula)
+
+    def __reduce__(self) -> tuple[type[Composition], tuple[object, ...]]:
+        """Copy and send to other processes as plain dicts, which mapping proxies cannot do themselves."""
+        mappings = (self.a_site, self.m_site, self.t_site, self.other_anions, self.oxidation_states)
+        a, m, t, anions, states = (dict(mapping) for mapping in mappings)
+        return type(self), (a, m, t, self.oxygen, anions, states, self.second_phase)
+
+    def __str__(self) -> str:
+        return self.formula
+
+    @property
+    def sites(self) -> Sites:
+        """The sites alone, without states and second phase."""
+        return Sites(self.a_site, self.m_site, self.t_site, self.oxygen, self.other_anions)
+
+    @cached_property
+    def formula(self) -> str:
+        """The canonical formula, with the second phase if there is one: `parse` reads it back."""
+        main = _write(self.sites)
+        return f"{main} + {self.second_phase}" if self.second_phase else main
+
+    @property
+    def main_phase(self) -> Composition:
+        """The same composition without the second phase."""
+        return replace(self, second_phase=None) if self.second_phase else self
+
+    @property
+    def alkali(self) -> str:
+        """The mobile ion: the most abundant of Li, Na, K, Rb, Cs and Ag."""
+        return max((el for el in ALKALI_LETTERS if el in self.a_site), key=lambda el: self.a_site[el])
+
+    @property
+    def m_total(self) -> float:
+        """Cations on M; 2 when it is full."""
+        return round(sum(self.m_site.values()), _DIGITS)
+
+    @property
+    def x(self) -> float:
+        """Net substitution: mobile charge beyond one that M and T ask for, with 12 oxygens.
+
+        The sum over M of (4 - z) n, plus 4 (2 - m_total), plus the sum over T of (5 - z) n.
+        """
+        on_m = sum((4 - self.oxidation_states[el]) * n for el, n in self.m_site.items())
+        on_t = sum((5 - self.oxidation_states[el]) * n for el, n in self.t_site.items())
+        return round(on_m + 4 * (2 - self.m_total) + on_t, _DIGITS) + 0.0
+
+    @property
+    def substitution_by_valence(self) -> dict[int, float]:
+        """Dopants on M, summed by valence; 4+ hosts are left out, mixed valence is split between neighbours."""
+        sums: dict[int, float] = {}
+        for element, amount in self.m_site.items():
+            state = self.oxidation_states[element]
+            if element in HOST_LETTERS and state == 4:
+                continue
+            lower = int(state // 1)
+            upper_share = state - lower
+            for valence, share in ((lower, 1 - upper_share), (lower + 1, upper_share)):
+                if share:
+                    sums[valence] = round(sums.get(valence, 0.0) + amount * share, _DIGITS)
+        return dict(sorted(sums.items()))
+
+    @property
+    def alkali_excess(self) -> float:
+        """Charge on A beyond 1 + x: lithium excess, or deficit if negative."""
+        charge = sum(self.oxidation_states[el] * n for el, n in self.a_site.items())
+        return round(charge - 1 - self.x, _DIGITS) + 0.0
+
+    @property
+    def charge_imbalance(self) -> float:
+        """Cation charge minus anion charge, in elementary charges per three T cations."""
+        amounts = self.element_amounts()
+        return round(sum(self.oxidation_states[el] * n for el, n in amounts.items()), _DIGITS) + 0.0
+
+    @property
+    def system(self) -> str:
+        """The name of the system, such as LATP, LAGP, LATGP, LScTP or NZSP.
+
+        Mobile ion; A for Al; the symbol of one further dopant, or M for several; the hosts that hold at least
+        a tenth of M; S if there is Si on T; P.
+        """
+        dopants = [
+            el for el, n in self.m_site.items() if n > NAMED_DOPANT and el not in HOST_LETTERS and el != "Al"
+        ]
+        aluminium = "A" if self.m_site.get("Al", 0.0) > NAMED_DOPANT else ""
+        dopant = dopants[0] if len(dopants) == 1 else "M" if dopants else ""
+        enough = NAMED_HOST_SHARE * self.m_total - 1e-6
+        hosts = "".join(letters for el, letters in HOST_LETTERS.items() if self.m_site.get(el, 0.0) >= enough)
+        silicon = "S" if self.t_site.get("Si", 0.0) > NAMED_DOPANT else ""
+        phosphorus = "P" if self.t_site.get("P", 0.0) > NAMED_DOPANT else ""
+        return f"{ALKALI_LETTERS[self.alkali]}{aluminium}{dopant}{hosts}{silicon}{phosphorus}"
+
+    def element_amounts(self) -> dict[str, float]:
+        """Total of each element over all sites, oxygen included, second phase left out."""
+        return self.sites.element_amounts()
+
+    def to_pymatgen(self) -> PymatgenComposition:
+        """Give the main phase as pymatgen's Composition."""
+        from pymatgen.core import Composition as PymatgenComposition
+
+        return PymatgenComposition(self.element_amounts())
+
+
+def _write(sites: Sites) -> str:
+    """Write A, M (dopants before hosts), T (Si before P), O, other anions."""
+    mobile = sorted(sites.a_site, key=lambda el: (el not in ALKALI_LETTERS, -sites.a_site[el], el))
+    hosts = [el for el in HOST_LETTERS if el in sites.m_site]
+    dopants = sorted(el for el in sites.m_site if el not in HOST_LETTERS)
+    tetrahedral = [el for el in TETRAHEDRAL if el in sites.t_site]
+    tetrahedral += sorted(el for el in sites.t_site if el not in TETRAHEDRAL)
+    text = "".join(_one(el, sites.a_site[el]) for el in mobile)
+    text += "".join(_one(el, sites.m_site[el]) for el in (*dopants, *hosts))
+    if tetrahedral == ["P"] and sites.oxygen == 12:
+        text += "(PO4)3"
+    else:
+        text += "".join(_one(el, sites.t_site[el]) for el in tetrahedral) + _one("O", sites.oxygen)
+    return text + "".join(_one(el, amount) for el, amount in sorted(sites.other_anions.items()))
+
+
+def _one(element: str, amount: float) -> str:
+    return element if amount == 1 else f"{element}{format_amount(amount)}"

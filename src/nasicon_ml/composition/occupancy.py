@@ -1,0 +1,238 @@
+"""Compositions in arrays: every different formula is read once, everything after that is vectorised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.checks import Finding, Severity
+from nasicon_ml.columns import Column, is_missing
+from nasicon_ml.composition.elements import ALKALI_LETTERS, ELEMENT_INDEX, ELEMENTS
+from nasicon_ml.composition.model import Composition
+from nasicon_ml.composition.oxidation import CHARGE_TOLERANCE, OXYGEN_CHARGE
+from nasicon_ml.composition.reading import parse
+from nasicon_ml.composition.text import refusal
+from nasicon_ml.errors import FormulaError
+
+Floats = NDArray[np.float64]
+
+_ALKALI_POSITIONS = [ELEMENT_INDEX[element] for element in ALKALI_LETTERS]
+_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class OccupancyTable:
+    """Site occupancies of many formulas, per three T cations.
+
+    Parameters
+    ----------
+    a, m, t, other_anions
+        Amounts, shape (n_unique, len(ELEMENTS)).
+    valence
+        Oxidation states, shape (n_unique, len(ELEMENTS)); NaN where the element is absent.
+    oxygen
+        Shape (n_unique,).
+    systems
+        Names of the systems, object, shape (n_unique,).
+    index
+        Row to unique formula, int, shape (n_rows,).
+    """
+
+    a: Floats
+    m: Floats
+    t: Floats
+    valence: Floats
+    oxygen: Floats
+    other_anions: Floats
+    systems: NDArray[np.object_]
+    index: NDArray[np.intp]
+
+    @property
+    def m_total(self) -> Floats:
+        """Cations on M, shape (n_unique,)."""
+        return _rounded(self.m.sum(axis=1))
+
+    @property
+    def alkali_total(self) -> Floats:
+        """Mobile ions on A, shape (n_unique,)."""
+        return _rounded(self.a[:, _ALKALI_POSITIONS].sum(axis=1))
+
+    @property
+    def x(self) -> Floats:
+        """Net substitution as in `Composition.x`, shape (n_unique,)."""
+        valence = np.nan_to_num(self.valence)
+        on_m = ((4 - valence) * self.m).sum(axis=1)
+        on_t = ((5 - valence) * self.t).sum(axis=1)
+        return _rounded(on_m + 4 * (2 - self.m_total) + on_t)
+
+    @property
+    def alkali_excess(self) -> Floats:
+        """Charge on A beyond 1 + x, shape (n_unique,)."""
+        return _rounded((np.nan_to_num(self.valence) * self.a).sum(axis=1) - 1 - self.x)
+
+    @property
+    def charge_imbalance(self) -> Floats:
+        """Cation minus anion charge, elementary charges per three T cations, shape (n_unique,)."""
+        all_but_oxygen = self.a + self.m + self.t + self.other_anions
+        charge = (np.nan_to_num(self.valence) * all_but_oxygen).sum(axis=1)
+        return _rounded(charge + OXYGEN_CHARGE * self.oxygen)
+
+    def per_row(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Spread an array over unique formulas (first axis) to one over rows."""
+        return array[self.index]
+
+
+def _rounded(values: Floats) -> Floats:
+    """Round to what sums of millionths can hold, without negative zeros, exactly as `Composition` does."""
+    return np.asarray(np.round(values, _DIGITS) + 0.0, dtype=np.float64)
+
+
+def occupancies(formulas: Sequence[str] | pd.Series[Any]) -> OccupancyTable:
+    """Put many formulas into arrays.
+
+    Parameters
+    ----------
+    formulas
+        Anything that `parse` reads, one a row.
+
+    Returns
+    -------
+    OccupancyTable
+        Unique formulas in order of appearance.
+
+    Raises
+    ------
+    FormulaError
+        On the first formula that cannot be read.
+    """
+    codes, unique = _factorize(formulas)
+    if (codes < 0).any():
+        raise refusal(None, hint=f"Row {int(np.argmax(codes < 0))} has no formula.")
+    return _table([parse(text) for text in unique], codes)
+
+
+def _factorize(formulas: Sequence[Any] | pd.Series[Any]) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
+    values = pd.Series(formulas, dtype="object").to_numpy()
+    codes, unique = pd.factorize(values)
+    return codes, np.asarray(unique, dtype=object)
+
+
+def _table(compositions: Sequence[Composition], index: NDArray[np.intp]) -> OccupancyTable:
+    shape = (len(compositions), len(ELEMENTS))
+    a, m, t, anions = (np.zeros(shape) for _ in range(4))
+    valence = np.full(shape, np.nan)
+    oxygen = np.zeros(len(compositions))
+    for row, composition in enumerate(compositions):
+        oxygen[row] = composition.oxygen
+        for array, amounts in (
+            (a, composition.a_site),
+            (m, composition.m_site),
+            (t, composition.t_site),
+            (anions, composition.other_anions),
+            (valence, composition.oxidation_states),
+        ):
+            for element, amount in amounts.items():
+                array[row, ELEMENT_INDEX[element]] = amount
+    systems = np.array([composition.system for composition in compositions], dtype=object)
+    return OccupancyTable(a, m, t, valence, oxygen, anions, systems, index)
+
+
+@dataclass(frozen=True)
+class ParsedFormulas:
+    """Formulas of a table, each different one read once.
+
+    Parameters
+    ----------
+    index
+        Row to unique formula, int, shape (n_rows,); -1 where there is none.
+    compositions
+        One per unique formula; None where it cannot be read.
+    errors
+        One per unique formula; None where it can.
+    """
+
+    index: NDArray[np.intp]
+    compositions: list[Composition | None]
+    errors: list[FormulaError | None]
+
+    def per_row(self, values: Iterable[Any]) -> NDArray[np.object_]:
+        """Spread one value per unique formula over the rows; None where there is no formula."""
+        return np.array([*values, None], dtype=object)[self.index]
+
+
+def parse_unique(formulas: pd.Series[Any]) -> ParsedFormulas:
+    """Read every different formula of a column once and keep what went wrong."""
+    # Cells such as lists cannot be factorized; their text is refused with a message all the same.
+    hashable = formulas.map(
+        lambda cell: cell if isinstance(cell, str) or pd.api.types.is_scalar(cell) else repr(cell)
+    )
+    blank = hashable.map(is_missing) | hashable.isna()
+    codes, unique = _factorize(hashable.where(~blank, None))
+    compositions: list[Composition | None] = []
+    errors: list[FormulaError | None] = []
+    for text in unique:
+        try:
+            compositions.append(parse(text))
+            errors.append(None)
+        except FormulaError as error:
+            compositions.append(None)
+            errors.append(error)
+    return ParsedFormulas(codes, compositions, errors)
+
+
+def check_formulas(formulas: pd.Series[Any]) -> tuple[pd.Series[Any], list[Finding]]:
+    """Check a column of formulas.
+
+    Parameters
+    ----------
+    formulas
+        Anything that `parse` reads, one a row.
+
+    Returns
+    -------
+    pandas.Series
+        Canonical formulas (with second phases, where given), object, index 0 to n - 1; None where missing or bad.
+    list of Finding
+        In order of rows: errors `missing_formula` and `bad_formula`, warnings `charge_imbalance` (beyond
+        `CHARGE_TOLERANCE`).
+    """
+    parsed = parse_unique(formulas.reset_index(drop=True))
+    canonical = parsed.per_row(None if c is None else c.formula for c in parsed.compositions)
+    return pd.Series(canonical, dtype="object"), formula_findings(formulas, parsed)
+
+
+def formula_findings(formulas: pd.Series[Any], parsed: ParsedFormulas) -> list[Finding]:
+    """List what is wrong with the formulas of a column, in order of rows."""
+    column = Column.FORMULA
+    verdicts: list[tuple[str, Severity, str] | None] = [
+        _verdict(composition, error) for composition, error in zip(parsed.compositions, parsed.errors, strict=True)
+    ]
+    missing = ("missing_formula", Severity.ERROR, f"{column}: a formula is needed, and there is none")
+    noteworthy = np.array([verdict is not None for verdict in verdicts] + [True])[parsed.index]
+    findings = []
+    for row in np.flatnonzero(noteworthy):
+        code = parsed.index[row]
+        verdict = verdicts[code] if code >= 0 else missing
+        if verdict:
+            rule, severity, message = verdict
+            findings.append(Finding(int(row), column.value, formulas.iloc[row], rule, severity, message))
+    return findings
+
+
+def _verdict(composition: Composition | None, error: FormulaError | None) -> tuple[str, Severity, str] | None:
+    if error is not None:
+        return "bad_formula", Severity.ERROR, error.message
+    if composition is None or abs(composition.charge_imbalance) <= CHARGE_TOLERANCE:
+        return None
+    states = composition.oxidation_states
+    stated = ", ".join(f"{el}{states[el]:+g}" for el in {**composition.m_site, **composition.a_site})
+    message = (
+        f"{Column.FORMULA}: {composition.main_phase.formula} is off by {composition.charge_imbalance:+.3g} "
+        f"charges per three T cations (tolerance {CHARGE_TOLERANCE:g}; taken as {stated})"
+    )
+    return "charge_imbalance", Severity.WARNING, message
