@@ -1,1 +1,44 @@
-"""See docs/architecture.md."""
+"""Figures: frame in, matplotlib figure out. No window, no pyplot state, nothing written unless asked.
+
+Every function returns a `matplotlib.figure.Figure`; `save` writes one. Colours are those of Okabe and Ito and
+of cividis, which hold for all common forms of colour blindness.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasicon_ml.plots.features import importance
+    from nasicon_ml.plots.intervals import interval_calibration, reliability
+    from nasicon_ml.plots.recipes import recipe_predictions
+    from nasicon_ml.plots.residuals import parity, residuals_by_system
+    from nasicon_ml.plots.style import save
+
+__all__ = [
+    "importance",
+    "interval_calibration",
+    "parity",
+    "recipe_predictions",
+    "reliability",
+    "residuals_by_system",
+    "save",
+]
+
+_HOME = {
+    "importance": "features",
+    "interval_calibration": "intervals",
+    "parity": "residuals",
+    "recipe_predictions": "recipes",
+    "reliability": "intervals",
+    "residuals_by_system": "residuals",
+    "save": "style",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a figure's module when the figure is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,180 @@
+"""Whether stated uncertainty can be believed: intervals of numbers, and probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from nasicon_ml.plots.style import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    VERMILION,
+    Flags,
+    Floats,
+    TargetStyle,
+    drawing,
+    first_repeat,
+    new_figure,
+    percent,
+    target_style,
+    title,
+    wilson,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: The level of the intervals in `TrainingResult.out_of_fold`.
+LEVEL = 0.9
+GROUPS = 8
+
+
+@drawing
+def interval_calibration(out_of_fold: pd.DataFrame, target: str) -> Figure:
+    """Draw whether wide intervals belong to large errors, and whether 90 % hold in each width.
+
+    Parameters
+    ----------
+    out_of_fold
+        As in `TrainingResult.out_of_fold`; its intervals are at 90 %.
+    target
+        ``conductivity`` or ``relative_density``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Left: each pellet's |error| against the reach of its interval towards the measured value; points above
+        the line lie outside. Right: the share inside, for eight groups from narrow to wide, with 95 %
+        intervals of that share by Wilson.
+    """
+    style = target_style(target)
+    rows = first_repeat(out_of_fold, target)
+    rows = rows[rows["lower"].notna() & rows["upper"].notna()]
+    measured, predicted = rows["measured"].to_numpy(float), rows["predicted"].to_numpy(float)
+    lower, upper = rows["lower"].to_numpy(float), rows["upper"].to_numpy(float)
+    inside = (measured >= lower) & (measured <= upper)
+    figure = new_figure(9.4, 4.6)
+    left, right = figure.subplots(1, 2)
+    # An interval need not lie evenly around the prediction: what counts is how far it reaches on the side of
+    # the measured value.
+    reach = np.where(measured >= predicted, upper - predicted, predicted - lower)
+    _draw_reach(left, reach, np.abs(measured - predicted), inside, style)
+    _draw_coverage(right, upper - lower, inside, style)
+    title(left, f"{style.name}: are the 90 % intervals right?", rows)
+    return figure
+
+
+def _draw_reach(axes: Axes, reach: Floats, error: Floats, inside: Flags, style: TargetStyle) -> None:
+    top = 1.04 * float(max(reach.max(), error.max()))
+    axes.plot([0, top], [0, top], color=INK, linewidth=1.0, zorder=3)
+    for chosen, colour, words in (
+        (inside, BLUE, f"inside: {int(inside.sum()):,}"),
+        (~inside, VERMILION, f"outside: {int((~inside).sum()):,}"),
+    ):
+        marker = "o" if colour == BLUE else "^"
+        axes.scatter(
+            reach[chosen], error[chosen], s=12, color=colour, alpha=0.5, linewidth=0, marker=marker, label=words
+        )
+    axes.set_xlim(0, 1.04 * float(reach.max()))
+    axes.set_ylim(0, 1.04 * float(error.max()))
+    axes.grid(visible=True)
+    axes.set_xlabel(f"reach of the interval ({style.error_unit})")
+    axes.set_ylabel(f"|measured - predicted| ({style.error_unit})")
+    axes.legend(loc="upper left", handletextpad=0.2)
+
+
+def _draw_coverage(axes: Axes, width: Floats, inside: Flags, style: TargetStyle) -> None:
+    groups = [part for part in np.array_split(np.argsort(width, kind="stable"), GROUPS) if len(part)]
+    total = np.array([len(part) for part in groups], dtype=float)
+    held = np.array([inside[part].sum() for part in groups], dtype=float)
+    low, high = wilson(held, total)
+    share, place = held / total, np.arange(len(groups))
+    axes.axhline(LEVEL, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), label=f"promised: {percent(LEVEL)}")
+    axes.axhline(inside.mean(), color=ORANGE, linewidth=1.4, label=f"over all: {percent(inside.mean(), digits=1)}")
+    axes.errorbar(
+        place, share, yerr=[share - low, high - share], fmt="o", color=BLUE, ecolor=BLUE, elinewidth=1.2,
+        capsize=3, markersize=6,
+    )  # fmt: skip
+    middle = [f"{np.median(width[part]):.2g}" for part in groups]
+    axes.set_xticks(place, middle)
+    axes.set_ylim(min(0.6, float(low.min()) - 0.03), 1.02)
+    axes.yaxis.set_major_formatter(percent)
+    axes.grid(visible=True, axis="y")
+    axes.set_xlabel(
+        f"median width of the interval ({style.error_unit})\nin groups of {total.min():.0f} or more pellets"
+    )
+    axes.set_ylabel("measured values inside their interval")
+    axes.legend(loc="lower left")
+
+
+@drawing
+def reliability(out_of_fold: pd.DataFrame) -> Figure:
+    """Draw how often pellets were phase pure, against the probability they were given.
+
+    Parameters
+    ----------
+    out_of_fold
+        As in `TrainingResult.out_of_fold`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Above: observed share in bins of equal width, with 95 % intervals by Wilson and counts. Below: how many
+        pure and impure pellets were given each probability.
+    """
+    style = target_style("phase_purity")
+    rows = first_repeat(out_of_fold, "phase_purity")
+    outcome, probability = rows["measured"].to_numpy(float), rows["predicted"].to_numpy(float)
+    figure = new_figure(5.4, 6.2)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1.2])
+    edges = np.linspace(0, 1, 11)
+    _draw_bins(above, outcome, probability, edges)
+    base = outcome.mean()
+    score = float(np.mean((probability - outcome) ** 2))
+    skill = 1 - score / float(base * (1 - base)) if 0 < base < 1 else float("nan")
+    above.axhline(base, color=ORANGE, linewidth=1.2, label=f"share of pure pellets: {percent(base)}")
+    above.plot([], [], " ", label=f"Brier score {score:.3f}, skill {skill:.2f}")
+    above.legend(loc="upper left")
+    counts = [probability[outcome > 0.5], probability[outcome <= 0.5]]
+    below.hist(
+        counts, bins=list(edges), stacked=True, color=[BLUE, VERMILION], edgecolor="white", linewidth=0.6,
+        label=[f"pure: {len(counts[0]):,}", f"impure: {len(counts[1]):,}"],
+    )  # fmt: skip
+    below.set_ylabel("pellets")
+    below.set_xlabel(f"predicted {style.column.label}")
+    below.grid(visible=True, axis="y")
+    below.legend(loc="upper left")
+    title(above, "Phase purity: do the probabilities hold?", rows)
+    return figure
+
+
+def _draw_bins(axes: Axes, outcome: Floats, probability: Floats, edges: Floats) -> None:
+    place = np.clip(np.digitize(probability, edges) - 1, 0, len(edges) - 2)
+    total = np.bincount(place, minlength=len(edges) - 1).astype(float)
+    pure = np.bincount(place, weights=outcome, minlength=len(edges) - 1).astype(float)
+    stated = np.bincount(place, weights=probability, minlength=len(edges) - 1).astype(float)
+    full = total > 0
+    total, pure, stated = total[full], pure[full], stated[full]
+    low, high = wilson(pure, total)
+    share = pure / total
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    axes.errorbar(
+        stated / total, share, yerr=[share - low, high - share], fmt="o-", color=BLUE, ecolor=BLUE,
+        linewidth=1.0, elinewidth=1.2, capsize=3, markersize=5,
+    )  # fmt: skip
+    for x, y, count in zip(stated / total, low, total, strict=True):
+        axes.annotate(
+            f"{count:.0f}", (x, y), xytext=(0, -4), textcoords="offset points", ha="center", va="top",
+            fontsize=7.5, color=GREY,
+        )  # fmt: skip
+    axes.set_xlim(0, 1)
+    axes.set_ylim(-0.06, 1.02)
+    axes.yaxis.set_major_formatter(percent)
+    axes.grid(visible=True, color=PALE)
+    axes.set_ylabel("share found phase pure (count below)")

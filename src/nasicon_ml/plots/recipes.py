@@ -1,0 +1,143 @@
+"""What a model says about recipes, side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column, is_missing
+from nasicon_ml.errors import DatasetError
+from nasicon_ml.plots.style import BLUE, GREY, INK, ORANGE, PALE, Flags, drawing, new_figure, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: More rows than this cannot be read on a page.
+MOST = 30
+_CONDITIONS = (
+    Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.HEATING_RATE_C_MIN,
+    Column.PARTICLE_SIZE_UM, Column.PRESSURE_MPA,
+)  # fmt: skip
+
+
+@drawing
+def recipe_predictions(predictions: pd.DataFrame, *, level: float | None = None, most: int = MOST) -> Figure:
+    """Draw conductivity, density and phase purity of some recipes.
+
+    Parameters
+    ----------
+    predictions
+        Recipes and answers side by side (`Prediction.frame`): columns `nasicon_ml.columns.MODEL_INPUT` and
+        `nasicon_ml.columns.PREDICTION`.
+    level
+        The level of the intervals, to be written on the axes; the table itself does not hold it.
+    most
+        How many recipes to show, from the first on.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One row a recipe: conductivity and density with their intervals, phase purity as a bar. Hollow marks
+        lie outside what the model has seen.
+    """
+    if predictions.empty:
+        raise DatasetError("there is no recipe to draw")
+    shown = predictions.head(most).reset_index(drop=True)
+    figure = new_figure(9.6, 1.6 + 0.46 * len(shown))
+    first, second, third = figure.subplots(1, 3, sharey=True, width_ratios=[1.3, 1, 0.8])
+    inside = shown[Column.INSIDE_DOMAIN].astype(bool).to_numpy()
+    _draw_intervals(
+        first, shown, inside,
+        (Column.PREDICTED_CONDUCTIVITY_S_CM, Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
+         Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM),
+    )  # fmt: skip
+    first.set_xscale("log")
+    interval = f"\nwith {percent(level)} interval" if level is not None else ""
+    first.set_xlabel(f"{Column.PREDICTED_CONDUCTIVITY_S_CM.axis_label}{_temperature(shown)}{interval}")
+    _draw_intervals(
+        second, shown, inside,
+        (Column.PREDICTED_RELATIVE_DENSITY_PCT, Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
+         Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT),
+    )  # fmt: skip
+    second.set_xlim(right=101)
+    second.set_xlabel(f"{Column.PREDICTED_RELATIVE_DENSITY_PCT.axis_label}{interval}")
+    _draw_purity(third, shown, inside)
+    first.set_yticks(range(len(shown)), [_recipe_label(row) for row in shown.to_dict("records")])
+    first.set_ylim(len(shown) - 0.4, -0.6)
+    for axes in (first, second, third):
+        axes.grid(visible=True, axis="x")
+        axes.tick_params(axis="y", length=0)
+    _head(figure, len(shown), len(predictions), int((~inside).sum()))
+    return figure
+
+
+def _draw_intervals(
+    axes: Axes, shown: pd.DataFrame, inside: Flags, columns: tuple[Column, Column, Column]
+) -> None:
+    point, lower, upper = (shown[column].to_numpy(float) for column in columns)
+    place = np.arange(len(shown))
+    axes.hlines(place, lower, upper, color=BLUE, linewidth=2.4, alpha=0.45)
+    axes.scatter(point[inside], place[inside], s=34, color=BLUE, zorder=3)
+    axes.scatter(point[~inside], place[~inside], s=34, facecolor="white", edgecolor=BLUE, linewidth=1.4, zorder=3)
+
+
+def _draw_purity(axes: Axes, shown: pd.DataFrame, inside: Flags) -> None:
+    probability = shown[Column.PREDICTED_PHASE_PURITY].to_numpy(float)
+    place = range(len(shown))
+    bars = axes.barh(place, probability, height=0.5, color=ORANGE, edgecolor=ORANGE, linewidth=1.2, zorder=2)
+    for bar, known in zip(bars, inside, strict=True):
+        bar.set_facecolor(ORANGE if known else "white")
+    for y, value in zip(place, probability, strict=True):
+        if np.isfinite(value):
+            axes.text(value + 0.03, y, percent(value), va="center", fontsize=8)
+    axes.axvline(0.5, color=PALE, linewidth=1.0, zorder=0)
+    axes.set_xlim(0, 1.18)
+    axes.set_xticks([0, 0.5, 1])
+    axes.xaxis.set_major_formatter(percent)
+    axes.set_xlabel(Column.PREDICTED_PHASE_PURITY.axis_label)
+
+
+def _temperature(shown: pd.DataFrame) -> str:
+    """Say at which temperature the conductivities are, if it is the same for all."""
+    if Column.MEASUREMENT_TEMPERATURE_C not in shown.columns:
+        return ""
+    given = pd.to_numeric(shown[Column.MEASUREMENT_TEMPERATURE_C]).fillna(ROOM_TEMPERATURE_C).unique()
+    return f" at {given[0]:g} °C" if len(given) == 1 else ", each at its own temperature"
+
+
+def _head(figure: Figure, shown: int, total: int, outside: int) -> None:
+    count = f"{total} recipes" if shown == total else f"the first {shown} of {total} recipes"
+    if total == 1:
+        count = "1 recipe"
+    figure.suptitle(f"Predictions for {count}", x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
+    if outside:
+        verb = "lies" if outside == 1 else "lie"
+        figure.supxlabel(
+            f"hollow: {outside} of {shown} {verb} outside what the model has seen", fontsize=8.5, color=GREY
+        )
+
+
+def _recipe_label(row: Mapping[Hashable, Any]) -> str:
+    """Write the formula with subscripts, and on the next line what is known of the processing."""
+    parts = [_with_unit(column, row.get(column)) for column in _CONDITIONS]
+    parts += [str(row[column]).replace("_", " ") for column in (Column.ATMOSPHERE, Column.DENSIFICATION)
+              if not is_missing(row.get(column))]  # fmt: skip
+    conditions = ", ".join(part for part in parts if part)
+    if len(conditions) > 48:
+        conditions = f"{conditions[:46].rstrip(' ,')} …"
+    formula = subscripted(str(row[Column.FORMULA]))
+    return f"{formula}\n{conditions}" if conditions else formula
+
+
+def _with_unit(column: Column, value: object) -> str:
+    return "" if is_missing(value) else f"{float(str(value)):g} {column.unit}"
+
+
+def subscripted(formula: str) -> str:
+    """Write a formula with its amounts as subscripts, in matplotlib's mathematical text."""
+    return re.sub(r"(?<=[A-Za-z)\]])(\d+(?:\.\d+)?)", r"$_{\1}$", formula)

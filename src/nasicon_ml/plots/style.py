@@ -1,0 +1,209 @@
+"""What all figures share: colours, sizes, how a target is named, how a figure is saved."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column
+from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError, nearest
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Arguments = ParamSpec("Arguments")
+
+# Okabe and Ito's palette (Color Universal Design, 2008).
+BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+INK, GREY, PALE = "#1A1A1A", "#767676", "#D9D9D9"
+DENSITY_MAP = "cividis"
+
+DPI = 160
+#: z of a 95 % normal interval, for Wilson's interval of a share (10.1080/01621459.1927.10502953).
+_Z95 = 1.959964
+
+_SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10.0,
+    "axes.labelsize": 9.5,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.color": GREY,
+    "ytick.labelcolor": INK,
+    "grid.color": PALE,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "text.color": INK,
+    "mathtext.default": "regular",
+    "figure.facecolor": "white",
+}
+
+
+@dataclass(frozen=True)
+class TargetStyle:
+    """How a target is written on an axis.
+
+    Attributes
+    ----------
+    column
+        The measured column, for label and unit.
+    error_unit
+        Unit of errors and widths; empty for a probability.
+    band
+        A distance from the truth worth a line on the figure, in `error_unit`.
+    logarithmic
+        Whether the frame holds log10 of the column.
+    """
+
+    column: Column
+    error_unit: str
+    band: float
+    logarithmic: bool = False
+
+    @property
+    def name(self) -> str:
+        """The label with a capital."""
+        return self.column.label[0].upper() + self.column.label[1:]
+
+
+TARGETS = {
+    "conductivity": TargetStyle(Column.CONDUCTIVITY_TOTAL_S_CM, "decades", 1.0, logarithmic=True),
+    "relative_density": TargetStyle(Column.RELATIVE_DENSITY_PCT, "points", 5.0),
+    "phase_purity": TargetStyle(Column.PREDICTED_PHASE_PURITY, "", 0.5),
+}
+
+
+def drawing(function: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Let a function draw in the common style, whatever the user's matplotlibrc says."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+        try:
+            import matplotlib as mpl
+        except ImportError:
+            raise MissingExtraError("matplotlib", "plots", "drawing a figure") from None
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(_SETTINGS)
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure of a size in inches, with a layout that leaves room for labels."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def target_style(target: str) -> TargetStyle:
+    """Look a target up by name; raise FieldError for any other word."""
+    if target not in TARGETS:
+        raise FieldError("target", target, ", ".join(TARGETS), nearest(target, TARGETS))
+    return TARGETS[target]
+
+
+def first_repeat(out_of_fold: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Take the out-of-fold rows of one target, each pellet once (of its first repeat).
+
+    Raises
+    ------
+    FieldError
+        If there is no such target.
+    DatasetError
+        If the frame holds no row of it.
+    """
+    target_style(target)
+    rows = out_of_fold[(out_of_fold["target"] == target) & out_of_fold["measured"].notna()]
+    if rows.empty:
+        raise DatasetError(f"there is no out-of-fold prediction of {target} to draw")
+    first: pd.DataFrame = rows[rows["repeat"] == rows["repeat"].min()]
+    return first.reset_index(drop=True)
+
+
+def title(axes: Axes, what: str, rows: pd.DataFrame) -> None:
+    """Head a figure: what it shows, and of how many pellets and sources."""
+    sources = rows[Column.SOURCE].nunique()
+    axes.set_title(f"{what}\n", pad=4)
+    subset = f"out of fold, split by source: {len(rows):,} pellets of {sources:,} sources"
+    axes.text(0, 1.02, subset, transform=axes.transAxes, fontsize=8.5, color=GREY, va="bottom")
+
+
+def decade_ticks(axes: Axes, *, x: bool = True, y: bool = True) -> None:
+    """Write the ticks of an axis in log10 units as powers of ten."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    for axis, wanted in ((axes.xaxis, x), (axes.yaxis, y)):
+        if wanted:
+            axis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"$10^{{{value:.0f}}}$"))
+
+
+def percent(share: float, _: object = None, *, digits: int = 0) -> str:
+    """Write a share as per cent; takes, and ignores, the position that a tick formatter is given."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def wilson(successes: Floats, total: Floats) -> tuple[Floats, Floats]:
+    """95 % interval of a share by Wilson's formula (10.1080/01621459.1927.10502953).
+
+    Parameters
+    ----------
+    successes, total
+        Counts, any shape; `total` above 0.
+
+    Returns
+    -------
+    lower, upper
+        Of the same shape, within 0 and 1.
+    """
+    share = successes / total
+    centre = (share + _Z95**2 / (2 * total)) / (1 + _Z95**2 / total)
+    half = _Z95 * np.sqrt(share * (1 - share) / total + _Z95**2 / (4 * total**2)) / (1 + _Z95**2 / total)
+    # At a share of 0 or 1 rounding can put an end on the wrong side of the share itself.
+    return np.minimum(np.clip(centre - half, 0, 1), share), np.maximum(np.clip(centre + half, 0, 1), share)
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure; the ending of the name (png, pdf, svg) is its format.
+
+    The file appears whole or not at all.
+
+    Raises
+    ------
+    NasiconError
+        If the folder cannot be written, or the ending is not a format.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".figure-") as folder:
+            draft = Path(folder) / path.name
+            figure.savefig(draft, dpi=DPI)
+            draft.replace(path)
+    except (OSError, ValueError) as error:
+        raise NasiconError(f"{path}: the figure cannot be written ({error})") from error
+    return path
