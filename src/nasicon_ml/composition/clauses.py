@@ -57,7 +57,9 @@ def take_values(plain: str, text: str) -> tuple[str, Values]:
     if "=" in rest:
         hint = "Values are written after the formula, as in 'Li1+xAlxTi2-x(PO4)3, x=0.4'."
         raise refusal(text, hint=hint)
-    return tidy(_EMPTY_BRACKET.sub(" ", rest)), values
+    if rest != plain:
+        rest = _EMPTY_BRACKET.sub(" ", rest)
+    return tidy(rest), values
 
 
 def tidy(body: str) -> str:
@@ -67,6 +69,7 @@ def tidy(body: str) -> str:
 
 
 def _take(name: str, value: str, values: Values, text: str) -> None:
+    name = "x" if name == "X" else name
     given: dict[str, object] = {**values.numbers, **values.substitutes}
     if name in given:
         raise refusal(text, hint=f"{name} is given twice.")
@@ -122,7 +125,9 @@ def take_percent(body: str, text: str) -> tuple[str, tuple[str, float, str] | No
         return body, None
     match = _PERCENT.match(body)
     allowed = "a second phase such as '+ 2 wt% Al2O3', '+ 5 mol% LiF' or '-0.05Li2O'"
-    if match is None or "%" in match["phase"]:
+    if body.count("%") > 1:
+        raise refusal(text, allowed, "Only one second phase can be given.")
+    if match is None:
         raise refusal(text, allowed, "The per cent in it cannot be understood.")
     unit = Column.ADDITIVE_UNIT.spellings.get(f"{match['unit'].lower()}%")
     unit = unit or {"weight%": "wt%", "mass%": "wt%", "mole%": "mol%"}.get(f"{match['unit'].lower()}%")

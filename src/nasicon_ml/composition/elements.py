@@ -57,4 +57,4 @@ def nearest_element(word: str) -> str:
     for length in (2, 1):  # "Lii" begins with lithium's symbol, and difflib would need luck to see it
         if len(word) > length and word[:length].capitalize() in ELEMENT_INDEX:
             return f"Did you mean {word[:length].capitalize()!r}?"
-    return nearest(word, ELEMENTS)
+    return nearest(word, ELEMENTS) if len(word) > 1 else ""

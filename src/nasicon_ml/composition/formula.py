@@ -64,7 +64,7 @@ def _check_tokens(formula: str, text: str) -> None:
     while position < len(formula):
         match = _TOKEN.match(formula, position)
         if match is None:
-            raise refusal(text, hint=f"{formula[position : position + 8]!r} is no part of a formula.")
+            raise refusal(text, hint=f"{_around(formula, position)!r} is no part of a formula.")
         part = match.group()
         if part[0] in ".0123456789":
             if before[0] in ".0123456789([{":
@@ -76,6 +76,14 @@ def _check_tokens(formula: str, text: str) -> None:
         position, before = match.end(), part
     if opened:
         raise refusal(text, hint=f"A {opened[-1]!r} is never closed.")
+
+
+def _around(formula: str, position: int) -> str:
+    """Cut out the word or the characters at a place that cannot be read."""
+    start = position
+    while start and formula[position : position + 1].isalpha() and formula[start - 1].isalpha():
+        start -= 1
+    return formula[start : max(position, start) + 8]
 
 
 def _check_symbol(symbol: str, text: str) -> None:

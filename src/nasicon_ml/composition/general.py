@@ -19,6 +19,7 @@ PLACEHOLDERS = ("M", "Me", "Ln")
 
 _NUMBER = re.compile(NUMBER)
 _WORD = re.compile(r"[A-Za-z]+")
+_LAST_SYMBOL = re.compile(r"[A-Z][a-z]?$")
 _DEEPEST = 6
 
 
@@ -82,6 +83,8 @@ class Scanner:
             self._parts.append(self._symbol() + self._amount())
         elif char.isdigit() and not self._parts:
             raise refusal(self.text, hint="A formula begins with an element, not with a number.")
+        elif re.match(r",\d", self.body[self.position :]):
+            raise refusal(self.text, hint="Write decimals with a point, as in Li1.3.")
         else:
             raise refusal(self.text, hint=f"{self._excerpt()} was not expected.")
 
@@ -105,11 +108,11 @@ class Scanner:
                 return self._substitute(symbol)
         match = _WORD.match(self.body, self.position)
         word = match.group() if match else ""
-        if word[0].islower():
-            before = "".join(self._parts)[-2:]
-            hint = f"{word!r} after {before!r} is no element or amount." if before else ""
-            raise refusal(self.text, hint=hint or "Element symbols begin with a capital letter.")
-        word = re.match(r"[A-Z][a-z]*", word).group()  # type: ignore[union-attr]  # it begins with a capital
+        before = _LAST_SYMBOL.search(self.body[: self.position])
+        if word[0].islower() and before:
+            word = before.group() + word  # "Lii", not "i"
+        elif word[0].islower():
+            raise refusal(self.text, hint="Element symbols begin with a capital letter.")
         raise refusal(self.text, hint=f"{word!r} is no element. {nearest_element(word)}".rstrip())
 
     def _substitute(self, symbol: str) -> str:
@@ -146,7 +149,7 @@ class Scanner:
     def _term(self, depth: int) -> float:
         """Read ``2``, ``x``, ``2x``, ``2*x``, ``x/2`` or a sum in brackets."""
         char = self._peek()
-        if char == "(" and self._parts:
+        if char == "(":
             self.position += 1
             value = self._expression(depth + 1)
             if self._peek() != ")":

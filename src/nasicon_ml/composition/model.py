@@ -184,18 +184,24 @@ class Composition:
 
 def _write(sites: Sites) -> str:
     """Write A, M (dopants before hosts), T (Si before P), O, other anions."""
-    mobile = sorted(sites.a_site, key=lambda el: (el not in ALKALI_LETTERS, -sites.a_site[el], el))
-    hosts = [el for el in HOST_LETTERS if el in sites.m_site]
-    dopants = sorted(el for el in sites.m_site if el not in HOST_LETTERS)
-    tetrahedral = [el for el in TETRAHEDRAL if el in sites.t_site]
-    tetrahedral += sorted(el for el in sites.t_site if el not in TETRAHEDRAL)
-    text = "".join(_one(el, sites.a_site[el]) for el in mobile)
-    text += "".join(_one(el, sites.m_site[el]) for el in (*dopants, *hosts))
-    if tetrahedral == ["P"] and sites.oxygen == 12:
-        text += "(PO4)3"
-    else:
-        text += "".join(_one(el, sites.t_site[el]) for el in tetrahedral) + _one("O", sites.oxygen)
-    return text + "".join(_one(el, amount) for el, amount in sorted(sites.other_anions.items()))
+    groups = [dict(group) for group in (sites.a_site, sites.m_site, sites.t_site)]
+    for element, total in sites.element_amounts().items():  # one on two sites is written where more of it is
+        shares = [group.pop(element, 0.0) for group in groups]
+        if any(shares):
+            groups[shares.index(max(shares))][element] = total
+    a_site, m_site, t_site = groups
+    written = sorted(a_site.items(), key=lambda pair: (pair[0] not in ALKALI_LETTERS, -pair[1], pair[0]))
+    written += sorted((el, n) for el, n in m_site.items() if el not in HOST_LETTERS)
+    written += [(el, m_site[el]) for el in HOST_LETTERS if el in m_site]
+    if t_site == {"P": 3} and sites.oxygen == 12:
+        return "".join(_one(el, n) for el, n in written) + "(PO4)3" + _anions(sites)
+    written += [(el, t_site[el]) for el in TETRAHEDRAL if el in t_site]
+    written += sorted((el, n) for el, n in t_site.items() if el not in TETRAHEDRAL)
+    return "".join(_one(el, n) for el, n in (*written, ("O", sites.oxygen))) + _anions(sites)
+
+
+def _anions(sites: Sites) -> str:
+    return "".join(_one(el, n) for el, n in sorted(sites.other_anions.items()))
 
 
 def _one(element: str, amount: float) -> str:

@@ -16,6 +16,7 @@ import itertools
 import math
 import numbers
 from collections.abc import Mapping
+from typing import Any
 
 from nasicon_ml.composition.elements import ALKALI_LETTERS, ANIONS, ELEMENT_INDEX, nearest_element
 from nasicon_ml.composition.sites import Sites
@@ -132,7 +133,7 @@ def _nearest_to_neutral(
 def _mean_state(element: str, given: object, text: str) -> float:
     """Check one override and reduce it to a mean."""
     allowed = f"an oxidation state of {element} from -4 to 8, or a mapping of states to shares"
-    shares = dict(given) if isinstance(given, Mapping) else {given: 1.0}
+    shares: dict[Any, Any] = dict(given) if isinstance(given, Mapping) else {given: 1.0}
     numeric = all(_is_number(state) and _is_number(share) for state, share in shares.items())
     if numeric and shares and min(shares.values()) >= 0 and (total := math.fsum(shares.values())) > 0:
         mean = math.fsum(float(state) * float(share) for state, share in shares.items()) / total

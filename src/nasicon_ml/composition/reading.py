@@ -76,7 +76,7 @@ def _parse(
     body, percent = clauses.take_percent(body, text)
     formula, second = _read_body(body, values, text)
     if percent and second:
-        raise refusal(text, "one second phase", "Name the second one of two in the notes.")
+        raise refusal(text, "one second phase", "Only one second phase can be given.")
     sites = assign_sites(read_amounts(formula, text), text)
     states = find_states(sites, overrides, text)
     return Composition(
@@ -107,6 +107,8 @@ def _add_arguments(values: clauses.Values, x: object, substitute: Mapping[str, s
 
 def _read_body(body: str, values: clauses.Values, text: str) -> tuple[str, SecondPhase | None]:
     """Read what is left of the text: a shorthand or a formula, perhaps with a second phase in formula units."""
+    if not body:
+        raise refusal(text, hint="There is no formula in it.")
     match = _SHORTHAND.fullmatch(body)
     short = shorthand.find(match["name"]) if match else None
     if match and short:
