@@ -1,0 +1,103 @@
+"""Finds the committed files of the dataset and verifies their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from nasicon_ml.errors import DatasetError
+from nasicon_ml.tables import write_text
+
+#: The variable that names another folder to take the dataset from.
+DATASETS_VARIABLE = "NASICON_ML_DATASETS"
+PELLETS_FILE = "pellets.csv"
+SOURCES_FILE = "sources.csv"
+CHECKSUMS_FILE = "checksums.json"
+
+
+def datasets_folder() -> Path:
+    """Give the folder of the dataset.
+
+    Returns
+    -------
+    Path
+        The folder named by ``NASICON_ML_DATASETS``, else the one in the source tree this package runs from.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such folder.
+    """
+    named = os.environ.get(DATASETS_VARIABLE)
+    folder = Path(named) if named else Path(__file__).resolve().parents[3] / "datasets"
+    if not folder.is_dir():
+        origin = f"the variable {DATASETS_VARIABLE} names it" if named else "install with: pip install -e ."
+        raise DatasetError(f"{folder}: the folder of the dataset is not there ({origin})")
+    return folder
+
+
+def dataset_checksum(path: str | Path) -> str:
+    """Give the SHA-256 of a file's bytes, line ends counted as line feeds on every system.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
+    return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def recorded_checksums(folder: Path) -> dict[str, str]:
+    """Give the checksums recorded in a folder, by name of file; empty where none are recorded.
+
+    Raises
+    ------
+    DatasetError
+        If the record is there and cannot be read.
+    """
+    record = folder / CHECKSUMS_FILE
+    if not record.exists():
+        return {}
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        return {str(name): str(checksum) for name, checksum in content.items()}
+    except (OSError, ValueError, AttributeError):
+        raise DatasetError(f"{record}: is not a JSON object of names and checksums") from None
+
+
+def verify_checksum(path: Path) -> None:
+    """Compare a file with the checksum recorded beside it; a file of which none is recorded passes.
+
+    Raises
+    ------
+    DatasetError
+        If they differ.
+    """
+    recorded = recorded_checksums(path.parent).get(path.name)
+    found = dataset_checksum(path)
+    if recorded is not None and recorded != found:
+        raise DatasetError(
+            f"{path}: the file is not the one whose checksum is recorded in {CHECKSUMS_FILE}"
+            f" ({recorded[:12]}... recorded, {found[:12]}... found). If you changed it on purpose, check it with"
+            " 'nasicon-ml data validate' and renew the record with 'nasicon-ml data checksums'; if not,"
+            " restore it with git"
+        )
+
+
+def renew_checksums(folder: Path) -> dict[str, str]:
+    """Record the checksums of all CSV files of a folder, and give them by name of file.
+
+    Raises
+    ------
+    NasiconError
+        If the folder cannot be written to.
+    """
+    checksums = {file.name: dataset_checksum(file) for file in sorted(folder.glob("*.csv"))}
+    write_text(json.dumps(checksums, indent=2) + "\n", folder / CHECKSUMS_FILE)
+    return checksums

@@ -1,0 +1,94 @@
+"""Checks a file of pellets against the vocabulary and the rules, and reports everything at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import astuple, fields, replace
+
+import pandas as pd
+
+from nasicon_ml.checks import Finding
+from nasicon_ml.columns import Column
+from nasicon_ml.data import rules
+from nasicon_ml.data.reading import HEADER, clean_pellets, excuse_suspects, with_lines
+from nasicon_ml.tables import RawTable
+
+#: The columns of a table of findings.
+FINDING_COLUMNS = tuple(field.name for field in fields(Finding))
+
+
+def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list[Finding]:
+    """Check a table of pellets.
+
+    Parameters
+    ----------
+    raw
+        The table as it stands in its file.
+    sources
+        The keys of the known sources; None if there is no list to check against.
+
+    Returns
+    -------
+    list of Finding
+        Everything that is wrong, by row and column. Row -1 is the header. Errors about the values of a row that
+        is marked suspect, with the reason, are warnings.
+    """
+    clean, findings = clean_pellets(raw)
+
+    def place(row: int) -> str:
+        key = clean[Column.PELLET_ID][row]
+        where = f"line {raw.lines[row]}" if raw.lines is not None else f"row {row + 1}"
+        return f"{where} ({key})" if key else where
+
+    findings = rules.escalate_charges(findings, clean)
+    findings += rules.total_above_bulk(clean)
+    findings += rules.kelvin(clean)
+    findings += rules.additives(clean)
+    findings += rules.bounds(clean)
+    findings += rules.purity(clean)
+    findings += rules.suspicion(clean)
+    findings += rules.keys(clean, place)
+    findings += rules.source_known(clean, sources)
+    findings += rules.duplicates(clean, place)
+    return with_lines(excuse_suspects(_as_written(findings, raw), clean), raw)
+
+
+def _as_written(findings: Sequence[Finding], raw: RawTable) -> list[Finding]:
+    """Show each cell as it stands in the file, not as it was understood."""
+    cells = {str(name): raw.frame[name].to_numpy(dtype=object) for name in raw.frame.columns}
+    return [
+        replace(found, value=cells[found.column][found.row])
+        if found.row != HEADER and found.column in cells
+        else found
+        for found in findings
+    ]
+
+
+def findings_table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Put findings into a table, one row each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Shape (n_findings, 7): row (0-based; -1 is the header), column, value, rule, severity, message, line.
+    """
+    return pd.DataFrame([astuple(finding) for finding in findings], columns=list(FINDING_COLUMNS), dtype="object")
+
+
+def validate_pellets(raw: RawTable, sources: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Check a table of pellets and give all findings as a table.
+
+    Parameters
+    ----------
+    raw
+        The table as it stands in its file.
+    sources
+        The list of sources (`load_sources`); None if there is none to check against.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What `findings_table` gives.
+    """
+    known = None if sources is None else set(sources[Column.SOURCE])
+    return findings_table(find_problems(raw, known))
