@@ -30,6 +30,7 @@ class Kind(StrEnum):
 class Role(StrEnum):
     """What a column is for."""
 
+    POSITION = "position"  # of a row in the file it came from
     KEY = "key"
     COMPOSITION = "composition"  # part of a recipe
     PROCESSING = "processing"  # part of a recipe
@@ -107,6 +108,8 @@ class Column(StrEnum):
         member.minimum, member.maximum = bounds
         member.choices = choices
         return member
+
+    INPUT_ROW = ("input_row", Kind.NUMBER, Role.POSITION, "row in the file", "", (1, 1e9))
 
     PELLET_ID = ("pellet_id", Kind.TEXT, Role.KEY, "pellet")
     SOURCE = ("source", Kind.TEXT, Role.KEY, "source")
