@@ -60,8 +60,8 @@ is_usable() {
 }
 
 install() {
-    quiet=--quiet
-    if [ -t 1 ]; then quiet=; fi # progress on a terminal, silence in a log
+    quiet=-qq
+    if [ -t 1 ]; then quiet=; fi # progress on a terminal; in a log, errors alone
     # shellcheck disable=SC2086  # no word at all where it is empty
     if has_uv; then
         uv pip install $quiet --python "$venv/bin/python" --no-deps --no-build-isolation "$@"

@@ -1,0 +1,97 @@
+"""Documents: every link leads somewhere, every page is in the index, and the changelog knows the version."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.source import ROOT, modules, tracked_files
+
+INLINE = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
+REFERENCE = re.compile(r"^\[[^\]]+\]:\s+(\S+)", re.MULTILINE)
+ELSEWHERE = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+PAGES = [path for path in tracked_files() if path.suffix == ".md"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def prose(text: str) -> str:
+    """The text without code."""
+    without_blocks = re.sub(r"^(```|~~~).*?^\1", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`\n]*`", "``", without_blocks)
+
+
+def anchors(text: str) -> set[str]:
+    """What a link can point to within a page: its headings, as they are written in an address."""
+    fenceless = re.sub(r"^(```|~~~).*?^\1", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#{1,6}\s+(.*?)\s*#*$", fenceless, flags=re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+def dead_links(page: Path, text: str) -> list[str]:
+    """The relative links of a page that lead nowhere."""
+    dead = []
+    for link in [*INLINE.findall(prose(text)), *REFERENCE.findall(prose(text))]:
+        if ELSEWHERE.match(link):
+            continue
+        target, _, anchor = link.partition("#")
+        place = (page.parent / target).resolve() if target else page
+        if target and not place.exists() or not place.is_relative_to(ROOT):
+            dead.append(link)
+        elif anchor and place.suffix == ".md":
+            there = text if place == page else place.read_text(encoding="utf-8")
+            if anchor not in anchors(there):
+                dead.append(link)
+    return dead
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    assert dead_links(page, page.read_text(encoding="utf-8")) == []
+
+
+def test_every_page_of_the_docs_is_in_their_index() -> None:
+    index = ROOT / "docs" / "README.md"
+    linked = {
+        (index.parent / link.partition("#")[0]).resolve()
+        for link in INLINE.findall(index.read_text(encoding="utf-8"))
+    }
+    assert [
+        page.name for page in PAGES if page.is_relative_to(index.parent) and page not in {*linked, index}
+    ] == []
+
+
+def test_the_changelog_knows_the_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^## \[?(\d+\.\d+\.\d+)\]?", text, flags=re.MULTILINE)
+    assert entries[0] == PROJECT["version"]
+    assert len(set(entries)) == len(entries)
+
+
+def test_the_version_stands_in_one_place() -> None:
+    assert version(PROJECT["name"]) == PROJECT["version"]
+    spelled = [module.name for module in modules() if f'"{PROJECT["version"]}"' in module.text]
+    assert spelled == []
+
+
+def test_a_dead_link_is_seen() -> None:
+    page = ROOT / "docs" / "page.md"
+    text = (
+        "# Top\n[a](nowhere.md) [b](../README.md#no-such-heading) ![c](<no.png>) [d](#top) [e](https://example.org)\n"
+        "`[f](code.md)` [g](../pyproject.toml)\n```\n[h](code.md)\n```\n[i]: gone.md\n[j](../../outside.md)"
+    )
+    assert dead_links(page, text) == [
+        "nowhere.md",
+        "../README.md#no-such-heading",
+        "no.png",
+        "../../outside.md",
+        "gone.md",
+    ]
+
+
+def test_headings_become_anchors() -> None:
+    assert anchors("## A `code`, and [a link](x.md)\n```\n# no\n```\n") == {"a-code-and-a-link"}
