@@ -1,0 +1,162 @@
+"""Where the model knows what it is talking about: ranges by system, elements by site, distance to pellets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Kind
+from nasicon_ml.composition import ELEMENTS, OccupancyTable
+from nasicon_ml.features.processing import PROCESSING_FIELDS
+
+Floats = NDArray[np.float64]
+Strings = NDArray[np.object_]
+
+#: A system needs this many pellets that state a field before its own range counts; below, all systems' does.
+ENOUGH_PELLETS = 8
+#: Share of the training pellets, each measured against other sources only, that count as near.
+NEAR_SHARE = 0.95
+_NUMBERS = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.NUMBER)
+_CHOICES = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.CATEGORY)
+_AXIS_LABELS = {column.value: column.axis_label for column in _NUMBERS}
+_SITES = ("A", "M", "T")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What the training pellets cover.
+
+    Attributes
+    ----------
+    ranges
+        system -> field -> (lowest, highest); the key "" holds all systems together. The substitution x is
+        one of the fields, under the name "x".
+    choices
+        field -> choices that occur.
+    elements
+        site (A, M, T) -> elements that occur on it.
+    near
+        Distance to the nearest pellets below which a recipe counts as near.
+    """
+
+    ranges: Mapping[str, Mapping[str, tuple[float, float]]]
+    choices: Mapping[str, tuple[str, ...]]
+    elements: Mapping[str, tuple[str, ...]]
+    near: float = field(default=np.inf)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain dictionaries and lists."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Domain:
+        """Read what `to_json` gave."""
+        ranges = {
+            system: {name: (float(low), float(high)) for name, (low, high) in fields.items()}
+            for system, fields in data["ranges"].items()
+        }
+        choices = {name: tuple(values) for name, values in data["choices"].items()}
+        elements = {site: tuple(values) for site, values in data["elements"].items()}
+        return cls(ranges, choices, elements, float(data["near"]))
+
+    def reasons(self, table: pd.DataFrame, sites: OccupancyTable, distance: Floats) -> Strings:
+        """Say why each recipe lies outside; shape (n,), empty text for a recipe inside.
+
+        Parameters
+        ----------
+        table
+            Recipe columns, n rows.
+        sites
+            Their occupancies.
+        distance
+            Distance to the nearest training pellets, shape (n,).
+        """
+        found: list[list[str]] = [[] for _ in range(len(table))]
+        self._elements(sites, found)
+        self._choices(table, found)
+        self._ranges(table, sites, found)
+        for row in np.flatnonzero(distance > self.near):
+            found[row].append(
+                f"far from every measured pellet (distance {distance[row]:.2f}, "
+                f"{NEAR_SHARE:.0%} of known pellets have others within {self.near:.2f})"
+            )
+        return np.array(["; ".join(reasons) for reasons in found], dtype=object)
+
+    def _elements(self, sites: OccupancyTable, found: list[list[str]]) -> None:
+        for site, amounts in zip(_SITES, (sites.a, sites.m, sites.t), strict=True):
+            known = np.isin(ELEMENTS, self.elements[site])
+            strange = (amounts > 0) & ~known
+            for row in np.flatnonzero(sites.per_row(np.asarray(strange.any(axis=1)))):
+                names = ", ".join(np.array(ELEMENTS)[strange[sites.index[row]]])
+                found[row].append(f"{names} never seen on the {site} site")
+
+    def _choices(self, table: pd.DataFrame, found: list[list[str]]) -> None:
+        for column in _CHOICES:
+            given = table[column]
+            strange = (given.notna() & ~given.isin(self.choices[column])).to_numpy()
+            for row in np.flatnonzero(strange):
+                found[row].append(f"{column.label} {given.iloc[row]!r} never seen")
+
+    def _ranges(self, table: pd.DataFrame, sites: OccupancyTable, found: list[list[str]]) -> None:
+        systems = sites.per_row(sites.systems)
+        everywhere = self.ranges[""]
+        fields = {column.value: table[column].to_numpy(dtype=np.float64) for column in _NUMBERS}
+        fields["x"] = sites.per_row(sites.x)
+        for name, values in fields.items():
+            own = {system: limits[name] for system, limits in self.ranges.items() if name in limits}
+            low, high = everywhere.get(name, (-np.inf, np.inf))
+            lows = np.array([own.get(system, (low, high))[0] for system in sites.systems])[sites.index]
+            highs = np.array([own.get(system, (low, high))[1] for system in sites.systems])[sites.index]
+            outside = (values < lows - _slack(lows)) | (values > highs + _slack(highs))
+            for row in np.flatnonzero(outside):
+                whose = f"any {systems[row]} pellet" if systems[row] in own else "any pellet"
+                side, limit = ("below", lows[row]) if values[row] < lows[row] else ("above", highs[row])
+                found[row].append(f"{_label(name)} {values[row]:g} is {side} that of {whose} ({limit:g})")
+
+
+def _slack(limits: Floats) -> Floats:
+    """Give what rounding may move: it is no step out of the domain."""
+    return 1e-6 + 0.01 * np.abs(limits)
+
+
+def _label(name: str) -> str:
+    return "substitution x" if name == "x" else _AXIS_LABELS[name]
+
+
+def fit_domain(table: pd.DataFrame, sites: OccupancyTable, distance_to_others: Floats) -> Domain:
+    """Read off what training pellets cover.
+
+    Parameters
+    ----------
+    table
+        Training pellets, n rows.
+    sites
+        Their occupancies.
+    distance_to_others
+        Distance of each to the nearest pellets of other sources, shape (n,).
+    """
+    systems = sites.per_row(sites.systems)
+    numbers = table[list(_NUMBERS)].astype("float64").assign(x=sites.per_row(sites.x))
+    ranges = {"": _limits(numbers, 1)}
+    for system, rows in numbers.groupby(systems):
+        ranges[str(system)] = _limits(rows, ENOUGH_PELLETS)
+    choices = {column.value: tuple(sorted(table[column].dropna().unique())) for column in _CHOICES}
+    elements = {
+        site: tuple(np.array(ELEMENTS)[(amounts > 0).any(axis=0)])
+        for site, amounts in zip(_SITES, (sites.a, sites.m, sites.t), strict=True)
+    }
+    return Domain(ranges, choices, elements, float(np.quantile(distance_to_others, NEAR_SHARE)))
+
+
+def _limits(numbers: pd.DataFrame, at_least: int) -> dict[str, tuple[float, float]]:
+    counts = numbers.notna().sum()
+    return {
+        str(name): (float(numbers[name].min()), float(numbers[name].max()))
+        for name in numbers.columns
+        if counts[name] >= at_least
+    }

@@ -1,0 +1,134 @@
+"""Fits the boosters of one target to pellets, and predicts on the scale of the reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
+from nasicon_ml.errors import DatasetError
+from nasicon_ml.estimators.boosting import BoosterSettings, fit_booster, raw_prediction
+from nasicon_ml.estimators.targets import (
+    TARGETS,
+    TargetName,
+    TrainingRows,
+    measurement_temperature,
+    shift_log10_conductivity,
+)
+
+if TYPE_CHECKING:
+    import xgboost
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What every fit shares.
+
+    Attributes
+    ----------
+    pellets
+        The whole pellet table, n rows.
+    features
+        Features of every pellet, shape (n, n_features).
+    settings
+        Booster settings by target.
+    seed, threads
+        Of XGBoost.
+    """
+
+    pellets: pd.DataFrame
+    features: Floats
+    settings: dict[TargetName, BoosterSettings]
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class FittedTarget:
+    """The trees of one target; conductivity brings along those of the activation energy."""
+
+    name: TargetName
+    booster: xgboost.Booster
+    energy: xgboost.Booster | None = None
+
+    def learned(self, features: Floats) -> Floats:
+        """Predict on the scale the model learns: log10(S/cm) at 25 °C, log10 porosity, log-odds or eV."""
+        return raw_prediction(self.booster, features)
+
+    def reported(self, features: Floats, temperature_c: Floats) -> Floats:
+        """Predict on the scale of reports; conductivity at the temperatures given, shape (n,)."""
+        learned = self.learned(features)
+        if self.energy is not None:
+            energy = raw_prediction(self.energy, features)
+            return shift_log10_conductivity(learned, energy, ROOM_TEMPERATURE_C, temperature_c)
+        return TARGETS[self.name].inverse(learned)
+
+
+def fit_target(
+    context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]
+) -> FittedTarget:
+    """Fit one target on some of its rows.
+
+    Parameters
+    ----------
+    context
+        Pellets, features and settings.
+    name
+        Which target.
+    rows
+        All usable rows of the target.
+    chosen
+        Which of `rows` to learn from, shape (len(rows.rows),).
+
+    Notes
+    -----
+    Conductivities measured at other temperatures are carried to 25 °C with the pellet's own activation energy
+    where it was measured, else with one predicted by trees that saw only the sources chosen here.
+    """
+    at = rows.rows[chosen]
+    y = rows.y[chosen]
+    energy = None
+    if name is TargetName.CONDUCTIVITY:
+        energy = _fit_energy(context, context.pellets.iloc[at][Column.SOURCE].unique())
+        y = _at_room_temperature(context, at, y, energy)
+    else:
+        y = TARGETS[name].forward(y)
+    booster = fit_booster(
+        context.features[at],
+        y,
+        rows.weight[chosen],
+        context.settings[name],
+        seed=context.seed,
+        threads=context.threads,
+    )
+    return FittedTarget(name, booster, energy)
+
+
+def _fit_energy(context: FitContext, sources: NDArray[np.object_]) -> xgboost.Booster:
+    measured = context.pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)
+    allowed = context.pellets[Column.SOURCE].isin(sources).to_numpy()
+    at = np.flatnonzero(np.isfinite(measured) & allowed)
+    if len(at) == 0:
+        raise DatasetError("no pellet to learn from states an activation energy, which conductivity needs")
+    return fit_booster(
+        context.features[at],
+        measured[at],
+        np.ones(len(at)),
+        context.settings[TargetName.ACTIVATION_ENERGY],
+        seed=context.seed,
+        threads=context.threads,
+    )
+
+
+def _at_room_temperature(context: FitContext, at: Ints, y: Floats, energy: xgboost.Booster) -> Floats:
+    own = context.pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)[at]
+    used = np.where(np.isnan(own), raw_prediction(energy, context.features[at]), own)
+    start = measurement_temperature(context.pellets.iloc[at])
+    return shift_log10_conductivity(y, used, start, ROOM_TEMPERATURE_C)

@@ -1,0 +1,202 @@
+"""The model as a user holds it: recipes in, answers with uncertainty, neighbours and domain out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column
+from nasicon_ml.composition import OccupancyTable, occupancies
+from nasicon_ml.errors import BundleError
+from nasicon_ml.estimators.boosting import raw_prediction
+from nasicon_ml.estimators.calibration import PlattCalibration
+from nasicon_ml.estimators.domain import Domain
+from nasicon_ml.estimators.fitting import FittedTarget
+from nasicon_ml.estimators.phases import PhaseMemory
+from nasicon_ml.estimators.targets import TargetName, measurement_temperature
+from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel
+from nasicon_ml.features.build import build_features
+from nasicon_ml.features.processing import unknown_share
+from nasicon_ml.features.similarity import Nearest, RecipeSpace, nearest, recipe_space
+
+if TYPE_CHECKING:
+    import xgboost
+
+Floats = NDArray[np.float64]
+
+#: The distance of a recipe to "the nearest pellets" is the mean over this many.
+NEAR_PELLETS = 3
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a reader of a bundle wants to know about its making.
+
+    Attributes
+    ----------
+    created
+        UTC time of training, ISO 8601.
+    dataset_sha256, dataset_rows
+        The pellets it was trained on.
+    options
+        Training options by name.
+    versions
+        Versions of this package and the libraries that decide the numbers.
+    rows_used
+        Pellets by target.
+    scores
+        The score table of the training run, one dictionary a row.
+    """
+
+    created: str
+    dataset_sha256: str
+    dataset_rows: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    rows_used: Mapping[str, int] = field(default_factory=dict)
+    scores: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class PropertyModel:
+    """Conductivity, density and phase purity of recipes.
+
+    Attributes
+    ----------
+    boosters
+        The trees, by target, activation energy among them.
+    feature_set, feature_names
+        The features they take, in order.
+    intervals
+        Conformal intervals of conductivity and density.
+    calibration
+        Of the probability of phase purity.
+    domain
+        What the training pellets cover.
+    pellets
+        The training pellets, columns `nasicon_ml.columns.PELLET` and the system.
+    metadata
+        How it was made.
+    """
+
+    boosters: Mapping[TargetName, xgboost.Booster]
+    feature_set: str
+    feature_names: tuple[str, ...]
+    intervals: Mapping[TargetName, IntervalModel]
+    calibration: PlattCalibration
+    domain: Domain
+    pellets: pd.DataFrame
+    metadata: ModelMetadata
+
+    def predict(self, table: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
+        """Answer a table of recipes.
+
+        Parameters
+        ----------
+        table
+            Columns `nasicon_ml.columns.MODEL_INPUT`, n rows, as `nasicon_ml.recipe` makes it. Where the
+            measurement temperature is missing, conductivity is at 25 °C.
+        level
+            Probability with which the intervals should hold the truth.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns `nasicon_ml.columns.PREDICTION`, n rows, index of `table`.
+
+        Raises
+        ------
+        FormulaError
+            If a formula cannot be read.
+        FieldError
+            If the level is outside what the number of pellets supports.
+        BundleError
+            If the installed version computes other features than the model was trained on.
+        """
+        sites = occupancies(table[Column.FORMULA].to_list())
+        features = self._features(table, sites)
+        space = recipe_space(table, sites=sites)
+        near = nearest(space, self.space, NEAR_PELLETS)
+        distance = near.distances.mean(axis=1)
+        circumstances = Circumstances(unknown_share(table), distance, measurement_temperature(table))
+        answers: dict[str, Any] = self._conductivity(features, circumstances, level)
+        answers |= self._density(features, circumstances, level)
+        margin = raw_prediction(self.boosters[TargetName.PHASE_PURITY], features)
+        answers[Column.PREDICTED_PHASE_PURITY] = self.calibration.probability(margin)
+        answers[Column.LIKELY_SECONDARY_PHASES] = self.phases.likely(
+            space, self.space, sites, table[Column.ADDITIVE]
+        )
+        answers[Column.SYSTEM] = sites.per_row(sites.systems)
+        reasons = self.domain.reasons(table, sites, distance)
+        answers[Column.INSIDE_DOMAIN] = reasons == ""
+        answers[Column.DOMAIN_NOTES] = reasons
+        names = self.pellets[Column.PELLET_ID].to_numpy(dtype=object)[near.positions]
+        answers[Column.NEAREST_PELLETS] = np.array(["; ".join(row) for row in names], dtype=object)
+        return pd.DataFrame({str(name): values for name, values in answers.items()}, index=table.index)
+
+    def nearest(self, table: pd.DataFrame, k: int = 3) -> Nearest:
+        """Find the k training pellets nearest to each recipe (positions in `pellets`, and distances)."""
+        return nearest(recipe_space(table), self.space, k)
+
+    @cached_property
+    def space(self) -> RecipeSpace:
+        """The training pellets in recipe space."""
+        return recipe_space(self.pellets)
+
+    @cached_property
+    def phases(self) -> PhaseMemory:
+        """The secondary phases the training pellets named."""
+        return PhaseMemory.from_pellets(self.pellets)
+
+    def _features(self, table: pd.DataFrame, sites: OccupancyTable) -> Floats:
+        features = build_features(table, self.feature_set, sites=sites)
+        if features.names != self.feature_names:
+            differ = sorted(set(features.names) ^ set(self.feature_names))
+            raise BundleError(
+                f"this bundle was trained on other features than this version computes "
+                f"({len(differ)} differ: {', '.join(differ[:5]) or 'their order'}); "
+                f"train again, or install the version in its card ({self.metadata.versions})"
+            )
+        return features.values
+
+    def _conductivity(self, features: Floats, circumstances: Circumstances, level: float) -> dict[str, Any]:
+        energy = self.boosters[TargetName.ACTIVATION_ENERGY]
+        fitted = FittedTarget(TargetName.CONDUCTIVITY, self.boosters[TargetName.CONDUCTIVITY], energy)
+        point = fitted.reported(features, circumstances.temperature_c)
+        lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, circumstances, level)
+        return {
+            Column.PREDICTED_CONDUCTIVITY_S_CM: 10.0**point,
+            Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM: 10.0**lower,
+            Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM: 10.0**upper,
+            Column.PREDICTED_ACTIVATION_ENERGY_EV: raw_prediction(energy, features),
+        }
+
+    def _density(self, features: Floats, circumstances: Circumstances, level: float) -> dict[str, Any]:
+        fitted = FittedTarget(TargetName.RELATIVE_DENSITY, self.boosters[TargetName.RELATIVE_DENSITY])
+        point = fitted.reported(features, circumstances.temperature_c)
+        lower, upper = self.intervals[TargetName.RELATIVE_DENSITY].interval(point, circumstances, level)
+        return {
+            Column.PREDICTED_RELATIVE_DENSITY_PCT: point,
+            Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT: lower,
+            Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT: upper,
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model as a bundle (`nasicon_ml.estimators.bundle.save_bundle`)."""
+        from nasicon_ml.estimators.bundle import save_bundle
+
+        return save_bundle(self, folder)
+
+    @staticmethod
+    def load(folder: str | Path) -> PropertyModel:
+        """Read a bundle (`nasicon_ml.estimators.bundle.load_bundle`)."""
+        from nasicon_ml.estimators.bundle import load_bundle
+
+        return load_bundle(folder)

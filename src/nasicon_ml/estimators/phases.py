@@ -1,0 +1,100 @@
+"""Which secondary phases a recipe risks: those of the nearest pellets, as far as its elements can form them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column
+from nasicon_ml.composition import ELEMENTS, OccupancyTable
+from nasicon_ml.features.similarity import RecipeSpace, nearest
+
+Floats = NDArray[np.float64]
+Strings = NDArray[np.object_]
+
+#: How many pellets with named secondary phases are asked.
+ASKED_PELLETS = 8
+#: How many phases are named, and the smallest share of the asked pellets' weight that names one.
+NAMED_PHASES = 3
+SMALLEST_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class PhaseMemory:
+    """Secondary phases of the training pellets that named any.
+
+    Attributes
+    ----------
+    pellets
+        Positions of these pellets among the training pellets, shape (m,).
+    names
+        All phases named, n_phases.
+    occurs
+        Which pellet named which phase, shape (m, n_phases), 0 or 1.
+    needs
+        Which elements each phase contains, shape (n_phases, n_elements).
+    """
+
+    pellets: NDArray[np.intp]
+    names: tuple[str, ...]
+    occurs: Floats
+    needs: NDArray[np.bool_]
+
+    @classmethod
+    def from_pellets(cls, pellets: pd.DataFrame) -> PhaseMemory:
+        """Collect the phases named in a pellet table."""
+        named = pellets[Column.SECONDARY_PHASES].to_numpy(dtype=object)
+        rows = np.flatnonzero(pd.notna(named))
+        lists = [_split(named[row]) for row in rows]
+        names = tuple(sorted({phase for phases in lists for phase in phases}))
+        occurs = np.array([[float(name in phases) for name in names] for phases in lists])
+        needs = np.array([np.isin(ELEMENTS, _elements(name)) for name in names])
+        return cls(rows, names, occurs.reshape(len(rows), len(names)), needs.reshape(len(names), len(ELEMENTS)))
+
+    def likely(
+        self, space: RecipeSpace, references: RecipeSpace, sites: OccupancyTable, additives: pd.Series
+    ) -> Strings:
+        """Name the likeliest phases of each recipe, "; " between them, the likeliest first; shape (n,).
+
+        Parameters
+        ----------
+        space, sites
+            The recipes.
+        references
+            All training pellets.
+        additives
+            The recipes' additives: their elements can end up in a phase, too.
+        """
+        if not self.names or len(space) == 0:
+            return np.full(len(space), "", dtype=object)
+        found = nearest(space, references.take(self.pellets), ASKED_PELLETS)
+        weight = np.exp(-found.distances)
+        weight /= weight.sum(axis=1, keepdims=True)
+        share = np.einsum("nk,nkp->np", weight, self.occurs[found.positions])
+        share = np.where(self._possible(sites, additives), share, 0.0)
+        order = np.argsort(-share, axis=1, kind="stable")[:, :NAMED_PHASES]
+        names = np.array(self.names, dtype=object)[order]
+        keep = np.take_along_axis(share, order, axis=1) >= SMALLEST_SHARE
+        return np.array(["; ".join(row[kept]) for row, kept in zip(names, keep, strict=True)], dtype=object)
+
+    def _possible(self, sites: OccupancyTable, additives: pd.Series) -> NDArray[np.bool_]:
+        present = (sites.a > 0) | (sites.m > 0) | (sites.t > 0) | (sites.other_anions > 0)
+        present[:, ELEMENTS.index("O")] = True
+        added = additives.fillna("").astype(str)
+        unique, inverse = np.unique(added.to_numpy(dtype=str), return_inverse=True)
+        brought = np.array([np.isin(ELEMENTS, _elements(name)) for name in unique])
+        available = sites.per_row(present) | brought[inverse]
+        return ~((~available).astype(np.float64) @ self.needs.T.astype(np.float64) > 0)
+
+
+def _split(text: str) -> list[str]:
+    return [phase.strip() for phase in text.split(";") if phase.strip()]
+
+
+def _elements(phase: str) -> list[str]:
+    """Elements in a phase's name; none for a name that is no formula ("glass", "unidentified")."""
+    return [symbol for symbol in re.findall(r"[A-Z][a-z]?", phase) if symbol in ELEMENTS]

@@ -1,0 +1,211 @@
+"""What is predicted, on which scale a model learns it, and which pellets teach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
+
+Floats = NDArray[np.float64]
+
+#: Boltzmann constant in eV/K (CODATA 2018, exact; 10.1103/RevModPhys.93.025010).
+BOLTZMANN_EV_K = 8.617333262e-5
+ZERO_CELSIUS_K = 273.15
+
+#: Half a point is about what an Archimedes or geometric density can resolve; it keeps the logarithm of the
+#: porosity of a fully dense pellet finite.
+POROSITY_FLOOR_POINTS = 0.5
+
+#: Spread of measured activation energies among pellets of one system in the dataset, used to weigh rows that
+#: had to be carried to 25 °C with a predicted energy.
+ENERGY_SPREAD_EV = 0.07
+#: Spread of conductivities of independent sources at one composition, in decades (OBELiX, 10.1039/d5dd00441a).
+CONDUCTIVITY_SPREAD_DECADES = 0.7
+
+
+class TargetName(StrEnum):
+    """The three answers, and the activation energy that carries conductivity to other temperatures."""
+
+    CONDUCTIVITY = "conductivity"
+    RELATIVE_DENSITY = "relative_density"
+    PHASE_PURITY = "phase_purity"
+    ACTIVATION_ENERGY = "activation_energy"
+
+
+#: The answers a user asks for, in the order they are reported.
+ANSWERS = (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY, TargetName.PHASE_PURITY)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One predicted property.
+
+    Parameters
+    ----------
+    name
+        Which one.
+    column
+        The measured column of the dataset.
+    unit
+        Unit of errors and interval widths as they are reported.
+    is_probability
+        Whether the answer is a probability (then there is no interval: the probability is the uncertainty).
+    forward, inverse
+        From the reported scale to the scale the model learns, and back; both on arrays, decreasing or
+        increasing but monotone.
+    """
+
+    name: TargetName
+    column: Column
+    unit: str
+    is_probability: bool
+    forward: Callable[[Floats], Floats]
+    inverse: Callable[[Floats], Floats]
+
+
+def _identity(values: Floats) -> Floats:
+    return values
+
+
+def _to_log_porosity(density_pct: Floats) -> Floats:
+    return np.log10(100.0 + POROSITY_FLOOR_POINTS - np.asarray(density_pct, dtype=np.float64))
+
+
+def _from_log_porosity(log_porosity: Floats) -> Floats:
+    return np.clip(100.0 + POROSITY_FLOOR_POINTS - 10.0 ** np.asarray(log_porosity), 0.0, 100.0)
+
+
+TARGETS: dict[TargetName, Target] = {
+    # The reported scale of conductivity is log10(S/cm): errors are in decades.
+    TargetName.CONDUCTIVITY: Target(
+        TargetName.CONDUCTIVITY, Column.CONDUCTIVITY_TOTAL_S_CM, "decades", False, _identity, _identity
+    ),
+    TargetName.RELATIVE_DENSITY: Target(
+        TargetName.RELATIVE_DENSITY,
+        Column.RELATIVE_DENSITY_PCT,
+        "points",
+        False,
+        _to_log_porosity,
+        _from_log_porosity,
+    ),
+    TargetName.PHASE_PURITY: Target(
+        TargetName.PHASE_PURITY, Column.PHASE_PURE, "probability", True, _identity, _identity
+    ),
+    TargetName.ACTIVATION_ENERGY: Target(
+        TargetName.ACTIVATION_ENERGY, Column.ACTIVATION_ENERGY_EV, "eV", False, _identity, _identity
+    ),
+}
+
+
+def inverse_temperature_step(temperature_c: Floats, reference_c: float = ROOM_TEMPERATURE_C) -> Floats:
+    """How far a temperature lies from the reference on the Arrhenius axis, in 1/eV.
+
+    Parameters
+    ----------
+    temperature_c
+        Temperatures in °C, any shape.
+    reference_c
+        Reference in °C.
+
+    Returns
+    -------
+    ndarray
+        ``1/(k T_reference) - 1/(k T)``: positive above the reference.
+    """
+    kelvin = np.asarray(temperature_c, dtype=np.float64) + ZERO_CELSIUS_K
+    return (1.0 / (reference_c + ZERO_CELSIUS_K) - 1.0 / kelvin) / BOLTZMANN_EV_K
+
+
+def shift_log10_conductivity(
+    log10_conductivity: Floats, activation_energy_ev: Floats, from_c: Floats | float, to_c: Floats | float
+) -> Floats:
+    """Carry log10 of a conductivity in S/cm from one temperature to another, sigma T = A exp(-Ea/kT).
+
+    Parameters
+    ----------
+    log10_conductivity
+        log10(S/cm) at `from_c`.
+    activation_energy_ev
+        Activation energy of sigma T in eV.
+    from_c, to_c
+        Temperatures in °C.
+
+    Returns
+    -------
+    ndarray
+        log10(S/cm) at `to_c`; NaN where any input is NaN.
+    """
+    start = np.asarray(from_c, dtype=np.float64)
+    end = np.asarray(to_c, dtype=np.float64)
+    step = inverse_temperature_step(end) - inverse_temperature_step(start)
+    prefactor = np.log10((start + ZERO_CELSIUS_K) / (end + ZERO_CELSIUS_K))
+    return log10_conductivity + prefactor + activation_energy_ev * step / np.log(10.0)
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The pellets that teach one target.
+
+    Attributes
+    ----------
+    rows
+        Positions in the pellet table, shape (n,).
+    y
+        Reported scale, shape (n,): log10(S/cm) at the temperature of measurement, %, 0/1 or eV.
+    weight
+        Shape (n,), mean 1.
+    """
+
+    rows: NDArray[np.intp]
+    y: Floats
+    weight: Floats
+
+
+def training_rows(pellets: pd.DataFrame, name: TargetName) -> TrainingRows:
+    """Choose the pellets with a usable measured value of one target.
+
+    Bounds (``<1e-10``) are left out: a bound is not a value. A conductivity whose temperature of measurement
+    is not stated is taken as one at 25 °C (such rows are counted in the data card).
+    """
+    target = TARGETS[name]
+    y = measured(pellets, name)
+    usable = np.isfinite(y)
+    if name is TargetName.CONDUCTIVITY:
+        usable &= pellets[Column.CONDUCTIVITY_BOUND].isna().to_numpy()
+    elif name is TargetName.RELATIVE_DENSITY:
+        usable &= pellets[Column.DENSITY_BOUND].isna().to_numpy()
+    rows = np.flatnonzero(usable)
+    weight = np.ones(len(rows))
+    if target.name is TargetName.CONDUCTIVITY:
+        weight = _temperature_weight(pellets.iloc[rows])
+    return TrainingRows(rows, y[rows], weight)
+
+
+def measured(pellets: pd.DataFrame, name: TargetName) -> Floats:
+    """Give the measured values of a target on the reported scale, NaN where there is none; shape (n,)."""
+    column: Any = pellets[TARGETS[name].column]
+    if name is TargetName.CONDUCTIVITY:
+        return np.log10(column.to_numpy(dtype=np.float64))
+    return column.astype("float64").to_numpy()
+
+
+def measurement_temperature(table: pd.DataFrame) -> Floats:
+    """Give the temperature of measurement in °C, 25 where none is given; shape (n,)."""
+    given = table[Column.MEASUREMENT_TEMPERATURE_C].to_numpy(dtype=np.float64)
+    return np.where(np.isnan(given), ROOM_TEMPERATURE_C, given)
+
+
+def _temperature_weight(pellets: pd.DataFrame) -> Floats:
+    """Weigh a conductivity by how far it had to be carried to 25 °C without an energy of its own."""
+    step = inverse_temperature_step(measurement_temperature(pellets))
+    own_energy = pellets[Column.ACTIVATION_ENERGY_EV].notna().to_numpy()
+    error = np.where(own_energy, 0.0, ENERGY_SPREAD_EV) * step / np.log(10.0)
+    weight = 1.0 / (1.0 + (error / CONDUCTIVITY_SPREAD_DECADES) ** 2)
+    return np.asarray(weight / weight.mean())

@@ -1,0 +1,110 @@
+"""Chooses booster settings by Optuna on inner folds, grouped by source like the outer ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column
+from nasicon_ml.errors import MissingExtraError
+from nasicon_ml.estimators.boosting import BoosterSettings
+from nasicon_ml.estimators.fitting import FitContext, fit_target
+from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature
+from nasicon_ml.evaluation.metrics import mean_absolute_error
+from nasicon_ml.evaluation.splits import assert_disjoint, grouped_folds
+
+if TYPE_CHECKING:
+    import optuna
+
+INNER_FOLDS = 4
+
+
+class OptunaTuner:
+    """Searches settings on the training side of one outer fold.
+
+    Parameters
+    ----------
+    trials
+        Settings tried, the default ones first: a search can only end at or below their inner loss.
+    """
+
+    def __init__(self, trials: int) -> None:
+        self.trials = trials
+
+    def __call__(
+        self, context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]
+    ) -> FitContext:
+        """Give the context with the settings that predict the inner held-out sources best.
+
+        Raises
+        ------
+        MissingExtraError
+            If optuna is not installed.
+        """
+        try:
+            import optuna
+        except ImportError as error:
+            raise MissingExtraError("optuna", "tune", "--trials") from error
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=context.seed))
+        default = context.settings[name]
+        study.enqueue_trial(_as_trial(default))
+
+        def objective(trial: optuna.Trial) -> float:
+            return _inner_loss(_with(context, name, _suggest(trial, default)), name, rows, chosen)
+
+        study.optimize(objective, n_trials=self.trials)
+        return _with(context, name, default.changed(**study.best_params))
+
+
+def _with(context: FitContext, name: TargetName, settings: BoosterSettings) -> FitContext:
+    return replace(context, settings=context.settings | {name: settings})
+
+
+_TUNED = (
+    "rounds",
+    "learning_rate",
+    "max_depth",
+    "min_child_weight",
+    "subsample",
+    "colsample_bynode",
+    "reg_lambda",
+)
+
+
+def _as_trial(settings: BoosterSettings) -> dict[str, float]:
+    return {name: getattr(settings, name) for name in _TUNED}
+
+
+def _suggest(trial: optuna.Trial, default: BoosterSettings) -> BoosterSettings:
+    return default.changed(
+        rounds=trial.suggest_int("rounds", 60, 500, log=True),
+        learning_rate=trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
+        max_depth=trial.suggest_int("max_depth", 2, 7),
+        min_child_weight=trial.suggest_float("min_child_weight", 1.0, 20.0, log=True),
+        subsample=trial.suggest_float("subsample", 0.4, 1.0),
+        colsample_bynode=trial.suggest_float("colsample_bynode", 0.1, 1.0),
+        reg_lambda=trial.suggest_float("reg_lambda", 0.1, 30.0, log=True),
+    )
+
+
+def _inner_loss(context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]) -> float:
+    """Mean absolute error (log loss of a probability) over inner folds of the chosen rows."""
+    sources = context.pellets[Column.SOURCE].to_numpy()[rows.rows]
+    temperature = measurement_temperature(context.pellets)[rows.rows]
+    inner = np.full(len(chosen), -1)
+    inner[chosen] = grouped_folds(sources[chosen], INNER_FOLDS, context.seed)
+    predicted = np.full(len(chosen), np.nan)
+    for held_out in range(INNER_FOLDS):
+        test = inner == held_out
+        train = chosen & ~test
+        assert_disjoint(sources[train], sources[test])
+        fitted = fit_target(context, name, rows, train)
+        predicted[test] = fitted.reported(context.features[rows.rows[test]], temperature[test])
+    y, guess = rows.y[chosen], predicted[chosen]
+    if TARGETS[name].is_probability:
+        return float(np.mean(np.logaddexp(0.0, guess) - y * guess))
+    return mean_absolute_error(y, guess)

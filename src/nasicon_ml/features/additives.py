@@ -1,0 +1,93 @@
+"""What an additive does to the batch: how much of it there is, and of which kind, in arrays.
+
+Amounts come in wt%, mol% or formula units; all are brought to one basis, moles per formula unit of the
+electrolyte, and to wt%.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column
+from nasicon_ml.composition import ELEMENTS, OccupancyTable
+
+Floats = NDArray[np.float64]
+Columns = dict[str, Floats]
+
+#: Liquids of cold sintering: they leave the pellet, unlike a second phase.
+PROCESS_LIQUIDS = frozenset({"H2O", "CH3COOH", "C5H9NO", "C3H7NO", "C2H6OS"})
+#: An additive with one of these melts or forms a glass below the sintering temperatures of this family.
+FLUXING_ELEMENTS = frozenset({"B", "Bi", "F", "Cl", "N", "S", "V"})
+
+
+@cache
+def _molar_mass_g_mol(formula: str) -> float:
+    """Molar mass of an additive, NaN if its name is not a formula (a glass with a trade name, a mixture)."""
+    from pymatgen.core import Composition
+
+    try:
+        return float(Composition(formula).weight)
+    except (ValueError, KeyError, OverflowError):
+        return float("nan")
+
+
+def additive_columns(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
+    """Describe the additives of n recipes; columns of shape (n,).
+
+    Recipes without an additive get 0 everywhere: none was added, as far as the source says.
+    """
+    names = table[Column.ADDITIVE]
+    present = names.notna().to_numpy()
+    unique = {name: _kind(name) for name in names.dropna().unique()}
+    fluxing = names.map({name: kind[0] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
+    liquid = names.map({name: kind[1] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
+    lithium = names.map({name: kind[2] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
+    molar = names.map({name: _molar_mass_g_mol(name) for name in unique}).to_numpy(dtype=np.float64)
+    moles, weight_pct = _amounts(table, molar, sites.per_row(host_mass_g_mol(sites)))
+    return {
+        "additive_present": present.astype(np.float64),
+        "additive_moles_per_formula": np.where(present, moles, 0.0),
+        "additive_wt_pct": np.where(present, weight_pct, 0.0),
+        "additive_fluxing": np.where(present, fluxing, 0.0),
+        "additive_process_liquid": np.where(present, liquid, 0.0),
+        "additive_lithium": np.where(present, lithium, 0.0),
+    }
+
+
+def _kind(name: str) -> tuple[bool, bool, bool]:
+    """Whether an additive is fluxing, a process liquid, and brings lithium."""
+    elements = set(re.findall(r"[A-Z][a-z]?", name))
+    glass = "glass" in name.lower()
+    return bool(elements & FLUXING_ELEMENTS) or glass, name in PROCESS_LIQUIDS, "Li" in elements
+
+
+def _amounts(table: pd.DataFrame, molar: Floats, host: Floats) -> tuple[Floats, Floats]:
+    """Moles per formula unit and wt% of the host; NaN where the amount or the unit is not given."""
+    amount = table[Column.ADDITIVE_AMOUNT].to_numpy(dtype=np.float64)
+    unit = table[Column.ADDITIVE_UNIT]
+    by_weight = (unit == "wt%").to_numpy()
+    by_mole = (unit == "mol%").to_numpy()
+    by_formula = (unit == "formula_unit").to_numpy()
+    moles = np.select(
+        [by_weight, by_mole, by_formula], [amount / 100.0 * host / molar, amount / 100.0, amount], np.nan
+    )
+    return moles, np.where(by_weight, amount, 100.0 * moles * molar / host)
+
+
+def host_mass_g_mol(sites: OccupancyTable) -> Floats:
+    """Mass of one formula unit of the electrolyte in g/mol; shape (n_unique,)."""
+    weights = _atomic_weights()
+    amounts = sites.a + sites.m + sites.t + sites.other_anions
+    return np.asarray(amounts @ weights + sites.oxygen * weights[ELEMENTS.index("O")])
+
+
+@cache
+def _atomic_weights() -> Floats:
+    from pymatgen.core import Element
+
+    return np.array([float(Element(symbol).atomic_mass) for symbol in ELEMENTS])

@@ -1,0 +1,142 @@
+"""What the processing says: the numbers as given, and the physics that joins several of them, in arrays.
+
+What is not given is NaN and stays NaN; gradient-boosted trees send it down a branch of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import RECIPE, Column, Kind, Role
+
+Floats = NDArray[np.float64]
+Columns = dict[str, Floats]
+
+GAS_CONSTANT_KJ_MOL_K = 8.314462618e-3
+ZERO_CELSIUS_K = 273.15
+#: Apparent activation energies of densification in kJ/mol: the range reported for oxide ceramics by master
+#: sintering curves (Su and Johnson, 10.1111/j.1151-2916.1996.tb08097.x).
+SINTERING_ENERGIES_KJ_MOL = (250.0, 500.0)
+#: Above this Li2O is lost in measurable amounts (DeWees and Wang, ChemSusChem 2019, 12, 3713).
+LITHIA_LOSS_ONSET_C = 950.0
+#: log10 of the oxygen partial pressure in bar. Air and O2 are exact; bottled N2 and Ar hold some ppm, a
+#: rotary-pump vacuum about 1e-3 mbar of air; Ar/H2 is set by the water left in it.
+LOG10_OXYGEN_BAR = {"air": -0.68, "O2": 0.0, "N2": -5.0, "Ar": -5.0, "vacuum": -6.0, "Ar/H2": -18.0}
+#: How intimately a route mixes the cations, 0 (mixed powders) to 3 (molecular): an ordered scale.
+MIXING_QUALITY = {
+    "solid_state": 0.0, "mechanochemical": 1.0, "molten_flux": 1.0, "rheological_phase": 1.0,
+    "coprecipitation": 2.0, "spray": 2.0, "hydrothermal": 2.0, "solution": 2.0, "sol_gel": 3.0, "pechini": 3.0,
+    "melt_quench": 3.0, "sputtering": 3.0, "pulsed_laser_deposition": 3.0,
+}  # fmt: skip
+#: Fields whose spread over orders of magnitude makes the logarithm the natural scale.
+LOGARITHMIC = (Column.SINTERING_TIME_H, Column.PARTICLE_SIZE_UM, Column.HEATING_RATE_C_MIN, Column.PRESSURE_MPA)
+#: Shortest time and smallest pressure told apart from zero.
+_SMALLEST = 1e-2
+
+PROCESSING_FIELDS = tuple(column for column in RECIPE if column.role is Role.PROCESSING)
+
+
+def given_columns(table: pd.DataFrame) -> Columns:
+    """Give the fields as they are, logarithms where they span decades, one column a choice."""
+    columns: Columns = {}
+    for field in PROCESSING_FIELDS:
+        if field.kind is Kind.NUMBER:
+            values = table[field].to_numpy(dtype=np.float64)
+            columns[field.value] = values
+            if field in LOGARITHMIC:
+                columns[f"log10_{field}"] = np.log10(np.maximum(values, _SMALLEST))
+        else:
+            columns |= _choices(table[field], field.value, field.choices)
+    return columns
+
+
+def _choices(values: pd.Series, name: str, choices: Sequence[str]) -> Columns:
+    """One column a choice: 1, 0, or NaN where nothing is given."""
+    codes = pd.Categorical(values, categories=list(choices)).codes
+    unknown = codes < 0
+    return {f"{name}={choice}": np.where(unknown, np.nan, codes == at) for at, choice in enumerate(choices)}
+
+
+def physics_columns(table: pd.DataFrame, m_reducible: Floats) -> Columns:
+    """Give what the fields mean together.
+
+    Parameters
+    ----------
+    table
+        Recipe columns, n rows.
+    m_reducible
+        Reducible cations per formula unit, shape (n,).
+
+    Returns
+    -------
+    dict
+        Columns of shape (n,), NaN where a field they need is not given.
+    """
+    temperature = table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
+    hours = table[Column.SINTERING_TIME_H].to_numpy(dtype=np.float64)
+    rate = table[Column.HEATING_RATE_C_MIN].to_numpy(dtype=np.float64)
+    size = table[Column.PARTICLE_SIZE_UM].to_numpy(dtype=np.float64)
+    calcined = table[Column.CALCINATION_TEMPERATURE_C].to_numpy(dtype=np.float64)
+    oxygen = _lookup(table[Column.ATMOSPHERE], LOG10_OXYGEN_BAR)
+    columns: Columns = {
+        f"log10_sintering_work_{energy:.0f}_kj_mol": sintering_work(temperature, hours, rate, energy)
+        for energy in SINTERING_ENERGIES_KJ_MOL
+    }
+    above_onset = np.maximum(temperature - LITHIA_LOSS_ONSET_C, 0.0)
+    columns["lithia_loss_c_log_h"] = above_onset * np.log10(1.0 + np.nan_to_num(hours, nan=1.0))
+    columns["log10_oxygen_bar"] = oxygen
+    columns["reduction_drive"] = -oxygen * m_reducible
+    columns["reduction_drive_per_rate"] = -oxygen * m_reducible * np.log10(np.maximum(rate, _SMALLEST))
+    columns["surface_drive_per_um"] = 1.0 / np.maximum(size, _SMALLEST)
+    columns["sintering_minus_calcination_c"] = temperature - calcined
+    columns["mixing_quality"] = _lookup(table[Column.SYNTHESIS_ROUTE], MIXING_QUALITY)
+    return columns
+
+
+def sintering_work(temperature_c: Floats, hours: Floats, rate_c_min: Floats, energy_kj_mol: float) -> Floats:
+    """log10 of the work of sintering: the integral of exp(-Q/RT)/T over ramp and hold, in s/K.
+
+    The ramp is integrated in closed form (its last degrees count most: R T/Q of the hold's rate at the top);
+    with the heating rate not given the hold alone counts.
+
+    Parameters
+    ----------
+    temperature_c, hours, rate_c_min
+        Shape (n,). Temperature and time of the hold, rate of the ramp to it.
+    energy_kj_mol
+        Apparent activation energy Q of densification.
+
+    Returns
+    -------
+    ndarray
+        Shape (n,), NaN where temperature or time is not given.
+
+    Notes
+    -----
+    Master sintering curve: Su and Johnson, 10.1111/j.1151-2916.1996.tb08097.x.
+    """
+    kelvin = temperature_c + ZERO_CELSIUS_K
+    thermal = GAS_CONSTANT_KJ_MOL_K * kelvin
+    ramp_s = 60.0 * np.nan_to_num(kelvin * thermal / energy_kj_mol / rate_c_min)
+    seconds = 3600.0 * np.maximum(hours, _SMALLEST) + ramp_s
+    log10_work: Floats = np.log10(seconds / kelvin) - energy_kj_mol / thermal / np.log(10.0)
+    return log10_work
+
+
+def unknown_share(table: pd.DataFrame) -> Floats:
+    """Share of the processing fields that a recipe does not give; shape (n,), 0 to 1.
+
+    Pressure counts only for techniques that apply one.
+    """
+    missing = table[list(PROCESSING_FIELDS)].isna()
+    unpressed = table[Column.DENSIFICATION].isin(["conventional", "microwave", "tape_cast"])
+    missing[Column.PRESSURE_MPA] &= ~unpressed
+    return np.asarray(missing.to_numpy().mean(axis=1))
+
+
+def _lookup(values: pd.Series, numbers: dict[str, float]) -> Floats:
+    return values.map(numbers).to_numpy(dtype=np.float64)

@@ -1,0 +1,179 @@
+"""How far apart two recipes are: one number, from the cations they exchange and the processing that differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column, Kind
+from nasicon_ml.composition import OccupancyTable, occupancies
+from nasicon_ml.features.additives import additive_columns
+from nasicon_ml.features.processing import PROCESSING_FIELDS
+
+Floats = NDArray[np.float64]
+
+#: A difference of this size in one field counts as a wholly different value of it. Fields that span decades
+#: are compared by their logarithm (the scale is then in decades).
+SCALES: dict[Column, tuple[float, bool]] = {
+    Column.CALCINATION_TEMPERATURE_C: (200.0, False),
+    Column.CALCINATION_TIME_H: (1.0, True),
+    Column.PARTICLE_SIZE_UM: (1.0, True),
+    Column.SINTERING_TEMPERATURE_C: (150.0, False),
+    Column.SINTERING_TIME_H: (1.0, True),
+    Column.HEATING_RATE_C_MIN: (1.0, True),
+    Column.PRESSURE_MPA: (1.0, True),
+}
+#: How much each field matters beside the others.
+WEIGHTS: dict[Column, float] = {Column.SINTERING_TEMPERATURE_C: 2.0, Column.DENSIFICATION: 2.0}
+#: What a field counts that one of the two recipes does not give: halfway between equal and different.
+UNKNOWN = 0.5
+#: Weight of exchanging one whole M cation against all of the processing.
+COMPOSITION_WEIGHT = 2.0
+_SMALLEST = 1e-2
+_CHUNK_CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class RecipeSpace:
+    """Recipes as points.
+
+    Attributes
+    ----------
+    sites
+        Amounts on A, M and T side by side, shape (n, 3 n_elements) less the columns that are always empty.
+    numbers
+        Processing numbers divided by their scale, shape (n, n_numbers), NaN where not given.
+    codes
+        Processing choices as integers, shape (n, n_choices), -1 where not given.
+    additive
+        wt% of additive divided by 10 and whether there is one, shape (n, 2).
+    """
+
+    sites: Floats
+    numbers: Floats
+    codes: NDArray[np.int8]
+    additive: Floats
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+    def take(self, rows: NDArray[np.intp] | slice) -> RecipeSpace:
+        """Keep some of the points."""
+        return RecipeSpace(self.sites[rows], self.numbers[rows], self.codes[rows], self.additive[rows])
+
+
+_NUMBERS = tuple(field for field in PROCESSING_FIELDS if field.kind is Kind.NUMBER)
+_CHOICES = tuple(field for field in PROCESSING_FIELDS if field.kind is Kind.CATEGORY)
+
+
+def recipe_space(table: pd.DataFrame, *, sites: OccupancyTable | None = None) -> RecipeSpace:
+    """Place a table of recipes in recipe space.
+
+    Raises
+    ------
+    FormulaError
+        If a formula cannot be read.
+    """
+    sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
+    numbers = []
+    for field in _NUMBERS:
+        scale, logarithmic = SCALES[field]
+        values = table[field].to_numpy(dtype=np.float64)
+        numbers.append((np.log10(np.maximum(values, _SMALLEST)) if logarithmic else values) / scale)
+    codes = [pd.Categorical(table[field], categories=list(field.choices)).codes for field in _CHOICES]
+    extra = additive_columns(table, sites)
+    additive = [extra["additive_present"], np.nan_to_num(extra["additive_wt_pct"], nan=5.0) / 10.0]
+    return RecipeSpace(
+        sites.per_row(np.hstack([sites.a, sites.m, sites.t])),
+        np.column_stack(numbers),
+        np.column_stack(codes).astype(np.int8),
+        np.column_stack(additive),
+    )
+
+
+def distances(queries: RecipeSpace, references: RecipeSpace) -> Floats:
+    """Distance of every query to every reference; shape (n_queries, n_references).
+
+    0 for the same composition made in the same, fully stated way; about 1 for wholly different processing;
+    2 for each M cation per formula unit that is another element.
+    """
+    used = (queries.sites != 0).any(axis=0) | (references.sites != 0).any(axis=0)
+    ours, theirs = queries.sites[:, used], references.sites[:, used]
+    result = np.empty((len(queries), len(references)))
+    step = max(1, _CHUNK_CELLS // max(1, len(references) * int(used.sum())))
+    for start in range(0, len(queries), step):
+        rows = slice(start, start + step)
+        # An exchanged cation is counted once where it leaves and once where another takes its place.
+        exchanged = 0.5 * np.abs(ours[rows, None, :] - theirs[None, :, :]).sum(axis=2)
+        result[rows] = COMPOSITION_WEIGHT * exchanged + _processing_distance(queries.take(rows), references)
+    return result
+
+
+def _processing_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
+    total = np.zeros((len(queries), len(references)))
+    weights = 0.0
+    for at, field in enumerate(_NUMBERS):
+        gap = np.minimum(np.abs(queries.numbers[:, None, at] - references.numbers[None, :, at]), 1.0)
+        total += WEIGHTS.get(field, 1.0) * np.where(np.isnan(gap), UNKNOWN, gap)
+        weights += WEIGHTS.get(field, 1.0)
+    for at, field in enumerate(_CHOICES):
+        ours, theirs = queries.codes[:, None, at], references.codes[None, :, at]
+        gap = np.where((ours < 0) | (theirs < 0), UNKNOWN, (ours != theirs).astype(np.float64))
+        total += WEIGHTS.get(field, 1.0) * gap
+        weights += WEIGHTS.get(field, 1.0)
+    additive = np.minimum(np.abs(queries.additive[:, None, :] - references.additive[None, :, :]), 1.0)
+    return np.asarray((total + additive.sum(axis=2)) / (weights + 2.0))
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest references of n queries.
+
+    Attributes
+    ----------
+    positions
+        Positions among the references, shape (n, k), nearest first.
+    distances
+        Shape (n, k); infinite where fewer than k references may be used.
+    """
+
+    positions: NDArray[np.intp]
+    distances: Floats
+
+
+def nearest(
+    queries: RecipeSpace,
+    references: RecipeSpace,
+    k: int,
+    *,
+    query_sources: NDArray[np.object_] | None = None,
+    reference_sources: NDArray[np.object_] | None = None,
+) -> Nearest:
+    """Find the k nearest references of every query, in chunks of bounded memory.
+
+    Parameters
+    ----------
+    queries, references
+        Points of one recipe space.
+    k
+        How many; at most the number of references.
+    query_sources, reference_sources
+        Where both are given, references of the query's own source are passed over.
+    """
+    k = min(k, len(references))
+    positions = np.empty((len(queries), k), dtype=np.intp)
+    found = np.empty((len(queries), k))
+    step = max(1, _CHUNK_CELLS // max(1, 8 * len(references)))
+    for start in range(0, len(queries), step):
+        rows = slice(start, start + step)
+        gaps = distances(queries.take(rows), references)
+        if query_sources is not None and reference_sources is not None:
+            gaps[query_sources[rows, None] == reference_sources[None, :]] = np.inf
+        # A stable sort of the whole row: ties go to the earlier pellet, whatever the size of the chunk.
+        order = np.argsort(gaps, axis=1, kind="stable")[:, :k]
+        positions[rows] = order
+        found[rows] = np.take_along_axis(gaps, order, axis=1)
+    return Nearest(positions, found)

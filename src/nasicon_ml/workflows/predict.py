@@ -1,0 +1,124 @@
+"""Recipes in, answers out: what a notebook calls and what the command line renders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
+from nasicon_ml.errors import BundleError, FieldError
+from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.recipe import Recipe, recipe_table
+
+#: Name of the distance column that `Prediction.nearest` adds.
+DISTANCE = "distance"
+BUNDLE_VARIABLE = "NASICON_ML_MODEL"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Recipes with their answers.
+
+    Attributes
+    ----------
+    recipes
+        Columns `nasicon_ml.columns.MODEL_INPUT`, n rows.
+    results
+        Columns `nasicon_ml.columns.PREDICTION`, n rows.
+    model
+        Who answered.
+    level
+        Of the intervals.
+    """
+
+    recipes: pd.DataFrame
+    results: pd.DataFrame
+    model: PropertyModel
+    level: float
+
+    def frame(self) -> pd.DataFrame:
+        """Give recipes and results side by side."""
+        return pd.concat([self.recipes, self.results], axis=1)
+
+    def nearest(self, row: int, k: int = 3) -> pd.DataFrame:
+        """Give the k measured pellets nearest to one recipe, nearest first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns `nasicon_ml.columns.PELLET`, the system, and ``distance`` (0: same composition, made in
+            the same, fully stated way).
+        """
+        found = self.model.nearest(self.recipes.iloc[[row]], k)
+        columns = [str(column) for column in (*PELLET, Column.SYSTEM)]
+        pellets = self.model.pellets[columns].iloc[found.positions[0]].reset_index(drop=True)
+        return pellets.assign(**{DISTANCE: found.distances[0]})
+
+
+def predict(
+    recipes: Recipe | Iterable[Recipe] | pd.DataFrame,
+    model: PropertyModel | str | Path | None = None,
+    *,
+    level: float = 0.9,
+    at_c: float | None = None,
+) -> Prediction:
+    """Predict conductivity, density and phase purity.
+
+    Parameters
+    ----------
+    recipes
+        One recipe, several, or a table with the columns `nasicon_ml.columns.MODEL_INPUT` as
+        `nasicon_ml.recipe` makes it.
+    model
+        A model, a bundle folder, or None for the default model.
+    level
+        Probability with which the intervals should hold the truth.
+    at_c
+        Temperature in °C at which the conductivity is wanted; overrides what the table says.
+
+    Raises
+    ------
+    FieldError
+        If level or temperature is out of range.
+    BundleError
+        If the model cannot be loaded.
+    """
+    if isinstance(recipes, Recipe):
+        recipes = [recipes]
+    table = recipes if isinstance(recipes, pd.DataFrame) else recipe_table(recipes)
+    missing = [str(column) for column in MODEL_INPUT if column not in table.columns]
+    if missing:
+        raise FieldError(
+            "recipes", missing, "a table with all recipe columns, as nasicon_ml.recipe.read_batch makes it"
+        )
+    table = table[[str(column) for column in MODEL_INPUT]].reset_index(drop=True)
+    if at_c is not None:
+        table[Column.MEASUREMENT_TEMPERATURE_C] = Column.MEASUREMENT_TEMPERATURE_C.parse(at_c)
+    if not isinstance(model, PropertyModel):
+        model = PropertyModel.load(default_bundle() if model is None else model)
+    return Prediction(table, model.predict(table, level=level), model, level)
+
+
+def default_bundle() -> Path:
+    """Find the bundle of the committed default model.
+
+    The folder named by the environment variable NASICON_ML_MODEL, if set; else ``models/champion`` of the
+    source tree this package is installed from.
+
+    Raises
+    ------
+    BundleError
+        If there is none.
+    """
+    named = os.environ.get(BUNDLE_VARIABLE)
+    folder = Path(named) if named else Path(__file__).resolve().parents[3] / "models" / "champion"
+    if not folder.is_dir():
+        raise BundleError(
+            f"there is no default model at {folder}: name one with --model, set {BUNDLE_VARIABLE}, or train one "
+            "(nasicon-ml train --bundle FOLDER)"
+        )
+    return folder

@@ -1,0 +1,346 @@
+"""A training run: dataset in; model, honest scores, out-of-fold predictions and importance out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import MODEL_INPUT, Column
+from nasicon_ml.composition import occupancies
+from nasicon_ml.data import dataset_checksum, default_dataset, load_pellets
+from nasicon_ml.errors import DatasetError, FieldError, nearest
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
+from nasicon_ml.estimators.calibration import PlattCalibration, fit_platt
+from nasicon_ml.estimators.domain import fit_domain
+from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
+from nasicon_ml.estimators.model import NEAR_PELLETS, ModelMetadata, PropertyModel
+from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, measurement_temperature, training_rows
+from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel, fit_intervals
+from nasicon_ml.evaluation.calibrated import held_out_intervals, held_out_probabilities
+from nasicon_ml.evaluation.crossval import OutOfFold, cross_validate
+from nasicon_ml.evaluation.importance import ImportanceCollector
+from nasicon_ml.evaluation.metrics import mean_absolute_error
+from nasicon_ml.evaluation.scores import score_table
+from nasicon_ml.evaluation.tuning import OptunaTuner
+from nasicon_ml.features.build import FeatureSet, build_features
+from nasicon_ml.features.processing import unknown_share
+from nasicon_ml.features.similarity import nearest as nearest_recipes
+from nasicon_ml.features.similarity import recipe_space
+
+Floats = NDArray[np.float64]
+Progress = Callable[[str, float], None]
+
+#: Level of the intervals in out-of-fold tables and scores.
+REPORTED_LEVEL = 0.9
+#: Libraries whose version can change a number.
+DECISIVE_LIBRARIES = ("nasicon-ml", "numpy", "pandas", "scipy", "scikit-learn", "xgboost", "pymatgen", "matminer")
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train.
+
+    Attributes
+    ----------
+    folds, repeats
+        Grouped folds, and how often the sources are dealt anew.
+    seed
+        Of folds, subsampling and tuning.
+    trials
+        Optuna trials for each target in each fold; 0 keeps the fixed settings.
+    include_suspect
+        Whether pellets marked suspect teach and are scored.
+    exclude_sources
+        Sources to leave out altogether, to predict them afterwards.
+    threads
+        Of XGBoost; they change no number.
+    """
+
+    folds: int = 10
+    repeats: int = 1
+    seed: int = 0
+    trials: int = 0
+    include_suspect: bool = False
+    exclude_sources: tuple[str, ...] = ()
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot work."""
+        for name, smallest in (("folds", 2), ("repeats", 1), ("seed", 0), ("trials", 0), ("threads", 1)):
+            if getattr(self, name) < smallest:
+                raise FieldError(name, getattr(self, name), f"a whole number from {smallest}")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run gives.
+
+    Attributes
+    ----------
+    model
+        Trained on all pellets; its intervals and calibration come from the out-of-fold predictions.
+    options
+        How it was trained.
+    scores
+        target, subset, model, metric, value, n_rows, n_sources.
+    out_of_fold
+        One row per target, repeat and pellet: measured, predicted, lower, upper, composition_only, median, on
+        the scale of reports (log10(S/cm), %, probability), with source, system, fold and temperatures.
+    importance
+        target, feature, importance, spread.
+    folds
+        target, repeat, fold, source.
+    dataset_path, dataset_sha256
+        What was read.
+    rows_used
+        Pellets by target.
+    seconds
+        Wall time.
+    """
+
+    model: PropertyModel
+    options: TrainingOptions
+    scores: pd.DataFrame
+    out_of_fold: pd.DataFrame
+    importance: pd.DataFrame
+    folds: pd.DataFrame
+    dataset_path: str
+    dataset_sha256: str
+    rows_used: dict[str, int]
+    seconds: float
+
+
+def train(
+    options: TrainingOptions | None = None, *, dataset: str | Path | None = None, progress: Progress | None = None
+) -> TrainingResult:
+    """Train the three models and score them on sources they have not seen.
+
+    Parameters
+    ----------
+    options
+        How; the defaults are the demo's.
+    dataset
+        A pellet table; the committed one by default.
+    progress
+        Called with a message and the share done, 0 to 1.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset was changed without renewing its checksum, or holds too few pellets of a target.
+    FieldError
+        If a source to leave out does not exist.
+    LeakageError
+        Never, unless the splitting itself is broken: then no result may come out.
+    """
+    started = time.perf_counter()
+    options = options or TrainingOptions()
+    path = default_dataset() if dataset is None else Path(dataset)
+    report = progress or (lambda _message, _share: None)
+    report("reading the dataset", 0.0)
+    pellets = _chosen_pellets(load_pellets(path, include_suspect=options.include_suspect), options)
+    report("computing features", 0.01)
+    stage = _Stage.prepare(pellets, options)
+    steps = _Steps(report, total=options.repeats * options.folds * len(ANSWERS) + len(TargetName))
+    assessments = [_assess(stage, name, steps) for name in ANSWERS]
+    out_of_fold = pd.concat([assessment.frame for assessment in assessments], ignore_index=True)
+    scores = score_table(out_of_fold)
+    sha256 = dataset_checksum(path)
+    rows_used = {str(assessment.name): len(assessment.rows.rows) for assessment in assessments}
+    metadata = ModelMetadata(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        dataset_sha256=sha256,
+        dataset_rows=len(pellets),
+        # Threads change no number, so they are no part of what makes a model.
+        options={key: value for key, value in asdict(options).items() if key != "threads"},
+        versions={name: importlib.metadata.version(name) for name in DECISIVE_LIBRARIES},
+        rows_used=rows_used,
+        scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
+    )
+    model = _final_model(stage, assessments, metadata, steps)
+    report("done", 1.0)
+    return TrainingResult(
+        model=model,
+        options=options,
+        scores=scores,
+        out_of_fold=out_of_fold,
+        importance=pd.concat([assessment.importance for assessment in assessments], ignore_index=True),
+        folds=_folds(out_of_fold),
+        dataset_path=str(path),
+        dataset_sha256=sha256,
+        rows_used=rows_used,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _chosen_pellets(pellets: pd.DataFrame, options: TrainingOptions) -> pd.DataFrame:
+    known = set(pellets[Column.SOURCE])
+    for source in options.exclude_sources:
+        if source not in known:
+            raise FieldError(Column.SOURCE, source, "a source with pellets in the dataset", nearest(source, known))
+    kept = ~pellets[Column.SOURCE].isin(options.exclude_sources) & pellets[Column.FORMULA].notna()
+    return pellets[kept].reset_index(drop=True)
+
+
+class _Steps:
+    """Counts the steps of a run and reports them."""
+
+    def __init__(self, report: Progress, total: int) -> None:
+        self._report, self._total, self._done = report, total, 0
+
+    def advance(self, message: str) -> None:
+        self._done += 1
+        self._report(message, 0.02 + 0.97 * self._done / self._total)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What all targets share: pellets, their features, and their circumstances among other sources."""
+
+    options: TrainingOptions
+    full: FitContext
+    composition_only: FitContext
+    feature_names: tuple[str, ...]
+    circumstances: Circumstances
+
+    @classmethod
+    def prepare(cls, pellets: pd.DataFrame, options: TrainingOptions) -> _Stage:
+        sites = occupancies(pellets[Column.FORMULA].to_list())
+        full = build_features(pellets, FeatureSet.FULL, sites=sites)
+        composition = build_features(pellets, FeatureSet.COMPOSITION, sites=sites)
+        space = recipe_space(pellets, sites=sites)
+        sources = pellets[Column.SOURCE].to_numpy(dtype=object)
+        near = nearest_recipes(space, space, NEAR_PELLETS, query_sources=sources, reference_sources=sources)
+        context = FitContext(pellets, full.values, DEFAULT_SETTINGS, options.seed, options.threads)
+        circumstances = Circumstances(
+            unknown_share(pellets), near.distances.mean(axis=1), measurement_temperature(pellets)
+        )
+        return cls(options, context, replace(context, features=composition.values), full.names, circumstances)
+
+
+@dataclass(frozen=True)
+class _Assessment:
+    """One target, cross-validated: the table of it, and what the final model takes from it."""
+
+    name: TargetName
+    rows: TrainingRows
+    frame: pd.DataFrame
+    importance: pd.DataFrame
+    intervals: IntervalModel | None
+    calibration: PlattCalibration | None
+
+
+def _assess(stage: _Stage, name: TargetName, steps: _Steps) -> _Assessment:
+    options, pellets = stage.options, stage.full.pellets
+    rows = training_rows(pellets, name)
+    n_sources = pellets[Column.SOURCE].iloc[rows.rows].nunique()
+    if n_sources < options.folds:
+        raise DatasetError(
+            f"{name}: {len(rows.rows)} usable pellets from {n_sources} sources are too few for "
+            f"{options.folds} folds"
+        )
+    collector = ImportanceCollector(pellets, name, rows, FeatureSet.FULL, seed=options.seed)
+    energy_error = _energy_error(stage) if name is TargetName.CONDUCTIVITY else 0.0
+    frames, folds_of_repeats = [], []
+    for repeat in range(options.repeats):
+        found = cross_validate(
+            stage.full,
+            stage.composition_only,
+            name,
+            rows,
+            folds=options.folds,
+            seed=options.seed + repeat,
+            tuner=OptunaTuner(options.trials) if options.trials else None,
+            inspect=collector.inspect if repeat == 0 else None,
+            advance=lambda: steps.advance(f"cross-validating {name.replace('_', ' ')}"),
+        )
+        folds_of_repeats.append(found)
+        frames.append(_out_of_fold_frame(stage, name, found, repeat, energy_error))
+    first = folds_of_repeats[0]
+    intervals = calibration = None
+    if name is TargetName.PHASE_PURITY:
+        calibration = fit_platt(first.full, rows.y)
+    else:
+        intervals = fit_intervals(name, rows.y, first.full, stage.circumstances.take(rows.rows), energy_error)
+    return _Assessment(name, rows, pd.concat(frames, ignore_index=True), collector.frame(), intervals, calibration)
+
+
+def _energy_error(stage: _Stage) -> float:
+    """Mean absolute out-of-fold error of the activation energy in eV."""
+    name = TargetName.ACTIVATION_ENERGY
+    rows = training_rows(stage.full.pellets, name)
+    options = stage.options
+    found = cross_validate(
+        stage.full, stage.composition_only, name, rows, folds=min(5, options.folds), seed=options.seed
+    )
+    return mean_absolute_error(rows.y, found.full)
+
+
+def _out_of_fold_frame(
+    stage: _Stage, name: TargetName, found: OutOfFold, repeat: int, energy_error: float
+) -> pd.DataFrame:
+    rows, y = found.rows.rows, found.rows.y
+    pellets = stage.full.pellets.iloc[rows].reset_index(drop=True)
+    if name is TargetName.PHASE_PURITY:
+        predicted = held_out_probabilities(y, found.full, found.fold)
+        composition_only = held_out_probabilities(y, found.composition_only, found.fold)
+        lower = upper = np.full(len(y), np.nan)
+    else:
+        predicted, composition_only = found.full, found.composition_only
+        lower, upper = held_out_intervals(
+            name, y, predicted, found.fold, stage.circumstances.take(rows),
+            level=REPORTED_LEVEL, energy_error_ev=energy_error,
+        )  # fmt: skip
+    columns: dict[str, Any] = {"target": str(name), "repeat": repeat, "fold": found.fold}
+    carried = (
+        Column.PELLET_ID, Column.SOURCE, Column.SYSTEM, Column.MEASUREMENT_TEMPERATURE_C,
+        Column.SINTERING_TEMPERATURE_C,
+    )  # fmt: skip
+    columns |= {str(column): pellets[column].to_numpy() for column in carried}
+    columns |= {"measured": y, "predicted": predicted, "lower": lower, "upper": upper}
+    columns |= {"composition_only": composition_only, "median": found.median}
+    return pd.DataFrame(columns)
+
+
+def _final_model(
+    stage: _Stage, assessments: list[_Assessment], metadata: ModelMetadata, steps: _Steps
+) -> PropertyModel:
+    fitted: dict[TargetName, FittedTarget] = {}
+    for name in ANSWERS:
+        rows = training_rows(stage.full.pellets, name)
+        everything = np.ones(len(rows.rows), dtype=bool)
+        context = stage.full
+        if stage.options.trials:
+            context = OptunaTuner(stage.options.trials)(context, name, rows, everything)
+        fitted[name] = fit_target(context, name, rows, everything)
+        steps.advance(f"fitting {name.replace('_', ' ')} to all pellets")
+    energy = fitted[TargetName.CONDUCTIVITY].energy
+    assert energy is not None  # noqa: S101 -- conductivity always brings its energy
+    boosters = {name: target.booster for name, target in fitted.items()} | {TargetName.ACTIVATION_ENERGY: energy}
+    pellets = stage.full.pellets
+    sites = occupancies(pellets[Column.FORMULA].to_list())
+    calibrations = [a.calibration for a in assessments if a.calibration is not None]
+    return PropertyModel(
+        boosters=boosters,
+        feature_set=str(FeatureSet.FULL),
+        feature_names=stage.feature_names,
+        intervals={a.name: a.intervals for a in assessments if a.intervals is not None},
+        calibration=calibrations[0],
+        domain=fit_domain(pellets[list(MODEL_INPUT)], sites, stage.circumstances.distance),
+        pellets=pellets,
+        metadata=metadata,
+    )
+
+
+def _folds(out_of_fold: pd.DataFrame) -> pd.DataFrame:
+    columns = ["target", "repeat", "fold", str(Column.SOURCE)]
+    return out_of_fold[columns].drop_duplicates().sort_values(columns, ignore_index=True)

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.errors import FieldError
+from nasicon_ml.estimators.conformal import ConformalScores, Spread, fit_spread
+
+
+def test_quantile_agrees_with_mapie():
+    """Constant spread is plain cross-conformal prediction, MAPIE's method "base"."""
+    from mapie.regression import CrossConformalRegressor
+    from sklearn.linear_model import LinearRegression
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+
+    random = np.random.default_rng(3)
+    X = random.normal(size=(150, 3))
+    groups = random.integers(0, 25, 150)
+    y = X @ [1.0, -2.0, 0.5] + random.standard_t(4, size=150)
+    splitter = GroupKFold(5)
+    # MAPIE asks at several levels, ours has to agree at each.
+    for level in (0.5, 0.8, 0.9, 0.95):
+        mapie = CrossConformalRegressor(
+            LinearRegression(), confidence_level=level, method="base", cv=splitter, random_state=0
+        )
+        mapie.fit_conformalize(X, y, groups=groups)
+        point, interval = mapie.predict_interval(X[:7])
+        half = (interval[:, 1, 0] - interval[:, 0, 0]) / 2
+        residuals = y - cross_val_predict(LinearRegression(), X, y, groups=groups, cv=splitter)
+        ours = ConformalScores.from_residuals(residuals, np.ones(150)).quantile(level)
+        np.testing.assert_allclose(half, ours, rtol=1e-9)
+        np.testing.assert_allclose(point, LinearRegression().fit(X, y).predict(X[:7]))
+
+
+def test_promised_coverage_holds_on_new_rows():
+    """Simulate the guarantee: fit on some rows, cover the stated share of others, whatever the true spread."""
+    random = np.random.default_rng(0)
+    covered = []
+    for _ in range(200):
+        unknown, distance = random.uniform(size=(2, 200))
+        scale = np.exp(-1 + 0.8 * unknown + 0.5 * distance)
+        residuals = random.standard_t(3, size=200) * scale
+        spread = fit_spread(residuals[:100], unknown[:100], distance[:100])
+        fitted = spread.scale(unknown, distance)
+        scores = ConformalScores.from_residuals(residuals[:100], fitted[:100])
+        covered.append(np.mean(np.abs(residuals[100:]) <= scores.quantile(0.9) * fitted[100:]))
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.01)
+
+
+def test_spread_recovers_what_widens_errors():
+    random = np.random.default_rng(1)
+    unknown, distance = random.uniform(size=(2, 20000))
+    residuals = random.laplace(scale=np.exp(-1.0 + 0.7 * unknown + 0.3 * distance))
+    spread = fit_spread(residuals, unknown, distance)
+    assert (spread.intercept, spread.unknown, spread.distance) == pytest.approx((-1.0, 0.7, 0.3), abs=0.1)
+
+
+def test_knowing_less_never_narrows():
+    """Errors that shrink with ignorance, as luck can have it, leave the spread flat."""
+    random = np.random.default_rng(2)
+    unknown, distance = random.uniform(size=(2, 500))
+    residuals = random.laplace(scale=np.exp(-1.0 - 2.0 * unknown))
+    spread = fit_spread(residuals, unknown, distance)
+    assert spread.unknown == 0.0
+    assert spread.distance >= 0.0
+
+
+def test_spread_refuses_a_handful():
+    with pytest.raises(ValueError, match="at least 20 out-of-fold residuals, got 5"):
+        fit_spread(np.ones(5), np.zeros(5), np.zeros(5))
+
+
+@pytest.mark.parametrize("level", [0.0, -0.1, 1.0, 0.999])
+def test_levels_beyond_the_data_are_refused(level):
+    scores = ConformalScores(np.arange(99.0))
+    with pytest.raises(
+        FieldError, match=r"level: .* up to 0\.9900, which is all that 99 measured pellets support"
+    ):
+        scores.quantile(level)
+
+
+@given(st.integers(1, 400), st.floats(0.01, 0.99))
+def test_quantile_is_the_finite_sample_rank(count, level):
+    scores = ConformalScores(np.arange(1.0, count + 1))
+    if level <= count / (count + 1):
+        value = scores.quantile(level)
+        assert value / (count + 1) >= level - 1e-9
+        assert (value - 1) / (count + 1) < level
+    else:
+        with pytest.raises(FieldError):
+            scores.quantile(level)
+
+
+def test_scale_is_positive_and_grows():
+    spread = Spread(-1.0, 0.5, 0.2)
+    scale = spread.scale(np.array([0.0, 1.0, 1.0]), np.array([0.0, 0.0, 2.0]))
+    assert (np.diff(scale) > 0).all()
+    assert scale[0] == pytest.approx(np.exp(-1))

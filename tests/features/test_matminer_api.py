@@ -1,0 +1,66 @@
+import numpy as np
+import pandas as pd
+import pytest
+from matminer.featurizers.base import MultipleFeaturizer
+from matminer.featurizers.composition import ElementProperty
+from pymatgen.core import Composition
+
+from nasicon_ml.columns import Column
+from nasicon_ml.data import load_pellets
+from nasicon_ml.errors import FieldError
+from nasicon_ml.features.build import FeatureSet, build_features
+from nasicon_ml.features.matminer_api import NasiconComposition, NasiconRecipe
+
+
+@pytest.fixture(scope="module")
+def some():
+    return load_pellets().sample(30, random_state=1).reset_index(drop=True)
+
+
+def test_row_by_row_equals_arrays(some):
+    """matminer's own way, one `featurize` call a row, gives the array path's numbers."""
+    recipe = NasiconRecipe()
+    rows = [recipe.featurize(*row) for row in some[recipe.columns].to_numpy(dtype=object)]
+    np.testing.assert_allclose(rows, build_features(some).values, rtol=1e-9, atol=1e-9)
+    composition = NasiconComposition()
+    rows = [composition.featurize(Composition(formula)) for formula in some[Column.FORMULA]]
+    np.testing.assert_allclose(rows, build_features(some, FeatureSet.COMPOSITION).values, rtol=1e-9, atol=1e-9)
+
+
+def test_featurize_dataframe(some):
+    recipe = NasiconRecipe()
+    plain = some[recipe.columns]
+    out = recipe.featurize_dataframe(plain, recipe.columns, pbar=False)
+    assert list(out.columns) == [*recipe.columns, *recipe.feature_labels()] or set(out.columns) >= set(
+        recipe.columns
+    )
+    expected = build_features(some)
+    for name in ("x", "m_Al", "log10_sintering_work_250_kj_mol"):
+        np.testing.assert_allclose(
+            out[name].to_numpy(dtype=float), expected.values[:, expected.names.index(name)], rtol=1e-9
+        )
+
+
+def test_stands_beside_matminers_own_featurizers(some):
+    both = MultipleFeaturizer([ElementProperty.from_preset("magpie", impute_nan=True), NasiconComposition()])
+    both.set_n_jobs(1)
+    frame = pd.DataFrame({"composition": [Composition(formula) for formula in some[Column.FORMULA].head(5)]})
+    out = both.featurize_dataframe(frame, "composition", pbar=False)
+    assert "MagpieData mean MeltingT" in out.columns
+    expected = build_features(some.head(5), FeatureSet.COMPOSITION)
+    np.testing.assert_allclose(out["m_Ti"], expected.values[:, expected.names.index("m_Ti")], atol=1e-9)
+
+
+@pytest.mark.parametrize("featurizer", [NasiconComposition(), NasiconRecipe()])
+def test_contract(featurizer):
+    assert len(featurizer.feature_labels()) == len(set(featurizer.feature_labels()))
+    assert all("doi=" in citation for citation in featurizer.citations())
+    assert featurizer.implementors()
+
+
+def test_a_bad_value_names_its_field(some):
+    recipe = NasiconRecipe()
+    row = some.loc[0, recipe.columns].to_numpy(dtype=object)
+    row[recipe.columns.index(Column.ATMOSPHERE)] = "argn"
+    with pytest.raises(FieldError, match=r"atmosphere: 'argn' is not accepted.*Did you mean"):
+        recipe.featurize(*row)

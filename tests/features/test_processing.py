@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+
+from nasicon_ml.columns import Column
+from nasicon_ml.features.processing import given_columns, physics_columns, sintering_work, unknown_share
+from nasicon_ml.recipe import Recipe, recipe_table
+
+R = 8.314462618e-3
+
+
+def table(**fields):
+    return recipe_table([Recipe(formula="LATP x=0.4", **fields)])
+
+
+@pytest.mark.parametrize("energy", [250.0, 500.0])
+@pytest.mark.parametrize("rate", [0.5, 5.0, 100.0])
+def test_work_of_sintering_agrees_with_the_integral(energy, rate):
+    top = 850.0 + 273.15
+    ramp, _ = quad(
+        lambda t: np.exp(-energy / (R * (t * rate / 60))) / (t * rate / 60), 1.0, top / rate * 60, limit=500
+    )
+    hold = 2 * 3600 * np.exp(-energy / (R * top)) / top
+    ours = sintering_work(np.array([850.0]), np.array([2.0]), np.array([rate]), energy)[0]
+    # The closed form drops terms of the order R T / Q, a few per cent of the ramp.
+    assert ours == pytest.approx(np.log10(ramp + hold), abs=0.05)
+
+
+@given(st.floats(600, 1200), st.floats(0.5, 24), st.floats(0.5, 50))
+def test_work_grows_with_temperature_time_and_slow_heating(temperature, hours, rate):
+    def work(t, h, r):
+        return sintering_work(np.array([t]), np.array([h]), np.array([r]), 500.0)[0]
+
+    here = work(temperature, hours, rate)
+    assert work(temperature + 20, hours, rate) > here
+    assert work(temperature, hours * 1.5, rate) > here
+    assert work(temperature, hours, rate * 1.5) < here
+    assert work(temperature, hours, np.nan) < here
+
+
+def test_work_needs_temperature_and_time():
+    assert np.isnan(sintering_work(np.array([np.nan]), np.array([2.0]), np.array([1.0]), 250.0)[0])
+    assert np.isnan(sintering_work(np.array([800.0]), np.array([np.nan]), np.array([1.0]), 250.0)[0])
+
+
+def test_choices_are_one_zero_or_unknown():
+    columns = given_columns(table(atmosphere="Ar"))
+    assert columns["atmosphere=Ar"][0] == 1.0
+    assert columns["atmosphere=air"][0] == 0.0
+    assert np.isnan(columns["densification=conventional"][0])
+
+
+def test_argon_reduces_more_than_air_and_slow_heating_gives_it_less_per_rate():
+    reducible = np.array([1.6])
+    argon = physics_columns(table(atmosphere="Ar", heating_rate_c_min=2.5), reducible)
+    air = physics_columns(table(atmosphere="air", heating_rate_c_min=2.5), reducible)
+    slow = physics_columns(table(atmosphere="Ar", heating_rate_c_min=1.0), reducible)
+    assert argon["reduction_drive"][0] == pytest.approx(5 * 1.6)
+    assert air["reduction_drive"][0] == pytest.approx(0.68 * 1.6)
+    assert slow["reduction_drive_per_rate"][0] == 0.0
+    assert argon["reduction_drive_per_rate"][0] > 0.0
+
+
+def test_unknown_share_counts_fields_and_forgives_pressure_where_none_is_applied():
+    assert unknown_share(table())[0] == 1.0
+    some = unknown_share(table(sintering_temperature_c=800, sintering_time_h=2))[0]
+    conventional = unknown_share(
+        table(sintering_temperature_c=800, sintering_time_h=2, densification="conventional")
+    )[0]
+    pressed = unknown_share(table(sintering_temperature_c=800, sintering_time_h=2, densification="hot_press"))[0]
+    assert 1.0 > some > pressed > conventional > 0.0
+    everything = {
+        "synthesis_route": "sol_gel",
+        "calcination_temperature_c": 700,
+        "calcination_time_h": 2,
+        "particle_size_um": 0.3,
+        "sintering_temperature_c": 800,
+        "sintering_time_h": 2,
+        "heating_rate_c_min": 1,
+        "atmosphere": "air",
+        "densification": "conventional",
+    }
+    assert unknown_share(table(**everything))[0] == 0.0
+
+
+def test_missing_numbers_stay_missing():
+    columns = given_columns(table())
+    assert np.isnan(columns[Column.SINTERING_TEMPERATURE_C][0])
+    assert np.isnan(columns[f"log10_{Column.PARTICLE_SIZE_UM}"][0])
