@@ -40,7 +40,7 @@ def dead_links(page: Path, text: str) -> list[str]:
             continue
         target, _, anchor = link.partition("#")
         place = (page.parent / target).resolve() if target else page
-        if target and not place.exists() or not place.is_relative_to(ROOT):
+        if (target and not place.exists()) or not place.is_relative_to(ROOT):
             dead.append(link)
         elif anchor and place.suffix == ".md":
             there = text if place == page else place.read_text(encoding="utf-8")
