@@ -8,8 +8,9 @@ import re
 from nasicon_ml.composition.elements import ELEMENT_INDEX, nearest_element
 from nasicon_ml.composition.text import refusal
 
-#: A decimal number as people write amounts; no exponents, no thousands separators.
-NUMBER = r"(?:[0-9]{1,6}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})"
+#: A number as people write amounts and as programs print them (``1.1179999999999999``, ``5e-05``); no thousands
+#: separators.
+NUMBER = r"(?:(?:[0-9]{1,6}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:e-[0-9]{1,2})?)"
 
 _TOKEN = re.compile(rf"[A-Z][a-z]?|{NUMBER}|[()\[\]{{}}]")
 _CLOSING = {")": "(", "]": "[", "}": "{"}

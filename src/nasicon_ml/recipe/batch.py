@@ -1,0 +1,178 @@
+"""Whole tables of recipes, in arrays: every good row is kept, every bad one is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.checks import Finding, Severity, check_columns
+from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Kind
+from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
+from nasicon_ml.errors import FieldError
+from nasicon_ml.recipe.model import Recipe
+from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, SECOND_PHASE_TWICE, Problem, unknown_column
+
+if TYPE_CHECKING:
+    from nasicon_ml.tables import RawTable
+
+_ADDITIVE_COLUMNS = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
+
+
+@dataclass(frozen=True)
+class RecipeBatch:
+    """The recipes of a table, good and bad apart.
+
+    Parameters
+    ----------
+    table
+        The good rows, `columns.MODEL_INPUT`, index 0 to n - 1, canonical formulas.
+    rows
+        Position in the input of each good row, int, shape (n_good,).
+    lines
+        Line in the file of each good row, if the input has lines.
+    findings
+        What is wrong with the bad rows, in order of rows.
+    warnings
+        What is doubtful about the good rows (charge imbalance).
+    """
+
+    table: pd.DataFrame
+    rows: NDArray[np.intp]
+    lines: NDArray[np.intp] | None
+    findings: list[Finding]
+    warnings: list[Finding] = field(default_factory=list)
+
+    @property
+    def bad_rows(self) -> NDArray[np.intp]:
+        """Positions in the input of the bad rows, int, shape (n_bad,)."""
+        return np.unique(np.array([finding.row for finding in self.findings], dtype=np.intp))
+
+
+def recipe_table(recipes: Iterable[Recipe]) -> pd.DataFrame:
+    """Put recipes into a table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Shape (n_recipes, len(columns.MODEL_INPUT)): float64 with NaN, object with None; the measurement
+        temperature is missing, which means room temperature to a model.
+    """
+    rows = [recipe.to_row() for recipe in recipes]
+    data: dict[str, pd.Series[Any]] = {}
+    for column in MODEL_INPUT:
+        dtype = "float64" if column.kind is Kind.NUMBER else "object"
+        values = [row.get(column.value) for row in rows]
+        data[column.value] = pd.Series(values, dtype=dtype)
+    return pd.DataFrame(data, index=pd.RangeIndex(len(rows)))
+
+
+def read_batch(raw: RawTable | pd.DataFrame) -> RecipeBatch:
+    """Read a table of recipes.
+
+    Parameters
+    ----------
+    raw
+        Cells as people write them. Columns of the vocabulary that are neither part of a recipe nor the
+        measurement temperature are passed over.
+
+    Returns
+    -------
+    RecipeBatch
+        A row is good exactly if `Recipe` accepts it, and then holds the same values.
+
+    Raises
+    ------
+    FieldError
+        If a column is unknown or stands twice, or there are no formulas.
+    """
+    frame = raw if isinstance(raw, pd.DataFrame) else raw.frame
+    lines = None if isinstance(raw, pd.DataFrame) else raw.lines
+    _check_header(frame)
+    clean, findings = check_columns(frame, MODEL_INPUT)
+    unread = {finding.row for finding in findings if finding.column == Column.FORMULA}
+    parsed = parse_unique(clean[Column.FORMULA])
+    about_formulas = formula_findings(clean[Column.FORMULA], parsed)
+    findings += [f for f in about_formulas if f.severity is Severity.ERROR and f.row not in unread]
+    findings += _second_phases(clean, parsed)
+    findings += _additive_findings(clean, {finding.row for finding in findings})
+    order = {column.value: place for place, column in enumerate(MODEL_INPUT)}
+    findings.sort(key=lambda finding: (finding.row, order[finding.column]))
+
+    good = np.ones(len(clean), dtype=bool)
+    good[[finding.row for finding in findings]] = False
+    rows = np.flatnonzero(good)
+    clean[Column.FORMULA] = parsed.per_row(
+        None if c is None else c.main_phase.formula for c in parsed.compositions
+    )
+    warnings = [f for f in about_formulas if f.severity is Severity.WARNING and good[f.row]]
+    return RecipeBatch(
+        clean.iloc[rows].reset_index(drop=True),
+        rows,
+        None if lines is None else np.asarray(lines)[rows],
+        _with_lines(findings, lines),
+        _with_lines(warnings, lines),
+    )
+
+
+def _check_header(frame: pd.DataFrame) -> None:
+    names = list(frame.columns)
+    known = set(Column)
+    for name in names:
+        if name not in known:
+            raise unknown_column(name)
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise FieldError("column", str(twice[0]), "every column once", "It stands twice in the header.")
+    if Column.FORMULA not in names:
+        fields = ", ".join(column.value for column in RECIPE)
+        raise FieldError("column", names, f"a table with {Column.FORMULA}, and what else is known of {fields}")
+
+
+def _second_phases(clean: pd.DataFrame, parsed: ParsedFormulas) -> list[Finding]:
+    """Move second phases from the formulas to the additive columns of the table."""
+    phases = [c.second_phase if c else None for c in parsed.compositions]
+    if not any(phases):
+        return []
+    has_phase = parsed.per_row(phase is not None for phase in phases).astype(bool)  # None counts as no
+    taken = clean[list(_ADDITIVE_COLUMNS)].notna().any(axis=1).to_numpy()
+    moved = has_phase & ~taken
+    formulas = parsed.per_row(phase.formula if phase else None for phase in phases)
+    amounts = parsed.per_row(phase.amount if phase else None for phase in phases)
+    units = parsed.per_row(phase.unit if phase else None for phase in phases)
+    clean.loc[moved, Column.ADDITIVE] = formulas[moved]
+    clean.loc[moved, Column.ADDITIVE_AMOUNT] = amounts[moved].astype("float64")
+    clean.loc[moved, Column.ADDITIVE_UNIT] = units[moved]
+    return _findings_at(np.flatnonzero(has_phase & taken), SECOND_PHASE_TWICE, clean)
+
+
+def _additive_findings(clean: pd.DataFrame, known_bad: set[int]) -> list[Finding]:
+    """Apply the rules about additive, amount and unit to rows that are good so far."""
+    given = [clean[column].notna().to_numpy() for column in _ADDITIVE_COLUMNS]
+    code = 4 * given[0] + 2 * given[1] + 1 * given[2]
+    findings: list[Finding] = []
+    for number, problem in enumerate(ADDITIVE_PROBLEMS):
+        if problem:
+            rows = [int(row) for row in np.flatnonzero(code == number) if int(row) not in known_bad]
+            findings += _findings_at(rows, problem, clean)
+    return findings
+
+
+def _findings_at(rows: Iterable[int], problem: Problem, clean: pd.DataFrame) -> list[Finding]:
+    column, values = problem.column, clean[problem.column]
+    return [
+        Finding(
+            int(row), column.value, values[row], problem.rule, Severity.ERROR, problem.error(values[row]).message
+        )
+        for row in rows
+    ]
+
+
+def _with_lines(findings: list[Finding], lines: NDArray[np.intp] | None) -> list[Finding]:
+    if lines is None:
+        return findings
+    return [replace(finding, line=int(lines[finding.row])) for finding in findings]

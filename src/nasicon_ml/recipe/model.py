@@ -1,0 +1,169 @@
+"""One recipe: what is decided before the experiment, checked when it is made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nasicon_ml.columns import RECIPE, Column
+from nasicon_ml.composition.model import Composition, SecondPhase
+from nasicon_ml.composition.reading import parse
+from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, NO_FORMULA, SECOND_PHASE_TWICE, unknown_field
+from nasicon_ml.recipe.text_forms import fields_of_json, fields_of_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nasicon_ml.composition.oxidation import StateOverride
+
+_FIELDS = frozenset(column.value for column in RECIPE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A recipe. Only the formula is obligatory; what is None is not known.
+
+    The formula may be anything that `nasicon_ml.composition.parse` reads; it is kept in its canonical form, and
+    a second phase in it moves to the additive fields. Values may be numbers or text, as in a table; choices may
+    be written in any case and with their usual other names (``argon``, ``SPS``).
+
+    Parameters
+    ----------
+    formula
+        Formula or shorthand.
+    additive, additive_amount, additive_unit
+        Sintering aid or second phase; the amount in wt%, mol% or formula_unit (per formula unit as written).
+    synthesis_route, densification, atmosphere
+        One of the choices of their columns.
+    calcination_temperature_c, sintering_temperature_c
+        In °C.
+    calcination_time_h, sintering_time_h
+        In h.
+    particle_size_um
+        Of the powder before sintering, in µm.
+    heating_rate_c_min
+        To the sintering temperature, in °C/min.
+    pressure_mpa
+        During sintering, in MPa.
+
+    Raises
+    ------
+    FieldError
+        If a value is not accepted, or fields contradict each other.
+    FormulaError
+        If the formula cannot be read.
+    """
+
+    formula: str
+    additive: str | None = None
+    additive_amount: float | None = None
+    additive_unit: str | None = None
+    synthesis_route: str | None = None
+    calcination_temperature_c: float | None = None
+    calcination_time_h: float | None = None
+    particle_size_um: float | None = None
+    sintering_temperature_c: float | None = None
+    sintering_time_h: float | None = None
+    heating_rate_c_min: float | None = None
+    atmosphere: str | None = None
+    densification: str | None = None
+    pressure_mpa: float | None = None
+
+    def __post_init__(self) -> None:
+        for column in RECIPE:
+            self._set(column, column.parse(getattr(self, column.value)))
+        if self.formula is None:
+            raise NO_FORMULA.error(None)
+        composition = parse(self.formula)
+        if composition.second_phase:
+            self._move(composition.second_phase)
+        given = [
+            getattr(self, column.value) is not None
+            for column in (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
+        ]
+        problem = ADDITIVE_PROBLEMS[4 * given[0] + 2 * given[1] + given[2]]
+        if problem:
+            raise problem.error(getattr(self, problem.column.value))
+        self._set(Column.FORMULA, composition.main_phase.formula)
+
+    def _set(self, column: Column, value: object) -> None:
+        object.__setattr__(self, column.value, value)
+
+    def _move(self, second: SecondPhase) -> None:
+        """Move a second phase from the formula to the additive fields."""
+        values = {
+            Column.ADDITIVE: second.formula,
+            Column.ADDITIVE_AMOUNT: second.amount,
+            Column.ADDITIVE_UNIT: second.unit,
+        }
+        if any(getattr(self, column.value) is not None for column in values):
+            raise SECOND_PHASE_TWICE.error(self.formula)
+        for column, value in values.items():
+            self._set(column, value)
+
+    @property
+    def composition(self) -> Composition:
+        """The composition of the main phase."""
+        return parse(self.formula)
+
+    def composition_with(self, oxidation_states: StateOverride) -> Composition:
+        """Read the composition with oxidation states known better than the usual ones."""
+        return parse(self.formula, oxidation_states=oxidation_states)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
+        """Make a recipe of fields and values; unknown fields raise `FieldError`."""
+        for name, value in fields.items():
+            if name not in _FIELDS:
+                raise unknown_field(name, value)
+        if Column.FORMULA.value not in fields:
+            raise NO_FORMULA.error(None)
+        return cls(**{str(name): value for name, value in fields.items()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Make a recipe of the text of one JSON object."""
+        return cls.from_dict(fields_of_json(text))
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Recipe:
+        """Make a recipe of the text of one YAML mapping."""
+        return cls.from_dict(fields_of_yaml(text))
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any] | pd.Series[Any]) -> Recipe:
+        """Make a recipe of a table's row.
+
+        Missing cells are not known; columns of the vocabulary that are no part of a recipe are passed over,
+        other columns raise `FieldError`.
+        """
+        import pandas as pd
+
+        fields: dict[str, Any] = {}
+        for name, value in row.items():
+            if name in _FIELDS:
+                missing = pd.api.types.is_scalar(value) and pd.isna(value)
+                fields[str(name)] = None if missing else value
+            elif name not in set(Column):
+                raise unknown_field(name, value)
+        return cls.from_dict(fields)
+
+    def to_dict(self) -> dict[str, str | float]:
+        """Fields and values; what is not known is left out."""
+        return {name: value for name, value in self.to_row().items() if value is not None}
+
+    def to_json(self) -> str:
+        """JSON text of the fields that are known."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
+
+    def to_yaml(self) -> str:
+        """YAML text of the fields that are known."""
+        import yaml
+
+        return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
+
+    def to_row(self) -> dict[str, str | float | None]:
+        """All fields in the vocabulary's order, None where not known."""
+        return {column.value: getattr(self, column.value) for column in RECIPE}

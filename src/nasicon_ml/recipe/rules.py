@@ -1,0 +1,79 @@
+"""Rules that concern several fields of a recipe: one table, read by the single recipe and by whole tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nasicon_ml.columns import RECIPE, Column
+from nasicon_ml.errors import FieldError, nearest
+
+SECOND_PHASE_RULE = "second_phase_twice"
+FORMULA_ALLOWED = "a formula such as Li1.3Al0.3Ti1.7(PO4)3, or a shorthand such as LATP x=0.3"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one combination of fields."""
+
+    column: Column
+    rule: str
+    allowed: str
+    hint: str
+
+    def error(self, value: object) -> FieldError:
+        """Make the error for the value that stands in the column."""
+        return FieldError(self.column.value, value, self.allowed, self.hint)
+
+
+_NO_ADDITIVE = Problem(
+    Column.ADDITIVE_AMOUNT,
+    "amount_without_additive",
+    f"an amount of what {Column.ADDITIVE} names",
+    f"Say in {Column.ADDITIVE} what was added, or leave the amount out.",
+)
+_UNIT_ALONE = Problem(
+    Column.ADDITIVE_UNIT,
+    "unit_without_amount",
+    f"a unit beside an {Column.ADDITIVE_AMOUNT}",
+    f"Say how much in {Column.ADDITIVE_AMOUNT}, or leave the unit out.",
+)
+_NO_UNIT = Problem(
+    Column.ADDITIVE_AMOUNT,
+    "amount_without_unit",
+    f"an amount with its {Column.ADDITIVE_UNIT}: {Column.ADDITIVE_UNIT.allowed}",
+    f"Say the unit in {Column.ADDITIVE_UNIT}.",
+)
+
+#: By ``4 * (additive given) + 2 * (amount given) + (unit given)``; None where that is all right.
+ADDITIVE_PROBLEMS: tuple[Problem | None, ...] = (
+    None, _UNIT_ALONE, _NO_ADDITIVE, _NO_ADDITIVE, None, _UNIT_ALONE, _NO_UNIT, None,
+)  # fmt: skip
+
+#: The formula brings a second phase, and the additive fields bring another.
+SECOND_PHASE_TWICE = Problem(
+    Column.FORMULA,
+    SECOND_PHASE_RULE,
+    f"a second phase in the formula or in {Column.ADDITIVE}, not in both",
+    "Leave one of them out.",
+)
+NO_FORMULA = Problem(Column.FORMULA, "missing_formula", FORMULA_ALLOWED, "Only the formula is obligatory.")
+
+
+def unknown_field(name: object, value: object) -> FieldError:
+    """Make the error for a field that no recipe has."""
+    fields = [column.value for column in RECIPE]
+    allowed = f"the fields {', '.join(fields)}"
+    if not isinstance(name, str):
+        return FieldError("field", name, allowed)
+    if name in set(Column):
+        hint = "It is a column of measured pellets, and no part of a recipe."
+    else:
+        hint = nearest(name.strip().replace(" ", "_"), fields)
+    return FieldError(name, value, allowed, hint)
+
+
+def unknown_column(name: object) -> FieldError:
+    """Make the error for a column that no table has."""
+    allowed = f"the columns of the vocabulary; of a recipe: {', '.join(column.value for column in RECIPE)}"
+    hint = nearest(str(name).strip().replace(" ", "_"), [column.value for column in Column])
+    return FieldError("column", name, allowed, hint)
