@@ -1,0 +1,228 @@
+"""``nasicon-ml data``: checks, summarises and looks up the measured pellets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nasicon_ml.errors import FieldError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nasicon_ml.checks import Finding
+
+FOUND_ERRORS = 1
+
+
+@click.group()
+def data() -> None:
+    """Check, summarise and look up the measured pellets."""
+
+
+@data.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
+@click.option("--sources", type=click.Path(path_type=Path), help="The list of sources to check against.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_json: bool) -> None:
+    """Check FILE (by default the committed dataset; - is standard input) and list everything that is wrong.
+
+    The sources must stand in the list given by --sources, by default sources.csv beside FILE, else the committed
+    one. Exit code 0: no errors (there may be warnings); 1: errors; 2: the file cannot be read.
+    """
+    from nasicon_ml.columns import Column
+    from nasicon_ml.data.files import PELLETS_FILE, datasets_folder, verify_checksum
+    from nasicon_ml.data.sources import load_sources
+    from nasicon_ml.data.validate import find_problems
+    from nasicon_ml.errors import DatasetError
+    from nasicon_ml.tables import read_table
+
+    path = file or datasets_folder() / PELLETS_FILE
+    raw = read_table(path)
+    known = set(load_sources(sources or _sources_beside(path), verify=False)[Column.SOURCE])
+    findings = find_problems(raw, known)
+    errors = sum(finding.severity == "error" for finding in findings)
+    if as_json:
+        _print_findings_json(raw.name, len(raw.frame), findings)
+    else:
+        _print_findings(raw.name, len(raw.frame), findings)
+    if file is None:
+        try:
+            verify_checksum(path)
+        except DatasetError as error:
+            click.echo(f"note: {error}", err=True)
+    ctx.exit(FOUND_ERRORS if errors else 0)
+
+
+def _sources_beside(path: Path) -> Path | None:
+    from nasicon_ml.data.files import SOURCES_FILE
+
+    beside = path.parent / SOURCES_FILE
+    return beside if str(path) != "-" and beside.is_file() else None
+
+
+def _finding_rows(findings: list[Finding]) -> list[dict[str, Any]]:
+    """Put findings into words for a person: rows counted from 1, none for the header."""
+    return [
+        {
+            "line": finding.line,
+            "row": finding.row + 1 if finding.row >= 0 else None,
+            "column": finding.column,
+            "value": _plain(finding.value),
+            "rule": finding.rule,
+            "severity": finding.severity.value,
+            "message": finding.message,
+        }
+        for finding in findings
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Keep what JSON knows; write anything else as text."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)  # JSON has no NaN and no infinity
+    return str(value)
+
+
+def _verdict(findings: list[Finding]) -> dict[str, int]:
+    errors = sum(finding.severity == "error" for finding in findings)
+    return {"errors": errors, "warnings": len(findings) - errors}
+
+
+def _print_findings_json(name: str, rows: int, findings: list[Finding]) -> None:
+    report = {"file": name, "rows": rows, **_verdict(findings), "findings": _finding_rows(findings)}
+    click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+
+
+def _print_findings(name: str, rows: int, findings: list[Finding]) -> None:
+    import pandas as pd
+
+    from nasicon_ml.cli.listing import print_table
+
+    if findings:
+        print_table(pd.DataFrame(_finding_rows(findings), dtype="object"))
+    verdict = _verdict(findings)
+    click.echo(f"{name}: {rows} rows, {verdict['errors']} errors, {verdict['warnings']} warnings")
+
+
+#: The parts of a summary, in the order in which they are printed, with the line above each.
+PARTS = {
+    "totals": "All pellets",
+    "alkalis": "By alkali",
+    "systems": "By system",
+    "fields": "By field (usable pellets)",
+    "choices": "By choice (usable pellets)",
+    "sources": "By source",
+    "reasons": "Why pellets are suspect (first reason)",
+}
+
+
+@data.command()
+@click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; repeatable.")
+@click.option("--top", type=click.IntRange(min=1), help="Only the first rows of every part.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
+    """Count what the dataset covers: by system, field, choice and source.
+
+    "Usable" pellets are those not marked suspect; results, fields and choices are counted among them.
+    """
+    from nasicon_ml.cli.listing import print_table
+    from nasicon_ml.data.load import load_pellets
+    from nasicon_ml.data.sources import load_sources
+    from nasicon_ml.data.summary import summarise
+
+    found = summarise(load_pellets(include_suspect=True), load_sources())
+    tables = {part: getattr(found, part) for part in PARTS if part in parts or not parts}
+    if as_json:
+        content = {part: _records(table.head(top or len(table))) for part, table in tables.items()}
+        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    for number, (part, table) in enumerate(tables.items()):
+        if number:
+            click.echo()
+        shown = table.head(top or len(table))
+        more = f", the first {len(shown)} of {len(table)}" if len(shown) < len(table) else ""
+        print_table(shown, f"{PARTS[part]}{more}")
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    plain = frame.astype("object").where(frame.notna(), None)
+    return [{str(key): value for key, value in row.items()} for row in plain.to_dict("records")]
+
+
+@data.command()
+@click.argument("pellet_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(pellet_id: str, as_json: bool) -> None:
+    """Print one pellet of the dataset, with its source."""
+    import pandas as pd
+
+    from nasicon_ml.cli.listing import print_table
+    from nasicon_ml.columns import SOURCES, Column
+    from nasicon_ml.data.load import load_pellets
+    from nasicon_ml.data.sources import citation, load_sources
+
+    pellets = load_pellets(include_suspect=True)
+    ids = pellets[Column.PELLET_ID]
+    rows = pellets[ids == pellet_id.strip()]
+    if rows.empty:
+        raise FieldError(
+            Column.PELLET_ID.value, pellet_id, "the key of a pellet of the dataset", nearest(pellet_id, ids)
+        )
+    sources = load_sources()
+    source = sources[sources[Column.SOURCE] == rows[Column.SOURCE].iloc[0]]
+    pellet, origin = _records(rows)[0], _records(source)[0]
+    pellet[Column.FORMULA.value] = pellet[Column.FORMULA.value] or _printed_formula(pellet_id.strip())
+    cited = citation(origin)
+    if as_json:
+        content = {"pellet": pellet, "source": origin, "citation": cited}
+        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    labels = {column.value: column.axis_label for column in Column}
+    named = [(labels[name], value) for name, value in pellet.items() if value is not None]
+    print_table(pd.DataFrame(named, columns=["field", pellet_id.strip()], dtype="object"))
+    click.echo()
+    known = [(column.axis_label, origin[column]) for column in SOURCES if origin[column] is not None]
+    print_table(pd.DataFrame(known, columns=["field", "source"], dtype="object"))
+    click.echo(f"\nCite as: {cited}")
+
+
+def _printed_formula(pellet_id: str) -> str | None:
+    """Give the formula as it stands in the file, for rows whose formula cannot be understood."""
+    from nasicon_ml.columns import Column
+    from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
+    from nasicon_ml.tables import read_table
+
+    raw = read_table(datasets_folder() / PELLETS_FILE).frame
+    cells = raw.loc[raw[Column.PELLET_ID] == pellet_id, Column.FORMULA]
+    return str(cells.iloc[0]) or None
+
+
+@data.command()
+@click.option("--write", is_flag=True, help="Record the checksums of the files as they are now.")
+@click.pass_context
+def checksums(ctx: click.Context, write: bool) -> None:
+    """Compare the files of the dataset with their recorded checksums, or renew the record with --write.
+
+    Exit code 1 if a file differs from the record.
+    """
+    from nasicon_ml.data.files import dataset_checksum, datasets_folder, recorded_checksums, renew_checksums
+
+    folder = datasets_folder()
+    recorded = recorded_checksums(folder)
+    now = (
+        renew_checksums(folder) if write else {file.name: dataset_checksum(file) for file in folder.glob("*.csv")}
+    )
+    differs = False
+    for name in sorted({*now, *recorded}):
+        same = now.get(name) == recorded.get(name)
+        differs |= not same
+        state = "gone" if name not in now else "as recorded" if same else "renewed" if write else "differs"
+        click.echo(f"{now.get(name, '-'):64}  {name}  {state}")
+    ctx.exit(FOUND_ERRORS if differs and not write else 0)

@@ -1,0 +1,138 @@
+"""Counts what the dataset covers: by system, by field, by choice and by source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from nasicon_ml.columns import PELLET, Column, Kind, Role
+from nasicon_ml.data.sources import citation
+
+#: The results that the models predict.
+TARGETS = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.RELATIVE_DENSITY_PCT, Column.PHASE_PURE)
+#: What stands for the system of a row without a readable formula.
+NO_SYSTEM = "(none)"
+#: Pellets that are not suspect.
+USABLE = "usable"
+_ALKALIS = {"L": "lithium", "N": "sodium"}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a table of pellets covers. Counts of fields are of usable pellets, those that are not suspect.
+
+    Attributes
+    ----------
+    totals
+        One row: pellets, usable pellets, sources, and usable pellets by target.
+    alkalis, systems
+        One row per alkali and per system, with the same counts, the largest first.
+    fields
+        One row per field a pellet may give: how many usable pellets give it, their share in per cent, and the
+        smallest, middle and largest number.
+    choices
+        One row per field and choice: how many usable pellets have it.
+    sources
+        One row per source, the largest first: pellets, usable pellets, and the citation where known.
+    reasons
+        One row per kind of reason to be suspect: how many pellets have it as their first.
+    """
+
+    totals: pd.DataFrame
+    alkalis: pd.DataFrame
+    systems: pd.DataFrame
+    fields: pd.DataFrame
+    choices: pd.DataFrame
+    sources: pd.DataFrame
+    reasons: pd.DataFrame
+
+
+def summarise(pellets: pd.DataFrame, sources: pd.DataFrame | None = None) -> Summary:
+    """Count what a table of pellets covers.
+
+    Parameters
+    ----------
+    pellets
+        What `load_pellets` gives, with the suspect rows if they are to be counted.
+    sources
+        What `load_sources` gives, for the citations.
+    """
+    usable = ~pellets[Column.SUSPECT].astype(bool)
+    system = pellets[Column.SYSTEM].fillna(NO_SYSTEM)
+    alkali = system.str[0].map(_ALKALIS).where(system != NO_SYSTEM, NO_SYSTEM).fillna("other")
+    everything = pd.Series("all", index=pellets.index)
+    return Summary(
+        totals=_counts(pellets, usable, everything, "rows"),
+        alkalis=_counts(pellets, usable, alkali, "alkali"),
+        systems=_counts(pellets, usable, system, Column.SYSTEM.value),
+        fields=_fields(pellets[usable]),
+        choices=_choices(pellets[usable]),
+        sources=_sources(pellets, usable, sources),
+        reasons=_reasons(pellets[~usable]),
+    )
+
+
+def _counts(pellets: pd.DataFrame, usable: pd.Series, by: pd.Series, name: str) -> pd.DataFrame:
+    """Count rows, sources and targets by the values of `by`."""
+    given = pd.DataFrame({target.value: pellets[target].notna() & usable for target in TARGETS})
+    counted = pd.DataFrame({Column.PELLETS.value: 1, USABLE: usable.astype(int)}, index=pellets.index)
+    table = pd.concat([counted, given.astype(int)], axis=1).groupby(by).sum()
+    table.insert(2, "sources", pellets.groupby(by)[Column.SOURCE].nunique())
+    table = table.sort_values(Column.PELLETS.value, ascending=False, kind="stable")
+    return table.rename_axis(name).reset_index()
+
+
+def _fields(pellets: pd.DataFrame) -> pd.DataFrame:
+    """Count how often each field is given, and the range of its numbers."""
+    skipped = {Role.KEY, Role.PROVENANCE, Role.STATUS}
+    columns = [column for column in PELLET if column.role not in skipped]
+    numbers = [column for column in columns if column.kind is Kind.NUMBER]
+    given = pellets[columns].notna().sum()
+    spread = pellets[numbers].quantile([0, 0.5, 1])
+    table = pd.DataFrame(
+        {
+            "field": [column.value for column in columns],
+            "unit": [column.unit for column in columns],
+            "given": given.to_numpy(),
+            "share_pct": (100 * given / max(len(pellets), 1)).round(1).to_numpy(),
+        }
+    )
+    for name, level in (("smallest", 0.0), ("middle", 0.5), ("largest", 1.0)):
+        table[name] = spread.loc[level].reindex(columns).to_numpy(dtype="float64")
+    return table
+
+
+def _choices(pellets: pd.DataFrame) -> pd.DataFrame:
+    """Count the choices of the fields that have some."""
+    columns = [column for column in PELLET if column.kind is Kind.CATEGORY or column is Column.PHASE_PURE]
+    long = pellets[columns].melt(var_name="field", value_name="choice").dropna()
+    long["choice"] = long["choice"].map(lambda choice: str(choice).lower() if isinstance(choice, bool) else choice)
+    counts = long.value_counts(["field", "choice"], sort=True).rename(Column.PELLETS.value).reset_index()
+    order = {column.value: position for position, column in enumerate(columns)}
+    return counts.sort_values("field", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
+
+
+def _sources(pellets: pd.DataFrame, usable: pd.Series, sources: pd.DataFrame | None) -> pd.DataFrame:
+    counted = pd.DataFrame({Column.PELLETS.value: 1, USABLE: usable.astype(int)}, index=pellets.index)
+    table = counted.groupby(pellets[Column.SOURCE]).sum()
+    table = table.sort_values(Column.PELLETS.value, ascending=False, kind="stable")
+    table = table.rename_axis(Column.SOURCE.value).reset_index()
+    if sources is not None:
+        cited = _citations(sources)
+        table["citation"] = table[Column.SOURCE].map(cited).fillna("")
+    return table
+
+
+def _citations(sources: pd.DataFrame) -> dict[str, str]:
+    rows: Sequence[dict[str, object]] = sources.to_dict("records")  # type: ignore[assignment]
+    return {str(row[Column.SOURCE]): citation(row) for row in rows}
+
+
+def _reasons(suspects: pd.DataFrame) -> pd.DataFrame:
+    """Count reasons by their kind: what stands before a colon, a bracket or the name of another pellet."""
+    first = suspects[Column.SUSPECT_REASON].fillna("(no reason)").str.split(r"[;:(]", regex=True).str[0]
+    kind = first.str.strip().str.replace(r"^duplicate of .*", "duplicate of another row", regex=True)
+    counts = kind.value_counts().rename(Column.PELLETS.value)
+    return counts.rename_axis("reason").reset_index()
