@@ -60,6 +60,8 @@ TETRAHEDRAL_STATES: dict[str, int] = {"Si": 4, "P": 5, "S": 6, "As": 5, "V": 5, 
 
 # More elements of several states than this in one formula is no ceramic anyone fires; the most abundant count.
 _MOST_VARIED = 6
+# Charges closer than this count as the same, so that the last digit of a printed formula does not decide.
+_SAME_SURPLUS = 0.005
 
 StateOverride = Mapping[str, float | Mapping[int, float]]
 
@@ -114,7 +116,7 @@ def _candidates(element: str, sites: Sites) -> tuple[int, ...]:
 def _nearest_to_neutral(
     amounts: Mapping[str, float], states: Mapping[str, float], varied: list[str], sites: Sites
 ) -> dict[str, float]:
-    """Choose usual states: neutral with the fewest changes, else as near to neutral as can be."""
+    """Choose the usual states nearest to neutrality; among equals those with the fewest changes."""
     varied = sorted(varied, key=lambda el: -amounts[el])[:_MOST_VARIED]
     rest = sum(amounts[el] * states[el] for el in amounts if el not in varied)
     options = [_candidates(element, sites) for element in varied]
@@ -122,9 +124,7 @@ def _nearest_to_neutral(
     def rank(choice: tuple[int, ...]) -> tuple[int, int]:
         surplus = rest + sum(amounts[el] * state for el, state in zip(varied, choice, strict=True))
         changes = sum(state != option[0] for state, option in zip(choice, options, strict=True))
-        # Rounding to the tolerance keeps the last digit of a printed formula from deciding.
-        off = 0 if abs(surplus) <= CHARGE_TOLERANCE else max(1, round(abs(surplus) / CHARGE_TOLERANCE))
-        return off, changes
+        return round(abs(surplus) / _SAME_SURPLUS), changes
 
     best = min(itertools.product(*options), key=rank)
     return {element: float(state) for element, state in zip(varied, best, strict=True)}

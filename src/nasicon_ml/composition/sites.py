@@ -34,7 +34,7 @@ _M_BRIM = 2_020_000  # two, and what rounding in a printed formula may add
 # How far a composition may stray from A1-4 M2 (TO4)3 and still be called one.
 _A_RANGE = (0, 5)
 _M_RANGE = (1, 2.5)
-_O_RANGE = (10, 13.5)
+_O_RANGE = (10.5, 13)
 
 
 @dataclass(frozen=True)
