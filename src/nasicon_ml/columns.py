@@ -200,7 +200,7 @@ class Column(StrEnum):
     YEAR = ("year", Kind.TEXT, Role.BIBLIOGRAPHY, "year")
     TITLE = ("title", Kind.TEXT, Role.BIBLIOGRAPHY, "title")
     LICENCE = ("licence", Kind.TEXT, Role.BIBLIOGRAPHY, "terms of the compilation it came through")
-    PELLETS = ("pellets", Kind.NUMBER, Role.BIBLIOGRAPHY, "pellets", "", (1, 100000))
+    PELLET_COUNT = ("pellet_count", Kind.NUMBER, Role.BIBLIOGRAPHY, "pellets", "", (1, 100000))
 
     PREDICTED_CONDUCTIVITY_S_CM = (
         "predicted_conductivity_s_cm", Kind.NUMBER, Role.PREDICTION, "conductivity", "S/cm",
@@ -362,7 +362,7 @@ PELLET = columns_of(
 #: The columns of the list of sources.
 SOURCES = (
     Column.SOURCE, Column.DOI, Column.AUTHORS, Column.YEAR, Column.TITLE, Column.READING, Column.READ_FROM,
-    Column.CITED_IN, Column.LICENCE, Column.PELLETS,
+    Column.CITED_IN, Column.LICENCE, Column.PELLET_COUNT,
 )  # fmt: skip
 #: What a prediction adds to a recipe.
 PREDICTION = columns_of(Role.PREDICTION)

@@ -157,9 +157,9 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 @data.command()
-@click.argument("pellet_id", metavar="ID")
+@click.argument("key", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(pellet_id: str, as_json: bool) -> None:
+def show(key: str, as_json: bool) -> None:
     """Print one pellet of the dataset, with its source."""
     import pandas as pd
 
@@ -170,26 +170,24 @@ def show(pellet_id: str, as_json: bool) -> None:
 
     pellets = load_pellets(include_suspect=True)
     ids = pellets[Column.PELLET_ID]
-    rows = pellets[ids == pellet_id.strip()]
+    rows = pellets[ids == key.strip()]
     if rows.empty:
-        raise FieldError(
-            Column.PELLET_ID.value, pellet_id, "the key of a pellet of the dataset", nearest(pellet_id, ids)
-        )
+        raise FieldError(Column.PELLET_ID.value, key, "the key of a pellet of the dataset", nearest(key, ids))
     sources = load_sources()
     source = sources[sources[Column.SOURCE] == rows[Column.SOURCE].iloc[0]]
     pellet, origin = _records(rows)[0], _records(source)[0]
-    pellet[Column.FORMULA.value] = pellet[Column.FORMULA.value] or _printed_formula(pellet_id.strip())
+    pellet[Column.FORMULA.value] = pellet[Column.FORMULA.value] or _printed_formula(key.strip())
     cited = citation(origin)
     if as_json:
-        content = {"pellet": pellet, "source": origin, "citation": cited}
+        content = {"pellet": pellet, Column.SOURCE.value: origin, "citation": cited}
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
     labels = {column.value: column.axis_label for column in Column}
     named = [(labels[name], value) for name, value in pellet.items() if value is not None]
-    print_table(pd.DataFrame(named, columns=["field", pellet_id.strip()], dtype="object"))
+    print_table(pd.DataFrame(named, columns=["field", key.strip()], dtype="object"))
     click.echo()
     known = [(column.axis_label, origin[column]) for column in SOURCES if origin[column] is not None]
-    print_table(pd.DataFrame(known, columns=["field", "source"], dtype="object"))
+    print_table(pd.DataFrame(known, columns=["field", Column.SOURCE.value], dtype="object"))
     click.echo(f"\nCite as: {cited}")
 
 

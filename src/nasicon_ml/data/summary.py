@@ -14,7 +14,8 @@ from nasicon_ml.data.sources import citation
 TARGETS = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.RELATIVE_DENSITY_PCT, Column.PHASE_PURE)
 #: What stands for the system of a row without a readable formula.
 NO_SYSTEM = "(none)"
-#: Pellets that are not suspect.
+#: The heads of the counts: all pellets, and those that are not suspect.
+PELLETS = "pellets"
 USABLE = "usable"
 _ALKALIS = {"L": "lithium", "N": "sodium"}
 
@@ -77,10 +78,10 @@ def summarise(pellets: pd.DataFrame, sources: pd.DataFrame | None = None) -> Sum
 def _counts(pellets: pd.DataFrame, usable: pd.Series, by: pd.Series, name: str) -> pd.DataFrame:
     """Count rows, sources and targets by the values of `by`."""
     given = pd.DataFrame({target.value: pellets[target].notna() & usable for target in TARGETS})
-    counted = pd.DataFrame({Column.PELLETS.value: 1, USABLE: usable.astype(int)}, index=pellets.index)
+    counted = pd.DataFrame({PELLETS: 1, USABLE: usable.astype(int)}, index=pellets.index)
     table = pd.concat([counted, given.astype(int)], axis=1).groupby(by).sum()
     table.insert(2, "sources", pellets.groupby(by)[Column.SOURCE].nunique())
-    table = table.sort_values(Column.PELLETS.value, ascending=False, kind="stable")
+    table = table.sort_values(PELLETS, ascending=False, kind="stable")
     return table.rename_axis(name).reset_index()
 
 
@@ -109,15 +110,15 @@ def _choices(pellets: pd.DataFrame) -> pd.DataFrame:
     columns = [column for column in PELLET if column.kind is Kind.CATEGORY or column is Column.PHASE_PURE]
     long = pellets[columns].melt(var_name="field", value_name="choice").dropna()
     long["choice"] = long["choice"].map(lambda choice: str(choice).lower() if isinstance(choice, bool) else choice)
-    counts = long.value_counts(["field", "choice"], sort=True).rename(Column.PELLETS.value).reset_index()
+    counts = long.value_counts(["field", "choice"], sort=True).rename(PELLETS).reset_index()
     order = {column.value: position for position, column in enumerate(columns)}
     return counts.sort_values("field", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
 
 
 def _sources(pellets: pd.DataFrame, usable: pd.Series, sources: pd.DataFrame | None) -> pd.DataFrame:
-    counted = pd.DataFrame({Column.PELLETS.value: 1, USABLE: usable.astype(int)}, index=pellets.index)
+    counted = pd.DataFrame({PELLETS: 1, USABLE: usable.astype(int)}, index=pellets.index)
     table = counted.groupby(pellets[Column.SOURCE]).sum()
-    table = table.sort_values(Column.PELLETS.value, ascending=False, kind="stable")
+    table = table.sort_values(PELLETS, ascending=False, kind="stable")
     table = table.rename_axis(Column.SOURCE.value).reset_index()
     if sources is not None:
         cited = _citations(sources)
@@ -134,5 +135,5 @@ def _reasons(suspects: pd.DataFrame) -> pd.DataFrame:
     """Count reasons by their kind: what stands before a colon, a bracket or the name of another pellet."""
     first = suspects[Column.SUSPECT_REASON].fillna("(no reason)").str.split(r"[;:(]", regex=True).str[0]
     kind = first.str.strip().str.replace(r"^duplicate of .*", "duplicate of another row", regex=True)
-    counts = kind.value_counts().rename(Column.PELLETS.value)
+    counts = kind.value_counts().rename(PELLETS)
     return counts.rename_axis("reason").reset_index()

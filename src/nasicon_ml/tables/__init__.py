@@ -1,0 +1,35 @@
+"""Reads and writes tables: CSV, JSON, YAML and Parquet in; CSV, JSON and Parquet out.
+
+Cells of a CSV stay the text a person wrote, so that the checks see it. Whatever is wrong with the file itself
+is said in the words of somebody who has it open in a spreadsheet.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasicon_ml.tables.files import FORMATS as FORMATS
+    from nasicon_ml.tables.files import read_table as read_table
+    from nasicon_ml.tables.raw import RawTable as RawTable
+    from nasicon_ml.tables.writing import table_as_json as table_as_json
+    from nasicon_ml.tables.writing import write_table as write_table
+    from nasicon_ml.tables.writing import write_text as write_text
+
+_HOMES = {
+    "FORMATS": "files",
+    "RawTable": "raw",
+    "read_table": "files",
+    "table_as_json": "writing",
+    "write_table": "writing",
+    "write_text": "writing",
+}
+__all__ = [*_HOMES]  # noqa: PLE0604 - the names are the keys of the table above
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for when it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

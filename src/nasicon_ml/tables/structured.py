@@ -1,0 +1,116 @@
+"""Reads JSON, YAML and Parquet."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pandas as pd
+
+from nasicon_ml.errors import UnreadableFileError
+from nasicon_ml.tables.raw import RawTable, decode, refuse_repeated
+
+#: YAML is read with the slow and safe loader, and no hand writes more than this.
+YAML_LIMIT_BYTES = 4_000_000
+
+
+def read_json(data: bytes, name: str) -> RawTable:
+    """Read a JSON list of objects, or one object for one row.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is neither; the message says where.
+    """
+
+    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        refuse_repeated([key for key, _ in pairs], name)
+        return dict(pairs)
+
+    try:
+        content = json.loads(decode(data, name), object_pairs_hook=without_repeats)
+    except json.JSONDecodeError as error:
+        raise UnreadableFileError(f"{name}, line {error.lineno}: not valid JSON ({error.msg})") from None
+    except (RecursionError, ValueError):  # ValueError: an integer of thousands of digits
+        raise UnreadableFileError(f"{name}: not a table (nested too deeply, or an endless number)") from None
+    return _table_of_items(content, name)
+
+
+def read_yaml(data: bytes, name: str) -> RawTable:
+    """Read a YAML list of mappings, or one mapping for one row; nothing in it is ever executed.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is neither, too large, or holds aliases; the message says where.
+    """
+    import yaml
+
+    if len(data) > YAML_LIMIT_BYTES:
+        raise UnreadableFileError(
+            f"{name}: {len(data)} bytes of YAML are more than the {YAML_LIMIT_BYTES} that are read;"
+            " use CSV or Parquet"
+        )
+
+    class PlainLoader(yaml.SafeLoader):
+        """The safe loader, without aliases (a few bytes of which can fill the memory) and repeated keys."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+                raise UnreadableFileError(f"{name}, line {line}: YAML aliases (*name) are not read; write it out")
+            return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [str(key.value) for key, _ in node.value]
+            refuse_repeated(keys, f"{name}, line {node.start_mark.line + 1}")
+            return dict(super().construct_mapping(node, deep=deep))
+
+    try:
+        content = yaml.load(decode(data, name), Loader=PlainLoader)  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{name}, line {mark.line + 1}" if mark else name
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "broken"
+        raise UnreadableFileError(f"{place}: not valid YAML ({problem})") from None
+    except (RecursionError, ValueError, TypeError):  # ValueError: a date such as 2020-13-45
+        raise UnreadableFileError(f"{name}: not a table (nested too deeply, or an impossible value)") from None
+    return _table_of_items(content, name)
+
+
+def _table_of_items(content: object, name: str) -> RawTable:
+    """Make a table of a list of objects, or of one object."""
+    items: list[Any] = content if isinstance(content, list) else [content]
+    if not items:
+        raise UnreadableFileError(f"{name}: the list is empty")
+    for number, item in enumerate(items, start=1):
+        if not isinstance(item, dict):
+            raise UnreadableFileError(
+                f"{name}, item {number}: a {type(item).__name__} where an object with named fields is needed"
+            )
+    rows = [{str(key).strip(): value for key, value in item.items()} for item in items]
+    frame = pd.DataFrame(rows, dtype="object", index=pd.RangeIndex(len(rows)))
+    return RawTable(frame, None, name)
+
+
+def read_parquet(data: bytes, name: str) -> RawTable:
+    """Read a Parquet file.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is not one.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "broken"
+        raise UnreadableFileError(f"{name}: not a Parquet file ({reason})") from None
+    refuse_repeated([str(column) for column in table.column_names], name)
+    frame = table.to_pandas(ignore_metadata=True)
+    frame.columns = pd.Index([str(column).strip() for column in frame.columns])
+    return RawTable(frame.reset_index(drop=True), None, name)

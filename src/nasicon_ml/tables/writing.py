@@ -1,0 +1,102 @@
+"""Writes tables and texts: whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nasicon_ml.errors import NasiconError
+
+
+def write_table(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table as CSV, JSON or Parquet, by the ending of the name; the index is left out.
+
+    Parameters
+    ----------
+    frame
+        Shape (n_rows, n_columns). Missing cells become empty (CSV) or null; flags become true and false;
+        numbers keep all their digits.
+    path
+        Where to. The file appears whole or not at all.
+
+    Raises
+    ------
+    NasiconError
+        If the ending names no such format, or the place cannot be written to.
+    """
+    ending = Path(path).suffix.lower()
+    if ending == ".csv":
+        write_text(_with_words(frame).to_csv(index=False, lineterminator="\n"), path)
+    elif ending == ".json":
+        write_text(table_as_json(frame), path)
+    elif ending in {".parquet", ".pq"}:
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        _write_bytes(buffer.getvalue(), path)
+    else:
+        allowed = ".csv, .json, .parquet"
+        raise NasiconError(f"{path}: the ending {ending!r} names no format to write; allowed: {allowed}")
+
+
+def table_as_json(frame: pd.DataFrame) -> str:
+    """Give a table as a JSON list of objects, missing cells null, with all digits."""
+    plain = frame.astype("object").where(frame.notna(), None)
+    return json.dumps(plain.to_dict("records"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _with_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """Write flags as the words of the vocabulary instead of Python's."""
+
+    def word(cell: object) -> object:
+        return ("true" if cell else "false") if isinstance(cell, (bool, np.bool_)) else cell
+
+    columns = {
+        position: cells.astype("object").map(word) if cells.dtype.kind in "Ob" else cells
+        for position, (_, cells) in enumerate(frame.items())
+    }
+    words = pd.DataFrame(columns, index=frame.index)
+    words.columns = frame.columns
+    return words
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write text as UTF-8 with plain line feeds; the file appears whole or not at all.
+
+    Raises
+    ------
+    NasiconError
+        If the place cannot be written to.
+    """
+    _write_bytes(text.encode("utf-8"), path)
+
+
+def _write_bytes(data: bytes, path: str | Path) -> None:
+    target = Path(path)
+    with _told(target):
+        target = target.resolve()  # a link stays a link: its target is replaced
+        if target.exists() and not target.is_file() and not target.is_dir():
+            target.write_bytes(data)  # a pipe or device cannot be replaced
+            return
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, target)  # noqa: PTH105  (the one call that is atomic on every system)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Turn the system's refusal into ours."""
+    try:
+        yield
+    except OSError as error:
+        raise NasiconError(f"{target}: cannot be written ({error.strerror})") from None
