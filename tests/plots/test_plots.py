@@ -71,7 +71,7 @@ def test_systems_are_ordered_by_error_and_carry_their_counts(out_of_fold):
     labels = [label.get_text() for label in axes.get_yticklabels()]
     rows = out_of_fold[out_of_fold["target"] == "conductivity"]
     error = (rows["predicted"] - rows["measured"]).abs().groupby(rows[Column.SYSTEM]).mean().sort_values()
-    common = [name for name in error.index if (rows[Column.SYSTEM] == name).sum() >= 5]
+    common = [name for name in error.index if (rows[Column.SYSTEM] == name).sum() >= 8]
     assert [label.split()[0] for label in labels if "others" not in label] == common
     top = rows[rows[Column.SYSTEM] == common[0]]
     assert labels[0] == f"{common[0]}   n = {len(top)}, {top[Column.SOURCE].nunique()} sources"

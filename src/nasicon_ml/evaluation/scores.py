@@ -53,6 +53,11 @@ def score_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
     return table[np.isfinite(table["value"])].reset_index(drop=True)
 
 
+def scored_subsets(out_of_fold: pd.DataFrame, target: str) -> dict[str, pd.DataFrame]:
+    """Give the rows of one target behind each subset of `score_table`, so that figures can show the same."""
+    return dict(_subsets(TargetName(target), out_of_fold[out_of_fold["target"] == target]))
+
+
 def _subsets(name: TargetName, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     if name is TargetName.CONDUCTIVITY:
         low, high = NEAR_ROOM_TEMPERATURE_C

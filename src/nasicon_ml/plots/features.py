@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.plots.style import BLUE, GREY, INK, drawing, new_figure, target_style
+from nasicon_ml.plots.style import BLUE, GREY, INK, drawing, headline, new_figure, target_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,9 +54,6 @@ def importance(frame: pd.DataFrame, target: str, *, most: int = MOST) -> Figure:
     axes.grid(visible=True, axis="x")
     loss = f"mean |error| ({style.error_unit})" if style.error_unit else "the loss of the probability"
     axes.set_xlabel(f"increase of {loss}\nwhen the feature is shuffled; line: spread")
-    axes.set_title(f"{style.name}: what it rests on\n", pad=4)
-    axes.text(
-        0, 1.01, f"permutation on held-out sources: the first {len(rows)} of {total} features",
-        transform=axes.transAxes, fontsize=8.5, color=GREY, va="bottom",
-    )  # fmt: skip
+    shown = f"the first {len(rows)} of {total}" if total > len(rows) else f"all {total}"
+    headline(axes, f"{style.name}: what it rests on", f"permutation on held-out sources: {shown} features")
     return figure

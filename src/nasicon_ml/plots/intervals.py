@@ -36,7 +36,7 @@ GROUPS = 8
 
 
 @drawing
-def interval_calibration(out_of_fold: pd.DataFrame, target: str) -> Figure:
+def interval_calibration(out_of_fold: pd.DataFrame, target: str, *, subset: str = "") -> Figure:
     """Draw whether wide intervals belong to large errors, and whether 90 % hold in each width.
 
     Parameters
@@ -45,6 +45,8 @@ def interval_calibration(out_of_fold: pd.DataFrame, target: str) -> Figure:
         As in `TrainingResult.out_of_fold`; its intervals are at 90 %.
     target
         ``conductivity`` or ``relative_density``.
+    subset
+        Which pellets these are, for the title.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def interval_calibration(out_of_fold: pd.DataFrame, target: str) -> Figure:
     reach = np.where(measured >= predicted, upper - predicted, predicted - lower)
     _draw_reach(left, reach, np.abs(measured - predicted), inside, style)
     _draw_coverage(right, upper - lower, inside, style)
-    title(left, f"{style.name}: are the 90 % intervals right?", rows)
+    title(left, f"{style.name}: are the 90 % intervals right?", rows, subset)
     return figure
 
 
@@ -110,17 +112,19 @@ def _draw_coverage(axes: Axes, width: Floats, inside: Flags, style: TargetStyle)
         f"median width of the interval ({style.error_unit})\nin groups of {total.min():.0f} or more pellets"
     )
     axes.set_ylabel("measured values inside their interval")
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
 
 
 @drawing
-def reliability(out_of_fold: pd.DataFrame) -> Figure:
+def reliability(out_of_fold: pd.DataFrame, *, subset: str = "") -> Figure:
     """Draw how often pellets were phase pure, against the probability they were given.
 
     Parameters
     ----------
     out_of_fold
         As in `TrainingResult.out_of_fold`.
+    subset
+        Which pellets these are, for the title.
 
     Returns
     -------
@@ -150,7 +154,7 @@ def reliability(out_of_fold: pd.DataFrame) -> Figure:
     below.set_xlabel(f"predicted {style.column.label}")
     below.grid(visible=True, axis="y")
     below.legend(loc="upper left")
-    title(above, "Phase purity: do the probabilities hold?", rows)
+    title(above, "Phase purity: do the probabilities hold?", rows, subset)
     return figure
 
 
@@ -168,13 +172,10 @@ def _draw_bins(axes: Axes, outcome: Floats, probability: Floats, edges: Floats) 
         stated / total, share, yerr=[share - low, high - share], fmt="o-", color=BLUE, ecolor=BLUE,
         linewidth=1.0, elinewidth=1.2, capsize=3, markersize=5,
     )  # fmt: skip
-    for x, y, count in zip(stated / total, low, total, strict=True):
-        axes.annotate(
-            f"{count:.0f}", (x, y), xytext=(0, -4), textcoords="offset points", ha="center", va="top",
-            fontsize=7.5, color=GREY,
-        )  # fmt: skip
+    for x, count in zip(stated / total, total, strict=True):
+        axes.text(x, -0.06, f"{count:.0f}", ha="center", va="center", fontsize=7.5, color=GREY)
     axes.set_xlim(0, 1)
-    axes.set_ylim(-0.06, 1.02)
+    axes.set_ylim(-0.1, 1.02)
     axes.yaxis.set_major_formatter(percent)
     axes.grid(visible=True, color=PALE)
-    axes.set_ylabel("share found phase pure (count below)")
+    axes.set_ylabel("share found phase pure (counts below)")

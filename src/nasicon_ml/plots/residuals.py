@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Systems with fewer pellets are drawn together: a median of three says nothing.
-FEWEST_PELLETS = 5
+FEWEST_PELLETS = 8
+_OTHERS = " others"
 
 
 @drawing
-def parity(out_of_fold: pd.DataFrame, target: str) -> Figure:
+def parity(out_of_fold: pd.DataFrame, target: str, *, subset: str = "") -> Figure:
     """Draw measured against predicted, each with its 90 % interval.
 
     Parameters
@@ -44,6 +45,8 @@ def parity(out_of_fold: pd.DataFrame, target: str) -> Figure:
         As in `TrainingResult.out_of_fold`.
     target
         ``conductivity`` or ``relative_density`` (a probability has a reliability diagram instead).
+    subset
+        Which pellets these are, for the title.
 
     Returns
     -------
@@ -55,8 +58,11 @@ def parity(out_of_fold: pd.DataFrame, target: str) -> Figure:
     rows = first_repeat(out_of_fold, target)
     measured, predicted = rows["measured"].to_numpy(float), rows["predicted"].to_numpy(float)
     lower, upper = rows["lower"].to_numpy(float), rows["upper"].to_numpy(float)
-    figure = new_figure(5.6, 5.4)
-    axes = figure.add_subplot()
+    from matplotlib.ticker import MaxNLocator
+
+    figure = new_figure(7.2, 5.6)
+    figure.set_layout_engine("none")  # square axes and a column of their own for words: placed by hand
+    axes = figure.add_axes((0.125, 0.105, 4.4 / 7.2, 4.4 / 5.6))
     ends = _square_limits(axes, np.concatenate([measured, predicted]), style)
     axes.plot(ends, ends, color=INK, linewidth=1.0, zorder=4)
     for shift in (-style.band, style.band):
@@ -68,12 +74,14 @@ def parity(out_of_fold: pd.DataFrame, target: str) -> Figure:
         measured[order], predicted[order], c=crowd[order], cmap=DENSITY_MAP, s=13, linewidth=0.25,
         edgecolor="white", zorder=3,
     )  # fmt: skip
-    bar = figure.colorbar(points, ax=axes, shrink=0.45, aspect=16, pad=0.02)
+    bar = figure.colorbar(points, cax=figure.add_axes((0.785, 0.115, 0.025, 0.42)))
     bar.set_label("pellets in the same cell", fontsize=8.5)
+    bar.locator = MaxNLocator(nbins=5, integer=True)
+    bar.update_ticks()
     axes.set_xlabel(f"measured {style.column.axis_label}")
     axes.set_ylabel(f"predicted {style.column.axis_label}, 90 % interval")
     _write_scores(axes, style, measured, predicted, (lower, upper))
-    title(axes, style.name, rows)
+    title(axes, style.name, rows, subset)
     return figure
 
 
@@ -101,8 +109,10 @@ def _write_scores(
         lines.append(f"R² {1 - float(np.sum((measured - predicted) ** 2)) / spread:.2f}")
     covered = (measured >= interval[0]) & (measured <= interval[1])
     lines.append(f"in the interval {percent(covered.mean())}")
-    box = {"facecolor": "white", "edgecolor": PALE, "boxstyle": "round,pad=0.4", "alpha": 0.92}
-    axes.text(0.03, 0.97, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=8.5, bbox=box, zorder=5)
+    axes.annotate(
+        "\n".join(lines), (1, 1), (10, 0), xycoords="axes fraction", textcoords="offset points", va="top",
+        fontsize=8.5, linespacing=1.5,
+    )  # fmt: skip
 
 
 def crowding(x: Floats, y: Floats, cells: int = 45) -> Floats:
@@ -114,7 +124,7 @@ def crowding(x: Floats, y: Floats, cells: int = 45) -> Floats:
 
 
 @drawing
-def residuals_by_system(out_of_fold: pd.DataFrame, target: str) -> Figure:
+def residuals_by_system(out_of_fold: pd.DataFrame, target: str, *, subset: str = "") -> Figure:
     """Draw predicted minus measured for each system, the most accurate on top.
 
     Parameters
@@ -123,12 +133,14 @@ def residuals_by_system(out_of_fold: pd.DataFrame, target: str) -> Figure:
         As in `TrainingResult.out_of_fold`.
     target
         ``conductivity`` or ``relative_density``.
+    subset
+        Which pellets these are, for the title.
 
     Returns
     -------
     matplotlib.figure.Figure
         One row a system, ordered by mean |error|, with pellets and sources in its label; systems of fewer
-        than five pellets are drawn as one.
+        than eight pellets are drawn as one, below.
     """
     style = target_style(target)
     rows = first_repeat(out_of_fold, target)
@@ -152,7 +164,7 @@ def residuals_by_system(out_of_fold: pd.DataFrame, target: str) -> Figure:
         f"{'' if style.band == 1 else 's'}"
     )
     _write_errors(axes, rows, names, style)
-    title(axes, f"{style.name}: residuals by system", rows)
+    title(axes, f"{style.name}: residuals by system", rows, subset)
     return figure
 
 
@@ -160,12 +172,13 @@ def _groups(rows: pd.DataFrame) -> pd.Series[str]:
     system = rows[Column.SYSTEM].fillna("unknown").astype(str)
     count = system.map(system.value_counts())
     few = count < FEWEST_PELLETS
-    return system.where(~few, f"{system[few].nunique()} others")
+    return system.where(~few, f"{system[few].nunique()}{_OTHERS}")
 
 
 def _ordered(rows: pd.DataFrame) -> list[str]:
     error = rows["residual"].abs().groupby(rows["group"]).mean()
-    return [str(name) for name in error.sort_values(kind="stable").index]
+    names = [str(name) for name in error.sort_values(kind="stable").index]
+    return sorted(names, key=lambda name: name.endswith(_OTHERS))
 
 
 def _label(rows: pd.DataFrame, name: str) -> str:
@@ -189,5 +202,7 @@ def _write_errors(axes: Axes, rows: pd.DataFrame, names: list[str], style: Targe
         axes.text(
             1.015, place, f"{error[name]:.2f}", transform=axes.get_yaxis_transform(), va="center", fontsize=8.5
         )
-    axes.text(1.015, -0.75, f"mean |error|\n({style.error_unit})", transform=axes.get_yaxis_transform(),
-              va="bottom", fontsize=7.5, color=GREY)  # fmt: skip
+    axes.annotate(
+        f"mean |error|\n({style.error_unit})", (1.015, 1), (0, 7), xycoords="axes fraction",
+        textcoords="offset points", fontsize=8, color=GREY,
+    )  # fmt: skip

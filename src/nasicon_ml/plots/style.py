@@ -144,12 +144,19 @@ def first_repeat(out_of_fold: pd.DataFrame, target: str) -> pd.DataFrame:
     return first.reset_index(drop=True)
 
 
-def title(axes: Axes, what: str, rows: pd.DataFrame) -> None:
-    """Head a figure: what it shows, and of how many pellets and sources."""
+def title(axes: Axes, what: str, rows: pd.DataFrame, subset: str = "") -> None:
+    """Head a figure of out-of-fold rows: what it shows, of which pellets, how many and of how many sources."""
     sources = rows[Column.SOURCE].nunique()
-    axes.set_title(f"{what}\n", pad=4)
-    subset = f"out of fold, split by source: {len(rows):,} pellets of {sources:,} sources"
-    axes.text(0, 1.02, subset, transform=axes.transAxes, fontsize=8.5, color=GREY, va="bottom")
+    described = f"{subset}, out of fold" if subset else "out of fold"
+    headline(axes, what, f"{described}: {len(rows):,} pellets of {sources:,} sources")
+
+
+def headline(axes: Axes, what: str, below: str) -> None:
+    """Write a bold title, and a grey line between it and the axes, at the same distance for every height."""
+    axes.set_title(what, pad=20)
+    axes.annotate(
+        below, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color=GREY
+    )
 
 
 def decade_ticks(axes: Axes, *, x: bool = True, y: bool = True) -> None:
