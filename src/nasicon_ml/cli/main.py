@@ -1,0 +1,177 @@
+"""The command ``nasicon-ml``: finds the verb, loads only that verb, and turns every ending into an exit code.
+
+Exit codes: 0 done; 1 done, but some rows are bad; 2 nothing could be done, and the message says why; 70 a fault of
+this program; 130 stopped with Ctrl-C; 141 the reader of the output went away.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO, cast
+
+import click
+
+from nasicon_ml.errors import NasiconError, nearest
+
+PROGRAM = "nasicon-ml"
+DEBUG_VARIABLE = "NASICON_ML_DEBUG"
+#: Exit codes beyond 0 (done) and 1 (done, but some rows are bad).
+NOTHING_DONE, FAULT, INTERRUPTED, READER_GONE = 2, 70, 130, 141
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Where a verb lives ("module:attribute"), and its line in the help, so that help imports no verb."""
+
+    target: str
+    summary: str
+
+
+#: A new verb needs one line here and one file beside this one.
+VERBS: dict[str, Verb] = {
+    "predict": Verb(
+        "nasicon_ml.cli.predict:predict", "Predict conductivity, density and phase purity of recipes."
+    ),
+    "train": Verb("nasicon_ml.cli.train:train", "Train the models, and record the run in MLflow."),
+    "data": Verb("nasicon_ml.cli.data:data", "Check, summarise and look up the measured pellets."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group of verbs that are imported when they are called, not when their names are listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Name the verbs in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one verb."""
+        if cmd_name not in VERBS:
+            return None
+        module, attribute = VERBS[cmd_name].target.split(":")
+        return cast("click.Command", getattr(importlib.import_module(module), attribute))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, or say which one was probably meant."""
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            hint = nearest(name, VERBS)
+            ctx.fail(f"there is no command {name!r}; there are: {', '.join(VERBS)}. {hint}".strip())
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; a reader that went away (``| head``) is no fault."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _silence_stdout()
+            return ctx.exit(READER_GONE)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="'nasicon-ml COMMAND --help' explains a command.",
+)
+@click.version_option(package_name=PROGRAM, prog_name=PROGRAM)
+@click.option("--debug", is_flag=True, help=f"Show the traceback of an error; so does {DEBUG_VARIABLE}=1.")
+def cli(debug: bool) -> None:
+    """Predict NASICON-type electrolytes (LATP, LAGP and relatives) from the whole recipe."""
+    # `debug` is read by `main`, which also sees the errors that end before this runs.
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    args
+        The arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in arguments[:1] or os.environ.get(DEBUG_VARIABLE, "") not in {"", "0"}
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail_on_a_character(stream)
+    try:
+        code = _run(arguments, debug)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        return READER_GONE
+    return code
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    """Run a verb and give the exit code, whatever happens."""
+    try:
+        outcome = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("stopped")
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001  (the last line of defence: a person gets a sentence, not a traceback)
+        return _failed(error, arguments, debug)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
+    """Say what went wrong: what the person can mend, and what is a fault of ours."""
+    if debug:
+        import traceback
+
+        _say("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, NasiconError):
+        _say(f"error: {error}")
+        return NOTHING_DONE
+    if isinstance(error, OSError) and error.filename is not None:
+        _say(f"error: {error.filename}: {error.strerror}")
+        return NOTHING_DONE
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    _say(f"error: this is a fault of {PROGRAM}, not of your input ({reason[:300]})")
+    if not debug:
+        _say(f"please report it with what this shows: {PROGRAM} --debug {shlex.join(arguments)}")
+    return FAULT
+
+
+def _say(message: str) -> None:
+    click.echo(message, err=True)
+
+
+def _never_fail_on_a_character(stream: TextIO) -> None:
+    """Let a terminal that knows no "°" show a question mark instead of ending in an error."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
+
+
+def _silence_stdout() -> None:
+    """Point standard output at nothing, so that closing it at exit does not fail again."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # a stand-in without a file descriptor needs no silencing
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

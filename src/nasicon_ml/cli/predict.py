@@ -1,0 +1,329 @@
+"""``nasicon-ml predict``: recipes in, conductivity, density and phase purity out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nasicon_ml.cli.options import (
+    COMPOSITION,
+    ColumnValue,
+    Function,
+    Number,
+    SectionedCommand,
+    SectionedOption,
+    read_substitutes,
+    recipe_options,
+)
+from nasicon_ml.columns import RECIPE, ROOM_TEMPERATURE_C, Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nasicon_ml.cli.answers import Answer
+    from nasicon_ml.cli.inputs import Inputs
+    from nasicon_ml.estimators.model import PropertyModel
+    from nasicon_ml.workflows.predict import Prediction
+
+ANSWER = "Answer"
+#: Where a name is an address in MLflow and not a folder.
+_MLFLOW_SCHEMES = ("models:/", "runs:/")
+_TABLE_ENDINGS = (".csv", ".json", ".parquet", ".pq")
+_FIGURE_ENDINGS = (".png", ".pdf", ".svg")
+#: Recipes predicted between two steps of the progress bar.
+_CHUNK = 1000
+#: Bad cells listed on the terminal; a JSON answer holds all of them.
+_LISTED = 50
+
+_EPILOG = """\b
+Examples:
+  nasicon-ml predict --formula "Li1.4Al0.4Ti1.6(PO4)3" --sintering-temperature 800 --sintering-time 2
+  nasicon-ml predict --system LATP --x 0.4 --sintering-temperature 800 --atmosphere Ar --at 60
+  nasicon-ml predict --formula "Li1.3M0.3Ti1.7(PO4)3" --substitute M=Sc
+  nasicon-ml predict recipes.csv --output predictions.csv
+  cat recipes.csv | nasicon-ml predict - --json
+
+The columns of a file are named like the fields: formula, sintering_temperature_c, sintering_time_h, ...;
+only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the others are predicted;
+2 nothing could be predicted."""
+
+
+def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], Function]:
+    return click.option(*names, cls=SectionedOption, section=section, **settings)
+
+
+@click.command(cls=SectionedCommand, epilog=_EPILOG)
+@click.argument("file", required=False, metavar="[FILE]")
+@_option(
+    Column.FORMULA.option,
+    Column.FORMULA.value,
+    section=COMPOSITION,
+    metavar="TEXT",
+    help="Formula: Li1.4Al0.4Ti1.6(PO4)3, 'Li1+xAlxTi2-x(PO4)3' with --x, or 'LATP x=0.4 + 2 wt% Al2O3'.",
+)
+@_option(
+    "--system",
+    Column.SYSTEM.value,
+    section=COMPOSITION,
+    metavar="TEXT",
+    help="Instead of a formula: LATP, LAGP, LATGP, LTP, NZSP, ...; most need --x.",
+)
+@_option(
+    "--x",
+    section=COMPOSITION,
+    type=Number(-10, 10),
+    metavar="NUMBER",
+    help="Substitution x of the system or of a formula with x.",
+)
+@_option(
+    "--substitute",
+    section=COMPOSITION,
+    multiple=True,
+    callback=read_substitutes,
+    metavar="M=ELEMENT",
+    help="Element for a place holder in the formula; may be repeated.",
+)
+@recipe_options
+@_option(
+    "--at",
+    "at_c",
+    section=ANSWER,
+    type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C),
+    metavar="NUMBER",
+    help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what FILE says]",
+)
+@_option(
+    "--level",
+    section=ANSWER,
+    type=Number(0, 1, percent_hint=True),
+    default=0.9,
+    show_default=True,
+    metavar="NUMBER",
+    help="Probability with which the intervals should hold the truth.",
+)
+@_option(
+    "--neighbours",
+    "--neighbors",
+    section=ANSWER,
+    type=click.IntRange(0, 100),
+    default=3,
+    show_default=True,
+    metavar="NUMBER",
+    help="Nearest measured pellets to show with each answer.",
+)
+@_option(
+    "--model",
+    section=ANSWER,
+    metavar="MODEL",
+    help="Bundle folder, or an MLflow address such as models:/nasicon-recipe@champion."
+    "  [default: the model that comes with nasicon-ml]",
+)
+@_option(
+    "--format",
+    "file_format",
+    section=ANSWER,
+    type=click.Choice(["csv", "json", "yaml", "parquet"]),
+    help="Format of FILE, where its name does not say it.",
+)
+@_option("--details", is_flag=True, section=ANSWER, help="Give every recipe of FILE its full answer.")
+@_option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
+@_option(
+    "--output",
+    section=ANSWER,
+    metavar="FILE",
+    help="Write the predictions to a file, too: .csv, .json or .parquet.",
+)
+@_option("--plot", section=ANSWER, metavar="FILE", help="Draw the predictions: .png, .pdf or .svg.")
+@click.pass_context
+def predict(ctx: click.Context, /, **values: Any) -> None:
+    """Predict conductivity, density and phase purity of recipes.
+
+    A recipe is given by options, or many by FILE: CSV, JSON, YAML or Parquet, - for standard input. The answer
+    goes to standard output, everything else to standard error.
+    """
+    _check_usage(ctx, values)
+    _check_destination(values["output"], _TABLE_ENDINGS, "--output", values["file"])
+    _check_destination(values["plot"], _FIGURE_ENDINGS, "--plot", values["file"])
+    inputs = _inputs(values)
+    if not len(inputs):
+        _report(inputs)
+        _say(f"error: {inputs.name}: none of the recipes can be read; nothing is predicted")
+        ctx.exit(2)
+    prediction = _predict(inputs, values)
+    _answer(inputs, prediction, values)
+    _report(inputs)
+    ctx.exit(1 if inputs.bad_rows else 0)
+
+
+def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
+    """Refuse options that contradict each other."""
+    about_recipe = [column.value for column in RECIPE] + [Column.SYSTEM.value, "x"]
+    given = [name for name in about_recipe if values[name] is not None]
+    given += ["substitute"] if values["substitute"] else []
+    options = {parameter.name: parameter.opts[0] for parameter in ctx.command.params}
+    if values["file"] is not None:
+        if given:
+            raise click.UsageError(
+                f"{options[given[0]]} describes one recipe, and FILE ({values['file']}) holds others: give a file"
+                " or options, not both. What holds for all recipes of a file belongs into a column of it.",
+                ctx,
+            )
+        return
+    if values["file_format"] is not None:
+        raise click.UsageError(
+            "--format tells the format of FILE, and there is no FILE (- reads standard input)", ctx
+        )
+    if values[Column.FORMULA] is None and values[Column.SYSTEM] is None:
+        raise click.UsageError("no recipe: give --formula, --system with --x, or a FILE of recipes.", ctx)
+    if values[Column.FORMULA] is not None and values[Column.SYSTEM] is not None:
+        raise click.UsageError("--formula and --system are two ways to say the same: give one of them.", ctx)
+
+
+def _check_destination(name: str | None, endings: tuple[str, ...], option: str, source: str | None) -> None:
+    """Find out before the work whether its result has a place to go to."""
+    if name is None:
+        return
+    path, source_path = Path(name), Path(source or "-")
+    if path.suffix.lower() not in endings:
+        raise click.UsageError(f"{option} {name}: the name must end in {', '.join(endings)}")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"{option} {name}: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise click.UsageError(f"{option} {name}: this is a folder")
+    if path.exists() and source_path.exists() and path.samefile(source_path):
+        raise click.UsageError(f"{option} {name}: this is the file of the recipes, which would be lost")
+    if not os.access(path.parent, os.W_OK):
+        raise click.UsageError(f"{option} {name}: nothing may be written into the folder {path.parent}")
+
+
+def _inputs(values: dict[str, Any]) -> Inputs:
+    from nasicon_ml.cli.inputs import from_file, from_options
+
+    if values["file"] is None:
+        formula = values[Column.FORMULA] if values[Column.FORMULA] is not None else values[Column.SYSTEM]
+        fields = {column.value: values[column] for column in RECIPE if column is not Column.FORMULA}
+        return from_options(formula, values["x"], values["substitute"], fields)
+    if values["file"] == "-" and sys.stdin.isatty():
+        _say("reading recipes from standard input; end with Ctrl-D")
+    return from_file(values["file"], values["file_format"])
+
+
+def _predict(inputs: Inputs, values: dict[str, Any]) -> Prediction:
+    """Predict in steps, so that a long table shows how far it is."""
+    import pandas as pd
+
+    from nasicon_ml.cli.progress import progress
+    from nasicon_ml.workflows.predict import Prediction
+    from nasicon_ml.workflows.predict import predict as predict_recipes
+
+    with progress("predicting") as step:
+        step("reading the model", 0.0)
+        model = _model(values["model"])
+        parts = []
+        for start in range(0, len(inputs), _CHUNK):
+            rows = inputs.table.iloc[start : start + _CHUNK]
+            parts.append(predict_recipes(rows, model, level=values["level"], at_c=values["at_c"]))
+            model = parts[-1].model
+            step("predicting", min(1.0, (start + _CHUNK) / len(inputs)))
+    return Prediction(
+        pd.concat([part.recipes for part in parts], ignore_index=True),
+        pd.concat([part.results for part in parts], ignore_index=True),
+        parts[-1].model,
+        values["level"],
+    )
+
+
+def _model(name: str | None) -> PropertyModel | str | None:
+    """Fetch a model from MLflow; leave folders and the default to the workflow."""
+    if name is None or not name.startswith(_MLFLOW_SCHEMES):
+        return name
+    from nasicon_ml.tracking.registry import load_bundle
+
+    return load_bundle(name)
+
+
+def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> None:
+    """Write the files first: what is said to be written is there."""
+    from nasicon_ml.cli.answers import answers
+    from nasicon_ml.cli.payload import as_json
+
+    one_table = values["file"] is not None and not values["details"]
+    output = None if values["output"] is None else Path(values["output"])
+    json_file = output is not None and output.suffix.lower() == ".json"
+    shown = values["neighbours"] if values["as_json"] or json_file or not one_table else 0
+    found = answers(inputs, prediction, shown)
+    json_text = as_json(prediction, found, inputs.findings) if values["as_json"] or json_file else ""
+    notes = []
+    if output is not None:
+        _write(output, inputs, prediction, json_text)
+        notes.append(f"{len(inputs)} {_plural('prediction', len(inputs))} written to {output}")
+    if values["plot"] is not None:
+        from nasicon_ml.plots import recipe_predictions, save
+
+        save(recipe_predictions(prediction.frame()), values["plot"])
+        notes.append(f"figure written to {values['plot']}")
+    click.echo(json_text if values["as_json"] else _text(found, prediction.level, one_table), nl=False)
+    for note in notes:
+        _say(note)
+
+
+def _write(output: Path, inputs: Inputs, prediction: Prediction, json_text: str) -> None:
+    from nasicon_ml.tables import write_table, write_text
+
+    if output.suffix.lower() == ".json":
+        write_text(json_text, output)
+    else:
+        write_table(_frame(inputs, prediction), output)
+
+
+def _frame(inputs: Inputs, prediction: Prediction) -> pd.DataFrame:
+    """Give recipes and predictions side by side, with the row of the input and its id in front.
+
+    The temperature is always written: a conductivity without one would be ambiguous.
+    """
+    frame = prediction.frame()
+    temperature = Column.MEASUREMENT_TEMPERATURE_C.value
+    frame[temperature] = frame[temperature].fillna(ROOM_TEMPERATURE_C)
+    if inputs.pellet_ids is not None:
+        frame.insert(0, Column.PELLET_ID.value, list(inputs.pellet_ids))
+    frame.insert(0, Column.INPUT_ROW.value, list(inputs.numbers))
+    return frame
+
+
+def _text(found: list[Answer], level: float, one_table: bool) -> str:
+    from nasicon_ml.cli.render import panel, table
+
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else 100
+    if one_table:
+        return table(found, level, width if terminal else None)
+    return "\n".join(panel(answer, level, width) for answer in found)
+
+
+def _report(inputs: Inputs) -> None:
+    """List what is wrong with the input on standard error."""
+    for finding in inputs.warnings[:_LISTED]:
+        _say(f"warning: {inputs.place(finding)}: {finding.message}")
+    if len(inputs.warnings) > _LISTED:
+        _say(f"... and {len(inputs.warnings) - _LISTED} more warnings")
+    for finding in inputs.findings[:_LISTED]:
+        _say(f"{inputs.place(finding)}: {finding.message}")
+    if len(inputs.findings) > _LISTED:
+        _say(f"... and {len(inputs.findings) - _LISTED} more bad cells ('nasicon-ml predict --json' lists all)")
+    bad = inputs.bad_rows
+    if bad and len(inputs):
+        _say(f"{bad} bad {_plural('row', bad)} left out, {len(inputs)} predicted")
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def _say(message: str) -> None:
+    click.echo(message, err=True)

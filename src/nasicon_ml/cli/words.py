@@ -1,0 +1,131 @@
+"""Numbers and recipes in words, as they stand in a table or a panel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from nasicon_ml.columns import Column, Kind
+
+#: What stands where there is no number.
+NOTHING = "n/a"
+_BOUND_SIGNS = {"upper": "< ", "lower": "> "}
+
+#: How a field reads in a line of conditions; fields that stand for themselves need no word.
+_PHRASES: dict[Column, str] = {
+    Column.ADDITIVE: "with {}",
+    Column.SYNTHESIS_ROUTE: "{}",
+    Column.CALCINATION_TEMPERATURE_C: "calcined at {}",
+    Column.CALCINATION_TIME_H: "calcined for {}",
+    Column.PARTICLE_SIZE_UM: "powder of {}",
+    Column.SINTERING_TEMPERATURE_C: "{}",
+    Column.SINTERING_TIME_H: "{}",
+    Column.HEATING_RATE_C_MIN: "{}",
+    Column.ATMOSPHERE: "in {}",
+    Column.DENSIFICATION: "{}",
+    Column.PRESSURE_MPA: "{}",
+}
+#: Sintering first: it is what recipes differ in.
+_ORDER = (
+    Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.HEATING_RATE_C_MIN, Column.ATMOSPHERE,
+    Column.PRESSURE_MPA, Column.DENSIFICATION, Column.PARTICLE_SIZE_UM, Column.CALCINATION_TEMPERATURE_C,
+    Column.CALCINATION_TIME_H, Column.SYNTHESIS_ROUTE, Column.ADDITIVE,
+)  # fmt: skip
+
+
+def scientific(value: float | None, digits: int = 2) -> str:
+    """Write a conductivity: 5.1e-4."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def fixed(value: float | None, decimals: int = 1) -> str:
+    """Write a number with so many decimals."""
+    return NOTHING if value is None or not math.isfinite(value) else f"{value:.{decimals}f}"
+
+
+def percent(share: float | None) -> str:
+    """Write a probability in per cent."""
+    return NOTHING if share is None or not math.isfinite(share) else f"{100 * share:.0f} %"
+
+
+def level_words(level: float) -> str:
+    """Write the level of an interval: 90 %."""
+    return f"{100 * level:.6g} %"
+
+
+def conditions(cells: Mapping[str, Any]) -> str:
+    """Say how a pellet is made, as far as it is known, sintering first.
+
+    Parameters
+    ----------
+    cells
+        Fields of a recipe by column name, None or absent where not known.
+    """
+    phrases = []
+    for column in _ORDER:
+        value = cells.get(column.value)
+        if value is not None:
+            text = _additive(cells) if column is Column.ADDITIVE else amount(column, value)
+            phrases.append(_PHRASES[column].format(text))
+    return ", ".join(phrases)
+
+
+def amount(column: Column, value: Any) -> str:
+    """Write a cell with its unit, a choice in words."""
+    if column.kind is Kind.NUMBER:
+        return f"{value:g} {column.unit}".rstrip()
+    return str(value).replace("_", " ")
+
+
+def _additive(cells: Mapping[str, Any]) -> str:
+    name, quantity, unit = (
+        cells.get(column) for column in (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
+    )
+    if quantity is None:
+        return str(name)
+    if unit is not None and unit.endswith("%"):
+        return f"{quantity:g} {unit} {name}"
+    return f"{quantity:g} {name} per formula unit"
+
+
+def measured(cells: Mapping[str, Any]) -> str:
+    """Say what was measured on a pellet."""
+    found = []
+    conductivity = cells.get(Column.CONDUCTIVITY_TOTAL_S_CM)
+    if conductivity is not None:
+        sign = _BOUND_SIGNS.get(cells.get(Column.CONDUCTIVITY_BOUND) or "", "")
+        temperature = cells.get(Column.MEASUREMENT_TEMPERATURE_C)
+        where = "" if temperature is None else f" at {temperature:g} °C"
+        found.append(f"{sign}{scientific(conductivity, 3)} S/cm{where}")
+    density = cells.get(Column.RELATIVE_DENSITY_PCT)
+    if density is not None:
+        found.append(f"{_BOUND_SIGNS.get(cells.get(Column.DENSITY_BOUND) or '', '')}{density:g} % dense")
+    pure, phases = cells.get(Column.PHASE_PURE), cells.get(Column.SECONDARY_PHASES)
+    if pure is not None:
+        found.append("phase pure" if pure else f"with {', '.join(split(phases))}" if phases else "not phase pure")
+    return ", ".join(found) or "no conductivity, density or purity reported"
+
+
+def split(cell: str | None) -> tuple[str, ...]:
+    """Take a cell that holds several words apart."""
+    return tuple(part.strip() for part in (cell or "").split(";") if part.strip())
+
+
+def origin(cells: Mapping[str, Any]) -> str:
+    """Say where a pellet was published."""
+    link, through = cells.get(Column.DOI), cells.get(Column.CITED_IN)
+    if link:
+        name = "" if cells[Column.SOURCE] == link else f"{cells[Column.SOURCE]}, "
+        return f"{name}https://doi.org/{link}"
+    return f"{cells[Column.SOURCE]}, DOI not known{f' (read in {through})' if through else ''}"
+
+
+def ion(element: str, state: float | None) -> str:
+    """Write an element with its oxidation state: Ti4+."""
+    if state is None or not math.isfinite(state):
+        return element
+    return f"{element}{abs(state):g}{'+' if state > 0 else '-'}"
