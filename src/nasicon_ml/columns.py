@@ -80,6 +80,17 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 
 
+#: What people write instead: (our unit, theirs) and the factor and shift from theirs to ours.
+OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType(
+    {
+        ("°C", "k"): (1, -273.15), ("h", "min"): (1 / 60, 0), ("h", "s"): (1 / 3600, 0), ("h", "d"): (24, 0),
+        ("h", "days"): (24, 0), ("µm", "nm"): (1e-3, 0), ("µm", "mm"): (1e3, 0), ("°C/min", "k/min"): (1, 0),
+        ("°C/min", "°c/h"): (1 / 60, 0), ("°C/min", "k/h"): (1 / 60, 0), ("MPa", "gpa"): (1e3, 0),
+        ("MPa", "kpa"): (1e-3, 0), ("MPa", "bar"): (0.1, 0),
+    }
+)  # fmt: skip
+
+
 class Column(StrEnum):
     """One column of the vocabulary. The order here is the order in every file and table."""
 
@@ -297,13 +308,28 @@ class Column(StrEnum):
         try:
             number = float(value)
         except ValueError:
-            hint = "Write decimals with a point." if re.fullmatch(r"\s*-?\d+,\d+\s*", str(value)) else ""
-            raise FieldError(self.value, value, self.allowed, hint) from None
+            raise FieldError(self.value, value, self.allowed, self._number_hint(str(value))) from None
         except OverflowError:
             raise FieldError(self.value, value, self.allowed) from None
         if not self.minimum <= number <= self.maximum:
             raise FieldError(self.value, value, self.allowed, self._bounds_hint(number))
         return number
+
+    def _number_hint(self, text: str) -> str:
+        """Say what the person meant by a number that is none: a decimal comma, or a unit beside it."""
+        if re.fullmatch(r"\s*-?\d+,\d+\s*", text):
+            return "Write decimals with a point."
+        match = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)\s*(\D+?)\.?\s*", text)
+        if match is None or not self.unit:
+            return ""
+        number, ours = float(match[1]), self.unit.lower()
+        written = match[2].lower().replace("\u03bc", "\u00b5")  # the Greek letter is not the micro sign
+        if written in {ours, ours.lstrip("°"), ours.replace("\u00b5", "u")}:
+            return f"Write the number alone: {number:g}."
+        if (self.unit, written) in OTHER_UNITS:
+            factor, shift = OTHER_UNITS[self.unit, written]
+            return f"Write it in {self.unit}: {number * factor + shift:.6g}."
+        return f"Write the number alone, in {self.unit}."
 
     def _bounds_hint(self, number: float) -> str:
         if self is Column.RELATIVE_DENSITY_PCT and 0 < number <= 1:
@@ -343,7 +369,7 @@ def is_missing(value: object) -> bool:
         return True
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):
         return math.isnan(value)
-    return isinstance(value, str) and value.strip().lower() in MISSING_WORDS
+    return isinstance(value, str) and " ".join(value.split()).lower() in MISSING_WORDS
 
 
 def columns_of(*roles: Role) -> tuple[Column, ...]:
