@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nasicon_ml.columns import RECIPE, Column, is_missing
+from nasicon_ml.errors import FieldError, UnreadableFileError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,15 +66,16 @@ def from_file(path: str, file_format: str | None) -> Inputs:
     Raises
     ------
     UnreadableFileError
-        If it is no table.
-    FieldError
-        If a column is unknown.
+        If it is no table, or a column is unknown.
     """
     from nasicon_ml.recipe import read_batch
     from nasicon_ml.tables import read_table
 
     raw = read_table(path, file_format=file_format)
-    batch = read_batch(raw)
+    try:
+        batch = read_batch(raw)
+    except FieldError as error:  # about a column, so about the whole file
+        raise UnreadableFileError(f"{raw.name}: {error}") from None
     positions = [int(position) for position in batch.rows]
     lines = (None,) * len(positions) if batch.lines is None else tuple(int(line) for line in batch.lines)
     pellet_ids = None

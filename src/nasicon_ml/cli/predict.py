@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from nasicon_ml.cli.options import (
     recipe_options,
 )
 from nasicon_ml.columns import RECIPE, ROOM_TEMPERATURE_C, Column
+from nasicon_ml.errors import BundleError, FieldError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,6 +127,12 @@ def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], 
     "  [default: the model that comes with nasicon-ml]",
 )
 @_option(
+    "--tracking-uri",
+    section=ANSWER,
+    metavar="URI",
+    help="MLflow's store, for a --model in MLflow.  [default: MLFLOW_TRACKING_URI, or mlflow.db here]",
+)
+@_option(
     "--format",
     "file_format",
     section=ANSWER,
@@ -153,7 +161,8 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
     inputs = _inputs(values)
     if not len(inputs):
         _report(inputs)
-        _say(f"error: {inputs.name}: none of the recipes can be read; nothing is predicted")
+        reason = "none of the recipes can be read" if inputs.bad_rows else "there is no recipe in it"
+        _say(f"error: {inputs.name}: {reason}; nothing is predicted")
         ctx.exit(2)
     prediction = _predict(inputs, values)
     _answer(inputs, prediction, values)
@@ -174,6 +183,7 @@ def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
                 " or options, not both. What holds for all recipes of a file belongs into a column of it.",
                 ctx,
             )
+        _check_not_a_formula(values["file"])
         return
     if values["file_format"] is not None:
         raise click.UsageError(
@@ -183,6 +193,19 @@ def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
         raise click.UsageError("no recipe: give --formula, --system with --x, or a FILE of recipes.", ctx)
     if values[Column.FORMULA] is not None and values[Column.SYSTEM] is not None:
         raise click.UsageError("--formula and --system are two ways to say the same: give one of them.", ctx)
+
+
+def _check_not_a_formula(name: str) -> None:
+    """Tell who gave a formula where a file is expected how to give it."""
+    from nasicon_ml.composition import parse
+
+    if name == "-" or Path(name).exists():
+        return
+    try:
+        parse(name)
+    except FieldError:
+        return
+    raise click.UsageError(f"{name!r} is a formula, not a file; give it so: --formula {shlex.quote(name)}")
 
 
 def _check_destination(name: str | None, endings: tuple[str, ...], option: str, source: str | None) -> None:
@@ -224,7 +247,7 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> Prediction:
 
     with progress("predicting") as step:
         step("reading the model", 0.0)
-        model = _model(values["model"])
+        model = _model(values["model"], values["tracking_uri"])
         parts = []
         for start in range(0, len(inputs), _CHUNK):
             rows = inputs.table.iloc[start : start + _CHUNK]
@@ -239,13 +262,19 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> Prediction:
     )
 
 
-def _model(name: str | None) -> PropertyModel | str | None:
+def _model(name: str | None, tracking_uri: str | None) -> PropertyModel | str | None:
     """Fetch a model from MLflow; leave folders and the default to the workflow."""
-    if name is None or not name.startswith(_MLFLOW_SCHEMES):
-        return name
-    from nasicon_ml.tracking.registry import load_bundle
+    if name is None:
+        return None
+    if name.startswith(_MLFLOW_SCHEMES):
+        from nasicon_ml.tracking.registry import load_bundle
 
-    return load_bundle(name)
+        return load_bundle(name, tracking_uri=tracking_uri)
+    if not Path(name).is_dir():
+        raise BundleError(
+            f"--model {name}: there is no such folder; MLflow addresses begin with models:/ or runs:/"
+        )
+    return name
 
 
 def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> None:

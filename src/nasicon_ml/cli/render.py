@@ -166,7 +166,7 @@ def table(answers: Sequence[Answer], level: float, width: int | None) -> str:
     interval = level_words(level)
     temperatures = {answer.temperature_c for answer in answers}
     at = f", {temperatures.pop():g} °C" if len(temperatures) == 1 else ""
-    head = ("#", "", f"S/cm{at}", interval, "dense", interval, "pure", "domain")
+    head = ("#", "", f"S/cm{at}", f"{interval} interval", "dense", interval, "pure", "domain")
     body = [
         (
             str(answer.number),
