@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.columns import FALSE_WORDS, MISSING_WORDS, TRUE_WORDS, Column, Kind
+from nasicon_ml.columns import FALSE_WORDS, MISSING_WORDS, TRUE_WORDS, Column, Kind, is_missing
 from nasicon_ml.errors import FieldError
 
 
@@ -74,32 +74,50 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.Da
     return pd.DataFrame(clean, index=pd.RangeIndex(len(frame))), findings
 
 
+#: Numbers as they are usually written; any other text is for `Column.parse` to judge.
+_DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+
+
 def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -> pd.Series[Any]:
     """Read one column; append what is wrong with it to `findings`."""
-    if column.kind is Kind.NUMBER and raw.dtype.kind in "iuf":
-        values = raw.astype("float64")
-        doubtful = values.notna() & ~values.between(column.minimum, column.maximum)
-        return _parse_cells(raw, values, doubtful, column, findings)
-    words = raw.astype("object").map(lambda cell: " ".join(cell.split()) if isinstance(cell, str) else cell)
-    present = words.notna() & ~words.astype(str).str.lower().isin(MISSING_WORDS)
-    if column.kind is Kind.NUMBER:
-        is_bool = words.map(lambda cell: isinstance(cell, (bool, np.bool_)))
-        values = pd.to_numeric(words.where(present & ~is_bool), errors="coerce").astype("float64")
-        doubtful = present & ~values.between(column.minimum, column.maximum)
-    elif column.kind is Kind.CATEGORY:
-        exact = words.isin(column.choices)
-        values = words.where(exact, None)
-        doubtful = present & ~exact
-    elif column.kind is Kind.FLAG:
-        lowered = words.astype(str).str.lower()
-        values = pd.Series(None, index=raw.index, dtype="object")
-        values[present & lowered.isin(TRUE_WORDS)] = True
-        values[present & lowered.isin(FALSE_WORDS)] = False
-        doubtful = present & values.isna()
-    else:
-        values = words.where(present, None)
-        doubtful = present & ~words.map(lambda cell: isinstance(cell, str))
+    if isinstance(raw.dtype, np.dtype) and column.kind is Kind.NUMBER and raw.dtype.kind in "iuf":
+        numbers = raw.astype("float64")
+        doubtful = numbers.notna() & ~numbers.between(column.minimum, column.maximum)
+        return _parse_cells(raw, numbers, doubtful, column, findings)
+    cells = raw.astype("object")
+    is_text = cells.map(lambda cell: isinstance(cell, str)).astype(bool)
+    texts = cells[is_text].map(lambda cell: " ".join(cell.split())).astype("object")
+    texts = texts[~texts.str.lower().isin(MISSING_WORDS)]
+    others = cells[~is_text]
+    others = others[~others.map(is_missing).astype(bool)]
+    values, sure = _clean_texts(texts, column, raw.index)
+    doubtful = pd.Series(False, index=raw.index)
+    doubtful[texts.index] = ~sure
+    doubtful[others.index] = True
     return _parse_cells(raw, values, doubtful, column, findings)
+
+
+def _clean_texts(
+    texts: pd.Series[Any], column: Column, index: pd.Index[Any]
+) -> tuple[pd.Series[Any], pd.Series[bool]]:
+    """Read what is plainly written; say of which texts that is true."""
+    if column.kind is Kind.NUMBER:
+        values = pd.Series(np.nan, index=index, dtype="float64")
+        written = texts[texts.str.fullmatch(_DECIMAL).astype(bool)]
+        numbers = pd.Series(written.to_numpy(dtype="U").astype("float64"), index=written.index)
+        numbers = numbers[numbers.between(column.minimum, column.maximum)]
+        values[numbers.index] = numbers
+        return values, pd.Series(texts.index.isin(numbers.index), index=texts.index)
+    if column.kind is Kind.FLAG:
+        meaning = {**dict.fromkeys(TRUE_WORDS, True), **dict.fromkeys(FALSE_WORDS, False)}
+        read = texts.str.lower().map(meaning.get)
+        sure = read.notna()
+    else:
+        read = texts
+        sure = texts.isin(column.choices) if column.kind is Kind.CATEGORY else texts.notna()
+    cleaned = np.full(len(index), None, dtype="object")
+    cleaned[index.get_indexer(texts.index[sure])] = read[sure].to_numpy(dtype="object")
+    return pd.Series(cleaned, index=index, dtype="object"), sure
 
 
 def _parse_cells(
@@ -119,7 +137,7 @@ def _parse_cells(
             cells[row] = None
             rule = _rule_of(column, cell)
             findings.append(Finding(int(row), column.value, cell, rule, Severity.ERROR, error.message))
-    return pd.Series(cells, index=values.index)
+    return pd.Series(cells, index=values.index, dtype=values.dtype)
 
 
 def _rule_of(column: Column, cell: object) -> str:

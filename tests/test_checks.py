@@ -1,0 +1,130 @@
+"""A table and a single cell are read by the same rules."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.checks import Severity, check_columns
+from nasicon_ml.columns import RECIPE, Column, Kind, is_missing
+from nasicon_ml.errors import FieldError
+
+CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**20), 10**20),
+    st.floats(),
+    st.text(max_size=12),
+    st.floats(-10, 2000).map(str),
+    st.floats(-10, 2000).map(np.float32),
+    st.floats(-10, 2000).map(np.float64),
+    st.sampled_from(
+        ["", "NaN", "air", " Argon ", "SPS", "true", "No", "1e3", "1_000", "12,5", "0x10", "inf", "-", "\uff11"]
+    ),
+    st.just(pd.NA),
+    st.decimals(allow_nan=False),
+    st.lists(st.integers(), max_size=2),
+    st.binary(max_size=3),
+    st.complex_numbers(),
+    st.datetimes(),
+)
+
+
+def parsed(column: Column, cell: object) -> tuple[object, bool]:
+    """What `Column.parse` makes of a cell, and whether it refuses it."""
+    try:
+        return column.parse(cell), False
+    except FieldError:
+        return None, True
+
+
+@given(st.sampled_from(list(Column)), st.lists(CELLS, min_size=1, max_size=8))
+def test_the_table_agrees_with_the_cell(column: Column, cells: list[object]) -> None:
+    frame = pd.DataFrame({column: pd.Series(cells, dtype="object")})
+    clean, findings = check_columns(frame, [column])
+    refused = {finding.row for finding in findings}
+    for row, cell in enumerate(cells):
+        value, is_refused = parsed(column, cell)
+        assert (row in refused) is is_refused
+        found = clean[column].iloc[row]
+        assert (is_missing(found) and value is None) or found == value
+    assert clean[column].dtype == ("float64" if column.kind is Kind.NUMBER else "object")
+    assert [finding.row for finding in findings] == sorted(refused)
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=8), st.sampled_from(["float64", "float32"]))
+def test_a_column_of_numbers_agrees_with_the_cell(cells: list[float], dtype: str) -> None:
+    column = Column.SINTERING_TEMPERATURE_C
+    with np.errstate(over="ignore"):
+        series = pd.Series(np.array(cells, dtype=dtype))
+    clean, findings = check_columns(pd.DataFrame({column: series}), [column])
+    expected = [parsed(column, cell) for cell in series]
+    assert {finding.row for finding in findings} == {row for row, (_, bad) in enumerate(expected) if bad}
+    assert [None if math.isnan(cell) else cell for cell in clean[column]] == [value for value, _ in expected]
+
+
+def test_one_finding_a_bad_cell_in_order_of_row_and_column() -> None:
+    frame = pd.DataFrame(
+        {
+            "atmosphere": ["air", "steam", ""],
+            "relative_density_pct": ["0.95", "101", "95"],
+            "sintering_temperature_c": ["900", "9000", "x"],
+            "phase_pure": ["true", "true", "maybe"],
+            "additive": ["", "", "LiF"],
+        }
+    )
+    columns = [*RECIPE, Column.RELATIVE_DENSITY_PCT, Column.PHASE_PURE]
+    clean, findings = check_columns(frame, columns)
+    assert [(finding.row, finding.column, finding.rule) for finding in findings] == [
+        (0, "relative_density_pct", "fraction_for_percent"),
+        (1, "sintering_temperature_c", "out_of_bounds"),
+        (1, "atmosphere", "unknown_atmosphere"),
+        (1, "relative_density_pct", "density_above_100"),
+        (2, "sintering_temperature_c", "not_a_number"),
+        (2, "phase_pure", "not_a_flag"),
+    ]
+    assert all(finding.severity is Severity.ERROR for finding in findings)
+    assert [finding.value for finding in findings] == ["0.95", "9000", "steam", "101", "x", "maybe"]
+    assert list(clean.columns) == [column.value for column in columns]
+    assert clean["atmosphere"].tolist() == ["air", None, None]
+    assert clean["additive"].tolist() == [None, None, "LiF"]
+    assert clean["formula"].tolist() == [None] * 3  # an absent column is not reported
+
+
+def test_text_is_required_where_text_is_meant() -> None:
+    _, findings = check_columns(pd.DataFrame({"formula": [5]}), [Column.FORMULA])
+    assert [finding.rule for finding in findings] == ["not_text"]
+
+
+def test_the_index_of_the_input_does_not_matter() -> None:
+    frame = pd.DataFrame({"sintering_temperature_c": [900.0, 5000.0]}, index=[7, 7])
+    clean, findings = check_columns(frame, [Column.SINTERING_TEMPERATURE_C])
+    assert clean.index.tolist() == [0, 1]
+    assert [finding.row for finding in findings] == [1]
+
+
+def test_the_input_is_left_as_it_is() -> None:
+    frame = pd.DataFrame({"atmosphere": ["Argon"], "sintering_temperature_c": ["9e2"]})
+    before = frame.copy()
+    check_columns(frame, RECIPE)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "string", "category", "boolean"])
+def test_columns_of_other_libraries_types_are_read(dtype: str) -> None:
+    flags = dtype == "boolean"
+    cells = pd.Series([True, None] if flags else ["1", None], dtype="object")
+    series = cells.astype("Int64").astype(dtype) if dtype in {"Int64", "Float64"} else cells.astype(dtype)
+    column = Column.PHASE_PURE
+    clean, findings = check_columns(pd.DataFrame({column: series}), [column])
+    assert findings == []
+    assert clean[column].tolist() == [True, None]
+
+
+def test_an_empty_table_is_no_mistake() -> None:
+    clean, findings = check_columns(pd.DataFrame(), RECIPE)
+    assert clean.shape == (0, len(RECIPE))
+    assert findings == []

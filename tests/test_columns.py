@@ -1,0 +1,167 @@
+"""The vocabulary: what a cell may say, and what a person is told when it may not."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.columns import (
+    ALIASES,
+    MISSING_WORDS,
+    MODEL_INPUT,
+    PELLET,
+    PREDICTION,
+    RECIPE,
+    SOURCES,
+    Column,
+    Kind,
+    Role,
+    columns_of,
+    is_missing,
+)
+from nasicon_ml.errors import FieldError
+
+NUMBERS = [column for column in Column if column.kind is Kind.NUMBER]
+CATEGORIES = [column for column in Column if column.kind is Kind.CATEGORY]
+
+
+def test_a_member_is_its_name() -> None:
+    assert Column.SINTERING_TEMPERATURE_C == "sintering_temperature_c"
+    assert pd.DataFrame({"formula": ["LTP"]})[Column.FORMULA].tolist() == ["LTP"]
+    assert Column.FORMULA.upper() == "FORMULA"  # attributes must not hide the methods of a string
+
+
+def test_names_are_unique_and_lower_case() -> None:
+    names = [column.value for column in Column]
+    assert len(set(names)) == len(names)
+    assert all(name == name.lower() and name.isidentifier() for name in names)
+
+
+def test_the_groups_are_cut_by_role() -> None:
+    assert RECIPE[0] is Column.FORMULA
+    assert {column.role for column in RECIPE} == {Role.COMPOSITION, Role.PROCESSING}
+    assert (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C) == MODEL_INPUT
+    assert set(RECIPE) < set(PELLET)
+    assert not set(PELLET) & set(PREDICTION)
+    assert columns_of(Role.KEY) == (Column.PELLET_ID, Column.SOURCE)
+    assert Column.SOURCE in SOURCES
+
+
+@pytest.mark.parametrize("column", NUMBERS)
+def test_the_bounds_of_a_number_are_accepted_and_what_is_beyond_is_not(column: Column) -> None:
+    for bound in (column.minimum, column.maximum):
+        if math.isfinite(bound):
+            assert column.parse(bound) == bound
+            assert column.parse(str(bound)) == bound
+    if math.isfinite(column.maximum):
+        with pytest.raises(FieldError, match=column.value):
+            column.parse(column.maximum * 1.01 + 1e-9)
+    if math.isfinite(column.minimum):
+        with pytest.raises(FieldError, match="allowed: a number from"):
+            column.parse(column.minimum - 1e-9 - abs(column.minimum) * 0.01)
+
+
+@pytest.mark.parametrize("column", CATEGORIES)
+def test_every_choice_and_alias_is_accepted_in_any_case(column: Column) -> None:
+    for choice in column.choices:
+        assert column.parse(choice) == choice
+        assert column.parse(f"  {choice.upper()} ") == choice
+        assert column.parse(choice.replace("_", " ")) == choice
+        assert column.parse(choice.replace("_", "-")) == choice
+    for alias, choice in ALIASES.items():
+        if choice in column.choices:
+            assert column.parse(alias) == choice
+
+
+def test_every_alias_means_a_choice_of_some_column() -> None:
+    assert set(ALIASES.values()) <= {choice for column in CATEGORIES for choice in column.choices}
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [
+        (Column.ATMOSPHERE, "argonn", "Did you mean 'argon'"),
+        (Column.DENSIFICATION, "spark-plazma", "Did you mean 'spark_plasma'"),
+        (Column.SINTERING_TEMPERATURE_C, "900,5", "Write decimals with a point"),
+        (Column.SINTERING_TEMPERATURE_C, 1973.15, "1973.15 K is 1700 °C"),
+        (Column.SINTERING_TEMPERATURE_C, "hot", "a number from 20 to 1700 °C"),
+        (Column.SINTERING_TEMPERATURE_C, True, "a number"),
+        (Column.SINTERING_TEMPERATURE_C, [900], "a number"),
+        (Column.RELATIVE_DENSITY_PCT, 0.95, "write 95"),
+        (Column.RELATIVE_DENSITY_PCT, 101, "from 20 to 100 %"),
+        (Column.CONDUCTIVITY_TOTAL_S_CM, math.inf, "from 1e-14 to 1 S/cm"),
+        (Column.PHASE_PURE, "perhaps", "true or false"),
+        (Column.ATMOSPHERE, 5, "air, O2, N2, Ar, Ar/H2, vacuum"),
+        (Column.FORMULA, 5, "allowed: text"),
+    ],
+)
+def test_the_message_says_what_is_allowed(column: Column, cell: object, words: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        column.parse(cell)
+    assert words in str(caught.value)
+    assert str(caught.value).startswith(f"{column.value}: ")
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    with pytest.raises(FieldError) as caught:
+        Column.ATMOSPHERE.parse("x" * 10_000)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("cell", "flag"),
+    [
+        *((cell, True) for cell in ("true", "Yes", 1, 1.0, np.True_, "pure")),
+        *((cell, False) for cell in ("false", "NO", 0, False, "impure")),
+    ],
+)
+def test_flags_have_words(cell: object, flag: bool) -> None:
+    assert Column.PHASE_PURE.parse(cell) is flag
+
+
+@pytest.mark.parametrize("column", list(Column))
+@pytest.mark.parametrize(
+    "cell", [None, math.nan, np.float32("nan"), pd.NA, pd.NaT, *sorted(MISSING_WORDS), " NaN "]
+)
+def test_what_says_not_reported_is_missing_everywhere(column: Column, cell: object) -> None:
+    assert is_missing(cell)
+    assert column.parse(cell) is None
+
+
+@given(st.floats(-1e6, 1e6), st.sampled_from(NUMBERS))
+def test_a_number_is_what_it_is_or_is_refused(number: float, column: Column) -> None:
+    inside = column.minimum <= number <= column.maximum
+    if inside:
+        assert column.parse(number) == number
+        assert column.parse(repr(number)) == number
+    else:
+        with pytest.raises(FieldError, match=column.value):
+            column.parse(number)
+
+
+@given(st.text(), st.sampled_from(list(Column)))
+def test_any_text_is_read_or_refused(text: str, column: Column) -> None:
+    try:
+        value = column.parse(text)
+    except FieldError as error:
+        value = str(error)
+    assert value is None or isinstance(value, (float, str, bool))
+
+
+def test_options_and_labels_speak_plainly() -> None:
+    assert Column.SINTERING_TEMPERATURE_C.option == "--sintering-temperature"
+    assert Column.HEATING_RATE_C_MIN.option == "--heating-rate"
+    assert Column.PARTICLE_SIZE_UM.option == "--particle-size"
+    assert Column.SINTERING_TEMPERATURE_C.axis_label == "sintering temperature (°C)"
+    assert Column.SYSTEM.axis_label == "system"
+    options = [column.option for column in RECIPE]
+    assert len(set(options)) == len(options)
+
+
+def test_the_vocabulary_reads_no_files_and_loads_no_tables() -> None:
+    source = Path(__file__).parents[1] / "src" / "nasicon_ml" / "columns.py"
+    assert "import pandas" not in source.read_text(encoding="utf-8")
