@@ -58,6 +58,10 @@ class BundleError(NasiconError):
     """A folder that is not a usable model bundle."""
 
 
+class TrackingError(NasiconError):
+    """The MLflow store or server that was named cannot do what is asked of it."""
+
+
 class LeakageError(NasiconError, AssertionError):
     """A source stands on both sides of a split. Never caught: no score may come out of such a split."""
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -95,15 +95,21 @@ TARGETS = {
 }
 
 
+def load_matplotlib() -> Any:
+    """Import matplotlib, or raise MissingExtraError."""
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plots", "drawing a figure") from None
+    return mpl
+
+
 def drawing(function: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     """Let a function draw in the common style, whatever the user's matplotlibrc says."""
 
     @functools.wraps(function)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
-        try:
-            import matplotlib as mpl
-        except ImportError:
-            raise MissingExtraError("matplotlib", "plots", "drawing a figure") from None
+        mpl = load_matplotlib()
         with mpl.rc_context():
             mpl.rcdefaults()
             mpl.rcParams.update(_SETTINGS)

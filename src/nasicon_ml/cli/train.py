@@ -1,0 +1,198 @@
+"""``nasicon-ml train``: dataset in; scores, an MLflow run and a registered model out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nasicon_ml.cli.options import Function, SectionedCommand, SectionedOption
+from nasicon_ml.cli.progress import Step, progress
+from nasicon_ml.errors import MissingExtraError, NasiconError
+
+if TYPE_CHECKING:
+    from nasicon_ml.tracking.runs import TrackedRun
+    from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
+
+#: Seconds between two lines about the progress where there is no terminal to draw a bar on.
+_LINE_EVERY_S = 15.0
+
+_EPILOG = """\b
+Examples:
+  nasicon-ml train
+  nasicon-ml train --exclude-source raj2023 --no-register
+  nasicon-ml train --no-track --bundle out/model --json
+  nasicon-ml train --tracking-uri https://mlflow.example.org --experiment lab
+
+Without --tracking-uri (or the variable MLFLOW_TRACKING_URI) the run is kept in mlflow.db and mlartifacts/ in
+this folder, and 'mlflow ui' started here shows it. A run that fails or is stopped registers nothing.
+Exit code: 0 done; 2 nothing could be trained; 130 stopped with Ctrl-C."""
+
+
+def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], Function]:
+    return click.option(*names, cls=SectionedOption, section=section, **settings)
+
+
+def _count(name: str, smallest: int, default: int, text: str, section: str) -> Callable[[Function], Function]:
+    return _option(
+        name, section=section, type=click.IntRange(smallest), default=default, show_default=True,
+        metavar="NUMBER", help=text,
+    )  # fmt: skip
+
+
+_DATA, _PROTOCOL, _KEPT = "Data", "Protocol", "What is kept"
+
+
+@click.command(cls=SectionedCommand, epilog=_EPILOG)
+@_option("--dataset", section=_DATA, metavar="FILE", help="Pellet table.  [default: the one that comes along]")
+@_option("--include-suspect", is_flag=True, section=_DATA, help="Use pellets that are marked suspect, too.")
+@_option(
+    "--exclude-source", "exclude_sources", multiple=True, section=_DATA, metavar="KEY",
+    help="Leave a source out altogether; may be repeated.",
+)  # fmt: skip
+@_count("--folds", 2, 10, "Folds of the cross-validation; a source is never divided.", _PROTOCOL)
+@_count("--repeats", 1, 1, "How often the sources are dealt into folds anew.", _PROTOCOL)
+@_count("--seed", 0, 0, "Seed of folds, sampling and tuning.", _PROTOCOL)
+@_count("--trials", 0, 0, "Optuna trials for each target in each fold; 0: good fixed settings.", _PROTOCOL)
+@_count("--threads", 1, 2, "Threads; they change no number.", _PROTOCOL)
+@_option("--bundle", section=_KEPT, metavar="FOLDER", help="Save the model as a bundle there, too.")
+@_option("--no-register", is_flag=True, section=_KEPT, help="Record the run, but register no version.")
+@_option("--no-track", is_flag=True, section=_KEPT, help="Record nothing in MLflow.")
+@_option("--experiment", section=_KEPT, metavar="NAME", help="MLflow experiment.  [default: nasicon-ml]")
+@_option("--tracking-uri", section=_KEPT, metavar="URI", help="MLflow store or server.")
+@_option("--json", "as_json", is_flag=True, section=_KEPT, help="Write JSON to standard output.")
+def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> None:
+    """Train the models on measured pellets, score them on unseen sources, and record the run in MLflow."""
+    if no_track and (given["tracking_uri"] or given["experiment"]):
+        raise click.UsageError("--no-track records nothing: it goes with neither --tracking-uri nor --experiment")
+    if bundle is not None:
+        _check_bundle_folder(Path(bundle))
+    with _reported() as step:
+        result, run = _train(given, step, no_track=no_track)
+        if bundle is not None:
+            result.model.save(bundle)
+    if as_json:
+        click.echo(json.dumps(_content(result, run, bundle), indent=2, ensure_ascii=False))
+        return
+    from nasicon_ml.cli.scores import score_report
+
+    click.echo(score_report(result))
+    for label, text in _places(result, run, bundle):
+        click.echo(f"{label:<9}{text}")
+
+
+def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[TrainingResult, TrackedRun | None]:
+    from nasicon_ml.workflows import train as workflow
+
+    options: TrainingOptions = workflow.TrainingOptions(
+        folds=given["folds"],
+        repeats=given["repeats"],
+        seed=given["seed"],
+        trials=given["trials"],
+        include_suspect=given["include_suspect"],
+        exclude_sources=given["exclude_sources"],
+        threads=given["threads"],
+    )
+    if no_track:
+        return workflow.train(options, dataset=given["dataset"], progress=step), None
+    from nasicon_ml.tracking.runs import run_training
+    from nasicon_ml.tracking.store import EXPERIMENT, load_mlflow
+
+    try:
+        load_mlflow()
+    except MissingExtraError as error:
+        raise NasiconError(f"{error}; or record nothing: --no-track") from None
+    run = run_training(
+        options,
+        tracking_uri=given["tracking_uri"],
+        experiment=given["experiment"] or EXPERIMENT,
+        register=not given["no_register"],
+        dataset=given["dataset"],
+        progress=step,
+    )
+    return run.result, run
+
+
+def _check_bundle_folder(folder: Path) -> None:
+    """Refuse a folder with other things in it now, not after all the training."""
+    is_bundle = (folder / "manifest.json").is_file()
+    if folder.exists() and not is_bundle and (not folder.is_dir() or any(folder.iterdir())):
+        raise click.UsageError(f"--bundle: {folder} exists and is not a model bundle; choose another folder")
+
+
+@contextmanager
+def _reported() -> Iterator[Step]:
+    """Report the progress on standard error: a bar on a terminal, else a line now and then."""
+    if sys.stderr.isatty():
+        with progress("training") as step:
+            yield step
+        return
+    last = time.monotonic() - _LINE_EVERY_S
+
+    def line(message: str, fraction: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _LINE_EVERY_S:
+            last = time.monotonic()
+            click.echo(f"{100 * fraction:3.0f} %  {message}", err=True)
+
+    yield line
+
+
+def _places(result: TrainingResult, run: TrackedRun | None, bundle: str | None) -> Iterator[tuple[str, str]]:
+    """Say where everything is."""
+    yield "dataset", f"{result.dataset_path} (SHA-256 {result.dataset_sha256[:12]}...)"
+    if run is not None:
+        from nasicon_ml.tracking.registry import CHAMPION, MODEL_NAME
+
+        yield "run", f"{run.run_id} in experiment {run.experiment!r}"
+        if run.version is not None:
+            alias = f", now {CHAMPION}" if run.is_champion else ""
+            yield "version", f"{run.version} of {MODEL_NAME}{alias}: models:/{MODEL_NAME}/{run.version}"
+        yield "store", run.tracking_uri
+        yield "look", _how_to_look(run.tracking_uri)
+    if bundle is not None:
+        yield "bundle", f"{bundle}   (nasicon-ml predict --model {shlex.quote(bundle)})"
+
+
+def _how_to_look(uri: str) -> str:
+    from nasicon_ml.tracking.store import DATABASE, sqlite_path
+
+    if uri.startswith(("http://", "https://")):
+        return f"open {uri} in a browser"
+    # With an older folder of runs beside it, `mlflow ui` would open that one.
+    has_older = any(Path("mlruns").glob("*/meta.yaml"))
+    is_here = sqlite_path(uri) == (Path.cwd() / DATABASE) and not has_older
+    command = "mlflow ui" if is_here else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+    return f"{command}   (then open http://127.0.0.1:5000)"
+
+
+def _content(result: TrainingResult, run: TrackedRun | None, bundle: str | None) -> dict[str, Any]:
+    """Give everything as JSON would have it."""
+    recorded = None
+    if run is not None:
+        recorded = {
+            "run_id": run.run_id,
+            "experiment": run.experiment,
+            "model_id": run.model_id,
+            "version": run.version,
+            "is_champion": run.is_champion,
+            "tracking_uri": run.tracking_uri,
+        }
+    return {
+        "schema": "nasicon-ml/training/1",
+        "scores": result.scores.to_dict("records"),
+        "rows_used": result.rows_used,
+        "dataset": {"path": result.dataset_path, "sha256": result.dataset_sha256},
+        "options": asdict(result.options),
+        "seconds": round(result.seconds, 1),
+        "run": recorded,
+        "bundle": bundle,
+    }

@@ -1,0 +1,302 @@
+"""What a training run leaves in MLflow: parameters, dataset, tables, figures, bundle, model and metrics."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from nasicon_ml.columns import PELLET, Column, Kind
+from nasicon_ml.errors import DatasetError
+from nasicon_ml.tracking.registry import BUNDLE_IN_RUN, LOGGED_NAME
+from nasicon_ml.tracking.signature import BUNDLE, input_example, requirements, signature
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from nasicon_ml.tracking.store import Store
+    from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
+
+#: MLflow keeps at most so many characters of a dataset's digest; the whole checksum is a tag of the run.
+_DIGEST_LENGTH = 36
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: XGBoost's own names of the settings worth a column in the table of runs.
+_HYPERPARAMETERS = (
+    "learning_rate", "max_depth", "min_child_weight", "subsample", "colsample_bynode", "reg_lambda",
+)  # fmt: skip
+
+
+def start_tags(options: TrainingOptions) -> dict[str, str]:
+    """Give the tags that are known before training: who, with which code, by which protocol."""
+    from mlflow.tracking.context.registry import resolve_tags
+
+    tags = {key: str(value) for key, value in resolve_tags().items()}
+    tags["mlflow.source.name"] = "nasicon-ml train"
+    # MLflow would name the repository of whatever program runs; what counts is this package's.
+    tags.pop("mlflow.source.git.commit", None)
+    tags |= code_version()
+    if "git_commit" in tags:
+        tags["mlflow.source.git.commit"] = tags["git_commit"]
+    return tags | {"protocol": protocol(options)}
+
+
+def protocol(options: TrainingOptions) -> str:
+    """Say in one line how the scores of a run came about: runs with equal lines can be compared."""
+    times = f", dealt {options.repeats} times" if options.repeats > 1 else ""
+    tuned = f", settings tuned in each fold by {options.trials} trials" if options.trials else ", fixed settings"
+    suspect = "with" if options.include_suspect else "without"
+    left_out = f", without {', '.join(options.exclude_sources)}" if options.exclude_sources else ""
+    return (
+        f"{options.folds}-fold cross-validation by source{times}, seed {options.seed}{tuned}, "
+        f"{suspect} suspect pellets{left_out}"
+    )
+
+
+def code_version() -> dict[str, str]:
+    """Give the version of this package, and its git commit if it runs from its own repository."""
+    versions = {"nasicon_ml_version": _installed_version()}
+    try:
+        if _git("ls-files", "--error-unmatch", "__init__.py"):
+            versions["git_commit"] = _git("rev-parse", "HEAD")
+            versions["git_changed"] = str(bool(_git("status", "--porcelain", "--", "."))).lower()
+    except (OSError, subprocess.SubprocessError):  # no git, or installed from a package
+        return versions
+    return versions
+
+
+def _installed_version() -> str:
+    try:
+        return importlib.metadata.version("nasicon-ml")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(_PACKAGE), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def option_params(options: TrainingOptions) -> dict[str, str]:
+    """Give the training options as parameters of a run."""
+    return {
+        name: ", ".join(value) or "none" if isinstance(value, tuple) else str(value)
+        for name, value in asdict(options).items()
+    }
+
+
+def hyperparameters(result: TrainingResult) -> dict[str, str]:
+    """Read the settings of each final booster from the booster itself, tuned or not."""
+    found = {}
+    for target, booster in result.model.boosters.items():
+        learner = json.loads(booster.save_config())["learner"]
+        settings = learner["gradient_booster"]["tree_train_param"]
+        found[f"{target}.objective"] = learner["objective"]["name"]
+        found[f"{target}.rounds"] = str(booster.num_boosted_rounds())
+        found |= {
+            f"{target}.{name}": f"{float(settings[name]):g}" for name in _HYPERPARAMETERS if name in settings
+        }
+    return found
+
+
+def metrics(result: TrainingResult) -> dict[str, float]:
+    """Name the scores of a run: ``target.metric`` for the model itself on all rows.
+
+    A baseline or a subset stands between the two: ``conductivity.median.mae_decades``,
+    ``conductivity.composition_only.mae_decades``, ``conductivity.system.LATP.mae_decades``. Systems are given
+    for the model itself only; all the rest is in the table of scores. Scores that cannot be computed (one
+    class, one value) are left out.
+    """
+    systems = set(result.out_of_fold[Column.SYSTEM].dropna())
+    named: dict[str, float] = {}
+    for row in result.scores.to_dict("records"):
+        parts = [str(row["target"])]
+        if row["subset"] in systems:
+            if row["model"] != "full":
+                continue
+            parts += ["system", str(row["subset"])]
+        elif row["subset"] != "all":
+            parts.append(_slug(row["subset"]))
+        if row["model"] != "full":
+            parts.append(_slug(row["model"]))
+        elif row["subset"] == "all":
+            named |= {f"{row['target']}.pellets": float(row["n_rows"])}
+            named |= {f"{row['target']}.sources": float(row["n_sources"])}
+        named[".".join([*parts, str(row["metric"])])] = float(row["value"])
+    named["training.seconds"] = result.seconds
+    return {name: value for name, value in named.items() if math.isfinite(value)}
+
+
+def _slug(words: str) -> str:
+    return re.sub(r"\W+", "_", words.strip().lower())
+
+
+def headline(result: TrainingResult) -> dict[str, str]:
+    """Give the scores of the model itself on all rows, rounded, as tags of a version."""
+    chosen = result.scores[(result.scores["model"] == "full") & (result.scores["subset"] == "all")]
+    return {f"{row['target']}.{row['metric']}": f"{row['value']:.4g}" for row in chosen.to_dict("records")}
+
+
+def figures(result: TrainingResult) -> Iterator[tuple[str, Figure]]:
+    """Draw everything that can be drawn of a run; yields the name of the file and the figure.
+
+    Figures show the rows that the scores of the subset "all" are made of; those by system show sodium, too.
+    """
+    from nasicon_ml import plots
+    from nasicon_ml.evaluation.scores import ALL, SODIUM, scored_subsets
+
+    drawings: dict[str, Callable[[], Figure]] = {}
+    for target in ("conductivity", "relative_density", "phase_purity"):
+        subsets = scored_subsets(result.out_of_fold, target)
+        rows, subset = subsets[ALL], "lithium pellets"
+        if target == "phase_purity":
+            drawings[f"{target}_reliability"] = partial(plots.reliability, rows, subset=subset)
+        else:
+            subset += " near room temperature" if target == "conductivity" else ""
+            everything = pd.concat([rows, *(part for name, part in subsets.items() if name == SODIUM)])
+            drawings[f"{target}_parity"] = partial(plots.parity, rows, target, subset=subset)
+            drawings[f"{target}_intervals"] = partial(plots.interval_calibration, rows, target, subset=subset)
+            drawings[f"{target}_by_system"] = partial(plots.residuals_by_system, everything, target)
+        drawings[f"{target}_importance"] = partial(plots.importance, result.importance, target)
+    for name, draw in drawings.items():
+        try:
+            yield f"plots/{name}.png", draw()
+        except DatasetError:  # too few rows of that target for this figure
+            continue
+
+
+def log_dataset(store: Store, run_id: str, result: TrainingResult) -> None:
+    """Name the dataset as the run's input, with the vocabulary as its schema."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.types import ColSpec, Schema
+
+    types = {Kind.NUMBER: "double", Kind.FLAG: "boolean"}
+    schema = Schema([ColSpec(types.get(column.kind, "string"), column.value, required=False) for column in PELLET])
+    profile = {"sha256": result.dataset_sha256, "pellets_used": result.rows_used}
+    dataset = Dataset(
+        name=Path(result.dataset_path).stem,
+        digest=result.dataset_sha256[:_DIGEST_LENGTH],
+        source_type="local",
+        source=json.dumps({"uri": Path(result.dataset_path).absolute().as_uri()}),
+        schema=json.dumps({"mlflow_colspec": schema.to_dict()}),
+        profile=json.dumps(profile),
+    )
+    store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def log_model(run_id: str, model_id: str, bundle: Path) -> None:
+    """Log the bundle as a model that MLflow can load and serve, as code and without pickle."""
+    import mlflow.pyfunc
+    from mlflow.models import Model
+
+    path = sys.path[:]
+    try:
+        Model.log(
+            artifact_path=None,
+            name=LOGGED_NAME,
+            model_id=model_id,
+            run_id=run_id,
+            flavor=mlflow.pyfunc,
+            python_model=str(_PACKAGE / "tracking" / "pyfunc_model.py"),
+            artifacts={BUNDLE: str(bundle)},
+            code_paths=[str(_PACKAGE)],
+            signature=signature(),
+            input_example=input_example(),
+            pip_requirements=requirements(),
+        )
+    finally:
+        sys.path[:] = path  # MLflow tries the model out, and leaves its draft's folder on the path
+
+
+def log_tables(store: Store, run_id: str, result: TrainingResult) -> None:
+    """Log scores, out-of-fold predictions, folds and importance as tables that MLflow shows."""
+    tables = {
+        "scores": result.scores,
+        "out_of_fold": result.out_of_fold,
+        "folds": result.folds,
+        "importance": result.importance,
+    }
+    for name, table in tables.items():
+        plain = table.set_axis([str(column) for column in table.columns], axis=1).reset_index(drop=True)
+        store.client.log_table(run_id, plain, f"tables/{name}.json")
+
+
+def log_result(
+    store: Store, run_id: str, model_id: str, result: TrainingResult, report: Callable[[str, float], None]
+) -> None:
+    """Log everything a training gave; `report` is called with a message and the share done."""
+    client = store.client
+    report("recording tables", 0.0)
+    log_params(store, run_id, hyperparameters(result))
+    log_dataset(store, run_id, result)
+    client.set_tag(run_id, "dataset_sha256", result.dataset_sha256)
+    client.set_tag(run_id, "mlflow.note.content", _note(result))
+    log_tables(store, run_id, result)
+    report("recording figures", 0.2)
+    for name, figure in figures(result):
+        client.log_figure(run_id, figure, name)
+    report("recording the model", 0.5)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / BUNDLE
+        result.model.save(bundle)
+        client.log_artifacts(run_id, str(bundle), BUNDLE_IN_RUN)
+        log_model(run_id, model_id, bundle)
+    report("recording scores", 0.9)
+    _log_metrics(store, run_id, model_id, result)
+
+
+def log_params(store: Store, run_id: str, values: Mapping[str, str]) -> None:
+    """Log parameters of a run."""
+    from mlflow.entities import Param
+
+    store.client.log_batch(run_id, params=[Param(name, value) for name, value in values.items()])
+
+
+def _log_metrics(store: Store, run_id: str, model_id: str, result: TrainingResult) -> None:
+    """Log the scores for the run and, in the same step, for its model and dataset."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    dataset = {
+        "dataset_name": Path(result.dataset_path).stem,
+        "dataset_digest": result.dataset_sha256[:_DIGEST_LENGTH],
+    }
+    entities = [
+        Metric(name, value, now, 0, model_id=model_id, run_id=run_id, **dataset)
+        for name, value in metrics(result).items()
+    ]
+    for start in range(0, len(entities), 500):  # MLflow takes at most 1000 at a time
+        store.client.log_batch(run_id, metrics=entities[start : start + 500])
+
+
+def _note(result: TrainingResult) -> str:
+    """Write the description that the page of a run opens with."""
+    chosen = result.scores[result.scores["subset"] == "all"]
+    lines = [
+        "Scores on sources the model has not seen.",
+        "",
+        "| target | model | metric | value | pellets | sources |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in chosen.to_dict("records"):
+        cells = (
+            row["target"],
+            row["model"],
+            row["metric"],
+            f"{row['value']:.3g}",
+            row["n_rows"],
+            row["n_sources"],
+        )
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)

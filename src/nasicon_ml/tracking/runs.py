@@ -1,0 +1,193 @@
+"""A training run that MLflow remembers, whatever becomes of it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from nasicon_ml.plots.style import load_matplotlib
+from nasicon_ml.tracking import record, registry
+from nasicon_ml.tracking.store import EXPERIMENT, Store, opened
+from nasicon_ml.workflows import train as workflow
+
+if TYPE_CHECKING:
+    from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
+
+Progress = Callable[[str, float], None]
+
+#: The share of the time that training takes; the rest goes into recording.
+_TRAINING_SHARE = 0.9
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A training run, and where it is kept.
+
+    Attributes
+    ----------
+    run_id
+        Its id in MLflow.
+    result
+        What the training gave.
+    version
+        The registered version, None if it was not to be registered.
+    tracking_uri
+        The store.
+    experiment
+        The experiment it belongs to.
+    model_id
+        The id of the logged model.
+    is_champion
+        Whether the version became the champion, there being none.
+    """
+
+    run_id: str
+    result: TrainingResult
+    version: str | None
+    tracking_uri: str
+    experiment: str
+    model_id: str
+    is_champion: bool
+
+
+def run_training(
+    options: TrainingOptions | None = None,
+    *,
+    tracking_uri: str | None = None,
+    experiment: str = EXPERIMENT,
+    register: bool = True,
+    dataset: str | Path | None = None,
+    progress: Progress | None = None,
+) -> TrackedRun:
+    """Train, and record in MLflow what came of it; register the model if all went well.
+
+    The run is there from the beginning, as RUNNING. It ends as FINISHED; as FAILED if anything raises, in
+    training or in recording; as KILLED on Ctrl-C or SIGTERM. Only a finished run has a registered version.
+
+    Parameters
+    ----------
+    options, dataset
+        As for `nasicon_ml.workflows.train.train`.
+    tracking_uri
+        The store; by default that of MLFLOW_TRACKING_URI, or ``mlflow.db`` in the working directory.
+    experiment
+        The experiment, made if it is not there.
+    register
+        Whether to register the model, as a new version of ``nasicon-recipe``.
+    progress
+        Called with a message and the share done, 0 to 1.
+
+    Raises
+    ------
+    TrackingError
+        If the store cannot be used.
+    NasiconError
+        Whatever training raises.
+    """
+    options = options or workflow.TrainingOptions()
+    report = progress or (lambda _message, _share: None)
+    load_matplotlib()  # missed now, not after all the training
+    report("opening the store", 0.0)
+    with opened(tracking_uri) as store, _stoppable():
+        run_id, model_id = "", ""
+        try:
+            run_id = _start(store, experiment, options)
+            record.log_params(store, run_id, record.option_params(options))
+            result = workflow.train(
+                options, dataset=dataset, progress=lambda text, share: report(text, _TRAINING_SHARE * share)
+            )
+            model_id = _announce_model(store, run_id, options)
+            record.log_result(
+                store, run_id, model_id, result,
+                lambda text, share: report(text, _TRAINING_SHARE + (0.98 - _TRAINING_SHARE) * share),
+            )  # fmt: skip
+            store.client.set_terminated(run_id, "FINISHED")
+            registered = None
+            if register:
+                report("registering the model", 0.98)
+                registered = registry.register(store, run_id, model_id, _version_tags(store, run_id, result))
+        except BaseException as error:
+            killed = isinstance(error, (KeyboardInterrupt, SystemExit))
+            _abandon(store, run_id, model_id, "KILLED" if killed else "FAILED", error)
+            raise
+        report("done", 1.0)
+    return TrackedRun(
+        run_id=run_id,
+        result=result,
+        version=registered.version if registered else None,
+        tracking_uri=store.uri,
+        experiment=experiment,
+        model_id=model_id,
+        is_champion=registered is not None and registered.is_champion,
+    )
+
+
+def _start(store: Store, experiment: str, options: TrainingOptions) -> str:
+    name = f"train {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    tags = record.start_tags(options)
+    run = store.client.create_run(store.experiment_id(experiment), tags=tags, run_name=name)
+    return str(run.info.run_id)
+
+
+def _announce_model(store: Store, run_id: str, options: TrainingOptions) -> str:
+    """Make the entry of the model, still pending; its files follow."""
+    experiment_id = store.client.get_run(run_id).info.experiment_id
+    model = store.client.create_logged_model(
+        experiment_id,
+        name=registry.LOGGED_NAME,
+        source_run_id=run_id,
+        params=record.option_params(options),
+        model_type="regression and classification",
+    )
+    return str(model.model_id)
+
+
+def _version_tags(store: Store, run_id: str, result: TrainingResult) -> dict[str, str]:
+    """Give what a reader of the registry wants to know of a version without opening its run."""
+    kept = {"dataset_sha256", "git_commit", "git_changed", "nasicon_ml_version", "protocol"}
+    tags = store.client.get_run(run_id).data.tags
+    return {name: value for name, value in tags.items() if name in kept} | record.headline(result)
+
+
+def _abandon(store: Store, run_id: str, model_id: str, status: str, error: BaseException) -> None:
+    """End a run that came to nothing, and say why on its page."""
+    if not run_id:
+        return
+    reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+    try:
+        store.client.set_terminated(run_id, status)
+        store.client.set_tag(run_id, "ended_by", reason[:500])
+        if model_id and store.client.get_logged_model(model_id).status != "READY":
+            store.client.finalize_logged_model(model_id, "FAILED")
+    except Exception as second:  # noqa: BLE001  (the first error is the one to report)
+        _log.warning("run %s in %s could not be marked as %s: %s", run_id, store.uri, status, second)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM unwind the program as Ctrl-C does, so that the run is ended; exit code 143 as usual."""
+    is_free = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if not is_free:  # whoever embeds this package and handles the signal keeps doing so
+        yield
+        return
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,83 @@
+"""What a logged model takes and gives, in MLflow's words, made from the vocabulary."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from typing import TYPE_CHECKING, Any
+
+from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column, Kind
+from nasicon_ml.errors import TrackingError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The name of the bundle among the artifacts of a logged model, and of its folder.
+BUNDLE = "bundle"
+#: The parameter of a prediction: the level of its intervals.
+LEVEL, DEFAULT_LEVEL = "level", 0.9
+
+_DISTRIBUTION = "nasicon-ml"
+_TYPES = {Kind.NUMBER: "double", Kind.FLAG: "boolean"}
+
+
+def signature() -> Any:
+    """Give the `mlflow.models.ModelSignature`: recipe in (only the formula obligatory), prediction out."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    inputs = [
+        ColSpec(_TYPES.get(column.kind, "string"), column.value, required=column is Column.FORMULA)
+        for column in MODEL_INPUT
+    ]
+    outputs = [ColSpec(_TYPES.get(column.kind, "string"), column.value) for column in PREDICTION]
+    return ModelSignature(
+        inputs=Schema(inputs),
+        outputs=Schema(outputs),
+        params=ParamSchema([ParamSpec(LEVEL, "double", DEFAULT_LEVEL)]),
+    )
+
+
+def input_example() -> pd.DataFrame:
+    """Give three recipes that the signature accepts: one stated in full, one in part, one by its formula."""
+    import pandas as pd
+
+    rows: list[dict[Column, object]] = [
+        {
+            Column.FORMULA: "Li1.4Al0.4Ti1.6(PO4)3",
+            Column.SYNTHESIS_ROUTE: "solid_state",
+            Column.PARTICLE_SIZE_UM: 0.31,
+            Column.SINTERING_TEMPERATURE_C: 800.0,
+            Column.SINTERING_TIME_H: 2.0,
+            Column.HEATING_RATE_C_MIN: 1.0,
+            Column.ATMOSPHERE: "Ar",
+            Column.DENSIFICATION: "conventional",
+            Column.MEASUREMENT_TEMPERATURE_C: 25.0,
+        },
+        {Column.FORMULA: "Li1.5Al0.5Ge1.5(PO4)3", Column.SINTERING_TEMPERATURE_C: 850.0},
+        {Column.FORMULA: "LiTi2(PO4)3"},
+    ]
+    return pd.DataFrame([{column.value: value for column, value in row.items()} for row in rows])
+
+
+def requirements() -> list[str]:
+    """List what a logged model needs, each as ``name==version``, as installed here.
+
+    Names and versions only: where they come from is the business of whoever installs them.
+
+    Raises
+    ------
+    TrackingError
+        If this package was not installed, so that its requirements are not on record.
+    """
+    try:
+        declared = importlib.metadata.requires(_DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        raise TrackingError(
+            f"{_DISTRIBUTION} is not installed (pip install -e .), so its needs are unknown"
+        ) from None
+    names = [
+        match.group() for line in declared if "extra ==" not in line and (match := re.match(r"[\w.-]+", line))
+    ]
+    # A local version ("1.0+cpu") exists on this machine only.
+    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in sorted(["mlflow", *names])]
