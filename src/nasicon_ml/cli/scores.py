@@ -62,18 +62,20 @@ def score_report(result: TrainingResult) -> str:
             chosen = result.scores[(result.scores["target"] == target) & (result.scores["subset"] == subset)]
             if not chosen.empty:
                 lines += [*_block(chosen, f"{_TARGETS.get(target, target)}{words}"), ""]
-    lines.append(
-        f"All scores, systems among them: nasicon-ml train --json. Trained in {_duration(result.seconds)}."
-    )
+    lines.append(f"Scores by system: nasicon-ml train --json. Trained in {_duration(result.seconds)}.")
     return "\n".join(lines) + "\n"
 
 
 def _block(scores: pd.DataFrame, name: str) -> list[str]:
     counts = f"{scores['n_rows'].max():,} pellets of {scores['n_sources'].max():,} sources"
     models = [model for model in _MODELS if model in set(scores["model"])]
-    lines = [click.style(name, bold=True) + f": {counts}", _line("", [_MODELS[model] for model in models])]
+    is_probability = "brier" in set(scores["metric"])
+    heads = ["base rate" if is_probability and model == "median" else _MODELS[model] for model in models]
+    lines = [click.style(name, bold=True) + f": {counts}", _line("", heads)]
     for metric, rows in scores.groupby("metric", sort=False):
         values = dict(zip(rows["model"], rows["value"], strict=True))
+        if metric == "auroc":
+            values.pop("median", None)  # one rate for all ranks nothing
         words, unit, decimals = _METRICS.get(str(metric), (str(metric), "", 3))
         factor = 100 if unit == "%" else 1
         cells = [f"{factor * values[model]:.{decimals}f}" if model in values else "" for model in models]
