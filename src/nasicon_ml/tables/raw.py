@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,10 +47,10 @@ def decode(data: bytes, name: str) -> str:
     """Turn bytes into text, or say which encoding they are really in."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or data[:64].count(b"\0") > len(data[:64]) // 4:
         raise UnreadableFileError(f"{name}: saved as UTF-16 ('Unicode text'); save it as UTF-8. {RESAVE}")
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        # Positions count from the start of the data that was decoded; utf-8-sig drops no bytes from it.
         line = data[: error.start].count(b"\n") + 1
         raise UnreadableFileError(
             f"{name}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8"

@@ -1,0 +1,106 @@
+"""Where a table is, in which format, and that no input leads to anything but a table or a sentence."""
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nasicon_ml.errors import UnreadableFileError
+from nasicon_ml.tables import FORMATS, read_table
+
+
+class Stdin:
+    """A standard input that holds bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.buffer = io.BytesIO(data)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"formula,atmosphere\nLTP,air\n",
+        b"\xef\xbb\xbfformula,atmosphere\nLTP,air\n",
+        b'[{"formula": "LTP", "atmosphere": "air"}]',
+        b'\n {"formula": "LTP",\n "atmosphere": "air"}',
+        b"- formula: LTP\n  atmosphere: air\n",
+        b"# a remark\nformula: LTP\natmosphere: air\n",
+        b"---\nformula: LTP\natmosphere: air\n",
+    ],
+)
+def test_standard_input_is_told_by_its_content(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin(content))
+    table = read_table("-")
+    assert table.frame.to_dict("records") == [{"formula": "LTP", "atmosphere": "air"}]
+    assert table.name == "standard input"
+
+
+def test_a_format_can_be_named(tmp_path: Path) -> None:
+    file = tmp_path / "recipes.txt"
+    file.write_text("formula: LTP\n", encoding="utf-8")
+    assert read_table(file, file_format="yaml").frame.to_dict("list") == {"formula": ["LTP"]}
+    with pytest.raises(
+        UnreadableFileError, match=r"'yml' is not known; allowed: csv, json, yaml, parquet.*'yaml'"
+    ):
+        read_table(file, file_format="yml")
+
+
+def test_endings_are_read_in_any_case(tmp_path: Path) -> None:
+    file = tmp_path / "PELLETS.CSV"
+    file.write_text("formula\nLTP\n", encoding="utf-8")
+    assert len(read_table(file).frame) == 1
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "pellets.csv").write_text("formula\n", encoding="utf-8")
+    with pytest.raises(UnreadableFileError, match=r"there is no such file\. Did you mean 'pellets\.csv'"):
+        read_table(tmp_path / "pelets.csv")
+    with pytest.raises(UnreadableFileError, match="there is no such file"):
+        read_table(tmp_path / "no" / "folder.csv")
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.ods"])
+def test_a_spreadsheet_is_recognised(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(UnreadableFileError, match="save the sheet as CSV"):
+        read_table(tmp_path / name)
+
+
+def test_an_unknown_ending_lists_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.dat").write_bytes(b"x")
+    with pytest.raises(UnreadableFileError, match=r"'\.dat'.*\.csv, \.json"):
+        read_table(tmp_path / "a.dat")
+
+
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match="this is a folder"):
+        read_table(tmp_path)
+
+
+def test_a_name_the_system_refuses(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match="cannot be read"):
+        read_table(tmp_path / "a\0b.csv")
+
+
+SNIPPETS = st.sampled_from(
+    [b",", b"\n", b'"', b";", b"- ", b": ", b"{", b"[", b"}", b"&a", b"*a", b"formula", b"\xb5", b"1,5"]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.one_of(st.binary(max_size=300), st.lists(SNIPPETS, max_size=30).map(b"".join)),
+    file_format=st.sampled_from([*sorted(set(FORMATS.values())), None]),
+)
+def test_any_bytes_are_a_table_or_a_sentence(
+    data: bytes, file_format: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Stdin(data))
+    with contextlib.suppress(UnreadableFileError):
+        table = read_table("-", file_format=file_format)
+        assert table.lines is None or len(table.lines) == len(table.frame)
+        assert table.frame.columns.is_unique

@@ -1,0 +1,93 @@
+"""JSON, YAML and Parquet."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nasicon_ml.errors import UnreadableFileError
+from nasicon_ml.tables import RawTable, read_table
+from nasicon_ml.tables.structured import YAML_LIMIT_BYTES
+
+
+def read(tmp_path: Path, content: str | bytes, name: str) -> RawTable:
+    file = tmp_path / name
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_table(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("r.json", '[{"formula": "LTP", "sintering_time_h": 2}, {"formula": "LGP", "atmosphere": null}]'),
+        ("r.yaml", "- formula: LTP\n  sintering_time_h: 2\n- {formula: LGP, atmosphere: null}\n"),
+        ("r.yml", "---\n-\n  formula: LTP\n  sintering_time_h: 2\n- formula: LGP\n  atmosphere: ~\n"),
+    ],
+)
+def test_a_list_of_objects_is_a_table(tmp_path: Path, name: str, content: str) -> None:
+    table = read(tmp_path, content, name)
+    assert list(table.frame.columns) == ["formula", "sintering_time_h", "atmosphere"]
+    assert table.frame["formula"].tolist() == ["LTP", "LGP"]
+    assert table.frame["sintering_time_h"].iloc[0] == 2
+    assert table.lines is None
+
+
+@pytest.mark.parametrize(("name", "content"), [("r.json", '{"formula": "LTP"}'), ("r.yaml", "formula: LTP\n")])
+def test_one_object_is_one_row(tmp_path: Path, name: str, content: str) -> None:
+    assert read(tmp_path, content, name).frame.to_dict("records") == [{"formula": "LTP"}]
+
+
+def test_a_byte_order_mark_is_forgiven(tmp_path: Path) -> None:
+    assert len(read(tmp_path, b'\xef\xbb\xbf[{"formula": "LTP"}]', "r.json").frame) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("r.json", '[{"formula": "LTP"},\n{"formula": }]', "line 2: not valid JSON"),
+        ("r.json", '{"formula": "LTP", "formula": "LGP"}', "'formula' stands more than once"),
+        ("r.json", "[]", "the list is empty"),
+        ("r.json", '[{"formula": "LTP"}, 5]', "item 2: a int where an object"),
+        ("r.json", '"LTP"', "item 1: a str where an object"),
+        ("r.json", "[" * 100_000, "not a table"),
+        ("r.json", '{"sintering_time_h": ' + "1" * 10_000 + "}", "not a table"),
+        ("r.yaml", "- formula: LTP\n  atmosphere: [air\n", "line 3: not valid YAML"),
+        ("r.yaml", "formula: LTP\nformula: LGP\n", "line 1: the column 'formula' stands more than once"),
+        ("r.yaml", "- &a {formula: LTP}\n- *a\n", "line 2: YAML aliases"),
+        ("r.yaml", "!!python/object/apply:os.getcwd []\n", "not valid YAML"),
+        ("r.yaml", "formula: 2020-13-45\n", "not a table"),
+        ("r.yaml", "? [a, b]\n: 1\n", "not valid YAML"),
+        ("r.yaml", "[" * 5_000, "not a table"),
+        ("r.yaml", "# nothing but a remark\n", "item 1: a NoneType"),
+        ("r.yaml", b"formula: \xff\n", "line 1: byte 0xff is not UTF-8"),
+        ("r.parquet", "PAR1 but no more", "not a Parquet file"),
+        ("r.parquet", "formula\nLTP\n", "not a Parquet file"),
+    ],
+)
+def test_what_is_no_table_is_said(tmp_path: Path, name: str, content: str | bytes, words: str) -> None:
+    with pytest.raises(UnreadableFileError) as caught:
+        read(tmp_path, content, name)
+    assert words in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert len(str(caught.value)) < 500
+
+
+def test_a_bomb_of_aliases_costs_nothing(tmp_path: Path) -> None:
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    with pytest.raises(UnreadableFileError, match="aliases"):
+        read(tmp_path, bomb, "r.yaml")
+
+
+def test_yaml_has_a_limit(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match="use CSV or Parquet"):
+        read(tmp_path, "#" * (YAML_LIMIT_BYTES + 1), "r.yaml")
+
+
+def test_parquet_is_read_without_its_index(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"formula": ["LTP", None], "sintering_time_h": [2.0, None]}, index=[5, 6])
+    frame.to_parquet(tmp_path / "r.parquet", index=True)
+    table = read_table(tmp_path / "r.parquet")
+    assert table.frame["sintering_time_h"].iloc[0] == 2
+    assert table.frame.index.tolist() == [0, 1]
