@@ -25,15 +25,15 @@ HOST_LETTERS: dict[str, str] = {"Ti": "T", "Ge": "G", "Zr": "Z", "Hf": "H", "Sn"
 OCTAHEDRAL: frozenset[str] = frozenset(
     {
         "Mg", "Al", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As", "Y", "Zr", "Nb",
-        "Mo", "Ru", "Rh", "In", "Sn", "Sb", "Te", "Ho", "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W", "Ir", "Th", "U",
+        "Mo", "Ru", "Rh", "In", "Sn", "Sb", "Te", "Ho", "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W", "Ir", "U",
         "B",
     }
 )  # fmt: skip
 
-#: Cations above 0.905 Å (Shannon, six-fold, usual state), smallest first: they enter M as long as it has
-#: room, in this order, and the rest goes to A.
+#: Cations above 0.905 Å (Shannon, six-fold, default state, cerium as 3+), smallest first: they enter M as long
+#: as it has room, in this order, and the rest goes to A.
 LARGE: tuple[str, ...] = (
-    "Dy", "Tb", "Gd", "Eu", "Cd", "Sm", "Nd", "Pr", "Ca", "Ce", "Bi", "La", "Sr", "Pb", "Ba",
+    "Dy", "Tb", "Gd", "Th", "Eu", "Cd", "Sm", "Nd", "Pr", "Ca", "Ce", "Bi", "La", "Sr", "Pb", "Ba",
 )  # fmt: skip
 
 #: Always tetrahedral.

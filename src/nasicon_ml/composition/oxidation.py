@@ -96,8 +96,8 @@ def oxidation_states(sites: Sites, overrides: StateOverride | None = None, text:
     states = {element: float(_candidates(element, sites)[0]) for element in amounts}
     states |= fixed
     varied = [el for el in amounts if el not in fixed and len(_candidates(el, sites)) > 1]
-    surplus = sum(amounts[el] * states[el] for el in amounts)
-    if varied and abs(surplus) > CHARGE_TOLERANCE:
+    surplus = math.fsum(amounts[el] * states[el] for el in amounts)
+    if varied and round(abs(surplus), 9) > CHARGE_TOLERANCE:
         states |= _nearest_to_neutral(amounts, states, varied, sites)
     return states
 
@@ -117,14 +117,14 @@ def _nearest_to_neutral(
     amounts: Mapping[str, float], states: Mapping[str, float], varied: list[str], sites: Sites
 ) -> dict[str, float]:
     """Choose the usual states nearest to neutrality; among equals those with the fewest changes."""
-    varied = sorted(varied, key=lambda el: -amounts[el])[:_MOST_VARIED]
-    rest = sum(amounts[el] * states[el] for el in amounts if el not in varied)
+    varied = sorted(varied, key=lambda el: (-amounts[el], el))[:_MOST_VARIED]
+    rest = math.fsum(amounts[el] * states[el] for el in amounts if el not in varied)
     options = [_candidates(element, sites) for element in varied]
 
     def rank(choice: tuple[int, ...]) -> tuple[int, int]:
-        surplus = rest + sum(amounts[el] * state for el, state in zip(varied, choice, strict=True))
+        surplus = rest + math.fsum(amounts[el] * state for el, state in zip(varied, choice, strict=True))
         changes = sum(state != option[0] for state, option in zip(choice, options, strict=True))
-        return round(abs(surplus) / _SAME_SURPLUS), changes
+        return round(round(abs(surplus), 9) / _SAME_SURPLUS), changes
 
     best = min(itertools.product(*options), key=rank)
     return {element: float(state) for element, state in zip(varied, best, strict=True)}

@@ -3,7 +3,7 @@
 Rules, in this order:
 
 1. Si and P are tetrahedral (T). S, As, V and B join them only as far as Si and P fall short of one T per four
-   oxygens.
+   oxygens. Sulfur for which there is not room enough is an anion.
 2. Everything is scaled to three T cations and rounded to a millionth.
 3. Li, Na, K, Rb, Cs and Ag are on A. Octahedral cations are on M, however many there are.
 4. Large cations (Ca, Sr, Ba, Pb, La, Nd, ...) go to M if they fit there, up to 2.02 per formula; otherwise
@@ -31,6 +31,7 @@ RESOLUTION = 1_000_000
 
 _M_FULL = 2 * RESOLUTION
 _M_BRIM = 2_020_000  # two, and what rounding in a printed formula may add
+_ROUNDING = 1e-6  # relative: what rounding to the resolution may do to a sum
 # How far a composition may stray from A1-4 M2 (TO4)3 and still be called one.
 _A_RANGE = (0, 5)
 _M_RANGE = (1, 2.5)
@@ -114,7 +115,10 @@ def _tetrahedral(amounts: Mapping[str, float]) -> dict[str, float]:
     filled = {element: amounts[element] for element in TETRAHEDRAL if element in amounts}
     room = amounts.get("O", 0.0) / 4 - sum(filled.values())
     for element in TETRAHEDRAL_IF_ROOM:
-        taken = min(amounts.get(element, 0.0), max(room, 0.0))
+        amount = amounts.get(element, 0.0)
+        if element in ANIONS and amount > room + _ROUNDING * sum(filled.values()):
+            continue  # sulfur is sulfate or sulfide, not both
+        taken = min(amount, max(room, 0.0))
         if taken > 0:
             filled[element] = taken
             room -= taken

@@ -1,0 +1,81 @@
+"""What hypothesis draws compositions from. Amounts are whole thousandths, so that sums are exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from nasicon_ml.composition.elements import PLACED
+
+#: A dopant of each valence; copper and lanthanum also to meet an override and a large cation.
+DOPANTS = {
+    "Cu": 1, "Mg": 2, "Zn": 2, "Ca": 2, "Al": 3, "Sc": 3, "Y": 3, "In": 3, "La": 3, "Ge": 4, "Zr": 4, "Nb": 5,
+    "Ta": 5,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """A charge-balanced composition and what is known about it."""
+
+    amounts: dict[str, Fraction]
+    x: Fraction
+
+    def text(self, scale: Fraction = Fraction(1)) -> str:
+        """Write all amounts times `scale`, without rounding."""
+        return "".join(f"{element}{decimal(amount * scale)}" for element, amount in self.amounts.items() if amount)
+
+
+def decimal(value: Fraction) -> str:
+    """Write a fraction whose denominator has only twos and fives."""
+    digits = 0
+    while (value * 10**digits).denominator != 1:
+        digits += 1
+        assert digits <= 20
+    whole = str(int(value * 10**digits)).rjust(digits + 1, "0")
+    return f"{whole[:-digits]}.{whole[-digits:]}" if digits else whole
+
+
+def thousandths(smallest: int, largest: int) -> st.SearchStrategy[Fraction]:
+    return st.integers(smallest, largest).map(lambda count: Fraction(count, 1000))
+
+
+@st.composite
+def balanced(draw: st.DrawFn) -> Balanced:
+    """Draw A1+xM'M2-x(TO4)3 with up to three dopants and silicon, neutral by construction."""
+    alkali = draw(st.sampled_from(["Li", "Na", "K", "Ag"]))
+    host = draw(st.sampled_from(["Ti", "Ge", "Zr", "Hf", "Sn"]))
+    names = draw(st.lists(st.sampled_from([el for el in DOPANTS if el != host]), max_size=3, unique=True))
+    dopants = {name: draw(thousandths(1, 300)) for name in names}
+    silicon = draw(st.one_of(st.just(Fraction(0)), thousandths(1, 2999)))
+    x = sum(((4 - DOPANTS[name]) * amount for name, amount in dopants.items()), silicon)
+    assume(-1 < x <= 4)  # between no mobile ion at all and more than there are places for
+    host_amount = 2 - sum(dopants.values())
+    amounts = {alkali: 1 + x, **dopants, host: host_amount, "Si": silicon, "P": 3 - silicon, "O": Fraction(12)}
+    return Balanced(amounts, x)
+
+
+@st.composite
+def any_nasicon_text(draw: st.DrawFn) -> str:
+    """Draw a formula of elements that have a place, near the proportions of a NASICON, balanced or not."""
+    amounts = {
+        draw(st.sampled_from(["Li", "Na", "K", "Rb", "Cs", "Ag"])): draw(thousandths(1, 4000)),
+        draw(st.sampled_from(["Ti", "Zr", "Fe", "Mn"])): draw(thousandths(1000, 2100)),
+    }
+    fillers = draw(st.lists(st.sampled_from(["Si", "V", "As", "B", "S"]), max_size=3))
+    others = draw(st.lists(st.sampled_from(sorted(PLACED - {"P", "O"})), max_size=3))
+    parts = [(element, draw(thousandths(1, 250))) for element in (*fillers, *others)]
+    tetrahedral = 3 - sum(amount for _, amount in parts[: len(fillers)])
+    parts += [
+        *amounts.items(),
+        ("P", tetrahedral + draw(st.sampled_from([0, 0, Fraction(-1, 100), Fraction(1, 100)]))),
+    ]
+    parts.append(("O", draw(st.one_of(st.just(Fraction(12)), thousandths(11500, 12500)))))
+    return "".join(f"{element}{decimal(amount)}" for element, amount in draw(st.permutations(parts)))
+
+
+#: Text made of the characters that formulas are made of, which gets further into the readers than any text.
+formula_like = st.text(alphabet="LiTiAlPOSGeMxyz0123456789.()[]{}+-·=,; %wtmol/*₃", max_size=60)

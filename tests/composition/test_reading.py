@@ -1,0 +1,105 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasicon_ml.composition import parse
+from nasicon_ml.errors import FormulaError
+from tests.composition.strategies import formula_like
+
+
+def test_x_as_an_argument() -> None:
+    assert parse("LATP", x=0.3) == parse("LATP x=0.3")
+    assert parse("Li1+xAlxTi2-x(PO4)3", x=0.3) == parse("LATP x=0.3")
+    assert parse("LATP x=0.3", x=0.3) == parse("LATP x=0.3")
+
+
+def test_substitute_as_an_argument() -> None:
+    assert parse("Li1.3M0.3Ti1.7(PO4)3", substitute={"M": "Sc"}) == parse("LScTP x=0.3")
+    assert parse("LMTP", x=0.3, substitute={"M": "Sc"}) == parse("LScTP x=0.3")
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        ("LATP x=0.3", {"x": 0.4}, "one value of x. The text says 0.3, x is 0.4"),
+        ("LiTi2(PO4)3", {"x": 0.4}, "x is given, but the formula has no x"),
+        ("LTP", {"x": 0.4}, "LTP has no x"),
+        ("LATP", {"x": math.nan}, "a number for x"),
+        ("LATP", {"x": math.inf}, "a number for x"),
+        ("LATP", {"x": "0.3"}, "a number for x. It is '0.3' here"),
+        ("LATP", {"x": True}, "a number for x"),
+        ("LATP", {"x": 1e308}, "x from -10 to 10"),
+        ("LiTi2(PO4)3", {"substitute": {"M": "Sc"}}, "M is given, but the formula has no M"),
+        ("Li1.3M0.3Ti1.7(PO4)3, M=Y", {"substitute": {"M": "Sc"}}, "one element for M. It is Y in the text"),
+        ("Li1.3M0.3Ti1.7(PO4)3", {"substitute": {"M": "scandium"}}, "one element symbol for M"),
+        ("Li1.3M0.3Ti1.7(PO4)3", {"substitute": {"M": 3}}, "one element symbol for M"),
+        ("Li1.3M0.3Ti1.7(PO4)3", {"substitute": {"Q": "Sc"}}, "place holders M, Me, Ln. 'Q' is none of them"),
+    ],
+)
+def test_bad_arguments(text: str, arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(FormulaError) as caught:
+        parse(text, **arguments)  # type: ignore[arg-type]
+    assert message in str(caught.value)
+
+
+def test_the_error_names_the_field_and_the_value() -> None:
+    with pytest.raises(FormulaError) as caught:
+        parse("Li1.3Al0.3Ti1.7(PO4")
+    assert caught.value.field == "formula"
+    assert caught.value.value == "Li1.3Al0.3Ti1.7(PO4"
+
+
+@pytest.mark.parametrize("thing", [None, 3, ["LTP"], {"LTP": 1}, b"LTP"])
+def test_what_is_no_text(thing: object) -> None:
+    with pytest.raises(FormulaError):
+        parse(thing)  # type: ignore[arg-type]
+
+
+def _reads_or_refuses(text: str) -> None:
+    try:
+        composition = parse(text)
+    except FormulaError as error:
+        assert str(error).startswith("formula: ")  # noqa: PT017 - most examples are refused, some are not
+    else:
+        assert parse(composition.formula) == composition
+
+
+@given(st.text(max_size=250))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    _reads_or_refuses(text)
+
+
+@settings(max_examples=300)
+@given(formula_like)
+def test_text_like_a_formula_is_read_or_refused(text: str) -> None:
+    _reads_or_refuses(text)
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(["LATP x=0.3", "Li1+xAlxTi2-x(PO4)3, x=0.4", "Li1.5Al0.5Ge1.5(PO4)3-0.05Li2O + 2 wt% LiF"]),
+    st.data(),
+)
+def test_a_damaged_formula_is_read_or_refused(text: str, data: st.DataObject) -> None:
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(text)))
+        kept = data.draw(st.integers(place, min(place + 3, len(text))))
+        text = text[:place] + data.draw(formula_like.filter(lambda piece: len(piece) < 6)) + text[kept:]
+    _reads_or_refuses(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" * 199 + "%", "1 " * 99 + "%", "Li1 " * 49 + "%", "x=" * 100, "x=1," * 50, "(" * 200, "Li1+(" * 40,
+        "with " * 40, ", " * 100, "- " * 99 + "%", "1.1" * 60 + "%", "+ " * 90 + "1 wt% LiF", "[]" * 90 + "x=1",
+        "Li1e308Ti2(PO4)3", "Li" + "9" * 150 + "Ti2(PO4)3", "Li0." + "0" * 150 + "1Ti2(PO4)3", "1e308", "nan",
+        "((((((Li999999)999999)999999)999999)999999)999999)999999Ti2(PO4)3", "LATP x=1e308",
+        "inf", "LATP x=0." + "1" * 100,
+    ],
+)  # fmt: skip
+def test_hostile_text_is_refused(text: str) -> None:
+    with pytest.raises(FormulaError):
+        parse(text)
