@@ -1,0 +1,80 @@
+"""What hypothesis draws recipes from: good fields, and cells as people write them, good and bad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from nasicon_ml.columns import RECIPE, Column, Kind
+
+FORMULAS = [
+    "LATP x=0.3", "Li1.3Al0.3Ti1.7(PO4)3", "LAGP x=0.5", "NZSP", "Li1+xAlxTi2-x(PO4)3, x=0.4",
+    "LATP x=0.3 + 2 wt% LiF", "Li1.5Al0.5Ge1.5(PO4)3-0.05Li2O", "Li1.6Al0.5Ge1.5(PO4)3",
+]  # fmt: skip
+BAD_FORMULAS = ["LATB x=0.3", "LATP", "LATP x=2.3", "LiFePO4", "Lii", "x", "", None, float("nan"), 5, "unknown"]
+ADDITIVES = ["LiF", "B2O3;Bi2O3", "borosilicate glass", "20Li2O-72V2O5-8P2O5 glass"]
+
+_READABLE = st.characters(exclude_categories=["C", "Z"])
+
+
+def good_value(column: Column) -> st.SearchStrategy[Any]:
+    """Draw a value of a processing column in its clean form."""
+    if column.kind is Kind.NUMBER:
+        return st.floats(column.minimum, column.maximum)
+    return st.sampled_from(column.choices)
+
+
+@st.composite
+def recipe_fields(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw the fields of a good recipe; any of them may be absent."""
+    fields: dict[str, Any] = {Column.FORMULA.value: draw(st.sampled_from(FORMULAS[:5]))}
+    additive = draw(st.sampled_from(["none", "name", "all"]))
+    if additive != "none":
+        names = st.one_of(st.sampled_from(ADDITIVES), st.text(_READABLE, min_size=3, max_size=12))
+        fields[Column.ADDITIVE.value] = draw(names.filter(lambda name: Column.ADDITIVE.parse(name) is not None))
+    if additive == "all":
+        fields[Column.ADDITIVE_AMOUNT.value] = draw(good_value(Column.ADDITIVE_AMOUNT))
+        fields[Column.ADDITIVE_UNIT.value] = draw(good_value(Column.ADDITIVE_UNIT))
+    for column in RECIPE[4:]:
+        if draw(st.booleans()):
+            fields[column.value] = draw(good_value(column))
+    return fields
+
+
+def cell(column: Column) -> st.SearchStrategy[Any]:
+    """Draw a cell as people write it: right, wrong or empty."""
+    empty = st.sampled_from([None, "", " ", "nan", "-", float("nan")])
+    if column is Column.FORMULA:
+        return st.sampled_from([*FORMULAS * 4, *BAD_FORMULAS])
+    if column is Column.ADDITIVE:
+        return st.one_of(empty, empty, st.sampled_from([*ADDITIVES, " LiF  glass ", 5, True]))
+    if column.kind is Kind.NUMBER:
+        numbers = st.sampled_from(
+            [
+                5,
+                5.0,
+                "5",
+                " 5 ",
+                "5e1",
+                "900",
+                900,
+                "0",
+                "1_0",
+                "5,5",
+                "x",
+                "-1",
+                "1e308",
+                "inf",
+                True,
+                "0x10",
+                "٣",
+            ]
+        )
+        return st.one_of(empty, empty, numbers)
+    words = [*column.choices, *(choice.upper() for choice in column.choices), "argon", "SPS", "no", 3, True]
+    return st.one_of(empty, empty, st.sampled_from(words))
+
+
+#: One row of a table as people write it.
+any_row = st.fixed_dictionaries({column.value: cell(column) for column in RECIPE})

@@ -1,0 +1,146 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasicon_ml.checks import Severity
+from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column
+from nasicon_ml.errors import FieldError, NasiconError
+from nasicon_ml.recipe import Recipe, read_batch, recipe_table
+from nasicon_ml.recipe import batch as batch_module
+from nasicon_ml.tables import RawTable, read_table
+from tests.recipe.strategies import any_row, recipe_fields
+
+NAMES = [column.value for column in RECIPE]
+
+
+def test_recipe_table() -> None:
+    table = recipe_table(
+        [Recipe(formula="LTP", sintering_temperature_c=900), Recipe(formula="LGP", atmosphere="air")]
+    )
+    assert list(table.columns) == [column.value for column in MODEL_INPUT]
+    assert table.index.equals(pd.RangeIndex(2))
+    assert table["formula"].tolist() == ["LiTi2(PO4)3", "LiGe2(PO4)3"]
+    assert table["sintering_temperature_c"].dtype == np.float64
+    assert table["atmosphere"].tolist() == [None, "air"]
+    assert table["measurement_temperature_c"].isna().all()
+
+
+def test_an_empty_recipe_table() -> None:
+    table = recipe_table([])
+    assert table.shape == (0, len(MODEL_INPUT))
+    assert table["pressure_mpa"].dtype == np.float64
+    assert read_batch(table).table.shape == (0, len(MODEL_INPUT))
+
+
+def test_good_rows_are_kept_and_bad_ones_explained() -> None:
+    frame = pd.DataFrame(
+        {
+            "formula": ["LATP x=0.3", "LATB", "LTP + 2 wt% LiF", None, "LTP", "LTP + 1 wt% LiF", "LTP", "LTP"],
+            "additive": [None, None, None, None, None, "B2O3", None, "B2O3"],
+            "additive_amount": [None, None, None, None, None, None, "3", "3"],
+            "sintering_temperature_c": ["800", "x", "", "900", "5000", "800", "800", "800"],
+            "measurement_temperature_c": ["25", "", "", "", "", "", "", ""],
+            "doi": ["10.1/x"] * 8,
+        }
+    )
+    batch = read_batch(RawTable(frame, np.arange(8) + 2, "recipes.csv"))
+    assert batch.rows.tolist() == [0, 2]
+    assert batch.lines is not None
+    assert batch.lines.tolist() == [2, 4]
+    assert batch.bad_rows.tolist() == [1, 3, 4, 5, 6, 7]
+    assert [(found.row, found.line, found.column, found.rule) for found in batch.findings] == [
+        (1, 3, "formula", "bad_formula"),
+        (1, 3, "sintering_temperature_c", "not_a_number"),
+        (3, 5, "formula", "missing_formula"),
+        (4, 6, "sintering_temperature_c", "out_of_bounds"),
+        (5, 7, "formula", "second_phase_twice"),
+        (6, 8, "additive_amount", "amount_without_additive"),
+        (7, 9, "additive_amount", "amount_without_unit"),
+    ]
+    assert {found.severity for found in batch.findings} == {Severity.ERROR}
+    assert list(batch.table.columns) == [column.value for column in MODEL_INPUT]
+    assert batch.table["formula"].tolist() == ["Li1.3Al0.3Ti1.7(PO4)3", "LiTi2(PO4)3"]
+    assert batch.table["additive"].tolist() == [None, "LiF"]
+    assert batch.table["additive_amount"].tolist()[1] == 2.0
+    assert batch.table["additive_amount"].dtype == np.float64
+    assert batch.table["measurement_temperature_c"].tolist()[0] == 25
+
+
+def test_charge_imbalance_is_a_warning() -> None:
+    batch = read_batch(pd.DataFrame({"formula": ["LTP", "Li1.6Al0.5Ge1.5(PO4)3", "nonsense"]}))
+    assert batch.rows.tolist() == [0, 1]
+    assert batch.lines is None
+    assert [(found.row, found.rule) for found in batch.warnings] == [(1, "charge_imbalance")]
+    assert [found.row for found in batch.findings] == [2]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            ["formula", "sinter_temperature"],
+            "column: 'sinter_temperature' .* Did you mean 'sintering_temperature_c'",
+        ),
+        (["Formula"], "Did you mean 'formula'"),
+        (["formula", 5], "column: 5 is not accepted"),
+        (["formula", "additive", "formula"], "every column once. It stands twice"),
+        (["additive"], "a table with formula"),
+    ],
+)
+def test_a_wrong_header_refuses_the_whole_table(columns: list[object], message: str) -> None:
+    with pytest.raises(FieldError, match=message):
+        read_batch(pd.DataFrame([["LTP"] * len(columns)], columns=columns))
+
+
+def test_a_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "recipes.csv"
+    path.write_text(
+        "formula,atmosphere,sintering_temperature_c\nLATP x=0.4,Ar,800\nLATP,air,900\nLTP,argn,\n", "utf-8"
+    )
+    batch = read_batch(read_table(path))
+    assert batch.table["formula"].tolist() == ["Li1.4Al0.4Ti1.6(PO4)3"]
+    assert [(found.line, found.column) for found in batch.findings] == [(3, "formula"), (4, "atmosphere")]
+
+
+@settings(max_examples=60)
+@given(st.lists(any_row, min_size=1, max_size=6))
+def test_batch_and_single_recipe_agree(rows: list[dict[str, object]]) -> None:
+    batch = read_batch(pd.DataFrame(rows, columns=NAMES, dtype="object"))
+    singles: dict[int, Recipe] = {}
+    for position, row in enumerate(rows):
+        try:
+            singles[position] = Recipe(**row)  # type: ignore[arg-type]
+        except NasiconError:
+            continue
+    assert batch.rows.tolist() == list(singles)
+    assert batch.bad_rows.tolist() == [row for row in range(len(rows)) if row not in singles]
+    pd.testing.assert_frame_equal(batch.table, recipe_table(singles.values()))
+
+
+@given(st.lists(recipe_fields(), max_size=5))
+def test_a_table_of_recipes_is_read_back(many: list[dict[str, object]]) -> None:
+    table = recipe_table([Recipe.from_dict(fields) for fields in many])
+    batch = read_batch(table)
+    assert batch.findings == []
+    pd.testing.assert_frame_equal(batch.table, table)
+
+
+def test_good_rows_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("a good cell was parsed by itself")
+
+    monkeypatch.setattr(Column, "parse", never)
+    monkeypatch.setattr(batch_module, "Recipe", never)
+    rows = 20_000
+    frame = pd.DataFrame(
+        {
+            "formula": ["LATP x=0.3", "LAGP x=0.5"] * (rows // 2),
+            "sintering_temperature_c": ["900", "800.5"] * (rows // 2),
+            "atmosphere": ["air", ""] * (rows // 2),
+        }
+    )
+    batch = read_batch(frame)
+    assert len(batch.table) == rows
+    assert batch.table["sintering_temperature_c"].tolist()[:2] == [900, 800.5]
