@@ -85,7 +85,7 @@ def verify_checksum(path: Path) -> None:
         raise DatasetError(
             f"{path}: the file is not the one whose checksum is recorded in {CHECKSUMS_FILE}"
             f" ({recorded[:12]}... recorded, {found[:12]}... found). If you changed it on purpose, check it with"
-            " 'nasicon-ml data validate' and renew the record with 'nasicon-ml data checksums'; if not,"
+            " 'nasicon-ml data validate' and renew the record with 'nasicon-ml data checksums --write'; if not,"
             " restore it with git"
         )
 

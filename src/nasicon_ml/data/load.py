@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from nasicon_ml.checks import Severity
@@ -79,9 +80,9 @@ def systems_of(formulas: pd.Series) -> pd.Series:
     pandas.Series
         Shape (n_rows,), object, with the same index.
     """
-    systems = pd.Series(None, index=formulas.index, dtype="object")
-    stated = formulas.dropna()
-    if len(stated):
-        table = occupancies(stated.tolist())
-        systems[stated.index] = table.per_row(table.systems)
-    return systems
+    systems = np.full(len(formulas), None, dtype="object")
+    stated = formulas.notna().to_numpy()
+    if stated.any():
+        table = occupancies(formulas[stated].tolist())
+        systems[stated] = table.per_row(table.systems)
+    return pd.Series(systems, index=formulas.index, dtype="object")

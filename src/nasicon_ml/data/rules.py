@@ -137,9 +137,9 @@ def bounds(clean: pd.DataFrame) -> list[Finding]:
         for finding in _report(
             clean,
             (clean[bound].notna() & clean[number].isna()).to_numpy(),
-            bound,
+            number,
             "bound_without_value",
-            f"says how {number.value} is a bound, which is missing",
+            f"is missing beside {bound.value}",
         )
     ]
 

@@ -40,16 +40,19 @@ def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list
         where = f"line {raw.lines[row]}" if raw.lines is not None else f"row {row + 1}"
         return f"{where} ({key})" if key else where
 
+    found = rules.total_above_bulk(clean)
+    found += rules.kelvin(clean)
+    found += rules.additives(clean)
+    found += rules.bounds(clean)
+    found += rules.purity(clean)
+    found += rules.suspicion(clean)
+    found += rules.keys(clean, place)
+    found += rules.source_known(clean, sources)
+    found += rules.duplicates(clean, place)
+    # A cell that could not be read is missing from the clean table; that it is missing is no second mistake.
+    unread = {(finding.row, finding.column) for finding in findings}
     findings = rules.escalate_charges(findings, clean)
-    findings += rules.total_above_bulk(clean)
-    findings += rules.kelvin(clean)
-    findings += rules.additives(clean)
-    findings += rules.bounds(clean)
-    findings += rules.purity(clean)
-    findings += rules.suspicion(clean)
-    findings += rules.keys(clean, place)
-    findings += rules.source_known(clean, sources)
-    findings += rules.duplicates(clean, place)
+    findings += [finding for finding in found if (finding.row, finding.column) not in unread]
     return with_lines(excuse_suspects(_as_written(findings, raw), clean), raw)
 
 

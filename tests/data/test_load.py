@@ -1,0 +1,102 @@
+"""Pellets as a clean table, or the reason why not."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nasicon_ml.columns import PELLET, Column, Kind
+from nasicon_ml.data.files import renew_checksums
+from nasicon_ml.data.load import load_pellets, systems_of
+from nasicon_ml.errors import DatasetError, UnreadableFileError
+from tests.data.examples import GOOD, OTHER, SECOND, file_of
+
+SUSPECT = {**SECOND, "pellet_id": "p8", "suspect": "true", "suspect_reason": "odd", "formula": ""}
+
+
+def write(tmp_path: Path, *rows: dict[str, str]) -> Path:
+    file = tmp_path / "pellets.csv"
+    file.write_text(file_of(*rows), encoding="utf-8")
+    return file
+
+
+def test_a_clean_table_with_systems(tmp_path: Path) -> None:
+    pellets = load_pellets(write(tmp_path, {**GOOD, "formula": "Li2.8Al0.8Ti3.2P6O24"}, SUSPECT, OTHER))
+    assert list(pellets.columns) == [*PELLET, Column.SYSTEM]
+    assert pellets.index.tolist() == [0, 1]
+    assert pellets[Column.PELLET_ID].tolist() == ["p1", "p3"]
+    assert pellets[Column.FORMULA].tolist() == ["Li1.4Al0.4Ti1.6(PO4)3", "LiTi2(PO4)3"]
+    assert pellets[Column.SYSTEM].tolist() == ["LATP", "LTP"]
+    assert pellets[Column.PHASE_PURE].tolist() == [False, True]
+    assert pellets[Column.ATMOSPHERE].tolist() == ["air", None]
+    for column in PELLET:
+        assert pellets[column].dtype == ("float64" if column.kind is Kind.NUMBER else "object")
+    for flag in (Column.SUSPECT, Column.IN_OBELIX, Column.IN_LIVERPOOL):
+        assert pellets[flag].tolist() == [False, False]
+
+
+def test_suspects_come_when_asked_for(tmp_path: Path) -> None:
+    pellets = load_pellets(write(tmp_path, GOOD, SUSPECT), include_suspect=True)
+    assert pellets[Column.SUSPECT].tolist() == [False, True]
+    assert pellets[Column.SYSTEM].tolist() == ["LATP", None]
+    assert pellets[Column.FORMULA].tolist() == ["Li1.4Al0.4Ti1.6(PO4)3", None]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"formula": "LiXx2(PO4)3"}, "line 3: .*Xx"),
+        ({"formula": ""}, "line 3: formula"),
+        ({"atmosphere": "steam"}, "line 3: atmosphere: 'steam'"),
+        ({"relative_density_pct": "0.9"}, "line 3: .*write 90"),
+    ],
+)
+def test_a_bad_cell_stops_the_loading_and_names_the_line(
+    tmp_path: Path, change: dict[str, str], words: str
+) -> None:
+    file = write(tmp_path, GOOD, {**SECOND, **change})
+    with pytest.raises(DatasetError, match=rf"{words}.*1 errors in all.*data validate"):
+        load_pellets(file)
+
+
+def test_a_suspect_row_may_hold_what_cannot_be_read(tmp_path: Path) -> None:
+    file = write(tmp_path, GOOD, {**SUSPECT, "relative_density_pct": "150"})
+    assert len(load_pellets(file)) == 1
+    assert load_pellets(file, include_suspect=True)[Column.RELATIVE_DENSITY_PCT].isna().tolist() == [False, True]
+
+
+def test_unknown_columns_stop_the_loading(tmp_path: Path) -> None:
+    file = tmp_path / "pellets.csv"
+    file.write_text("pellet_id,source,formula,sintering_temp_c\np1,raj2023,LTP,900\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"line 1: 'sintering_temp_c' is not a column.*sintering_temperature_c"):
+        load_pellets(file)
+
+
+def test_a_file_need_not_have_all_columns(tmp_path: Path) -> None:
+    file = tmp_path / "pellets.csv"
+    file.write_text("pellet_id,source,formula\np1,raj2023,LTP\n", encoding="utf-8")
+    assert load_pellets(file)[Column.SINTERING_TEMPERATURE_C].isna().all()
+
+
+def test_the_recorded_checksum_is_verified(tmp_path: Path) -> None:
+    file = write(tmp_path, GOOD)
+    renew_checksums(tmp_path)
+    assert len(load_pellets(file)) == 1
+    write(tmp_path, GOOD, SECOND)
+    with pytest.raises(DatasetError, match="checksum"):
+        load_pellets(file)
+    assert len(load_pellets(file, verify=False)) == 2
+
+
+def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match="there is no such file"):
+        load_pellets(tmp_path / "no.csv")
+
+
+def test_systems_of_nothing() -> None:
+    empty = pd.Series([None, None], index=[3, 4], dtype="object")
+    assert systems_of(empty).tolist() == [None, None]
+    assert systems_of(pd.Series([None, "LAGP x=0.5"], index=[3, 4], dtype="object")).to_dict() == {
+        3: None,
+        4: "LAGP",
+    }

@@ -1,0 +1,242 @@
+"""Each rule fires on a file that breaks it, in the right cell, and not on one that does not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.checks import Finding, Severity
+from nasicon_ml.columns import PELLET
+from nasicon_ml.data.sources import load_sources
+from nasicon_ml.data.validate import FINDING_COLUMNS, find_problems, validate_pellets
+from nasicon_ml.tables import RawTable
+from tests.data.examples import GOOD, OTHER, SECOND, table
+
+KNOWN = {"raj2023", "zhao2022"}
+ERROR, WARNING = Severity.ERROR, Severity.WARNING
+
+
+def problems(*rows: dict[str, str]) -> list[Finding]:
+    return find_problems(table(*rows), KNOWN)
+
+
+def test_a_good_file_has_no_findings() -> None:
+    assert problems(GOOD, SECOND, OTHER) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "rule", "severity", "words"),
+    [
+        ({"formula": "Li1.4Al0.4Ti1.6(PO4"}, "formula", "bad_formula", ERROR, "never closed"),
+        ({"formula": "Li1.4Xx0.4Ti1.6(PO4)3"}, "formula", "bad_formula", ERROR, "Xx"),
+        ({"formula": "NaCl"}, "formula", "bad_formula", ERROR, "NaCl"),
+        ({"formula": ""}, "formula", "missing_formula", ERROR, "formula"),
+        ({"formula": "Li0.7Al0.3Ti1.7(PO4)3"}, "formula", "charge_imbalance", ERROR, "-0.6"),
+        ({"formula": "Li1.5Al0.4Ti1.6(PO4)3"}, "formula", "charge_imbalance", WARNING, "+0.1"),
+        ({"synthesis_route": "solid_sate"}, "synthesis_route", "unknown_synthesis_route", ERROR, "solid_state"),
+        ({"atmosphere": "steam"}, "atmosphere", "unknown_atmosphere", ERROR, "air, O2, N2"),
+        ({"densification": "spark"}, "densification", "unknown_densification", ERROR, "spark_plasma"),
+        ({"additive_unit": "vol%"}, "additive_unit", "unknown_additive_unit", ERROR, "wt%, mol%"),
+        ({"sintering_temperature_c": "9000"}, "sintering_temperature_c", "out_of_bounds", ERROR, "20 to 1700"),
+        ({"sintering_temperature_c": "hot"}, "sintering_temperature_c", "not_a_number", ERROR, "'hot'"),
+        ({"sintering_temperature_c": "900,5"}, "sintering_temperature_c", "not_a_number", ERROR, "with a point"),
+        ({"phase_pure": "mostly"}, "phase_pure", "not_a_flag", ERROR, "true or false"),
+        ({"conductivity_total_s_cm": "2e-3"}, "conductivity_total_s_cm", "total_above_bulk", ERROR, "swapped"),
+        ({"relative_density_pct": "101"}, "relative_density_pct", "density_above_100", ERROR, "20 to 100"),
+        ({"relative_density_pct": "0.955"}, "relative_density_pct", "fraction_for_percent", ERROR, "write 95.5"),
+        ({"source": ""}, "source", "missing_source", ERROR, "every split"),
+        ({"source": "raj2032"}, "source", "unknown_source", ERROR, "Did you mean 'raj2023'"),
+        ({"pellet_id": ""}, "pellet_id", "missing_key", ERROR, "is missing"),
+        ({"sintering_temperature_c": "1173.15"}, "sintering_temperature_c", "kelvin_for_celsius", ERROR, "900 °C"),
+        ({"sintering_temperature_c": "1173"}, "sintering_temperature_c", "kelvin_for_celsius", WARNING, "900 °C"),
+        ({"measurement_temperature_c": "298"}, "measurement_temperature_c", "kelvin_for_celsius", ERROR, "25 °C"),
+        ({"measurement_temperature_c": "298.15"}, "measurement_temperature_c", "kelvin_for_celsius", ERROR, "25"),
+        ({"measurement_temperature_c": "333"}, "measurement_temperature_c", "kelvin_for_celsius", WARNING, "60"),
+        ({"additive_unit": ""}, "additive_unit", "amount_without_unit", ERROR, "wt%, mol%, formula_unit"),
+        ({"additive_amount": ""}, "additive_amount", "unit_without_amount", ERROR, "beside its unit"),
+        ({"additive": ""}, "additive", "amount_without_additive", ERROR, "beside its amount"),
+        (
+            {"relative_density_pct": "", "density_bound": "lower"},
+            "relative_density_pct", "bound_without_value", ERROR, "density_bound",
+        ),
+        (
+            {"conductivity_total_s_cm": "", "conductivity_bound": "upper"},
+            "conductivity_total_s_cm", "bound_without_value", ERROR, "conductivity_bound",
+        ),
+        ({"phase_pure": "true"}, "phase_pure", "pure_with_secondary_phases", ERROR, "called pure"),
+        ({"suspect": "true"}, "suspect_reason", "suspect_without_reason", ERROR, "say why"),
+        ({"suspect_reason": "odd"}, "suspect", "reason_without_suspect", WARNING, "a reason is given"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)  # fmt: skip
+def test_each_rule_fires_once_in_its_cell(
+    change: dict[str, str], column: str, rule: str, severity: Severity, words: str
+) -> None:
+    findings = problems(OTHER, {**GOOD, **change})
+    assert [(found.row, found.line, found.column, found.rule, found.severity) for found in findings] == [
+        (1, 3, column, rule, severity)
+    ]
+    assert words in findings[0].message
+    assert findings[0].message.startswith(f"{column}: ") or rule == "bad_formula"
+    assert findings[0].value == ({**GOOD, **change}.get(column, "") or "")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conductivity_total_s_cm": "1e-3"},  # equal to the bulk value
+        {"conductivity_total_s_cm": "2e-3", "conductivity_bound": "upper"},
+        {"sintering_temperature_c": "1175"},
+        {"sintering_temperature_c": "905"},
+        {"measurement_temperature_c": "300"},
+        {"measurement_temperature_c": "-10"},
+        {"relative_density_pct": "100"},
+        {"formula": "LATP x=0.4"},
+        {"additive": "", "additive_amount": "", "additive_unit": ""},
+        {"additive_amount": "", "additive_unit": ""},
+        {"atmosphere": "Argon"},
+        {"suspect": "true", "suspect_reason": "odd"},
+    ],
+    ids=str,
+)
+def test_what_is_allowed_is_left_alone(change: dict[str, str]) -> None:
+    assert problems(OTHER, {**GOOD, **change}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"additive_amount": "a little"}, "not_a_number"),
+        ({"relative_density_pct": "dense", "density_bound": "lower"}, "not_a_number"),
+        ({"formula": "LiXx2(PO4)3"}, "bad_formula"),
+    ],
+)
+def test_a_cell_that_cannot_be_read_is_one_mistake(change: dict[str, str], rule: str) -> None:
+    assert [found.rule for found in problems({**GOOD, **change})] == [rule]
+
+
+def test_a_repeated_key_names_the_first() -> None:
+    found = problems(GOOD, OTHER, {**SECOND, "pellet_id": "p1"})
+    assert [(one.line, one.rule) for one in found] == [(4, "duplicate_key")]
+    assert "already stands in line 2 (p1)" in found[0].message
+
+
+def test_every_wrong_thing_is_reported_at_once() -> None:
+    found = problems(
+        {**GOOD, "formula": "LiXx2(PO4)3", "relative_density_pct": "0.9", "atmosphere": "steam"},
+        {**SECOND, "source": "", "conductivity_total_s_cm": "0.01"},
+    )
+    assert [(one.line, one.rule) for one in found] == [
+        (2, "bad_formula"),
+        (2, "unknown_atmosphere"),
+        (2, "fraction_for_percent"),
+        (3, "missing_source"),
+        (3, "total_above_bulk"),
+    ]
+
+
+class TestDuplicates:
+    """The same measurement twice."""
+
+    def rules(self, *rows: dict[str, str]) -> list[tuple[int | None, str]]:
+        return [(one.line, one.rule) for one in problems(*rows)]
+
+    def test_the_same_row_under_another_key(self) -> None:
+        assert self.rules(GOOD, SECOND, {**GOOD, "pellet_id": "p9"}) == [(4, "duplicate_measurement")]
+
+    def test_the_same_composition_written_otherwise(self) -> None:
+        other = {**GOOD, "pellet_id": "p9", "formula": "Li2.8Al0.8Ti3.2P6O24"}
+        assert self.rules(GOOD, other) == [(3, "duplicate_measurement")]
+
+    def test_a_field_that_only_one_gives_does_not_tell_apart(self) -> None:
+        other = {**GOOD, "pellet_id": "p9", "atmosphere": "", "relative_density_pct": ""}
+        assert self.rules(GOOD, other) == [(3, "duplicate_measurement")]
+
+    @pytest.mark.parametrize(
+        "change", [{"sintering_temperature_c": "950"}, {"source": "zhao2022"}, {"formula": "LATP x=0.3"}]
+    )
+    def test_what_differs_is_another_pellet(self, change: dict[str, str]) -> None:
+        assert self.rules(GOOD, {**GOOD, "pellet_id": "p9", **change}) == []
+
+    def test_notes_that_differ_are_for_a_person_to_judge(self) -> None:
+        found = problems(GOOD, {**GOOD, "pellet_id": "p9", "notes": "after a month"})
+        assert [(one.rule, one.severity) for one in found] == [("possible_duplicate", WARNING)]
+
+    def test_a_suspect_row_is_left_alone(self) -> None:
+        marked = {**GOOD, "pellet_id": "p9", "suspect": "true", "suspect_reason": "duplicate of p1"}
+        assert self.rules(GOOD, marked) == []
+
+    def test_rows_without_numbers_must_agree_in_all_fields(self) -> None:
+        assert self.rules(OTHER, {**OTHER, "pellet_id": "p9"}) == [(3, "duplicate_measurement")]
+        assert self.rules(OTHER, {**OTHER, "pellet_id": "p9", "atmosphere": "air"}) == []
+        assert self.rules(OTHER, {**OTHER, "pellet_id": "p9", "phase_pure": "false"}) == []
+
+
+MARKED = {**GOOD, "suspect": "true", "suspect_reason": "odd"}
+
+
+class TestSuspects:
+    """Rows that are marked, with the reason, are excused for their values."""
+
+    def test_errors_about_values_become_warnings(self) -> None:
+        found = problems({**MARKED, "relative_density_pct": "150", "formula": "Li0.7Al0.3Ti1.7(PO4)3"})
+        assert [(one.rule, one.severity) for one in found] == [
+            ("charge_imbalance", WARNING),
+            ("density_above_100", WARNING),
+        ]
+
+    def test_keys_and_sources_are_never_excused(self) -> None:
+        found = problems({**MARKED, "source": "", "pellet_id": ""})
+        assert [(one.rule, one.severity) for one in found] == [("missing_key", ERROR), ("missing_source", ERROR)]
+
+    def test_without_a_reason_nothing_is_excused(self) -> None:
+        found = problems({**MARKED, "suspect_reason": "", "relative_density_pct": "150"})
+        assert [(one.rule, one.severity) for one in found] == [
+            ("density_above_100", ERROR),
+            ("suspect_without_reason", ERROR),
+        ]
+
+
+def test_columns_that_are_absent_or_unknown_are_found_in_the_header() -> None:
+    raw = RawTable(pd.DataFrame({"pellet_id": ["p1"], "sorce": ["raj2023"]}), np.array([2]), "p.csv")
+    found = [(one.row, one.line, one.column, one.rule) for one in find_problems(raw, KNOWN)]
+    assert found == [
+        (-1, 1, "source", "missing_column"),
+        (-1, 1, "formula", "missing_column"),
+        (-1, 1, "sorce", "unknown_column"),
+        (0, 2, "source", "missing_source"),
+    ]
+    message = next(one.message for one in find_problems(raw, KNOWN) if one.rule == "unknown_column")
+    assert "Did you mean 'source'" in message
+
+
+def test_without_a_list_any_source_is_known() -> None:
+    assert find_problems(table({**GOOD, "source": "mine2031"})) == []
+
+
+def test_the_table_of_findings() -> None:
+    found = validate_pellets(table(GOOD, {**SECOND, "atmosphere": "steam"}), load_sources())
+    assert tuple(found.columns) == FINDING_COLUMNS
+    assert found.iloc[0].to_dict() == {
+        "row": 1,
+        "column": "atmosphere",
+        "value": "steam",
+        "rule": "unknown_atmosphere",
+        "severity": "error",
+        "message": "atmosphere: 'steam' is not accepted; allowed: air, O2, N2, Ar, Ar/H2, vacuum",
+        "line": 3,
+    }
+    assert validate_pellets(table(GOOD), load_sources()).shape == (0, len(FINDING_COLUMNS))
+
+
+CELLS = st.one_of(st.text(max_size=8), st.sampled_from([*GOOD.values(), "298", "1073", "NaN", "2e-3", "1,5"]))
+
+
+@given(st.lists(st.dictionaries(st.sampled_from([column.value for column in PELLET]), CELLS), max_size=5))
+def test_any_table_is_reported_and_never_fails(rows: list[dict[str, str]]) -> None:
+    frame = pd.DataFrame(rows, dtype="object", index=range(len(rows)))
+    raw = RawTable(frame, None, "any")
+    for found in find_problems(raw, KNOWN):
+        assert -1 <= found.row < len(rows)
+        assert found.message
