@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nasicon_ml.columns import ATMOSPHERES, DENSIFICATIONS, SYNTHESIS_ROUTES, Column
-from nasicon_ml.data import load_pellets
+from nasicon_ml.data.load import load_pellets
 from nasicon_ml.features.build import FeatureSet, build_features, feature_names
 from nasicon_ml.recipe import Recipe, recipe_table
 

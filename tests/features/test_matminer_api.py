@@ -6,7 +6,7 @@ from matminer.featurizers.composition import ElementProperty
 from pymatgen.core import Composition
 
 from nasicon_ml.columns import Column
-from nasicon_ml.data import load_pellets
+from nasicon_ml.data.load import load_pellets
 from nasicon_ml.errors import FieldError
 from nasicon_ml.features.build import FeatureSet, build_features
 from nasicon_ml.features.matminer_api import NasiconComposition, NasiconRecipe

@@ -87,5 +87,5 @@ def test_unknown_share_counts_fields_and_forgives_pressure_where_none_is_applied
 
 def test_missing_numbers_stay_missing():
     columns = given_columns(table())
-    assert np.isnan(columns[Column.SINTERING_TEMPERATURE_C][0])
+    assert np.isnan(columns[f"given_{Column.SINTERING_TEMPERATURE_C}"][0])
     assert np.isnan(columns[f"log10_{Column.PARTICLE_SIZE_UM}"][0])

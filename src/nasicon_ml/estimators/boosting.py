@@ -35,10 +35,10 @@ class BoosterSettings:
     reg_lambda: float
     num_parallel_tree: int = 1
 
-    def parameters(self, seed: int, threads: int) -> dict[str, Any]:
+    def parameters(self, seed: int) -> dict[str, Any]:
         """Give XGBoost's parameter dictionary."""
         own = {key: value for key, value in asdict(self).items() if key != "rounds"}
-        return own | {"seed": seed, "nthread": threads, "tree_method": "hist", "verbosity": 1}
+        return own | {"seed": seed, "nthread": 1, "tree_method": "hist", "verbosity": 1}
 
     def changed(self, **changes: Any) -> BoosterSettings:
         """Give a copy with some settings changed."""
@@ -48,15 +48,13 @@ class BoosterSettings:
 #: Fixed settings, chosen by grouped cross-validation on the committed dataset (docs/method.md).
 DEFAULT_SETTINGS: dict[TargetName, BoosterSettings] = {
     TargetName.CONDUCTIVITY: BoosterSettings("reg:absoluteerror", 250, 0.06, 5, 3.0, 0.7, 0.3, 3.0, 2),
-    TargetName.RELATIVE_DENSITY: BoosterSettings("reg:squarederror", 150, 0.05, 4, 4.0, 0.7, 0.3, 5.0, 2),
-    TargetName.PHASE_PURITY: BoosterSettings("binary:logistic", 150, 0.04, 4, 3.0, 0.7, 0.3, 5.0, 2),
-    TargetName.ACTIVATION_ENERGY: BoosterSettings("reg:squarederror", 120, 0.05, 4, 3.0, 0.7, 0.3, 3.0, 2),
+    TargetName.RELATIVE_DENSITY: BoosterSettings("reg:absoluteerror", 100, 0.08, 4, 4.0, 0.7, 0.3, 3.0, 2),
+    TargetName.PHASE_PURITY: BoosterSettings("binary:logistic", 100, 0.04, 3, 3.0, 0.7, 0.3, 5.0, 2),
+    TargetName.ACTIVATION_ENERGY: BoosterSettings("reg:squarederror", 100, 0.05, 3, 4.0, 0.7, 0.3, 5.0, 2),
 }
 
 
-def fit_booster(
-    X: Floats, y: Floats, weight: Floats, settings: BoosterSettings, *, seed: int, threads: int
-) -> xgboost.Booster:
+def fit_booster(X: Floats, y: Floats, weight: Floats, settings: BoosterSettings, *, seed: int) -> xgboost.Booster:
     """Fit one booster.
 
     Parameters
@@ -67,13 +65,13 @@ def fit_booster(
         Target on the scale the model learns, and weight of each row; shape (n,).
     settings
         What to fit.
-    seed, threads
-        Same data, seed and versions give the same trees, with any number of threads.
+    seed
+        Same data, seed and versions give the same trees.
     """
     import xgboost as xgb
 
-    matrix = xgb.DMatrix(X, label=y, weight=weight, missing=np.nan, nthread=threads)
-    return xgb.train(settings.parameters(seed, threads), matrix, num_boost_round=settings.rounds)
+    matrix = xgb.DMatrix(X, label=y, weight=weight, missing=np.nan, nthread=1)
+    return xgb.train(settings.parameters(seed), matrix, num_boost_round=settings.rounds)
 
 
 def raw_prediction(booster: xgboost.Booster, X: Floats) -> Floats:

@@ -147,7 +147,7 @@ def fit_domain(table: pd.DataFrame, sites: OccupancyTable, distance_to_others: F
         ranges[str(system)] = _limits(rows, ENOUGH_PELLETS)
     choices = {column.value: tuple(sorted(table[column].dropna().unique())) for column in _CHOICES}
     elements = {
-        site: tuple(np.array(ELEMENTS)[(amounts > 0).any(axis=0)])
+        site: tuple(ELEMENTS[at] for at in np.flatnonzero((amounts > 0).any(axis=0)))
         for site, amounts in zip(_SITES, (sites.a, sites.m, sites.t), strict=True)
     }
     return Domain(ranges, choices, elements, float(np.quantile(distance_to_others, NEAR_SHARE)))

@@ -39,8 +39,10 @@ class FitContext:
         Features of every pellet, shape (n, n_features).
     settings
         Booster settings by target.
-    seed, threads
+    seed
         Of XGBoost.
+    threads
+        How many folds are fitted side by side, each booster on one thread; they change no number.
     """
 
     pellets: pd.DataFrame
@@ -106,7 +108,6 @@ def fit_target(
         rows.weight[chosen],
         context.settings[name],
         seed=context.seed,
-        threads=context.threads,
     )
     return FittedTarget(name, booster, energy)
 
@@ -123,7 +124,6 @@ def _fit_energy(context: FitContext, sources: NDArray[np.object_]) -> xgboost.Bo
         np.ones(len(at)),
         context.settings[TargetName.ACTIVATION_ENERGY],
         seed=context.seed,
-        threads=context.threads,
     )
 
 

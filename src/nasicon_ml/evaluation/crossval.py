@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from nasicon_ml.evaluation.splits import assert_disjoint, grouped_folds
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
+_CONTEXTS = ("full", "composition")
 #: Chooses settings from training rows only: (context, target, rows, chosen) -> context with the settings.
 Tuner = Callable[[FitContext, TargetName, TrainingRows, NDArray[np.bool_]], FitContext]
 
@@ -79,17 +81,29 @@ def cross_validate(  # noqa: PLR0913 -- two contexts, one split
     sources = full.pellets[Column.SOURCE].to_numpy()[rows.rows]
     temperature = measurement_temperature(full.pellets)[rows.rows]
     fold = grouped_folds(sources, folds, seed)
-    found = {key: np.empty(len(rows.rows)) for key in ("full", "composition", "median")}
-    for held_out in range(folds):
+    found = {key: np.empty(len(rows.rows)) for key in (*_CONTEXTS, "median")}
+    contexts = dict(zip(_CONTEXTS, (full, composition_only), strict=True))
+
+    def fit(held_out: int) -> dict[str, FittedTarget]:
         test = fold == held_out
         assert_disjoint(sources[~test], sources[test])
-        for key, context in (("full", full), ("composition", composition_only)):
-            settled = context if tuner is None else tuner(context, name, rows, ~test)
-            fitted = fit_target(settled, name, rows, ~test)
-            found[key][test] = fitted.reported(context.features[rows.rows[test]], temperature[test])
-            if key == "full" and inspect is not None:
-                inspect(fitted, np.flatnonzero(test))
-        middle = np.mean if TARGETS[name].is_probability else np.median
-        found["median"][test] = middle(rows.y[~test])
-        advance()
+        settled = {
+            key: context if tuner is None else tuner(context, name, rows, ~test)
+            for key, context in contexts.items()
+        }
+        return {key: fit_target(context, name, rows, ~test) for key, context in settled.items()}
+
+    # Folds share the threads, one each: two threads inside one booster of some hundred rows wait for each other
+    # longer than they work, above all on a busy machine.
+    with ThreadPoolExecutor(full.threads) as pool:
+        for held_out, fitted in enumerate(pool.map(fit, range(folds))):
+            test = fold == held_out
+            for key, model in fitted.items():
+                features = contexts[key].features[rows.rows[test]]
+                found[key][test] = model.reported(features, temperature[test])
+            if inspect is not None:
+                inspect(fitted["full"], np.flatnonzero(test))
+            middle = np.mean if TARGETS[name].is_probability else np.median
+            found["median"][test] = middle(rows.y[~test])
+            advance()
     return OutOfFold(rows, fold, found["full"], found["composition"], found["median"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 from matminer.featurizers.base import BaseFeaturizer
 
@@ -52,7 +53,7 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
                 entries, ignore_errors=True, return_errors=return_errors, pbar=pbar
             )
             return rows
-        wrapped = [entry if isinstance(entry, (tuple, list)) else (entry,) for entry in entries]
+        wrapped = [entry if isinstance(entry, (tuple, list, np.ndarray)) else (entry,) for entry in entries]
         table = self._table(wrapped)
         return build_features(table, self.feature_set).values.tolist() if len(table) else []
 

@@ -46,7 +46,7 @@ def given_columns(table: pd.DataFrame) -> Columns:
     for field in PROCESSING_FIELDS:
         if field.kind is Kind.NUMBER:
             values = table[field].to_numpy(dtype=np.float64)
-            columns[field.value] = values
+            columns[f"given_{field}"] = values
             if field in LOGARITHMIC:
                 columns[f"log10_{field}"] = np.log10(np.maximum(values, _SMALLEST))
         else:
@@ -139,4 +139,4 @@ def unknown_share(table: pd.DataFrame) -> Floats:
 
 
 def _lookup(values: pd.Series, numbers: dict[str, float]) -> Floats:
-    return values.map(numbers).to_numpy(dtype=np.float64)
+    return np.asarray(values.map(numbers), dtype=np.float64)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import occupancies
-from nasicon_ml.data import dataset_checksum, default_dataset, load_pellets
+from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
+from nasicon_ml.data.load import load_pellets
 from nasicon_ml.errors import DatasetError, FieldError, nearest
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
 from nasicon_ml.estimators.calibration import PlattCalibration, fit_platt
@@ -62,7 +63,7 @@ class TrainingOptions:
     exclude_sources
         Sources to leave out altogether, to predict them afterwards.
     threads
-        Of XGBoost; they change no number.
+        Folds fitted side by side; they change no number.
     """
 
     folds: int = 10
@@ -144,7 +145,7 @@ def train(
     """
     started = time.perf_counter()
     options = options or TrainingOptions()
-    path = default_dataset() if dataset is None else Path(dataset)
+    path = datasets_folder() / PELLETS_FILE if dataset is None else Path(dataset)
     report = progress or (lambda _message, _share: None)
     report("reading the dataset", 0.0)
     pellets = _chosen_pellets(load_pellets(path, include_suspect=options.include_suspect), options)
@@ -160,8 +161,7 @@ def train(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         dataset_sha256=sha256,
         dataset_rows=len(pellets),
-        # Threads change no number, so they are no part of what makes a model.
-        options={key: value for key, value in asdict(options).items() if key != "threads"},
+        options=_recorded(options),
         versions={name: importlib.metadata.version(name) for name in DECISIVE_LIBRARIES},
         rows_used=rows_used,
         scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
@@ -180,6 +180,13 @@ def train(
         rows_used=rows_used,
         seconds=time.perf_counter() - started,
     )
+
+
+def _recorded(options: TrainingOptions) -> dict[str, Any]:
+    """Give the options that make a model, as JSON knows them; threads change no number."""
+    recorded = asdict(options) | {"exclude_sources": list(options.exclude_sources)}
+    del recorded["threads"]
+    return recorded
 
 
 def _chosen_pellets(pellets: pd.DataFrame, options: TrainingOptions) -> pd.DataFrame:

@@ -1,0 +1,129 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasicon_ml.columns import PREDICTION
+from nasicon_ml.errors import BundleError
+from nasicon_ml.estimators.bundle import MANIFEST, load_bundle, save_bundle
+from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.recipe import Recipe, recipe_table
+
+
+@pytest.fixture(scope="module")
+def bundle(trained, tmp_path_factory):
+    return trained.model.save(tmp_path_factory.mktemp("models") / "bundle")
+
+
+@pytest.fixture
+def copy(bundle, tmp_path):
+    return shutil.copytree(bundle, tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def table():
+    return recipe_table(
+        [
+            Recipe(formula="LATP x=0.4", sintering_temperature_c=800, sintering_time_h=2, atmosphere="Ar"),
+            Recipe(formula="LAGP x=0.5"),
+            Recipe(formula="Li1.2Sc0.2Hf1.8(PO4)3", additive="LiF", additive_amount=1, additive_unit="wt%"),
+        ]
+    )
+
+
+def test_a_loaded_model_answers_like_the_saved_one(trained, bundle, table):
+    loaded = PropertyModel.load(bundle)
+    pd.testing.assert_frame_equal(loaded.predict(table), trained.model.predict(table))
+    assert loaded.metadata == trained.model.metadata
+    assert loaded.domain == trained.model.domain
+    assert set(loaded.predict(table).columns) == {str(column) for column in PREDICTION}
+
+
+def test_saving_twice_gives_the_same_bytes(trained, bundle, tmp_path):
+    again = trained.model.save(tmp_path / "again")
+    for path in bundle.iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes(), path.name
+
+
+def test_only_text_and_xgboosts_own_format(bundle):
+    names = {path.name for path in bundle.iterdir()}
+    assert {path for path in names if not path.endswith((".json", ".csv", ".md", ".ubj"))} == set()
+    for path in bundle.iterdir():
+        if path.suffix != ".ubj":
+            path.read_text(encoding="utf-8")
+
+
+def test_an_older_bundle_is_replaced_whole(trained, copy):
+    (copy / "model.json").write_text("{}")
+    trained.model.save(copy)
+    load_bundle(copy)
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name], "no draft is left behind"
+
+
+def test_other_folders_are_not_overwritten(trained, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(BundleError, match="is not a model bundle; choose another folder"):
+        save_bundle(trained.model, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", ["model.json", "conductivity.ubj", "pellets.csv", "card.md"])
+def test_changed_and_missing_files_are_refused_by_name(copy, name):
+    original = (copy / name).read_bytes()
+    (copy / name).write_bytes(original[:-1] + b"x")
+    with pytest.raises(BundleError, match=rf"{name} was changed"):
+        load_bundle(copy)
+    (copy / name).unlink()
+    with pytest.raises(BundleError, match=rf"missing or additional: \['{name}'\]"):
+        load_bundle(copy)
+
+
+def test_additional_files_are_refused(copy):
+    (copy / "weights.pkl").write_bytes(b"")
+    with pytest.raises(BundleError, match=r"missing or additional: \['weights\.pkl'\]"):
+        load_bundle(copy)
+
+
+def test_newer_formats_and_other_folders_are_refused(copy, tmp_path):
+    manifest = json.loads((copy / MANIFEST).read_text())
+    (copy / MANIFEST).write_text(json.dumps(manifest | {"format_version": 99}))
+    with pytest.raises(BundleError, match="has format 99; this version of nasicon-ml reads 1"):
+        load_bundle(copy)
+    (copy / MANIFEST).write_text("not json")
+    with pytest.raises(BundleError, match="cannot be read"):
+        load_bundle(copy)
+    with pytest.raises(BundleError, match="is not a model bundle: it has no manifest"):
+        load_bundle(tmp_path / "nowhere")
+
+
+def test_other_features_are_refused(trained, table):
+    from dataclasses import replace
+
+    renamed = replace(trained.model, feature_names=("oxygen_mood", *trained.model.feature_names[1:]))
+    with pytest.raises(BundleError, match="trained on other features than this version computes"):
+        renamed.predict(table)
+
+
+def test_intervals_hold_the_prediction_and_partial_recipes_are_less_sure(trained):
+    full = Recipe(
+        formula="LATP x=0.4", synthesis_route="sol_gel", sintering_temperature_c=850, sintering_time_h=6,
+        heating_rate_c_min=2, particle_size_um=0.5, atmosphere="air", densification="conventional",
+        calcination_temperature_c=700, calcination_time_h=4,
+    )  # fmt: skip
+    answers = trained.model.predict(recipe_table([full, Recipe(formula="LATP x=0.4")]))
+    lower, point, upper = (
+        np.log10(answers[f"predicted_conductivity{part}_s_cm"]) for part in ("_lower", "", "_upper")
+    )
+    assert (lower < point).all()
+    assert (point < upper).all()
+    assert (upper - lower)[1] > (upper - lower)[0]
+    assert answers["predicted_phase_purity"].between(0, 1).all()
+
+
+def test_conductivity_rises_with_the_temperature_of_measurement(trained, table):
+    warm = trained.model.predict(table.assign(measurement_temperature_c=60.0))
+    cold = trained.model.predict(table)
+    assert (warm["predicted_conductivity_s_cm"] > cold["predicted_conductivity_s_cm"]).all()
+    pd.testing.assert_series_equal(warm["predicted_relative_density_pct"], cold["predicted_relative_density_pct"])

@@ -1,0 +1,41 @@
+import pandas as pd
+
+from nasicon_ml.composition import occupancies
+from nasicon_ml.estimators.phases import PhaseMemory
+from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.recipe import Recipe, recipe_table
+
+
+def test_phases_of_the_nearest_that_the_elements_allow():
+    known = recipe_table([Recipe(formula="LATP x=0.3"), Recipe(formula="LAGP x=0.5"), Recipe(formula="LTP")])
+    pellets = known.assign(secondary_phases=["AlPO4;TiO2", "GeO2;AlPO4", None])
+    memory = PhaseMemory.from_pellets(pellets)
+    assert memory.pellets.tolist() == [0, 1]
+    assert memory.names == ("AlPO4", "GeO2", "TiO2")
+    asked = recipe_table([Recipe(formula="LATP x=0.3"), Recipe(formula="LAGP x=0.5"), Recipe(formula="LTP")])
+    space = recipe_space(asked)
+    sites = occupancies(asked["formula"].to_list())
+    named = memory.likely(space, recipe_space(known), sites, asked["additive"])
+    assert named[0].split("; ") == ["AlPO4", "TiO2"]
+    assert named[1].split("; ") == ["AlPO4", "GeO2"]
+    assert named[2] == "TiO2", "no aluminium, no AlPO4"
+
+
+def test_additives_bring_elements():
+    known = recipe_table([Recipe(formula="LATP x=0.3")])
+    memory = PhaseMemory.from_pellets(known.assign(secondary_phases=["BPO4"]))
+    plain = recipe_table([Recipe(formula="LATP x=0.3")])
+    borated = recipe_table(
+        [Recipe(formula="LATP x=0.3", additive="Li3BO3", additive_amount=2, additive_unit="wt%")]
+    )
+    for table, expected in ((plain, ""), (borated, "BPO4")):
+        sites = occupancies(table["formula"].to_list())
+        named = memory.likely(recipe_space(table), recipe_space(known), sites, table["additive"])
+        assert named[0] == expected
+
+
+def test_no_memory_names_nothing():
+    known = recipe_table([Recipe(formula="LATP x=0.3")])
+    memory = PhaseMemory.from_pellets(known.assign(secondary_phases=pd.Series([None], dtype=object)))
+    sites = occupancies(known["formula"].to_list())
+    assert memory.likely(recipe_space(known), recipe_space(known), sites, known["additive"]).tolist() == [""]

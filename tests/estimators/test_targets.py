@@ -1,0 +1,59 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.columns import Column
+from nasicon_ml.data.load import load_pellets
+from nasicon_ml.estimators.targets import TARGETS, TargetName, shift_log10_conductivity, training_rows
+
+K = 8.617333262e-5
+
+
+@given(st.floats(-12, 0), st.floats(0.1, 1.0), st.floats(-50, 500), st.floats(-50, 500))
+def test_arrhenius_is_the_textbook_formula(log10_sigma, energy, start, end):
+    """sigma T = A exp(-Ea/kT), written out."""
+    ours = shift_log10_conductivity(np.array([log10_sigma]), np.array([energy]), start, end)[0]
+    kelvin, there = start + 273.15, end + 273.15
+    prefactor = 10**log10_sigma * kelvin * np.exp(energy / (K * kelvin))
+    assert ours == pytest.approx(np.log10(prefactor / there * np.exp(-energy / (K * there))), abs=1e-9)
+    back = shift_log10_conductivity(np.array([ours]), np.array([energy]), end, start)[0]
+    assert back == pytest.approx(log10_sigma, abs=1e-9)
+
+
+@given(st.floats(20, 100))
+def test_density_survives_the_porosity_scale(density):
+    target = TARGETS[TargetName.RELATIVE_DENSITY]
+    assert target.inverse(target.forward(np.array([density])))[0] == pytest.approx(density, abs=1e-9)
+
+
+def test_densities_never_leave_their_bounds():
+    inverse = TARGETS[TargetName.RELATIVE_DENSITY].inverse
+    np.testing.assert_array_equal(inverse(np.array([-9.0, 9.0])), [100.0, 0.0])
+
+
+def test_bounds_teach_nothing():
+    pellets = load_pellets()
+    rows = training_rows(pellets, TargetName.CONDUCTIVITY).rows
+    bounded = np.flatnonzero(pellets[Column.CONDUCTIVITY_BOUND].notna())
+    assert len(bounded) > 0
+    assert not set(bounded) & set(rows)
+
+
+def test_far_temperatures_without_an_energy_weigh_less():
+    pellets = load_pellets().head(4).copy()
+    pellets[Column.CONDUCTIVITY_TOTAL_S_CM] = 1e-4
+    pellets[Column.CONDUCTIVITY_BOUND] = None
+    pellets[Column.MEASUREMENT_TEMPERATURE_C] = [25.0, 300.0, 300.0, np.nan]
+    pellets[Column.ACTIVATION_ENERGY_EV] = [np.nan, np.nan, 0.35, np.nan]
+    weight = training_rows(pellets, TargetName.CONDUCTIVITY).weight
+    assert weight[1] < weight[0] == weight[2] == weight[3]
+    assert weight.mean() == pytest.approx(1.0)
+
+
+def test_purity_is_zero_or_one():
+    pellets = load_pellets()
+    rows = training_rows(pellets, TargetName.PHASE_PURITY)
+    assert set(rows.y) == {0.0, 1.0}
+    assert len(rows.rows) == pd.notna(pellets[Column.PHASE_PURE]).sum()

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from nasicon_ml.data.load import load_pellets
+from nasicon_ml.features import similarity
+from nasicon_ml.features.similarity import distances, nearest, recipe_space
+from nasicon_ml.recipe import Recipe, recipe_table
+
+FULL = {
+    "synthesis_route": "sol_gel", "calcination_temperature_c": 700, "calcination_time_h": 2,
+    "particle_size_um": 0.3,
+    "sintering_temperature_c": 800, "sintering_time_h": 2, "heating_rate_c_min": 1, "atmosphere": "air",
+    "densification": "conventional", "pressure_mpa": 1,
+}  # fmt: skip
+
+
+def gap(first, second):
+    return distances(
+        recipe_space(recipe_table([Recipe(**first)])), recipe_space(recipe_table([Recipe(**second)]))
+    )[0, 0]
+
+
+def test_same_recipe_is_at_distance_zero():
+    full = {"formula": "LATP x=0.3"} | FULL
+    assert gap(full, full) == 0.0
+
+
+def test_exchanged_cations_count_once_each():
+    """LATP x = 0.3 against Sc in place of Al: 0.3 of a cation exchanged."""
+    first, second = {"formula": "LATP x=0.3"} | FULL, {"formula": "Li1.3Sc0.3Ti1.7(PO4)3"} | FULL
+    assert gap(first, second) == pytest.approx(2.0 * 0.3)
+
+
+def test_unknown_fields_lie_halfway():
+    full, bare = {"formula": "LATP x=0.3"} | FULL, {"formula": "LATP x=0.3"}
+    other = full | {
+        "synthesis_route": "solid_state", "calcination_temperature_c": 1200, "calcination_time_h": 200,
+        "particle_size_um": 30, "sintering_temperature_c": 1200, "sintering_time_h": 100,
+        "heating_rate_c_min": 100,
+        "atmosphere": "Ar", "densification": "spark_plasma", "pressure_mpa": 100,
+    }  # fmt: skip
+    assert gap(full, bare) == pytest.approx(gap(full, other) / 2)
+    assert gap(full, bare) == pytest.approx(gap(bare, full))
+
+
+def test_distance_is_symmetric_and_chunks_do_not_show(monkeypatch):
+    space = recipe_space(load_pellets().sample(60, random_state=0))
+    whole = distances(space, space)
+    np.testing.assert_allclose(whole, whole.T, atol=1e-12)
+    found = nearest(space, space, 5)
+    monkeypatch.setattr(similarity, "_CHUNK_CELLS", 1)
+    np.testing.assert_array_equal(distances(space, space), whole)
+    again = nearest(space, space, 5)
+    np.testing.assert_array_equal(again.positions, found.positions)
+    np.testing.assert_array_equal(again.distances, found.distances)
+
+
+def test_own_source_is_passed_over():
+    pellets = load_pellets().sample(80, random_state=0).reset_index(drop=True)
+    space, sources = recipe_space(pellets), pellets["source"].to_numpy(dtype=object)
+    found = nearest(space, space, 3, query_sources=sources, reference_sources=sources)
+    assert (sources[found.positions] != sources[:, None]).all()
+    assert (nearest(space, space, 1).distances[:, 0] <= found.distances[:, 0]).all()

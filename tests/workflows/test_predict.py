@@ -1,0 +1,50 @@
+import pandas as pd
+import pytest
+
+from nasicon_ml.columns import MODEL_INPUT, PREDICTION
+from nasicon_ml.errors import BundleError, FieldError
+from nasicon_ml.recipe import Recipe
+from nasicon_ml.workflows.predict import default_bundle, predict
+
+ARGON = Recipe(
+    formula="LATP x=0.4", sintering_temperature_c=800, sintering_time_h=2, heating_rate_c_min=1.0,
+    particle_size_um=0.31, atmosphere="Ar",
+)  # fmt: skip
+
+
+def test_one_several_and_a_table_are_the_same(trained):
+    one = predict(ARGON, trained.model)
+    several = predict([ARGON, Recipe(formula="LTP")], trained.model)
+    table = predict(several.recipes, trained.model)
+    pd.testing.assert_frame_equal(several.frame(), table.frame())
+    pd.testing.assert_frame_equal(one.results, several.results.iloc[[0]])
+    assert list(one.frame().columns) == [str(column) for column in (*MODEL_INPUT, *one.results.columns)]
+    assert set(one.results.columns) == {str(column) for column in PREDICTION}
+
+
+def test_nearest_pellets_are_those_named_in_the_results(trained):
+    answer = predict(ARGON, trained.model)
+    near = answer.nearest(0, k=3)
+    assert "; ".join(near["pellet_id"]) == answer.results.loc[0, "nearest_pellets"]
+    assert near["distance"].is_monotonic_increasing
+    # The argon pellets of milled Li1.4Al0.4Ti1.6(PO4)3 are this paper's.
+    assert set(near["source"]) == {"raj2023"}
+
+
+def test_temperature_and_level_are_checked(trained):
+    with pytest.raises(FieldError, match="measurement_temperature_c: 900"):
+        predict(ARGON, trained.model, at_c=900)
+    with pytest.raises(FieldError, match=r"level: 1\.5"):
+        predict(ARGON, trained.model, level=1.5)
+    with pytest.raises(FieldError, match=r"recipes: \['additive'"):
+        predict(pd.DataFrame({"formula": ["LTP"]}), trained.model)
+
+
+def test_the_default_model_can_be_named(trained, tmp_path, monkeypatch):
+    folder = trained.model.save(tmp_path / "mine")
+    monkeypatch.setenv("NASICON_ML_MODEL", str(folder))
+    assert default_bundle() == folder
+    pd.testing.assert_frame_equal(predict(ARGON).results, predict(ARGON, folder).results)
+    monkeypatch.setenv("NASICON_ML_MODEL", str(tmp_path / "nowhere"))
+    with pytest.raises(BundleError, match="there is no default model at"):
+        predict(ARGON)
