@@ -69,7 +69,7 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
         """Give who to ask."""
         return ["the nasicon-ml developers"]
 
-    def _table(self, entries: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    def _table(self, entries: Sequence[Any]) -> pd.DataFrame:
         raise NotImplementedError
 
 
@@ -86,7 +86,7 @@ class NasiconComposition(_ArrayFeaturizer):
 
     feature_set = FeatureSet.COMPOSITION
 
-    def _table(self, entries: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    def _table(self, entries: Sequence[Any]) -> pd.DataFrame:
         formulas = [_formula_text(entry[0]) for entry in entries]
         return pd.DataFrame({str(Column.FORMULA): formulas})
 
@@ -105,7 +105,7 @@ class NasiconRecipe(_ArrayFeaturizer):
         """Give BibTeX of what the features rest on."""
         return [_SHANNON, _MAGPIE, _SINTERING]
 
-    def _table(self, entries: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    def _table(self, entries: Sequence[Any]) -> pd.DataFrame:
         from nasicon_ml.recipe import read_batch
 
         frame = pd.DataFrame([list(entry) for entry in entries], columns=self.columns)
