@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasicon_ml.checks import Finding, Severity
@@ -233,6 +233,7 @@ def test_the_table_of_findings() -> None:
 CELLS = st.one_of(st.text(max_size=8), st.sampled_from([*GOOD.values(), "298", "1073", "NaN", "2e-3", "1,5"]))
 
 
+@settings(max_examples=40)
 @given(st.lists(st.dictionaries(st.sampled_from([column.value for column in PELLET]), CELLS), max_size=5))
 def test_any_table_is_reported_and_never_fails(rows: list[dict[str, str]]) -> None:
     frame = pd.DataFrame(rows, dtype="object", index=range(len(rows)))

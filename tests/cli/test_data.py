@@ -1,0 +1,232 @@
+"""``nasicon-ml data`` as a person meets it: outputs, exit codes, messages."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from nasicon_ml.cli.main import main
+from nasicon_ml.data.files import DATASETS_VARIABLE, renew_checksums
+from tests.data.examples import GOOD, OTHER, SECOND, file_of
+
+SOURCES = "source,doi,reading,pellet_count\nraj2023,10.1021/acsaem.2c02464,raj2023,2\nzhao2022,,zhao2022,1\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dataset of three pellets."""
+    (tmp_path / "pellets.csv").write_text(file_of(GOOD, SECOND, OTHER), encoding="utf-8")
+    (tmp_path / "sources.csv").write_text(SOURCES, encoding="utf-8")
+    renew_checksums(tmp_path)
+    monkeypatch.setenv(DATASETS_VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def write(path: Path, *rows: dict[str, str]) -> str:
+    path.write_text(file_of(*rows), encoding="utf-8")
+    return str(path)
+
+
+class TestValidate:
+    """nasicon-ml data validate"""
+
+    def test_the_committed_dataset_has_no_errors(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["data", "validate"]) == 0
+        captured = capsys.readouterr()
+        assert captured.out.splitlines()[-1].endswith("pellets.csv: 1532 rows, 0 errors, 61 warnings")
+        assert captured.err == ""
+
+    def test_errors_are_listed_and_counted(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = write(folder / "new.csv", GOOD, {**SECOND, "atmosphere": "steam", "relative_density_pct": "0.95"})
+        assert main(["data", "validate", file]) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].split() == ["line", "row", "column", "value", "rule", "severity", "message"]
+        assert lines[1].startswith("3     2    atmosphere")
+        assert "unknown_atmosphere" in lines[1]
+        assert lines[2].endswith("a number from 20 to 100 %. Densities are per cent: write 95.")
+        assert lines[3] == f"{file}: 2 rows, 2 errors, 0 warnings"
+
+    def test_warnings_alone_are_no_failure(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = write(folder / "new.csv", {**GOOD, "formula": "Li1.5Al0.4Ti1.6(PO4)3"})
+        assert main(["data", "validate", file]) == 0
+        assert "0 errors, 1 warnings" in capsys.readouterr().out
+
+    def test_json_holds_the_same(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = write(folder / "new.csv", {**GOOD, "source": "raj2032"})
+        assert main(["data", "validate", file, "--json"]) == 1
+        report = json.loads(capsys.readouterr().out)
+        assert report["rows"] == 1
+        assert (report["errors"], report["warnings"]) == (1, 0)
+        assert report["findings"] == [
+            {
+                "line": 2,
+                "row": 1,
+                "column": "source",
+                "value": "raj2032",
+                "rule": "unknown_source",
+                "severity": "error",
+                "message": "source: 'raj2032' is not in the list of sources. Did you mean 'raj2023'?",
+            }
+        ]
+
+    @pytest.mark.usefixtures("folder")
+    def test_json_knows_values_that_are_no_json(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = tmp_path / "odd.json"
+        file.write_text('[{"pellet_id": "p1", "source": "raj2023", "formula": "LTP", "pressure_mpa": Infinity}]')
+        assert main(["data", "validate", str(file), "--json"]) == 1
+        findings = json.loads(capsys.readouterr().out)["findings"]
+        assert [(found["line"], found["value"]) for found in findings] == [(None, "inf")]
+
+    @pytest.mark.usefixtures("folder")
+    def test_sources_can_be_named(self, tmp_path: Path) -> None:
+        file = write(tmp_path / "mine.csv", {**GOOD, "source": "mine2031"})
+        assert main(["data", "validate", file]) == 1
+        mine = tmp_path / "my_sources.csv"
+        mine.write_text("source\nmine2031\n", encoding="utf-8")
+        assert main(["data", "validate", file, "--sources", str(mine)]) == 0
+
+    def test_sources_beside_the_file_are_used(self, tmp_path: Path) -> None:
+        file = write(tmp_path / "pellets.csv", {**GOOD, "source": "mine2031"})
+        assert main(["data", "validate", file]) == 1  # the committed list does not know it
+        (tmp_path / "sources.csv").write_text("source\nmine2031\n", encoding="utf-8")
+        assert main(["data", "validate", file]) == 0
+
+    def test_standard_input(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        stdin = io.TextIOWrapper(io.BytesIO(file_of(GOOD).encode()))
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert main(["data", "validate", "-"]) == 0
+        assert capsys.readouterr().out == "standard input: 1 rows, 0 errors, 0 warnings\n"
+
+    @pytest.mark.parametrize(
+        ("name", "content", "words"),
+        [
+            ("semicolons.csv", b"pellet_id;source\np1;raj2023\n", "separated by semicolons"),
+            ("old.csv", b"pellet_id,notes\np1,5 \xb5m\n", "not UTF-8"),
+            ("empty.csv", b"", "the file is empty"),
+            ("bad.json", b"[{]", "not valid JSON"),
+        ],
+    )
+    def test_an_unreadable_file(
+        self, name: str, content: bytes, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / name).write_bytes(content)
+        assert main(["data", "validate", str(tmp_path / name)]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("error: ")
+        assert words in captured.err
+        assert "Traceback" not in captured.err
+
+    def test_a_stale_checksum_is_noted(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        write(folder / "pellets.csv", GOOD, OTHER)
+        assert main(["data", "validate"]) == 0
+        assert "data checksums --write" in capsys.readouterr().err
+
+
+class TestSummary:
+    """nasicon-ml data summary"""
+
+    def test_all_parts_are_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["data", "summary"]) == 0
+        text = capsys.readouterr().out
+        for title in (
+            "All pellets",
+            "By alkali",
+            "By system",
+            "By field",
+            "By choice",
+            "By source",
+            "Why pellets",
+        ):
+            assert f"{title}" in text
+        assert "raj2023" in text
+        assert "https://doi.org/10.1021/acsaem.2c02464" in text  # nothing is cut
+
+    @pytest.mark.usefixtures("folder")
+    def test_parts_and_rows_can_be_chosen(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["data", "summary", "--part", "systems", "--top", "1"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "By system, the first 1 of 2"
+        assert len(lines) == 3
+        assert lines[2].split()[:2] == ["LATP", "2"]
+
+    @pytest.mark.usefixtures("folder")
+    def test_json_holds_the_same(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["data", "summary", "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["totals"][0]["pellets"] == 3
+        assert {row["system"]: row["pellets"] for row in report["systems"]} == {"LATP": 2, "LTP": 1}
+        assert report["sources"][0]["citation"] == "https://doi.org/10.1021/acsaem.2c02464"
+        middle = {row["field"]: row["middle"] for row in report["fields"]}
+        assert middle["sintering_temperature_c"] == 950
+        assert middle["pressure_mpa"] is None
+
+    def test_a_changed_dataset_is_refused(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        write(folder / "pellets.csv", GOOD)
+        assert main(["data", "summary"]) == 2
+        assert "checksum" in capsys.readouterr().err
+
+
+class TestShow:
+    """nasicon-ml data show ID"""
+
+    @pytest.mark.usefixtures("folder")
+    def test_a_pellet_and_its_source(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["data", "show", "p2"]) == 0
+        text = capsys.readouterr().out
+        assert "sintering temperature (°C)     1000" in text
+        assert "total conductivity (S/cm)      0.0004" in text
+        assert "no secondary phase in XRD      no" in text
+        assert "system                         LATP" in text
+        assert text.endswith("Cite as: https://doi.org/10.1021/acsaem.2c02464\n")
+
+    @pytest.mark.usefixtures("folder")
+    def test_json_holds_the_same(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["data", "show", "p1", "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["pellet"]["conductivity_total_s_cm"] == 3e-4
+        assert report["pellet"]["pressure_mpa"] is None
+        assert report["source"]["doi"] == "10.1021/acsaem.2c02464"
+
+    def test_a_formula_that_cannot_be_read_is_shown_as_printed(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        odd = {**GOOD, "formula": "Li1.5Sn2Zr0.5P2.5O12", "suspect": "true", "suspect_reason": "odd"}
+        write(folder / "pellets.csv", odd)
+        renew_checksums(folder)
+        assert main(["data", "show", "p1"]) == 0
+        assert "Li1.5Sn2Zr0.5P2.5O12" in capsys.readouterr().out
+
+    def test_an_unknown_key_names_the_nearest(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["data", "show", "p27841804c1"]) == 2
+        assert "Did you mean 'p27841804c2'?" in capsys.readouterr().err
+
+    @pytest.mark.usefixtures("folder")
+    def test_a_key_in_spaces_is_forgiven(self) -> None:
+        assert main(["data", "show", " p1 "]) == 0
+
+
+class TestChecksums:
+    """nasicon-ml data checksums"""
+
+    def test_compare_renew_compare(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["data", "checksums"]) == 0
+        write(folder / "pellets.csv", GOOD)
+        (folder / "sources.csv").unlink()
+        assert main(["data", "checksums"]) == 1
+        lines = capsys.readouterr().out.splitlines()[-2:]
+        assert [line.split(maxsplit=2)[1:] for line in lines] == [
+            ["pellets.csv", "differs"],
+            ["sources.csv", "gone"],
+        ]
+        assert main(["data", "checksums", "--write"]) == 0
+        assert main(["data", "checksums"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].endswith("pellets.csv  as recorded")
+
+
+def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(verb in text for verb in ("validate", "summary", "show", "checksums"))
