@@ -79,11 +79,10 @@ Score = Callable[[pd.DataFrame, str], float]
 
 def _metrics(name: TargetName, model: str) -> dict[str, Score]:
     if name is TargetName.PHASE_PURITY:
-        scores: dict[str, Score] = {
-            "auroc": lambda f, c: metrics.auroc(_values(f, "measured"), _values(f, c)),
-            "brier": lambda f, c: metrics.brier(_values(f, "measured"), _values(f, c)),
-        }
+        scores: dict[str, Score] = {"brier": lambda f, c: metrics.brier(_values(f, "measured"), _values(f, c))}
+        # A base rate ranks nothing; that it differs a little from fold to fold is no forecast.
         if model != MEDIAN:
+            scores["auroc"] = lambda f, c: metrics.auroc(_values(f, "measured"), _values(f, c))
             scores["brier_skill"] = lambda f, c: metrics.brier_skill(
                 _values(f, "measured"), _values(f, c), _values(f, "median")
             )

@@ -1,0 +1,30 @@
+"""Renews tests/golden/predictions.json: what the committed champion answers to the recipes beside it.
+
+Run it (`make golden`) after the champion was trained anew, look at the difference, and commit both together. A
+difference without a new champion means that the code changed an answer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from nasicon_ml.recipe import Recipe
+from nasicon_ml.workflows.predict import predict
+
+GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden" / "predictions.json"
+
+
+def main() -> None:
+    """Predict the recipes of the golden file and write the answers beside them."""
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    for entry in golden:
+        results = predict(Recipe.from_dict(entry["recipe"]), at_c=entry["at_c"], level=entry["level"]).results
+        entry["answer"] = json.loads(results.to_json(orient="records", double_precision=12))[0]
+    GOLDEN.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{len(golden)} predictions written to {GOLDEN.name}\n")
+
+
+if __name__ == "__main__":
+    main()
