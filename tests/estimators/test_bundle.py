@@ -127,3 +127,14 @@ def test_conductivity_rises_with_the_temperature_of_measurement(trained, table):
     cold = trained.model.predict(table)
     assert (warm["predicted_conductivity_s_cm"] > cold["predicted_conductivity_s_cm"]).all()
     pd.testing.assert_series_equal(warm["predicted_relative_density_pct"], cold["predicted_relative_density_pct"])
+
+
+def test_other_scales_are_refused(bundle, monkeypatch):
+    from dataclasses import replace
+
+    from nasicon_ml.estimators import targets
+
+    name = targets.TargetName.RELATIVE_DENSITY
+    monkeypatch.setitem(targets.TARGETS, name, replace(targets.TARGETS[name], scale="%"))
+    with pytest.raises(BundleError, match=r"learned on other scales .*log10\(100 \+ 0\.5 - %\)"):
+        load_bundle(bundle)

@@ -48,7 +48,7 @@ class BoosterSettings:
 #: Fixed settings, chosen by grouped cross-validation on the committed dataset (docs/method.md).
 DEFAULT_SETTINGS: dict[TargetName, BoosterSettings] = {
     TargetName.CONDUCTIVITY: BoosterSettings("reg:absoluteerror", 250, 0.06, 5, 3.0, 0.7, 0.3, 3.0, 2),
-    TargetName.RELATIVE_DENSITY: BoosterSettings("reg:absoluteerror", 100, 0.08, 4, 4.0, 0.7, 0.3, 3.0, 2),
+    TargetName.RELATIVE_DENSITY: BoosterSettings("reg:absoluteerror", 60, 0.1, 5, 3.0, 0.7, 0.2, 1.0, 6),
     TargetName.PHASE_PURITY: BoosterSettings("binary:logistic", 100, 0.04, 3, 3.0, 0.7, 0.3, 5.0, 2),
     TargetName.ACTIVATION_ENERGY: BoosterSettings("reg:squarederror", 100, 0.05, 3, 4.0, 0.7, 0.3, 5.0, 2),
 }

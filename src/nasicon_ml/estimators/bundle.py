@@ -30,7 +30,7 @@ from nasicon_ml.estimators.card import model_card
 from nasicon_ml.estimators.conformal import ConformalScores, Spread
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.model import ModelMetadata, PropertyModel
-from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import IntervalModel
 
 FORMAT_VERSION = 1
@@ -101,6 +101,7 @@ def _write_files(model: PropertyModel, folder: Path) -> None:
     metadata = asdict(model.metadata)
     created = metadata.pop("created")
     content = {
+        "targets": _scales(),
         "feature_set": model.feature_set,
         "feature_names": list(model.feature_names),
         "intervals": {str(name): _interval_to_json(interval) for name, interval in model.intervals.items()},
@@ -119,6 +120,10 @@ def _read_files(folder: Path, manifest: Mapping[str, Any]) -> PropertyModel:
     import xgboost as xgb
 
     content = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
+    if content["targets"] != _scales():
+        raise BundleError(
+            f"{folder} learned on other scales ({content['targets']}) than this version ({_scales()})"
+        )
     boosters = {}
     for name in TargetName:
         booster = xgb.Booster()
@@ -138,6 +143,10 @@ def _read_files(folder: Path, manifest: Mapping[str, Any]) -> PropertyModel:
         pellets=_read_pellets(folder / _PELLETS),
         metadata=ModelMetadata(**metadata),
     )
+
+
+def _scales() -> dict[str, str]:
+    return {str(name): target.scale for name, target in TARGETS.items()}
 
 
 def _read_pellets(path: Path) -> pd.DataFrame:

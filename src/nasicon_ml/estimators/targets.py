@@ -57,6 +57,9 @@ class Target:
         Unit of errors and interval widths as they are reported.
     is_probability
         Whether the answer is a probability (then there is no interval: the probability is the uncertainty).
+    scale
+        The scale the model learns, in words; kept in every bundle, so that a bundle from a version with another
+        scale is refused instead of misread.
     forward, inverse
         From the reported scale to the scale the model learns, and back; both on arrays, decreasing or
         increasing but monotone.
@@ -66,6 +69,7 @@ class Target:
     column: Column
     unit: str
     is_probability: bool
+    scale: str
     forward: Callable[[Floats], Floats]
     inverse: Callable[[Floats], Floats]
 
@@ -85,21 +89,40 @@ def _from_log_porosity(log_porosity: Floats) -> Floats:
 TARGETS: dict[TargetName, Target] = {
     # The reported scale of conductivity is log10(S/cm): errors are in decades.
     TargetName.CONDUCTIVITY: Target(
-        TargetName.CONDUCTIVITY, Column.CONDUCTIVITY_TOTAL_S_CM, "decades", False, _identity, _identity
+        TargetName.CONDUCTIVITY,
+        Column.CONDUCTIVITY_TOTAL_S_CM,
+        unit="decades",
+        is_probability=False,
+        scale="log10(S/cm) at 25 °C",
+        forward=_identity,
+        inverse=_identity,
     ),
     TargetName.RELATIVE_DENSITY: Target(
         TargetName.RELATIVE_DENSITY,
         Column.RELATIVE_DENSITY_PCT,
-        "points",
-        False,
-        _to_log_porosity,
-        _from_log_porosity,
+        unit="points",
+        is_probability=False,
+        scale=f"log10(100 + {POROSITY_FLOOR_POINTS:g} - %)",
+        forward=_to_log_porosity,
+        inverse=_from_log_porosity,
     ),
     TargetName.PHASE_PURITY: Target(
-        TargetName.PHASE_PURITY, Column.PHASE_PURE, "probability", True, _identity, _identity
+        TargetName.PHASE_PURITY,
+        Column.PHASE_PURE,
+        unit="probability",
+        is_probability=True,
+        scale="log-odds",
+        forward=_identity,
+        inverse=_identity,
     ),
     TargetName.ACTIVATION_ENERGY: Target(
-        TargetName.ACTIVATION_ENERGY, Column.ACTIVATION_ENERGY_EV, "eV", False, _identity, _identity
+        TargetName.ACTIVATION_ENERGY,
+        Column.ACTIVATION_ENERGY_EV,
+        unit="eV",
+        is_probability=False,
+        scale="eV, of sigma T",
+        forward=_identity,
+        inverse=_identity,
     ),
 }
 
