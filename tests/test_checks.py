@@ -128,3 +128,11 @@ def test_an_empty_table_is_no_mistake() -> None:
     clean, findings = check_columns(pd.DataFrame(), RECIPE)
     assert clean.shape == (0, len(RECIPE))
     assert findings == []
+
+
+@pytest.mark.parametrize("word", ["N/A", " nan ", "Not  Reported", "-", "UNKNOWN"])
+def test_what_says_not_reported_is_missing_in_every_column(word: str) -> None:
+    columns = list(Column)
+    clean, findings = check_columns(pd.DataFrame({column: [word] for column in columns}), columns)
+    assert findings == []
+    assert clean.isna().all(axis=None)

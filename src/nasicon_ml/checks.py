@@ -1,7 +1,7 @@
 """Checks a whole table against the vocabulary: all findings at once, in arrays.
 
-Arrays find the cells that may be wrong; only for those few is `Column.parse` asked, cell by cell, for the
-value or the message, so table and single recipe can never disagree.
+Every different text of a column is read once, by `Column.parse`, and numbers are compared with their bounds as
+arrays, so table and single recipe can never disagree.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.columns import FALSE_WORDS, MISSING_WORDS, TRUE_WORDS, Column, Kind, is_missing
+from nasicon_ml.columns import Column, Kind
 from nasicon_ml.errors import FieldError
 
 
@@ -74,70 +74,41 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.Da
     return pd.DataFrame(clean, index=pd.RangeIndex(len(frame))), findings
 
 
-#: Numbers as they are usually written; any other text is for `Column.parse` to judge.
-_DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-
-
 def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -> pd.Series[Any]:
     """Read one column; append what is wrong with it to `findings`."""
-    if isinstance(raw.dtype, np.dtype) and column.kind is Kind.NUMBER and raw.dtype.kind in "iuf":
-        numbers = raw.astype("float64")
-        doubtful = numbers.notna() & ~numbers.between(column.minimum, column.maximum)
-        return _parse_cells(raw, numbers, doubtful, column, findings)
-    cells = raw.astype("object")
-    is_text = cells.map(lambda cell: isinstance(cell, str)).astype(bool)
-    texts = cells[is_text].map(lambda cell: " ".join(cell.split())).astype("object")
-    texts = texts[~texts.str.lower().isin(MISSING_WORDS)]
-    others = cells[~is_text]
-    others = others[~others.map(is_missing).astype(bool)]
-    values, sure = _clean_texts(texts, column, raw.index)
-    doubtful = pd.Series(False, index=raw.index)
-    doubtful[texts.index] = ~sure
-    doubtful[others.index] = True
-    return _parse_cells(raw, values, doubtful, column, findings)
-
-
-def _clean_texts(
-    texts: pd.Series[Any], column: Column, index: pd.Index[Any]
-) -> tuple[pd.Series[Any], pd.Series[bool]]:
-    """Read what is plainly written; say of which texts that is true."""
-    if column.kind is Kind.NUMBER:
-        values = pd.Series(np.nan, index=index, dtype="float64")
-        written = texts[texts.str.fullmatch(_DECIMAL).astype(bool)]
-        numbers = pd.Series(written.to_numpy(dtype="U").astype("float64"), index=written.index)
-        numbers = numbers[numbers.between(column.minimum, column.maximum)]
-        values[numbers.index] = numbers
-        return values, pd.Series(texts.index.isin(numbers.index), index=texts.index)
-    if column.kind is Kind.FLAG:
-        meaning = {**dict.fromkeys(TRUE_WORDS, True), **dict.fromkeys(FALSE_WORDS, False)}
-        read = texts.str.lower().map(meaning.get)
-        sure = read.notna()
+    is_number = column.kind is Kind.NUMBER
+    if is_number and isinstance(raw.dtype, np.dtype) and raw.dtype.kind in "iuf":
+        values = raw.to_numpy(dtype="float64", copy=True)
+        with np.errstate(invalid="ignore"):
+            doubtful = ~np.isnan(values) & ~((values >= column.minimum) & (values <= column.maximum))
+        cells = raw.to_numpy()
     else:
-        read = texts
-        sure = texts.isin(column.choices) if column.kind is Kind.CATEGORY else texts.notna()
-    cleaned = np.full(len(index), None, dtype="object")
-    cleaned[index.get_indexer(texts.index[sure])] = read[sure].to_numpy(dtype="object")
-    return pd.Series(cleaned, index=index, dtype="object"), sure
+        cells = raw.astype("object").to_numpy()
+        values = np.full(len(cells), np.nan if is_number else None, dtype="float64" if is_number else "object")
+        is_text = np.fromiter((isinstance(cell, str) for cell in cells), dtype=bool, count=len(cells))
+        # A text that stands in a thousand rows is read once.
+        codes, texts = pd.factorize(cells[is_text])
+        read = [_read_cell(column, text) for text in texts]
+        known = np.full(len(read), None, dtype="object")
+        known[:] = [value for value, _ in read]
+        refused = np.array([error is not None for _, error in read], dtype=bool)
+        doubtful = ~is_text
+        doubtful[is_text] = refused[codes]
+        values[is_text] = known[codes]  # None becomes NaN in an array of numbers
+    for row in np.flatnonzero(doubtful).tolist():
+        values[row], error = _read_cell(column, cells[row])
+        if error is not None:
+            rule = _rule_of(column, cells[row])
+            findings.append(Finding(row, column.value, cells[row], rule, Severity.ERROR, error.message))
+    return pd.Series(values)
 
 
-def _parse_cells(
-    raw: pd.Series[Any],
-    values: pd.Series[Any],
-    doubtful: pd.Series[bool],
-    column: Column,
-    findings: list[Finding],
-) -> pd.Series[Any]:
-    """Ask `Column.parse` about the doubtful cells only."""
-    cells: np.ndarray = values.to_numpy(copy=True)
-    for row in np.flatnonzero(doubtful.to_numpy()):
-        cell = raw.iloc[int(row)]
-        try:
-            cells[row] = column.parse(cell)  # None becomes NaN in an array of numbers
-        except FieldError as error:
-            cells[row] = None
-            rule = _rule_of(column, cell)
-            findings.append(Finding(int(row), column.value, cell, rule, Severity.ERROR, error.message))
-    return pd.Series(cells, index=values.index, dtype=values.dtype)
+def _read_cell(column: Column, cell: object) -> tuple[float | str | bool | None, FieldError | None]:
+    """Read one cell, or say why not."""
+    try:
+        return column.parse(cell), None
+    except FieldError as error:
+        return None, error
 
 
 def _rule_of(column: Column, cell: object) -> str:
