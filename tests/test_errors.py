@@ -1,0 +1,34 @@
+"""Errors name the field, the value, what is allowed, and what was probably meant."""
+
+import pytest
+
+from nasicon_ml.columns import Column
+from nasicon_ml.errors import FieldError, FormulaError, LeakageError, MissingExtraError, NasiconError, nearest
+
+
+@pytest.mark.parametrize(
+    ("word", "choices", "words"),
+    [
+        ("argn", ["air", "Argon"], "Did you mean 'Argon'?"),
+        ("sintring_temperature_c", Column, "Did you mean 'sintering_temperature_c'?"),
+        ("zzz", ["air", "argon"], ""),
+        ("", ["air"], ""),
+        ("air", [], ""),
+    ],
+)
+def test_the_nearest_spelling(word: str, choices: list[str], words: str) -> None:
+    assert nearest(word, choices) == words
+
+
+def test_a_field_error_says_all_it_knows() -> None:
+    error = FieldError("atmosphere", "steam", "air, Ar", "Did you mean 'air'?")
+    assert str(error) == "atmosphere: 'steam' is not accepted; allowed: air, Ar. Did you mean 'air'?"
+    assert (error.field, error.value, error.allowed) == ("atmosphere", "steam", "air, Ar")
+    assert str(FieldError("pressure_mpa", 5, "text")) == "pressure_mpa: 5 is not accepted; allowed: text"
+
+
+def test_what_a_user_can_mend_is_one_family() -> None:
+    assert issubclass(FormulaError, FieldError)
+    assert issubclass(FieldError, ValueError)
+    assert issubclass(LeakageError, NasiconError)
+    assert "pip install 'nasicon-ml[plots]'" in str(MissingExtraError("matplotlib", "plots", "drawing"))
