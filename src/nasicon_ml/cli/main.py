@@ -159,7 +159,7 @@ def _say(message: str) -> None:
 
 
 def _never_fail_on_a_character(stream: TextIO) -> None:
-    """Let a terminal that knows no "°" show a question mark instead of ending in an error."""
+    """Let a terminal that knows no "µ" show a question mark instead of ending in an error."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")

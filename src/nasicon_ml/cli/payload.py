@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nasicon_ml.columns import RECIPE, Column, Role, columns_of
+from nasicon_ml.columns import RECIPE, Column, Role, columns_of, is_missing
 
 if TYPE_CHECKING:
     from nasicon_ml.checks import Finding
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Changes when a key changes its place or its meaning; new keys may come without a change.
 SCHEMA = "nasicon-ml/predictions/1"
+#: More predictions than this nobody reads: without line breaks they are a third as long.
+_INDENTED = 200
 _MEASURED = columns_of(Role.CONDITION, Role.RESULT)
 _IDENTITY = (Column.PELLET_ID, Column.SOURCE, Column.DOI, Column.CITED_IN)
 
@@ -24,7 +26,7 @@ _IDENTITY = (Column.PELLET_ID, Column.SOURCE, Column.DOI, Column.CITED_IN)
 def as_json(prediction: Prediction, found: Iterable[Answer], findings: Iterable[Finding]) -> str:
     """Give predictions and refused cells as JSON text, numbers with all their digits, null for what is missing."""
     metadata = prediction.model.metadata
-    content = {
+    content: dict[str, Any] = {
         "schema": SCHEMA,
         "level": prediction.level,
         "model": {
@@ -35,7 +37,8 @@ def as_json(prediction: Prediction, found: Iterable[Answer], findings: Iterable[
         "predictions": [_answer(answer) for answer in found],
         "rejected": [_finding(finding) for finding in findings],
     }
-    return json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    indent = 2 if len(content["predictions"]) <= _INDENTED else None
+    return json.dumps(_without_nan(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         Column.INPUT_ROW.value: finding.row + 1,
         "line": finding.line,
         "column": finding.column,
-        "value": None if finding.value is None else str(finding.value),
+        "value": None if is_missing(finding.value) else str(finding.value),
         "rule": finding.rule,
         "message": finding.message,
     }

@@ -40,6 +40,8 @@ _TABLE_ENDINGS = (".csv", ".json", ".parquet", ".pq")
 _FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 #: Recipes predicted between two steps of the progress bar.
 _CHUNK = 1000
+#: Lines written to standard output at a time.
+_LINES = 200
 #: Bad cells listed on the terminal; a JSON answer holds all of them.
 _LISTED = 50
 
@@ -297,7 +299,7 @@ def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> N
 
         save(recipe_predictions(prediction.frame()), values["plot"])
         notes.append(f"figure written to {values['plot']}")
-    click.echo(json_text if values["as_json"] else _text(found, prediction.level, one_table), nl=False)
+    _print(json_text if values["as_json"] else _text(found, prediction.level, one_table))
     for note in notes:
         _say(note)
 
@@ -333,6 +335,13 @@ def _text(found: list[Answer], level: float, one_table: bool) -> str:
     if one_table:
         return table(found, level, width if terminal else None)
     return "\n".join(panel(answer, level, width) for answer in found)
+
+
+def _print(text: str) -> None:
+    """Write to standard output in pieces: one very long write to a closed pipe ends without an error."""
+    lines = text.splitlines(keepends=True)
+    for start in range(0, len(lines), _LINES):
+        click.echo("".join(lines[start : start + _LINES]), nl=False)
 
 
 def _report(inputs: Inputs) -> None:

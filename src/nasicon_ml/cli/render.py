@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nasicon_ml.composition import Composition
 
 _LABEL_WIDTH = 22
-_SMALLEST_WIDTH = 60
+_SMALLEST_WIDTH = 72
 #: Amounts that differ from a whole charge or lithium by less are rounding.
 _VISIBLE = 0.0005
 
@@ -101,7 +101,7 @@ def _predicted(answer: Answer, level: float, width: int) -> list[str]:
             f"{fixed(density.value)} %",
             f"{fixed(density.lower)} to {fixed(density.upper)} %",
         ),
-        ("phase purity", percent(answer.phase_purity), "probability that XRD shows no secondary phase"),
+        ("phase purity", percent(answer.phase_purity), "that XRD shows no secondary phase"),
     ]
     lines = [f"  {label:<{_LABEL_WIDTH}}{value:<15}{more}".rstrip() for label, value, more in rows]
     lines[0] = click.style(lines[0], dim=True)
@@ -120,7 +120,7 @@ def _domain(answer: Answer, width: int) -> list[str]:
 
 
 def _nearest(answer: Answer, width: int) -> list[str]:
-    lines = [click.style("Nearest measured pellets", bold=True) + " (distance 0: same composition, same way)"]
+    lines = [click.style("Nearest measured pellets", bold=True) + " (0: same composition, made alike)"]
     for place, neighbour in enumerate(answer.neighbours, start=1):
         cells = neighbour.cells
         first = f"{cells[Column.FORMULA]}   distance {neighbour.distance:.2f}"

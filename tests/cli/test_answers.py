@@ -1,0 +1,148 @@
+"""What is said about a recipe is gathered once, in Python's own values."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasicon_ml.checks import Finding, Severity
+from nasicon_ml.cli.answers import Answer, answers
+from nasicon_ml.cli.inputs import Inputs, from_options
+from nasicon_ml.cli.payload import SCHEMA, as_json
+from nasicon_ml.columns import Column
+from nasicon_ml.workflows.predict import Prediction
+from tests.cli.fakes import FakeModel, fake_predict
+
+
+def one(formula: str = "LATP x=0.4", **fields: object) -> tuple[Inputs, Prediction]:
+    inputs = from_options(formula, None, {}, fields)
+    return inputs, fake_predict(inputs.table)
+
+
+def answer(formula: str = "LATP x=0.4", **fields: object) -> Answer:
+    (found,) = answers(*one(formula, **fields), neighbours=3)
+    return found
+
+
+def test_what_was_given_and_what_was_not() -> None:
+    found = answer(sintering_temperature_c=800.0, atmosphere="Ar")
+    assert found.recipe == {
+        "formula": "Li1.4Al0.4Ti1.6(PO4)3", "sintering_temperature_c": 800.0, "atmosphere": "Ar",
+    }  # fmt: skip
+    assert Column.SINTERING_TIME_H in found.not_given
+    assert Column.ATMOSPHERE not in found.not_given
+    assert Column.ADDITIVE_AMOUNT not in found.not_given, "without an additive nothing is missing"
+    assert {type(value) for value in found.recipe.values()} == {str, float}
+
+
+def test_an_additive_without_amount_lacks_it() -> None:
+    assert answer(additive="LiF").not_given[-2:] == (Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
+
+
+def test_a_second_phase_in_the_formula_is_an_additive() -> None:
+    found = answer("LATP x=0.4 + 2 wt% Al2O3")
+    assert [found.recipe[name] for name in (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)] == [
+        "Al2O3", 2.0, "wt%",
+    ]  # fmt: skip
+
+
+def test_numbers_words_and_domain() -> None:
+    found = answer(sintering_temperature_c=1300.0)
+    assert found.conductivity_s_cm.value == pytest.approx(1.3e-4)
+    assert found.temperature_c == 25.0
+    assert found.secondary_phases == ("AlPO4", "LiTiOPO4")
+    assert not found.inside_domain
+    assert found.domain_notes == ("sintering temperature is above that of any pellet", "far away")
+    assert math.isnan(answer().conductivity_s_cm.value)
+
+
+def test_neighbours_carry_plain_cells_and_a_doi_where_the_work_has_one() -> None:
+    first, second, third = answer().neighbours
+    assert [first.distance, second.distance, third.distance] == [0.0, 0.1, 0.2]
+    assert first.cells[Column.PHASE_PURE] is True
+    assert first.cells[Column.SECONDARY_PHASES] is None
+    assert second.cells[Column.DOI] == first.cells[Column.DOI], "the same work"
+    assert third.cells[Column.DOI] is None
+
+
+@pytest.mark.parametrize(
+    ("sources", "dois", "expected"),
+    [
+        (["10.1/a", "b"], [None, None], ["10.1/a", None]),
+        (["a", "a", "a"], ["10.1/a", "10.1/b", None], ["10.1/a", "10.1/b", None]),
+        (["10.1/a", "10.1/a"], ["10.2/b", None], ["10.2/b", "10.1/a"]),
+    ],
+)
+def test_a_doi_is_never_guessed_between_two(
+    sources: list[str], dois: list[str | None], expected: list[str | None]
+) -> None:
+    from nasicon_ml.cli.answers import _dois
+
+    pellets = pd.DataFrame({Column.SOURCE: sources, Column.DOI: pd.Series(dois, dtype="object")})
+    assert [None if pd.isna(doi) else doi for doi in _dois(pellets)] == expected
+
+
+def test_no_more_neighbours_than_pellets_and_none_if_none_are_wanted() -> None:
+    inputs, prediction = one()
+    assert len(answers(inputs, prediction, 100)[0].neighbours) == 3
+    assert answers(inputs, prediction, 0)[0].neighbours == ()
+
+
+def _json(**changes: Any) -> Any:
+    inputs, prediction = one(**changes)
+    findings = [Finding(1, Column.FORMULA, np.nan, "missing_formula", Severity.ERROR, "a formula is needed", 3)]
+    text = as_json(prediction, answers(inputs, prediction, 2), findings)
+
+    def no_constant(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=no_constant)
+
+
+def test_json_has_the_documented_structure() -> None:
+    content = _json(sintering_temperature_c=800.0)
+    assert list(content) == ["schema", "level", "model", "predictions", "rejected"]
+    assert content["schema"] == SCHEMA
+    assert content["model"] == {
+        "created": FakeModel.metadata.created, "dataset_sha256": "ab" * 32, "dataset_rows": 3,
+    }  # fmt: skip
+    (item,) = content["predictions"]
+    assert list(item) == [
+        "input_row", "line", "pellet_id", "recipe", "not_given", "composition", "conductivity",
+        "activation_energy", "relative_density", "phase_purity", "likely_secondary_phases", "domain",
+        "nearest_pellets",
+    ]  # fmt: skip
+    assert item["recipe"]["sintering_temperature_c"] == 800.0
+    assert item["recipe"]["pressure_mpa"] is None
+    assert item["composition"]["sites"] == {"A": {"Li": 1.4}, "M": {"Al": 0.4, "Ti": 1.6}, "T": {"P": 3.0}}
+    assert item["conductivity"] == {
+        "value": pytest.approx(8e-5), "lower": pytest.approx(8e-6), "upper": pytest.approx(8e-4),
+        "unit": "S/cm", "temperature_c": 25.0,
+    }  # fmt: skip
+    assert item["phase_purity"] == {"probability": 0.45}
+    assert item["domain"] == {"inside": True, "reasons": []}
+    assert [pellet["pellet_id"] for pellet in item["nearest_pellets"]] == ["p1", "p2"]
+    assert item["nearest_pellets"][0]["results"]["phase_pure"] is True
+    assert content["rejected"] == [
+        {
+            "input_row": 2, "line": 3, "column": "formula", "value": None, "rule": "missing_formula",
+            "message": "a formula is needed",
+        }
+    ]  # fmt: skip
+
+
+def test_json_says_null_where_a_number_is_missing() -> None:
+    (item,) = _json()["predictions"]
+    assert [item["conductivity"][key] for key in ("value", "lower", "upper")] == [None, None, None]
+
+
+def test_many_predictions_are_written_without_line_breaks() -> None:
+    inputs, prediction = one()
+    found = answers(inputs, prediction, 0)
+    assert as_json(prediction, found * 201, ()).count("\n") == 1
+    assert as_json(prediction, found, ()).count("\n") > 50

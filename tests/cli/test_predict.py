@@ -1,0 +1,259 @@
+"""`nasicon-ml predict`, with a model that answers at once: what it accepts, writes and refuses; exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from nasicon_ml.columns import Column
+from nasicon_ml.errors import BundleError
+from tests.cli.conftest import Run
+from tests.cli.fakes import FakeModel, fake_predict
+
+RECIPES = "formula,sintering_temperature_c\nLATP x=0.4,800\nLATPP x=0.4,800\nLAGP x=0.5,850\n"
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> str:
+    (tmp_path / "recipes.csv").write_text(RECIPES, encoding="utf-8")
+    return "recipes.csv"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--formula", "Li1.4Al0.4Ti1.6(PO4)3"),
+        ("--formula", "LATP x=0.4"),
+        ("--formula", "Li1+xAlxTi2-x(PO4)3", "--x", "0.4"),
+        ("--system", "LATP", "--x", "0.4"),
+        ("--formula", "Li1.4M0.4Ti1.6(PO4)3", "--substitute", "M=Al"),
+    ],
+)
+def test_one_recipe_by_options(run: Run, options: tuple[str, ...]) -> None:
+    outcome = run("predict", *options, "--sintering-temperature", "800")
+    assert outcome.code == 0
+    assert outcome.out.startswith("Li1.4Al0.4Ti1.6(PO4)3   LATP, x = 0.4\n")
+    assert "8.0e-5 S/cm" in outcome.out
+    assert "https://doi.org/10.1021/acsaem.2c02464" in outcome.out
+    assert outcome.err == ""
+
+
+def test_a_file_gets_a_table_and_its_bad_rows_a_reason(run: Run, recipes: str) -> None:
+    outcome = run("predict", recipes)
+    assert outcome.code == 1
+    lines = outcome.out.splitlines()
+    assert [line.split()[0] for line in lines] == ["#", "1", "3"]
+    assert "8.5e-5" in lines[2]
+    assert "recipes.csv, line 3: formula: 'LATPP x=0.4' is not accepted" in outcome.err
+    assert outcome.err.endswith("1 bad row left out, 2 predicted\n")
+
+
+def test_details_give_every_recipe_its_panel(run: Run, recipes: str) -> None:
+    out = run("predict", recipes, "--details", "--neighbours", "1").out
+    assert out.count("Nearest measured pellets") == 2
+    assert "  2. " not in out
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.json", "out.parquet"])
+def test_output_holds_the_good_rows(run: Run, recipes: str, name: str) -> None:
+    outcome = run("predict", recipes, "--output", name)
+    assert outcome.code == 1
+    assert f"2 predictions written to {name}\n" in outcome.err
+    if name == "out.json":
+        content = json.loads(Path(name).read_text(encoding="utf-8"))
+        assert [item["input_row"] for item in content["predictions"]] == [1, 3]
+        assert content["rejected"][0]["line"] == 3
+        assert content == json.loads(run("predict", recipes, "--json").out), "the same as --json"
+        return
+    frame = pd.read_csv(name) if name == "out.csv" else pd.read_parquet(name)
+    assert frame[Column.INPUT_ROW].tolist() == [1, 3]
+    assert frame[Column.PREDICTED_CONDUCTIVITY_S_CM].tolist() == pytest.approx([8e-5, 8.5e-5])
+    assert frame[Column.MEASUREMENT_TEMPERATURE_C].tolist() == [25.0, 25.0]
+
+
+def test_an_output_can_be_predicted_again(run: Run, recipes: str) -> None:
+    run("predict", recipes, "--output", "out.csv")
+    outcome = run("predict", "out.csv", "--at", "60")
+    assert outcome.code == 0
+    assert "S/cm, 60 °C" in outcome.out
+
+
+def test_ids_of_the_file_are_kept(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "named.csv").write_text("pellet_id,formula\nslow,LATP x=0.4\n,LAGP x=0.5\n", encoding="utf-8")
+    out = run("predict", "named.csv", "--output", "out.csv").out
+    assert "slow: Li1.4" in out
+    assert pd.read_csv("out.csv")[Column.PELLET_ID].tolist()[0] == "slow"
+
+
+def test_a_plot_is_drawn(run: Run, recipes: str) -> None:
+    outcome = run("predict", recipes, "--plot", "figure.svg")
+    assert "figure written to figure.svg" in outcome.err
+    assert "<svg" in Path("figure.svg").read_text(encoding="utf-8")
+
+
+def test_level_temperature_and_neighbours_reach_the_model(run: Run, recipes: str) -> None:
+    content = json.loads(
+        run("predict", recipes, "--json", "--level", "0.5", "--at", "-20", "--neighbors", "0").out
+    )
+    assert content["level"] == 0.5
+    first = content["predictions"][0]
+    assert first["conductivity"]["temperature_c"] == -20.0
+    assert first["conductivity"]["lower"] == pytest.approx(4e-5)
+    assert first["nearest_pellets"] == []
+
+
+def test_json_is_the_only_thing_on_standard_output(run: Run, recipes: str) -> None:
+    outcome = run("predict", recipes, "--json", "--output", "out.csv")
+    assert outcome.code == 1
+    assert len(json.loads(outcome.out)["predictions"]) == 2
+    assert "out.csv" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("text", "file_format"),
+    [
+        (RECIPES, "csv"),
+        ('[{"formula": "LATP x=0.4", "sintering_temperature_c": 800}]', "json"),
+        ("- formula: LATP x=0.4\n  sintering_temperature_c: 800\n", "yaml"),
+    ],
+)
+def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, text: str, file_format: str) -> None:
+    class Stdin(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return False
+
+    for options in ((), ("--format", file_format)):
+        monkeypatch.setattr("sys.stdin", Stdin(io.BytesIO(text.encode())))
+        assert "8.0e-5" in run("predict", "-", *options).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "no recipe: give --formula, --system with --x, or a FILE"),
+        (("--x", "0.4"), "no recipe"),
+        (("--formula", "LATP x=0.4", "--system", "LATP"), "two ways to say the same"),
+        (("recipes.csv", "--atmosphere", "Ar"), "--atmosphere describes one recipe"),
+        (("recipes.csv", "--system", "LATP"), "--system describes one recipe"),
+        (("recipes.csv", "--substitute", "M=Sc"), "--substitute describes one recipe"),
+        (("--formula", "LATP x=0.4", "--format", "csv"), "there is no FILE"),
+        (("LATP x=0.4",), "give it so: --formula 'LATP x=0.4'"),
+        (("recipes.csv", "--output", "out.xlsx"), "must end in .csv, .json, .parquet"),
+        (("recipes.csv", "--plot", "out.csv"), "must end in .png, .pdf, .svg"),
+        (("recipes.csv", "--output", "nowhere/out.csv"), "there is no folder nowhere"),
+        (("recipes.csv", "--output", "folder.csv"), "this is a folder"),
+        (("recipes.csv", "--output", "recipes.csv"), "this is the file of the recipes"),
+        (("--formula", "LATP x=0.4", "--neighbours", "-1"), "--neighbours"),
+        (("--formula", "LATP x=0.4", "--level", "95"), "95 % is written 0.95"),
+        (("--formula", "LATP x=0.4", "--sintering-temp", "800"), "'--sintering-temperature'"),
+        (("--formula", "LATP"), "Say how much: LATP x=0.3"),
+        (("--formula", "LATP x=0,4"), "Write decimals with a point"),
+        (("--formula", ""), "formula"),
+        (("--formula", "LATP x=0.4", "--additive-amount", "2"), "Say in additive what was added"),
+        (("--formula", "LATP x=0.4", "--model", "nowhere"), "--model nowhere: there is no such folder"),
+        (("missing.csv",), "missing.csv: there is no such file"),
+        (("recipe.csv",), "Did you mean 'recipes.csv'?"),
+        (("empty.csv",), "empty.csv: the file is empty"),
+        (("header.csv",), "header.csv: there is no recipe in it"),
+        (("bad.csv",), "bad.csv: none of the recipes can be read"),
+        (("semicolons.csv",), "separated by semicolons"),
+        (("recipes.csv", "--format", "json"), "not valid JSON"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_a_reason(
+    run: Run, recipes: str, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    files = {
+        "empty.csv": "",
+        "header.csv": "formula,atmosphere\n",
+        "bad.csv": "formula\nLATPP x=0.3\n",
+        "semicolons.csv": "formula;sintering_temperature_c\nLATP x=0.3;850,5\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "folder.csv").mkdir()
+    before = sorted(tmp_path.iterdir())
+    outcome = run("predict", *arguments)
+    assert outcome.code == 2
+    assert words in outcome.err
+    assert outcome.out == ""
+    assert sorted(tmp_path.iterdir()) == before, "nothing is written"
+    assert (tmp_path / recipes).read_text(encoding="utf-8") == RECIPES
+
+
+def test_a_folder_that_may_not_be_written_is_refused_before_the_work(
+    run: Run, recipes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # a root user may write anywhere
+    monkeypatch.setattr("nasicon_ml.workflows.predict.predict", None)
+    outcome = run("predict", recipes, "--output", "out.csv")
+    assert outcome.code == 2
+    assert "nothing may be written" in outcome.err
+
+
+def test_when_the_model_fails_nothing_is_written(run: Run, recipes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise BundleError("this bundle was trained on other features")
+
+    monkeypatch.setattr("nasicon_ml.workflows.predict.predict", fail)
+    Path("out.csv").write_text("old\n", encoding="utf-8")
+    outcome = run("predict", recipes, "--output", "out.csv", "--json")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "error: this bundle was trained on other features\n"
+    assert Path("out.csv").read_text(encoding="utf-8") == "old\n"
+
+
+def test_a_long_table_is_predicted_in_steps_with_one_model(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models: list[object] = []
+
+    def spy(recipes: pd.DataFrame, model: object, **options: Any) -> Any:
+        models.append(model)
+        return fake_predict(recipes, model, **options)
+
+    monkeypatch.setattr("nasicon_ml.workflows.predict.predict", spy)
+    monkeypatch.setattr("nasicon_ml.cli.predict._CHUNK", 2)
+    rows = "".join(f"LATP x=0.4,{temperature}\n" for temperature in (700, 750, 800, 850, 900))
+    (tmp_path / "long.csv").write_text(f"formula,sintering_temperature_c\n{rows}", encoding="utf-8")
+    run("predict", "long.csv", "--output", "out.csv")
+    frame = pd.read_csv("out.csv")
+    assert frame[Column.PREDICTED_CONDUCTIVITY_S_CM].tolist() == pytest.approx([7e-5, 7.5e-5, 8e-5, 8.5e-5, 9e-5])
+    assert frame[Column.INPUT_ROW].tolist() == [1, 2, 3, 4, 5]
+    assert models[0] is None
+    assert isinstance(models[1], FakeModel)
+    assert models[1] is models[2], "the model is read once"
+
+
+def test_a_model_in_mlflow_is_fetched_from_its_store(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def load(uri: str, *, tracking_uri: str | None = None) -> FakeModel:
+        asked.append((uri, tracking_uri))
+        return FakeModel()
+
+    monkeypatch.setattr("nasicon_ml.tracking.registry.load_bundle", load)
+    uri = "models:/nasicon-recipe@champion"
+    assert run("predict", "--formula", "LATP x=0.4", "--model", uri, "--tracking-uri", "sqlite:///a.db").code == 0
+    assert asked == [(uri, "sqlite:///a.db")]
+
+
+def test_many_bad_cells_are_not_all_listed(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("formula\nLATP x=0.4\n" + "nonsense\n" * 60, encoding="utf-8")
+    err = run("predict", "bad.csv").err
+    assert err.count("is not accepted") == 50
+    assert "and 10 more bad cells" in err
+    assert err.endswith("60 bad rows left out, 1 predicted\n")
+
+
+def test_a_doubtful_formula_is_predicted_with_a_warning(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_text("formula\nLi1.3Al0.5Ti1.7(PO4)3\n", encoding="utf-8")
+    outcome = run("predict", "odd.csv")
+    assert outcome.code == 0
+    assert outcome.err.startswith("warning: odd.csv, line 2: formula:")

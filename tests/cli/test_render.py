@@ -1,0 +1,141 @@
+"""The text for people: complete, within the width, numbers never cut."""
+
+from __future__ import annotations
+
+import re
+
+import click
+import pytest
+
+from nasicon_ml.cli.answers import Answer, answers
+from nasicon_ml.cli.inputs import from_options
+from nasicon_ml.cli.render import panel, table
+from tests.cli.fakes import fake_predict
+
+
+def answer(formula: str = "LATP x=0.4", **fields: object) -> Answer:
+    inputs = from_options(formula, None, {}, fields)
+    (found,) = answers(inputs, fake_predict(inputs.table), 3)
+    return found
+
+
+def shown(found: Answer, width: int = 100, level: float = 0.9) -> str:
+    return click.unstyle(panel(found, level, width))
+
+
+def test_the_panel_says_everything() -> None:
+    text = shown(answer(sintering_temperature_c=800.0, atmosphere="Ar"))
+    for words in (
+        "Li1.4Al0.4Ti1.6(PO4)3   LATP, x = 0.4",
+        "A: Li1+ 1.4;  M: Al3+ 0.4 Ti4+ 1.6;  T: P5+ 3;  anions: O 12",
+        "charge                balanced\n",
+        "made                  800 °C, in Ar",
+        "not given             synthesis route, calcination temperature",
+        "predicted      90 % interval",
+        "conductivity, 25 °C   8.0e-5 S/cm    8.0e-6 to 8.0e-4 S/cm",
+        "activation energy     0.36 eV",
+        "relative density      95.2 %         88.0 to 99.5 %",
+        "phase purity          45 %",
+        "if not pure, likely   AlPO4, LiTiOPO4",
+        "known domain          inside",
+        "1. Li1.4Al0.4Ti1.6(PO4)3   distance 0.00",
+        "800 °C, 2 h, 1 °C/min, in Ar, conventional, powder of 0.31 µm",
+        "8.77e-4 S/cm at 25 °C, 98.1 % dense, phase pure",
+        "raj2023, https://doi.org/10.1021/acsaem.2c02464",
+        "nothing reported about how it was made",
+    ):
+        assert words in text
+
+
+def test_the_panel_says_why_a_recipe_is_outside() -> None:
+    text = shown(answer(sintering_temperature_c=1300.0))
+    assert "OUTSIDE" in text
+    assert "- sintering temperature is above that of any pellet\n" in text
+    assert "- far away\n" in text
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("Li1.3Al0.3Ti1.7(PO4)3", "balanced\n"),
+        ("Li1.31Al0.3Ti1.7(PO4)3", "balanced within 0.01 e; Li excess 0.01"),
+        ("Li1.28Al0.3Ti1.7(PO4)3", "balanced within 0.02 e; Li deficit 0.02"),
+        ("Li1.3Al0.5Ti1.7(PO4)3", "NOT BALANCED: +0.6 e per formula unit"),
+    ],
+)
+def test_the_panel_says_how_charges_add_up(formula: str, words: str) -> None:
+    assert words in shown(answer(formula))
+
+
+@pytest.mark.parametrize("width", [72, 80, 120])
+def test_the_panel_keeps_to_the_width(width: int) -> None:
+    fields = {"additive": "B2O3", "synthesis_route": "melt_quench", "sintering_temperature_c": 1300.0}
+    text = shown(answer("LAGP x=0.5", **fields), width)
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_very_narrow_terminal_gets_whole_words_and_numbers() -> None:
+    text = shown(answer(sintering_temperature_c=800.0), 20)
+    assert "8.0e-6 to 8.0e-4 S/cm" in text
+    assert "https://doi.org/10.1021/acsaem.2c02464" in text
+
+
+def test_the_title_names_the_pellet_of_the_file() -> None:
+    inputs = from_options("LATP x=0.4", None, {}, {})
+    named = type(inputs)(inputs.table, (1,), (2,), ("slow",))
+    (found,) = answers(named, fake_predict(inputs.table), 0)
+    assert click.unstyle(panel(found, 0.9, 80)).startswith("slow: Li1.4")
+    assert "slow: Li1.4" in table([found], 0.9, None)
+    assert " slow " in table([found], 0.9, 20)
+
+
+def many() -> list[Answer]:
+    return [
+        answer(sintering_temperature_c=800.0, synthesis_route="sol_gel", atmosphere="Ar"),
+        answer("LAGP x=0.5", sintering_temperature_c=1300.0),
+        answer("NZSP"),
+    ]
+
+
+def test_the_table_has_one_line_a_recipe_and_the_reasons_below() -> None:
+    head, *lines = click.unstyle(table(many(), 0.9, None)).splitlines()
+    assert re.split(r"\s{2,}", head) == [
+        "#", "recipe", "S/cm, 25 °C", "90 % interval", "dense", "90 %", "pure", "domain",
+    ]  # fmt: skip
+    assert re.split(r"\s{2,}", lines[0]) == [
+        "1", "Li1.4Al0.4Ti1.6(PO4)3, 800 °C, in Ar, sol gel", "8.0e-5", "8.0e-6 to 8.0e-4", "95.2 %",
+        "88 to 100", "45 %", "inside",
+    ]  # fmt: skip
+    assert lines[1].endswith("OUTSIDE")
+    assert "n/a to n/a" in lines[2]
+    assert lines[3:] == [
+        "",
+        "Outside the known domain (trust these numbers less):",
+        "  1: sintering temperature is above that of any pellet; far away",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "name"),
+    [
+        (200, "Li1.4Al0.4Ti1.6(PO4)3, 800 °C, in Ar, sol gel"),
+        (110, "Li1.4Al0.4Ti1.6(PO4)3  "),
+        (70, "LATP x=0.4  "),
+    ],
+)
+def test_the_table_names_recipes_as_fully_as_the_width_allows(width: int, name: str) -> None:
+    text = click.unstyle(table(many(), 0.9, width))
+    assert f"1  {name}" in text
+    assert "8.0e-6 to 8.0e-4" in text, "numbers are never cut"
+
+
+def test_the_table_fits_eighty_columns() -> None:
+    lines = click.unstyle(table(many(), 0.9, 96)).splitlines()
+    assert max(map(len, lines[:4])) <= 96
+
+
+def test_the_head_names_a_temperature_only_if_all_recipes_share_it() -> None:
+    inputs = from_options("LATP x=0.4", None, {}, {})
+    (cold,) = answers(inputs, fake_predict(inputs.table, at_c=-20.0), 0)
+    assert "S/cm, -20 °C" in table([cold], 0.9, None)
+    assert "S/cm, " not in table([cold, answer()], 0.9, None)
