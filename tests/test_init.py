@@ -1,0 +1,68 @@
+"""The roof of the package: what is promised there is there, and costs nothing until it is used."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+import nasicon_ml
+from tests.contracts.source import ROOT
+
+PROMISED = {
+    "PropertyModel": "nasicon_ml.estimators.model",
+    "Recipe": "nasicon_ml.recipe.model",
+    "TrainingOptions": "nasicon_ml.workflows.train",
+    "load_pellets": "nasicon_ml.data.load",
+    "parse": "nasicon_ml.composition.reading",
+    "predict": "nasicon_ml.workflows.predict",
+    "train": "nasicon_ml.workflows.train",
+}
+
+
+@pytest.mark.parametrize(("name", "home"), PROMISED.items())
+def test_the_promised_name_is_the_thing_itself(name: str, home: str) -> None:
+    assert getattr(nasicon_ml, name) is getattr(importlib.import_module(home), name)
+
+
+def test_all_names_what_is_promised() -> None:
+    assert set(nasicon_ml.__all__) == {*PROMISED, "__version__"}
+    assert set(nasicon_ml.__all__) <= set(dir(nasicon_ml))
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    """What is loaded on demand stands once more as an import that only a type checker runs."""
+    tree = ast.parse((ROOT / "src" / "nasicon_ml" / "__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == PROMISED
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert nasicon_ml.__version__ == version("nasicon-ml")
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'nasicon_ml' has no attribute 'predictt'"):
+        nasicon_ml.__getattr__("predictt")
+
+
+def test_star_import_gives_what_is_promised() -> None:
+    names: dict[str, object] = {}
+    exec("from nasicon_ml import *", names)  # noqa: S102 -- a star import is allowed at module level only
+    assert set(nasicon_ml.__all__) <= set(names)
+
+
+def test_the_import_loads_no_other_module_of_the_package() -> None:
+    code = "import sys, nasicon_ml\nprint([name for name in sys.modules if name.startswith('nasicon_ml.')])"
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert outcome.stdout.strip() == "[]"
