@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from nasicon_ml.composition import CHARGE_TOLERANCE, parse
@@ -28,6 +30,7 @@ def test_states_are_known_to_pymatgen(element: str) -> None:
         ("LiV2(PO4)3", "V", 4),
         ("Li0.9Ti1.9V0.1(PO4)3", "V", 5),
         ("Li0.95Ti1.95V0.05(PO4)3", "V", 5),  # 4+ would be within the tolerance, 5+ is exact
+        ("Li0.976Ti1.973V0.027(PO4)3", "V", 5),  # both are within the tolerance, 5+ is nearer
         ("Li1.3Al0.3Ti1.7P2.9V0.1O12", "V", 5),  # on T
         ("Li1.5Al0.3As0.2Ti1.5(PO4)3", "As", 3),
         ("Li1.3Al0.3Te0.03Ti1.67(PO4)3", "Te", 4),
@@ -56,9 +59,12 @@ def test_few_elements_change_rather_than_many() -> None:
 
 
 def test_many_elements_of_several_states_take_no_time() -> None:
-    varied = ["V", "Mn", "Fe", "Co", "Cu", "As", "Nb", "Mo", "Sb", "Te", "W", "U", "Sn", "Bi", "Pb", "Ce"]
-    composition = parse("Li1.7" + "".join(f"{element}0.1" for element in varied) + "Ti0.4P3O12")
-    assert abs(composition.charge_imbalance) < 1
+    varied = [element for element, states in USUAL_STATES.items() if len(states) > 1]
+    text = "Li1.9" + "".join(f"{element}0.1" for element in varied) + "Ti0.2P3O12"
+    start = time.perf_counter()
+    composition = parse(text)
+    assert time.perf_counter() - start < 10  # milliseconds; all combinations would take minutes
+    assert {element for element in varied if composition.oxidation_states[element] != USUAL_STATES[element][0]}
 
 
 def test_override_by_number() -> None:

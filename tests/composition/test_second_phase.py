@@ -12,6 +12,7 @@ from nasicon_ml.errors import FormulaError
         ("Li1.5Al0.5Ge1.5(PO4)3·0.05Li2O", "Li1.5Al0.5Ge1.5(PO4)3", ("Li2O", 0.05, "formula_unit")),
         ("Li1.5Al0.5Ge1.5(PO4)3-xLi2O, x=0.05", "Li1.5Al0.5Ge1.5(PO4)3", ("Li2O", 0.05, "formula_unit")),
         ("Li1.5Al0.5Ge1.5(PO4)3+2xLi2O, x=0.05", "Li1.5Al0.5Ge1.5(PO4)3", ("Li2O", 0.1, "formula_unit")),
+        ("Li1.3Al0.3Ti1.7(PO4)3-xDy2O3, x=0.05", "Li1.3Al0.3Ti1.7(PO4)3", ("Dy2O3", 0.05, "formula_unit")),
         ("Li1+xAlxTi2-x(PO4)3-yLiF, x=0.3, y=0.1", "Li1.3Al0.3Ti1.7(PO4)3", ("LiF", 0.1, "formula_unit")),
         ("LAGP x=0.5 - 0.05 Li2O", "Li1.5Al0.5Ge1.5(PO4)3", ("Li2O", 0.05, "formula_unit")),
         ("LAGP-0.05Li2O, x=0.5", "Li1.5Al0.5Ge1.5(PO4)3", ("Li2O", 0.05, "formula_unit")),

@@ -68,6 +68,21 @@ def test_good_rows_are_kept_and_bad_ones_explained() -> None:
     assert batch.table["measurement_temperature_c"].tolist()[0] == 25
 
 
+def test_one_mistake_is_reported_once() -> None:
+    frame = pd.DataFrame(
+        {
+            "formula": ["LTP", 5],
+            "additive": ["LiF", None],
+            "additive_amount": ["x", None],
+            "additive_unit": ["wt%", None],
+        }
+    )
+    assert [(found.row, found.rule) for found in read_batch(frame).findings] == [
+        (0, "not_a_number"),
+        (1, "not_text"),
+    ]
+
+
 def test_charge_imbalance_is_a_warning() -> None:
     batch = read_batch(pd.DataFrame({"formula": ["LTP", "Li1.6Al0.5Ge1.5(PO4)3", "nonsense"]}))
     assert batch.rows.tolist() == [0, 1]
@@ -127,20 +142,29 @@ def test_a_table_of_recipes_is_read_back(many: list[dict[str, object]]) -> None:
     pd.testing.assert_frame_equal(batch.table, table)
 
 
-def test_good_rows_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> None:
-        raise AssertionError("a good cell was parsed by itself")
+def test_work_grows_with_what_differs_and_not_with_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells: list[object] = []
+    parse_cell = Column.parse
 
-    monkeypatch.setattr(Column, "parse", never)
+    def counting(column: Column, value: object) -> float | str | bool | None:
+        cells.append(value)
+        return parse_cell(column, value)
+
+    def never(*_: object) -> None:
+        raise AssertionError("a row was made into a recipe by itself")
+
+    monkeypatch.setattr(Column, "parse", counting)
     monkeypatch.setattr(batch_module, "Recipe", never)
     rows = 20_000
     frame = pd.DataFrame(
         {
             "formula": ["LATP x=0.3", "LAGP x=0.5"] * (rows // 2),
             "sintering_temperature_c": ["900", "800.5"] * (rows // 2),
+            "particle_size_um": np.linspace(0.1, 10, rows),
             "atmosphere": ["air", ""] * (rows // 2),
         }
     )
     batch = read_batch(frame)
+    assert len(cells) < 20
     assert len(batch.table) == rows
     assert batch.table["sintering_temperature_c"].tolist()[:2] == [900, 800.5]
