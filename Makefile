@@ -25,16 +25,18 @@ $(STAMP): requirements/all.lock requirements/build.lock pyproject.toml tools/set
 
 demo: $(STAMP) ## check the data, train the three models, predict examples/recipes.csv
 	@printf '\n1/3  nasicon-ml data validate\n'
-	@$(BIN)/nasicon-ml data validate
+	@mkdir -p $(OUT)
+	@$(BIN)/nasicon-ml data validate > $(OUT)/validation.txt || { cat $(OUT)/validation.txt; exit 1; }
+	@tail -n 1 $(OUT)/validation.txt
 	@printf '\n2/3  nasicon-ml train\n'
 	@env -u MLFLOW_TRACKING_URI $(BIN)/nasicon-ml train
 	@printf '\n3/3  nasicon-ml predict examples/recipes.csv\n'
-	@mkdir -p $(OUT)
 	@env -u MLFLOW_TRACKING_URI $(BIN)/nasicon-ml predict examples/recipes.csv --model models:/nasicon-recipe@champion \
 		--output $(OUT)/predictions.csv --plot $(OUT)/predictions.png
 	@test -s mlflow.db && test -d mlartifacts && test -s $(OUT)/predictions.csv && test -s $(OUT)/predictions.png
 	@printf '\n%s\n' 'Where things are, in $(CURDIR):'
 	@printf '  %-22s %s\n' \
+		$(OUT)/validation.txt 'what looks odd in the dataset, row by row' \
 		mlflow.db 'runs: parameters, scores, the registered model nasicon-recipe' \
 		mlartifacts/ 'their files: plots, out-of-fold predictions, the model bundle' \
 		$(OUT)/predictions.csv 'the predictions, with intervals and nearest pellets' \
