@@ -1,5 +1,6 @@
 """Errors name the field, the value, what is allowed, and what was probably meant."""
 
+import numpy as np
 import pytest
 
 from nasicon_ml.columns import Column
@@ -32,3 +33,7 @@ def test_what_a_user_can_mend_is_one_family() -> None:
     assert issubclass(FieldError, ValueError)
     assert issubclass(LeakageError, NasiconError)
     assert "pip install 'nasicon-ml[plots]'" in str(MissingExtraError("matplotlib", "plots", "drawing"))
+
+
+def test_a_number_out_of_an_array_is_shown_as_the_number():
+    assert str(FieldError("pressure_mpa", np.float64(-1.0), "a number")).startswith("pressure_mpa: -1.0 is not")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
 
 
@@ -35,7 +36,8 @@ class FieldError(NasiconError, ValueError):
     @property
     def message(self) -> str:
         """The whole message, without file and line."""
-        shown = repr(self.value)
+        # A number out of an array is written as the number it is.
+        shown = str(self.value) if isinstance(self.value, numbers.Real) else repr(self.value)
         if len(shown) > 80:
             shown = f"{shown[:77]}..."
         text = f"{self.field}: {shown} is not accepted; allowed: {self.allowed}"

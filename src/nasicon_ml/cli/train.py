@@ -20,7 +20,7 @@ from nasicon_ml.errors import MissingExtraError, NasiconError
 
 if TYPE_CHECKING:
     from nasicon_ml.tracking.runs import TrackedRun
-    from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
+    from nasicon_ml.workflows.train import TrainingResult
 
 #: Seconds between two lines about the progress where there is no terminal to draw a bar on.
 _LINE_EVERY_S = 15.0
@@ -90,9 +90,10 @@ def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> No
 
 
 def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[TrainingResult, TrackedRun | None]:
-    from nasicon_ml.workflows import train as workflow
+    from nasicon_ml.workflows.train import TrainingOptions
+    from nasicon_ml.workflows.train import train as train_models
 
-    options: TrainingOptions = workflow.TrainingOptions(
+    options = TrainingOptions(
         folds=given["folds"],
         repeats=given["repeats"],
         seed=given["seed"],
@@ -102,7 +103,7 @@ def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[Traini
         threads=given["threads"],
     )
     if no_track:
-        return workflow.train(options, dataset=given["dataset"], progress=step), None
+        return train_models(options, dataset=given["dataset"], progress=step), None
     from nasicon_ml.tracking.runs import run_training
     from nasicon_ml.tracking.store import EXPERIMENT, load_mlflow
 

@@ -154,7 +154,7 @@ def _source(store: Store, uri: str) -> str:
     name, alias, version = named["name"], named["alias"], named["version"]
     if alias is None and version is None:
         if re.fullmatch(r"m-[0-9a-f]{32}", name):
-            return f"models:/{name}/{BUNDLE_IN_MODEL}"
+            return f"models:/{name}"  # MLflow takes no folder after such an id; _fetch finds it
         raise TrackingError(f"{uri!r} names no version of {name}; allowed: {_FORMS}")
     return f"models:/{name}/{_version(store, name, alias, version)}/{BUNDLE_IN_MODEL}"
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from nasicon_ml.plots.style import load_matplotlib
 from nasicon_ml.tracking import record, registry
 from nasicon_ml.tracking.store import EXPERIMENT, Store, opened
-from nasicon_ml.workflows import train as workflow
+from nasicon_ml.workflows.train import TrainingOptions, train
 
 if TYPE_CHECKING:
-    from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
+    from nasicon_ml.workflows.train import TrainingResult
 
 Progress = Callable[[str, float], None]
 
@@ -93,7 +93,7 @@ def run_training(
     NasiconError
         Whatever training raises.
     """
-    options = options or workflow.TrainingOptions()
+    options = options or TrainingOptions()
     report = progress or (lambda _message, _share: None)
     load_matplotlib()  # missed now, not after all the training
     report("opening the store", 0.0)
@@ -102,7 +102,7 @@ def run_training(
         try:
             run_id = _start(store, experiment, options)
             record.log_params(store, run_id, record.option_params(options))
-            result = workflow.train(
+            result = train(
                 options, dataset=dataset, progress=lambda text, share: report(text, _TRAINING_SHARE * share)
             )
             model_id = _announce_model(store, run_id, options)

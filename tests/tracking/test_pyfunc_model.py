@@ -1,0 +1,179 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column
+from nasicon_ml.recipe import read_batch
+from nasicon_ml.tracking.signature import input_example, requirements, signature
+from nasicon_ml.workflows.predict import predict
+
+FORMULAS = ["Li1.3Al0.3Ti1.7(PO4)3", "Li1.5Al0.5Ge1.5(PO4)3", "LTP"]
+
+
+@pytest.fixture(scope="module")
+def model(logged_model):
+    import mlflow
+
+    path = sys.path[:]
+    try:
+        return mlflow.pyfunc.load_model(str(logged_model))
+    finally:
+        sys.path[:] = path
+
+
+def same(found, expected):
+    assert list(found.columns) == [column.value for column in PREDICTION]
+    pd.testing.assert_frame_equal(
+        found.reset_index(drop=True),
+        expected[list(found.columns)].reset_index(drop=True),
+        check_dtype=False,
+        rtol=1e-12,
+    )
+
+
+def test_a_formula_is_enough_and_the_numbers_are_those_of_predict(model, result):
+    recipes = pd.DataFrame({Column.FORMULA.value: FORMULAS})
+    same(model.predict(recipes), predict(read_batch(recipes).table, result.model).results)
+
+
+def test_recipes_stated_in_full_give_the_numbers_of_predict(model, result):
+    recipes = result.model.pellets[[column.value for column in MODEL_INPUT]].head(40)
+    same(model.predict(recipes), predict(recipes, result.model).results)
+
+
+def test_rows_keep_their_order_and_index(model):
+    recipes = pd.DataFrame({Column.FORMULA.value: FORMULAS}, index=[7, 3, 5])
+    found = model.predict(recipes)
+    assert found.index.tolist() == [7, 3, 5]
+    assert found[Column.SYSTEM].tolist() == ["LATP", "LAGP", "LTP"]
+
+
+def test_missing_cells_are_missing_fields(model):
+    alone = pd.DataFrame({Column.FORMULA.value: FORMULAS[:1]})
+    spelled = alone.assign(**{Column.ATMOSPHERE.value: [None], Column.SINTERING_TEMPERATURE_C.value: [np.nan]})
+    same(model.predict(spelled), model.predict(alone))
+
+
+def test_a_wider_level_gives_wider_intervals(model, result):
+    recipes = pd.DataFrame({Column.FORMULA.value: FORMULAS})
+    narrow = model.predict(recipes, params={"level": 0.5})
+    same(narrow, predict(read_batch(recipes).table, result.model, level=0.5).results)
+    wide = model.predict(recipes)
+    assert (
+        narrow[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM] < wide[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM]
+    ).all()
+
+
+def test_the_temperature_of_measurement_is_an_input(model):
+    recipes = pd.DataFrame(
+        {Column.FORMULA.value: FORMULAS[:1] * 2, Column.MEASUREMENT_TEMPERATURE_C.value: [25.0, 100.0]}
+    )
+    cold, hot = model.predict(recipes)[Column.PREDICTED_CONDUCTIVITY_S_CM]
+    assert hot > 2 * cold
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({Column.FORMULA: ["LTP", "Li1.3Xx"]}, r"row 2: formula: 'Li1\.3Xx' is not accepted"),
+        ({Column.FORMULA: ["LTP"], Column.ATMOSPHERE: ["Argonne"]}, r"row 1: atmosphere: .*Did you mean"),
+        ({Column.FORMULA: ["LTP"], Column.SINTERING_TIME_H: [-1.0]}, r"row 1: sintering_time_h: -1\.0 is not"),
+        ({Column.FORMULA: ["Li1.3Xx"] * 9}, r"; and 4 more"),
+    ],
+)
+def test_a_bad_row_is_a_bad_request_that_names_row_field_and_value(columns, message, model):
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match=message) as caught:
+        model.predict(pd.DataFrame({column.value: cells for column, cells in columns.items()}))
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_an_impossible_level_is_a_bad_request(model):
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match="level") as caught:
+        model.predict(pd.DataFrame({Column.FORMULA.value: ["LTP"]}), params={"level": 1.5})
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_a_table_without_formulas_is_refused(model):
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match="formula"):
+        model.predict(pd.DataFrame({Column.SINTERING_TEMPERATURE_C.value: [900.0]}))
+
+
+def test_the_signature_is_the_vocabulary(model):
+    found = model.metadata.signature
+    assert found == signature()
+    inputs = {spec.name: (spec.type.name, spec.required) for spec in found.inputs}
+    assert list(inputs) == [column.value for column in MODEL_INPUT]
+    assert inputs[Column.FORMULA] == ("string", True)
+    assert inputs[Column.SINTERING_TEMPERATURE_C] == ("double", False)
+    assert inputs[Column.ATMOSPHERE] == ("string", False)
+    assert [spec.name for spec in found.outputs] == [column.value for column in PREDICTION]
+    assert [(spec.name, spec.default) for spec in found.params] == [("level", 0.9)]
+
+
+def test_the_input_example_is_logged_and_answered(model, logged_model, result):
+    example = pd.read_json(logged_model / "input_example.json", orient="split")
+    assert example.columns.tolist() == input_example().columns.tolist()
+    same(model.predict(input_example()), predict(read_batch(input_example()).table, result.model).results)
+    serving = json.loads((logged_model / "serving_input_example.json").read_text())
+    assert len(serving["dataframe_split"]["data"]) == 3
+
+
+def test_nothing_logged_is_a_pickle(logged_model):
+    files = [path for path in logged_model.rglob("*") if path.is_file()]
+    endings = {path.suffix for path in files}
+    assert endings <= {".py", ".json", ".ubj", ".csv", ".md", ".txt", ".yaml", "", ".typed"}
+    assert [path.name for path in files if not path.suffix] == ["MLmodel"]
+    assert not [path for path in files if path.read_bytes()[:1] == b"\x80"]
+
+
+def test_requirements_are_names_and_versions_only(logged_model):
+    written = (logged_model / "requirements.txt").read_text().split()
+    assert written == requirements()
+    assert {"mlflow", "xgboost", "pymatgen", "matminer"} <= {line.split("==")[0] for line in written}
+    assert all(line.replace("==", "").replace(".", "").replace("-", "").isalnum() for line in written)
+    for name in ("requirements.txt", "conda.yaml", "python_env.yaml"):
+        assert "://" not in (logged_model / name).read_text()
+
+
+ELSEWHERE = """
+import importlib.util, json, sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+sys.path = [entry for entry in sys.path if not importlib.util.find_spec("nasicon_ml") or entry not in {ours}]
+importlib.invalidate_caches()
+assert importlib.util.find_spec("nasicon_ml") is None
+import mlflow, pandas
+model = mlflow.pyfunc.load_model({folder!r})
+found = model.predict(pandas.DataFrame({{"formula": ["Li1.3Al0.3Ti1.7(PO4)3"]}}))
+import nasicon_ml
+print(json.dumps([nasicon_ml.__file__, float(found.iloc[0, 0])]))
+"""
+
+
+@pytest.mark.slow
+def test_it_loads_without_pickle_and_without_the_package(logged_model, result):
+    import nasicon_ml
+
+    ours = str(os.path.dirname(os.path.dirname(nasicon_ml.__file__)))  # noqa: PTH120
+    code = ELSEWHERE.format(ours={ours, ""}, folder=str(logged_model))
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    env |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=logged_model.parent, check=False
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    where, conductivity = json.loads(outcome.stdout.splitlines()[-1])
+    assert where.startswith(str(logged_model / "code"))
+    recipes = read_batch(pd.DataFrame({Column.FORMULA.value: FORMULAS[:1]})).table
+    expected = predict(recipes, result.model).results
+    assert conductivity == pytest.approx(expected[Column.PREDICTED_CONDUCTIVITY_S_CM].item(), rel=1e-12)

@@ -1,0 +1,164 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasicon_ml.columns import Column
+from nasicon_ml.errors import BundleError, TrackingError
+from nasicon_ml.recipe import read_batch
+from nasicon_ml.tracking import is_registry_uri, load_bundle
+from nasicon_ml.tracking.store import opened, sqlite_path
+
+
+def conductivity(model):
+    table = read_batch(pd.DataFrame({Column.FORMULA.value: ["LATP x=0.3", "LTP"]})).table
+    return model.predict(table)[Column.PREDICTED_CONDUCTIVITY_S_CM].to_numpy()
+
+
+@pytest.fixture
+def copy_of_store(tracked, tmp_path, monkeypatch):
+    """A store of one's own to break: the paths in the database still lead to the original's artifacts."""
+    database = tmp_path / "copy.db"
+    shutil.copy(sqlite_path(tracked.tracking_uri), database)
+    return f"sqlite:///{database}"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "models:/nasicon-recipe@champion",
+        "models:/nasicon-recipe/1",
+        "models:/nasicon-recipe/01",
+        "models:/nasicon-recipe/latest",
+        "models:/{model_id}",
+        "runs:/{run_id}",
+        "runs:/{run_id}/bundle",
+        "runs:/{run_id}/model",
+        "runs:/{run_id}/model/artifacts/bundle",
+    ],
+)
+def test_every_way_to_name_the_model_gives_it(uri, tracked, result):
+    found = load_bundle(
+        uri.format(model_id=tracked.model_id, run_id=tracked.run_id), tracking_uri=tracked.tracking_uri
+    )
+    assert np.array_equal(conductivity(found), conductivity(result.model))
+
+
+def test_the_variable_names_the_store(tracked, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked.tracking_uri)
+    assert load_bundle("models:/nasicon-recipe@champion").metadata.dataset_rows > 0
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        (
+            "models:/nasicon-recipes@champion",
+            r"no model 'nasicon-recipes' is registered.*Did you mean 'nasicon-recipe'",
+        ),
+        ("models:/nasicon-recipe@champ", r"has no alias 'champ'.*champion \(version 1\).*Did you mean 'champion'"),
+        ("models:/nasicon-recipe/7", r"has no version '7'.*there are: 1"),
+        ("models:/nasicon-recipe/Production", r"has no version 'Production'.*there are: 1"),
+        ("models:/nasicon-recipe/-1", r"has no version '-1'"),
+        ("models:/nasicon-recipe", r"names no version of nasicon-recipe"),
+        ("models:/m-00000000000000000000000000000000", r"m-0+ has no bundle|Logged model"),
+        ("runs:/0123456789abcdef0123456789abcdef", r"no run '0123456789abcdef"),
+        ("runs:/{run_id}/plots", r"manifest\.json"),
+        ("runs:/{run_id}/nowhere", r"has no bundle"),
+        ("models:nasicon-recipe", r"does not name a model; allowed: models:/NAME@ALIAS"),
+        ("runs:/", r"does not name a model"),
+        ("s3://bucket/model", r"does not name a model"),
+        ("models:/nasicon-recipe@champion@x/../..", r"does not name a model|has no alias"),
+    ],
+)
+def test_a_name_that_leads_nowhere_says_so(uri, message, tracked):
+    with pytest.raises((TrackingError, BundleError), match=message):
+        load_bundle(uri.format(run_id=tracked.run_id), tracking_uri=tracked.tracking_uri)
+
+
+def test_no_store_is_made_by_looking_for_a_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrackingError, match="there is no store"):
+        load_bundle("models:/nasicon-recipe@champion")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_alias_says_none(copy_of_store):
+    with opened(copy_of_store) as store:
+        store.client.delete_registered_model_alias("nasicon-recipe", "champion")
+    with pytest.raises(TrackingError, match="there are: none"):
+        load_bundle("models:/nasicon-recipe@champion", tracking_uri=copy_of_store)
+
+
+@pytest.fixture
+def bundle_folder(tracked, logged_model):
+    """The bundle of the logged model, to be put right again after the test."""
+    folder = logged_model / "artifacts" / "bundle"
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    yield folder
+    for path in folder.iterdir():
+        path.unlink()
+    for name, content in kept.items():
+        (folder / name).write_bytes(content)
+
+
+def test_a_changed_bundle_is_refused(tracked, bundle_folder):
+    path = bundle_folder / "pellets.csv"
+    path.write_bytes(path.read_bytes().replace(b"0.3", b"0.4", 1))
+    with pytest.raises(BundleError, match=r"pellets\.csv"):
+        load_bundle("models:/nasicon-recipe@champion", tracking_uri=tracked.tracking_uri)
+
+
+@pytest.mark.parametrize("name", ["conductivity.ubj", "manifest.json"])
+def test_a_missing_file_is_refused(name, tracked, bundle_folder):
+    (bundle_folder / name).unlink()
+    with pytest.raises(BundleError, match=name):
+        load_bundle("models:/nasicon-recipe@champion", tracking_uri=tracked.tracking_uri)
+
+
+def test_an_additional_file_is_refused(tracked, bundle_folder):
+    (bundle_folder / "python_model.pkl").write_bytes(b"\x80\x04.")
+    with pytest.raises(BundleError, match=r"python_model\.pkl"):
+        load_bundle("models:/nasicon-recipe@champion", tracking_uri=tracked.tracking_uri)
+
+
+def test_artifacts_that_vanished_are_said_to_be_missing(tracked, logged_model):
+    hidden = logged_model.with_name("hidden")
+    logged_model.rename(hidden)
+    try:
+        with pytest.raises(TrackingError, match=r"models:/nasicon-recipe@champion has no bundle.*missing"):
+            load_bundle("models:/nasicon-recipe@champion", tracking_uri=tracked.tracking_uri)
+    finally:
+        hidden.rename(logged_model)
+
+
+def test_no_code_of_the_model_is_run(tracked, logged_model):
+    script = logged_model / "pyfunc_model.py"
+    before = script.read_bytes()
+    try:
+        script.write_text("raise SystemExit('code of the model was run')")
+        assert load_bundle("models:/nasicon-recipe@champion", tracking_uri=tracked.tracking_uri)
+    finally:
+        script.write_bytes(before)
+
+
+def test_nothing_is_left_of_the_download(tracked, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    load_bundle("models:/nasicon-recipe@champion", tracking_uri=tracked.tracking_uri)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("models:/a@b", True), ("runs:/1", True), ("models/champion", False), ("./runs:", False), ("", False)],
+)
+def test_addresses_and_folders_are_told_apart(text, is_one):
+    assert is_registry_uri(text) is is_one
+
+
+def test_the_working_directory_is_left_alone(tracked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    load_bundle("models:/nasicon-recipe@champion", tracking_uri=tracked.tracking_uri)
+    assert list(Path().iterdir()) == []
