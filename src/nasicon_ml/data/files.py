@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from nasicon_ml.errors import DatasetError
+from nasicon_ml.shipped import shipped_folder
 from nasicon_ml.tables import write_text
 
 #: The variable that names another folder to take the dataset from.
@@ -23,7 +24,7 @@ def datasets_folder() -> Path:
     Returns
     -------
     Path
-        The folder named by ``NASICON_ML_DATASETS``, else the one in the source tree this package runs from.
+        The folder named by ``NASICON_ML_DATASETS``, else the one that comes along with the package.
 
     Raises
     ------
@@ -31,9 +32,9 @@ def datasets_folder() -> Path:
         If there is no such folder.
     """
     named = os.environ.get(DATASETS_VARIABLE)
-    folder = Path(named) if named else Path(__file__).resolve().parents[3] / "datasets"
+    folder = Path(named) if named else shipped_folder("datasets")
     if not folder.is_dir():
-        origin = f"the variable {DATASETS_VARIABLE} names it" if named else "install with: pip install -e ."
+        origin = f"the variable {DATASETS_VARIABLE} names it" if named else "install nasicon-ml again"
         raise DatasetError(f"{folder}: the folder of the dataset is not there ({origin})")
     return folder
 

@@ -13,6 +13,7 @@ from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
 from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
+from nasicon_ml.shipped import shipped_folder
 
 #: Name of the distance column that `Prediction.nearest` adds.
 DISTANCE = "distance"
@@ -106,8 +107,8 @@ def predict(
 def default_bundle() -> Path:
     """Find the bundle of the committed default model.
 
-    The folder named by the environment variable NASICON_ML_MODEL, if set; else ``models/champion`` of the
-    source tree this package is installed from.
+    The folder named by the environment variable NASICON_ML_MODEL, if set; else ``models/champion`` as it
+    comes along with the package.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def default_bundle() -> Path:
         If there is none.
     """
     named = os.environ.get(BUNDLE_VARIABLE)
-    folder = Path(named) if named else Path(__file__).resolve().parents[3] / "models" / "champion"
+    folder = Path(named) if named else shipped_folder("models", "champion")
     if not folder.is_dir():
         raise BundleError(
             f"there is no default model at {folder}: name one with --model, set {BUNDLE_VARIABLE}, or train one "
