@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MODELS = {"full": "whole recipe", "composition only": "composition", "median": "median"}
 _SUBSETS = {"all": "", "sintering temperature given": ", sintering temperature given"}
 _TARGETS = {
-    "conductivity": "Total conductivity near room temperature",
+    "conductivity": "Conductivity near room temperature",
     "relative_density": "Relative density",
     "phase_purity": "Phase purity",
 }

@@ -1,0 +1,176 @@
+"""The verb `train`, as a person calls it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pandas as pd
+import pytest
+
+from nasicon_ml.cli.main import main
+from nasicon_ml.cli.scores import score_report
+from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.tracking import load_bundle
+from nasicon_ml.workflows.train import TrainingOptions
+from tests.tracking.conftest import returning
+
+
+@pytest.fixture
+def untracked(monkeypatch, result):
+    """Training that costs nothing, for calls that record nothing; gives the options it was called with."""
+    seen = {}
+
+    def train(options, *, dataset=None, progress=None):
+        seen.update(options=options, dataset=dataset)
+        return returning(result)(options, dataset=dataset, progress=progress)
+
+    monkeypatch.setattr("nasicon_ml.workflows.train.train", train)
+    return seen
+
+
+def test_it_shows_scores_and_says_where_things_are(workplace, instant_training, capsys):
+    assert main(["train"]) == 0
+    out, err = capsys.readouterr()
+    assert "Conductivity near room temperature: " in out
+    assert "whole recipe   composition        median" in out
+    assert "version  1 of nasicon-recipe, now champion: models:/nasicon-recipe/1" in out
+    assert f"store    sqlite:///{workplace}/mlflow.db" in out
+    assert "look     mlflow ui   (then open" in out
+    assert "opening the store" in err
+    assert "\x1b" not in out + err
+
+
+def test_json_holds_everything_and_nothing_else_is_on_standard_output(workplace, instant_training, capsys, result):
+    assert main(["train", "--json", "--experiment", "lab", "--no-register"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["schema"] == "nasicon-ml/training/1"
+    assert (content["run"]["experiment"], content["run"]["version"]) == ("lab", None)
+    assert content["run"]["tracking_uri"] == f"sqlite:///{workplace}/mlflow.db"
+    assert content["rows_used"] == result.rows_used
+    assert content["dataset"]["sha256"] == result.dataset_sha256
+    pd.testing.assert_frame_equal(pd.DataFrame(content["scores"]), result.scores, check_dtype=False)
+
+
+def test_options_arrive(tmp_path, monkeypatch, untracked):
+    monkeypatch.chdir(tmp_path)
+    arguments = (
+        "train --no-track --dataset d.csv --folds 5 --repeats 2 --seed 3 --trials 4 --include-suspect "
+        "--exclude-source raj2023 --exclude-source other --threads 1"
+    )
+    assert main(arguments.split()) == 0
+    assert untracked["dataset"] == "d.csv"
+    assert untracked["options"] == TrainingOptions(
+        folds=5, repeats=2, seed=3, trials=4, include_suspect=True, exclude_sources=("raj2023", "other"), threads=1
+    )
+
+
+def test_without_tracking_mlflow_is_not_needed_and_the_bundle_is_saved(
+    tmp_path, monkeypatch, untracked, capsys, result
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    assert main(["train", "--no-track", "--bundle", "out/model"]) == 0
+    assert "bundle   out/model   (nasicon-ml predict --model out/model)" in capsys.readouterr().out
+    assert PropertyModel.load("out/model").metadata.dataset_sha256 == result.dataset_sha256
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_without_mlflow_the_extra_and_the_way_round_are_named(tmp_path, monkeypatch, untracked, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    assert main(["train"]) == 2
+    error = capsys.readouterr().err
+    assert "pip install 'nasicon-ml[tracking]'" in error
+    assert "--no-track" in error
+    assert untracked == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--no-track", "--experiment", "lab"], "--no-track records nothing"),
+        (["--folds", "1"], "--folds"),
+        (["--seed", "-1"], "--seed"),
+        (["--bundle", "taken"], "taken exists and is not a model bundle"),
+        (["--tracking-uri", "http://127.0.0.1:9"], "cannot be reached"),
+        (["--dataset", "missing.csv"], "missing.csv"),
+        (["--exclude-source", "raj2032"], "Did you mean 'raj2023'"),
+    ],
+)
+def test_a_wrong_call_ends_with_two_and_one_message(arguments, message, workplace, capsys):
+    (workplace / "taken").mkdir()
+    (workplace / "taken" / "thesis.tex").write_text("important")
+    assert main(["train", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert "Traceback" not in err
+    assert (workplace / "taken" / "thesis.tex").read_text() == "important"
+
+
+def test_ctrl_c_ends_with_130(workplace, monkeypatch, capsys):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nasicon_ml.tracking.runs.train", interrupted)
+    assert main(["train"]) == 130
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("sqlite:////somewhere/else.db", "mlflow ui --backend-store-uri sqlite:////somewhere/else.db"),
+        ("https://mlflow.example.org", "open https://mlflow.example.org in a browser"),
+    ],
+)
+def test_how_to_look_depends_on_the_store(uri, words):
+    from nasicon_ml.cli.train import _how_to_look
+
+    assert _how_to_look(uri).startswith(words)
+
+
+def test_older_runs_in_the_folder_do_not_hide_the_new_ones(workplace):
+    from nasicon_ml.cli.train import _how_to_look
+
+    older = workplace / "mlruns" / "0"
+    older.mkdir(parents=True)
+    (older / "meta.yaml").write_text("")
+    uri = f"sqlite:///{workplace}/mlflow.db"
+    assert _how_to_look(uri).startswith(f"mlflow ui --backend-store-uri {uri}")
+
+
+def test_the_table_of_scores_is_narrow_and_complete(result):
+    report = score_report(result)
+    assert max(map(len, click.unstyle(report).splitlines())) <= 94
+    for words in ("mean |error| (decades)", "(points)", "Brier score", "inside their 90 % interval (%)", "R²"):
+        assert words in report
+    row = next(line for line in report.splitlines() if "area under the ROC" in line)
+    assert len(row.split()) == len(["area", "under", "the", "ROC", "curve"]) + 2
+
+
+@pytest.mark.slow
+def test_from_the_dataset_to_a_model_that_another_program_loads(tmp_path, small_dataset):
+    program = Path(sys.executable).parent / "nasicon-ml"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
+    trained = subprocess.run(
+        [program, "train", "--dataset", small_dataset, "--folds", "3", "--json"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    content = json.loads(trained.stdout)
+    assert (content["run"]["version"], content["run"]["is_champion"]) == ("1", True)
+    assert {row["target"] for row in content["scores"]} == {"conductivity", "relative_density", "phase_purity"}
+    assert trained.stderr.count("\n") < 20
+    assert all(line.lstrip()[0].isdigit() and " %  " in line for line in trained.stderr.splitlines())
+    model = load_bundle("models:/nasicon-recipe@champion", tracking_uri=content["run"]["tracking_uri"])
+    assert model.metadata.dataset_sha256 == content["dataset"]["sha256"]
+    predicted = subprocess.run(
+        [program, "predict", "--formula", "LATP x=0.3", "--model", "models:/nasicon-recipe@champion", "--json"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert predicted.returncode == 0, predicted.stderr
+    assert json.loads(predicted.stdout)["model"]["dataset_sha256"] == content["dataset"]["sha256"]
