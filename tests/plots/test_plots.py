@@ -120,6 +120,16 @@ def test_reliability_counts_every_pellet(out_of_fold, tmp_path):
     draw(figure, tmp_path)
 
 
+def test_the_skill_is_over_the_base_rates_that_the_frame_states(out_of_fold):
+    from sklearn.metrics import brier_score_loss
+
+    rows = out_of_fold[out_of_fold["target"] == "phase_purity"].assign(median=0.4)
+    score = brier_score_loss(rows["measured"], rows["predicted"])
+    skill = 1 - score / brier_score_loss(rows["measured"], rows["median"])
+    legend = [text.get_text() for text in plots.reliability(rows).axes[0].get_legend().get_texts()]
+    assert f"Brier score {score:.3f}, skill {skill:.2f}" in legend
+
+
 def test_reliability_of_one_outcome_is_drawn(out_of_fold, tmp_path):
     draw(plots.reliability(out_of_fold.assign(measured=1.0)), tmp_path)
 

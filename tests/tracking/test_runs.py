@@ -65,6 +65,9 @@ def test_metrics_are_the_scores_under_readable_names(tracked, client, result):
         name: pytest.approx(score(result, *of), rel=1e-12) for name, of in expected.items()
     }
     assert all(math.isfinite(value) for value in metrics.values())
+    assert not [
+        name for name in metrics if ".system." in name and ("composition_only" in name or ".median." in name)
+    ]
     conductivity = result.scores[(result.scores["target"] == "conductivity") & (result.scores["subset"] == "all")]
     assert metrics["conductivity.pellets"] == conductivity["n_rows"].max()
 

@@ -140,8 +140,10 @@ def reliability(out_of_fold: pd.DataFrame, *, subset: str = "") -> Figure:
     edges = np.linspace(0, 1, 11)
     _draw_bins(above, outcome, probability, edges)
     base = outcome.mean()
+    # The reference knows no more than the base rate of the sources it was fitted to.
+    reference = float(np.mean((rows["median"].to_numpy(float) - outcome) ** 2))
     score = float(np.mean((probability - outcome) ** 2))
-    skill = 1 - score / float(base * (1 - base)) if 0 < base < 1 else float("nan")
+    skill = 1 - score / reference if reference > 0 else float("nan")
     above.axhline(base, color=ORANGE, linewidth=1.2, label=f"share of pure pellets: {percent(base)}")
     above.plot([], [], " ", label=f"Brier score {score:.3f}, skill {skill:.2f}")
     above.legend(loc="upper left")
@@ -153,7 +155,7 @@ def reliability(out_of_fold: pd.DataFrame, *, subset: str = "") -> Figure:
     below.set_ylabel("pellets")
     below.set_xlabel(f"predicted {style.column.label}")
     below.grid(visible=True, axis="y")
-    below.legend(loc="upper left")
+    below.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
     title(above, "Phase purity: do the probabilities hold?", rows, subset)
     return figure
 

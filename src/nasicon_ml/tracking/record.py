@@ -159,15 +159,16 @@ def figures(result: TrainingResult) -> Iterator[tuple[str, Figure]]:
     drawings: dict[str, Callable[[], Figure]] = {}
     for target in ("conductivity", "relative_density", "phase_purity"):
         subsets = scored_subsets(result.out_of_fold, target)
-        rows, subset = subsets[ALL], "lithium pellets"
+        rows = subsets[ALL]
+        near = "near room temperature" if target == "conductivity" else ""
+        subset = f"lithium pellets {near}".rstrip()
         if target == "phase_purity":
             drawings[f"{target}_reliability"] = partial(plots.reliability, rows, subset=subset)
         else:
-            subset += " near room temperature" if target == "conductivity" else ""
             everything = pd.concat([rows, *(part for name, part in subsets.items() if name == SODIUM)])
             drawings[f"{target}_parity"] = partial(plots.parity, rows, target, subset=subset)
             drawings[f"{target}_intervals"] = partial(plots.interval_calibration, rows, target, subset=subset)
-            drawings[f"{target}_by_system"] = partial(plots.residuals_by_system, everything, target)
+            drawings[f"{target}_by_system"] = partial(plots.residuals_by_system, everything, target, subset=near)
         drawings[f"{target}_importance"] = partial(plots.importance, result.importance, target)
     for name, draw in drawings.items():
         try:
