@@ -59,6 +59,22 @@ def test_missing_cells_are_missing_fields(model):
     same(model.predict(spelled), model.predict(alone))
 
 
+def test_a_table_read_by_the_package_has_the_types_that_mlflow_wants(model, result):
+    from mlflow.exceptions import MlflowException
+
+    written = pd.DataFrame(
+        {
+            Column.FORMULA.value: FORMULAS[:1],
+            Column.SINTERING_TEMPERATURE_C.value: [900],
+            Column.ATMOSPHERE.value: [np.nan],
+        }
+    )
+    with pytest.raises(MlflowException, match="sintering_temperature_c"):  # as docs/tracking.md warns
+        model.predict(written)
+    table = read_batch(written).table
+    same(model.predict(table), predict(table, result.model).results)
+
+
 def test_a_wider_level_gives_wider_intervals(model, result):
     recipes = pd.DataFrame({Column.FORMULA.value: FORMULAS})
     narrow = model.predict(recipes, params={"level": 0.5})
