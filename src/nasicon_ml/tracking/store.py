@@ -242,13 +242,16 @@ def _check_server(uri: str) -> None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep MLflow's notes and Python warnings off the terminal; its own warnings and errors stay."""
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    # The last one warns where pip is not installed, as in environments made by uv; the requirements logged with a
+    # model are our own and need no pip.
+    least = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "mlflow.utils.environment": logging.ERROR}
+    loggers = [logging.getLogger(name) for name in least]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         # Warnings about how MLflow's own parts use each other; nothing a user of this package could act on.
         warnings.filterwarnings("ignore", module=r"mlflow\.|alembic\.|sqlalchemy\.")
         for logger in loggers:
-            logger.setLevel(max(logger.level, logging.WARNING))
+            logger.setLevel(max(logger.level, least[logger.name]))
         try:
             yield
         finally:
