@@ -99,7 +99,8 @@ def _draw_purity(axes: Axes, shown: pd.DataFrame, inside: Flags) -> None:
     axes.set_xlim(0, 1.18)
     axes.set_xticks([0, 0.5, 1])
     axes.xaxis.set_major_formatter(percent)
-    axes.set_xlabel(Column.PREDICTED_PHASE_PURITY.axis_label)
+    # In two lines: the narrow axes would cut one off.
+    axes.set_xlabel(Column.PREDICTED_PHASE_PURITY.axis_label.replace(" of ", "\nof "))
 
 
 def _temperature(shown: pd.DataFrame) -> str:
