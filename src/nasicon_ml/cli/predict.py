@@ -297,7 +297,7 @@ def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> N
     if values["plot"] is not None:
         from nasicon_ml.plots import recipe_predictions, save
 
-        save(recipe_predictions(prediction.frame()), values["plot"])
+        save(recipe_predictions(prediction.frame(), level=prediction.level), values["plot"])
         notes.append(f"figure written to {values['plot']}")
     _print(json_text if values["as_json"] else _text(found, prediction.level, one_table))
     for note in notes:
