@@ -12,7 +12,7 @@ OUT := out
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train champion golden test lint format notebooks lock ui clean distclean
+.PHONY: help setup demo train champion golden docs test lint format notebooks lock ui clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,11 @@ champion: $(STAMP) ## train the committed default model anew, and renew what the
 
 golden: $(STAMP) ## renew the golden predictions from the committed model
 	@$(BIN)/python tools/renew_golden.py
+
+docs: $(STAMP) ## renew what README, docs and notebooks show of the committed model
+	@$(IN_VENV) $(BIN)/python -m tools.run_notebooks
+	@$(BIN)/nasicon-ml predict examples/recipes.csv --plot docs/images/predictions.png >/dev/null
+	@$(BIN)/python -m tools.renew_docs
 
 test: $(STAMP) ## run the whole test-suite
 	@$(IN_VENV) $(BIN)/python -m pytest $(ARGS)

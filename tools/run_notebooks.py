@@ -1,0 +1,71 @@
+"""Runs the notebooks and keeps their outputs, so that a reader sees them without running anything.
+
+    python -m tools.run_notebooks [NAME ...]
+
+Each notebook is run from its own folder in a fresh kernel. What differs between two runs without meaning anything
+(times, ids) is not kept. The dataset and the committed model that the outputs belong to are noted, so that a test
+can tell when they are out of date. Nothing is written if a cell fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from tools.renew_docs import CHAMPION, OWN_SETTINGS
+
+from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
+from nasicon_ml.tables import write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+#: Where, in a notebook's metadata, it stands what its outputs belong to.
+BELONGS_TO = "nasicon_ml"
+SECONDS = 600
+
+
+def belongs_to() -> dict[str, str]:
+    """Name the dataset and the committed model by their checksums."""
+    manifest = json.loads((CHAMPION / "manifest.json").read_text(encoding="utf-8"))
+    return {
+        "dataset_sha256": dataset_checksum(datasets_folder() / PELLETS_FILE),
+        "champion_sha256": manifest["files"]["model.json"],
+    }
+
+
+def run(path: Path) -> None:
+    """Run one notebook and write it with its outputs."""
+    notebook: Any = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell.id = f"cell-{number:02d}"
+        cell.metadata = {}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        BELONGS_TO: belongs_to(),
+    }
+    nbformat.validate(notebook)
+    write_text(nbformat.writes(notebook, version=4) + "\n", path)
+
+
+def main() -> None:
+    """Run the notebooks that are named, or all."""
+    for name in OWN_SETTINGS:
+        os.environ.pop(name, None)
+    wanted = [NOTEBOOKS / f"{Path(name).stem}.ipynb" for name in sys.argv[1:]]
+    for path in wanted or sorted(NOTEBOOKS.glob("*.ipynb")):
+        sys.stdout.write(f"running {path.name}\n")
+        sys.stdout.flush()
+        run(path)
+
+
+if __name__ == "__main__":
+    main()
