@@ -104,6 +104,28 @@ def test_the_dataset_speaks_of_itself_alone() -> None:
             assert word not in text, (file.name, word)
 
 
+def test_the_card_counts_what_is_missing() -> None:
+    card = " ".join((FOLDER / "README.md").read_text(encoding="utf-8").split())
+    usable = load_pellets()
+    measured = usable[usable[Column.CONDUCTIVITY_TOTAL_S_CM].notna()]
+    unstated = int(measured[Column.MEASUREMENT_TEMPERATURE_C].isna().sum())
+    assert (
+        f"of the {len(measured)} usable conductivities, {unstated} have no stated measurement temperature" in card
+    )
+    sources = load_sources().set_index(Column.SOURCE)[Column.DOI].dropna()
+    everything = load_pellets(include_suspect=True)
+    single = everything[Column.SOURCE].isin(sources.index[~sources.str.contains(";")])
+    empty = int((everything[Column.DOI].isna() & single).sum())
+    assert f"It stays empty in {empty} rows of sources with one DOI" in card
+
+
+def test_a_row_carries_a_doi_of_its_own_source() -> None:
+    sources = load_sources().set_index(Column.SOURCE)[Column.DOI].fillna("")
+    given = load_pellets(include_suspect=True).dropna(subset=[Column.DOI])
+    for source, dois in given.groupby(Column.SOURCE)[Column.DOI].unique().items():
+        assert set(dois) <= set(sources[source].split(";")), source
+
+
 def blocks(page: Path) -> list[tuple[str, str]]:
     """Every command of the page that shows its output."""
     found = []
