@@ -32,9 +32,12 @@ if TYPE_CHECKING:
 #: MLflow keeps at most so many characters of a dataset's digest; the whole checksum is a tag of the run.
 _DIGEST_LENGTH = 36
 _PACKAGE = Path(__file__).resolve().parents[1]
+#: How `nasicon_ml.evaluation.scores` calls the model itself and all scored rows; that module is imported late.
+_FULL, _ALL = "full", "all"
 #: XGBoost's own names of the settings worth a column in the table of runs.
 _HYPERPARAMETERS = (
     "learning_rate", "max_depth", "min_child_weight", "subsample", "colsample_bynode", "reg_lambda",
+    "num_parallel_tree",
 )  # fmt: skip
 
 
@@ -102,6 +105,8 @@ def hyperparameters(result: TrainingResult) -> dict[str, str]:
     for target, booster in result.model.boosters.items():
         learner = json.loads(booster.save_config())["learner"]
         settings = learner["gradient_booster"]["tree_train_param"]
+        # How many trees a round grows: XGBoost 3.2 keeps it beside the trees' own settings.
+        settings |= learner["gradient_booster"].get("gbtree_model_param", {})
         found[f"{target}.objective"] = learner["objective"]["name"]
         found[f"{target}.rounds"] = str(booster.num_boosted_rounds())
         found |= {
@@ -113,38 +118,40 @@ def hyperparameters(result: TrainingResult) -> dict[str, str]:
 def metrics(result: TrainingResult) -> dict[str, float]:
     """Name the scores of a run: ``target.metric`` for the model itself on all rows.
 
-    A baseline or a subset stands between the two: ``conductivity.median.mae_decades``,
-    ``conductivity.composition_only.mae_decades``, ``conductivity.system.LATP.mae_decades``. Systems are given
-    for the model itself only; all the rest is in the table of scores. Scores that cannot be computed (one
-    class, one value) are left out.
+    Subset and baseline stand between the two, in this order: ``conductivity.median.mae_decades``,
+    ``conductivity.system.LATP.mae_decades``, ``conductivity.system.LATP.composition_only.mae_decades``. How many
+    pellets and sources were scored is ``conductivity.pellets``, ``conductivity.system.LATP.pellets``. Scores that
+    cannot be computed (one class, one value) are left out.
     """
     systems = set(result.out_of_fold[Column.SYSTEM].dropna())
     named: dict[str, float] = {}
     for row in result.scores.to_dict("records"):
-        parts = [str(row["target"])]
-        if row["subset"] in systems:
-            if row["model"] != "full":
-                continue
-            parts += ["system", str(row["subset"])]
-        elif row["subset"] != "all":
-            parts.append(_slug(row["subset"]))
-        if row["model"] != "full":
-            parts.append(_slug(row["model"]))
-        elif row["subset"] == "all":
-            named |= {f"{row['target']}.pellets": float(row["n_rows"])}
-            named |= {f"{row['target']}.sources": float(row["n_sources"])}
-        named[".".join([*parts, str(row["metric"])])] = float(row["value"])
+        where = ".".join([_slug(row["target"]), *_subset_parts(str(row["subset"]), systems)])
+        if row["model"] == _FULL:
+            named |= {f"{where}.pellets": float(row["n_rows"]), f"{where}.sources": float(row["n_sources"])}
+        else:
+            where = f"{where}.{_slug(row['model'])}"
+        named[f"{where}.{_slug(row['metric'])}"] = float(row["value"])
     named["training.seconds"] = result.seconds
     return {name: value for name, value in named.items() if math.isfinite(value)}
 
 
-def _slug(words: str) -> str:
-    return re.sub(r"\W+", "_", words.strip().lower())
+def _subset_parts(subset: str, systems: set[str]) -> list[str]:
+    """Give what stands for a subset in the name of a metric: nothing for all rows."""
+    if subset == _ALL:
+        return []
+    return ["system", re.sub(r"[^\w-]+", "_", subset)] if subset in systems else [_slug(subset)]
+
+
+def _slug(words: object) -> str:
+    """Make words fit for a name in MLflow, which takes no signs such as > or °."""
+    text = str(words).lower().replace(">", " over ").replace("<", " under ")
+    return re.sub(r"[^a-z0-9]+", "_", text).strip("_") or "other"
 
 
 def headline(result: TrainingResult) -> dict[str, str]:
     """Give the scores of the model itself on all rows, rounded, as tags of a version."""
-    chosen = result.scores[(result.scores["model"] == "full") & (result.scores["subset"] == "all")]
+    chosen = result.scores[(result.scores["model"] == _FULL) & (result.scores["subset"] == _ALL)]
     return {f"{row['target']}.{row['metric']}": f"{row['value']:.4g}" for row in chosen.to_dict("records")}
 
 
@@ -283,7 +290,7 @@ def _log_metrics(store: Store, run_id: str, model_id: str, result: TrainingResul
 
 def _note(result: TrainingResult) -> str:
     """Write the description that the page of a run opens with."""
-    chosen = result.scores[result.scores["subset"] == "all"]
+    chosen = result.scores[result.scores["subset"] == _ALL]
     lines = [
         "Scores on sources the model has not seen.",
         "",

@@ -22,12 +22,19 @@ _TYPES = {Kind.NUMBER: "double", Kind.FLAG: "boolean"}
 
 
 def signature() -> Any:
-    """Give the `mlflow.models.ModelSignature`: recipe in (only the formula obligatory), prediction out."""
+    """Give the `mlflow.models.ModelSignature`: recipe in (only the formula obligatory), prediction out.
+
+    Fields other than the formula may have any type: MLflow would refuse ``900`` where it expects ``900.0``, and
+    a text column in which nothing is stated. `nasicon_ml.recipe.read_batch` checks every cell anyway.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
 
     inputs = [
-        ColSpec(_TYPES.get(column.kind, "string"), column.value, required=column is Column.FORMULA)
+        ColSpec("string", column.value, required=True)
+        if column is Column.FORMULA
+        else ColSpec(AnyType(), column.value, required=False)
         for column in MODEL_INPUT
     ]
     outputs = [ColSpec(_TYPES.get(column.kind, "string"), column.value) for column in PREDICTION]
@@ -39,7 +46,7 @@ def signature() -> Any:
 
 
 def input_example() -> pd.DataFrame:
-    """Give three recipes that the signature accepts: one stated in full, one in part, one by its formula."""
+    """Give three recipes as people write them, with whole numbers: one stated in full, two in part."""
     import pandas as pd
 
     rows: list[dict[Column, object]] = [
@@ -47,15 +54,15 @@ def input_example() -> pd.DataFrame:
             Column.FORMULA: "Li1.4Al0.4Ti1.6(PO4)3",
             Column.SYNTHESIS_ROUTE: "solid_state",
             Column.PARTICLE_SIZE_UM: 0.31,
-            Column.SINTERING_TEMPERATURE_C: 800.0,
-            Column.SINTERING_TIME_H: 2.0,
-            Column.HEATING_RATE_C_MIN: 1.0,
+            Column.SINTERING_TEMPERATURE_C: 800,
+            Column.SINTERING_TIME_H: 2,
+            Column.HEATING_RATE_C_MIN: 1,
             Column.ATMOSPHERE: "Ar",
             Column.DENSIFICATION: "conventional",
-            Column.MEASUREMENT_TEMPERATURE_C: 25.0,
+            Column.MEASUREMENT_TEMPERATURE_C: 25,
         },
-        {Column.FORMULA: "Li1.5Al0.5Ge1.5(PO4)3", Column.SINTERING_TEMPERATURE_C: 850.0},
-        {Column.FORMULA: "LiTi2(PO4)3"},
+        {Column.FORMULA: "Li1.5Al0.5Ge1.5(PO4)3", Column.SINTERING_TEMPERATURE_C: 850},
+        {Column.FORMULA: "LiTi2(PO4)3", Column.SINTERING_TEMPERATURE_C: 1100},
     ]
     return pd.DataFrame([{column.value: value for column, value in row.items()} for row in rows])
 
