@@ -19,9 +19,6 @@ from nasicon_ml.errors import nearest
 
 #: Above this the formula is wrong as printed, in elementary charges per three T cations.
 CHARGE_LIMIT = 0.25
-_KELVIN_COLUMNS = (
-    Column.CALCINATION_TEMPERATURE_C, Column.SINTERING_TEMPERATURE_C, Column.MEASUREMENT_TEMPERATURE_C,
-)  # fmt: skip
 #: Numbers and words that make a row a measurement; two rows that share one may be the same.
 _MEASURED = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.CONDUCTIVITY_BULK_S_CM, Column.RELATIVE_DENSITY_PCT)
 
@@ -76,34 +73,6 @@ def total_above_bulk(clean: pd.DataFrame) -> list[Finding]:
         "total_above_bulk",
         lambda row: f"total {total[row]:g} S/cm is above the bulk value {bulk[row]:g} S/cm; are they swapped?",
     )
-
-
-def kelvin(clean: pd.DataFrame) -> list[Finding]:
-    """Find temperatures that are round numbers in kelvin and not in degrees Celsius.
-
-    An error where only kelvin can be meant (1073.15, or a measurement at 298), else a warning (1073).
-    """
-    findings: list[Finding] = []
-    for column in _KELVIN_COLUMNS:
-        values = clean[column].to_numpy()
-        is_measurement = column is Column.MEASUREMENT_TEMPERATURE_C
-        step = 5 if is_measurement else 25
-        exact = (values > 273.15) & _is_multiple(values - 273.15, 5)
-        whole = (values > 273) & _is_multiple(values - 273, step) & ~_is_multiple(values, step)
-        room = is_measurement & np.isin(values, (293.0, 298.0))
-
-        def words(row: int, values: npt.NDArray[np.float64] = values) -> str:
-            shift = 273.15 if values[row] % 1 else 273
-            return f"{values[row]:g} °C looks like kelvin: {values[row]:g} K is {values[row] - shift:g} °C"
-
-        sure = exact | room
-        findings += _report(clean, sure, column, "kelvin_for_celsius", words)
-        findings += _as_warning(_report(clean, whole & ~sure, column, "kelvin_for_celsius", words))
-    return findings
-
-
-def _is_multiple(values: npt.NDArray[np.float64], step: float) -> Mask:
-    return np.asarray(np.abs(values / step - np.round(values / step)) * step < 1e-6)
 
 
 def additives(clean: pd.DataFrame) -> list[Finding]:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from nasicon_ml.checks import Finding
 from nasicon_ml.columns import Column
-from nasicon_ml.data import rules
+from nasicon_ml.data import contradictions, rules
 from nasicon_ml.data.reading import HEADER, clean_pellets, excuse_suspects, with_lines
+from nasicon_ml.kelvin import kelvin_findings
 from nasicon_ml.tables import RawTable
 
 #: The columns of a table of findings.
@@ -41,7 +42,7 @@ def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list
         return f"{where} ({key})" if key else where
 
     found = rules.total_above_bulk(clean)
-    found += rules.kelvin(clean)
+    found += kelvin_findings(clean)
     found += rules.additives(clean)
     found += rules.bounds(clean)
     found += rules.purity(clean)
@@ -49,6 +50,8 @@ def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list
     found += rules.keys(clean, place)
     found += rules.source_known(clean, sources)
     found += rules.duplicates(clean, place)
+    found += contradictions.contradictions(clean, place)
+    found += contradictions.shared_authors(clean, place)
     # A cell that could not be read is missing from the clean table; that it is missing is no second mistake.
     unread = {(finding.row, finding.column) for finding in findings}
     findings = rules.escalate_charges(findings, clean)
