@@ -13,15 +13,21 @@ from pathlib import Path
 from nasicon_ml.recipe import Recipe
 from nasicon_ml.workflows.predict import predict
 
-GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden" / "predictions.json"
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / "tests" / "golden" / "predictions.json"
+CHAMPION = ROOT / "models" / "champion"
 
 
 def main() -> None:
     """Predict the recipes of the golden file and write the answers beside them."""
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     for entry in golden:
-        results = predict(Recipe.from_dict(entry["recipe"]), at_c=entry["at_c"], level=entry["level"]).results
-        entry["answer"] = json.loads(results.to_json(orient="records", double_precision=12))[0]
+        recipe = Recipe.from_dict(entry["recipe"])
+        results = predict(recipe, CHAMPION, at_c=entry["at_c"], level=entry["level"]).results
+        entry["answer"] = {
+            column: value.item() if hasattr(value, "item") else value
+            for column, value in results.iloc[0].to_dict().items()
+        }
     GOLDEN.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     sys.stdout.write(f"{len(golden)} predictions written to {GOLDEN.name}\n")
 

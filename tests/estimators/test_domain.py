@@ -20,6 +20,7 @@ def domain():
     ]
     lagp = [{"formula": "LAGP x=0.5", "sintering_temperature_c": 750, "atmosphere": "Ar"}] * 2
     table, sites = recipes(*latp, *lagp)
+    table["measurement_temperature_c"] = np.linspace(20, 100, len(table))
     return fit_domain(table, sites, np.linspace(0, 1, len(table)))
 
 
@@ -67,6 +68,25 @@ def test_distance_is_a_reason_and_reasons_add_up(domain):
 
 def test_lagp_at_800_is_inside_where_latp_was_seen(domain):
     assert reasons(domain, formula="LAGP x=0.5", sintering_temperature_c=800) == ""
+
+
+def test_measurement_beyond_all_data_is_a_reason(domain):
+    table, sites = recipes({"formula": "LATP x=0.3"})
+    zero = np.zeros(1)
+    assert domain.reasons(table.assign(measurement_temperature_c=60.0), sites, zero)[0] == ""
+    hot = domain.reasons(table.assign(measurement_temperature_c=600.0), sites, zero)[0]
+    assert hot == "measurement temperature (°C) 600 is above that of any pellet (100)"
+
+
+def test_fields_beyond_the_data_count_as_unknown(domain):
+    table, sites = recipes(
+        {"formula": "LATP x=0.3", "sintering_temperature_c": 1500, "atmosphere": "Ar/H2"},
+        {"formula": "LATP x=0.3", "sintering_temperature_c": 800, "atmosphere": "air"},
+    )
+    known = domain.known_part(table, sites)
+    assert known["sintering_temperature_c"].isna().tolist() == [True, False]
+    assert known["atmosphere"].tolist() == [None, "air"]
+    assert table["atmosphere"].tolist() == ["Ar/H2", "air"], "the recipe itself is not touched"
 
 
 def test_round_trip_through_json(domain):

@@ -30,7 +30,9 @@ def test_density_survives_the_porosity_scale(density):
 
 def test_densities_never_leave_their_bounds():
     inverse = TARGETS[TargetName.RELATIVE_DENSITY].inverse
-    np.testing.assert_array_equal(inverse(np.array([-9.0, 9.0])), [100.0, 0.0])
+    np.testing.assert_array_equal(inverse(np.array([-9.0, 9.0])), [100.0, 20.0])
+    conductivity = TARGETS[TargetName.CONDUCTIVITY].inverse
+    np.testing.assert_allclose(conductivity(np.array([-99.0, -4.0, 2.0])), [-14.0, -4.0, 0.0])
 
 
 def test_bounds_teach_nothing():

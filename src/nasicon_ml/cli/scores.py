@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from nasicon_ml.workflows.train import TrainingResult
 
 _MODELS = {"full": "whole recipe", "composition only": "composition", "median": "median"}
-_SUBSETS = {"all": "", "sintering temperature given": ", sintering temperature given"}
+_SUBSETS = {
+    "all": "",
+    "sintering temperature given": ", sintering temperature given",
+    "away from room temperature": ", measured away from room temperature",
+}
 _TARGETS = {
     "conductivity": "Conductivity near room temperature",
     "relative_density": "Relative density",
     "phase_purity": "Phase purity",
+    "activation_energy": "Activation energy",
 }
 #: How a score is written: words, unit, decimals.
 _METRICS = {
@@ -25,6 +30,8 @@ _METRICS = {
     "median_ae_decades": ("median |error|", "decades", 3),
     "mae_points": ("mean |error|", "points", 2),
     "median_ae_points": ("median |error|", "points", 2),
+    "mae_ev": ("mean |error|", "eV", 3),
+    "median_ae_ev": ("median |error|", "eV", 3),
     "r2": ("R²", "", 3),
     "coverage_90": ("inside their 90 % interval", "%", 1),
     "width_90_decades": ("mean width of the 90 % interval", "decades", 2),

@@ -162,6 +162,7 @@ def _read_pellets(path: Path) -> pd.DataFrame:
 def _interval_to_json(interval: IntervalModel) -> dict[str, Any]:
     return {
         "spread": asdict(interval.spread),
+        "by_system": dict(interval.by_system),
         "scores": interval.scores.scores.tolist(),
         "energy_error_ev": interval.energy_error_ev,
     }
@@ -169,7 +170,10 @@ def _interval_to_json(interval: IntervalModel) -> dict[str, Any]:
 
 def _interval_from_json(name: str, data: Mapping[str, Any]) -> IntervalModel:
     scores = ConformalScores(np.asarray(data["scores"], dtype=np.float64))
-    return IntervalModel(TargetName(name), Spread(**data["spread"]), scores, float(data["energy_error_ev"]))
+    by_system = {system: float(factor) for system, factor in data["by_system"].items()}
+    return IntervalModel(
+        TargetName(name), Spread(**data["spread"]), by_system, float(data["energy_error_ev"]), scores
+    )
 
 
 def _checked_manifest(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,8 @@ known domain.
 
 ## What it is not for
 
-- Proof that a pellet will have a property: half of the error is how far two laboratories differ at one recipe.
+- Proof that a pellet will have a property: laboratories that report one composition differ nearly as much as
+  the model errs (docs/method.md).
 - Bulk conductivity, thin films, composites with polymers, electrolytes of other structure types.
 - Interfaces, stability against electrodes, ageing.
 

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import Kind
+from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.features.processing import PROCESSING_FIELDS
 
 Floats = NDArray[np.float64]
 Strings = NDArray[np.object_]
+Mask = NDArray[np.bool_]
 
 #: A system needs this many pellets that state a field before its own range counts; below, all systems' does.
 ENOUGH_PELLETS = 8
@@ -23,7 +24,8 @@ ENOUGH_PELLETS = 8
 NEAR_SHARE = 0.95
 _NUMBERS = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.NUMBER)
 _CHOICES = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.CATEGORY)
-_AXIS_LABELS = {column.value: column.axis_label for column in _NUMBERS}
+_TEMPERATURE = Column.MEASUREMENT_TEMPERATURE_C.value
+_AXIS_LABELS = {column.value: column.axis_label for column in (*_NUMBERS, Column.MEASUREMENT_TEMPERATURE_C)}
 _SITES = ("A", "M", "T")
 
 
@@ -35,7 +37,8 @@ class Domain:
     ----------
     ranges
         system -> field -> (lowest, highest); the key "" holds all systems together. The substitution x is
-        one of the fields, under the name "x".
+        one of the fields, under the name "x". The temperature of measurement stands under "" only: Arrhenius'
+        law carries every system's conductivity as far as any was measured.
     choices
         field -> choices that occur.
     elements
@@ -78,8 +81,13 @@ class Domain:
         """
         found: list[list[str]] = [[] for _ in range(len(table))]
         self._elements(sites, found)
-        self._choices(table, found)
-        self._ranges(table, sites, found)
+        for column, strange in self._strange_choices(table).items():
+            given = table[column]
+            for row in np.flatnonzero(strange):
+                found[row].append(f"{column.label} {given.iloc[row]!r} never seen")
+        for beyond in self._beyond(table, sites):
+            for at in np.flatnonzero(beyond.outside).tolist():
+                found[at].append(beyond.reason(at))
         for row in np.flatnonzero(distance > self.near):
             found[row].append(
                 f"far from every measured pellet (distance {distance[row]:.2f}, "
@@ -95,28 +103,60 @@ class Domain:
                 names = ", ".join(np.array(ELEMENTS)[strange[sites.index[row]]])
                 found[row].append(f"{names} never seen on the {site} site")
 
-    def _choices(self, table: pd.DataFrame, found: list[list[str]]) -> None:
-        for column in _CHOICES:
-            given = table[column]
-            strange = (given.notna() & ~given.isin(self.choices[column])).to_numpy()
-            for row in np.flatnonzero(strange):
-                found[row].append(f"{column.label} {given.iloc[row]!r} never seen")
+    def known_part(self, table: pd.DataFrame, sites: OccupancyTable) -> pd.DataFrame:
+        """Blank the processing fields about which the training pellets say nothing.
 
-    def _ranges(self, table: pd.DataFrame, sites: OccupancyTable, found: list[list[str]]) -> None:
-        systems = sites.per_row(sites.systems)
-        everywhere = self.ranges[""]
+        A sintering temperature beyond all data tells the model no more than none does, so it must not narrow
+        an interval.
+        """
+        known = table.copy()
+        for column, strange in self._strange_choices(table).items():
+            known.loc[strange, str(column)] = None
+        for beyond in self._beyond(table, sites):
+            if beyond.name in known.columns:
+                known.loc[beyond.outside, beyond.name] = np.nan
+        return known
+
+    def _strange_choices(self, table: pd.DataFrame) -> dict[Column, Mask]:
+        return {
+            column: (table[column].notna() & ~table[column].isin(self.choices[column])).to_numpy()
+            for column in _CHOICES
+        }
+
+    def _beyond(self, table: pd.DataFrame, sites: OccupancyTable) -> list[_Beyond]:
         fields = {column.value: table[column].to_numpy(dtype=np.float64) for column in _NUMBERS}
+        fields[_TEMPERATURE] = table[_TEMPERATURE].to_numpy(dtype=np.float64)
         fields["x"] = sites.per_row(sites.x)
+        found = []
         for name, values in fields.items():
-            own = {system: limits[name] for system, limits in self.ranges.items() if name in limits}
-            low, high = everywhere.get(name, (-np.inf, np.inf))
-            lows = np.array([own.get(system, (low, high))[0] for system in sites.systems])[sites.index]
-            highs = np.array([own.get(system, (low, high))[1] for system in sites.systems])[sites.index]
-            outside = (values < lows - _slack(lows)) | (values > highs + _slack(highs))
-            for row in np.flatnonzero(outside):
-                whose = f"any {systems[row]} pellet" if systems[row] in own else "any pellet"
-                side, limit = ("below", lows[row]) if values[row] < lows[row] else ("above", highs[row])
-                found[row].append(f"{_label(name)} {values[row]:g} is {side} that of {whose} ({limit:g})")
+            own = {system: limits[name] for system, limits in self.ranges.items() if system and name in limits}
+            everywhere = self.ranges[""].get(name, (-np.inf, np.inf))
+            limits = np.array([own.get(system, everywhere) for system in sites.systems]).reshape(-1, 2)[
+                sites.index
+            ]
+            whose = np.array([f"{system} " if system in own else "" for system in sites.systems], dtype=object)
+            found.append(_Beyond(name, values, limits, whose[sites.index]))
+        return found
+
+
+@dataclass(frozen=True)
+class _Beyond:
+    """One field of n recipes against the range of their systems: values (n,), limits (n, 2), whose (n,)."""
+
+    name: str
+    values: Floats
+    limits: Floats
+    whose: Strings
+
+    @property
+    def outside(self) -> Mask:
+        low, high = self.limits.T
+        return (self.values < low - _slack(low)) | (self.values > high + _slack(high))
+
+    def reason(self, row: int) -> str:
+        value, (low, high) = self.values[row], self.limits[row]
+        side, limit = ("below", low) if value < low else ("above", high)
+        return f"{_label(self.name)} {value:g} is {side} that of any {self.whose[row]}pellet ({limit:g})"
 
 
 def _slack(limits: Floats) -> Floats:
@@ -142,7 +182,8 @@ def fit_domain(table: pd.DataFrame, sites: OccupancyTable, distance_to_others: F
     """
     systems = sites.per_row(sites.systems)
     numbers = table[list(_NUMBERS)].astype("float64").assign(x=sites.per_row(sites.x))
-    ranges = {"": _limits(numbers, 1)}
+    measured = table[[_TEMPERATURE]].astype("float64")
+    ranges = {"": _limits(numbers, 1) | _limits(measured, 1)}
     for system, rows in numbers.groupby(systems):
         ranges[str(system)] = _limits(rows, ENOUGH_PELLETS)
     choices = {column.value: tuple(sorted(table[column].dropna().unique())) for column in _CHOICES}

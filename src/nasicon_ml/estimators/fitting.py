@@ -69,7 +69,7 @@ class FittedTarget:
         learned = self.learned(features)
         if self.energy is not None:
             energy = raw_prediction(self.energy, features)
-            return shift_log10_conductivity(learned, energy, ROOM_TEMPERATURE_C, temperature_c)
+            learned = shift_log10_conductivity(learned, energy, ROOM_TEMPERATURE_C, temperature_c)
         return TARGETS[self.name].inverse(learned)
 
 

@@ -125,7 +125,12 @@ class PropertyModel:
         space = recipe_space(table, sites=sites)
         near = nearest(space, self.space, NEAR_PELLETS)
         distance = near.distances.mean(axis=1)
-        circumstances = Circumstances(unknown_share(table), distance, measurement_temperature(table))
+        circumstances = Circumstances(
+            unknown_share(self.domain.known_part(table, sites)),
+            distance,
+            measurement_temperature(table),
+            sites.per_row(sites.systems),
+        )
         answers: dict[str, Any] = self._conductivity(features, circumstances, level)
         answers |= self._density(features, circumstances, level)
         margin = raw_prediction(self.boosters[TargetName.PHASE_PURITY], features)

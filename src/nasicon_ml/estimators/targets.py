@@ -26,7 +26,8 @@ POROSITY_FLOOR_POINTS = 0.5
 #: Spread of measured activation energies among pellets of one system in the dataset, used to weigh rows that
 #: had to be carried to 25 °C with a predicted energy.
 ENERGY_SPREAD_EV = 0.07
-#: Spread of conductivities of independent sources at one composition, in decades (OBELiX, 10.1039/d5dd00441a).
+#: How far independent sources are apart at one composition, in decades (`nasicon_ml.data.agreement` computes it
+#: from the dataset; docs/method.md).
 CONDUCTIVITY_SPREAD_DECADES = 0.7
 
 
@@ -78,12 +79,20 @@ def _identity(values: Floats) -> Floats:
     return values
 
 
+def _possible_log10_conductivity(values: Floats) -> Floats:
+    """Keep within what the vocabulary calls possible: no interval end beyond it can matter."""
+    column = Column.CONDUCTIVITY_TOTAL_S_CM
+    return np.clip(values, np.log10(column.minimum), np.log10(column.maximum))
+
+
 def _to_log_porosity(density_pct: Floats) -> Floats:
     return np.log10(100.0 + POROSITY_FLOOR_POINTS - np.asarray(density_pct, dtype=np.float64))
 
 
 def _from_log_porosity(log_porosity: Floats) -> Floats:
-    return np.clip(100.0 + POROSITY_FLOOR_POINTS - 10.0 ** np.asarray(log_porosity), 0.0, 100.0)
+    column = Column.RELATIVE_DENSITY_PCT
+    density = 100.0 + POROSITY_FLOOR_POINTS - 10.0 ** np.asarray(log_porosity, dtype=np.float64)
+    return np.clip(density, column.minimum, column.maximum)
 
 
 TARGETS: dict[TargetName, Target] = {
@@ -95,7 +104,7 @@ TARGETS: dict[TargetName, Target] = {
         is_probability=False,
         scale="log10(S/cm) at 25 °C",
         forward=_identity,
-        inverse=_identity,
+        inverse=_possible_log10_conductivity,
     ),
     TargetName.RELATIVE_DENSITY: Target(
         TargetName.RELATIVE_DENSITY,

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.estimators.conformal import ConformalScores, Spread, fit_spread
 from nasicon_ml.estimators.targets import TARGETS, TargetName, inverse_temperature_step
 
 Floats = NDArray[np.float64]
+Strings = NDArray[np.object_]
 
 #: Conductivities within this of 25 °C tell how wrong the model is there, energies left aside.
 NEAR_ROOM_TEMPERATURE_C = (15.0, 40.0)
+
+
+#: Pseudo-sources at the common spread that a system's own has to outweigh.
+_PRIOR_SOURCES = 4.0
+#: A system's own spread counts from this many sources on.
+_ENOUGH_SOURCES = 4
+#: Largest error of the activation energy considered, in eV.
+_LARGEST_ENERGY_ERROR_EV = 0.5
+_FEW = 20
 
 
 @dataclass(frozen=True)
@@ -28,15 +40,18 @@ class Circumstances:
         Distance to the nearest measured pellets (of other sources, for a training pellet).
     temperature_c
         Temperature of measurement; matters for conductivity only.
+    system
+        Name of the system.
     """
 
     unknown: Floats
     distance: Floats
     temperature_c: Floats
+    system: Strings
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Circumstances:
         """Keep some rows."""
-        return Circumstances(self.unknown[rows], self.distance[rows], self.temperature_c[rows])
+        return Circumstances(self.unknown[rows], self.distance[rows], self.temperature_c[rows], self.system[rows])
 
 
 @dataclass(frozen=True)
@@ -49,17 +64,21 @@ class IntervalModel:
         Which target; decides the scale on which intervals are symmetric (log10 porosity for density).
     spread
         Expected error by circumstances.
+    by_system
+        Factor on the spread of systems that are harder or easier than the rest, shrunk towards 1 where few
+        sources speak; 1 for a system that is not there.
+    energy_error_ev
+        Error of the activation energy: what an interval gains in width away from 25 °C. 0 where it does not
+        matter.
     scores
         Out-of-fold errors in units of the spread.
-    energy_error_ev
-        Mean absolute out-of-fold error of the activation energy: what an interval gains in width away from
-        25 °C. 0 where it does not matter.
     """
 
     name: TargetName
     spread: Spread
+    by_system: Mapping[str, float]
+    energy_error_ev: float
     scores: ConformalScores
-    energy_error_ev: float = 0.0
 
     def interval(self, reported: Floats, circumstances: Circumstances, level: float) -> tuple[Floats, Floats]:
         """Give lower and upper ends around predictions on the scale of reports; shape (n,) each.
@@ -70,7 +89,11 @@ class IntervalModel:
             If the level cannot be supported (see `ConformalScores.quantile`).
         """
         target = TARGETS[self.name]
-        half = self.scores.quantile(level) * _scale(self.spread, self.energy_error_ev, circumstances)
+        scale = np.hypot(
+            _at_room_temperature(self.spread, self.by_system, circumstances),
+            self.energy_error_ev * _decades_per_ev(circumstances),
+        )
+        half = self.scores.quantile(level) * scale
         centre = target.forward(reported)
         ends = target.inverse(centre - half), target.inverse(centre + half)
         return np.minimum(*ends), np.maximum(*ends)
@@ -80,21 +103,72 @@ def fit_intervals(
     name: TargetName,
     measured: Floats,
     reported: Floats,
+    sources: Strings,
     circumstances: Circumstances,
     energy_error_ev: float = 0.0,
 ) -> IntervalModel:
-    """Fit spread and scores to out-of-fold predictions; all arrays of shape (n,)."""
+    """Fit spread, factors of systems and scores to out-of-fold predictions; all arrays of shape (n,).
+
+    Parameters
+    ----------
+    name
+        Which target.
+    measured, reported
+        On the scale of reports.
+    sources
+        Source of each row: a system counts by its sources, not by its pellets.
+    circumstances
+        Of each row.
+    energy_error_ev
+        Out-of-fold error of the activation energy, the least by which an interval grows away from 25 °C.
+    """
     target = TARGETS[name]
     residuals = target.forward(measured) - target.forward(reported)
     low, high = NEAR_ROOM_TEMPERATURE_C
     near = (circumstances.temperature_c >= low) & (circumstances.temperature_c <= high)
-    if name is not TargetName.CONDUCTIVITY or near.sum() < 20:
+    if name is not TargetName.CONDUCTIVITY or near.sum() < _FEW:
         near = np.ones(len(residuals), dtype=bool)
-    spread = fit_spread(residuals[near], circumstances.unknown[near], circumstances.distance[near])
-    scale = _scale(spread, energy_error_ev, circumstances)
-    return IntervalModel(name, spread, ConformalScores.from_residuals(residuals, scale), energy_error_ev)
+    here = circumstances.take(near)
+    spread = fit_spread(residuals[near], here.unknown, here.distance)
+    ratio = np.abs(residuals[near]) / spread.scale(here.unknown, here.distance)
+    by_system = _factors(ratio, here.system, sources[near])
+    scale = _at_room_temperature(spread, by_system, circumstances)
+    if (~near).sum() >= _FEW:
+        steps = _decades_per_ev(circumstances)[~near]
+        energy_error_ev = _fit_energy_error(residuals[~near], scale[~near], steps, energy_error_ev)
+    scale = np.hypot(scale, energy_error_ev * _decades_per_ev(circumstances))
+    return IntervalModel(
+        name, spread, by_system, energy_error_ev, ConformalScores.from_residuals(residuals, scale)
+    )
 
 
-def _scale(spread: Spread, energy_error_ev: float, circumstances: Circumstances) -> Floats:
-    step = inverse_temperature_step(circumstances.temperature_c) / np.log(10.0)
-    return np.hypot(spread.scale(circumstances.unknown, circumstances.distance), energy_error_ev * step)
+def _factors(ratio: Floats, system: Strings, sources: Strings) -> dict[str, float]:
+    """Mean ratio of error to spread by system, each source counting once, shrunk towards 1."""
+    frame = pd.DataFrame({"system_": system, "source_": sources, "ratio": ratio})
+    by_source = frame.groupby(["system_", "source_"])["ratio"].mean()
+    found = by_source.groupby("system_").agg(["sum", "count"])
+    found = found[found["count"] >= _ENOUGH_SOURCES]
+    shrunk = (found["sum"] + _PRIOR_SOURCES) / (found["count"] + _PRIOR_SOURCES)
+    return {str(name): float(value) for name, value in shrunk.items()}
+
+
+def _fit_energy_error(residuals: Floats, scale: Floats, steps: Floats, least: float) -> float:
+    """Find the energy error that explains errors away from 25 °C, by likelihood (Laplace), at least `least`."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(energy_error: float) -> float:
+        width = np.hypot(scale, energy_error * steps)
+        return float(np.mean(np.log(width) + np.abs(residuals) / width))
+
+    found = minimize_scalar(loss, bounds=(least, _LARGEST_ENERGY_ERROR_EV), method="bounded")
+    return float(found.x)
+
+
+def _at_room_temperature(spread: Spread, by_system: Mapping[str, float], circumstances: Circumstances) -> Floats:
+    factor = np.array([by_system.get(system, 1.0) for system in circumstances.system])
+    return spread.scale(circumstances.unknown, circumstances.distance) * factor
+
+
+def _decades_per_ev(circumstances: Circumstances) -> Floats:
+    """How many decades an eV of activation energy moves a conductivity between 25 °C and where it was measured."""
+    return inverse_temperature_step(circumstances.temperature_c) / np.log(10.0)

@@ -19,10 +19,14 @@ from nasicon_ml.composition import ELEMENTS, OccupancyTable
 Floats = NDArray[np.float64]
 Columns = dict[str, Floats]
 
-#: Liquids of cold sintering: they leave the pellet, unlike a second phase.
-PROCESS_LIQUIDS = frozenset({"H2O", "CH3COOH", "C5H9NO", "C3H7NO", "C2H6OS"})
-#: An additive with one of these melts or forms a glass below the sintering temperatures of this family.
-FLUXING_ELEMENTS = frozenset({"B", "Bi", "F", "Cl", "N", "S", "V"})
+#: Liquids of cold sintering: water, acetic acid, NMP, DMF, DMSO, lye. They leave the pellet or carry matter in it,
+#: unlike a second phase.
+PROCESS_LIQUIDS = frozenset({"H2O", "CH3COOH", "C5H9NO", "C3H7NO", "C2H6OS", "NaOH"})
+#: An additive with one of these melts or forms a glass below the sintering temperatures of this family; nitrates
+#: do too.
+FLUXING_ELEMENTS = frozenset({"B", "Bi", "F", "Cl", "S", "V"})
+#: What says in a name that the additive is a glass or a nitrate.
+_FLUXING_NAMES = re.compile(r"glass|NO3|P2O5|LiPO3")
 
 
 @cache
@@ -62,8 +66,10 @@ def additive_columns(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
 def _kind(name: str) -> tuple[bool, bool, bool]:
     """Whether an additive is fluxing, a process liquid, and brings lithium."""
     elements = set(re.findall(r"[A-Z][a-z]?", name))
-    glass = "glass" in name.lower()
-    return bool(elements & FLUXING_ELEMENTS) or glass, name in PROCESS_LIQUIDS, "Li" in elements
+    if name in PROCESS_LIQUIDS:
+        return False, True, False
+    fluxing = bool(elements & FLUXING_ELEMENTS) or _FLUXING_NAMES.search(name) is not None
+    return fluxing, False, "Li" in elements
 
 
 def _amounts(table: pd.DataFrame, molar: Floats, host: Floats) -> tuple[Floats, Floats]:

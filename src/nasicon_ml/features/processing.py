@@ -18,14 +18,14 @@ Columns = dict[str, Floats]
 
 GAS_CONSTANT_KJ_MOL_K = 8.314462618e-3
 ZERO_CELSIUS_K = 273.15
-#: Apparent activation energies of densification in kJ/mol: the range reported for oxide ceramics by master
-#: sintering curves (Su and Johnson, 10.1111/j.1151-2916.1996.tb08097.x).
+#: Apparent activation energies of densification in kJ/mol for which the work of sintering is computed. A choice:
+#: a low and a high one, so that trees can weigh time against temperature; none is measured for every system here.
 SINTERING_ENERGIES_KJ_MOL = (250.0, 500.0)
 #: Above this Li2O is lost in measurable amounts (DeWees and Wang, ChemSusChem 2019, 12, 3713).
 LITHIA_LOSS_ONSET_C = 950.0
 #: log10 of the oxygen partial pressure in bar. Air and O2 are exact; bottled N2 and Ar hold some ppm, a
-#: rotary-pump vacuum about 1e-3 mbar of air; Ar/H2 is set by the water left in it.
-LOG10_OXYGEN_BAR = {"air": -0.68, "O2": 0.0, "N2": -5.0, "Ar": -5.0, "vacuum": -6.0, "Ar/H2": -18.0}
+#: rotary-pump vacuum about 1e-3 mbar of air, a fifth of it oxygen; Ar/H2 is set by the water left in it.
+LOG10_OXYGEN_BAR = {"air": -0.68, "O2": 0.0, "N2": -5.0, "Ar": -5.0, "vacuum": -6.7, "Ar/H2": -18.0}
 #: How intimately a route mixes the cations, 0 (mixed powders) to 3 (molecular): an ordered scale.
 MIXING_QUALITY = {
     "solid_state": 0.0, "mechanochemical": 1.0, "molten_flux": 1.0, "rheological_phase": 1.0,
@@ -33,9 +33,15 @@ MIXING_QUALITY = {
     "melt_quench": 3.0, "sputtering": 3.0, "pulsed_laser_deposition": 3.0,
 }  # fmt: skip
 #: Fields whose spread over orders of magnitude makes the logarithm the natural scale.
-LOGARITHMIC = (Column.SINTERING_TIME_H, Column.PARTICLE_SIZE_UM, Column.HEATING_RATE_C_MIN, Column.PRESSURE_MPA)
-#: Shortest time and smallest pressure told apart from zero.
-_SMALLEST = 1e-2
+#: The smallest value told apart from zero stands beside each: seconds of sintering, nanometres, a tenth of a MPa.
+LOGARITHMIC: dict[Column, float] = {
+    Column.SINTERING_TIME_H: 1e-3,
+    Column.PARTICLE_SIZE_UM: 1e-3,
+    Column.HEATING_RATE_C_MIN: 1e-2,
+    Column.PRESSURE_MPA: 1e-1,
+}
+#: Techniques that press while they heat; for the others a pressure is no part of the recipe.
+PRESSING = ("spark_plasma", "field_assisted", "hot_press", "cold_sintering", "high_pressure")
 
 PROCESSING_FIELDS = tuple(column for column in RECIPE if column.role is Role.PROCESSING)
 
@@ -48,7 +54,7 @@ def given_columns(table: pd.DataFrame) -> Columns:
             values = table[field].to_numpy(dtype=np.float64)
             columns[f"given_{field}"] = values
             if field in LOGARITHMIC:
-                columns[f"log10_{field}"] = np.log10(np.maximum(values, _SMALLEST))
+                columns[f"log10_{field}"] = np.log10(np.maximum(values, LOGARITHMIC[field]))
         else:
             columns |= _choices(table[field], field.value, field.choices)
     return columns
@@ -87,11 +93,11 @@ def physics_columns(table: pd.DataFrame, m_reducible: Floats) -> Columns:
         for energy in SINTERING_ENERGIES_KJ_MOL
     }
     above_onset = np.maximum(temperature - LITHIA_LOSS_ONSET_C, 0.0)
-    columns["lithia_loss_c_log_h"] = above_onset * np.log10(1.0 + np.nan_to_num(hours, nan=1.0))
+    columns["lithia_loss_c_log_h"] = above_onset * np.log10(1.0 + hours)
     columns["log10_oxygen_bar"] = oxygen
     columns["reduction_drive"] = -oxygen * m_reducible
-    columns["reduction_drive_per_rate"] = -oxygen * m_reducible * np.log10(np.maximum(rate, _SMALLEST))
-    columns["surface_drive_per_um"] = 1.0 / np.maximum(size, _SMALLEST)
+    columns["reduction_drive_log_rate"] = -oxygen * m_reducible * np.log10(1.0 + rate)
+    columns["surface_drive_per_um"] = 1.0 / np.maximum(size, LOGARITHMIC[Column.PARTICLE_SIZE_UM])
     columns["sintering_minus_calcination_c"] = temperature - calcined
     columns["mixing_quality"] = _lookup(table[Column.SYNTHESIS_ROUTE], MIXING_QUALITY)
     return columns
@@ -122,7 +128,7 @@ def sintering_work(temperature_c: Floats, hours: Floats, rate_c_min: Floats, ene
     kelvin = temperature_c + ZERO_CELSIUS_K
     thermal = GAS_CONSTANT_KJ_MOL_K * kelvin
     ramp_s = 60.0 * np.nan_to_num(kelvin * thermal / energy_kj_mol / rate_c_min)
-    seconds = 3600.0 * np.maximum(hours, _SMALLEST) + ramp_s
+    seconds = 3600.0 * np.maximum(hours, LOGARITHMIC[Column.SINTERING_TIME_H]) + ramp_s
     log10_work: Floats = np.log10(seconds / kelvin) - energy_kj_mol / thermal / np.log(10.0)
     return log10_work
 
@@ -130,11 +136,11 @@ def sintering_work(temperature_c: Floats, hours: Floats, rate_c_min: Floats, ene
 def unknown_share(table: pd.DataFrame) -> Floats:
     """Share of the processing fields that a recipe does not give; shape (n,), 0 to 1.
 
-    Pressure counts only for techniques that apply one.
+    Pressure counts only for techniques that apply one (`PRESSING`), or where the technique is not given.
     """
     missing = table[list(PROCESSING_FIELDS)].isna()
-    unpressed = table[Column.DENSIFICATION].isin(["conventional", "microwave", "tape_cast"])
-    missing[Column.PRESSURE_MPA] &= ~unpressed
+    technique = table[Column.DENSIFICATION]
+    missing[Column.PRESSURE_MPA] &= technique.isna() | technique.isin(PRESSING)
     return np.asarray(missing.to_numpy().mean(axis=1))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.features.additives import additive_columns
-from nasicon_ml.features.processing import PROCESSING_FIELDS
+from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_FIELDS
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ WEIGHTS: dict[Column, float] = {Column.SINTERING_TEMPERATURE_C: 2.0, Column.DENS
 UNKNOWN = 0.5
 #: Weight of exchanging one whole M cation against all of the processing.
 COMPOSITION_WEIGHT = 2.0
-_SMALLEST = 1e-2
+_SMALLEST_TIME_H = 1e-2
 _CHUNK_CELLS = 4_000_000
 
 
@@ -82,7 +82,8 @@ def recipe_space(table: pd.DataFrame, *, sites: OccupancyTable | None = None) ->
     for field in _NUMBERS:
         scale, logarithmic = SCALES[field]
         values = table[field].to_numpy(dtype=np.float64)
-        numbers.append((np.log10(np.maximum(values, _SMALLEST)) if logarithmic else values) / scale)
+        smallest = LOGARITHMIC.get(field, _SMALLEST_TIME_H)
+        numbers.append((np.log10(np.maximum(values, smallest)) if logarithmic else values) / scale)
     codes = [pd.Categorical(table[field], categories=list(field.choices)).codes for field in _CHOICES]
     extra = additive_columns(table, sites)
     additive = [extra["additive_present"], np.nan_to_num(extra["additive_wt_pct"], nan=5.0) / 10.0]

@@ -88,11 +88,13 @@ class TrainingResult:
     Attributes
     ----------
     model
-        Trained on all pellets; its intervals and calibration come from the out-of-fold predictions.
+        Trained on all pellets; its intervals and calibration come from the out-of-fold predictions of the first
+        repeat, further ones only steady the scores.
     options
         How it was trained.
     scores
-        target, subset, model, metric, value, n_rows, n_sources.
+        target, subset, model, metric, value, n_rows, n_sources; the activation energy, which carries
+        conductivity to other temperatures, is scored, too.
     out_of_fold
         One row per target, repeat and pellet: measured, predicted, lower, upper, composition_only, median, on
         the scale of reports (log10(S/cm), %, probability), with source, system, fold and temperatures.
@@ -152,9 +154,11 @@ def train(
     report("computing features", 0.01)
     stage = _Stage.prepare(pellets, options)
     steps = _Steps(report, total=options.repeats * options.folds * len(ANSWERS) + len(TargetName))
-    assessments = [_assess(stage, name, steps) for name in ANSWERS]
+    _check_size(stage)
+    energies = _assess_energies(stage)
+    assessments = [_assess(stage, name, energies.error_ev, steps) for name in ANSWERS]
     out_of_fold = pd.concat([assessment.frame for assessment in assessments], ignore_index=True)
-    scores = score_table(out_of_fold)
+    scores = score_table(pd.concat([out_of_fold, energies.frame], ignore_index=True))
     sha256 = dataset_checksum(path)
     rows_used = {str(assessment.name): len(assessment.rows.rows) for assessment in assessments}
     metadata = ModelMetadata(
@@ -213,6 +217,7 @@ class _Steps:
 class _Stage:
     """What all targets share: pellets, their features, and their circumstances among other sources."""
 
+    sources: NDArray[np.object_]
     options: TrainingOptions
     full: FitContext
     composition_only: FitContext
@@ -229,9 +234,14 @@ class _Stage:
         near = nearest_recipes(space, space, NEAR_PELLETS, query_sources=sources, reference_sources=sources)
         context = FitContext(pellets, full.values, DEFAULT_SETTINGS, options.seed, options.threads)
         circumstances = Circumstances(
-            unknown_share(pellets), near.distances.mean(axis=1), measurement_temperature(pellets)
+            unknown_share(pellets),
+            near.distances.mean(axis=1),
+            measurement_temperature(pellets),
+            sites.per_row(sites.systems),
         )
-        return cls(options, context, replace(context, features=composition.values), full.names, circumstances)
+        return cls(
+            sources, options, context, replace(context, features=composition.values), full.names, circumstances
+        )
 
 
 @dataclass(frozen=True)
@@ -246,17 +256,11 @@ class _Assessment:
     calibration: PlattCalibration | None
 
 
-def _assess(stage: _Stage, name: TargetName, steps: _Steps) -> _Assessment:
+def _assess(stage: _Stage, name: TargetName, energy_error_ev: float, steps: _Steps) -> _Assessment:
     options, pellets = stage.options, stage.full.pellets
     rows = training_rows(pellets, name)
-    n_sources = pellets[Column.SOURCE].iloc[rows.rows].nunique()
-    if n_sources < options.folds:
-        raise DatasetError(
-            f"{name}: {len(rows.rows)} usable pellets from {n_sources} sources are too few for "
-            f"{options.folds} folds"
-        )
     collector = ImportanceCollector(pellets, name, rows, FeatureSet.FULL, seed=options.seed)
-    energy_error = _energy_error(stage) if name is TargetName.CONDUCTIVITY else 0.0
+    energy_error = energy_error_ev if name is TargetName.CONDUCTIVITY else 0.0
     frames, folds_of_repeats = [], []
     for repeat in range(options.repeats):
         found = cross_validate(
@@ -277,19 +281,37 @@ def _assess(stage: _Stage, name: TargetName, steps: _Steps) -> _Assessment:
     if name is TargetName.PHASE_PURITY:
         calibration = fit_platt(first.full, rows.y)
     else:
-        intervals = fit_intervals(name, rows.y, first.full, stage.circumstances.take(rows.rows), energy_error)
+        around = stage.circumstances.take(rows.rows)
+        intervals = fit_intervals(name, rows.y, first.full, stage.sources[rows.rows], around, energy_error)
     return _Assessment(name, rows, pd.concat(frames, ignore_index=True), collector.frame(), intervals, calibration)
 
 
-def _energy_error(stage: _Stage) -> float:
-    """Mean absolute out-of-fold error of the activation energy in eV."""
+def _check_size(stage: _Stage) -> None:
+    """Refuse a dataset that cannot be divided into the folds asked for."""
+    for name in TargetName:
+        rows = training_rows(stage.full.pellets, name).rows
+        n_sources = len(np.unique(stage.sources[rows].astype(str)))
+        if n_sources < stage.options.folds:
+            raise DatasetError(
+                f"{name}: {len(rows)} usable pellets from {n_sources} sources are too few for "
+                f"{stage.options.folds} folds"
+            )
+
+
+@dataclass(frozen=True)
+class _Energies:
+    """The activation energy, cross-validated: its table, and its mean absolute error in eV."""
+
+    frame: pd.DataFrame
+    error_ev: float
+
+
+def _assess_energies(stage: _Stage) -> _Energies:
     name = TargetName.ACTIVATION_ENERGY
     rows = training_rows(stage.full.pellets, name)
-    options = stage.options
-    found = cross_validate(
-        stage.full, stage.composition_only, name, rows, folds=min(5, options.folds), seed=options.seed
-    )
-    return mean_absolute_error(rows.y, found.full)
+    folds = min(5, stage.options.folds)
+    found = cross_validate(stage.full, stage.composition_only, name, rows, folds=folds, seed=stage.options.seed)
+    return _Energies(_out_of_fold_frame(stage, name, found, 0, 0.0), mean_absolute_error(rows.y, found.full))
 
 
 def _out_of_fold_frame(
@@ -297,14 +319,14 @@ def _out_of_fold_frame(
 ) -> pd.DataFrame:
     rows, y = found.rows.rows, found.rows.y
     pellets = stage.full.pellets.iloc[rows].reset_index(drop=True)
+    predicted, composition_only = found.full, found.composition_only
+    lower = upper = np.full(len(y), np.nan)
     if name is TargetName.PHASE_PURITY:
         predicted = held_out_probabilities(y, found.full, found.fold)
         composition_only = held_out_probabilities(y, found.composition_only, found.fold)
-        lower = upper = np.full(len(y), np.nan)
-    else:
-        predicted, composition_only = found.full, found.composition_only
+    elif name is not TargetName.ACTIVATION_ENERGY:
         lower, upper = held_out_intervals(
-            name, y, predicted, found.fold, stage.circumstances.take(rows),
+            name, found, stage.sources[rows], stage.circumstances.take(rows),
             level=REPORTED_LEVEL, energy_error_ev=energy_error,
         )  # fmt: skip
     columns: dict[str, Any] = {"target": str(name), "repeat": repeat, "fold": found.fold}
