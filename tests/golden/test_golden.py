@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nasicon_ml.columns import PREDICTION
@@ -43,3 +44,37 @@ def test_the_champion_is_the_default_and_was_trained_on_the_committed_dataset(ch
 
 def test_the_champion_is_small_enough_to_commit():
     assert sum(path.stat().st_size for path in CHAMPION.iterdir()) < 5_000_000
+
+
+FULL = {
+    "synthesis_route": "sol_gel",
+    "calcination_temperature_c": 750,
+    "calcination_time_h": 4,
+    "particle_size_um": 0.5,
+    "sintering_temperature_c": 850,
+    "sintering_time_h": 6,
+    "heating_rate_c_min": 2,
+    "atmosphere": "air",
+    "densification": "conventional",
+}
+
+
+@pytest.mark.parametrize("formula", ["LATP x=0.3", "LAGP x=0.5", "LATP x=0.4"])
+def test_saying_less_never_narrows_a_conductivity_interval(champion, formula):
+    """In decades, for recipes inside the domain; for density on the scale it is learned, log10 of the porosity."""
+
+    def widths(fields):
+        answer = predict(Recipe(formula=formula, **fields), champion).results.iloc[0]
+        decades = np.log10(
+            answer["predicted_conductivity_upper_s_cm"] / answer["predicted_conductivity_lower_s_cm"]
+        )
+        dense, porous = (100.5 - answer[f"predicted_relative_density_{end}_pct"] for end in ("upper", "lower"))
+        return np.array([decades, np.log10(porous / dense)])
+
+    full = widths(FULL)
+    for field in FULL:
+        less = widths({name: value for name, value in FULL.items() if name != field})
+        assert less[0] >= full[0] - 1e-9, field
+    bare = widths({})
+    assert bare[0] > full[0] * 1.2
+    assert bare[1] > full[1]
