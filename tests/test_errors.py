@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from nasicon_ml.columns import Column
-from nasicon_ml.errors import FieldError, FormulaError, LeakageError, MissingExtraError, NasiconError, nearest
+from nasicon_ml.errors import (
+    FieldError,
+    FormulaError,
+    LeakageError,
+    MissingExtraError,
+    NasiconError,
+    nearest,
+    number_hint,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +45,26 @@ def test_what_a_user_can_mend_is_one_family() -> None:
 
 def test_a_number_out_of_an_array_is_shown_as_the_number():
     assert str(FieldError("pressure_mpa", np.float64(-1.0), "a number")).startswith("pressure_mpa: -1.0 is not")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("1x10-4", "Write 1e-4."),
+        ("1.2 \u00d7 10^\u22124", "Write 1.2e-4."),
+        ("3*10^+2", "Write 3e2."),
+        ("1,5", "Write decimals with a point."),
+        (">90", "Write 90, and lower into density_bound."),
+        ("≥ 90 %", "Write 90, and lower into density_bound."),
+        ("<1e-10", "Write 1e-10, and upper into density_bound."),
+        ("ninety", ""),
+        ("1x4", ""),
+        (">", ""),
+    ],
+)
+def test_how_a_number_is_written(text: str, hint: str) -> None:
+    assert number_hint(text, "density_bound") == hint
+
+
+def test_a_bound_without_a_column_for_it() -> None:
+    assert number_hint(">5") == "Write the number alone: 5."

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from nasicon_ml.errors import FieldError, nearest
+from nasicon_ml.errors import FieldError, nearest, number_hint
 
 
 class Kind(StrEnum):
@@ -317,11 +317,11 @@ class Column(StrEnum):
 
     def _number_hint(self, text: str) -> str:
         """Say what the person meant by a number that is none: a decimal comma, or a unit beside it."""
-        if re.fullmatch(r"\s*-?\d+,\d+\s*", text):
-            return "Write decimals with a point."
+        bound = Column.DENSITY_BOUND if self is Column.RELATIVE_DENSITY_PCT else None
+        bound = Column.CONDUCTIVITY_BOUND if self is Column.CONDUCTIVITY_TOTAL_S_CM else bound
         match = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)\s*(\D+?)\.?\s*", text)
         if match is None or not self.unit:
-            return ""
+            return number_hint(text, bound)
         number, ours = float(match[1]), self.unit.lower()
         written = match[2].lower().replace("\u03bc", "\u00b5")  # the Greek letter is not the micro sign
         if written in {ours, ours.lstrip("°"), ours.replace("\u00b5", "u")}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
+import re
 from collections.abc import Iterable
 
 
@@ -80,3 +81,30 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     known = {choice.lower(): str(choice) for choice in choices}
     close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     return f"Did you mean {known[close[0]]!r}?" if close else ""
+
+
+_POWER = re.compile(
+    r"\s*([+-]?\d+(?:\.\d+)?)\s*[x\u00d7*\u00b7]\s*10\s*\^?\s*([-+\u2212\u2013]?\d+)\s*", re.IGNORECASE
+)
+_BOUND = re.compile(r"\s*([<>\u2264\u2265])=?\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*%?\s*", re.IGNORECASE)
+
+
+def number_hint(text: str, bound: str | None = None) -> str:
+    """Say how a number is written that stands there as ``1,5``, ``1x10-4`` or ``>90``; else empty.
+
+    Parameters
+    ----------
+    text
+        The cell.
+    bound
+        The column that says whether the number is a bound, if there is one.
+    """
+    if re.fullmatch(r"\s*-?\d+,\d+\s*", text):
+        return "Write decimals with a point."
+    if match := _POWER.fullmatch(text):
+        exponent = match[2].lstrip("+").replace("\u2212", "-").replace("\u2013", "-")
+        return f"Write {match[1]}e{exponent}."
+    if match := _BOUND.fullmatch(text):
+        side = "upper" if match[1] in "<\u2264" else "lower"
+        return f"Write {match[2]}, and {side} into {bound}." if bound else f"Write the number alone: {match[2]}."
+    return ""

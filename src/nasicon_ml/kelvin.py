@@ -68,7 +68,7 @@ def kelvin_findings(clean: pd.DataFrame) -> list[Finding]:
         sure, likely = looks_like_kelvin(values, column)
         for mask, severity in ((sure, Severity.ERROR), (likely, Severity.WARNING)):
             findings += [
-                Finding(row, column.value, values[row], KELVIN_RULE, severity, _words(values[row], column))
+                Finding(row, column.value, float(values[row]), KELVIN_RULE, severity, _words(values[row], column))
                 for row in np.flatnonzero(mask).tolist()
             ]
     return findings

@@ -51,6 +51,29 @@ def test_the_error_names_the_field_and_the_value() -> None:
     assert caught.value.value == "Li1.3Al0.3Ti1.7(PO4"
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("Li1.3Al0.3Ti1.7(P04)3", "Did you mean PO4 with the letter O?"),
+        ("Na3Zr2(Si04)2(PO4)", "Did you mean SiO4 with the letter O?"),
+        ("LiTi2P3012", "with 1 to 2.5 on the M site"),
+        ("LATP 0.3", "write LATP x=0.3."),
+        ("LATP0.3", "write LATP x=0.3."),
+        ("latp (0.3)", "write LATP x=0.3."),
+        ("LAGP-0.5", "write LAGP x=0.5."),
+        ("LTP 0.3", "'LTP' is no element"),
+    ],
+)
+def test_slips_are_recognised(text: str, hint: str) -> None:
+    with pytest.raises(FormulaError) as caught:
+        parse(text)
+    assert hint in str(caught.value)
+
+
+def test_an_amount_below_one_is_no_slip() -> None:
+    assert parse("Li1Ti2P0.5P2.5O12") == parse("LTP")
+
+
 @pytest.mark.parametrize("thing", [None, 3, ["LTP"], {"LTP": 1}, b"LTP"])
 def test_what_is_no_text(thing: object) -> None:
     with pytest.raises(FormulaError):

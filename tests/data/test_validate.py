@@ -211,6 +211,32 @@ def test_columns_that_are_absent_or_unknown_are_found_in_the_header() -> None:
     assert "Did you mean 'source'" in message
 
 
+def test_hints_about_the_header_know_what_people_write() -> None:
+    names = ["pellet_id", "source", "system", "x", "Sintering Temperature (°C)", "Conductivity (S/cm)"]
+    raw = RawTable(pd.DataFrame(columns=names), None, "p.csv")
+    found = {one.column: one.message for one in find_problems(raw, KNOWN) if one.rule == "unknown_column"}
+    assert list(found) == names[2:]
+    assert 'into the formula column, as in "LATP x=0.3"' in found["system"]
+    assert 'into the formula column, as in "LATP x=0.3"' in found["x"]
+    assert "Did you mean 'sintering_temperature_c'?" in found["Sintering Temperature (°C)"]
+    assert "Did you mean 'conductivity_total_s_cm'?" in found["Conductivity (S/cm)"]
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "hint"),
+    [
+        ("conductivity_total_s_cm", "1x10-4", "Write 1e-4."),
+        ("conductivity_total_s_cm", "<1e-10", "Write 1e-10, and upper into conductivity_bound."),
+        ("relative_density_pct", ">90", "Write 90, and lower into density_bound."),
+        ("sintering_time_h", ">5", "Write the number alone: 5."),
+    ],
+)
+def test_cells_that_are_no_numbers_get_a_hint(column: str, cell: str, hint: str) -> None:
+    (found,) = problems({**GOOD, column: cell})
+    assert (found.column, found.rule) == (column, "not_a_number")
+    assert found.message.endswith(hint)
+
+
 def test_without_a_list_any_source_is_known() -> None:
     assert find_problems(table({**GOOD, "source": "mine2031"})) == []
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nasicon_ml.checks import Severity
 from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column
 from nasicon_ml.errors import FieldError, NasiconError
-from nasicon_ml.recipe import Recipe, read_batch, recipe_table
+from nasicon_ml.recipe import Recipe, read_batch, recipe_table, recipe_warnings
 from nasicon_ml.recipe import batch as batch_module
 from nasicon_ml.tables import RawTable, read_table
 from tests.recipe.strategies import any_row, recipe_fields
@@ -168,3 +168,52 @@ def test_work_grows_with_what_differs_and_not_with_rows(monkeypatch: pytest.Monk
     assert len(cells) < 20
     assert len(batch.table) == rows
     assert batch.table["sintering_temperature_c"].tolist()[:2] == [900, 800.5]
+
+
+def test_all_unknown_columns_are_named_at_once() -> None:
+    names = ["formula", "Sintering Temperature (°C)", "colour", "Relative density [%]"]
+    with pytest.raises(FieldError) as caught:
+        read_batch(pd.DataFrame([["LTP", 900, "red", 95]], columns=names))
+    assert caught.value.value == names[1:]
+    assert caught.value.hint == (
+        "'Sintering Temperature (°C)': Did you mean 'sintering_temperature_c'? "
+        "'colour': No column is like it. 'Relative density [%]': Did you mean 'relative_density_pct'?"
+    )
+
+
+@pytest.mark.parametrize("names", [["system", "x"], ["formula", "x"], ["system", "sintering_time_h"]])
+def test_a_system_and_its_x_belong_into_the_formula(names: list[str]) -> None:
+    with pytest.raises(FieldError, match=r'into the formula column, as in "LATP x=0\.3"'):
+        read_batch(pd.DataFrame([["LATP", 0.3]], columns=names))
+
+
+def test_temperatures_that_look_like_kelvin_are_warned_of() -> None:
+    frame = pd.DataFrame(
+        {
+            "formula": ["LATP x=0.3", "nonsense", "Li1.3Al0.5Ti1.7(PO4)3", "LTP"],
+            "calcination_temperature_c": ["800", "1073", "", "1123.15"],
+            "sintering_temperature_c": ["1073", "1073", "900", "900"],
+            "measurement_temperature_c": ["298", "298.15", "298.15", "25"],
+        }
+    )
+    batch = read_batch(RawTable(frame, np.arange(4) + 2, "recipes.csv"))
+    assert batch.rows.tolist() == [0, 2, 3]
+    assert [(found.row, found.line, found.column, found.rule) for found in batch.warnings] == [
+        (0, 2, "sintering_temperature_c", "kelvin_for_celsius"),
+        (0, 2, "measurement_temperature_c", "kelvin_for_celsius"),
+        (2, 4, "formula", "charge_imbalance"),
+        (2, 4, "measurement_temperature_c", "kelvin_for_celsius"),
+        (3, 5, "calcination_temperature_c", "kelvin_for_celsius"),
+    ]
+    assert {found.severity for found in batch.warnings} == {Severity.WARNING}
+    assert "1073 K is 800 °C" in batch.warnings[0].message
+
+
+def test_recipes_made_one_by_one_are_warned_of_kelvin_too() -> None:
+    table = recipe_table([Recipe(formula="LTP", sintering_temperature_c=t) for t in (900, 1173, 1173.15)])
+    found = recipe_warnings(table)
+    assert [(one.row, one.column, one.severity) for one in found] == [
+        (1, "sintering_temperature_c", Severity.WARNING),
+        (2, "sintering_temperature_c", Severity.WARNING),
+    ]
+    assert recipe_warnings(recipe_table([Recipe(formula="LTP", sintering_temperature_c=900)])) == []

@@ -20,6 +20,8 @@ from nasicon_ml.composition.text import clean, refusal
 from nasicon_ml.errors import FieldError
 
 _SHORTHAND = re.compile(r"(?P<name>[A-Za-z]+)\s*(?:[+·-]\s*(?P<rest>.*))?")
+_BARE_AMOUNT = re.compile(rf"(?P<name>[A-Za-z]+)[\s,:_-]*\(?(?P<number>{NUMBER})\)?")
+_ZERO_FOR_OXYGEN = re.compile(r"(P|Si)0([0-9]+)")
 _UNITS_OF = re.compile(rf"(?P<number>{NUMBER})?\s*\*?\s*(?P<variable>[xyz])?\s*(?P<phase>.*)")
 
 
@@ -109,6 +111,8 @@ def _read_body(body: str, values: clauses.Values, text: str) -> tuple[str, Secon
     """Read what is left of the text: a shorthand or a formula, perhaps with a second phase in formula units."""
     if not body:
         raise refusal(text, hint="There is no formula in it.")
+    _check_zero(body, text)
+    _check_bare_amount(body, values, text)
     match = _SHORTHAND.fullmatch(body)
     short = shorthand.find(match["name"]) if match else None
     if match and short:
@@ -126,6 +130,20 @@ def _read_body(body: str, values: clauses.Values, text: str) -> tuple[str, Secon
         second = _formula_units(scanned.rest[1:], values, text)
     _check_all_used(values, scanner.used, text)
     return scanned.formula, second
+
+
+def _check_zero(body: str, text: str) -> None:
+    """Refuse ``P04``: the sign between is a zero."""
+    if match := _ZERO_FOR_OXYGEN.search(body):
+        raise refusal(text, hint=f"Did you mean {match[1]}O{match[2]} with the letter O?")
+
+
+def _check_bare_amount(body: str, values: clauses.Values, text: str) -> None:
+    """Refuse ``LATP 0.3``, and say how it is written."""
+    match = _BARE_AMOUNT.fullmatch(body)
+    short = shorthand.find(match["name"]) if match else None
+    if match and short and (short.dopant or short.silicon) and not values.numbers:
+        raise refusal(text, hint=f"The number has no name: write {short.name} x={match['number']}.")
 
 
 def _check_all_used(values: clauses.Values, used: set[str], text: str) -> None:

@@ -92,8 +92,8 @@ def shared_authors(clean: pd.DataFrame, places: Places) -> list[Finding]:
             row,
             Column.SOURCE,
             "same_author_same_value",
-            f"{sources[row]!r} gives the value that {sources[one]!r} gives in {places(one)} for the same composition; "
-            "if they are one work, join them",
+            f"{sources[row]!r} gives the value that {sources[one]!r} gives in {places(one)} for the same "
+            "composition; if they are one work, join them",
         )
         for row, one in sorted(found.items())
     ]

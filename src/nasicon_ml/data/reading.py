@@ -10,7 +10,7 @@ import pandas as pd
 from nasicon_ml.checks import Finding, Severity, check_columns
 from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.composition import check_formulas
-from nasicon_ml.errors import nearest
+from nasicon_ml.recipe.headers import column_hint
 from nasicon_ml.tables import RawTable
 
 #: Without these a file is no list of pellets.
@@ -65,7 +65,7 @@ def _check_header(frame: pd.DataFrame) -> list[Finding]:
             name,
             "unknown_column",
             Severity.ERROR,
-            f"{name!r} is not a column of the dataset. {nearest(name, PELLET)}".strip(),
+            f"{name!r} is not a column of the dataset. {column_hint(name, PELLET)}".strip(),
         )
         for name in names
         if name not in known

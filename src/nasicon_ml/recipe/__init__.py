@@ -9,9 +9,16 @@ if TYPE_CHECKING:
     from nasicon_ml.recipe.batch import RecipeBatch as RecipeBatch
     from nasicon_ml.recipe.batch import read_batch as read_batch
     from nasicon_ml.recipe.batch import recipe_table as recipe_table
+    from nasicon_ml.recipe.batch import recipe_warnings as recipe_warnings
     from nasicon_ml.recipe.model import Recipe as Recipe
 
-_HOMES = {"Recipe": "model", "RecipeBatch": "batch", "read_batch": "batch", "recipe_table": "batch"}
+_HOMES = {
+    "Recipe": "model",
+    "RecipeBatch": "batch",
+    "read_batch": "batch",
+    "recipe_table": "batch",
+    "recipe_warnings": "batch",
+}
 __all__ = [*_HOMES]  # noqa: PLE0604 - the names are the keys of the table above
 
 

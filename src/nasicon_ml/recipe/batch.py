@@ -11,11 +11,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.checks import Finding, Severity, check_columns
-from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Kind
+from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
 from nasicon_ml.errors import FieldError
+from nasicon_ml.kelvin import kelvin_findings
 from nasicon_ml.recipe.model import Recipe
-from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, SECOND_PHASE_TWICE, Problem, unknown_column
+from nasicon_ml.recipe.rules import (
+    ADDITIVE_PROBLEMS,
+    SECOND_PHASE_TWICE,
+    Problem,
+    no_formulas,
+    unknown_columns,
+)
 
 if TYPE_CHECKING:
     from nasicon_ml.tables import RawTable
@@ -38,7 +45,8 @@ class RecipeBatch:
     findings
         What is wrong with the bad rows, in order of rows.
     warnings
-        What is doubtful about the good rows (charge imbalance).
+        What is doubtful about the good rows (charge imbalance, temperatures that look like kelvin), in order of
+        rows.
     """
 
     table: pd.DataFrame
@@ -110,6 +118,8 @@ def read_batch(raw: RawTable | pd.DataFrame) -> RecipeBatch:
         None if c is None else c.main_phase.formula for c in parsed.compositions
     )
     warnings = [f for f in about_formulas if f.severity is Severity.WARNING and good[f.row]]
+    warnings += [f for f in recipe_warnings(clean) if good[f.row]]
+    warnings.sort(key=lambda finding: (finding.row, order[finding.column]))
     return RecipeBatch(
         clean.iloc[rows].reset_index(drop=True),
         rows,
@@ -119,18 +129,36 @@ def read_batch(raw: RawTable | pd.DataFrame) -> RecipeBatch:
     )
 
 
+def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
+    """Find temperatures of recipes that look like kelvin: 1073, 1123.15, or a measurement at 298.
+
+    `read_batch` says the same of the rows it keeps; this is for recipes that came another way.
+
+    Parameters
+    ----------
+    table
+        What `recipe_table` gives: clean values, index 0 to n - 1.
+
+    Returns
+    -------
+    list of Finding
+        Warnings, in order of rows.
+    """
+    found = [replace(finding, severity=Severity.WARNING) for finding in kelvin_findings(table)]
+    return sorted(found, key=lambda finding: finding.row)
+
+
 def _check_header(frame: pd.DataFrame) -> None:
     names = list(frame.columns)
     known = set(Column)
-    for name in names:
-        if name not in known:
-            raise unknown_column(name)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise unknown_columns(unknown)
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise FieldError("column", str(twice[0]), "every column once", "It stands twice in the header.")
     if Column.FORMULA not in names:
-        fields = ", ".join(column.value for column in RECIPE)
-        raise FieldError("column", names, f"a table with {Column.FORMULA}, and what else is known of {fields}")
+        raise no_formulas(names)
 
 
 def _second_phases(clean: pd.DataFrame, parsed: ParsedFormulas) -> list[Finding]:

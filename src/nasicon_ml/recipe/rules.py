@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nasicon_ml.columns import RECIPE, Column
-from nasicon_ml.errors import FieldError, nearest
+from nasicon_ml.errors import FieldError
+from nasicon_ml.recipe.headers import NAME_AND_X, column_hint
 
 SECOND_PHASE_RULE = "second_phase_twice"
 FORMULA_ALLOWED = "a formula such as Li1.3Al0.3Ti1.7(PO4)3, or a shorthand such as LATP x=0.3"
@@ -68,12 +70,22 @@ def unknown_field(name: object, value: object) -> FieldError:
     if name in set(Column):
         hint = "It is a column of measured pellets, and no part of a recipe."
     else:
-        hint = nearest(name.strip().replace(" ", "_"), fields)
+        hint = column_hint(name, RECIPE)
     return FieldError(name, value, allowed, hint)
 
 
-def unknown_column(name: object) -> FieldError:
-    """Make the error for a column that no table has."""
+def unknown_columns(names: Sequence[object]) -> FieldError:
+    """Make the error for the columns of a table that no table has: all at once, each with what it may mean."""
     allowed = f"the columns of the vocabulary; of a recipe: {', '.join(column.value for column in RECIPE)}"
-    hint = nearest(str(name).strip().replace(" ", "_"), [column.value for column in Column])
-    return FieldError("column", name, allowed, hint)
+    if len(names) == 1:
+        return FieldError("column", names[0], allowed, column_hint(names[0]))
+    hints = [f"{name!r}: {column_hint(name) or 'No column is like it.'}" for name in names]
+    return FieldError("column", list(names), allowed, " ".join(hints))
+
+
+def no_formulas(names: Sequence[object]) -> FieldError:
+    """Make the error for a table without formulas."""
+    fields = ", ".join(column.value for column in RECIPE)
+    hint = NAME_AND_X if Column.SYSTEM in names else ""
+    allowed = f"a table with {Column.FORMULA}, and what else is known of {fields}"
+    return FieldError("column", list(names), allowed, hint)
