@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,13 +83,17 @@ def _floor() -> str:
     density = lithium[Column.RELATIVE_DENSITY_PCT].where(lithium[Column.DENSITY_BOUND].isna())
     any_way, points = agreement(lithium, decades), agreement(lithium, density)
     alike = agreement(lithium, decades, sintered_within_c=ALIKE_C)
-    return (
+    return _wrapped(
         "To hold against it: two laboratories that made the same composition differ by "
-        f"{any_way.difference:.2f} decades\nin conductivity ({alike.difference:.2f} if they sintered alike) "
-        f"and by {points.difference:.0f} points of density. If the mean of all\nlaboratories were known exactly, "
+        f"{any_way.difference:.2f} decades in conductivity ({alike.difference:.2f} if they sintered alike) "
+        f"and by {points.difference:.0f} points of density. If the mean of all laboratories were known exactly, "
         f"errors of about {any_way.floor:.2f} ({alike.floor:.2f}) decades and {points.floor:.0f} points would "
         "remain."
     )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
 
 
 def dataset_paragraph() -> str:
@@ -102,7 +107,7 @@ def dataset_paragraph() -> str:
     }
     counts = ", ".join(f"{int(usable[column].notna().sum())} with {name}" for name, column in measured.items())
     systems = usable[Column.SYSTEM].isin(["LATP", "LAGP"]).mean()
-    return (
+    return _wrapped(
         f"`datasets/pellets.csv` holds {len(everything):,} measured pellets of {len(load_sources())} sources, "
-        f"{len(usable):,} of them usable without\ndoubt: {counts}. {100 * systems:.0f} % are LATP or LAGP."
+        f"{len(usable):,} of them usable without doubt: {counts}. {100 * systems:.0f} % are LATP or LAGP."
     )
