@@ -31,14 +31,14 @@ demo: $(STAMP) ## check the data, train the three models, predict examples/recip
 	@printf '\n2/3  nasicon-ml train\n'
 	@env -u MLFLOW_TRACKING_URI $(BIN)/nasicon-ml train
 	@printf '\n3/3  nasicon-ml predict examples/recipes.csv\n'
-	@env -u MLFLOW_TRACKING_URI $(BIN)/nasicon-ml predict examples/recipes.csv --model models:/nasicon-recipe@champion \
+	@env -u MLFLOW_TRACKING_URI $(BIN)/nasicon-ml predict examples/recipes.csv --model models:/nasicon-recipe/latest \
 		--output $(OUT)/predictions.csv --plot $(OUT)/predictions.png
 	@test -s mlflow.db && test -d mlartifacts && test -s $(OUT)/predictions.csv && test -s $(OUT)/predictions.png
 	@printf '\n%s\n' 'Where things are, in $(CURDIR):'
 	@printf '  %-22s %s\n' \
 		$(OUT)/validation.txt 'what looks odd in the dataset, row by row' \
 		mlflow.db 'runs: parameters, scores, the registered model nasicon-recipe' \
-		mlartifacts/ 'their files: plots, out-of-fold predictions, the model bundle' \
+		mlartifacts/ 'their files: plots (folder named above), out-of-fold predictions, bundle' \
 		$(OUT)/predictions.csv 'the predictions, with intervals and nearest pellets' \
 		$(OUT)/predictions.png 'the same as a picture' \
 		'make ui' 'shows the runs in a browser'

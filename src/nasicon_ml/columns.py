@@ -40,6 +40,7 @@ class Role(StrEnum):
     STATUS = "status"
     BIBLIOGRAPHY = "bibliography"  # of a source, not of a pellet
     PREDICTION = "prediction"
+    NEIGHBOUR = "neighbour"  # of the measured pellets nearest to a recipe; stands beside predictions in files
 
 
 #: What a cell may hold to say "not reported".
@@ -250,6 +251,7 @@ class Column(StrEnum):
     INSIDE_DOMAIN = ("inside_domain", Kind.FLAG, Role.PREDICTION, "inside the known domain")
     DOMAIN_NOTES = ("domain_notes", Kind.TEXT, Role.PREDICTION, "why outside")
     NEAREST_PELLETS = ("nearest_pellets", Kind.TEXT, Role.PREDICTION, "nearest measured pellets")
+    NEAREST_DOIS = ("nearest_dois", Kind.TEXT, Role.NEIGHBOUR, "where the nearest pellets were published")
 
     @property
     def axis_label(self) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -41,17 +43,35 @@ def test_one_recipe_by_options(run: Run, options: tuple[str, ...]) -> None:
     assert outcome.out.startswith("Li1.4Al0.4Ti1.6(PO4)3   LATP, x = 0.4\n")
     assert "8.0e-5 S/cm" in outcome.out
     assert "https://doi.org/10.1021/acsaem.2c02464" in outcome.out
-    assert outcome.err == ""
+    made = r"trained 2026-01-02 03:04 UTC on the dataset abababababab\.\.\."
+    assert re.fullmatch(rf"model: \S*champion, {made}\n", outcome.err)
 
 
 def test_a_file_gets_a_table_and_its_bad_rows_a_reason(run: Run, recipes: str) -> None:
     outcome = run("predict", recipes)
     assert outcome.code == 1
     lines = outcome.out.splitlines()
-    assert [line.split()[0] for line in lines] == ["#", "1", "3"]
-    assert "8.5e-5" in lines[2]
+    assert [line.split()[0] for line in lines] == ["#", "1", "nearest:", "3", "nearest:"]
+    assert "8.5e-5" in lines[3]
+    assert lines[4].startswith(
+        "     nearest: Li1.4Al0.4Ti1.6(PO4)3, 8.77e-4 S/cm at 25 °C, 98.1 % dense, phase pure; "
+    )
+    assert lines[4].endswith("raj2023, https://doi.org/10.1021/acsaem.2c02464")
     assert "recipes.csv, line 3: formula: 'LATPP x=0.4' is not accepted" in outcome.err
     assert outcome.err.endswith("1 bad row left out, 2 predicted\n")
+
+
+def test_only_a_short_table_shows_the_nearest_pellets(run: Run, tmp_path: Path) -> None:
+    for count, shown in ((20, 20), (21, 0)):
+        (tmp_path / "many.csv").write_text("formula\n" + "LATP x=0.4\n" * count, encoding="utf-8")
+        assert run("predict", "many.csv").out.count("nearest: ") == shown
+    (tmp_path / "few.csv").write_text("formula\nLATP x=0.4\n", encoding="utf-8")
+    assert "nearest" not in run("predict", "few.csv", "--neighbours", "0").out
+    # All neighbours go into the JSON file, one onto the terminal.
+    outcome = run("predict", "few.csv", "--output", "few.json")
+    assert outcome.out.count("nearest: ") == 1
+    content = json.loads(Path("few.json").read_text(encoding="utf-8"))
+    assert len(content["predictions"][0]["nearest_pellets"]) == 3
 
 
 def test_details_give_every_recipe_its_panel(run: Run, recipes: str) -> None:
@@ -75,6 +95,8 @@ def test_output_holds_the_good_rows(run: Run, recipes: str, name: str) -> None:
     assert frame[Column.INPUT_ROW].tolist() == [1, 3]
     assert frame[Column.PREDICTED_CONDUCTIVITY_S_CM].tolist() == pytest.approx([8e-5, 8.5e-5])
     assert frame[Column.MEASUREMENT_TEMPERATURE_C].tolist() == [25.0, 25.0]
+    doi = "10.1021/acsaem.2c02464"
+    assert frame[Column.NEAREST_DOIS].tolist() == [f"{doi}; {doi}; ly7"] * 2, "in the order of the pellets"
 
 
 def test_an_output_can_be_predicted_again(run: Run, recipes: str) -> None:
@@ -226,7 +248,7 @@ def test_a_long_table_is_predicted_in_steps_with_one_model(
     frame = pd.read_csv("out.csv")
     assert frame[Column.PREDICTED_CONDUCTIVITY_S_CM].tolist() == pytest.approx([7e-5, 7.5e-5, 8e-5, 8.5e-5, 9e-5])
     assert frame[Column.INPUT_ROW].tolist() == [1, 2, 3, 4, 5]
-    assert models[0] is None
+    assert str(models[0]).endswith("champion")
     assert isinstance(models[1], FakeModel)
     assert models[1] is models[2], "the model is read once"
 
@@ -234,13 +256,17 @@ def test_a_long_table_is_predicted_in_steps_with_one_model(
 def test_a_model_in_mlflow_is_fetched_from_its_store(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str | None]] = []
 
-    def load(uri: str, *, tracking_uri: str | None = None) -> FakeModel:
+    def fetch(uri: str, *, tracking_uri: str | None = None) -> Any:
         asked.append((uri, tracking_uri))
-        return FakeModel()
+        return SimpleNamespace(name="models:/nasicon-recipe/7", model=FakeModel())
 
-    monkeypatch.setattr("nasicon_ml.tracking.registry.load_bundle", load)
+    monkeypatch.setattr("nasicon_ml.tracking.registry.fetch_bundle", fetch)
     uri = "models:/nasicon-recipe@champion"
-    assert run("predict", "--formula", "LATP x=0.4", "--model", uri, "--tracking-uri", "sqlite:///a.db").code == 0
+    outcome = run("predict", "--formula", "LATP x=0.4", "--model", uri, "--tracking-uri", "sqlite:///a.db")
+    assert outcome.code == 0
+    assert outcome.err.startswith("model: models:/nasicon-recipe/7, trained 2026-01-02 03:04 UTC"), (
+        "which one it was"
+    )
     assert asked == [(uri, "sqlite:///a.db")]
 
 
@@ -256,4 +282,32 @@ def test_a_doubtful_formula_is_predicted_with_a_warning(run: Run, tmp_path: Path
     (tmp_path / "odd.csv").write_text("formula\nLi1.3Al0.5Ti1.7(PO4)3\n", encoding="utf-8")
     outcome = run("predict", "odd.csv")
     assert outcome.code == 0
-    assert outcome.err.startswith("warning: odd.csv, line 2: formula:")
+    assert outcome.err.splitlines()[1].startswith("warning: odd.csv, line 2: formula:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ("--formula", "LATP x=0.4", "--sintering-temperature", "1073"),
+            "this recipe: sintering_temperature_c: 1073 °C",
+        ),
+        (("--formula", "LATP x=0.4", "--at", "298"), "--at: measurement_temperature_c: 298 °C"),
+        (("recipes.csv", "--at", "298.15"), "--at: measurement_temperature_c: 298.15 °C"),
+        (("kelvin.csv",), "kelvin.csv, line 2: sintering_temperature_c: 1073 °C"),
+    ],
+)
+def test_a_temperature_that_looks_like_kelvin_is_predicted_with_a_warning(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "recipes.csv").write_text("formula\nLATP x=0.4\nLTP\n", encoding="utf-8")
+    (tmp_path / "kelvin.csv").write_text("formula,sintering_temperature_c\nLTP,1073\nLTP,1075\n", encoding="utf-8")
+    outcome = run("predict", *arguments)
+    assert outcome.code == 0
+    assert outcome.err.count("warning: ") == 1
+    assert f"warning: {words} looks like kelvin: " in outcome.err
+
+
+def test_temperatures_in_celsius_give_no_warning(run: Run) -> None:
+    arguments = ("--sintering-temperature", "1075", "--calcination-temperature", "700", "--at", "25")
+    assert "warning" not in run("predict", "--formula", "LTP", *arguments).err

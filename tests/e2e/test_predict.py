@@ -36,7 +36,8 @@ def load(text: str) -> Any:
 
 def test_one_recipe_gets_a_whole_answer(command: Command, tmp_path: Path) -> None:
     outcome = command("predict", *ARGON)
-    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert (outcome.returncode, outcome.stderr.count("\n")) == (0, 1)
+    assert outcome.stderr.startswith("model: ")
     assert outcome.stdout.startswith("Li1.4Al0.4Ti1.6(PO4)3   LATP, x = 0.4\n")
     for words in ("S/cm", "90 % interval", "known domain", "not given", "https://doi.org/10.1021/acsaem.2c02464"):
         assert words in outcome.stdout
@@ -107,7 +108,8 @@ def test_bad_rows_do_not_lose_the_good_ones(command: Command, tmp_path: Path) ->
     (tmp_path / "recipes.csv").write_text(HEAD + "".join(rows), encoding="utf-8")
     outcome = command("predict", "recipes.csv", "--output", "out.json")
     assert outcome.returncode == 1
-    complaints = outcome.stderr.splitlines()
+    model, *complaints = outcome.stderr.splitlines()
+    assert model.startswith("model: ")
     for line, words in (
         (3, "Write it in °C: 799.85."),
         (4, "Write decimals with a point"),
@@ -192,7 +194,7 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path, environment: dict[str, str]) 
     with process:
         assert process.stdout.read(10)
         process.stdout.close()
-        assert process.stderr.read() == b""
+        assert process.stderr.read().count(b"\n") == 1, "the model is named, and nothing else said"
     assert process.returncode == 141
 
 

@@ -8,7 +8,8 @@ import pytest
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import BundleError, TrackingError
 from nasicon_ml.recipe import read_batch
-from nasicon_ml.tracking import is_registry_uri, load_bundle
+from nasicon_ml.tracking import is_registry_uri, load_bundle, run_training
+from nasicon_ml.tracking.registry import fetch_bundle
 from nasicon_ml.tracking.store import opened, sqlite_path
 
 
@@ -162,3 +163,24 @@ def test_the_working_directory_is_left_alone(tracked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     load_bundle("models:/nasicon-recipe@champion", tracking_uri=tracked.tracking_uri)
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("models:/nasicon-recipe@champion", "models:/nasicon-recipe/1"),
+        ("models:/nasicon-recipe/latest", "models:/nasicon-recipe/1"),
+        ("models:/nasicon-recipe/01", "models:/nasicon-recipe/1"),
+        ("runs:/{run_id}", "runs:/{run_id}"),
+    ],
+)
+def test_what_is_fetched_says_which_one_it_is(uri, name, tracked):
+    found = fetch_bundle(uri.format(run_id=tracked.run_id), tracking_uri=tracked.tracking_uri)
+    assert found.name == name.format(run_id=tracked.run_id)
+    assert found.model.metadata.dataset_sha256 == tracked.result.dataset_sha256
+
+
+def test_latest_is_the_version_just_registered_and_not_the_champion(workplace, instant_training):
+    assert [run_training().version, run_training().version] == ["1", "2"]
+    assert fetch_bundle("models:/nasicon-recipe/latest").name == "models:/nasicon-recipe/2"
+    assert fetch_bundle("models:/nasicon-recipe@champion").name == "models:/nasicon-recipe/1"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,9 @@ def test_it_shows_scores_and_says_where_things_are(workplace, instant_training, 
     assert "whole recipe   composition        median" in out
     assert "version  1 of nasicon-recipe, now champion: models:/nasicon-recipe/1" in out
     assert f"store    sqlite:///{workplace}/mlflow.db" in out
+    plots = Path(re.search(r"^plots    (.*)$", out, flags=re.MULTILINE).group(1))
+    assert plots.is_relative_to(workplace / "mlartifacts")
+    assert [path.suffix for path in plots.iterdir()] == [".png"]
     assert "look     mlflow ui   (then open" in out
     assert "opening the store" in err
     assert "\x1b" not in out + err

@@ -141,6 +141,17 @@ def _neighbours(prediction: Prediction, count: int) -> list[tuple[Neighbour, ...
     ]
 
 
+def nearest_origins(prediction: Prediction) -> pd.Series[Any]:
+    """Give the DOIs of the pellets that each result names as nearest, in their order, "; " between them.
+
+    Where no DOI is known, the key of the source stands in its place. Length n, index of the results.
+    """
+    pellets = prediction.model.pellets
+    by_id = _dois(pellets).fillna(pellets[Column.SOURCE]).set_axis(pellets[Column.PELLET_ID], axis=0)
+    named = prediction.results[Column.NEAREST_PELLETS].str.split("; ").explode()
+    return named.map(by_id).groupby(level=0, sort=False).agg("; ".join)
+
+
 def _dois(pellets: pd.DataFrame) -> pd.Series[Any]:
     """Give each pellet a DOI: its own; else the one that its source is named by, or has at all other pellets."""
     source, doi = pellets[Column.SOURCE], pellets[Column.DOI]

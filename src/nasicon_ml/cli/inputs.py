@@ -55,6 +55,8 @@ class Inputs:
 
     def place(self, finding: Finding) -> str:
         """Say where a finding stands: the file, and the line or the number of the recipe."""
+        if not self.name:
+            return "this recipe"
         if finding.line is not None:
             return f"{self.name}, line {finding.line}"
         return f"{self.name}, recipe {finding.row + 1}"
@@ -106,9 +108,21 @@ def from_options(
         If a field is wrong, or two contradict each other.
     """
     from nasicon_ml.composition import parse
+    from nasicon_ml.kelvin import kelvin_findings
     from nasicon_ml.recipe import Recipe, recipe_table
 
     given = {column.value: fields[column] for column in RECIPE if fields.get(column) is not None}
     composition = parse(formula, x=x, substitute=substitute)
     recipe = Recipe.from_dict({Column.FORMULA.value: composition.formula, **given})
-    return Inputs(recipe_table([recipe]), (1,), (None,), None)
+    table = recipe_table([recipe])
+    # That charges do not add up stands in the answer to one recipe.
+    return Inputs(table, (1,), (None,), None, warnings=tuple(kelvin_findings(table)))
+
+
+def doubts_about_temperature(at_c: float) -> tuple[Finding, ...]:
+    """Say what is doubtful about a temperature, in °C, at which the conductivity is wanted."""
+    import pandas as pd
+
+    from nasicon_ml.kelvin import kelvin_findings
+
+    return tuple(kelvin_findings(pd.DataFrame({Column.MEASUREMENT_TEMPERATURE_C.value: [float(at_c)]})))

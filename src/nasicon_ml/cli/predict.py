@@ -40,6 +40,8 @@ _TABLE_ENDINGS = (".csv", ".json", ".parquet", ".pq")
 _FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 #: Recipes predicted between two steps of the progress bar.
 _CHUNK = 1000
+#: Up to so many recipes of a file are shown with their nearest measured pellet.
+_WITH_NEAREST = 20
 #: Lines written to standard output at a time.
 _LINES = 200
 #: Bad cells listed on the terminal; a JSON answer holds all of them.
@@ -166,7 +168,9 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
         reason = "none of the recipes can be read" if inputs.bad_rows else "there is no recipe in it"
         _say(f"error: {inputs.name}: {reason}; nothing is predicted")
         ctx.exit(2)
-    prediction = _predict(inputs, values)
+    name, prediction = _predict(inputs, values)
+    _say_model(name, prediction)
+    _doubt_at(values["at_c"])
     _answer(inputs, prediction, values)
     _report(inputs)
     ctx.exit(1 if inputs.bad_rows else 0)
@@ -239,8 +243,8 @@ def _inputs(values: dict[str, Any]) -> Inputs:
     return from_file(values["file"], values["file_format"])
 
 
-def _predict(inputs: Inputs, values: dict[str, Any]) -> Prediction:
-    """Predict in steps, so that a long table shows how far it is."""
+def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, Prediction]:
+    """Predict in steps, so that a long table shows how far it is; says by which model, too."""
     import pandas as pd
 
     from nasicon_ml.cli.progress import progress
@@ -249,14 +253,14 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> Prediction:
 
     with progress("predicting") as step:
         step("reading the model", 0.0)
-        model = _model(values["model"], values["tracking_uri"])
+        name, model = _model(values["model"], values["tracking_uri"])
         parts = []
         for start in range(0, len(inputs), _CHUNK):
             rows = inputs.table.iloc[start : start + _CHUNK]
             parts.append(predict_recipes(rows, model, level=values["level"], at_c=values["at_c"]))
             model = parts[-1].model
             step("predicting", min(1.0, (start + _CHUNK) / len(inputs)))
-    return Prediction(
+    return name, Prediction(
         pd.concat([part.recipes for part in parts], ignore_index=True),
         pd.concat([part.results for part in parts], ignore_index=True),
         parts[-1].model,
@@ -264,19 +268,30 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> Prediction:
     )
 
 
-def _model(name: str | None, tracking_uri: str | None) -> PropertyModel | str | None:
-    """Fetch a model from MLflow; leave folders and the default to the workflow."""
+def _model(name: str | None, tracking_uri: str | None) -> tuple[str, PropertyModel | str]:
+    """Say what the model is called, and fetch it from MLflow; folders are left to the workflow."""
     if name is None:
-        return None
-    if name.startswith(_MLFLOW_SCHEMES):
-        from nasicon_ml.tracking.registry import load_bundle
+        from nasicon_ml.workflows.predict import default_bundle
 
-        return load_bundle(name, tracking_uri=tracking_uri)
+        folder = str(default_bundle())
+        return folder, folder
+    if name.startswith(_MLFLOW_SCHEMES):
+        from nasicon_ml.tracking.registry import fetch_bundle
+
+        fetched = fetch_bundle(name, tracking_uri=tracking_uri)
+        return fetched.name, fetched.model
     if not Path(name).is_dir():
         raise BundleError(
             f"--model {name}: there is no such folder; MLflow addresses begin with models:/ or runs:/"
         )
-    return name
+    return name, name
+
+
+def _say_model(name: str, prediction: Prediction) -> None:
+    """Say whose answer it was: name, time of training, data."""
+    metadata = prediction.model.metadata
+    created = metadata.created[:16].replace("T", " ")
+    _say(f"model: {name}, trained {created} UTC on the dataset {metadata.dataset_sha256[:12]}...")
 
 
 def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> None:
@@ -287,7 +302,9 @@ def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> N
     one_table = values["file"] is not None and not values["details"]
     output = None if values["output"] is None else Path(values["output"])
     json_file = output is not None and output.suffix.lower() == ".json"
-    shown = values["neighbours"] if values["as_json"] or json_file or not one_table else 0
+    brief = one_table and len(inputs) <= _WITH_NEAREST
+    full = values["as_json"] or json_file or not one_table
+    shown = values["neighbours"] if full else min(int(brief), values["neighbours"])
     found = answers(inputs, prediction, shown)
     json_text = as_json(prediction, found, inputs.findings) if values["as_json"] or json_file else ""
     notes = []
@@ -299,7 +316,7 @@ def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> N
 
         save(recipe_predictions(prediction.frame(), level=prediction.level), values["plot"])
         notes.append(f"figure written to {values['plot']}")
-    _print(json_text if values["as_json"] else _text(found, prediction.level, one_table))
+    _print(json_text if values["as_json"] else _text(found, prediction.level, one_table, brief))
     for note in notes:
         _say(note)
 
@@ -314,26 +331,29 @@ def _write(output: Path, inputs: Inputs, prediction: Prediction, json_text: str)
 
 
 def _frame(inputs: Inputs, prediction: Prediction) -> pd.DataFrame:
-    """Give recipes and predictions side by side, with the row of the input and its id in front.
+    """Give recipes and predictions side by side, with the row of the input and its id in front, origins last.
 
     The temperature is always written: a conductivity without one would be ambiguous.
     """
+    from nasicon_ml.cli.answers import nearest_origins
+
     frame = prediction.frame()
     temperature = Column.MEASUREMENT_TEMPERATURE_C.value
     frame[temperature] = frame[temperature].fillna(ROOM_TEMPERATURE_C)
+    frame[Column.NEAREST_DOIS.value] = nearest_origins(prediction)
     if inputs.pellet_ids is not None:
         frame.insert(0, Column.PELLET_ID.value, list(inputs.pellet_ids))
     frame.insert(0, Column.INPUT_ROW.value, list(inputs.numbers))
     return frame
 
 
-def _text(found: list[Answer], level: float, one_table: bool) -> str:
+def _text(found: list[Answer], level: float, one_table: bool, with_nearest: bool) -> str:
     from nasicon_ml.cli.render import panel, table
 
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else 100
     if one_table:
-        return table(found, level, width if terminal else None)
+        return table(found, level, width if terminal else None, with_nearest=with_nearest)
     return "\n".join(panel(answer, level, width) for answer in found)
 
 
@@ -342,6 +362,15 @@ def _print(text: str) -> None:
     lines = text.splitlines(keepends=True)
     for start in range(0, len(lines), _LINES):
         click.echo("".join(lines[start : start + _LINES]), nl=False)
+
+
+def _doubt_at(at_c: float | None) -> None:
+    """Warn of a temperature that looks like kelvin; it is predicted as it was given."""
+    from nasicon_ml.cli.inputs import doubts_about_temperature
+
+    if at_c is not None:
+        for finding in doubts_about_temperature(at_c):
+            _say(f"warning: --at: {finding.message}")
 
 
 def _report(inputs: Inputs) -> None:

@@ -150,8 +150,8 @@ def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
 # --------------------------------------------------------------------------------------------- many
 
 
-def table(answers: Sequence[Answer], level: float, width: int | None) -> str:
-    """Give one line a recipe, and below it why recipes lie outside the domain.
+def table(answers: Sequence[Answer], level: float, width: int | None, *, with_nearest: bool = False) -> str:
+    """Give one line a recipe, and below them why recipes lie outside the domain.
 
     Parameters
     ----------
@@ -162,6 +162,8 @@ def table(answers: Sequence[Answer], level: float, width: int | None) -> str:
     width
         Columns of the terminal, to which the column that names the recipe is fitted: with its conditions,
         the formula alone, or system and x. None for a file or a pipe: everything is written out.
+    with_nearest
+        Whether an indented line says what was measured on the pellet nearest to the recipe, and where.
     """
     interval = level_words(level)
     temperatures = {answer.temperature_c for answer in answers}
@@ -190,8 +192,22 @@ def table(answers: Sequence[Answer], level: float, width: int | None) -> str:
         ).rstrip()
         for row in rows
     ]
-    lines[0] = click.style(lines[0], bold=True)
-    return "\n".join([*lines, *_outside(answers, width)]) + "\n"
+    head_line, *recipe_lines = lines
+    body_lines = [
+        line
+        for recipe_line, answer in zip(recipe_lines, answers, strict=True)
+        for line in (recipe_line, *(_nearest_in_brief(answer, width) if with_nearest else ()))
+    ]
+    return "\n".join([click.style(head_line, bold=True), *body_lines, *_outside(answers, width)]) + "\n"
+
+
+def _nearest_in_brief(answer: Answer, width: int | None) -> list[str]:
+    """Say what was measured on the nearest pellet and where it was published."""
+    if not answer.neighbours:
+        return []
+    cells = answer.neighbours[0].cells
+    text = f"nearest: {cells[Column.FORMULA]}, {measured(cells)}; {origin(cells)}"
+    return _wrapped(text, max(width or 1_000_000, _SMALLEST_WIDTH), " " * 5, " " * 7)
 
 
 def _with_names(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -158,9 +159,19 @@ def _places(result: TrainingResult, run: TrackedRun | None, bundle: str | None) 
             alias = f", now {CHAMPION}" if run.is_champion else ""
             yield "version", f"{run.version} of {MODEL_NAME}{alias}: models:/{MODEL_NAME}/{run.version}"
         yield "store", run.tracking_uri
+        plots = _plots_folder(run.artifact_uri)
+        if plots is not None:
+            yield "plots", str(plots)
         yield "look", _how_to_look(run.tracking_uri)
     if bundle is not None:
         yield "bundle", f"{bundle}   (nasicon-ml predict --model {shlex.quote(bundle)})"
+
+
+def _plots_folder(artifact_uri: str) -> Path | None:
+    """Find the folder of a run's figures, where they are files of this machine and not kept by a server."""
+    parts = urlsplit(artifact_uri)
+    folder = Path(unquote(parts.path) if parts.scheme == "file" else artifact_uri) / "plots"
+    return folder if folder.is_dir() else None
 
 
 def _how_to_look(uri: str) -> str:
@@ -186,6 +197,7 @@ def _content(result: TrainingResult, run: TrackedRun | None, bundle: str | None)
             "version": run.version,
             "is_champion": run.is_champion,
             "tracking_uri": run.tracking_uri,
+            "artifact_uri": run.artifact_uri,
         }
     return {
         "schema": "nasicon-ml/training/1",

@@ -40,6 +40,14 @@ class Registered:
     is_champion: bool
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """A model from MLflow, and what it was in the end: the version behind an alias, the model behind a run."""
+
+    name: str
+    model: PropertyModel
+
+
 def register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str]) -> Registered:
     """Register a logged model as a new version; it becomes the champion if there is none.
 
@@ -98,7 +106,15 @@ def is_registry_uri(text: str) -> bool:
 
 
 def load_bundle(uri: str, *, tracking_uri: str | None = None) -> PropertyModel:
-    """Load a registered or logged model as this package's own `PropertyModel`.
+    """Load a registered or logged model as this package's own `PropertyModel`: `fetch_bundle` without the name.
+
+    Parameters and errors are those of `fetch_bundle`.
+    """
+    return fetch_bundle(uri, tracking_uri=tracking_uri).model
+
+
+def fetch_bundle(uri: str, *, tracking_uri: str | None = None) -> Fetched:
+    """Load a registered or logged model as this package's own `PropertyModel`, and say which one it is.
 
     Only the bundle is fetched, and read as `PropertyModel.load` reads any bundle: every file is checked
     against the manifest, and no code that came with the model is run.
@@ -123,14 +139,15 @@ def load_bundle(uri: str, *, tracking_uri: str | None = None) -> PropertyModel:
     if not _MODEL_URI.fullmatch(uri) and not _RUN_URI.fullmatch(uri):
         raise TrackingError(f"{uri!r} does not name a model; allowed: {_FORMS}")
     with opened(tracking_uri, must_exist=True) as store, tempfile.TemporaryDirectory() as folder:
-        return PropertyModel.load(_fetch(store, uri, folder))
+        source = _source(store, uri)
+        name = source.removesuffix(f"/{BUNDLE_IN_MODEL}").removesuffix(f"/{BUNDLE_IN_RUN}")
+        return Fetched(name, PropertyModel.load(_fetch(store, uri, source, folder)))
 
 
-def _fetch(store: Store, uri: str, folder: str) -> Path:
+def _fetch(store: Store, uri: str, source: str, folder: str) -> Path:
     """Download the bundle of a model into a folder."""
     import mlflow
 
-    source = _source(store, uri)
     try:
         found = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder, tracking_uri=store.uri))
     except (OSError, mlflow.exceptions.MlflowException) as error:

@@ -48,6 +48,8 @@ class TrackedRun:
         The id of the logged model.
     is_champion
         Whether the version became the champion, there being none.
+    artifact_uri
+        Where its figures, tables and bundle are.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class TrackedRun:
     experiment: str
     model_id: str
     is_champion: bool
+    artifact_uri: str
 
 
 def run_training(
@@ -119,6 +122,7 @@ def run_training(
             killed = isinstance(error, (KeyboardInterrupt, SystemExit))
             _abandon(store, run_id, model_id, "KILLED" if killed else "FAILED", error)
             raise
+        artifact_uri = str(store.client.get_run(run_id).info.artifact_uri)
         report("done", 1.0)
     return TrackedRun(
         run_id=run_id,
@@ -128,6 +132,7 @@ def run_training(
         experiment=experiment,
         model_id=model_id,
         is_champion=registered is not None and registered.is_champion,
+        artifact_uri=artifact_uri,
     )
 
 
