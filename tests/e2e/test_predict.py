@@ -78,7 +78,9 @@ def test_the_examples_are_all_predicted(command: Command, tmp_path: Path) -> Non
         "predict", str(ROOT / "examples" / "recipes.csv"), "--output", "out.csv", "--plot", "out.png"
     )
     assert outcome.returncode == 0, outcome.stderr
-    assert len(outcome.stdout.split("\n\n")[0].splitlines()) == 9
+    lines = [line for line in outcome.stdout.splitlines() if not line.startswith("     ")]  # the nearest pellets
+    assert outcome.stdout.count("     nearest: ") == 8
+    assert len(lines) == 9
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         rows = {row[Column.PELLET_ID]: row for row in csv.DictReader(file)}
     assert len(rows) == 8
