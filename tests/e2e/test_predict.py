@@ -78,7 +78,8 @@ def test_the_examples_are_all_predicted(command: Command, tmp_path: Path) -> Non
         "predict", str(ROOT / "examples" / "recipes.csv"), "--output", "out.csv", "--plot", "out.png"
     )
     assert outcome.returncode == 0, outcome.stderr
-    lines = [line for line in outcome.stdout.splitlines() if not line.startswith("     ")]  # the nearest pellets
+    body = outcome.stdout.split("\n\n")[0]
+    lines = [line for line in body.splitlines() if not line.startswith("     ")]  # the nearest pellets
     assert outcome.stdout.count("     nearest: ") == 8
     assert len(lines) == 9
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
