@@ -17,14 +17,13 @@ Strings = NDArray[np.object_]
 
 #: Conductivities within this of 25 °C tell how wrong the model is there, energies left aside.
 NEAR_ROOM_TEMPERATURE_C = (15.0, 40.0)
-
-
 #: Pseudo-sources at the common spread that a system's own has to outweigh.
 _PRIOR_SOURCES = 4.0
 #: A system's own spread counts from this many sources on.
 _ENOUGH_SOURCES = 4
 #: Largest error of the activation energy considered, in eV.
 _LARGEST_ENERGY_ERROR_EV = 0.5
+#: Fewer rows than this do not tell how errors differ.
 _FEW = 20
 
 

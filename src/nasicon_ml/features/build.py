@@ -95,10 +95,6 @@ _BUILDERS: dict[FeatureSet, Callable[[pd.DataFrame, OccupancyTable], Columns]] =
 
 def feature_names(feature_set: FeatureSet | str = FeatureSet.FULL) -> tuple[str, ...]:
     """Give the frozen column order of a feature set."""
-    return _names_of(FeatureSet(feature_set))
-
-
-def _names_of(feature_set: FeatureSet) -> tuple[str, ...]:
     from nasicon_ml.recipe import Recipe, recipe_table
 
     return build_features(recipe_table([Recipe(formula="LiTi2(PO4)3")]), feature_set).names
