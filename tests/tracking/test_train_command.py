@@ -167,7 +167,8 @@ def test_from_the_dataset_to_a_model_that_another_program_loads(tmp_path, small_
     assert trained.returncode == 0, trained.stderr
     content = json.loads(trained.stdout)
     assert (content["run"]["version"], content["run"]["is_champion"]) == ("1", True)
-    assert {row["target"] for row in content["scores"]} == {"conductivity", "relative_density", "phase_purity"}
+    answers = {"conductivity", "relative_density", "phase_purity"}
+    assert {row["target"] for row in content["scores"]} == {*answers, "activation_energy"}
     assert trained.stderr.count("\n") < 20
     assert all(line.lstrip()[0].isdigit() and " %  " in line for line in trained.stderr.splitlines())
     model = load_bundle("models:/nasicon-recipe@champion", tracking_uri=content["run"]["tracking_uri"])
