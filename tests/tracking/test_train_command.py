@@ -156,6 +156,19 @@ def test_the_table_of_scores_is_narrow_and_complete(result):
     assert len(row.split()) == len(["area", "under", "the", "ROC", "curve"]) + 2
 
 
+def test_each_table_of_scores_says_of_which_pellets_it_is(trained):
+    """On the real dataset: what was measured hot is not headed as room temperature."""
+    heads = [
+        line.split(":")[0] for line in click.unstyle(score_report(trained)).splitlines() if " pellets of " in line
+    ]
+    assert heads[:3] == [
+        "Conductivity near room temperature",
+        "Conductivity near room temperature, sintering temperature given",
+        "Conductivity away from room temperature",
+    ]
+    assert len(heads) == len(set(heads))
+
+
 @pytest.mark.slow
 def test_from_the_dataset_to_a_model_that_another_program_loads(tmp_path, small_dataset):
     program = Path(sys.executable).parent / "nasicon-ml"

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from nasicon_ml.workflows.train import TrainingResult
 
 _MODELS = {"full": "whole recipe", "composition only": "composition", "median": "median"}
+#: The subsets shown, and how each is headed.
 _SUBSETS = {
-    "all": "",
-    "sintering temperature given": ", sintering temperature given",
-    "away from room temperature": ", measured away from room temperature",
+    "all": "{target}",
+    "sintering temperature given": "{target}, sintering temperature given",
+    "away from room temperature": "Conductivity away from room temperature",
 }
 _TARGETS = {
     "conductivity": "Conductivity near room temperature",
@@ -50,7 +51,7 @@ def score_report(result: TrainingResult) -> str:
     Parameters
     ----------
     result
-        Of a training run; its subsets "all" and "sintering temperature given" are shown.
+        Of a training run; the subsets of `_SUBSETS` are shown.
 
     Returns
     -------
@@ -65,10 +66,11 @@ def score_report(result: TrainingResult) -> str:
         "",
     ]
     for target in dict.fromkeys(result.scores["target"]):
-        for subset, words in _SUBSETS.items():
+        for subset, heading in _SUBSETS.items():
             chosen = result.scores[(result.scores["target"] == target) & (result.scores["subset"] == subset)]
             if not chosen.empty:
-                lines += [*_block(chosen, f"{_TARGETS.get(target, target)}{words}"), ""]
+                name = heading.format(target=_TARGETS.get(target, target))
+                lines += [*_block(chosen, name), ""]
     lines.append(f"Scores by system: nasicon-ml train --json. Trained in {_duration(result.seconds)}.")
     return "\n".join(lines) + "\n"
 
