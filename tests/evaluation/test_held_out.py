@@ -1,0 +1,118 @@
+"""What is held out has no say: spoil it, and nothing that is said about it may change."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nasicon_ml.columns import Column
+from nasicon_ml.data.load import load_pellets
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
+from nasicon_ml.estimators.fitting import FitContext
+from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, training_rows
+from nasicon_ml.estimators.uncertainty import Circumstances
+from nasicon_ml.evaluation.calibrated import held_out_intervals, held_out_probabilities
+from nasicon_ml.evaluation.crossval import OutOfFold, cross_validate
+from nasicon_ml.evaluation.importance import ImportanceCollector
+from nasicon_ml.evaluation.scores import score_table
+from nasicon_ml.features.build import FeatureSet, build_features
+
+FOLDS = 4
+QUICK = {name: settings.changed(rounds=6) for name, settings in DEFAULT_SETTINGS.items()}
+
+
+@pytest.fixture(scope="module")
+def contexts():
+    pellets = load_pellets()
+    full = FitContext(pellets, build_features(pellets).values, QUICK, seed=0, threads=1)
+    return full, replace(full, features=build_features(pellets, FeatureSet.COMPOSITION).values)
+
+
+def validated(contexts, name, rows):
+    return cross_validate(*contexts, name, rows, folds=FOLDS, seed=0)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_fold_is_predicted_without_its_own_values(contexts, name):
+    rows = training_rows(contexts[0].pellets, name)
+    before = validated(contexts, name, rows)
+    held_out = before.fold == 1
+    wrong = 1 - rows.y if name is TargetName.PHASE_PURITY else rows.y[::-1] * 0.5
+    spoiled = TrainingRows(rows.rows, np.where(held_out, wrong, rows.y), rows.weight)
+    after = validated(contexts, name, spoiled)
+    for kind in ("full", "composition_only", "median"):
+        np.testing.assert_array_equal(getattr(after, kind)[held_out], getattr(before, kind)[held_out])
+        assert (getattr(after, kind)[~held_out] != getattr(before, kind)[~held_out]).any()
+
+
+def test_energies_of_held_out_sources_carry_nothing_to_their_own_fold(contexts):
+    name = TargetName.CONDUCTIVITY
+    pellets = contexts[0].pellets
+    rows = training_rows(pellets, name)
+    before = validated(contexts, name, rows)
+    sources = pellets[Column.SOURCE].to_numpy()
+    held_out = np.isin(sources, np.unique(sources[rows.rows[before.fold == 1]]))
+    energy = pellets[Column.ACTIVATION_ENERGY_EV]
+    spoiled = pellets.assign(**{str(Column.ACTIVATION_ENERGY_EV): energy.where(~held_out, 1.9 - energy)})
+    after = validated([replace(context, pellets=spoiled) for context in contexts], name, rows)
+    np.testing.assert_array_equal(after.full[before.fold == 1], before.full[before.fold == 1])
+    assert (after.full[before.fold != 1] != before.full[before.fold != 1]).any()
+
+
+def test_an_interval_is_not_made_from_its_own_error():
+    random = np.random.default_rng(0)
+    n, fold = 300, np.arange(300) % 5
+    reported = np.full(n, -4.0)
+    y = reported + random.laplace(scale=0.4, size=n)
+    around = Circumstances(
+        random.uniform(size=n), random.uniform(size=n), np.full(n, 25.0), np.full(n, "LATP", object)
+    )
+    sources = np.array([f"s{number % 60}" for number in range(n)], dtype=object)
+
+    def ends(measured):
+        found = OutOfFold(TrainingRows(np.arange(n), measured, np.ones(n)), fold, reported, reported, reported)
+        return np.array(held_out_intervals(TargetName.CONDUCTIVITY, found, sources, around, level=0.9))
+
+    before, after = ends(y), ends(np.where(fold == 2, y * 3.0, y))
+    np.testing.assert_array_equal(after[:, fold == 2], before[:, fold == 2])
+    assert (after[:, fold != 2] != before[:, fold != 2]).all()
+
+
+def test_a_probability_is_not_calibrated_on_its_own_outcome():
+    random = np.random.default_rng(0)
+    fold, margin = np.arange(200) % 5, random.normal(size=200)
+    outcome = (random.uniform(size=200) < 1 / (1 + np.exp(-margin))).astype(float)
+    before = held_out_probabilities(outcome, margin, fold)
+    after = held_out_probabilities(np.where(fold == 2, 1 - outcome, outcome), margin, fold)
+    np.testing.assert_array_equal(after[fold == 2], before[fold == 2])
+    assert (after[fold != 2] != before[fold != 2]).all()
+
+
+def test_shuffling_what_a_model_rests_on_costs_and_what_it_ignores_costs_nothing(contexts):
+    """A stand-in that answers the truth as long as the sintering temperature is the pellet's own."""
+    pellets, name = contexts[0].pellets, TargetName.RELATIVE_DENSITY
+    rows = training_rows(pellets, name)
+    at = build_features(pellets.head(1)).names.index(f"given_{Column.SINTERING_TEMPERATURE_C}")
+
+    class RestsOnHeat:
+        def reported(self, features, _temperature):
+            return np.nan_to_num(features[:, at])
+
+    heat = TrainingRows(rows.rows, np.nan_to_num(contexts[0].features[rows.rows, at]), rows.weight)
+    collector = ImportanceCollector(pellets, name, heat, FeatureSet.FULL, seed=0)
+    collector.inspect(RestsOnHeat(), np.arange(len(rows.rows)))
+    importance = collector.frame().set_index("feature")["importance"]
+    assert importance.pop(Column.SINTERING_TEMPERATURE_C.label) > 50
+    assert (importance == 0).all()
+
+
+def test_room_temperature_scores_leave_out_what_was_measured_hot(trained):
+    frame = trained.out_of_fold
+    part = frame[(frame["target"] == "conductivity") & frame["system"].str.startswith("L")]
+    error = (part["measured"] - part["predicted"]).abs()
+    hot = part["measurement_temperature_c"].notna() & ~part["measurement_temperature_c"].between(15, 40)
+    scores = score_table(frame).set_index(["target", "subset", "model", "metric"])["value"]
+    assert scores["conductivity", "all", "full", "mae_decades"] == pytest.approx(error[~hot].mean())
+    away = scores["conductivity", "away from room temperature", "full", "mae_decades"]
+    assert away == pytest.approx(error[hot].mean())
+    assert hot.sum() > 15
