@@ -12,10 +12,10 @@ OUT := out
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train champion golden docs test lint format notebooks lock ui clean distclean
+.PHONY: help setup demo train champion golden docs benchmark-plausibility test lint format notebooks lock ui clean distclean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv with the locked packages and this project in it
 
@@ -57,6 +57,9 @@ docs: $(STAMP) ## renew what README, docs and notebooks show of the committed mo
 	@$(IN_VENV) $(BIN)/python -m tools.run_notebooks
 	@$(BIN)/nasicon-ml predict examples/recipes.csv --plot docs/images/predictions.png >/dev/null
 	@$(BIN)/python -m tools.renew_docs
+
+benchmark-plausibility: $(STAMP) ## hold the committed model to what the literature states
+	@$(BIN)/python -m benchmarks.plausibility
 
 test: $(STAMP) ## run the whole test-suite
 	@$(IN_VENV) $(BIN)/python -m pytest $(ARGS)

@@ -67,7 +67,7 @@ def test_every_page_of_the_docs_is_in_their_index() -> None:
 
 def test_the_changelog_knows_the_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    entries = re.findall(r"^## \[?(\d+\.\d+\.\d+)\]?", text, flags=re.MULTILINE)
+    entries = re.findall(r"^## \[?(\d+\.\d+\.\d+)\b(?!\]? - unreleased)", text, flags=re.MULTILINE)
     assert entries[0] == PROJECT["version"]
     assert len(set(entries)) == len(entries)
 

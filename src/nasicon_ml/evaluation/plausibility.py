@@ -6,7 +6,7 @@ never loosened. `nasicon_ml.evaluation.physical_rules` holds the rules.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation.physical_rules import PhysicalRule, physical_rules
+from nasicon_ml.evaluation.physical_rules.model import DEGREES
 from nasicon_ml.recipe import recipe_table
 
 Floats = NDArray[np.float64]
@@ -24,6 +25,9 @@ Floats = NDArray[np.float64]
 COLUMNS = (
     "rule", "statement", str(Column.SOURCE), "target", "effect", "required", "margin", "unit", "holds", "note",
 )  # fmt: skip
+
+#: Decimals of an effect by its unit, three where it is not named.
+_DIGITS = {"points": 2, DEGREES: 0}
 
 
 class Predicts(Protocol):
@@ -83,47 +87,51 @@ def _answers(model: Predicts, rules: Sequence[PhysicalRule]) -> dict[TargetName,
     }
 
 
-def plausibility_report(model: Predicts) -> str:
-    """Write what holds and what does not as Markdown: the violated rules first, the farthest off on top.
+def plausibility_report(model: Predicts, reasons: Mapping[str, str] | None = None) -> str:
+    """Check a model and write what holds and what does not as Markdown; see `plausibility_table`."""
+    return plausibility_table(check_plausibility(model), reasons)
+
+
+def plausibility_table(checked: pd.DataFrame, reasons: Mapping[str, str] | None = None) -> str:
+    """Write what holds and what does not as Markdown, the violated rules first.
 
     Parameters
     ----------
-    model
-        What is held to the rules.
+    checked
+        What `check_plausibility` gives.
+    reasons
+        Why a rule is violated, by its name, where that is known.
     """
-    checked = check_plausibility(model)
-    violated = checked[~checked["holds"]]
+    violated, held = checked[~checked["holds"]], checked[checked["holds"]]
     lines = [
-        f"{len(checked) - len(violated)} of {len(checked)} rules of the literature hold.",
+        f"{len(held)} of {len(checked)} rules of the literature hold.",
         "",
-        "Effect: the size of what the statement says, as the model has it; it has to reach what is required.",
-        "Where nothing but a direction is stated, 0 is required.",
+        "Effect: the size of what is stated, as the model has it, positive in the stated direction. It has to",
+        "exceed what is required, or to reach it where a statement says no more than *not below*. Required is 0",
+        "where the literature states a direction alone.",
         "",
         "## Violated",
         "",
-        *(_table(violated, notes=True) if len(violated) else ["None."]),
+        *(_table(violated, reasons or {}, notes=True) if len(violated) else ["None."]),
         "",
         "## Held",
         "",
-        *_table(checked[checked["holds"]], notes=False),
+        *(_table(held, {}, notes=False) if len(held) else ["None."]),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _table(checked: pd.DataFrame, *, notes: bool) -> list[str]:
-    ordered = checked.sort_values(["unit", "margin"], kind="stable")
-    lines = [
-        "| rule | what the literature says | effect | required | unit | source |",
-        "|---|---|--:|--:|---|---|",
-    ]
-    for row in ordered.to_dict("records"):
-        said = f"{row['statement']} *{row['note']}*" if notes and row["note"] else row["statement"]
-        effect = f"{float(row['effect']):+.{_digits(row['unit'])}f}"
-        lines.append(
-            f"| `{row['rule']}` | {said} | {effect} | {row['required']:g} | {row['unit']} | {row[Column.SOURCE]} |"
-        )
+def _table(checked: pd.DataFrame, reasons: Mapping[str, str], *, notes: bool) -> list[str]:
+    heads = ("rule", "what the literature says", "effect", "required", "unit", Column.SOURCE.label)
+    lines = [f"| {' | '.join(heads)} |", "|---|---|--:|--:|---|---|"]
+    for row in checked.sort_values(["target", "unit", "margin"], kind="stable").to_dict("records"):
+        said = [row["statement"]]
+        if notes:
+            said += [f"*{row['note']}*" if row["note"] else "", reasons.get(row["rule"], "")]
+        cells = (
+            f"`{row['rule']}`", " ".join(part for part in said if part),
+            f"{float(row['effect']):+.{_DIGITS.get(row['unit'], 3)}f}", f"{row['required']:g}", row["unit"],
+            row[str(Column.SOURCE)],
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
-
-
-def _digits(unit: str) -> int:
-    return {"points": 2, "°C": 0}.get(unit, 3)

@@ -1,0 +1,228 @@
+"""The machinery that holds models to the literature, with models whose faults are known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column
+from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.evaluation.physical_rules import Check, PhysicalRule, physical_rules
+from nasicon_ml.evaluation.physical_rules.contexts import LATP_FIRED, fired_at, varied
+from nasicon_ml.evaluation.physical_rules.model import (
+    DEGREES,
+    UNITS,
+    along,
+    best_within,
+    higher,
+    interior_maximum,
+    least_rise,
+    lower,
+    no_hotter,
+)
+from nasicon_ml.evaluation.plausibility import COLUMNS, check_plausibility, plausibility_report
+
+Floats = NDArray[np.float64]
+SIGMA, DENSITY, PURE = TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY, TargetName.PHASE_PURITY
+ENERGY = TargetName.ACTIVATION_ENERGY
+CELSIUS = (700.0, 800.0, 900.0)
+
+
+def _nothing(table: pd.DataFrame) -> Floats:
+    return np.full(len(table), 0.5)
+
+
+class FakeModel:
+    """Answers each target with a function of the table; counts how often it is asked."""
+
+    def __init__(self, **answers: Callable[[pd.DataFrame], Floats]) -> None:
+        self.answers = answers
+        self.tables: list[pd.DataFrame] = []
+
+    def predict(self, table: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:  # noqa: ARG002
+        self.tables.append(table)
+        columns = {
+            Column.PREDICTED_CONDUCTIVITY_S_CM: 10.0 ** self.answers.get("sigma", _nothing)(table),
+            Column.PREDICTED_RELATIVE_DENSITY_PCT: self.answers.get("density", _nothing)(table),
+            Column.PREDICTED_PHASE_PURITY: self.answers.get("pure", _nothing)(table),
+            Column.PREDICTED_ACTIVATION_ENERGY_EV: self.answers.get("energy", _nothing)(table),
+        }
+        return pd.DataFrame({str(name): values for name, values in columns.items()}, index=table.index)
+
+
+def _temperature(table: pd.DataFrame) -> Floats:
+    return table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
+
+
+def _rule(check: Check, target: TargetName = DENSITY, **fields: object) -> PhysicalRule:
+    return PhysicalRule("a_rule", "Hotter is denser.", "Somebody (10.1/x)", target, check, **fields)
+
+
+HOT, COLD = (varied((LATP_FIRED,) * 2, sintering_temperature_c=value) for value in (900, 700))
+
+
+class TestMargins:
+    @pytest.mark.parametrize(("slope", "holds"), [(0.01, True), (-0.01, False), (0.0, False)])
+    def test_the_sign_is_that_of_the_statement(self, slope: float, holds: bool) -> None:
+        model = FakeModel(density=lambda table: 80 + slope * _temperature(table))
+        found = check_plausibility(model, [_rule(higher(DENSITY, HOT, COLD))]).iloc[0]
+        assert found["margin"] == pytest.approx(200 * slope)
+        assert found["holds"] == holds
+        opposite = check_plausibility(model, [_rule(lower(DENSITY, HOT, COLD))]).iloc[0]
+        assert opposite["margin"] == pytest.approx(-200 * slope)
+
+    def test_conductivity_counts_in_decades(self) -> None:
+        model = FakeModel(sigma=lambda table: -6 + (_temperature(table) - 700) / 100)
+        found = check_plausibility(model, [_rule(higher(SIGMA, HOT, COLD), SIGMA)]).iloc[0]
+        assert (found["effect"], found["unit"]) == (pytest.approx(2.0), "decades")
+
+    @pytest.mark.parametrize(("required", "holds"), [(1.9, True), (2.1, False)])
+    def test_a_size_that_is_required_has_to_be_reached(self, required: float, holds: bool) -> None:
+        model = FakeModel(density=lambda table: _temperature(table) / 100)
+        found = check_plausibility(model, [_rule(higher(DENSITY, HOT, COLD), required=required)]).iloc[0]
+        assert found["effect"] == pytest.approx(2.0)
+        assert found["margin"] == pytest.approx(2.0 - required)
+        assert found["holds"] == holds
+
+    def test_equal_is_enough_only_where_the_rule_says_so(self) -> None:
+        check = higher(DENSITY, HOT, COLD)
+        rules = [_rule(check), _rule(check, may_be_equal=True)]
+        assert check_plausibility(FakeModel(), rules)["holds"].tolist() == [False, True]
+
+    def test_an_answer_that_is_no_number_holds_nowhere(self) -> None:
+        model = FakeModel(density=lambda table: np.full(len(table), np.nan))
+        rules = [_rule(higher(DENSITY, HOT, COLD), may_be_equal=True)]
+        assert not check_plausibility(model, rules)["holds"].any()
+
+
+class TestCurves:
+    @pytest.mark.parametrize(
+        ("measure", "curve", "expected"),
+        [
+            (least_rise, [1, 2, 2.5], 0.5),
+            (least_rise, [1, 3, 2], -1),
+            (interior_maximum, [1, 3, 2], 1),
+            (interior_maximum, [1, 2, 3], -1),
+            (interior_maximum, [3, 2, 1], -1),
+            (best_within(1, 2), [1, 2, 4, 3], 1),
+            (best_within(0, 0), [1, 2, 4, 3], -3),
+        ],
+    )
+    def test_what_is_read_from_a_curve(self, measure, curve, expected) -> None:
+        assert measure(np.array(curve, dtype=float)) == pytest.approx(expected)
+
+    def test_points_are_means_over_contexts(self) -> None:
+        contexts = (LATP_FIRED, *varied((LATP_FIRED,), sintering_time_h=12))
+        check = along(DENSITY, fired_at(contexts, CELSIUS), lambda curve: float(curve[1]))
+        model = FakeModel(density=lambda t: _temperature(t) + t[Column.SINTERING_TIME_H].to_numpy(float))
+        assert check_plausibility(model, [_rule(check)])["effect"].iloc[0] == pytest.approx(800 + 9)
+
+    def test_needed_temperatures_are_compared(self) -> None:
+        fine, coarse = varied((LATP_FIRED,), particle_size_um=0.3), varied((LATP_FIRED,), particle_size_um=3)
+        check = no_hotter(DENSITY, fired_at(fine, CELSIUS), fired_at(coarse, CELSIUS), CELSIUS)
+        rule = _rule(check, may_be_equal=True, unit=DEGREES)
+
+        def dense_from(start_fine: float, start_coarse: float) -> FakeModel:
+            def density(table: pd.DataFrame) -> Floats:
+                fine = table[Column.PARTICLE_SIZE_UM].to_numpy(float) < 1
+                return 80 + 15.0 * (_temperature(table) >= np.where(fine, start_fine, start_coarse))
+
+            return FakeModel(density=density)
+
+        for (first, second), effect in {(700, 900): 200, (800, 800): 0, (900, 800): -100}.items():
+            found = check_plausibility(dense_from(first, second), [rule]).iloc[0]
+            assert found["effect"] == pytest.approx(effect)
+            assert found["holds"] == (effect >= 0)
+
+
+class TestTable:
+    def test_one_call_answers_all_rules(self) -> None:
+        model = FakeModel()
+        found = check_plausibility(model)
+        assert tuple(found.columns) == COLUMNS
+        assert len(model.tables) == 1
+        assert found["rule"].tolist() == [rule.name for rule in physical_rules()]
+
+    def test_a_rule_alone_is_what_it_is_among_others(self) -> None:
+        """Each rule reads the answers to its own recipes, and no others."""
+        model = FakeModel(
+            sigma=lambda t: _temperature(t) / 1e4 + t[Column.FORMULA].str.len().to_numpy(float),
+            density=lambda t: np.nan_to_num(_temperature(t)) ** 0.5,
+            pure=lambda t: np.cos(np.nan_to_num(t[Column.SINTERING_TIME_H].to_numpy(float))),
+        )
+        together = check_plausibility(model).set_index("rule")["margin"]
+        for rule in physical_rules():
+            alone = check_plausibility(model, [rule])["margin"].iloc[0]
+            assert together[rule.name] == pytest.approx(alone, nan_ok=True), rule.name
+
+    def test_temperatures_of_measurement_reach_the_model(self) -> None:
+        model = FakeModel(sigma=lambda t: t[Column.MEASUREMENT_TEMPERATURE_C].fillna(25).to_numpy(float) / 100)
+        rule = next(rule for rule in physical_rules() if rule.name == "conductivity_rises_with_temperature")
+        found = check_plausibility(model, [rule]).iloc[0]
+        assert found["effect"] == pytest.approx(0.2)
+        assert found["holds"]
+
+    def test_the_report_names_what_is_violated_first_and_why(self) -> None:
+        text = plausibility_report(FakeModel(), {"lif_raises_lagp": "Nothing changes anything."})
+        violated, held = text.split("## Held")
+        assert "`lif_raises_lagp`" in violated
+        assert "Nothing changes anything." in violated
+        assert "`lif_raises_lagp`" not in held
+        assert "`slow_heating_in_argon_no_less_pure`" in held
+        rows = [line for line in text.splitlines() if line.startswith("| `")]
+        assert len(rows) == len(physical_rules())
+        assert {line.count("|") for line in rows} == {7}
+
+
+RULES = {rule.name: rule for rule in physical_rules()}
+
+
+def _draws(size: int) -> list[Floats]:
+    """Answers of many shapes: rising, falling, flat at several heights, and noise of several sizes."""
+    random = np.random.default_rng(0)
+    steps = np.arange(size, dtype=float)
+    shapes = [steps, -steps, *(np.full(size, height) for height in (-9.0, 0.0, 0.4, 9.0))]
+    return shapes + [
+        random.normal(shift, scale, size) for shift in (-4, 0) for scale in (0.3, 5) for _ in range(60)
+    ]
+
+
+@pytest.mark.parametrize("name", RULES)
+class TestEveryRule:
+    def test_it_says_who_states_what(self, name: str) -> None:
+        rule = RULES[name]
+        assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", name)
+        assert re.search(r"10\.\d{4,}/\S+", rule.source)
+        assert rule.statement.endswith(".")
+        assert len(rule.statement) > 40
+        assert "|" not in rule.statement + rule.source + rule.note
+
+    def test_its_unit_is_that_of_what_is_predicted(self, name: str) -> None:
+        rule = RULES[name]
+        assert rule.unit in {UNITS[rule.target], DEGREES}
+        assert np.isfinite(rule.required)
+        assert rule.required >= 0
+
+    def test_it_can_hold_and_it_can_fail(self, name: str) -> None:
+        rule = RULES[name]
+        draws = _draws(len(rule.check.recipes))
+        outcomes = set()
+        for values in draws:
+            answers = {SIGMA: values, DENSITY: values, PURE: values, ENERGY: -values}
+            outcomes.add(rule.holds(rule.margin(answers)))
+        # Where two targets are compared, they have to be able to differ.
+        for first, second in pairwise(draws[6:]):
+            outcomes.add(rule.holds(rule.margin({SIGMA: first, DENSITY: second, PURE: first, ENERGY: second})))
+        assert outcomes == {True, False}
+
+
+def test_there_are_enough_rules_of_every_answer() -> None:
+    assert len(RULES) == len(physical_rules()) >= 30
+    counts = pd.Series([rule.target for rule in RULES.values()]).value_counts()
+    assert all(counts[name] >= 10 for name in (SIGMA, DENSITY, PURE))
