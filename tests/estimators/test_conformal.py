@@ -40,7 +40,7 @@ def test_promised_coverage_holds_on_new_rows():
         unknown, distance = random.uniform(size=(2, 200))
         scale = np.exp(-1 + 0.8 * unknown + 0.5 * distance)
         residuals = random.standard_t(3, size=200) * scale
-        spread = fit_spread(residuals[:100], unknown[:100], distance[:100])
+        spread, _ = fit_spread(residuals[:100], unknown[:100], distance[:100])
         fitted = spread.scale(unknown, distance)
         scores = ConformalScores.from_residuals(residuals[:100], fitted[:100])
         covered.append(np.mean(np.abs(residuals[100:]) <= scores.quantile(0.9) * fitted[100:]))
@@ -51,7 +51,7 @@ def test_spread_recovers_what_widens_errors():
     random = np.random.default_rng(1)
     unknown, distance = random.uniform(size=(2, 20000))
     residuals = random.laplace(scale=np.exp(-1.0 + 0.7 * unknown + 0.3 * distance))
-    spread = fit_spread(residuals, unknown, distance)
+    spread, _ = fit_spread(residuals, unknown, distance)
     assert (spread.intercept, spread.unknown, spread.distance) == pytest.approx((-1.0, 0.7, 0.3), abs=0.1)
 
 
@@ -60,7 +60,7 @@ def test_knowing_less_never_narrows():
     random = np.random.default_rng(2)
     unknown, distance = random.uniform(size=(2, 500))
     residuals = random.laplace(scale=np.exp(-1.0 - 2.0 * unknown))
-    spread = fit_spread(residuals, unknown, distance)
+    spread, _ = fit_spread(residuals, unknown, distance)
     assert spread.unknown == 0.0
     assert spread.distance >= 0.0
 

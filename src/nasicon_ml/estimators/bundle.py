@@ -25,7 +25,7 @@ import pandas as pd
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.errors import BundleError
-from nasicon_ml.estimators.calibration import PlattCalibration
+from nasicon_ml.estimators.calibration import BetaCalibration
 from nasicon_ml.estimators.card import model_card
 from nasicon_ml.estimators.conformal import ConformalScores, Spread
 from nasicon_ml.estimators.domain import Domain
@@ -105,7 +105,7 @@ def _write_files(model: PropertyModel, folder: Path) -> None:
         "feature_set": model.feature_set,
         "feature_names": list(model.feature_names),
         "intervals": {str(name): _interval_to_json(interval) for name, interval in model.intervals.items()},
-        "calibration": asdict(model.calibration),
+        "calibration": model.calibration.to_json(),
         "domain": model.domain.to_json(),
         "metadata": metadata,
     }
@@ -138,7 +138,7 @@ def _read_files(folder: Path, manifest: Mapping[str, Any]) -> PropertyModel:
         intervals={
             TargetName(name): _interval_from_json(name, data) for name, data in content["intervals"].items()
         },
-        calibration=PlattCalibration(**content["calibration"]),
+        calibration=BetaCalibration.from_json(content["calibration"]),
         domain=Domain.from_json(content["domain"]),
         pellets=_read_pellets(folder / _PELLETS),
         metadata=ModelMetadata(**metadata),

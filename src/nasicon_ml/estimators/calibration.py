@@ -1,8 +1,10 @@
-"""Probabilities that mean what they say: Platt scaling of out-of-fold scores."""
+"""Probabilities that mean what they say: beta calibration of out-of-fold scores."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,29 +13,47 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class PlattCalibration:
-    """Probability = 1 / (1 + exp(-(slope * margin + intercept))), the margin being the trees' log-odds.
+class BetaCalibration:
+    """Probability = 1 / (1 + exp(-(pure * log p - impure * log(1 - p) + intercept))), p being the trees' own.
 
-    Two numbers are all that some hundred pellets support; a slope below 1 says that the trees were too sure
-    of themselves, as they are on sources they have not seen (Platt scaling, doi.org/10.1145/1102351.1102430
-    compares it with isotonic regression).
+    Three numbers (beta calibration: Kull et al., 10.1214/17-EJS1338SI). With both slopes alike it is Platt's
+    scaling of the log-odds (10.1145/1102351.1102430 compares that with isotonic regression); with two of them,
+    trees may be too sure of purity and not of impurity. Neither is negative, so that the order stays.
+
+    Attributes
+    ----------
+    pure, impure
+        Slopes: below 1, the trees were too sure of themselves, as they are on sources they have not seen.
+    intercept
+        The constant, in log-odds.
     """
 
-    slope: float
+    pure: float
+    impure: float
     intercept: float
 
     def probability(self, margin: Floats) -> Floats:
-        """Turn log-odds of shape (n,) into calibrated probabilities of shape (n,)."""
+        """Turn log-odds of the trees, shape (n,), into calibrated probabilities of shape (n,)."""
         from scipy.special import expit
 
-        return np.asarray(expit(self.slope * margin + self.intercept))
+        return np.asarray(expit(_inputs(margin) @ np.array([self.pure, self.impure, self.intercept])))
+
+    def to_json(self) -> dict[str, float]:
+        """Give a plain dictionary."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> BetaCalibration:
+        """Read what `to_json` gave, or Platt's slope and intercept of a bundle of version 0.1."""
+        if "slope" in data:
+            return cls(float(data["slope"]), float(data["slope"]), float(data["intercept"]))
+        return cls(float(data["pure"]), float(data["impure"]), float(data["intercept"]))
 
 
-def fit_platt(margin: Floats, outcome: Floats) -> PlattCalibration:
-    """Fit the two numbers to out-of-fold margins and outcomes (0 or 1), both of shape (n,).
+def fit_calibration(margin: Floats, outcome: Floats) -> BetaCalibration:
+    """Fit the three numbers to out-of-fold margins (log-odds) and outcomes (0 or 1), both of shape (n,).
 
-    The slope is never negative: a model that ranks worse than chance falls back to the base rate instead of
-    being turned around.
+    A model that ranks worse than chance falls back to the base rate instead of being turned around.
 
     Raises
     ------
@@ -45,14 +65,20 @@ def fit_platt(margin: Floats, outcome: Floats) -> PlattCalibration:
 
     if outcome.min() == outcome.max():
         raise ValueError("calibration needs both outcomes among the rows")
-    base = float(outcome.mean())
+    inputs = _inputs(margin)
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
-        log_odds = parameters[0] * margin + parameters[1]
+        log_odds = inputs @ parameters
         value = float(np.mean(np.logaddexp(0.0, log_odds) - outcome * log_odds))
-        excess = expit(log_odds) - outcome
-        return value, np.array([np.mean(excess * margin), np.mean(excess)])
+        return value, inputs.T @ (expit(log_odds) - outcome) / len(outcome)
 
-    start = np.array([0.5, np.log(base / (1.0 - base))])
-    found = minimize(loss, start, jac=True, bounds=[(0.0, None), (None, None)], method="L-BFGS-B")
-    return PlattCalibration(float(found.x[0]), float(found.x[1]))
+    base = float(outcome.mean())
+    start = np.array([0.5, 0.5, np.log(base / (1.0 - base))])
+    bounds = [(0.0, None), (0.0, None), (None, None)]
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    return BetaCalibration(*(float(value) for value in found))
+
+
+def _inputs(margin: Floats) -> Floats:
+    """Give log p, -log(1 - p) and 1 for log-odds of shape (n,); shape (n, 3)."""
+    return np.column_stack([-np.logaddexp(0.0, -margin), np.logaddexp(0.0, margin), np.ones(len(margin))])

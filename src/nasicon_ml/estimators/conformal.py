@@ -1,16 +1,17 @@
 """Intervals from out-of-fold errors: cross-conformal, scaled by how much of a recipe is unknown.
 
 The errors come from folds in which no source stands on both sides, so they are errors on sources the model
-has not seen, which is what a new recipe is. Their size is first described by a spread with two causes that
-can only widen it: the share of the recipe that is not given, and the distance to the nearest measured
-pellets of other sources. The conformal step then takes the quantile of error / spread, so that the stated
-share of unseen sources' pellets falls inside, whatever the spread model got wrong on average
+has not seen, which is what a new recipe is. Their size is first described by a spread: two causes that can
+only widen it, the share of the recipe that is not given and the distance to the nearest measured pellets of
+other sources, and a factor for each system. The conformal step then takes the quantile of error / spread, so
+that the stated share of unseen sources' pellets falls inside, whatever the spread model got wrong on average
 (cross-conformal prediction: Vovk, 10.1007/s10472-013-9368-4; normalised scores: Papadopoulos et al.,
 10.1613/jair.3198).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ Floats = NDArray[np.float64]
 
 #: A spread never falls below this share of its median: a handful of lucky rows must not promise certainty.
 _SMALLEST_SHARE = 0.25
+#: By how much the logarithm of the spread differs between systems before any error is seen: as the width of a
+#: normal distribution, a factor of 1.6 either way.
+SYSTEM_SPREAD = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,13 @@ class Spread:
         return np.asarray(np.exp(self.intercept + self.unknown * unknown + self.distance * distance))
 
 
-def fit_spread(residuals: Floats, unknown: Floats, distance: Floats) -> Spread:
+def fit_spread(
+    residuals: Floats,
+    unknown: Floats,
+    distance: Floats,
+    *,
+    groups: Sequence[NDArray[np.bool_]] = (),
+) -> tuple[Spread, Floats]:
     """Fit the spread to out-of-fold residuals by maximum likelihood of a Laplace distribution.
 
     Parameters
@@ -57,6 +67,16 @@ def fit_spread(residuals: Floats, unknown: Floats, distance: Floats) -> Spread:
         Share of the processing fields that is not given, shape (n,), 0 to 1.
     distance
         Distance to the nearest pellets of other sources, shape (n,).
+    groups
+        Rows (masks of shape (n,)) that have a factor of their own on the spread, each shrunk towards 1: its
+        logarithm is taken to be normal with a width of `SYSTEM_SPREAD`.
+
+    Returns
+    -------
+    spread
+        Of rows without a group.
+    factors
+        Of the groups, shape (len(groups),).
 
     Raises
     ------
@@ -68,20 +88,23 @@ def fit_spread(residuals: Floats, unknown: Floats, distance: Floats) -> Spread:
     size = np.abs(residuals)
     if len(size) < 20:
         raise ValueError(f"a spread needs at least 20 out-of-fold residuals, got {len(size)}")
-    inputs = np.column_stack([unknown, distance])
+    inputs = np.column_stack([np.ones(len(size)), unknown, distance, *groups]).astype(np.float64)
+    penalty = np.concatenate([np.zeros(3), np.full(len(groups), SYSTEM_SPREAD**-2)]) / len(size)
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
-        log_scale = parameters[0] + inputs @ parameters[1:]
+        log_scale = inputs @ parameters
         ratio = size * np.exp(-log_scale)
-        slope = 1.0 - ratio
-        return float(np.mean(log_scale + ratio)), np.concatenate([[slope.mean()], inputs.T @ slope / len(size)])
+        value = float(np.mean(log_scale + ratio) + 0.5 * penalty @ parameters**2)
+        return value, inputs.T @ (1.0 - ratio) / len(size) + penalty * parameters
 
-    start = np.array([np.log(size.mean() + 1e-9), 0.0, 0.0])
-    found = minimize(loss, start, jac=True, bounds=[(None, None), (0.0, None), (0.0, None)], method="L-BFGS-B")
-    intercept, by_unknown, by_distance = (float(value) for value in found.x)
+    start = np.zeros(inputs.shape[1])
+    start[0] = np.log(size.mean() + 1e-9)
+    bounds = [(None, None), (0.0, None), (0.0, None), *[(None, None)] * len(groups)]
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    intercept, by_unknown, by_distance = (float(value) for value in found[:3])
     spread = Spread(intercept, by_unknown, by_distance)
     floor = _SMALLEST_SHARE * float(np.median(spread.scale(unknown, distance)))
-    return Spread(max(intercept, float(np.log(floor))), by_unknown, by_distance)
+    return Spread(max(intercept, float(np.log(floor))), by_unknown, by_distance), np.exp(found[3:])
 
 
 @dataclass(frozen=True)
@@ -116,3 +139,13 @@ class ConformalScores:
         # The tolerance keeps 0.9 * 10 = 9.000000000000002 from becoming 10.
         rank = int(np.ceil((count + 1) * level - 1e-9))
         return float(self.scores[rank - 1])
+
+    def level_needed(self, scores: Floats) -> Floats:
+        """Give the highest level whose interval still misses a score; shape (n,), 1 beyond all known scores.
+
+        At every level above it the interval holds the score. So the share of held-out pellets whose value is
+        below a level is the coverage at that level.
+        """
+        count = len(self.scores)
+        below = np.searchsorted(self.scores, scores, side="left")
+        return np.where(below == count, 1.0, below / (count + 1))

@@ -16,7 +16,7 @@ from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
-from nasicon_ml.estimators.calibration import PlattCalibration
+from nasicon_ml.estimators.calibration import BetaCalibration
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.phases import PhaseMemory
@@ -90,7 +90,7 @@ class PropertyModel:
     feature_set: str
     feature_names: tuple[str, ...]
     intervals: Mapping[TargetName, IntervalModel]
-    calibration: PlattCalibration
+    calibration: BetaCalibration
     domain: Domain
     pellets: pd.DataFrame
     metadata: ModelMetadata

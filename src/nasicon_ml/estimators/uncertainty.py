@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,7 @@ Strings = NDArray[np.object_]
 
 #: Conductivities within this of 25 °C tell how wrong the model is there, energies left aside.
 NEAR_ROOM_TEMPERATURE_C = (15.0, 40.0)
-#: Pseudo-sources at the common spread that a system's own has to outweigh.
-_PRIOR_SOURCES = 4.0
-#: A system's own spread counts from this many sources on.
+#: A system has a spread of its own from this many sources on.
 _ENOUGH_SOURCES = 4
 #: Largest error of the activation energy considered, in eV.
 _LARGEST_ENERGY_ERROR_EV = 0.5
@@ -64,8 +62,8 @@ class IntervalModel:
     spread
         Expected error by circumstances.
     by_system
-        Factor on the spread of systems that are harder or easier than the rest, shrunk towards 1 where few
-        sources speak; 1 for a system that is not there.
+        Factor on the spread of systems that are harder or easier than the rest, fitted along with it and shrunk
+        towards 1. Systems of few sources have one in common for each mobile ion, under its first letter.
     energy_error_ev
         Error of the activation energy: what an interval gains in width away from 25 °C. 0 where it does not
         matter.
@@ -88,14 +86,23 @@ class IntervalModel:
             If the level cannot be supported (see `ConformalScores.quantile`).
         """
         target = TARGETS[self.name]
-        scale = np.hypot(
-            _at_room_temperature(self.spread, self.by_system, circumstances),
-            self.energy_error_ev * _decades_per_ev(circumstances),
-        )
-        half = self.scores.quantile(level) * scale
+        half = self.scores.quantile(level) * self.scale(circumstances)
         centre = target.forward(reported)
         ends = target.inverse(centre - half), target.inverse(centre + half)
         return np.minimum(*ends), np.maximum(*ends)
+
+    def scale(self, circumstances: Circumstances) -> Floats:
+        """Give the expected absolute error of each recipe on the scale the model learns; shape (n,)."""
+        return np.hypot(
+            _at_room_temperature(self.spread, self.by_system, circumstances),
+            self.energy_error_ev * _decades_per_ev(circumstances),
+        )
+
+    def level_needed(self, measured: Floats, reported: Floats, circumstances: Circumstances) -> Floats:
+        """Give the highest level whose interval still misses the measured value; shape (n,), 0 to 1."""
+        target = TARGETS[self.name]
+        residuals = target.forward(measured) - target.forward(reported)
+        return self.scores.level_needed(np.abs(residuals) / self.scale(circumstances))
 
 
 def fit_intervals(
@@ -128,27 +135,29 @@ def fit_intervals(
     if name is not TargetName.CONDUCTIVITY or near.sum() < _FEW:
         near = np.ones(len(residuals), dtype=bool)
     here = circumstances.take(near)
-    spread = fit_spread(residuals[near], here.unknown, here.distance)
-    ratio = np.abs(residuals[near]) / spread.scale(here.unknown, here.distance)
-    by_system = _factors(ratio, here.system, sources[near])
+    group = _group(here.system, _spoken_for(here.system, sources[near]))
+    systems = sorted(set(group))
+    groups = [group == system for system in systems]
+    spread, factors = fit_spread(residuals[near], here.unknown, here.distance, groups=groups)
+    by_system = dict(zip(systems, map(float, factors), strict=True))
     scale = _at_room_temperature(spread, by_system, circumstances)
     if (~near).sum() >= _FEW:
         steps = _decades_per_ev(circumstances)[~near]
         energy_error_ev = _fit_energy_error(residuals[~near], scale[~near], steps, energy_error_ev)
     scale = np.hypot(scale, energy_error_ev * _decades_per_ev(circumstances))
-    return IntervalModel(
-        name, spread, by_system, energy_error_ev, ConformalScores.from_residuals(residuals, scale)
-    )
+    scores = ConformalScores.from_residuals(residuals, scale)
+    return IntervalModel(name, spread, by_system, energy_error_ev, scores)
 
 
-def _factors(ratio: Floats, system: Strings, sources: Strings) -> dict[str, float]:
-    """Mean ratio of error to spread by system, each source counting once, shrunk towards 1."""
-    frame = pd.DataFrame({"system_": system, "source_": sources, "ratio": ratio})
-    by_source = frame.groupby(["system_", "source_"])["ratio"].mean()
-    found = by_source.groupby("system_").agg(["sum", "count"])
-    found = found[found["count"] >= _ENOUGH_SOURCES]
-    shrunk = (found["sum"] + _PRIOR_SOURCES) / (found["count"] + _PRIOR_SOURCES)
-    return {str(name): float(value) for name, value in shrunk.items()}
+def _spoken_for(system: Strings, sources: Strings) -> set[str]:
+    """Name the systems of enough sources."""
+    count = pd.Series(sources).groupby(system).nunique()
+    return {str(name) for name in count.index[count >= _ENOUGH_SOURCES]}
+
+
+def _group(system: Strings, named: Collection[str]) -> Strings:
+    """Name what decides a system's factor: itself, or, where it is not among the named, its mobile ion (L, N)."""
+    return np.array([name if name in named else str(name)[:1] for name in system], dtype=object)
 
 
 def _fit_energy_error(residuals: Floats, scale: Floats, steps: Floats, least: float) -> float:
@@ -164,7 +173,7 @@ def _fit_energy_error(residuals: Floats, scale: Floats, steps: Floats, least: fl
 
 
 def _at_room_temperature(spread: Spread, by_system: Mapping[str, float], circumstances: Circumstances) -> Floats:
-    factor = np.array([by_system.get(system, 1.0) for system in circumstances.system])
+    factor = np.array([by_system.get(name, 1.0) for name in _group(circumstances.system, by_system)])
     return spread.scale(circumstances.unknown, circumstances.distance) * factor
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nasicon_ml.estimators.calibration import fit_platt
+from nasicon_ml.estimators.calibration import fit_calibration
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.estimators.uncertainty import Circumstances, fit_intervals
 from nasicon_ml.evaluation.crossval import OutOfFold
@@ -45,5 +45,5 @@ def held_out_probabilities(outcome: Floats, margin: Floats, fold: Ints) -> Float
     probability = np.empty(len(outcome))
     for held_out in np.unique(fold):
         test = fold == held_out
-        probability[test] = fit_platt(margin[~test], outcome[~test]).probability(margin[test])
+        probability[test] = fit_calibration(margin[~test], outcome[~test]).probability(margin[test])
     return probability

@@ -20,7 +20,7 @@ from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folde
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.errors import DatasetError, FieldError, nearest
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
-from nasicon_ml.estimators.calibration import PlattCalibration, fit_platt
+from nasicon_ml.estimators.calibration import BetaCalibration, fit_calibration
 from nasicon_ml.estimators.domain import fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
 from nasicon_ml.estimators.model import NEAR_PELLETS, ModelMetadata, PropertyModel
@@ -253,7 +253,7 @@ class _Assessment:
     frame: pd.DataFrame
     importance: pd.DataFrame
     intervals: IntervalModel | None
-    calibration: PlattCalibration | None
+    calibration: BetaCalibration | None
 
 
 def _assess(stage: _Stage, name: TargetName, energy_error_ev: float, steps: _Steps) -> _Assessment:
@@ -279,7 +279,7 @@ def _assess(stage: _Stage, name: TargetName, energy_error_ev: float, steps: _Ste
     first = folds_of_repeats[0]
     intervals = calibration = None
     if name is TargetName.PHASE_PURITY:
-        calibration = fit_platt(first.full, rows.y)
+        calibration = fit_calibration(first.full, rows.y)
     else:
         around = stage.circumstances.take(rows.rows)
         intervals = fit_intervals(name, rows.y, first.full, stage.sources[rows.rows], around, energy_error)
