@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nasicon_ml.plots.explanations import contributions
     from nasicon_ml.plots.features import importance
     from nasicon_ml.plots.intervals import interval_calibration, reliability
     from nasicon_ml.plots.recipes import recipe_predictions
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nasicon_ml.plots.style import save
 
 __all__ = [
+    "contributions",
     "importance",
     "interval_calibration",
     "parity",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "contributions": "explanations",
     "importance": "features",
     "interval_calibration": "intervals",
     "parity": "residuals",

@@ -1,0 +1,96 @@
+"""Why an answer is what it is: from the average of the training pellets to the prediction, part by part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from nasicon_ml.errors import DatasetError
+from nasicon_ml.plots.style import BLUE, GREY, INK, VERMILION, drawing, headline, new_figure, target_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST = 9
+_AXIS = {
+    "decades": "log$_{10}$ of total conductivity at 25 °C (S/cm)",
+    "points": "relative density (%)",
+    "log-odds": "log-odds of phase purity",
+}
+_REST = "everything else"
+#: Behind a number, so that a line does not run through it.
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+
+
+@drawing
+def contributions(explained: pd.DataFrame, target: str, *, row: int = 0, most: int = MOST) -> Figure:
+    """Draw how the parts of one recipe lead from the average to its prediction.
+
+    Parameters
+    ----------
+    explained
+        As `nasicon_ml.workflows.explain.explain` gives it.
+    target
+        ``conductivity``, ``relative_density`` or ``phase_purity``.
+    row
+        Which recipe.
+    most
+        How many parts to show; the others are added up in one bar.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One bar a part, the strongest on top, each beginning where the one above it ends: blue raises the answer,
+        red lowers it.
+    """
+    style = target_style(target)
+    parts = explained[(explained["target"] == target) & (explained["row"] == row)]
+    if parts.empty:
+        raise DatasetError(f"there is no explanation of {target} for recipe {row} to draw")
+    parts = parts.reindex(parts["contribution"].abs().sort_values(ascending=False, kind="stable").index)
+    names, sizes = parts["group"].astype(str).tolist(), parts["contribution"].to_numpy(float)
+    if len(names) > most:
+        names = [*names[: most - 1], f"{_REST} ({len(names) - most + 1})"]
+        sizes = np.append(sizes[: most - 1], sizes[most - 1 :].sum())
+    base, predicted = float(parts["base"].iloc[0]), float(parts["predicted"].iloc[0])
+    figure = new_figure(7.2, 1.5 + 0.3 * len(names))
+    axes = figure.add_subplot()
+    _draw_steps(axes, names, sizes, base)
+    unit = str(parts["unit"].iloc[0])
+    axes.set_xlabel(_AXIS[unit])
+    headline(
+        axes, f"{style.name}: why", f"from {base:.2f}, the mean over training, to {predicted:.2f} (recipe {row})"
+    )
+    return figure
+
+
+def _draw_steps(axes: Axes, names: list[str], sizes: np.ndarray, base: float) -> None:
+    place = np.arange(len(names))
+    ends = base + np.cumsum(sizes)
+    starts = ends - sizes
+    colours = [BLUE if size >= 0 else VERMILION for size in sizes]
+    axes.barh(place, sizes, left=starts, color=colours, height=0.62, zorder=2)
+    axes.vlines(ends[:-1], place[:-1], place[1:], color=GREY, linewidth=0.8, zorder=1)
+    axes.axvline(base, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    axes.axvline(ends[-1], color=INK, linewidth=1.0, zorder=1)
+    low, high = min(starts.min(), ends.min()), max(starts.max(), ends.max())
+    reach = max(high - low, 1e-6)
+    for y, start, end, size in zip(place, starts, ends, sizes, strict=True):
+        axes.text(
+            max(start, end) + 0.012 * reach,
+            y,
+            f"{size:+.2f}",
+            va="center",
+            fontsize=8,
+            color=INK,
+            zorder=4,
+            bbox=_PAPER,
+        )
+    axes.set_xlim(low - 0.05 * reach, high + 0.12 * reach)
+    axes.set_yticks(place, names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=True, axis="x")

@@ -1,0 +1,71 @@
+"""The figure that explains one answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasicon_ml import plots
+from nasicon_ml.errors import DatasetError, FieldError
+
+SIZES = [0.5, -0.3, 0.2, 0.1, -0.05]
+
+
+def explained(target: str = "conductivity", unit: str = "decades", base: float = -4.0) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "row": 0,
+            "target": target,
+            "group": ["atmosphere", "additive", "pressure", "lithium and x", "dopants"],
+            "contribution": SIZES,
+            "unit": unit,
+            "learned": SIZES,
+            "base": base,
+            "predicted": base + sum(SIZES),
+        }
+    ).sample(frac=1, random_state=0)
+
+
+def test_bars_lead_from_the_base_to_the_prediction() -> None:
+    axes = plots.contributions(explained(), "conductivity").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()][:2] == ["atmosphere", "additive"]
+    starts = [bar.get_x() for bar in axes.patches]
+    ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
+    assert starts[0] == pytest.approx(-4.0)
+    np.testing.assert_allclose(starts[1:], ends[:-1])
+    assert ends[-1] == pytest.approx(-4.0 + sum(SIZES))
+    colours = {bar.get_facecolor() for bar in axes.patches if bar.get_width() > 0}
+    assert len(colours) == 1
+    assert not colours & {bar.get_facecolor() for bar in axes.patches if bar.get_width() < 0}
+
+
+def test_the_weak_parts_are_added_up() -> None:
+    axes = plots.contributions(explained(), "conductivity", most=3).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "atmosphere",
+        "additive",
+        "everything else (3)",
+    ]
+    assert axes.patches[-1].get_width() == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("target", "unit", "words"),
+    [
+        ("conductivity", "decades", "conductivity"),
+        ("relative_density", "points", "relative density (%)"),
+        ("phase_purity", "log-odds", "log-odds"),
+    ],
+)
+def test_the_axis_says_what_it_is(target, unit, words, tmp_path) -> None:
+    figure = plots.contributions(explained(target, unit), target)
+    assert words in figure.axes[0].get_xlabel()
+    assert plots.save(figure, tmp_path / "figure.png").stat().st_size > 0
+
+
+def test_what_is_not_there_is_not_drawn() -> None:
+    with pytest.raises(DatasetError, match="recipe 3"):
+        plots.contributions(explained(), "conductivity", row=3)
+    with pytest.raises(FieldError, match="conductivty"):
+        plots.contributions(explained(), "conductivty")
