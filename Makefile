@@ -12,7 +12,7 @@ OUT := out
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train champion golden docs benchmark-plausibility test lint format notebooks lock ui clean distclean
+.PHONY: help setup demo train champion golden docs benchmark-plausibility benchmark-accuracy test lint format notebooks lock ui clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,9 @@ docs: $(STAMP) ## renew what README, docs and notebooks show of the committed mo
 
 benchmark-plausibility: $(STAMP) ## hold the committed model to what the literature states
 	@$(BIN)/python -m benchmarks.plausibility
+
+benchmark-accuracy: $(STAMP) ## ours beside what others would use, by source; ARGS="--protocols P1" and the like
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.accuracy $(ARGS)
 
 test: $(STAMP) ## run the whole test-suite
 	@$(IN_VENV) $(BIN)/python -m pytest $(ARGS)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.columns import Column
-from nasicon_ml.data.agreement import Agreement, agreement
+from nasicon_ml.data.agreement import Agreement, Floor, agreement, floor_of_others, median_of_others
 from nasicon_ml.data.load import load_pellets
 
 
@@ -77,3 +77,51 @@ def test_the_committed_dataset() -> None:
     alike = agreement(pellets, decades, sintered_within_c=25)
     assert 0.3 < alike.difference < any_way.difference < 1.5
     assert alike.pellets < any_way.pellets
+
+
+def test_the_median_of_the_others_counts_each_source_once() -> None:
+    frame, values = _pellets(
+        ("A", "one", 800, "conventional", 0.0),
+        ("A", "two", 800, "conventional", 1.0),
+        ("A", "two", 800, "conventional", 3.0),
+        ("A", "three", 800, "conventional", 10.0),
+        ("B", "one", 800, "conventional", 7.0),
+    )
+    # Source "two" says 2; the others of "one" say 2 and 10, those of "two" 0 and 10, those of "three" 0 and 2.
+    assert median_of_others(frame, values).tolist()[:4] == [6.0, 5.0, 5.0, 1.0]
+    assert np.isnan(median_of_others(frame, values)[4])
+    assert floor_of_others(frame, values) == Floor((6 + 4 + 2 + 9) / 4, 4, 3)
+
+
+def test_the_median_of_the_others_sintered_alike() -> None:
+    frame, values = _pellets(
+        ("A", "one", 800, "conventional", 0.0),
+        ("A", "two", 825, "conventional", 1.0),
+        ("A", "three", 850, "conventional", 5.0),
+        ("A", "four", 800, "spark_plasma", 9.0),
+        ("A", "five", 800, None, 9.0),
+    )
+    found = median_of_others(frame, values, sintered_within_c=25)
+    assert found.tolist()[:3] == [1.0, 2.5, 1.0]
+    assert found[3:].isna().all()
+    assert floor_of_others(frame, values, sintered_within_c=25) == Floor((1 + 1.5 + 4) / 3, 3, 3)
+
+
+def test_the_floor_of_a_part_keeps_the_index_and_passes_over_missing_values() -> None:
+    frame, values = _pellets(
+        ("A", "one", 800, None, np.nan), ("A", "two", 800, None, 1.0), ("A", "three", 800, None, 2.0)
+    )
+    frame.index = values.index = pd.Index([7, 5, 3])
+    found = median_of_others(frame, values)
+    assert found.index.tolist() == [7, 5, 3]
+    assert np.isnan(found[7])
+    assert (found[5], found[3]) == (2.0, 1.0)
+
+
+def test_no_partner_is_no_floor() -> None:
+    frame, values = _pellets(
+        ("A", "one", 800, None, 0.0), ("A", "one", 800, None, 1.0), ("B", "two", 800, None, 1.0)
+    )
+    found = floor_of_others(frame, values)
+    assert found.pellets == found.sources == 0
+    assert np.isnan(found.difference)

@@ -79,3 +79,64 @@ def _comparable(
         chosen &= np.abs(temperature[first] - temperature[second]) <= within_c
         chosen &= (technique[first] == technique[second]) & pd.notna(technique[first])
     return np.asarray(chosen, dtype=bool)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """How far pellets are from the middle of the other sources: the error of knowing the literature by heart.
+
+    Attributes
+    ----------
+    difference
+        Mean |difference| to the median of the other sources, in the unit of the values; NaN where no pellet has
+        a partner.
+    pellets, sources
+        How many pellets have a partner in another source, and how many sources these are of.
+    """
+
+    difference: float
+    pellets: int
+    sources: int
+
+
+def floor_of_others(pellets: pd.DataFrame, values: pd.Series, *, sintered_within_c: float | None = None) -> Floor:
+    """Average what `median_of_others` leaves; arguments as there."""
+    away = (values - median_of_others(pellets, values, sintered_within_c=sintered_within_c)).abs().dropna()
+    sources = pellets.loc[away.index, Column.SOURCE].nunique()
+    return Floor(float(away.mean()) if len(away) else float("nan"), len(away), int(sources))
+
+
+def median_of_others(
+    pellets: pd.DataFrame, values: pd.Series, *, sintered_within_c: float | None = None
+) -> pd.Series:
+    """Say for each pellet what the other sources found at the same composition.
+
+    Each other source counts once, with its own median, so that a long series does not outvote everybody else.
+
+    Parameters
+    ----------
+    pellets, values
+        As in `agreement`.
+    sintered_within_c
+        If given, only pellets count that were densified by the same technique at a sintering temperature no
+        further away than this, in °C.
+
+    Returns
+    -------
+    pandas.Series
+        Shape (n_pellets,), with the index of `pellets`: the median of the medians of the other sources; NaN
+        where the pellet has no value or no partner.
+    """
+    found = np.full(len(pellets), np.nan)
+    known = np.flatnonzero(values.notna())
+    for rows in pellets.iloc[known].groupby(Column.FORMULA).indices.values():
+        group = pellets.iloc[known[rows]]
+        value = values.to_numpy(dtype=np.float64)[known[rows]]
+        source = group[Column.SOURCE].to_numpy(dtype=object)
+        first, second = (grid.ravel() for grid in np.indices((len(group), len(group))))
+        alike = _comparable(group, first, second, sintered_within_c).reshape(len(group), len(group))
+        for at, partners in enumerate(alike):
+            if partners.any():
+                medians = pd.Series(value[partners]).groupby(source[partners]).median()
+                found[known[rows[at]]] = np.median(medians)
+    return pd.Series(found, index=pellets.index)

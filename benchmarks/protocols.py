@@ -1,0 +1,257 @@
+"""The protocols: which rows are predicted by models that saw what, and how they are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.ground import Ground, Options, load_ground, obelix_pellets
+from benchmarks.peers import Inputs, Peer, Reads, peers_reading, read
+from benchmarks.predictions import (
+    FLOOR_ALIKE,
+    OURS,
+    Predictions,
+    held_out,
+    out_of_fold,
+    peers_out_of_fold,
+    with_floors,
+)
+from benchmarks.scoring import Ledger, Scoring, score, score_series
+from nasicon_ml.columns import Column
+from nasicon_ml.estimators.fitting import fit_target
+from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature, training_rows
+from nasicon_ml.evaluation.crossval import cross_validate
+from nasicon_ml.evaluation.metrics import coverage, mean_width
+from nasicon_ml.evaluation.splits import assert_disjoint
+from nasicon_ml.workflows.train import REPORTED_LEVEL, TrainingOptions, train
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+OURS_SAME_ROWS = "ours, composition only, trained on these rows"
+OURS_ALL_ROWS = "ours, composition only, trained on all our pellets"
+OURS_WHOLE_RECIPE = "ours, whole recipe of the linked pellet"
+LEFT_OUT_PAPER = "raj2023"
+LEFT_OUT_SYSTEMS = ("LAGP", "LZP")
+TITANIUM_GERMANIUM = ("LATP", "LAGP", "LATGP")
+#: Fewer scored pellets than this are no test of transfer.
+FEWEST_TRANSFERRED = 8
+
+
+@dataclass
+class Run:
+    """One run of the benchmark: what protocols share is computed once."""
+
+    options: Options
+    say: Callable[[str], None]
+    series: dict[TargetName, pd.DataFrame] = field(default_factory=dict)
+    _crossed: dict[TargetName, Predictions] = field(default_factory=dict)
+
+    @cached_property
+    def ground(self) -> Ground:
+        """The committed pellets."""
+        return load_ground(self.options)
+
+    @cached_property
+    def peers(self) -> tuple[Peer, ...]:
+        """The peers of all protocols but P1: lattices are known for few pellets, and for no new one."""
+        return peers_reading(Reads.COMPOSITION, Reads.PROCESSING)
+
+    @cached_property
+    def inputs(self) -> dict[str, Inputs]:
+        """What the peers read of the pellets."""
+        return read(self.peers, self.ground.pellets)
+
+    def crossed(self, name: TargetName) -> Predictions:
+        """Give the out-of-fold predictions of a target."""
+        if name not in self._crossed:
+            self.say(f"cross-validating {name.replace('_', ' ')}, ours and {len(self.peers)} peers")
+            self._crossed[name] = out_of_fold(self.ground, name, self.peers, self.inputs, self.options)
+        return self._crossed[name]
+
+    def score(
+        self, protocol: str, subset: str, predictions: Predictions, chosen: Flags, *, ranks_only: bool = False
+    ) -> Ledger:
+        """Score a subset with the draws of this run."""
+        how = Scoring(self.options.draws, self.options.seed, ranks_only)
+        return score(protocol, subset, predictions, chosen, how)
+
+
+def composition_only(run: Run) -> Ledger:
+    """P1: the NASICON rows of OBELiX by composition alone (and structure, for the recipe that reads it)."""
+    name, options = TargetName.CONDUCTIVITY, run.options
+    there = Ground.of(obelix_pellets(run.ground.pellets), options)
+    peers = peers_reading(Reads.COMPOSITION, Reads.STRUCTURE)
+    inputs = read(peers, there.pellets)
+    rows = training_rows(there.pellets, name)
+    kept = there.pellets.iloc[rows.rows].reset_index(drop=True)
+    frames = []
+    for repeat in range(options.repeats):
+        context = there.composition_only
+        found = cross_validate(context, context, name, rows, folds=options.folds, seed=options.seed + repeat)
+        columns = {OURS_SAME_ROWS: found.composition_only}
+        columns |= _from_all_pellets(run, kept, found.fold)
+        columns |= peers_out_of_fold(there, name, rows, found.fold, peers, inputs, options)
+        frames.append(kept.assign(measured=rows.y, repeat=repeat, fold=found.fold, **columns))
+    # The floor of those sintered alike is left out: this protocol is about compositions.
+    frame = with_floors(run.ground, name, pd.concat(frames, ignore_index=True)).drop(columns=FLOOR_ALIKE)
+    ours = (OURS_ALL_ROWS, OURS_SAME_ROWS)
+    models = (*ours, OURS_WHOLE_RECIPE, *(peer.name for peer in peers))
+    predictions = Predictions(name, frame, models, ours)
+    return run.score("P1", "OBELiX", predictions, np.ones(len(frame), dtype=bool))
+
+
+def _from_all_pellets(run: Run, there: pd.DataFrame, fold: NDArray[np.intp]) -> dict[str, Floats]:
+    """Predict rows of OBELiX by our models of all pellets that are not of the held-out sources."""
+    ground, name = run.ground, TargetName.CONDUCTIVITY
+    rows = training_rows(ground.pellets, name)
+    sources = ground.pellets[Column.SOURCE].to_numpy()[rows.rows]
+    ids = pd.Series(np.arange(len(ground.pellets)), index=ground.pellets[Column.PELLET_ID])
+    at = ids.loc[there[Column.PELLET_ID]].to_numpy()
+    temperature = measurement_temperature(there)
+    contexts = {OURS_ALL_ROWS: ground.composition_only, OURS_WHOLE_RECIPE: ground.full}
+    found = {key: np.empty(len(there)) for key in contexts}
+    for held in range(int(fold.max()) + 1):
+        test = fold == held
+        training = ~np.isin(sources, there[Column.SOURCE].to_numpy()[test])
+        assert_disjoint(sources[training], there[Column.SOURCE][test])
+        for key, context in contexts.items():
+            model = fit_target(context, name, rows, training)
+            found[key][test] = model.reported(context.features[at[test]], temperature[test])
+    return found
+
+
+def conductivity(run: Run) -> Ledger:
+    """P2: conductivity near room temperature."""
+    predictions = run.crossed(TargetName.CONDUCTIVITY)
+    frame, found = predictions.frame, Ledger()
+    sintered = frame[Column.SINTERING_TEMPERATURE_C].notna().to_numpy()
+    common = frame[Column.SYSTEM].isin(TITANIUM_GERMANIUM).to_numpy()
+    subsets = {
+        "all": np.ones(len(frame), dtype=bool),
+        "sintering temperature given": sintered,
+        "LATP, LAGP, LATGP; sintering temperature given": sintered & common,
+    }
+    for subset, chosen in subsets.items():
+        found.extend(run.score("P2", subset, predictions, chosen))
+    return found
+
+
+def density(run: Run) -> Ledger:
+    """P3: relative density."""
+    return _with_and_without_temperature(run, "P3", TargetName.RELATIVE_DENSITY)
+
+
+def purity(run: Run) -> Ledger:
+    """P4: phase purity; probabilities of ours and of the peers are calibrated on the other folds."""
+    return _with_and_without_temperature(run, "P4", TargetName.PHASE_PURITY)
+
+
+def _with_and_without_temperature(run: Run, protocol: str, name: TargetName) -> Ledger:
+    predictions = run.crossed(name)
+    sintered = predictions.frame[Column.SINTERING_TEMPERATURE_C].notna().to_numpy()
+    found = run.score(protocol, "all", predictions, np.ones(len(sintered), dtype=bool))
+    found.extend(run.score(protocol, "sintering temperature given", predictions, sintered))
+    return found
+
+
+def one_paper(run: Run) -> Ledger:
+    """P5: one paper left out; intervals are those of a model trained without it."""
+    found = Ledger()
+
+    def asked(pellets: pd.DataFrame) -> Flags:
+        return np.asarray(pellets[Column.SOURCE] == LEFT_OUT_PAPER)
+
+    for name in ANSWERS:
+        predictions = held_out(run.ground, name, asked, run.peers, run.inputs, run.options)
+        if predictions is not None:
+            everything = np.ones(len(predictions.frame), dtype=bool)
+            found.extend(run.score("P5", LEFT_OUT_PAPER, predictions, everything, ranks_only=True))
+    found.scores.extend(_coverage_of_paper(run))
+    return found
+
+
+def _coverage_of_paper(run: Run) -> list[dict[str, object]]:
+    """Train without the paper as a user would, and see how its pellets fall into their intervals."""
+    run.say(f"training without {LEFT_OUT_PAPER}, for its intervals")
+    options = TrainingOptions(
+        folds=run.options.folds, seed=run.options.seed, threads=run.options.threads,
+        exclude_sources=(LEFT_OUT_PAPER,),
+    )  # fmt: skip
+    model = train(options).model
+    pellets = run.ground.pellets
+    paper = pellets[pellets[Column.SOURCE] == LEFT_OUT_PAPER].reset_index(drop=True)
+    answers = model.predict(paper, level=REPORTED_LEVEL)
+    rows: list[dict[str, object]] = []
+    ends = {
+        TargetName.CONDUCTIVITY: (
+            Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM, Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM
+        ),
+        TargetName.RELATIVE_DENSITY: (
+            Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT, Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT
+        ),
+    }  # fmt: skip
+    for name, (low, high) in ends.items():
+        known = training_rows(paper, name)
+        lower, upper = (answers[end].to_numpy(np.float64)[known.rows] for end in (low, high))
+        if name is TargetName.CONDUCTIVITY:
+            lower, upper = np.log10(lower), np.log10(upper)
+        head = {"protocol": "P5", "target": str(name), "subset": LEFT_OUT_PAPER, "model": OURS}
+        tail = {"spread": float("nan"), "n_rows": len(known.rows), "n_sources": 1}
+        width = f"width_90_{TARGETS[name].unit}"
+        rows.append(head | {"metric": "coverage_90", "mean": coverage(known.y, lower, upper)} | tail)
+        rows.append(head | {"metric": width, "mean": mean_width(lower, upper)} | tail)
+    return rows
+
+
+def series(run: Run) -> Ledger:
+    """P6: the order within series, and what is lost by following it."""
+    found = Ledger()
+    for name in (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY):
+        part, table = score_series(run.crossed(name), Scoring(run.options.draws, run.options.seed))
+        found.extend(part)
+        run.series[name] = table
+    return found
+
+
+def transfer(run: Run) -> Ledger:
+    """P7: a system is predicted by models that saw no pellet of it, and none of the works it comes from."""
+    found = Ledger()
+    for system in LEFT_OUT_SYSTEMS:
+
+        def asked(pellets: pd.DataFrame, system: str = system) -> Flags:
+            return np.asarray(pellets[Column.SYSTEM] == system)
+
+        for name in ANSWERS:
+            predictions = held_out(run.ground, name, asked, run.peers, run.inputs, run.options)
+            if predictions is None or (predictions.frame["repeat"] == 0).sum() < FEWEST_TRANSFERRED:
+                continue
+            everything = np.ones(len(predictions.frame), dtype=bool)
+            found.extend(run.score("P7", f"without {system}", predictions, everything, ranks_only=True))
+    return found
+
+
+#: In the order they are run. A protocol is a function of the run; P8, the pellets of one's own, belongs here, too.
+PROTOCOLS: dict[str, Callable[[Run], Ledger]] = {
+    "P1": composition_only,
+    "P2": conductivity,
+    "P3": density,
+    "P4": purity,
+    "P5": one_paper,
+    "P6": series,
+    "P7": transfer,
+}
+TITLES = {
+    "P1": "composition only, public ground",
+    "P2": "conductivity near room temperature",
+    "P3": "relative density",
+    "P4": "phase purity",
+    "P5": f"one paper left out: {LEFT_OUT_PAPER}",
+    "P6": "series",
+    "P7": "transfer to a system never seen",
+}

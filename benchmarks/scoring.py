@@ -1,0 +1,227 @@
+"""Scores with their spread over repeats, and differences to ours with a bootstrap over sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.predictions import FLOOR, FLOOR_ALIKE, Predictions
+from nasicon_ml.columns import Column
+from nasicon_ml.estimators.targets import TARGETS, TargetName
+from nasicon_ml.evaluation import metrics
+from nasicon_ml.evaluation.bootstrap import interval, source_weights, weighted_auroc, weighted_mean
+from nasicon_ml.evaluation.series import recipes_of_series, series_scores
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Record = dict[str, Any]
+#: From measured, predicted, reference forecast, each of shape (n,), and weights of shape (draws, n) to (draws,).
+Drawn = Callable[[Floats, Floats, Floats, Floats], Floats]
+#: From measured and predicted to a number.
+Plain = Callable[[Floats, Floats], float]
+
+BASE_RATE = "median"  # of a probability: the share of pure pellets among the training rows
+CHANCE = "chance"
+#: Fewer sources than this are nothing to draw from.
+FEWEST_SOURCES = 3
+REPLICATES = {FLOOR: "made by others, too", FLOOR_ALIKE: "sintered alike by others, too"}
+
+
+@dataclass
+class Ledger:
+    """What a run found: rows of the two tables, in order."""
+
+    scores: list[Record] = field(default_factory=list)
+    differences: list[Record] = field(default_factory=list)
+
+    def extend(self, other: Ledger) -> None:
+        """Add what another part found."""
+        self.scores.extend(other.scores)
+        self.differences.extend(other.differences)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How scores are made: the draws of the bootstrap, and whether a probability is scored by its order alone."""
+
+    draws: int
+    seed: int
+    ranks_only: bool = False
+
+
+def _mean_error(measured: Floats, predicted: Floats, _: Floats, weights: Floats) -> Floats:
+    return weighted_mean(np.abs(measured - predicted), weights)
+
+
+def _brier(measured: Floats, predicted: Floats, _: Floats, weights: Floats) -> Floats:
+    return weighted_mean((measured - predicted) ** 2, weights)
+
+
+def _skill(measured: Floats, predicted: Floats, reference: Floats, weights: Floats) -> Floats:
+    return 1.0 - _brier(measured, predicted, reference, weights) / _brier(measured, reference, reference, weights)
+
+
+def _auroc(measured: Floats, predicted: Floats, _: Floats, weights: Floats) -> Floats:
+    return weighted_auroc(measured, predicted, weights)
+
+
+def drawn_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, Drawn]:
+    """Give the metrics of a target whose differences are drawn."""
+    if TARGETS[name].is_probability:
+        return {"auroc": _auroc} | ({} if ranks_only else {"brier": _brier, "brier_skill": _skill})
+    return {f"mae_{TARGETS[name].unit}": _mean_error}
+
+
+def plain_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, Plain]:
+    """Give the metrics of a target that are stated without differences."""
+    if TARGETS[name].is_probability:
+        return {} if ranks_only else {"ece": metrics.expected_calibration_error}
+    return {
+        f"median_ae_{TARGETS[name].unit}": metrics.median_absolute_error,
+        "r2": metrics.r_squared,
+        "spearman": rank_correlation,
+    }
+
+
+def rank_correlation(measured: Floats, predicted: Floats) -> float:
+    """Spearman's rank correlation; 0 for a prediction that ranks nothing, NaN if there is no order to find."""
+    from scipy.stats import spearmanr
+
+    if np.ptp(measured) == 0:
+        return float("nan")
+    return float(spearmanr(measured, predicted).statistic) if np.ptp(predicted) > 0 else 0.0
+
+
+def score(protocol: str, subset: str, predictions: Predictions, chosen: Flags, how: Scoring) -> Ledger:
+    """Score every model on a subset of the rows, and ours against each of the others.
+
+    Where the conductivities of others at the same composition are known, the floor they give stands beside the
+    models, on the rows that have one.
+    """
+    part = predictions.frame[chosen]
+    found = Ledger()
+    if part.empty:
+        return found
+    found.extend(_score(protocol, subset, part, predictions, predictions.models, how))
+    for column, words in REPLICATES.items():
+        if column in part and part[column].notna().any():
+            rows = part[part[column].notna()]
+            models = (*predictions.models, column)
+            found.extend(_score(protocol, f"{subset}; {words}", rows, predictions, models, how))
+    return found
+
+
+def _score(
+    protocol: str,
+    subset: str,
+    part: pd.DataFrame,
+    predictions: Predictions,
+    models: tuple[str, ...],
+    how: Scoring,
+) -> Ledger:
+    repeats = [frame for _, frame in part.groupby("repeat")]
+    sources = repeats[0][Column.SOURCE]
+    head = {"protocol": protocol, "target": str(predictions.target), "subset": subset}
+    counts = {"n_rows": len(sources), "n_sources": int(sources.nunique())}
+    measured = repeats[0]["measured"].to_numpy(np.float64)
+    values = {m: [frame[m].to_numpy(np.float64) for frame in repeats] for m in models}
+    reference = values.get(BASE_RATE, [np.full(len(measured), np.nan)] * len(repeats))
+    found = Ledger()
+    for metric, plain in plain_metrics(predictions.target, ranks_only=how.ranks_only).items():
+        for model in models:
+            single = [plain(measured, predicted) for predicted in values[model]]
+            found.scores.append(head | {"model": model, "metric": metric} | _over_repeats(single) | counts)
+    once, drawn = np.ones((1, len(measured))), source_weights(sources, how.draws, how.seed)
+    for metric, compute in drawn_metrics(predictions.target, ranks_only=how.ranks_only).items():
+        at_hand: dict[str, list[float]] = {}
+        of_draws: dict[str, Floats] = {}
+        for model in models:
+            if metric == "auroc" and model == BASE_RATE:
+                continue  # a base rate ranks nothing; that it differs a little from fold to fold is no forecast
+            pairs = list(zip(values[model], reference, strict=True))
+            at_hand[model] = [float(compute(measured, p, r, once)[0]) for p, r in pairs]
+            of_draws[model] = np.mean([compute(measured, p, r, drawn) for p, r in pairs], axis=0)
+            row = head | {"model": model, "metric": metric} | _over_repeats(at_hand[model]) | counts
+            found.scores.append(row)
+        if counts["n_sources"] >= FEWEST_SOURCES:
+            means = {model: float(np.mean(of_model)) for model, of_model in at_hand.items()}
+            lower_is_better = metric not in {"auroc", "brier_skill"}
+            found.differences.extend(
+                head | {"metric": metric} | row | counts
+                for row in differences(predictions.ours, means, of_draws, lower_is_better=lower_is_better)
+            )
+    return found
+
+
+def _over_repeats(values: Iterable[float]) -> Record:
+    """Mean, and sample standard deviation over repeats (none with one repeat)."""
+    array = np.asarray(list(values), dtype=np.float64)
+    return {"mean": float(array.mean()), "spread": float(array.std(ddof=1)) if len(array) > 1 else float("nan")}
+
+
+def differences(
+    ours: tuple[str, ...], at_hand: dict[str, float], drawn: dict[str, Floats], *, lower_is_better: bool
+) -> list[Record]:
+    """Give ours minus every other model, with what the draws say, and the verdict in words."""
+    rows = []
+    for own in ours:
+        for peer, of_peer in at_hand.items():
+            if peer == own:
+                continue
+            found = interval(at_hand[own] - of_peer, drawn[own] - drawn[peer])
+            better = (found.value < 0) == lower_is_better
+            verdict = ("better" if better else "worse") if found.told_apart else "not told apart"
+            rows.append(
+                {"ours": own, "peer": peer, "score_ours": at_hand[own], "score_peer": of_peer}
+                | {"difference": found.value, "lower": found.lower, "upper": found.upper, "verdict": verdict}
+            )
+    return rows
+
+
+def score_series(predictions: Predictions, how: Scoring) -> tuple[Ledger, pd.DataFrame]:
+    """Score the order within series: protocol P6.
+
+    Returns
+    -------
+    Ledger
+        tau (mean over series), tau_by_pairs (weighted by pairs), regret (mean over series, in the unit of the
+        target), of every model and of a blind choice.
+    pandas.DataFrame
+        One row a series, model and repeat: source, model, repeat, tau, regret, chance, pairs.
+    """
+    unit = TARGETS[predictions.target].unit
+    tables = []
+    for repeat, frame in predictions.frame.groupby("repeat"):
+        recipes = recipes_of_series(frame, ("measured", *predictions.models))
+        for model in predictions.models:
+            table = series_scores(recipes, "measured", model).assign(model=model, repeat=repeat)
+            tables.append(table.rename_axis(str(Column.SOURCE)).reset_index())
+    long = pd.concat(tables, ignore_index=True)
+    blind = long[long["model"] == predictions.models[0]].assign(model=CHANCE, tau=0.0)
+    long = pd.concat([long, blind.assign(regret=blind["chance"])], ignore_index=True)
+    head = {"protocol": "P6", "target": str(predictions.target), "subset": "series"}
+    recipes = recipes_of_series(predictions.frame[predictions.frame["repeat"] == 0], ("measured",))
+    counts = {"n_rows": len(recipes), "n_sources": int(recipes[Column.SOURCE].nunique())}
+    found = Ledger()
+    for metric, column in (("tau", "tau"), ("tau_by_pairs", "tau"), (f"regret_{unit}", "regret")):
+        wide = long.pivot_table(index=["model", "repeat"], columns=str(Column.SOURCE), values=column, sort=False)
+        pairs = long.groupby(Column.SOURCE)["pairs"].first().reindex(wide.columns).to_numpy(np.float64)
+        weight = pairs if metric == "tau_by_pairs" else np.ones(len(pairs))
+        drawn = source_weights(wide.columns, how.draws, how.seed) * weight
+        scored: dict[str, float] = {}
+        of_draws: dict[str, Floats] = {}
+        for level, of_repeats in wide.groupby(level="model", sort=False):
+            model, values = str(level), of_repeats.to_numpy(np.float64)
+            single = [float(np.average(row, weights=weight)) for row in values]
+            found.scores.append(head | {"model": model, "metric": metric} | _over_repeats(single) | counts)
+            scored[model] = float(np.mean(single))
+            of_draws[model] = weighted_mean(values.mean(axis=0), drawn)
+        better = {"lower_is_better": metric.startswith("regret")}
+        rows = differences(predictions.ours, scored, of_draws, **better)
+        found.differences.extend(head | {"metric": metric} | row | counts for row in rows)
+    return found, long

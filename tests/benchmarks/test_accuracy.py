@@ -1,0 +1,96 @@
+"""The benchmark as a command: what it writes, that it repeats itself, and how it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from benchmarks.accuracy import main, options_of, protocols_of, read_arguments
+from benchmarks.ground import Options
+from benchmarks.protocols import PROTOCOLS, TITLES
+
+from nasicon_ml.data.files import dataset_checksum, datasets_folder
+from nasicon_ml.errors import FieldError
+
+MODELS = {"ours", "ours, composition only", "median", "nearest neighbour", "Magpie, XGBoost"}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    assert main(["--quick", "--threads", "1", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.slow
+def test_all_files_are_there_and_none_is_left_over(results):
+    expected = {"accuracy.csv", "accuracy.md", "accuracy.png", "differences.csv", "series.png"}
+    assert {path.name for path in results.iterdir()} == expected
+    assert all(path.stat().st_size > 500 for path in results.iterdir())
+
+
+@pytest.mark.slow
+def test_every_protocol_is_scored_for_ours_and_for_peers(results):
+    scores = pd.read_csv(results / "accuracy.csv")
+    assert list(dict.fromkeys(scores["protocol"])) == list(PROTOCOLS)
+    for protocol, part in scores[~scores["protocol"].isin(["P1", "P8"])].groupby("protocol"):
+        assert set(part["model"]) >= MODELS, protocol
+    errors = scores[scores["metric"].str.startswith(("mae", "regret"))]
+    assert errors["mean"].between(0, 30).all()
+    assert scores["n_sources"].le(scores["n_rows"]).all()
+    floors = scores[scores["model"].str.startswith("floor")]
+    assert {"P1", "P2", "P3"} <= set(floors["protocol"])
+
+
+@pytest.mark.slow
+def test_differences_are_ours_minus_the_peer(results):
+    found = pd.read_csv(results / "differences.csv")
+    np.testing.assert_allclose(found["difference"], found["score_ours"] - found["score_peer"], atol=2e-6)
+    known = found[found["lower"].notna()]
+    assert (known["lower"] <= known["upper"]).all()
+    assert found["ours"].str.startswith("ours").all()
+    apart = (known["lower"] > 0) | (known["upper"] < 0)
+    assert (apart == (known["verdict"] != "not told apart")).all()
+
+
+@pytest.mark.slow
+def test_the_page_says_what_made_it(results):
+    page = (results / "accuracy.md").read_text(encoding="utf-8")
+    assert dataset_checksum(datasets_folder() / "pellets.csv") in page
+    assert "python -m benchmarks.accuracy --quick" in page
+    assert "not of this run" in page
+    for protocol, title in TITLES.items():
+        assert f"## {protocol}: {title}" in page
+    scores = pd.read_csv(results / "accuracy.csv")
+    ours = scores.query("protocol == 'P2' and subset == 'all' and model == 'ours' and metric == 'mae_decades'")
+    assert f"| **ours** | {ours['mean'].iloc[0]:.3f} |" in page
+
+
+@pytest.mark.slow
+def test_the_same_command_gives_the_same_numbers(results, tmp_path):
+    assert main(["--quick", "--protocols", "P3,P6", "--out", str(tmp_path)]) == 0
+    for name in ("accuracy.csv", "differences.csv"):
+        first, second = (pd.read_csv(folder / name) for folder in (results, tmp_path))
+        assert set(second["protocol"]) == {"P3", "P6"}
+        first = first[first["protocol"].isin(["P3", "P6"])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(first, second)
+
+
+def test_protocols_are_read_in_their_order():
+    assert protocols_of("p3, P1") == ("P1", "P3")
+    with pytest.raises(FieldError, match="P11"):
+        protocols_of("P1,P11")
+
+
+def test_options_are_read():
+    assert options_of(read_arguments([])) == Options()
+    given = options_of(read_arguments(["--quick", "--folds", "4", "--seed", "7"]))
+    assert (given.folds, given.seed, given.repeats) == (4, 7, 1)
+    with pytest.raises(FieldError, match="folds"):
+        options_of(read_arguments(["--folds", "1"]))
+
+
+def test_a_wrong_command_is_refused_in_words(capsys, tmp_path):
+    assert main(["--protocols", "P99", "--out", str(tmp_path)]) == 2
+    assert "P99" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,95 @@
+"""Series: the order of recipes, what is lost by following it, and what counts as a series."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from nasicon_ml.columns import RECIPE, Column
+from nasicon_ml.evaluation.series import (
+    kendall_tau,
+    recipes_of_series,
+    regret,
+    regret_of_chance,
+    series_scores,
+)
+
+MEASURED = np.array([1.0, 2.0, 3.0, 4.0])
+VALUES = arrays(np.float64, 6, elements=st.floats(-5, 5).map(lambda value: round(value, 2)))
+
+
+def test_tau_by_hand() -> None:
+    assert kendall_tau(MEASURED, MEASURED) == 1
+    assert kendall_tau(MEASURED, -MEASURED) == -1
+    # One of six pairs is the wrong way round: (5 - 1) / 6.
+    assert kendall_tau(MEASURED, np.array([2.0, 1.0, 3.0, 4.0])) == pytest.approx(4 / 6)
+    # One pair is not ordered by the prediction: 5 / sqrt(6 * 5).
+    assert kendall_tau(MEASURED, np.array([1.0, 1.0, 3.0, 4.0])) == pytest.approx(5 / np.sqrt(30))
+
+
+def test_what_ranks_nothing_is_worth_nothing_and_no_order_is_no_number() -> None:
+    assert kendall_tau(MEASURED, np.full(4, 2.0)) == 0
+    assert np.isnan(kendall_tau(np.full(4, 2.0), MEASURED))
+
+
+def test_regret_by_hand() -> None:
+    assert regret(MEASURED, np.array([0.0, 9.0, 1.0, 2.0])) == 2
+    # The first two share the first place: their mean is 1.5.
+    assert regret(MEASURED, np.array([9.0, 9.0, 1.0, 2.0])) == 2.5
+    assert regret_of_chance(MEASURED) == 1.5
+
+
+@given(VALUES, VALUES)
+def test_regret_is_never_negative_and_nobody_loses_more_than_the_range(measured, predicted) -> None:
+    assert 0 <= regret(measured, predicted) <= np.ptp(measured) + 1e-9
+    assert 0 <= regret_of_chance(measured) <= np.ptp(measured) + 1e-9
+
+
+@given(VALUES.filter(lambda values: len(np.unique(values)) > 1), st.floats(0.1, 10), st.floats(-3, 3))
+def test_the_right_order_is_perfect_whatever_the_scale(measured, factor, shift) -> None:
+    predicted = factor * measured + shift
+    assert kendall_tau(measured, predicted) == pytest.approx(1)
+    assert kendall_tau(measured, -predicted) == pytest.approx(-1)
+    assert regret(measured, predicted) == pytest.approx(0)
+    assert regret(measured, -predicted) == pytest.approx(np.ptp(measured))
+
+
+def _pellets(*rows: tuple[str, float | None, float]) -> pd.DataFrame:
+    table = pd.DataFrame({str(column): [None] * len(rows) for column in RECIPE})
+    table[str(Column.FORMULA)] = "LiTi2(PO4)3"
+    table[str(Column.SOURCE)] = [source for source, _, _ in rows]
+    table[str(Column.SINTERING_TEMPERATURE_C)] = pd.Series([at for _, at, _ in rows], dtype=float)
+    return table.assign(measured=[value for _, _, value in rows])
+
+
+def test_a_series_is_three_recipes_that_differ() -> None:
+    pellets = _pellets(
+        ("series", 700, 1.0), ("series", 800, 2.0), ("series", None, 4.0), ("series", 700, 3.0),
+        ("pair", 700, 1.0), ("pair", 800, 2.0),
+        ("twins", 700, 1.0), ("twins", 700, 2.0), ("twins", 800, 3.0),
+        ("equal", 700, 1.0), ("equal", 800, 1.0), ("equal", 900, 1.0),
+    )  # fmt: skip
+    found = recipes_of_series(pellets, ("measured",))
+    assert set(found[Column.SOURCE]) == {"series"}
+    # The two at 700 °C cannot be told apart: one recipe, in the middle of them.
+    assert sorted(found["measured"]) == [2.0, 2.0, 4.0]
+
+
+def test_scores_of_each_series() -> None:
+    pellets = _pellets(
+        ("up", 700, 1.0),
+        ("up", 800, 2.0),
+        ("up", 900, 3.0),
+        ("down", 700, 5.0),
+        ("down", 800, 4.0),
+        ("down", 900, 1.0),
+    )
+    pellets["model"] = pellets[str(Column.SINTERING_TEMPERATURE_C)]
+    found = series_scores(recipes_of_series(pellets, ("measured", "model")), "measured", "model")
+    assert found.loc["up"].tolist() == [1, 0, 1, 3]
+    assert found.loc["down", ["tau", "regret", "pairs"]].tolist() == [-1, 4, 3]
+    assert found.loc["down", "chance"] == pytest.approx(5 - 10 / 3)
