@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from nasicon_ml.columns import Column
 from nasicon_ml.errors import FieldError
 from nasicon_ml.features.composition import M_CATIONS
 
@@ -16,20 +17,20 @@ LITHIUM = "lithium and x"
 HOST = "host (Ti, Ge, Zr, Hf, Sn)"
 DOPANTS = "dopants"
 CATIONS = "all cations together (size, charge, kind)"
-ADDITIVE = "additive"
-ROUTE = "synthesis route"
+ADDITIVE = Column.ADDITIVE.label
+ROUTE = Column.SYNTHESIS_ROUTE.label
 CALCINATION = "calcination"
-PARTICLE_SIZE = "particle size"
-SINTERING_TEMPERATURE = "sintering temperature"
-SINTERING_TIME = "sintering time"
+PARTICLE_SIZE = Column.PARTICLE_SIZE_UM.label
+SINTERING_TEMPERATURE = Column.SINTERING_TEMPERATURE_C.label
+SINTERING_TIME = Column.SINTERING_TIME_H.label
 SINTERING = "sintering temperature and time"
 BOTH_FIRINGS = "sintering against calcination temperature"
-HEATING_RATE = "heating rate"
-ATMOSPHERE = "atmosphere"
+HEATING_RATE = Column.HEATING_RATE_C_MIN.label
+ATMOSPHERE = Column.ATMOSPHERE.label
 REDUCTION = "atmosphere and reducible cations"
 REDUCTION_IN_TIME = "atmosphere, reducible cations and heating rate"
 DENSIFICATION = "densification technique"
-PRESSURE = "pressure"
+PRESSURE = Column.PRESSURE_MPA.label
 
 HOSTS = ("Ti", "Ge", "Zr", "Hf", "Sn")
 _DOPANTS = tuple(cation for cation in M_CATIONS if cation not in HOSTS)
