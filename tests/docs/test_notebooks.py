@@ -65,8 +65,10 @@ def prose(notebook: dict[str, Any]) -> str:
     return "\n\n".join(texts)
 
 
-def test_the_three_stories_are_there() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["01_dataset", "02_training", "03_reproducing_raj2023"]
+def test_the_four_stories_are_there() -> None:
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01_dataset", "02_training", "03_reproducing_raj2023", "04_what_processing_is_worth",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

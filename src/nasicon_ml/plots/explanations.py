@@ -61,9 +61,7 @@ def contributions(explained: pd.DataFrame, target: str, *, row: int = 0, most: i
     _draw_steps(axes, names, sizes, base)
     unit = str(parts["unit"].iloc[0])
     axes.set_xlabel(_AXIS[unit])
-    headline(
-        axes, f"{style.name}: why", f"from {base:.2f}, the mean over training, to {predicted:.2f} (recipe {row})"
-    )
+    headline(axes, f"{style.name}: why", f"from {base:.2f}, the average of training, to {predicted:.2f}")
     return figure
 
 
