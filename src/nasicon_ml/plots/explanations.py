@@ -76,7 +76,7 @@ def _draw_steps(axes: Axes, names: list[str], sizes: np.ndarray, base: float) ->
     axes.axvline(ends[-1], color=INK, linewidth=1.0, zorder=1)
     low, high = min(starts.min(), ends.min()), max(starts.max(), ends.max())
     reach = max(high - low, 1e-6)
-    for y, start, end, size in zip(place, starts, ends, sizes, strict=True):
+    for y, start, end, size in zip(place.tolist(), starts, ends, sizes, strict=True):
         axes.text(
             max(start, end) + 0.012 * reach,
             y,
