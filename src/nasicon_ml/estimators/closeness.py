@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nasicon_ml.features.similarity import UNKNOWN, RecipeSpace
+from nasicon_ml.features.similarity import RecipeSpace
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class Gaps:
     composition
         Hellinger's distance of the amounts on the sites: 0 for the same formula, about 2 if all of M differs.
     processing
-        Sum over the fields: 0 for equal or not stated by either, 1 for wholly different.
+        Sum over the fields: 0 for equal or not stated by either, 1 for wholly different, at most 2 for a number.
     prediction
         Absolute difference of what the trees say, on the scale the model learns.
     """
@@ -56,17 +56,21 @@ def gaps(queries: RecipeSpace, references: RecipeSpace, predicted: Floats, refer
 
 
 def _processing(queries: RecipeSpace, references: RecipeSpace) -> Floats:
-    numbers = np.abs(queries.numbers[:, None, :] - references.numbers[None, :, :])
-    total = _stated(np.minimum(numbers, _FURTHEST), np.isnan(queries.numbers), np.isnan(references.numbers)).sum(
-        axis=2
-    )
+    numbers = np.minimum(np.abs(queries.numbers[:, None, :] - references.numbers[None, :, :]), _FURTHEST)
     choices = (queries.codes[:, None, :] != references.codes[None, :, :]).astype(np.float64)
-    total += _stated(choices, queries.codes < 0, references.codes < 0).sum(axis=2)
-    additive = np.abs(queries.additive[:, None, :] - references.additive[None, :, :])
-    return np.asarray(total + np.minimum(additive, 1.0).sum(axis=2))
+    additive = np.minimum(np.abs(queries.additive[:, None, :] - references.additive[None, :, :]), 1.0)
+    total = _stated(numbers, np.isnan(queries.numbers), np.isnan(references.numbers), _FURTHEST)
+    total += _stated(choices, queries.codes < 0, references.codes < 0, 1.0)
+    return np.asarray(total + additive.sum(axis=2))
 
 
-def _stated(gap: Floats, ours_unknown: NDArray[np.bool_], theirs_unknown: NDArray[np.bool_]) -> Floats:
-    """Let a field count 0 that neither states, and `UNKNOWN` if only one of the two does."""
+def _stated(
+    gap: Floats, ours_unknown: NDArray[np.bool_], theirs_unknown: NDArray[np.bool_], most: float
+) -> Floats:
+    """Add up fields: 0 where neither of the two states one, half of the most it can count where only one does.
+
+    Less than half would place "not stated" closer to all values than these are to each other allows: the
+    covariance made of the distance would not be one.
+    """
     ours, theirs = ours_unknown[:, None, :], theirs_unknown[None, :, :]
-    return np.where(ours & theirs, 0.0, np.where(ours | theirs, UNKNOWN, gap))
+    return np.asarray(np.where(ours & theirs, 0.0, np.where(ours | theirs, most / 2.0, gap)).sum(axis=2))

@@ -34,7 +34,12 @@ _MOST_KNOWN = 3
 _DRAWS = 8
 _MOST_NARROWING = 2.0
 _MOST_TRUST = 1.5
-_NEWEST = 60
+_MOST_STEPS = 60
+#: Most sources are pure or impure throughout, for which any spread of log-odds would do, the larger the likelier.
+#: Beyond this, probabilities after conditioning were too sure (protocol P8; from 2 to 6 it matters little).
+_MOST_LOG_ODDS = 3.0
+#: Standard deviation of the prior of each logarithm: what few sources leave open stays near the start.
+_PULL = 1.0
 
 
 @dataclass(frozen=True)
@@ -128,9 +133,9 @@ def fit_own_kernel(errors: Errors, *, seed: int = 0) -> OwnKernel:
         likelihood = _log_odds_likelihood if is_probability else _likelihood
         total = sum(likelihood(kernel, stack) for stack in stacks)
         # A faint pull to the start keeps what the data leave open from running away.
-        return (total + 0.5 * float((((parameters - start) / 2.0) ** 2).sum())) / len(errors.measured)
+        return (total + 0.5 * float((((parameters - start) / _PULL) ** 2).sum())) / len(errors.measured)
 
-    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": _NEWEST})
+    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": _MOST_STEPS})
     kernel = _kernel(found.x, is_probability)
     return kernel if is_probability else _settled(errors, kernel, seed)
 
@@ -166,8 +171,11 @@ def _start(errors: Errors) -> tuple[Floats, list[tuple[float, float]]]:
     else:
         deviation = float(np.std(errors.measured - errors.predicted)) + 1e-6
         across = float(np.std(errors.predicted)) + 1e-6
-    start = np.log([deviation / 3.0, deviation / 2.0, deviation, 0.6, 2.0, 2.0 * across])
-    return start, [(value - 4.0, value + 2.5) for value in start]
+    start = np.log([deviation / 3.0, deviation / 2.0, deviation, 0.6, 1.5, 16.0 * across])
+    bounds = [(value - 4.0, value + 2.5) for value in start]
+    if TARGETS[errors.name].is_probability:
+        bounds[1:3] = [(bounds[at][0], float(np.log(_MOST_LOG_ODDS))) for at in (1, 2)]
+    return start, bounds
 
 
 def _kernel(parameters: Floats, is_probability: bool) -> OwnKernel:
