@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.figures import models_by_protocol, order_in_series
+from benchmarks.figures import has_panels, models_by_protocol, order_in_series
 from benchmarks.ground import Options
+from benchmarks.limits_report import write_limits
 from benchmarks.protocols import PROTOCOLS, Run
 from benchmarks.report import Made, page
 from benchmarks.scoring import Ledger
@@ -78,7 +79,8 @@ def write_results(scores: pd.DataFrame, differences: pd.DataFrame, made: Made, f
     folder.mkdir(parents=True, exist_ok=True)
     write_table(scores, folder / "accuracy.csv")
     write_table(differences, folder / "differences.csv")
-    save(models_by_protocol(scores), folder / "accuracy.png")
+    if has_panels(scores):
+        save(models_by_protocol(scores), folder / "accuracy.png")
     if "P6" in set(scores["protocol"]):
         save(order_in_series(scores), folder / "series.png")
     write_text(page(scores, differences, made), folder / "accuracy.md")
@@ -95,6 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = " ".join(["python -m benchmarks.accuracy", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         run = Run(options_of(given), say)
+        if given.limits:
+            write_limits(run, command, given.out)
+            say(f"done: {given.out / 'limits.md'}")
+            return 0
         scores, differences = run_protocols(run, protocols_of(given.protocols))
         made = Made(command, run.options, time.perf_counter() - started)
         write_results(scores, differences, made, given.out)

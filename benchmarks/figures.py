@@ -54,6 +54,11 @@ def models_by_protocol(scores: pd.DataFrame) -> Figure:
     return figure
 
 
+def has_panels(scores: pd.DataFrame) -> bool:
+    """Say whether `models_by_protocol` has anything to draw."""
+    return any(not _part(scores, *panel[:3]).empty for panel in PANELS)
+
+
 @drawing
 def order_in_series(scores: pd.DataFrame) -> Figure:
     """Draw tau and regret of every model: protocol P6."""
@@ -72,7 +77,7 @@ def order_in_series(scores: pd.DataFrame) -> Figure:
 
 @drawing
 def curve(
-    table: pd.DataFrame, x: str, y: str, *, group: str, x_label: str, y_label: str, words: tuple[str, str]
+    table: pd.DataFrame, x: str, y: str, *, group: str, labels: tuple[str, str], words: tuple[str, str]
 ) -> Figure:
     """Draw lines of y over x, one a group, with `low` and `high` as a band where the table has them."""
     figure = new_figure(6.4, 4.0)
@@ -83,8 +88,8 @@ def curve(
         axes.plot(rows[x], rows[y], "o-", color=color, label=str(name), markersize=4.5)
         if {"low", "high"} <= set(rows):
             axes.fill_between(rows[x], rows["low"], rows["high"], color=color, alpha=0.15, linewidth=0)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
     axes.grid(visible=True)
     axes.legend()
     headline(axes, *words)

@@ -76,26 +76,27 @@ def load_ground(options: Options) -> Ground:
     return Ground.of(pellets[pellets[Column.FORMULA].notna()].reset_index(drop=True), options)
 
 
-def obelix_pellets(pellets: pd.DataFrame) -> pd.DataFrame:
+def obelix_pellets(*, as_listed: bool = False) -> pd.DataFrame:
     """Give the NASICON rows of OBELiX as a table of pellets: composition, lattice and what was measured.
 
-    Rows stay out that are not of the NASICON structure, that are bounds, or whose pellet is suspect here (most
-    of these list a bulk value as total). The source is that of the linked pellet, which is a DOI or coarser.
+    The source is that of the linked pellet, which is a DOI or coarser. Bounds stay out.
 
     Parameters
     ----------
-    pellets
-        The committed pellets without suspect ones.
+    as_listed
+        Whether rows come along whose pellet is suspect here: most list a bulk value as total, others are of a
+        related structure.
 
     Returns
     -------
     pandas.DataFrame
-        The columns of `pellets`; processing is empty, for OBELiX has none.
+        The columns of `load_pellets`; processing is empty, for OBELiX has none.
     """
+    pellets = load_pellets(include_suspect=as_listed)
     rows = pd.read_csv(datasets_folder() / OBELIX_FILE, dtype={"nasicon_structure": str})
     sources = pellets.set_index(Column.PELLET_ID)[Column.SOURCE]
     usable = (
-        (rows["nasicon_structure"] == "true")
+        rows["nasicon_structure"].isin(("true", "related"))
         & rows[Column.CONDUCTIVITY_BOUND].isna()
         & rows[Column.CONDUCTIVITY_TOTAL_S_CM].notna()
         & rows[Column.PELLET_ID].isin(sources.index)

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.ground import Ground, Options, load_ground, obelix_pellets
+from benchmarks.own_pellets import own_pellets
 from benchmarks.peers import Inputs, Peer, Reads, peers_reading, read
 from benchmarks.predictions import (
     FLOOR_ALIKE,
@@ -24,7 +25,14 @@ from benchmarks.predictions import (
 from benchmarks.scoring import Ledger, Scoring, score, score_series
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.fitting import fit_target
-from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature, training_rows
+from nasicon_ml.estimators.targets import (
+    ANSWERS,
+    TARGETS,
+    TargetName,
+    TrainingRows,
+    measurement_temperature,
+    training_rows,
+)
 from nasicon_ml.evaluation.crossval import cross_validate
 from nasicon_ml.evaluation.metrics import coverage, mean_width
 from nasicon_ml.evaluation.splits import assert_disjoint
@@ -84,8 +92,17 @@ class Run:
 
 def composition_only(run: Run) -> Ledger:
     """P1: the NASICON rows of OBELiX by composition alone (and structure, for the recipe that reads it)."""
+    found = Ledger()
+    for subset, as_listed in (("OBELiX", False), ("OBELiX as listed, suspect rows too", True)):
+        run.say(f"{subset}, ours and the peers")
+        predictions = obelix_predictions(run, Ground.of(obelix_pellets(as_listed=as_listed), run.options))
+        found.extend(run.score("P1", subset, predictions, np.ones(len(predictions.frame), dtype=bool)))
+    return found
+
+
+def obelix_predictions(run: Run, there: Ground) -> Predictions:
+    """Predict rows of OBELiX on folds of their own: by ours twice, of these rows and of all pellets."""
     name, options = TargetName.CONDUCTIVITY, run.options
-    there = Ground.of(obelix_pellets(run.ground.pellets), options)
     peers = peers_reading(Reads.COMPOSITION, Reads.STRUCTURE)
     inputs = read(peers, there.pellets)
     rows = training_rows(there.pellets, name)
@@ -94,35 +111,42 @@ def composition_only(run: Run) -> Ledger:
     for repeat in range(options.repeats):
         context = there.composition_only
         found = cross_validate(context, context, name, rows, folds=options.folds, seed=options.seed + repeat)
-        columns = {OURS_SAME_ROWS: found.composition_only}
-        columns |= _from_all_pellets(run, kept, found.fold)
+        columns = from_all_pellets(run.ground, there, rows, found.fold)
+        columns[OURS_SAME_ROWS] = found.composition_only
         columns |= peers_out_of_fold(there, name, rows, found.fold, peers, inputs, options)
         frames.append(kept.assign(measured=rows.y, repeat=repeat, fold=found.fold, **columns))
     # The floor of those sintered alike is left out: this protocol is about compositions.
     frame = with_floors(run.ground, name, pd.concat(frames, ignore_index=True)).drop(columns=FLOOR_ALIKE)
     ours = (OURS_ALL_ROWS, OURS_SAME_ROWS)
-    models = (*ours, OURS_WHOLE_RECIPE, *(peer.name for peer in peers))
-    predictions = Predictions(name, frame, models, ours)
-    return run.score("P1", "OBELiX", predictions, np.ones(len(frame), dtype=bool))
+    return Predictions(name, frame, tuple(columns), ours)
 
 
-def _from_all_pellets(run: Run, there: pd.DataFrame, fold: NDArray[np.intp]) -> dict[str, Floats]:
-    """Predict rows of OBELiX by our models of all pellets that are not of the held-out sources."""
-    ground, name = run.ground, TargetName.CONDUCTIVITY
-    rows = training_rows(ground.pellets, name)
-    sources = ground.pellets[Column.SOURCE].to_numpy()[rows.rows]
-    ids = pd.Series(np.arange(len(ground.pellets)), index=ground.pellets[Column.PELLET_ID])
-    at = ids.loc[there[Column.PELLET_ID]].to_numpy()
-    temperature = measurement_temperature(there)
-    contexts = {OURS_ALL_ROWS: ground.composition_only, OURS_WHOLE_RECIPE: ground.full}
-    found = {key: np.empty(len(there)) for key in contexts}
+def from_all_pellets(
+    ground: Ground, there: Ground, rows: TrainingRows, fold: NDArray[np.intp]
+) -> dict[str, Floats]:
+    """Predict rows of OBELiX by our models of all pellets that are not of the held-out sources.
+
+    Where every row has its pellet among ours, the whole recipe of that pellet is asked for, too.
+    """
+    name = TargetName.CONDUCTIVITY
+    ours = training_rows(ground.pellets, name)
+    sources = ground.pellets[Column.SOURCE].to_numpy()[ours.rows]
+    asked = there.pellets.iloc[rows.rows]
+    temperature = measurement_temperature(asked)
+    ways = {OURS_ALL_ROWS: (ground.composition_only, there.composition_only.features[rows.rows])}
+    linked = pd.Series(np.arange(len(ground.pellets)), index=ground.pellets[Column.PELLET_ID]).reindex(
+        asked[Column.PELLET_ID]
+    )
+    if linked.notna().all():
+        ways[OURS_WHOLE_RECIPE] = (ground.full, ground.full.features[linked.to_numpy(dtype=np.intp)])
+    found = {key: np.empty(len(asked)) for key in ways}
     for held in range(int(fold.max()) + 1):
         test = fold == held
-        training = ~np.isin(sources, there[Column.SOURCE].to_numpy()[test])
-        assert_disjoint(sources[training], there[Column.SOURCE][test])
-        for key, context in contexts.items():
-            model = fit_target(context, name, rows, training)
-            found[key][test] = model.reported(context.features[at[test]], temperature[test])
+        training = ~np.isin(sources, asked[Column.SOURCE].to_numpy()[test])
+        assert_disjoint(sources[training], asked[Column.SOURCE][test])
+        for key, (context, features) in ways.items():
+            model = fit_target(context, name, ours, training)
+            found[key][test] = model.reported(features[test], temperature[test])
     return found
 
 
@@ -236,7 +260,13 @@ def transfer(run: Run) -> Ledger:
     return found
 
 
-#: In the order they are run. A protocol is a function of the run; P8, the pellets of one's own, belongs here, too.
+def own(run: Run) -> Ledger:
+    """P8: the other pellets of a work after some are known."""
+    run.say("training for the out-of-fold predictions that pellets of one's own condition")
+    return own_pellets(run.options)
+
+
+#: In the order they are run. A protocol is a function of the run.
 PROTOCOLS: dict[str, Callable[[Run], Ledger]] = {
     "P1": composition_only,
     "P2": conductivity,
@@ -245,6 +275,7 @@ PROTOCOLS: dict[str, Callable[[Run], Ledger]] = {
     "P5": one_paper,
     "P6": series,
     "P7": transfer,
+    "P8": own,
 }
 TITLES = {
     "P1": "composition only, public ground",
@@ -254,4 +285,5 @@ TITLES = {
     "P5": f"one paper left out: {LEFT_OUT_PAPER}",
     "P6": "series",
     "P7": "transfer to a system never seen",
+    "P8": "pellets of one's own",
 }

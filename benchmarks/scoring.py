@@ -135,7 +135,7 @@ def _score(
     for metric, plain in plain_metrics(predictions.target, ranks_only=how.ranks_only).items():
         for model in models:
             single = [plain(measured, predicted) for predicted in values[model]]
-            found.scores.append(head | {"model": model, "metric": metric} | _over_repeats(single) | counts)
+            found.scores.append(head | {"model": model, "metric": metric} | over_repeats(single) | counts)
     once, drawn = np.ones((1, len(measured))), source_weights(sources, how.draws, how.seed)
     for metric, compute in drawn_metrics(predictions.target, ranks_only=how.ranks_only).items():
         at_hand: dict[str, list[float]] = {}
@@ -146,7 +146,7 @@ def _score(
             pairs = list(zip(values[model], reference, strict=True))
             at_hand[model] = [float(compute(measured, p, r, once)[0]) for p, r in pairs]
             of_draws[model] = np.mean([compute(measured, p, r, drawn) for p, r in pairs], axis=0)
-            row = head | {"model": model, "metric": metric} | _over_repeats(at_hand[model]) | counts
+            row = head | {"model": model, "metric": metric} | over_repeats(at_hand[model]) | counts
             found.scores.append(row)
         if counts["n_sources"] >= FEWEST_SOURCES:
             means = {model: float(np.mean(of_model)) for model, of_model in at_hand.items()}
@@ -158,8 +158,8 @@ def _score(
     return found
 
 
-def _over_repeats(values: Iterable[float]) -> Record:
-    """Mean, and sample standard deviation over repeats (none with one repeat)."""
+def over_repeats(values: Iterable[float]) -> Record:
+    """Give the mean, and the sample standard deviation over repeats (none with one repeat)."""
     array = np.asarray(list(values), dtype=np.float64)
     return {"mean": float(array.mean()), "spread": float(array.std(ddof=1)) if len(array) > 1 else float("nan")}
 
@@ -218,7 +218,7 @@ def score_series(predictions: Predictions, how: Scoring) -> tuple[Ledger, pd.Dat
         for level, of_repeats in wide.groupby(level="model", sort=False):
             model, values = str(level), of_repeats.to_numpy(np.float64)
             single = [float(np.average(row, weights=weight)) for row in values]
-            found.scores.append(head | {"model": model, "metric": metric} | _over_repeats(single) | counts)
+            found.scores.append(head | {"model": model, "metric": metric} | over_repeats(single) | counts)
             scored[model] = float(np.mean(single))
             of_draws[model] = weighted_mean(values.mean(axis=0), drawn)
         better = {"lower_is_better": metric.startswith("regret")}

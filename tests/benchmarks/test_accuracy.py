@@ -13,12 +13,15 @@ from nasicon_ml.data.files import dataset_checksum, datasets_folder
 from nasicon_ml.errors import FieldError
 
 MODELS = {"ours", "ours, composition only", "median", "nearest neighbour", "Magpie, XGBoost"}
+#: P8 trains as a user would, which `test_own_pellets` leaves to the suite's common training.
+ASKED = [protocol for protocol in PROTOCOLS if protocol != "P8"]
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    assert main(["--quick", "--threads", "1", "--out", str(folder)]) == 0
+    protocols = ",".join(ASKED)
+    assert main(["--quick", "--threads", "1", "--protocols", protocols, "--out", str(folder)]) == 0
     return folder
 
 
@@ -32,8 +35,8 @@ def test_all_files_are_there_and_none_is_left_over(results):
 @pytest.mark.slow
 def test_every_protocol_is_scored_for_ours_and_for_peers(results):
     scores = pd.read_csv(results / "accuracy.csv")
-    assert list(dict.fromkeys(scores["protocol"])) == list(PROTOCOLS)
-    for protocol, part in scores[~scores["protocol"].isin(["P1", "P8"])].groupby("protocol"):
+    assert list(dict.fromkeys(scores["protocol"])) == ASKED
+    for protocol, part in scores[~scores["protocol"].isin(["P1"])].groupby("protocol"):
         assert set(part["model"]) >= MODELS, protocol
     errors = scores[scores["metric"].str.startswith(("mae", "regret"))]
     assert errors["mean"].between(0, 30).all()
@@ -59,8 +62,9 @@ def test_the_page_says_what_made_it(results):
     assert dataset_checksum(datasets_folder() / "pellets.csv") in page
     assert "python -m benchmarks.accuracy --quick" in page
     assert "not of this run" in page
-    for protocol, title in TITLES.items():
-        assert f"## {protocol}: {title}" in page
+    assert set(TITLES) == set(PROTOCOLS)
+    for protocol in ASKED:
+        assert f"## {protocol}: {TITLES[protocol]}" in page
     scores = pd.read_csv(results / "accuracy.csv")
     ours = scores.query("protocol == 'P2' and subset == 'all' and model == 'ours' and metric == 'mae_decades'")
     assert f"| **ours** | {ours['mean'].iloc[0]:.3f} |" in page

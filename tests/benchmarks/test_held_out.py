@@ -14,7 +14,7 @@ from benchmarks.predictions import (
     peers_out_of_fold,
     unconverged_is_fine,
 )
-from benchmarks.protocols import Run, _from_all_pellets
+from benchmarks.protocols import from_all_pellets
 
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, TrainingRows, training_rows
@@ -96,27 +96,29 @@ def test_a_paper_left_out_says_nothing(ground, inputs, name):
 
 @pytest.mark.slow
 def test_obelix_rows_are_predicted_by_models_of_other_sources(ground):
-    there = obelix_pellets(ground.pellets)
-    fold = grouped_folds(there[Column.SOURCE], 2, 0)
-    sources = set(there[Column.SOURCE][fold == 0])
+    there = Ground.of(obelix_pellets(), OPTIONS)
+    rows = training_rows(there.pellets, TargetName.CONDUCTIVITY)
+    asked = there.pellets[Column.SOURCE].to_numpy()[rows.rows]
+    fold = grouped_folds(asked, 2, 0)
+    sources = set(asked[fold == 0])
     spoiled = Ground.of(spoil(ground.pellets, ground.pellets[Column.SOURCE].isin(sources)), OPTIONS)
-    found = []
-    for which in (ground, spoiled):
-        run = Run(OPTIONS, lambda _: None)
-        run.__dict__["ground"] = which
-        found.append(_from_all_pellets(run, there, fold))
+    found = [from_all_pellets(which, there, rows, fold) for which in (ground, spoiled)]
+    assert len(found[0]) == 2
     for model, before in found[0].items():
         np.testing.assert_array_equal(found[1][model][fold == 0], before[fold == 0])
         assert (found[1][model][fold == 1] != before[fold == 1]).any()
 
 
 def test_obelix_rows_are_what_the_protocol_says(ground):
-    there = obelix_pellets(ground.pellets)
+    there = obelix_pellets()
     linked = ground.pellets.set_index(Column.PELLET_ID).loc[there[Column.PELLET_ID]]
     assert len(there) > 80
     assert (there[Column.SOURCE].to_numpy() == linked[Column.SOURCE].to_numpy()).all()
     assert there[Column.SINTERING_TEMPERATURE_C].isna().all()
     assert (there[Column.SYSTEM].to_numpy() == linked[Column.SYSTEM].to_numpy()).all()
+    listed = obelix_pellets(as_listed=True)
+    assert set(there[Column.PELLET_ID]) < set(listed[Column.PELLET_ID])
+    assert listed[Column.CONDUCTIVITY_BOUND].isna().all()
 
 
 @pytest.mark.slow

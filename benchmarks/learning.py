@@ -1,0 +1,95 @@
+"""Learning curves over the number of sources: whether more papers would help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.ground import Ground, Options
+from benchmarks.predictions import OURS, OURS_COMPOSITION, scored
+from nasicon_ml.columns import Column
+from nasicon_ml.estimators.fitting import FitContext, fit_target
+from nasicon_ml.estimators.targets import TARGETS, TargetName, measurement_temperature, training_rows
+from nasicon_ml.evaluation.bootstrap import source_weights, weighted_auroc, weighted_mean
+from nasicon_ml.evaluation.calibrated import held_out_probabilities
+from nasicon_ml.evaluation.splits import assert_disjoint, grouped_folds
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+SHARES = (0.25, 0.5, 0.75, 1.0)
+
+
+def sources_kept(sources: NDArray[np.object_], share: float, seed: int) -> Flags:
+    """Keep a share of the sources; a larger share keeps the same ones and more; shape (n,)."""
+    names = np.unique(sources.astype(str))
+    order = np.random.default_rng(seed).permutation(names)
+    return np.isin(sources.astype(str), order[: max(1, round(share * len(names)))])
+
+
+def learning_curve(ground: Ground, name: TargetName, options: Options, say: Callable[[str], None]) -> pd.DataFrame:
+    """Score fixed test folds by models of a growing share of the training sources.
+
+    Returns
+    -------
+    pandas.DataFrame
+        target, model, share, sources (mean number trained on), metric, score (mean over repeats), low and high
+        (95 % of a bootstrap over the sources scored).
+    """
+    rows = training_rows(ground.pellets, name)
+    keep = scored(ground, name, rows)
+    sources = ground.pellets[Column.SOURCE].to_numpy()[rows.rows]
+    temperature = measurement_temperature(ground.pellets)[rows.rows]
+    weights = source_weights(sources[keep], options.draws, options.seed)
+    found = []
+
+    def predict(context: FitContext, fold: NDArray[np.intp], share: float, seed: int) -> tuple[Floats, float]:
+        predicted, counts = np.empty(len(fold)), []
+
+        def of_fold(held: int) -> tuple[Flags, Floats, int]:
+            test = fold == held
+            training = ~test
+            training[training] = sources_kept(sources[~test], share, seed)
+            assert_disjoint(sources[training], sources[test])
+            model = fit_target(context, name, rows, training)
+            answer = model.reported(context.features[rows.rows[test]], temperature[test])
+            return test, answer, len(np.unique(sources[training].astype(str)))
+
+        with ThreadPoolExecutor(options.threads) as pool:
+            for test, answer, count in pool.map(of_fold, range(options.folds)):
+                predicted[test] = answer
+                counts.append(count)
+        if TARGETS[name].is_probability:
+            predicted = held_out_probabilities(rows.y, predicted, fold)
+        return predicted, float(np.mean(counts))
+
+    for share in SHARES:
+        say(f"learning from {share:.0%} of the sources: {name.replace('_', ' ')}")
+        for model, context in ((OURS, ground.full), (OURS_COMPOSITION, ground.composition_only)):
+            drawn, at_hand, counts = [], [], []
+            for repeat in range(options.repeats):
+                fold = grouped_folds(sources, options.folds, options.seed + repeat)
+                predicted, count = predict(context, fold, share, options.seed + repeat)
+                drawn.append(_score(name, rows.y[keep], predicted[keep], weights))
+                at_hand.append(_score(name, rows.y[keep], predicted[keep], np.ones((1, int(keep.sum()))))[0])
+                counts.append(count)
+            low, high = np.nanpercentile(np.mean(drawn, axis=0), [2.5, 97.5])
+            found.append(
+                {"target": str(name), "model": model, "share": share, "sources": float(np.mean(counts))}
+                | {"metric": _metric(name), "score": float(np.mean(at_hand)), "low": low, "high": high}
+            )
+    return pd.DataFrame(found)
+
+
+def _metric(name: TargetName) -> str:
+    return "auroc" if TARGETS[name].is_probability else f"mae_{TARGETS[name].unit}"
+
+
+def _score(name: TargetName, measured: Floats, predicted: Floats, weights: Floats) -> Floats:
+    if TARGETS[name].is_probability:
+        return weighted_auroc(measured, predicted, weights)
+    return weighted_mean(np.abs(measured - predicted), weights)
