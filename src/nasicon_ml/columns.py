@@ -40,6 +40,7 @@ class Role(StrEnum):
     STATUS = "status"
     BIBLIOGRAPHY = "bibliography"  # of a source, not of a pellet
     PREDICTION = "prediction"
+    OWN = "own"  # what pellets of one's own changed about a prediction; beside it, where some were given
     NEIGHBOUR = "neighbour"  # of the measured pellets nearest to a recipe; stands beside predictions in files
 
 
@@ -170,14 +171,8 @@ class Column(StrEnum):
         "conductivity_total_s_cm", Kind.NUMBER, Role.RESULT, "total conductivity", "S/cm", (1e-14, 1),
     )  # fmt: skip
     CONDUCTIVITY_BOUND = (
-        "conductivity_bound",
-        Kind.CATEGORY,
-        Role.RESULT,
-        "conductivity is a bound",
-        "",
-        (0, 0),
-        BOUNDS,
-    )
+        "conductivity_bound", Kind.CATEGORY, Role.RESULT, "conductivity is a bound", "", (0, 0), BOUNDS,
+    )  # fmt: skip
     CONDUCTIVITY_BULK_S_CM = (
         "conductivity_bulk_s_cm", Kind.NUMBER, Role.RESULT, "bulk conductivity", "S/cm", (1e-14, 1),
     )  # fmt: skip
@@ -252,6 +247,11 @@ class Column(StrEnum):
     DOMAIN_NOTES = ("domain_notes", Kind.TEXT, Role.PREDICTION, "why outside")
     NEAREST_PELLETS = ("nearest_pellets", Kind.TEXT, Role.PREDICTION, "nearest measured pellets")
     NEAREST_DOIS = ("nearest_dois", Kind.TEXT, Role.NEIGHBOUR, "where the nearest pellets were published")
+
+    OWN_PELLETS = ("own_pellets", Kind.NUMBER, Role.OWN, "own pellets used", "", (0, 1e9))
+    OWN_SHIFT_DECADES = ("own_shift_decades", Kind.NUMBER, Role.OWN, "own shift of conductivity", "decades")
+    OWN_SHIFT_POINTS = ("own_shift_points", Kind.NUMBER, Role.OWN, "own shift of density", "points")
+    OWN_SHIFT_PURITY = ("own_shift_purity", Kind.NUMBER, Role.OWN, "own shift of purity")
 
     @property
     def axis_label(self) -> str:

@@ -30,6 +30,7 @@ from nasicon_ml.estimators.card import model_card
 from nasicon_ml.estimators.conformal import ConformalScores, Spread
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.model import ModelMetadata, PropertyModel
+from nasicon_ml.estimators.own import OwnKernel
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import IntervalModel
 
@@ -107,6 +108,7 @@ def _write_files(model: PropertyModel, folder: Path) -> None:
         "intervals": {str(name): _interval_to_json(interval) for name, interval in model.intervals.items()},
         "calibration": model.calibration.to_json(),
         "domain": model.domain.to_json(),
+        "own": {str(name): kernel.to_json() for name, kernel in model.own.items()},
         "metadata": metadata,
     }
     _write_json(content, folder / _MODEL)
@@ -142,6 +144,8 @@ def _read_files(folder: Path, manifest: Mapping[str, Any]) -> PropertyModel:
         domain=Domain.from_json(content["domain"]),
         pellets=_read_pellets(folder / _PELLETS),
         metadata=ModelMetadata(**metadata),
+        # A bundle from before own pellets has none, and says so when it is asked to take some.
+        own={TargetName(name): OwnKernel(**kernel) for name, kernel in content.get("own", {}).items()},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.calibration import BetaCalibration
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.fitting import FittedTarget
+from nasicon_ml.estimators.own import OwnKernel
+from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, usable_count
 from nasicon_ml.estimators.phases import PhaseMemory
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel
@@ -84,6 +86,9 @@ class PropertyModel:
         The training pellets, columns `nasicon_ml.columns.PELLET` and the system.
     metadata
         How it was made.
+    own
+        How errors on pellets of one source go together, by which own pellets move answers; empty in bundles from
+        before that.
     """
 
     boosters: Mapping[TargetName, xgboost.Booster]
@@ -94,8 +99,9 @@ class PropertyModel:
     domain: Domain
     pellets: pd.DataFrame
     metadata: ModelMetadata
+    own: Mapping[TargetName, OwnKernel] = field(default_factory=dict)
 
-    def predict(self, table: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
+    def predict(self, table: pd.DataFrame, *, level: float = 0.9, own: pd.DataFrame | None = None) -> pd.DataFrame:
         """Answer a table of recipes.
 
         Parameters
@@ -105,11 +111,14 @@ class PropertyModel:
             measurement temperature is missing, conductivity is at 25 °C.
         level
             Probability with which the intervals should hold the truth.
+        own
+            Measured pellets of one's own, as `nasicon_ml.data.own.own_pellets` reads them, which move the answers.
 
         Returns
         -------
         pandas.DataFrame
-            Columns `nasicon_ml.columns.PREDICTION`, n rows, index of `table`.
+            Columns `nasicon_ml.columns.PREDICTION`, n rows, index of `table`; with own pellets also those that say
+            how many were used and how far they moved the answers.
 
         Raises
         ------
@@ -118,7 +127,8 @@ class PropertyModel:
         FieldError
             If the level is outside what the number of pellets supports.
         BundleError
-            If the installed version computes other features than the model was trained on.
+            If the installed version computes other features than the model was trained on, or the model cannot
+            take own pellets.
         """
         sites = occupancies(table[Column.FORMULA].to_list())
         features = self._features(table, sites)
@@ -135,6 +145,8 @@ class PropertyModel:
         answers |= self._density(features, circumstances, level)
         margin = raw_prediction(self.boosters[TargetName.PHASE_PURITY], features)
         answers[Column.PREDICTED_PHASE_PURITY] = self.calibration.probability(margin)
+        if own is not None:
+            answers |= self._moved(own, features, space, circumstances, answers, level)
         answers[Column.LIKELY_SECONDARY_PHASES] = self.phases.likely(
             space, self.space, sites, table[Column.ADDITIVE]
         )
@@ -192,6 +204,33 @@ class PropertyModel:
             Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT: lower,
             Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT: upper,
         }
+
+    def _moved(
+        self,
+        own: pd.DataFrame,
+        features: Floats,
+        space: RecipeSpace,
+        circumstances: Circumstances,
+        answers: Mapping[str, Any],
+        level: float,
+    ) -> dict[str, Any]:
+        """Bring answers up to date with own pellets."""
+        known = known_pellets(
+            self.own, own, self._learned(self._features(own, occupancies(own[Column.FORMULA].to_list())))
+        )
+        learned = self._learned(features)
+        at_25 = replace(circumstances, temperature_c=np.full(len(features), ROOM_TEMPERATURE_C))
+        point = learned[TargetName.CONDUCTIVITY]
+        lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, at_25, level)
+        half = np.maximum(upper - point, point - lower)
+        moved: dict[str, Any] = moved_answers(known, space, learned, answers, half)
+        return moved | {Column.OWN_PELLETS: usable_count(known, own)}
+
+    def _learned(self, features: Floats) -> dict[TargetName, Floats]:
+        """Predict on the scale the model learns, conductivity at 25 °C; of purity, the probability."""
+        found = {name: FittedTarget(name, booster).learned(features) for name, booster in self.boosters.items()}
+        found[TargetName.PHASE_PURITY] = self.calibration.probability(found[TargetName.PHASE_PURITY])
+        return found
 
     def save(self, folder: str | Path) -> Path:
         """Write the model as a bundle (`nasicon_ml.estimators.bundle.save_bundle`)."""
