@@ -131,14 +131,8 @@ class Column(StrEnum):
     ADDITIVE = ("additive", Kind.TEXT, Role.COMPOSITION, "additive")
     ADDITIVE_AMOUNT = ("additive_amount", Kind.NUMBER, Role.COMPOSITION, "additive amount", "", (0, 100))
     ADDITIVE_UNIT = (
-        "additive_unit",
-        Kind.CATEGORY,
-        Role.COMPOSITION,
-        "additive unit",
-        "",
-        (0, 0),
-        ADDITIVE_UNITS,
-    )
+        "additive_unit", Kind.CATEGORY, Role.COMPOSITION, "additive unit", "", (0, 0), ADDITIVE_UNITS,
+    )  # fmt: skip
 
     SYNTHESIS_ROUTE = (
         "synthesis_route", Kind.CATEGORY, Role.PROCESSING, "synthesis route", "", (0, 0), SYNTHESIS_ROUTES,
@@ -244,6 +238,9 @@ class Column(StrEnum):
     )
     SYSTEM = ("system", Kind.TEXT, Role.PREDICTION, "system")
     INSIDE_DOMAIN = ("inside_domain", Kind.FLAG, Role.PREDICTION, "inside the known domain")
+    DOMAIN_SCORE = (
+        "domain_score", Kind.NUMBER, Role.PREDICTION, "distance from the known domain (1: its border)",
+    )  # fmt: skip
     DOMAIN_NOTES = ("domain_notes", Kind.TEXT, Role.PREDICTION, "why outside")
     NEAREST_PELLETS = ("nearest_pellets", Kind.TEXT, Role.PREDICTION, "nearest measured pellets")
     NEAREST_DOIS = ("nearest_dois", Kind.TEXT, Role.NEIGHBOUR, "where the nearest pellets were published")

@@ -64,6 +64,7 @@ class FakeModel:
             Column.LIKELY_SECONDARY_PHASES: "AlPO4; LiTiOPO4",
             Column.SYSTEM: [parse(formula).system for formula in table[Column.FORMULA]],
             Column.INSIDE_DOMAIN: inside,
+            Column.DOMAIN_SCORE: np.where(inside, 0.4, 1.7),
             Column.DOMAIN_NOTES: np.where(
                 inside, "", "sintering temperature is above that of any pellet; far away"
             ),

@@ -125,7 +125,7 @@ def test_json_has_the_documented_structure() -> None:
         "unit": "S/cm", "temperature_c": 25.0,
     }  # fmt: skip
     assert item["phase_purity"] == {"probability": 0.45}
-    assert item["domain"] == {"inside": True, "reasons": []}
+    assert item["domain"] == {"inside": True, "score": 0.4, "reasons": []}
     assert [pellet["pellet_id"] for pellet in item["nearest_pellets"]] == ["p1", "p2"]
     assert item["nearest_pellets"][0]["results"]["phase_pure"] is True
     assert content["rejected"] == [

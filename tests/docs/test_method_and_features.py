@@ -1,4 +1,4 @@
-"""docs/method.md and docs/features.md agree with the code, name by name and number by number."""
+"""docs/method.md, docs/uncertainty.md and docs/features.md agree with the code, name by name and number by number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from nasicon_ml.features.build import FeatureSet, feature_names
 from nasicon_ml.features.similarity import SCALES
 from tests.contracts.source import ROOT, modules
 
-METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+# One text on two pages: how the numbers come about, and what they say about themselves.
+METHOD = "".join((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in ("method", "uncertainty"))
 FEATURES = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
 DOI = re.compile(r"\b10\.\d{4,9}/[^\s)\]},;\"'`]+[^\s)\]},;\"'`.]", re.ASCII)
 
@@ -132,7 +133,7 @@ class TestMethod:
         named = {name for row in rows(METHOD, "score") for name in re.findall(r"`([^`]+)`", row[0])}
         scored = {metric for target in TargetName for metric in _metrics(target, "full")}
         assert {name.removesuffix("…") for name in named} == {
-            re.sub(r"(?<=width_90_)\w+", "", name) for name in scored
+            re.sub(r"(?<=width_\d\d_)\w+", "", name) for name in scored
         }
 
     def test_modules_that_are_named_exist(self) -> None:

@@ -96,3 +96,33 @@ def test_scale_is_positive_and_grows():
     scale = spread.scale(np.array([0.0, 1.0, 1.0]), np.array([0.0, 0.0, 2.0]))
     assert (np.diff(scale) > 0).all()
     assert scale[0] == pytest.approx(np.exp(-1))
+
+
+@given(st.integers(2, 60), st.integers(0, 1000), st.floats(0.02, 0.97))
+def test_the_level_needed_tells_which_intervals_hold(count, seed, level):
+    random = np.random.default_rng(seed)
+    scores = ConformalScores(np.sort(random.exponential(size=count).round(1)))
+    asked = random.exponential(size=20).round(1)
+    if level <= count / (count + 1) and abs((count + 1) * level % 1 - 0.5) < 0.49:
+        inside = asked <= scores.quantile(level)
+        np.testing.assert_array_equal(scores.level_needed(asked) < level, inside)
+
+
+def test_errors_that_jump_where_a_recipe_is_incomplete_are_seen():
+    random = np.random.default_rng(4)
+    unknown, distance = random.uniform(size=(2, 20000))
+    residuals = random.laplace(scale=np.exp(-1.0 + 0.5 * (unknown > 1 / 3)))
+    spread, _ = fit_spread(residuals, unknown, distance)
+    assert spread.incomplete == pytest.approx(0.5, abs=0.08)
+    assert spread.unknown == pytest.approx(0.0, abs=0.08)
+
+
+def test_a_group_is_drawn_to_the_rest_the_more_the_smaller_it_is():
+    random = np.random.default_rng(5)
+    large, small = np.arange(6000) < 2000, np.arange(6000) >= 5990
+    residuals = random.laplace(scale=0.2, size=6000) * np.where(large, 3.0, 1.0)
+    residuals[small] = 0.6 * np.where(np.arange(10) % 2, 1, -1)
+    spread, factors = fit_spread(residuals, np.zeros(6000), np.zeros(6000), groups=[large, small])
+    assert factors[0] == pytest.approx(3.0, rel=0.05)
+    assert 1.2 < factors[1] < 2.8, "ten rows three times as wrong say less"
+    assert spread.scale(np.zeros(1), np.zeros(1))[0] == pytest.approx(0.2, rel=0.05)

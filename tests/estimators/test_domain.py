@@ -1,5 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nasicon_ml.composition import occupancies
 from nasicon_ml.estimators.domain import Domain, fit_domain
@@ -26,7 +30,14 @@ def domain():
 
 def reasons(domain, distance=0.0, **recipe):
     table, sites = recipes(recipe)
-    return domain.reasons(table, sites, np.array([distance]))[0]
+    verdict = domain.judge(table, sites, np.array([distance]))
+    assert verdict.inside[0] == (verdict.reasons[0] == "")
+    return verdict.reasons[0]
+
+
+def score(domain, distance=0.0, **recipe):
+    table, sites = recipes(recipe)
+    return domain.judge(table, sites, np.array([distance])).score[0]
 
 
 def test_inside_is_silent(domain):
@@ -63,7 +74,9 @@ def test_each_reason_is_said(domain, recipe, reason):
 
 def test_distance_is_a_reason_and_reasons_add_up(domain):
     text = reasons(domain, distance=5.0, formula="Li1.3Sc0.3Ti1.7(PO4)3")
-    assert text.startswith("Sc never seen on the M site; far from every measured pellet (distance 5.00")
+    assert text.startswith(
+        "Sc never seen on the M site; far from what was measured (mean distance to the nearest 8 sources 5.00"
+    )
 
 
 def test_lagp_at_800_is_inside_where_latp_was_seen(domain):
@@ -73,8 +86,8 @@ def test_lagp_at_800_is_inside_where_latp_was_seen(domain):
 def test_measurement_beyond_all_data_is_a_reason(domain):
     table, sites = recipes({"formula": "LATP x=0.3"})
     zero = np.zeros(1)
-    assert domain.reasons(table.assign(measurement_temperature_c=60.0), sites, zero)[0] == ""
-    hot = domain.reasons(table.assign(measurement_temperature_c=600.0), sites, zero)[0]
+    assert domain.judge(table.assign(measurement_temperature_c=60.0), sites, zero).reasons[0] == ""
+    hot = domain.judge(table.assign(measurement_temperature_c=600.0), sites, zero).reasons[0]
     assert hot == "measurement temperature (°C) 600 is above that of any pellet (100)"
 
 
@@ -87,6 +100,49 @@ def test_fields_beyond_the_data_count_as_unknown(domain):
     assert known["sintering_temperature_c"].isna().tolist() == [True, False]
     assert known["atmosphere"].tolist() == [None, "air"]
     assert table["atmosphere"].tolist() == ["Ar/H2", "air"], "the recipe itself is not touched"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ({"sintering_temperature_c": 900}, 0.0),
+        ({"sintering_temperature_c": 905}, 0.0),  # what rounding may move
+        ({"sintering_temperature_c": 930}, 0.4),  # half of 150 °C beyond is the border
+        ({"sintering_temperature_c": 975}, 1.0),
+        ({"sintering_temperature_c": 625}, 1.0),
+        ({"sintering_temperature_c": 1050}, 2.0),
+        ({"formula": "LATP x=0.725"}, 0.5),  # a quarter beyond x = 0.6 is the border
+        ({"atmosphere": "O2"}, 1.0),
+        ({"formula": "Li1.3Sc0.3Ti1.7(PO4)3"}, 1.3),  # 1, and the 0.3 Sc
+        ({"distance": 0.45}, 0.5),  # nine tenths of the pellets are nearer than 0.9
+        ({"distance": 1.8, "sintering_temperature_c": 975}, 2.0),  # the largest counts
+    ],
+)
+def test_the_score_is_the_largest_reason_in_steps_to_the_border(domain, recipe, expected):
+    assert score(domain, **{"formula": "LATP x=0.3"} | recipe) == pytest.approx(expected)
+
+
+def test_numbers_of_the_powder_may_lie_further_beyond():
+    """Errors on unseen sources do not grow with them as they do with those of the firing."""
+    table, sites = recipes(
+        *[{"formula": "LATP x=0.3", "particle_size_um": size, "sintering_time_h": size} for size in range(1, 11)]
+    )
+    domain = fit_domain(table, sites, np.ones(len(table)))
+    assert score(domain, formula="LATP x=0.3", sintering_time_h=100) == pytest.approx(2.0)
+    assert score(domain, formula="LATP x=0.3", particle_size_um=100) == pytest.approx(1.0)
+
+
+def test_pellets_that_are_not_asked_do_not_widen_the_domain(domain):
+    table, sites = recipes({"formula": "LATP x=0.3"}, {"formula": "Li1.3Sc0.3Ti1.7(PO4)3"})
+    part = fit_domain(table.head(1), replace(sites, index=sites.index[:1]), np.ones(1))
+    assert "Sc" not in part.elements["M"]
+
+
+@given(st.floats(0, 5), st.floats(0, 5))
+def test_further_is_never_more_inside(domain, near, far):
+    near, far = sorted((near, far))
+    recipe = {"formula": "LATP x=0.3", "sintering_temperature_c": 930}
+    assert score(domain, distance=near, **recipe) <= score(domain, distance=far, **recipe)
 
 
 def test_round_trip_through_json(domain):

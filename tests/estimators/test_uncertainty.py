@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.estimators.uncertainty import Circumstances, fit_intervals
@@ -89,3 +91,45 @@ def test_errors_away_from_room_temperature_widen_intervals_there():
     lower, upper = fitted.interval(predicted, around, 0.9)
     inside = (measured >= lower) & (measured <= upper)
     assert inside[temperature > 40].mean() == pytest.approx(0.9, abs=0.05)
+
+
+def test_sodium_systems_of_few_sources_share_a_factor_and_lithium_ones_another():
+    random = np.random.default_rng(6)
+    system = np.array([f"{ion}X{number}P" for number in range(150) for ion in "LN"], dtype=object)
+    predicted = np.full(300, -4.0)
+    measured = predicted + random.laplace(scale=np.where(np.char.startswith(system.astype(str), "N"), 0.2, 0.8))
+    around = Circumstances(np.full(300, 0.5), np.full(300, 1.0), np.full(300, 25.0), system)
+    fitted = fit_intervals(TargetName.CONDUCTIVITY, measured, predicted, sources(300), around)
+    assert set(fitted.by_system) == {"L", "N"}
+    assert width(fitted, system="NZSP") < 0.4 * width(fitted, system="LATP")
+    assert width(fitted, system="KTP") > 0, "of an ion never seen the spread is the common one"
+
+
+@pytest.mark.parametrize("tail", [1.5, 3.0, 30.0])
+def test_coverage_is_nominal_at_every_level_whatever_the_tail(tail):
+    """Errors alike in kind but not in size, sources each with a shift of their own: as a new source would be."""
+    random = np.random.default_rng(7)
+    levels, covered = (0.5, 0.8, 0.9), []
+    for _ in range(20):
+        group = np.repeat(np.arange(120), 5)
+        unknown = random.uniform(size=120)[group]
+        error = random.standard_t(tail, size=600) + random.normal(scale=0.5, size=120)[group]
+        measured = -4.0 + error * np.exp(-1 + 0.8 * unknown)
+        around = Circumstances(unknown, np.ones(600), np.full(600, 25.0), np.full(600, "LATP", dtype=object))
+        old, predicted = group < 80, np.full(600, -4.0)
+        names = np.array([f"s{number}" for number in group], dtype=object)
+        name = TargetName.CONDUCTIVITY
+        fitted = fit_intervals(name, measured[old], predicted[old], names[old], around.take(old))
+        needed = fitted.level_needed(measured[~old], predicted[~old], around.take(~old))
+        covered.append([np.mean(needed < level) for level in levels])
+    assert np.mean(covered, axis=0) == pytest.approx(levels, abs=0.03)
+
+
+@given(st.floats(-8, -2), st.floats(0, 1), st.floats(0, 6), st.floats(-100, 600), st.floats(0.05, 0.97))
+def test_an_interval_is_never_empty_and_lies_within_any_wider_one(
+    intervals, point, unknown, distance, temperature, level
+):
+    around = circumstances(1, unknown=unknown, distance=distance, temperature=temperature)
+    lower, upper = intervals.interval(np.array([point]), around, level)
+    wider = intervals.interval(np.array([point]), around, level + 0.02)
+    assert wider[0] <= lower <= point <= upper <= wider[1]

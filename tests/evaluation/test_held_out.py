@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 
 from nasicon_ml.columns import Column
+from nasicon_ml.composition import occupancies
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
 from nasicon_ml.estimators.fitting import FitContext
+from nasicon_ml.estimators.remoteness import source_gaps
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, training_rows
 from nasicon_ml.estimators.uncertainty import Circumstances
-from nasicon_ml.evaluation.calibrated import held_out_intervals, held_out_probabilities
+from nasicon_ml.evaluation.calibrated import held_out_domain, held_out_intervals, held_out_probabilities
 from nasicon_ml.evaluation.crossval import OutOfFold, cross_validate
 from nasicon_ml.evaluation.importance import ImportanceCollector
 from nasicon_ml.evaluation.scores import score_table
+from nasicon_ml.evaluation.splits import grouped_folds
 from nasicon_ml.features.build import FeatureSet, build_features
+from nasicon_ml.features.similarity import recipe_space
 
 FOLDS = 4
 QUICK = {name: settings.changed(rounds=6) for name, settings in DEFAULT_SETTINGS.items()}
@@ -71,9 +75,11 @@ def test_an_interval_is_not_made_from_its_own_error():
 
     def ends(measured):
         found = OutOfFold(TrainingRows(np.arange(n), measured, np.ones(n)), fold, reported, reported, reported)
-        return np.array(held_out_intervals(TargetName.CONDUCTIVITY, found, sources, around, level=0.9))
+        said = held_out_intervals(TargetName.CONDUCTIVITY, found, sources, around)
+        return np.array([end for ends in said.ends.values() for end in ends])
 
     before, after = ends(y), ends(np.where(fold == 2, y * 3.0, y))
+    assert before.shape == (6, n)
     np.testing.assert_array_equal(after[:, fold == 2], before[:, fold == 2])
     assert (after[:, fold != 2] != before[:, fold != 2]).all()
 
@@ -86,6 +92,29 @@ def test_a_probability_is_not_calibrated_on_its_own_outcome():
     after = held_out_probabilities(np.where(fold == 2, 1 - outcome, outcome), margin, fold)
     np.testing.assert_array_equal(after[fold == 2], before[fold == 2])
     assert (after[fold != 2] != before[fold != 2]).all()
+
+
+def test_a_domain_is_not_made_from_the_pellets_it_judges(contexts):
+    """Give the pellets of one fold an element that none else has: to their own fold it stays strange."""
+    pellets = contexts[0].pellets
+    rows = training_rows(pellets, TargetName.RELATIVE_DENSITY).rows
+    fold = grouped_folds(pellets[Column.SOURCE].to_numpy()[rows], FOLDS, 0)
+    moved = np.isin(pellets[Column.SOURCE], pellets[Column.SOURCE].to_numpy()[rows[fold == 1]])
+
+    def scores(table):
+        sites = occupancies(table[Column.FORMULA].to_list())
+        space = recipe_space(table, sites=sites)
+        gaps = source_gaps(space, space, table[Column.SOURCE].to_numpy(dtype=object))
+        return held_out_domain(table, sites, gaps, rows, fold)
+
+    strange = pellets.copy()
+    strange.loc[moved, Column.FORMULA.value] = "Li1.3V0.3Ti1.7(PO4)3"
+    strange.loc[moved, Column.SINTERING_TEMPERATURE_C.value] = 1690.0
+    before, after = scores(pellets), scores(strange)
+    assert (after[fold == 1] >= 1).all()
+    assert np.mean(before[fold == 1] >= 1) < 0.4
+    # The other folds have seen them, so their own domain may only have grown or moved.
+    assert (after[fold != 1] != before[fold != 1]).any()
 
 
 def test_shuffling_what_a_model_rests_on_costs_and_what_it_ignores_costs_nothing(contexts):

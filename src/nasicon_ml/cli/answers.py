@@ -68,6 +68,7 @@ class Answer:
     phase_purity: float
     secondary_phases: tuple[str, ...]
     inside_domain: bool
+    domain_score: float
     domain_notes: tuple[str, ...]
     neighbours: tuple[Neighbour, ...]
 
@@ -119,6 +120,7 @@ def _answer(
         phase_purity=_number(result[Column.PREDICTED_PHASE_PURITY]),
         secondary_phases=split(result[Column.LIKELY_SECONDARY_PHASES]),
         inside_domain=bool(result[Column.INSIDE_DOMAIN]),
+        domain_score=_number(result[Column.DOMAIN_SCORE]),
         domain_notes=split(result[Column.DOMAIN_NOTES]),
         neighbours=neighbours,
     )

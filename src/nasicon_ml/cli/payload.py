@@ -54,7 +54,11 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "relative_density": _interval(answer.relative_density_pct, "%"),
         "phase_purity": {"probability": answer.phase_purity},
         Column.LIKELY_SECONDARY_PHASES.value: list(answer.secondary_phases),
-        "domain": {"inside": answer.inside_domain, "reasons": list(answer.domain_notes)},
+        "domain": {
+            "inside": answer.inside_domain,
+            "score": answer.domain_score,
+            "reasons": list(answer.domain_notes),
+        },
         Column.NEAREST_PELLETS.value: [_neighbour(neighbour) for neighbour in answer.neighbours],
     }
 

@@ -34,6 +34,12 @@ _METRICS = {
     "mae_ev": ("mean |error|", "eV", 3),
     "median_ae_ev": ("median |error|", "eV", 3),
     "r2": ("R²", "", 3),
+    "coverage_50": ("inside their 50 % interval", "%", 1),
+    "width_50_decades": ("mean width of the 50 % interval", "decades", 2),
+    "width_50_points": ("mean width of the 50 % interval", "points", 1),
+    "coverage_80": ("inside their 80 % interval", "%", 1),
+    "width_80_decades": ("mean width of the 80 % interval", "decades", 2),
+    "width_80_points": ("mean width of the 80 % interval", "points", 1),
     "coverage_90": ("inside their 90 % interval", "%", 1),
     "width_90_decades": ("mean width of the 90 % interval", "decades", 2),
     "width_90_points": ("mean width of the 90 % interval", "points", 1),
@@ -41,6 +47,7 @@ _METRICS = {
     "brier": ("Brier score (0 is best)", "", 3),
     "brier_skill": ("Brier skill (above 0 beats the base rate)", "", 3),
     "ece": ("calibration error", "", 3),
+    "ece_by_chance": ("what chance alone makes of it", "", 3),
 }
 _FIRST, _OTHER = 52, 14
 

@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 #: A spread never falls below this share of its median: a handful of lucky rows must not promise certainty.
 _SMALLEST_SHARE = 0.25
+#: A recipe is incomplete where more than this share of its processing is unknown: there errors jump.
+INCOMPLETE = 1 / 3
 #: By how much the logarithm of the spread differs between systems before any error is seen: as the width of a
 #: normal distribution, a factor of 1.6 either way.
 SYSTEM_SPREAD = 0.5
@@ -30,7 +32,7 @@ SYSTEM_SPREAD = 0.5
 
 @dataclass(frozen=True)
 class Spread:
-    """Expected absolute error as ``exp(intercept + unknown * u + distance * d)``.
+    """Expected absolute error as ``exp(intercept + unknown * u + distance * d + incomplete * (u > 1/3))``.
 
     Parameters
     ----------
@@ -39,15 +41,24 @@ class Spread:
     unknown, distance
         How much the logarithm grows from nothing unknown (0) to everything unknown (1), and per unit of
         distance. Neither is ever negative: knowing less cannot narrow an interval.
+    incomplete
+        How much it grows where more than a third (`INCOMPLETE`) is unknown; never negative, either.
     """
 
     intercept: float
     unknown: float = 0.0
     distance: float = 0.0
+    incomplete: float = 0.0
 
     def scale(self, unknown: Floats, distance: Floats) -> Floats:
         """Give the expected absolute error of each recipe; shape (n,), on the scale the model learns."""
-        return np.asarray(np.exp(self.intercept + self.unknown * unknown + self.distance * distance))
+        slopes = np.array([self.intercept, self.unknown, self.distance, self.incomplete])
+        return np.asarray(np.exp(_causes(unknown, distance) @ slopes))
+
+
+def _causes(unknown: Floats, distance: Floats) -> Floats:
+    """Give what a spread is made of, shape (n, 4)."""
+    return np.column_stack([np.ones(len(unknown)), unknown, distance, unknown > INCOMPLETE])
 
 
 def fit_spread(
@@ -88,8 +99,9 @@ def fit_spread(
     size = np.abs(residuals)
     if len(size) < 20:
         raise ValueError(f"a spread needs at least 20 out-of-fold residuals, got {len(size)}")
-    inputs = np.column_stack([np.ones(len(size)), unknown, distance, *groups]).astype(np.float64)
-    penalty = np.concatenate([np.zeros(3), np.full(len(groups), SYSTEM_SPREAD**-2)]) / len(size)
+    causes = _causes(unknown, distance)
+    inputs = np.column_stack([causes, *groups]).astype(np.float64)
+    penalty = np.concatenate([np.zeros(4), np.full(len(groups), SYSTEM_SPREAD**-2)]) / len(size)
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         log_scale = inputs @ parameters
@@ -99,12 +111,11 @@ def fit_spread(
 
     start = np.zeros(inputs.shape[1])
     start[0] = np.log(size.mean() + 1e-9)
-    bounds = [(None, None), (0.0, None), (0.0, None), *[(None, None)] * len(groups)]
+    bounds = [(None, None), *[(0.0, None)] * 3, *[(None, None)] * len(groups)]
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
-    intercept, by_unknown, by_distance = (float(value) for value in found[:3])
-    spread = Spread(intercept, by_unknown, by_distance)
-    floor = _SMALLEST_SHARE * float(np.median(spread.scale(unknown, distance)))
-    return Spread(max(intercept, float(np.log(floor))), by_unknown, by_distance), np.exp(found[3:])
+    floor = _SMALLEST_SHARE * float(np.median(np.exp(causes @ found[:4])))
+    intercept, *slopes = (float(value) for value in found[:4])
+    return Spread(max(intercept, float(np.log(floor))), *slopes), np.exp(found[4:])
 
 
 @dataclass(frozen=True)

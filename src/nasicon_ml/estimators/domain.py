@@ -1,8 +1,12 @@
-"""Where the model knows what it is talking about: ranges by system, elements by site, distance to pellets."""
+"""Where the model knows what it is talking about: distance to sources, ranges by system, elements by site.
+
+How far outside a recipe lies is one number, the largest of its reasons, each in units of what puts a recipe
+outside: 0 is amid the training pellets, 1 the border.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,7 +16,9 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
-from nasicon_ml.features.processing import PROCESSING_FIELDS
+from nasicon_ml.estimators.remoteness import NEAR_SOURCES
+from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_FIELDS
+from nasicon_ml.features.similarity import COMPOSITION_WEIGHT, SCALES
 
 Floats = NDArray[np.float64]
 Strings = NDArray[np.object_]
@@ -21,11 +27,16 @@ Mask = NDArray[np.bool_]
 #: A system needs this many pellets that state a field before its own range counts; below, all systems' does.
 ENOUGH_PELLETS = 8
 #: Share of the training pellets, each measured against other sources only, that count as near.
-NEAR_SHARE = 0.95
+NEAR_SHARE = 0.9
+#: A number of the firing counts as outside when it lies this share of what is wholly different (`SCALES`) beyond
+#: the range, one of the powder when it lies a whole one beyond: errors on unseen sources grow with the first.
+FIRING_STEP, POWDER_STEP = 0.5, 1.0
+_POWDER = (Column.CALCINATION_TEMPERATURE_C, Column.CALCINATION_TIME_H, Column.PARTICLE_SIZE_UM)
+_SMALLEST = 1e-2
 _NUMBERS = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.NUMBER)
 _CHOICES = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.CATEGORY)
 _TEMPERATURE = Column.MEASUREMENT_TEMPERATURE_C.value
-_AXIS_LABELS = {column.value: column.axis_label for column in (*_NUMBERS, Column.MEASUREMENT_TEMPERATURE_C)}
+_RANGED = {column.value: column for column in (*_NUMBERS, Column.MEASUREMENT_TEMPERATURE_C)}
 _SITES = ("A", "M", "T")
 
 
@@ -44,7 +55,7 @@ class Domain:
     elements
         site (A, M, T) -> elements that occur on it.
     near
-        Distance to the nearest pellets below which a recipe counts as near.
+        Remoteness (`SourceGaps.remoteness`) below which a recipe counts as near.
     """
 
     ranges: Mapping[str, Mapping[str, tuple[float, float]]]
@@ -67,8 +78,8 @@ class Domain:
         elements = {site: tuple(values) for site, values in data["elements"].items()}
         return cls(ranges, choices, elements, float(data["near"]))
 
-    def reasons(self, table: pd.DataFrame, sites: OccupancyTable, distance: Floats) -> Strings:
-        """Say why each recipe lies outside; shape (n,), empty text for a recipe inside.
+    def judge(self, table: pd.DataFrame, sites: OccupancyTable, remoteness: Floats) -> Verdict:
+        """Say how far outside each recipe lies, and why.
 
         Parameters
         ----------
@@ -76,32 +87,40 @@ class Domain:
             Recipe columns, n rows.
         sites
             Their occupancies.
-        distance
-            Distance to the nearest training pellets, shape (n,).
+        remoteness
+            Mean distance to the nearest sources, shape (n,), as `SourceGaps.remoteness` gives it.
         """
         found: list[list[str]] = [[] for _ in range(len(table))]
-        self._elements(sites, found)
+        score = remoteness / self.near if self.near > 0 else np.where(remoteness > 0, np.inf, 0.0)
+        score = np.maximum(score, self._elements(sites, found))
         for column, strange in self._strange_choices(table).items():
             given = table[column]
             for row in np.flatnonzero(strange):
                 found[row].append(f"{column.label} {given.iloc[row]!r} never seen")
+            score = np.maximum(score, strange)
         for beyond in self._beyond(table, sites):
-            for at in np.flatnonzero(beyond.outside).tolist():
+            steps = beyond.steps
+            for at in np.flatnonzero(steps >= 1).tolist():
                 found[at].append(beyond.reason(at))
-        for row in np.flatnonzero(distance > self.near):
+            score = np.maximum(score, steps)
+        for row in np.flatnonzero(remoteness >= self.near):
             found[row].append(
-                f"far from every measured pellet (distance {distance[row]:.2f}, "
-                f"{NEAR_SHARE:.0%} of known pellets have others within {self.near:.2f})"
+                f"far from what was measured (mean distance to the nearest {NEAR_SOURCES} sources "
+                f"{remoteness[row]:.2f}, for {NEAR_SHARE:.0%} of known pellets below {self.near:.2f})"
             )
-        return np.array(["; ".join(reasons) for reasons in found], dtype=object)
+        return Verdict(score, np.array(["; ".join(reasons) for reasons in found], dtype=object))
 
-    def _elements(self, sites: OccupancyTable, found: list[list[str]]) -> None:
+    def _elements(self, sites: OccupancyTable, found: list[list[str]]) -> Floats:
+        """Note elements never seen on a site; 1 and their amount, or 0 where there are none, shape (n,)."""
+        score = np.zeros(len(found))
         for site, amounts in zip(_SITES, (sites.a, sites.m, sites.t), strict=True):
-            known = np.isin(ELEMENTS, self.elements[site])
-            strange = (amounts > 0) & ~known
-            for row in np.flatnonzero(sites.per_row(np.asarray(strange.any(axis=1)))):
+            strange = (amounts > 0) & ~np.isin(ELEMENTS, self.elements[site])
+            amount = sites.per_row((amounts * strange).sum(axis=1))
+            for row in np.flatnonzero(amount > 0):
                 names = ", ".join(np.array(ELEMENTS)[strange[sites.index[row]]])
                 found[row].append(f"{names} never seen on the {site} site")
+            score = np.maximum(score, np.where(amount > 0, 1.0 + amount, 0.0))
+        return score
 
     def known_part(self, table: pd.DataFrame, sites: OccupancyTable) -> pd.DataFrame:
         """Blank the processing fields about which the training pellets say nothing.
@@ -140,6 +159,27 @@ class Domain:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """How n recipes lie to the domain.
+
+    Attributes
+    ----------
+    score
+        0 amid the training pellets, from 1 on outside, shape (n,).
+    reasons
+        Why outside, shape (n,); empty text for a recipe inside.
+    """
+
+    score: Floats
+    reasons: Strings
+
+    @property
+    def inside(self) -> Mask:
+        """Whether each recipe lies inside, shape (n,)."""
+        return np.asarray(self.score < 1)
+
+
+@dataclass(frozen=True)
 class _Beyond:
     """One field of n recipes against the range of their systems: values (n,), limits (n, 2), whose (n,)."""
 
@@ -153,6 +193,14 @@ class _Beyond:
         low, high = self.limits.T
         return (self.values < low - _slack(low)) | (self.values > high + _slack(high))
 
+    @property
+    def steps(self) -> Floats:
+        """How far outside the range, in steps that put a recipe outside the domain; 0 within, shape (n,)."""
+        size, scaled = _step(self.name)
+        low, high = scaled(self.limits[:, 0]), scaled(self.limits[:, 1])
+        value = scaled(self.values)
+        return np.where(self.outside, np.maximum(low - value, value - high) / size, 0.0)
+
     def reason(self, row: int) -> str:
         value, (low, high) = self.values[row], self.limits[row]
         side, limit = ("below", low) if value < low else ("above", high)
@@ -164,11 +212,23 @@ def _slack(limits: Floats) -> Floats:
     return 1e-6 + 0.01 * np.abs(limits)
 
 
+def _step(name: str) -> tuple[float, Callable[[Floats], Floats]]:
+    """Give the step of a field that puts a recipe outside, and the scale on which it is measured."""
+    if name == "x":
+        return FIRING_STEP / COMPOSITION_WEIGHT, np.asarray
+    column = _RANGED[name]
+    # Measurement has no scale of its own: that of sintering serves.
+    size, logarithmic = SCALES.get(column, SCALES[Column.SINTERING_TEMPERATURE_C])
+    size *= POWDER_STEP if column in _POWDER else FIRING_STEP
+    smallest = LOGARITHMIC.get(column, _SMALLEST)
+    return size, (lambda values: np.log10(np.maximum(values, smallest))) if logarithmic else np.asarray
+
+
 def _label(name: str) -> str:
-    return "substitution x" if name == "x" else _AXIS_LABELS[name]
+    return "substitution x" if name == "x" else _RANGED[name].axis_label
 
 
-def fit_domain(table: pd.DataFrame, sites: OccupancyTable, distance_to_others: Floats) -> Domain:
+def fit_domain(table: pd.DataFrame, sites: OccupancyTable, remoteness: Floats) -> Domain:
     """Read off what training pellets cover.
 
     Parameters
@@ -177,8 +237,8 @@ def fit_domain(table: pd.DataFrame, sites: OccupancyTable, distance_to_others: F
         Training pellets, n rows.
     sites
         Their occupancies.
-    distance_to_others
-        Distance of each to the nearest pellets of other sources, shape (n,).
+    remoteness
+        Of each from the other sources, shape (n,).
     """
     systems = sites.per_row(sites.systems)
     numbers = table[list(_NUMBERS)].astype("float64").assign(x=sites.per_row(sites.x))
@@ -188,10 +248,10 @@ def fit_domain(table: pd.DataFrame, sites: OccupancyTable, distance_to_others: F
         ranges[str(system)] = _limits(rows, ENOUGH_PELLETS)
     choices = {column.value: tuple(sorted(table[column].dropna().unique())) for column in _CHOICES}
     elements = {
-        site: tuple(ELEMENTS[at] for at in np.flatnonzero((amounts > 0).any(axis=0)))
+        site: tuple(ELEMENTS[at] for at in np.flatnonzero((sites.per_row(amounts) > 0).any(axis=0)))
         for site, amounts in zip(_SITES, (sites.a, sites.m, sites.t), strict=True)
     }
-    return Domain(ranges, choices, elements, float(np.quantile(distance_to_others, NEAR_SHARE)))
+    return Domain(ranges, choices, elements, float(np.quantile(remoteness, NEAR_SHARE)))
 
 
 def _limits(numbers: pd.DataFrame, at_least: int) -> dict[str, tuple[float, float]]:

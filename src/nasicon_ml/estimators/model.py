@@ -22,6 +22,7 @@ from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.own import OwnKernel
 from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, usable_count
 from nasicon_ml.estimators.phases import PhaseMemory
+from nasicon_ml.estimators.remoteness import source_gaps
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel
 from nasicon_ml.features.build import build_features
@@ -151,9 +152,11 @@ class PropertyModel:
             space, self.space, sites, table[Column.ADDITIVE]
         )
         answers[Column.SYSTEM] = sites.per_row(sites.systems)
-        reasons = self.domain.reasons(table, sites, distance)
-        answers[Column.INSIDE_DOMAIN] = reasons == ""
-        answers[Column.DOMAIN_NOTES] = reasons
+        gaps = source_gaps(space, self.space, self.pellets[Column.SOURCE].to_numpy(dtype=object))
+        verdict = self.domain.judge(table, sites, gaps.remoteness())
+        answers[Column.INSIDE_DOMAIN] = verdict.inside
+        answers[Column.DOMAIN_SCORE] = verdict.score
+        answers[Column.DOMAIN_NOTES] = verdict.reasons
         names = self.pellets[Column.PELLET_ID].to_numpy(dtype=object)[near.positions]
         answers[Column.NEAREST_PELLETS] = np.array(["; ".join(row) for row in names], dtype=object)
         return pd.DataFrame({str(name): values for name, values in answers.items()}, index=table.index)

@@ -69,3 +69,15 @@ def expected_calibration_error(outcome: Floats, probability: Floats, bins: int =
         if len(rows)
     ]
     return float(np.sum(gaps) / len(outcome))
+
+
+def calibration_error_by_chance(probability: Floats, bins: int = 10, draws: int = 200) -> float:
+    """Give the calibration error that these probabilities show on average when they are exactly right.
+
+    Outcomes are drawn from the probabilities themselves, each on its own: it is the least that a finite number
+    of rows can be held to. Pellets of one source are alike, so the real least is somewhat higher.
+    """
+    outcomes = np.random.default_rng(0).uniform(size=(draws, len(probability))) < probability
+    return float(
+        np.mean([expected_calibration_error(drawn.astype(np.float64), probability, bins) for drawn in outcomes])
+    )

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import MODEL_INPUT, Column
-from nasicon_ml.composition import occupancies
+from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.errors import DatasetError, FieldError, nearest
@@ -24,9 +24,16 @@ from nasicon_ml.estimators.calibration import BetaCalibration, fit_calibration
 from nasicon_ml.estimators.domain import fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
 from nasicon_ml.estimators.model import NEAR_PELLETS, ModelMetadata, PropertyModel
+from nasicon_ml.estimators.remoteness import SourceGaps, source_gaps
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, measurement_temperature, training_rows
 from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel, fit_intervals
-from nasicon_ml.evaluation.calibrated import held_out_intervals, held_out_probabilities
+from nasicon_ml.evaluation.calibrated import (
+    UNKNOWN_SHARE,
+    HeldOutIntervals,
+    held_out_domain,
+    held_out_intervals,
+    held_out_probabilities,
+)
 from nasicon_ml.evaluation.crossval import OutOfFold, cross_validate
 from nasicon_ml.evaluation.importance import ImportanceCollector
 from nasicon_ml.evaluation.metrics import mean_absolute_error
@@ -96,8 +103,10 @@ class TrainingResult:
         target, subset, model, metric, value, n_rows, n_sources; the activation energy, which carries
         conductivity to other temperatures, is scored, too.
     out_of_fold
-        One row per target, repeat and pellet: measured, predicted, lower, upper, composition_only, median, on
-        the scale of reports (log10(S/cm), %, probability), with source, system, fold and temperatures.
+        One row per target, repeat and pellet: measured, predicted, lower and upper (of 90 %; lower_50, upper_50,
+        lower_80, upper_80), composition_only, median, on the scale of reports (log10(S/cm), %, probability), with
+        source, system, fold, temperatures, share of the processing unknown, the level an interval needs to hold
+        the measured value, and how far outside the domain of the other folds the pellet lies.
     importance
         target, feature, importance, spread.
     folds
@@ -223,6 +232,8 @@ class _Stage:
     composition_only: FitContext
     feature_names: tuple[str, ...]
     circumstances: Circumstances
+    sites: OccupancyTable
+    gaps: SourceGaps
 
     @classmethod
     def prepare(cls, pellets: pd.DataFrame, options: TrainingOptions) -> _Stage:
@@ -239,9 +250,8 @@ class _Stage:
             measurement_temperature(pellets),
             sites.per_row(sites.systems),
         )
-        return cls(
-            sources, options, context, replace(context, features=composition.values), full.names, circumstances
-        )
+        alone, gaps = replace(context, features=composition.values), source_gaps(space, space, sources)
+        return cls(sources, options, context, alone, full.names, circumstances, sites, gaps)
 
 
 @dataclass(frozen=True)
@@ -320,23 +330,25 @@ def _out_of_fold_frame(
     rows, y = found.rows.rows, found.rows.y
     pellets = stage.full.pellets.iloc[rows].reset_index(drop=True)
     predicted, composition_only = found.full, found.composition_only
-    lower = upper = np.full(len(y), np.nan)
+    intervals = HeldOutIntervals.none(len(y))
     if name is TargetName.PHASE_PURITY:
         predicted = held_out_probabilities(y, found.full, found.fold)
         composition_only = held_out_probabilities(y, found.composition_only, found.fold)
     elif name is not TargetName.ACTIVATION_ENERGY:
-        lower, upper = held_out_intervals(
-            name, found, stage.sources[rows], stage.circumstances.take(rows),
-            level=REPORTED_LEVEL, energy_error_ev=energy_error,
-        )  # fmt: skip
+        around = stage.circumstances.take(rows)
+        intervals = held_out_intervals(name, found, stage.sources[rows], around, energy_error_ev=energy_error)
     columns: dict[str, Any] = {"target": str(name), "repeat": repeat, "fold": found.fold}
     carried = (
         Column.PELLET_ID, Column.SOURCE, Column.SYSTEM, Column.MEASUREMENT_TEMPERATURE_C,
         Column.SINTERING_TEMPERATURE_C,
     )  # fmt: skip
     columns |= {str(column): pellets[column].to_numpy() for column in carried}
-    columns |= {"measured": y, "predicted": predicted, "lower": lower, "upper": upper}
+    columns |= {"measured": y, "predicted": predicted} | intervals.columns()
     columns |= {"composition_only": composition_only, "median": found.median}
+    columns[UNKNOWN_SHARE] = stage.circumstances.unknown[rows]
+    columns[str(Column.DOMAIN_SCORE)] = held_out_domain(
+        stage.full.pellets, stage.sites, stage.gaps, rows, found.fold
+    )
     return pd.DataFrame(columns)
 
 
@@ -356,7 +368,7 @@ def _final_model(
     assert energy is not None  # noqa: S101 -- conductivity always brings its energy
     boosters = {name: target.booster for name, target in fitted.items()} | {TargetName.ACTIVATION_ENERGY: energy}
     pellets = stage.full.pellets
-    sites = occupancies(pellets[Column.FORMULA].to_list())
+    remoteness = stage.gaps.remoteness(stage.sources)
     calibrations = [a.calibration for a in assessments if a.calibration is not None]
     return PropertyModel(
         boosters=boosters,
@@ -364,7 +376,7 @@ def _final_model(
         feature_names=stage.feature_names,
         intervals={a.name: a.intervals for a in assessments if a.intervals is not None},
         calibration=calibrations[0],
-        domain=fit_domain(pellets[list(MODEL_INPUT)], sites, stage.circumstances.distance),
+        domain=fit_domain(pellets[list(MODEL_INPUT)], stage.sites, remoteness),
         pellets=pellets,
         metadata=metadata,
     )

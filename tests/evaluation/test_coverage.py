@@ -1,0 +1,120 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasicon_ml.columns import Column
+from nasicon_ml.evaluation.calibrated import LEVELS, end_columns
+from nasicon_ml.evaluation.coverage import coverage_curve, coverage_table
+from nasicon_ml.evaluation.domain_check import domain_curve, domain_table
+from nasicon_ml.evaluation.scores import KNOWN, score_table
+
+
+@pytest.fixture(scope="module")
+def out_of_fold():
+    """Errors of known size: normal with scale 1 inside the domain, 2 outside; intervals right for scale 1."""
+    random = np.random.default_rng(0)
+    frames = []
+    for target in ("conductivity", "relative_density", "phase_purity"):
+        n = 1200
+        outside = np.arange(n) % 10 == 0
+        error = random.normal(size=n) * np.where(outside, 2.0, 1.0)
+        columns = {
+            "target": target, "repeat": 0, "fold": np.arange(n) % 10,
+            Column.PELLET_ID.value: np.arange(n).astype(str),
+            Column.SOURCE.value: [f"s{number % 300}" for number in range(n)],
+            Column.SYSTEM.value: np.where(np.arange(n) % 3 == 0, "LAGP", "LATP"),
+            Column.MEASUREMENT_TEMPERATURE_C.value: 25.0, Column.SINTERING_TEMPERATURE_C.value: 900.0,
+            "measured": error, "predicted": 0.0, "composition_only": 0.0, "median": 0.0,
+            "unknown_share": np.arange(n) % 11 / 10, Column.DOMAIN_SCORE.value: np.where(outside, 1.5, 0.5),
+        }  # fmt: skip
+        if target == "phase_purity":
+            columns["predicted"] = random.uniform(0.05, 0.95, n)
+            columns["measured"] = (random.uniform(size=n) < columns["predicted"]).astype(float)
+            columns["median"] = 0.5
+        from scipy.stats import norm
+
+        columns["level_needed"] = 2 * norm.cdf(np.abs(error)) - 1
+        for level in LEVELS:
+            half = norm.ppf(0.5 + level / 2)
+            columns |= dict(zip(end_columns(level), (np.full(n, -half), np.full(n, half)), strict=True))
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def test_coverage_is_the_share_inside_with_its_error_and_width(out_of_fold):
+    table = coverage_table(out_of_fold).set_index(["target", "subset", "level"]).sort_index()
+    inside = table.xs(("conductivity", "inside the domain"))
+    assert inside["coverage"].to_numpy() == pytest.approx(LEVELS, abs=0.03)
+    assert table.loc[("conductivity", "outside the domain", 0.9), "coverage"] < 0.75
+    assert inside.loc[0.9, "width"] == pytest.approx(2 * 1.6449, abs=1e-3)
+    assert inside.loc[0.5, "coverage_se"] == pytest.approx(np.sqrt(0.25 / 1080), rel=0.25)
+    assert table.loc[("relative_density", "all", 0.9), ["n_rows", "n_sources"]].tolist() == [1200, 300]
+
+
+def test_pellets_of_one_source_that_err_alike_are_known_less_well(out_of_fold):
+    alike = out_of_fold.copy()
+    alike["measured"] = alike.groupby(["target", Column.SOURCE])["measured"].transform("first")
+    wide, narrow = (
+        coverage_table(frame).set_index(["target", "subset", "level"]).loc[("conductivity", "all", 0.5)]
+        for frame in (alike, out_of_fold)
+    )
+    assert wide["coverage_se"] > 1.6 * narrow["coverage_se"]
+
+
+def test_every_amount_of_processing_known_has_a_row(out_of_fold):
+    table = coverage_table(out_of_fold)
+    rows = table[(table["target"] == "conductivity") & (table["level"] == 0.9)].set_index("subset")
+    assert rows.loc[list(KNOWN), "n_rows"].sum() == rows.loc["all", "n_rows"]
+
+
+def test_the_curve_agrees_with_the_table(out_of_fold):
+    rows = out_of_fold[out_of_fold["target"] == "conductivity"]
+    curve = coverage_curve(rows, np.array(LEVELS))
+    table = coverage_table(out_of_fold).set_index(["target", "subset", "level"])
+    assert curve["coverage"].tolist() == pytest.approx(
+        [table.loc[("conductivity", "all", level), "coverage"] for level in LEVELS]
+    )
+    assert (np.diff(curve["coverage"]) > 0).all()
+
+
+def test_errors_outside_are_compared_with_those_inside(out_of_fold):
+    table = domain_table(out_of_fold).set_index(["target", "subset"])
+    row = table.loc[("conductivity", "all")]
+    assert row["share_outside"] == pytest.approx(0.1)
+    assert row["ratio"] == pytest.approx(row["error_outside"] / row["error_inside"])
+    assert row["ratio_lower"] < row["ratio"] < row["ratio_upper"]
+    assert row["ratio_lower"] > 1.6
+    assert table.loc[("phase_purity", "all"), "ratio"] == pytest.approx(1.0, abs=0.3), "squared errors, 0 to 1"
+
+
+def test_a_domain_that_holds_everything_has_no_ratio(out_of_fold):
+    inside = out_of_fold.assign(**{Column.DOMAIN_SCORE.value: 0.5})
+    assert domain_table(inside).empty
+
+
+def test_the_curve_of_errors_goes_from_inside_to_outside(out_of_fold):
+    curve = domain_curve(out_of_fold, "conductivity", groups=10)
+    assert curve["n_rows"].sum() == 1200
+    assert curve["score"].is_monotonic_increasing
+    assert curve["error"].iloc[-1] > 1.5 * curve["error"].iloc[0]
+
+
+def test_scores_have_every_level_and_both_sides_of_the_domain(out_of_fold):
+    scores = score_table(out_of_fold).set_index(["target", "subset", "model", "metric"])["value"]
+    for level in LEVELS:
+        name = f"coverage_{100 * level:.0f}"
+        assert scores["relative_density", "inside the domain", "full", name] == pytest.approx(level, abs=0.03)
+    widths = [scores["conductivity", "all", "full", f"width_{level}_decades"] for level in (50, 80, 90)]
+    assert widths == sorted(widths)
+    ratio = (
+        scores["conductivity", "outside the domain", "full", "mae_decades"]
+        / scores["conductivity", "inside the domain", "full", "mae_decades"]
+    )
+    assert ratio == pytest.approx(2.0, rel=0.3)
+
+
+def test_calibration_of_right_probabilities_is_what_chance_allows(out_of_fold):
+    scores = score_table(out_of_fold).set_index(["target", "subset", "model", "metric"])["value"]
+    chance = scores["phase_purity", "all", "full", "ece_by_chance"]
+    assert 0.01 < chance < 0.05
+    assert scores["phase_purity", "all", "full", "ece"] == pytest.approx(chance, abs=0.02)
