@@ -60,6 +60,23 @@ def out_of_fold_errors(name: TargetName, frame: pd.DataFrame, pellets: pd.DataFr
     return Errors(name, measured, predicted, half, sources, recipe_space(recipes))
 
 
+def own_kernels(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int = 0) -> dict[TargetName, OwnKernel]:
+    """Fit how errors on pellets of one source go together, for a model to keep; to the first repeat.
+
+    Parameters
+    ----------
+    out_of_fold, pellets, seed
+        As for `own_pellets_predictions`.
+    """
+    kernels = {}
+    for name in ANSWERS:
+        rows = out_of_fold[out_of_fold["target"] == str(name)]
+        rows = rows[rows["repeat"] == rows["repeat"].min()]
+        frame = rows[near_room_temperature(name, rows)].reset_index(drop=True)
+        kernels[name] = fit_own_kernel(out_of_fold_errors(name, frame, pellets), seed=seed)
+    return kernels
+
+
 def near_room_temperature(name: TargetName, frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Say which rows count: conductivities of 15 to 40 °C, all rows of the other targets; shape (n,)."""
     if name is not TargetName.CONDUCTIVITY:

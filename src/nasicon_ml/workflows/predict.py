@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
+from nasicon_ml.data.own import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
@@ -29,7 +30,7 @@ class Prediction:
     recipes
         Columns `nasicon_ml.columns.MODEL_INPUT`, n rows.
     results
-        Columns `nasicon_ml.columns.PREDICTION`, n rows.
+        Columns `nasicon_ml.columns.PREDICTION`, n rows; with own pellets also those of role `Role.OWN`.
     model
         Who answered.
     level
@@ -66,6 +67,7 @@ def predict(
     *,
     level: float = 0.9,
     at_c: float | None = None,
+    own: str | Path | pd.DataFrame | None = None,
 ) -> Prediction:
     """Predict conductivity, density and phase purity.
 
@@ -80,13 +82,18 @@ def predict(
         Probability with which the intervals should hold the truth.
     at_c
         Temperature in °C at which the conductivity is wanted; overrides what the table says.
+    own
+        Measured pellets of one's own, a file or a table (`nasicon_ml.data.own.own_pellets`): they move answers and
+        intervals without retraining, and the results say by how much. Nothing of them is kept.
 
     Raises
     ------
     FieldError
         If level or temperature is out of range.
     BundleError
-        If the model cannot be loaded.
+        If the model cannot be loaded, or cannot take own pellets.
+    DatasetError
+        If rows of the own pellets are bad.
     """
     if isinstance(recipes, Recipe):
         recipes = [recipes]
@@ -101,7 +108,9 @@ def predict(
         table[Column.MEASUREMENT_TEMPERATURE_C] = Column.MEASUREMENT_TEMPERATURE_C.parse(at_c)
     if not isinstance(model, PropertyModel):
         model = PropertyModel.load(default_bundle() if model is None else model)
-    return Prediction(table, model.predict(table, level=level), model, level)
+    if own is None:
+        return Prediction(table, model.predict(table, level=level), model, level)
+    return Prediction(table, model.predict(table, level=level, own=own_pellets(own)), model, level)
 
 
 def default_bundle() -> Path:

@@ -37,12 +37,14 @@ from nasicon_ml.evaluation.calibrated import (
 from nasicon_ml.evaluation.crossval import OutOfFold, cross_validate
 from nasicon_ml.evaluation.importance import ImportanceCollector
 from nasicon_ml.evaluation.metrics import mean_absolute_error
+from nasicon_ml.evaluation.own import own_kernels
 from nasicon_ml.evaluation.scores import score_table
 from nasicon_ml.evaluation.tuning import OptunaTuner
 from nasicon_ml.features.build import FeatureSet, build_features
 from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import nearest as nearest_recipes
 from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.workflows.adding import Added, Given
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -132,7 +134,11 @@ class TrainingResult:
 
 
 def train(
-    options: TrainingOptions | None = None, *, dataset: str | Path | None = None, progress: Progress | None = None
+    options: TrainingOptions | None = None,
+    *,
+    dataset: str | Path | None = None,
+    add: Given | None = None,
+    progress: Progress | None = None,
 ) -> TrainingResult:
     """Train the three models and score them on sources they have not seen.
 
@@ -142,13 +148,16 @@ def train(
         How; the defaults are the demo's.
     dataset
         A pellet table; the committed one by default.
+    add
+        Own pellets, a file or a table, as a source of their own; no result holds a row of them (`Added`).
     progress
         Called with a message and the share done, 0 to 1.
 
     Raises
     ------
     DatasetError
-        If the dataset was changed without renewing its checksum, or holds too few pellets of a target.
+        If the dataset was changed without renewing its checksum, holds too few pellets of a target, or own pellets
+        are bad.
     FieldError
         If a source to leave out does not exist.
     LeakageError
@@ -160,6 +169,8 @@ def train(
     report = progress or (lambda _message, _share: None)
     report("reading the dataset", 0.0)
     pellets = _chosen_pellets(load_pellets(path, include_suspect=options.include_suspect), options)
+    dataset_rows, added = len(pellets), Added.read(add, pellets)
+    pellets = added.beside(pellets)
     report("computing features", 0.01)
     stage = _Stage.prepare(pellets, options)
     steps = _Steps(report, total=options.repeats * options.folds * len(ANSWERS) + len(TargetName))
@@ -167,27 +178,29 @@ def train(
     energies = _assess_energies(stage)
     assessments = [_assess(stage, name, energies.error_ev, steps) for name in ANSWERS]
     out_of_fold = pd.concat([assessment.frame for assessment in assessments], ignore_index=True)
-    scores = score_table(pd.concat([out_of_fold, energies.frame], ignore_index=True))
+    shown, energy_frame = (added.left_out_of(frame) for frame in (out_of_fold, energies.frame))
+    scores = score_table(pd.concat([shown, energy_frame], ignore_index=True))
     sha256 = dataset_checksum(path)
     rows_used = {str(assessment.name): len(assessment.rows.rows) for assessment in assessments}
     metadata = ModelMetadata(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         dataset_sha256=sha256,
-        dataset_rows=len(pellets),
-        options=_recorded(options),
+        dataset_rows=dataset_rows,
+        options=_recorded(options) | added.recorded(),
         versions={name: importlib.metadata.version(name) for name in DECISIVE_LIBRARIES},
         rows_used=rows_used,
         scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
     )
-    model = _final_model(stage, assessments, metadata, steps)
+    own = own_kernels(out_of_fold, pellets, seed=options.seed)
+    model = replace(_final_model(stage, assessments, metadata, steps), own=own)
     report("done", 1.0)
     return TrainingResult(
-        model=model,
+        model=added.withheld_from(model),
         options=options,
         scores=scores,
-        out_of_fold=out_of_fold,
+        out_of_fold=shown,
         importance=pd.concat([assessment.importance for assessment in assessments], ignore_index=True),
-        folds=_folds(out_of_fold),
+        folds=_folds(shown),
         dataset_path=str(path),
         dataset_sha256=sha256,
         rows_used=rows_used,
