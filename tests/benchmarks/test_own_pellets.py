@@ -1,4 +1,4 @@
-"""Protocol P8 in the benchmark: rows for every number of known pellets, and gains that can be worked out by hand."""
+"""Protocol P8 in the benchmark: every number of known pellets is scored, and gains by hand."""
 
 from __future__ import annotations
 
@@ -31,11 +31,7 @@ def test_gains_by_hand() -> None:
 
 
 def test_names() -> None:
-    assert [known(k) for k in (0, 1, 2)] == [
-        "ours, 0 pellets known",
-        "ours, 1 pellet known",
-        "ours, 2 pellets known",
-    ]
+    assert (known(1), known(2)) == ("ours, 1 pellet known", "ours, 2 pellets known")
 
 
 @pytest.mark.slow
