@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nasicon_ml.cli.own import OwnShift, own_shift
 from nasicon_ml.cli.words import split
 from nasicon_ml.columns import MODEL_INPUT, PELLET, RECIPE, ROOM_TEMPERATURE_C, Column, is_missing
 
@@ -53,6 +54,8 @@ class Answer:
         The formula as understood.
     temperature_c
         Of the conductivity.
+    own
+        How far own pellets moved it; None where none were given.
     """
 
     number: int
@@ -71,6 +74,7 @@ class Answer:
     domain_score: float
     domain_notes: tuple[str, ...]
     neighbours: tuple[Neighbour, ...]
+    own: OwnShift | None = None
 
 
 def answers(inputs: Inputs, prediction: Prediction, neighbours: int) -> list[Answer]:
@@ -123,6 +127,7 @@ def _answer(
         domain_score=_number(result[Column.DOMAIN_SCORE]),
         domain_notes=split(result[Column.DOMAIN_NOTES]),
         neighbours=neighbours,
+        own=own_shift(result),
     )
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nasicon_ml.cli.own import own_json
 from nasicon_ml.columns import RECIPE, Column, Role, columns_of, is_missing
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
             "score": answer.domain_score,
             "reasons": list(answer.domain_notes),
         },
+        Column.OWN_PELLETS.value: own_json(answer.own),
         Column.NEAREST_PELLETS.value: [_neighbour(neighbour) for neighbour in answer.neighbours],
     }
 

@@ -22,6 +22,7 @@ from nasicon_ml.cli.options import (
     read_substitutes,
     recipe_options,
 )
+from nasicon_ml.cli.own import own_given, own_option
 from nasicon_ml.columns import RECIPE, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import BundleError, FieldError
 
@@ -52,7 +53,7 @@ Examples:
   nasicon-ml predict --formula "Li1.4Al0.4Ti1.6(PO4)3" --sintering-temperature 800 --sintering-time 2
   nasicon-ml predict --system LATP --x 0.4 --sintering-temperature 800 --atmosphere Ar --at 60
   nasicon-ml predict --formula "Li1.3M0.3Ti1.7(PO4)3" --substitute M=Sc
-  nasicon-ml predict recipes.csv --output predictions.csv
+  nasicon-ml predict recipes.csv --own my_pellets.csv --output predictions.csv
   cat recipes.csv | nasicon-ml predict - --json
 
 The columns of a file are named like the fields: formula, sintering_temperature_c, sintering_time_h, ...;
@@ -113,6 +114,7 @@ def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], 
     metavar="NUMBER",
     help="Probability with which the intervals should hold the truth.",
 )
+@own_option(ANSWER)
 @_option(
     "--neighbours",
     "--neighbors",
@@ -251,13 +253,14 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, Prediction]:
     from nasicon_ml.workflows.predict import Prediction
     from nasicon_ml.workflows.predict import predict as predict_recipes
 
+    own = own_given(values)
     with progress("predicting") as step:
         step("reading the model", 0.0)
         name, model = _model(values["model"], values["tracking_uri"])
         parts = []
         for start in range(0, len(inputs), _CHUNK):
             rows = inputs.table.iloc[start : start + _CHUNK]
-            parts.append(predict_recipes(rows, model, level=values["level"], at_c=values["at_c"]))
+            parts.append(predict_recipes(rows, model, level=values["level"], at_c=values["at_c"], **own))
             model = parts[-1].model
             step("predicting", min(1.0, (start + _CHUNK) / len(inputs)))
     return name, Prediction(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nasicon_ml.cli.own import own_label, own_summary, own_words
 from nasicon_ml.cli.words import (
     conditions,
     fixed,
@@ -107,7 +108,7 @@ def _predicted(answer: Answer, level: float, width: int) -> list[str]:
     lines[0] = click.style(lines[0], dim=True)
     phases = ", ".join(answer.secondary_phases) or "none named by the nearest pellets"
     lines += _entry("if not pure, likely", phases, width)
-    return lines
+    return lines if answer.own is None else lines + _entry(own_label(answer.own), own_words(answer.own), width)
 
 
 def _domain(answer: Answer, width: int) -> list[str]:
@@ -198,6 +199,8 @@ def table(answers: Sequence[Answer], level: float, width: int | None, *, with_ne
         for recipe_line, answer in zip(recipe_lines, answers, strict=True)
         for line in (recipe_line, *(_nearest_in_brief(answer, width) if with_nearest else ()))
     ]
+    moved = own_summary(answers)
+    body_lines += ["", *_wrapped(moved, max(width or 1_000_000, _SMALLEST_WIDTH), "", "  ")] if moved else []
     return "\n".join([click.style(head_line, bold=True), *body_lines, *_outside(answers, width)]) + "\n"
 
 

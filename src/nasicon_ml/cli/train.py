@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +17,7 @@ import click
 
 from nasicon_ml.cli.options import Function, SectionedCommand, SectionedOption
 from nasicon_ml.cli.progress import Step, progress
+from nasicon_ml.columns import Column
 from nasicon_ml.errors import MissingExtraError, NasiconError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _LINE_EVERY_S = 15.0
 _EPILOG = """\b
 Examples:
   nasicon-ml train
+  nasicon-ml train --add my_pellets.csv --bundle out/lab
   nasicon-ml train --exclude-source raj2023 --no-register
   nasicon-ml train --no-track --bundle out/model --json
   nasicon-ml train --tracking-uri https://mlflow.example.org --experiment lab
@@ -54,6 +56,10 @@ _DATA, _PROTOCOL, _KEPT = "Data", "Protocol", "What is kept"
 
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
 @_option("--dataset", section=_DATA, metavar="FILE", help="Pellet table.  [default: the one that comes along]")
+@_option(
+    "--add", section=_DATA, metavar="FILE",
+    help="Train with your own pellets, too, as a source of their own. No row of them is recorded or saved.",
+)  # fmt: skip
 @_option("--include-suspect", is_flag=True, section=_DATA, help="Use pellets that are marked suspect, too.")
 @_option(
     "--exclude-source", "exclude_sources", multiple=True, section=_DATA, metavar="KEY",
@@ -76,6 +82,8 @@ def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> No
         raise click.UsageError("--no-track records nothing: it goes with neither --tracking-uri nor --experiment")
     if bundle is not None:
         _check_bundle_folder(Path(bundle))
+    if given["add"] is not None:
+        _check_added(given["add"], given["dataset"], given["exclude_sources"])
     with _reported() as step:
         result, run = _train(given, step, no_track=no_track)
         if bundle is not None:
@@ -103,8 +111,9 @@ def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[Traini
         exclude_sources=given["exclude_sources"],
         threads=given["threads"],
     )
+    added = {} if given["add"] is None else {"add": given["add"]}
     if no_track:
-        return train_models(options, dataset=given["dataset"], progress=step), None
+        return train_models(options, dataset=given["dataset"], progress=step, **added), None
     from nasicon_ml.tracking.runs import run_training
     from nasicon_ml.tracking.store import EXPERIMENT, load_mlflow
 
@@ -119,8 +128,19 @@ def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[Traini
         register=not given["no_register"],
         dataset=given["dataset"],
         progress=step,
+        **added,
     )
     return run.result, run
+
+
+def _check_added(add: str, dataset: str | None, left_out: Sequence[str]) -> None:
+    """Find bad rows before a run is begun; what is on standard input can be read once only."""
+    if add == "-":
+        raise click.UsageError("--add: give the name of a file; standard input cannot be read twice")
+    from nasicon_ml.data.load import load_pellets
+    from nasicon_ml.data.own import own_pellets, refuse_known_sources
+
+    refuse_known_sources(own_pellets(add), set(load_pellets(dataset)[Column.SOURCE]) - set(left_out))
 
 
 def _check_bundle_folder(folder: Path) -> None:
@@ -148,8 +168,21 @@ def _reported() -> Iterator[Step]:
     yield line
 
 
+def _added(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Find in a model's options what is kept of own pellets: their number and a checksum."""
+    if "added_pellets" not in options:
+        return None
+    return {"pellets": options["added_pellets"], "sha256": options["added_sha256"]}
+
+
 def _places(result: TrainingResult, run: TrackedRun | None, bundle: str | None) -> Iterator[tuple[str, str]]:
     """Say where everything is."""
+    added = _added(result.model.metadata.options)
+    if added is not None:
+        yield (
+            "added",
+            f"{added['pellets']} pellets of your own (SHA-256 {added['sha256'][:12]}...); no row is kept",
+        )
     yield "dataset", f"{result.dataset_path} (SHA-256 {result.dataset_sha256[:12]}...)"
     if run is not None:
         from nasicon_ml.tracking.registry import CHAMPION, MODEL_NAME
@@ -205,6 +238,7 @@ def _content(result: TrainingResult, run: TrackedRun | None, bundle: str | None)
         "rows_used": result.rows_used,
         "dataset": {"path": result.dataset_path, "sha256": result.dataset_sha256},
         "options": asdict(result.options),
+        "added": _added(result.model.metadata.options),
         "seconds": round(result.seconds, 1),
         "run": recorded,
         "bundle": bundle,

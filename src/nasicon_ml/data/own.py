@@ -27,6 +27,8 @@ OWN_SOURCE = "own"
 RESULTS = (
     Column.CONDUCTIVITY_TOTAL_S_CM, Column.RELATIVE_DENSITY_PCT, Column.PHASE_PURE, Column.ACTIVATION_ENERGY_EV,
 )  # fmt: skip
+#: Two rows that nothing tells apart are one pellet written down twice, unless the file gives them keys.
+_REPLICATE = "duplicate_measurement"
 _LISTED = 20
 
 
@@ -74,15 +76,19 @@ def own_pellets(own: str | Path | pd.DataFrame) -> pd.DataFrame:
     DatasetError
         If there is no pellet in it.
     """
-    raw = (
-        RawTable(own.reset_index(drop=True), None, "own pellets")
-        if isinstance(own, pd.DataFrame)
-        else read_table(own)
-    )
+    if isinstance(own, pd.DataFrame):
+        # The system comes along with what this function gave before; it is made anew.
+        own = own.drop(columns=Column.SYSTEM, errors="ignore").reset_index(drop=True)
+    raw = RawTable(own, None, "own pellets") if isinstance(own, pd.DataFrame) else read_table(own)
     if raw.frame.empty:
         raise DatasetError(f"{raw.name}: there is no pellet in it")
     named = _named(raw)
-    findings = [finding for finding in find_problems(named) if finding.severity is Severity.ERROR]
+    has_keys = Column.PELLET_ID in raw.frame.columns
+    findings = [
+        finding
+        for finding in find_problems(named)
+        if finding.severity is Severity.ERROR and not (has_keys and finding.rule == _REPLICATE)
+    ]
     clean, _ = clean_pellets(named)
     # A result that cannot be read is no missing one.
     unread = {finding.row for finding in findings if finding.column in RESULTS}

@@ -146,8 +146,6 @@ class PropertyModel:
         answers |= self._density(features, circumstances, level)
         margin = raw_prediction(self.boosters[TargetName.PHASE_PURITY], features)
         answers[Column.PREDICTED_PHASE_PURITY] = self.calibration.probability(margin)
-        if own is not None:
-            answers |= self._moved(own, features, space, circumstances, answers, level)
         answers[Column.LIKELY_SECONDARY_PHASES] = self.phases.likely(
             space, self.space, sites, table[Column.ADDITIVE]
         )
@@ -159,6 +157,8 @@ class PropertyModel:
         answers[Column.DOMAIN_NOTES] = verdict.reasons
         names = self.pellets[Column.PELLET_ID].to_numpy(dtype=object)[near.positions]
         answers[Column.NEAREST_PELLETS] = np.array(["; ".join(row) for row in names], dtype=object)
+        if own is not None:
+            answers |= self._moved(own, features, space, circumstances, answers, level)
         return pd.DataFrame({str(name): values for name, values in answers.items()}, index=table.index)
 
     def nearest(self, table: pd.DataFrame, k: int = 3) -> Nearest:

@@ -115,6 +115,12 @@ def hyperparameters(result: TrainingResult) -> dict[str, str]:
     return found
 
 
+def added_params(result: TrainingResult) -> dict[str, str]:
+    """Give all that is recorded of own pellets: how many, and a checksum; nothing where there were none."""
+    kept = ("added_pellets", "added_sha256")
+    return {name: str(value) for name, value in result.model.metadata.options.items() if name in kept}
+
+
 def metrics(result: TrainingResult) -> dict[str, float]:
     """Name the scores of a run: ``target.metric`` for the model itself on all rows.
 
@@ -246,7 +252,7 @@ def log_result(
     """Log everything a training gave; `report` is called with a message and the share done."""
     client = store.client
     report("recording tables", 0.0)
-    log_params(store, run_id, hyperparameters(result))
+    log_params(store, run_id, hyperparameters(result) | added_params(result))
     log_dataset(store, run_id, result)
     client.set_tag(run_id, "dataset_sha256", result.dataset_sha256)
     client.set_tag(run_id, "mlflow.note.content", _note(result))

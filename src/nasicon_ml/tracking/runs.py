@@ -69,6 +69,7 @@ def run_training(
     experiment: str = EXPERIMENT,
     register: bool = True,
     dataset: str | Path | None = None,
+    add: str | Path | None = None,
     progress: Progress | None = None,
 ) -> TrackedRun:
     """Train, and record in MLflow what came of it; register the model if all went well.
@@ -80,6 +81,8 @@ def run_training(
     ----------
     options, dataset
         As for `nasicon_ml.workflows.train.train`.
+    add
+        A file of one's own pellets to train with. Their number and a checksum are recorded, nothing else of them.
     tracking_uri
         The store; by default that of MLFLOW_TRACKING_URI, or ``mlflow.db`` in the working directory.
     experiment
@@ -105,8 +108,12 @@ def run_training(
         try:
             run_id = _start(store, experiment, options)
             record.log_params(store, run_id, record.option_params(options))
+            added = {} if add is None else {"add": add}
             result = train(
-                options, dataset=dataset, progress=lambda text, share: report(text, _TRAINING_SHARE * share)
+                options,
+                dataset=dataset,
+                progress=lambda text, share: report(text, _TRAINING_SHARE * share),
+                **added,
             )
             model_id = _announce_model(store, run_id, options)
             record.log_result(
