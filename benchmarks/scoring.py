@@ -22,8 +22,8 @@ Flags = NDArray[np.bool_]
 Record = dict[str, Any]
 #: From measured, predicted, reference forecast, each of shape (n,), and weights of shape (draws, n) to (draws,).
 Drawn = Callable[[Floats, Floats, Floats, Floats], Floats]
-#: From measured and predicted to a number.
-Plain = Callable[[Floats, Floats], float]
+#: From measured, predicted and fold, each of shape (n,), to a number.
+Plain = Callable[[Floats, Floats, Floats], float]
 
 BASE_RATE = "median"  # of a probability: the share of pure pellets among the training rows
 CHANCE = "chance"
@@ -80,12 +80,33 @@ def drawn_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, Dr
 def plain_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, Plain]:
     """Give the metrics of a target that are stated without differences."""
     if TARGETS[name].is_probability:
-        return {} if ranks_only else {"ece": metrics.expected_calibration_error}
+        return {} if ranks_only else {"auroc_within_folds": auroc_within_folds, "ece": _calibration_error}
     return {
-        f"median_ae_{TARGETS[name].unit}": metrics.median_absolute_error,
-        "r2": metrics.r_squared,
-        "spearman": rank_correlation,
+        f"median_ae_{TARGETS[name].unit}": lambda y, p, _: metrics.median_absolute_error(y, p),
+        "r2": lambda y, p, _: metrics.r_squared(y, p),
+        "spearman": lambda y, p, _: rank_correlation(y, p),
     }
+
+
+def _calibration_error(measured: Floats, predicted: Floats, _: Floats) -> float:
+    return metrics.expected_calibration_error(measured, predicted)
+
+
+def auroc_within_folds(measured: Floats, predicted: Floats, fold: Floats) -> float:
+    """Give the share of pairs of a pure and an impure pellet, both of one fold, that are ranked rightly.
+
+    A fold that holds many pure pellets leaves few to learn from: models of such a fold are too pessimistic, which
+    sinks the AUROC over all pellets below one half where a model knows little. Pairs of one fold were judged by
+    one model.
+    """
+    won = pairs = 0.0
+    for held_out in np.unique(fold):
+        test = fold == held_out
+        number = float((measured[test] > 0.5).sum() * (measured[test] <= 0.5).sum())
+        if number:
+            won += number * metrics.auroc(measured[test], predicted[test])
+            pairs += number
+    return won / pairs if pairs else float("nan")
 
 
 def rank_correlation(measured: Floats, predicted: Floats) -> float:
@@ -129,12 +150,13 @@ def _score(
     head = {"protocol": protocol, "target": str(predictions.target), "subset": subset}
     counts = {"n_rows": len(sources), "n_sources": int(sources.nunique())}
     measured = repeats[0]["measured"].to_numpy(np.float64)
+    folds = [frame["fold"].to_numpy(np.float64) for frame in repeats]
     values = {m: [frame[m].to_numpy(np.float64) for frame in repeats] for m in models}
     reference = values.get(BASE_RATE, [np.full(len(measured), np.nan)] * len(repeats))
     found = Ledger()
     for metric, plain in plain_metrics(predictions.target, ranks_only=how.ranks_only).items():
         for model in models:
-            single = [plain(measured, predicted) for predicted in values[model]]
+            single = [plain(measured, p, fold) for p, fold in zip(values[model], folds, strict=True)]
             found.scores.append(head | {"model": model, "metric": metric} | over_repeats(single) | counts)
     once, drawn = np.ones((1, len(measured))), source_weights(sources, how.draws, how.seed)
     for metric, compute in drawn_metrics(predictions.target, ranks_only=how.ranks_only).items():

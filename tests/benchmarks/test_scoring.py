@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from benchmarks.predictions import FLOOR, OURS, Predictions
-from benchmarks.scoring import Scoring, differences, rank_correlation, score, score_series
+from benchmarks.scoring import Scoring, auroc_within_folds, differences, rank_correlation, score, score_series
 
 from nasicon_ml.columns import RECIPE, Column
 from nasicon_ml.estimators.targets import TargetName
@@ -17,6 +17,7 @@ HOW = Scoring(draws=200, seed=0)
 def frame(measured, sources, **models) -> pd.DataFrame:
     table = pd.DataFrame({str(column): [None] * len(measured) for column in RECIPE})
     table = table.assign(measured=measured, repeat=0, **models)
+    table = table.assign(fold=0)
     return table.assign(**{str(Column.SOURCE): sources, str(Column.SINTERING_TEMPERATURE_C): range(len(measured))})
 
 
@@ -118,3 +119,13 @@ def test_rank_correlation() -> None:
     assert rank_correlation(np.arange(4.0), np.arange(4.0) ** 3) == 1
     assert rank_correlation(np.arange(4.0), np.ones(4)) == 0
     assert np.isnan(rank_correlation(np.ones(4), np.arange(4.0)))
+
+
+def test_auroc_within_folds() -> None:
+    outcome, fold = np.array([1.0, 0.0, 1.0, 0.0, 1.0]), np.array([0.0, 0, 1, 1, 2])
+    # Right within each fold, although the second fold's model is pessimistic; the third has no pair.
+    probability = np.array([0.9, 0.8, 0.2, 0.1, 0.0])
+    assert auroc_within_folds(outcome, probability, fold) == 1
+    assert auroc_within_folds(outcome, -probability, fold) == 0
+    assert auroc_within_folds(outcome, np.ones(5), fold) == 0.5
+    assert np.isnan(auroc_within_folds(outcome, probability, np.arange(5.0)))
