@@ -1,4 +1,4 @@
-"""docs/method.md, docs/uncertainty.md and docs/features.md agree with the code, name by name and number by number."""
+"""docs/method.md, docs/uncertainty.md and docs/features.md agree with the code, by name and by number."""
 
 from __future__ import annotations
 

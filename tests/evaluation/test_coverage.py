@@ -97,6 +97,12 @@ def test_the_curve_of_errors_goes_from_inside_to_outside(out_of_fold):
     assert curve["n_rows"].sum() == 1200
     assert curve["score"].is_monotonic_increasing
     assert curve["error"].iloc[-1] > 1.5 * curve["error"].iloc[0]
+    outside = (
+        domain_table(out_of_fold).set_index(["target", "subset"]).loc[("conductivity", "all"), "error_outside"]
+    )
+    assert curve["error"].iloc[-1] == pytest.approx(outside)
+    inside = out_of_fold.assign(**{Column.DOMAIN_SCORE.value: 0.5})
+    assert len(domain_curve(inside, "conductivity", groups=10)) == 9
 
 
 def test_scores_have_every_level_and_both_sides_of_the_domain(out_of_fold):

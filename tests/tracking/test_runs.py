@@ -20,8 +20,8 @@ from nasicon_ml.workflows.train import TrainingOptions
 
 FIGURES = {
     *(f"plots/{target}_{what}.png" for target in ("conductivity", "relative_density")
-      for what in ("parity", "intervals", "by_system", "importance")),
-    "plots/phase_purity_reliability.png", "plots/phase_purity_importance.png",
+      for what in ("parity", "intervals", "coverage", "by_system", "domain", "importance")),
+    "plots/phase_purity_reliability.png", "plots/phase_purity_domain.png", "plots/phase_purity_importance.png",
 }  # fmt: skip
 
 

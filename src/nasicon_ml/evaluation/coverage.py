@@ -12,7 +12,7 @@ import pandas as pd
 from nasicon_ml.columns import Column
 from nasicon_ml.evaluation.bootstrap import source_weights, weighted_mean
 from nasicon_ml.evaluation.calibrated import LEVEL_NEEDED, LEVELS, end_columns
-from nasicon_ml.evaluation.scores import scored_subsets
+from nasicon_ml.evaluation.scores import ALL, SODIUM, scored_subsets
 
 #: Targets with intervals.
 _TARGETS = ("conductivity", "relative_density")
@@ -74,3 +74,15 @@ def coverage_curve(out_of_fold: pd.DataFrame, levels: np.ndarray) -> pd.DataFram
     return pd.DataFrame(
         {"level": levels, "coverage": inside.mean(axis=0), "coverage_se": np.nanstd(drawn, axis=1)}
     )
+
+
+def coverage_curves(out_of_fold: pd.DataFrame, target: str) -> dict[str, pd.DataFrame]:
+    """Give the coverage curves of a target worth a line of their own: all lithium pellets, LATP, LAGP, sodium."""
+    subsets = scored_subsets(out_of_fold, target)
+    levels = np.linspace(0.05, 0.95, 37)
+    shown = {ALL: "all lithium pellets", "LATP": "LATP", "LAGP": "LAGP", SODIUM: "sodium compounds"}
+    return {
+        f"{words} ({subsets[name][Column.SOURCE].nunique()} sources)": coverage_curve(subsets[name], levels)
+        for name, words in shown.items()
+        if name in subsets
+    }

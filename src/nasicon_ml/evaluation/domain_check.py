@@ -63,7 +63,7 @@ def domain_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
 
 
 def domain_curve(out_of_fold: pd.DataFrame, target: str, groups: int = 8) -> pd.DataFrame:
-    """Give the error in groups of equal counts, from amid the domain to far outside.
+    """Give the error in groups, from amid the domain outwards: equal counts inside, and all that lies outside.
 
     Returns
     -------
@@ -75,7 +75,11 @@ def domain_curve(out_of_fold: pd.DataFrame, target: str, groups: int = 8) -> pd.
     score = rows[Column.DOMAIN_SCORE].to_numpy(dtype=np.float64)
     error = row_errors(rows, target)
     found = []
-    for part in np.array_split(np.argsort(score, kind="stable"), groups):
+    order = np.argsort(score, kind="stable")
+    inside = int((score < 1).sum())
+    for part in (*np.array_split(order[:inside], groups - 1), order[inside:]):
+        if len(part) == 0:
+            continue
         sources = rows[Column.SOURCE].to_numpy()[part]
         drawn = weighted_mean(error[part], source_weights(sources, _DRAWS, _SEED))
         found.append(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasicon_ml.plots.explanations import contributions
     from nasicon_ml.plots.features import importance
+    from nasicon_ml.plots.honesty import coverage_curves, error_by_domain
     from nasicon_ml.plots.intervals import interval_calibration, reliability
     from nasicon_ml.plots.recipes import recipe_predictions
     from nasicon_ml.plots.residuals import parity, residuals_by_system
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "contributions",
+    "coverage_curves",
+    "error_by_domain",
     "importance",
     "interval_calibration",
     "parity",
@@ -30,6 +33,8 @@ __all__ = [
 
 _HOME = {
     "contributions": "explanations",
+    "coverage_curves": "honesty",
+    "error_by_domain": "honesty",
     "importance": "features",
     "interval_calibration": "intervals",
     "parity": "residuals",

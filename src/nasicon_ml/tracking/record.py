@@ -167,6 +167,8 @@ def figures(result: TrainingResult) -> Iterator[tuple[str, Figure]]:
     Figures show the rows that the scores of the subset "all" are made of; those by system show sodium, too.
     """
     from nasicon_ml import plots
+    from nasicon_ml.evaluation.coverage import coverage_curves
+    from nasicon_ml.evaluation.domain_check import domain_curve
     from nasicon_ml.evaluation.scores import ALL, SODIUM, scored_subsets
 
     drawings: dict[str, Callable[[], Figure]] = {}
@@ -181,7 +183,12 @@ def figures(result: TrainingResult) -> Iterator[tuple[str, Figure]]:
             everything = pd.concat([rows, *(part for name, part in subsets.items() if name == SODIUM)])
             drawings[f"{target}_parity"] = partial(plots.parity, rows, target, subset=subset)
             drawings[f"{target}_intervals"] = partial(plots.interval_calibration, rows, target, subset=subset)
+            curves = coverage_curves(result.out_of_fold, target)
+            drawings[f"{target}_coverage"] = partial(plots.coverage_curves, curves, target)
             drawings[f"{target}_by_system"] = partial(plots.residuals_by_system, everything, target, subset=near)
+        drawings[f"{target}_domain"] = partial(
+            plots.error_by_domain, domain_curve(result.out_of_fold, target), target
+        )
         drawings[f"{target}_importance"] = partial(plots.importance, result.importance, target)
     for name, draw in drawings.items():
         try:

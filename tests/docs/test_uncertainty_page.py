@@ -1,0 +1,34 @@
+"""docs/uncertainty.md can be renewed by the command it names, and shows what that command writes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tools.uncertainty_tables import FEWEST_SOURCES, PAGE, renew
+
+from nasicon_ml.workflows.train import TrainingResult
+
+
+def test_the_page_is_renewed_from_a_training(trained: TrainingResult, tmp_path: Path) -> None:
+    page, images = tmp_path / "uncertainty.md", tmp_path / "images"
+    page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    renew(trained, page, images)
+    text = page.read_text(encoding="utf-8")
+    scores = trained.scores.set_index(["target", "subset", "model", "metric"])["value"]
+    covered = scores["conductivity", "all", "full", "coverage_90"]
+    row = next(line for line in text.splitlines() if line.startswith("| all | "))
+    assert f" {100 * covered:.0f} ± " in row
+    assert f"{scores['phase_purity', 'all', 'full', 'ece']:.3f}" in text
+    assert trained.dataset_sha256[:12] in text
+    shown = set(re.findall(r"\(images/([^)]+)\)", text))
+    assert shown == {path.name for path in images.iterdir()}
+    assert renew(trained, page, images) is None
+    assert page.read_text(encoding="utf-8") == text, "once renewed, nothing changes"
+
+
+def test_rows_of_few_sources_are_not_shown() -> None:
+    tables = PAGE.read_text(encoding="utf-8").split("<!-- measured:begin")[1]
+    systems = re.findall(r"^\| (L\w+) \| \d+ \((\d+)\)", tables, flags=re.MULTILINE)
+    assert len(systems) >= 2
+    assert all(int(sources) >= FEWEST_SOURCES for _, sources in systems)
