@@ -67,10 +67,17 @@ def own_kernels(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int =
     ----------
     out_of_fold, pellets, seed
         As for `own_pellets_predictions`.
+
+    Raises
+    ------
+    ValueError
+        If an answer has no out-of-fold predictions.
     """
     kernels = {}
     for name in ANSWERS:
         rows = out_of_fold[out_of_fold["target"] == str(name)]
+        if rows.empty:
+            raise ValueError(f"{name}: no out-of-fold prediction of it to learn from")
         rows = rows[rows["repeat"] == rows["repeat"].min()]
         frame = rows[near_room_temperature(name, rows)].reset_index(drop=True)
         kernels[name] = fit_own_kernel(out_of_fold_errors(name, frame, pellets), seed=seed)

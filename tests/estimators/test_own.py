@@ -1,0 +1,145 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.estimators.closeness import Gaps
+from nasicon_ml.estimators.own import OwnKernel, condition, condition_probability, laplace_mode
+
+KERNEL = OwnKernel(noise=0.3, level=0.4, recipe=0.8, composition=1.0, processing=2.0, prediction=2.0)
+NOTHING = np.empty((0, 0))
+
+
+def apart(at, others):
+    """Gaps of points on a line, in composition alone."""
+    distance = np.abs(np.asarray(at, dtype=float)[:, None] - np.asarray(others, dtype=float)[None, :])
+    return Gaps(distance, np.zeros_like(distance), np.zeros_like(distance))
+
+
+def moved(own, errors, asked, kernel=KERNEL, ahead=None, extra=None):
+    asked, own, errors = (np.atleast_1d(np.asarray(values, dtype=float)) for values in (asked, own, errors))
+    ahead = np.zeros((len(asked), len(own))) if ahead is None else ahead
+    return condition(kernel, apart(own, own), apart(asked, own), errors, ahead, extra)
+
+
+def test_two_pellets_by_hand():
+    far = math.sqrt(3.0)  # one length of composition away
+    alike = 0.4**2 + 0.8**2 * (1 + far) * math.exp(-far)
+    whole = 0.4**2 + 0.8**2
+    # Known at 0 and 1, asked at 0: the inverse of a two by two matrix, written out.
+    a, b = whole + 0.3**2, alike
+    weights = np.array([a * whole - b * alike, a * alike - b * whole]) / (a * a - b * b)
+    found = moved([0, 1], [0.5, -0.2], [0])
+    assert found.shift == pytest.approx(weights @ [0.5, -0.2], abs=1e-5)
+    left = (whole + 0.3**2 - weights @ [whole, alike]) / (whole + 0.3**2)
+    assert found.width == pytest.approx(math.sqrt(left), abs=1e-5)
+
+
+def test_without_own_pellets_nothing_changes():
+    found = condition(KERNEL, apart([], []), apart([1, 2], []), np.empty(0), np.empty((2, 0)))
+    np.testing.assert_array_equal(found.shift, [0.0, 0.0])
+    np.testing.assert_array_equal(found.width, [1.0, 1.0])
+    probability = np.array([0.2, 0.9])
+    same = condition_probability(KERNEL, apart([], []), apart([1, 2], []), np.empty(0), np.empty(0), probability)
+    np.testing.assert_array_equal(same, probability)
+
+
+def test_near_recipes_are_moved_more_than_far_ones_and_known_better():
+    found = moved([0], [1.0], [0, 0.5, 1, 3, 50])
+    assert (np.diff(found.shift) < 0).all()
+    assert (np.diff(found.width) > 0).all()
+    # What all pellets of a laboratory share is left however far the recipe.
+    assert found.shift[-1] == pytest.approx(0.4**2 / (0.4**2 + 0.8**2 + 0.3**2), rel=1e-4)
+
+
+def test_noise_and_doubt_about_a_pellet_make_it_count_less():
+    plain = moved([0], [1.0], [0]).shift[0]
+    assert moved([0], [1.0], [0], kernel=replace(KERNEL, noise=1.0)).shift[0] < plain
+    assert moved([0], [1.0], [0], extra=np.array([0.5])).shift[0] < plain
+
+
+def test_trust_says_how_much_of_a_predicted_difference_comes_true():
+    ahead = np.array([[0.6]])  # the asked pellet is predicted 0.6 higher than the known one
+    full, half = (
+        moved([0], [0.0], [0], kernel=replace(KERNEL, trust=t), ahead=ahead).shift[0] for t in (1.0, 0.5)
+    )
+    assert full == 0.0
+    weight = (0.4**2 + 0.8**2) / (0.4**2 + 0.8**2 + 0.3**2)
+    assert half == pytest.approx(-0.5 * 0.6 * weight, rel=1e-4)
+
+
+def test_no_narrowing_leaves_intervals_as_wide_as_they_were():
+    assert moved([0], [1.0], [0], kernel=replace(KERNEL, narrowing=0.0)).width[0] == 1.0
+
+
+errors = st.floats(-5, 5)
+places = st.floats(0, 10)
+
+
+@given(
+    st.lists(st.tuples(places, errors), min_size=1, max_size=6),
+    st.lists(places, min_size=1, max_size=4),
+    st.data(),
+)
+def test_conditioning_is_finite_never_widens_and_knows_no_order(own, asked, data):
+    at, sizes = (np.array(column) for column in zip(*own, strict=True))
+    found = moved(at, sizes, asked)
+    assert np.isfinite(found.shift).all()
+    assert ((found.width > 0) & (found.width <= 1)).all()
+    order = np.array(data.draw(st.permutations(range(len(at)))))
+    again = moved(at[order], sizes[order], asked)
+    np.testing.assert_allclose(again.shift, found.shift, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(again.width, found.width, rtol=1e-6, atol=1e-6)
+
+
+PURITY = OwnKernel(0.0, 2.0, 2.0, 1.0, 2.0, 2.0)
+
+
+def brought(own, outcome, known, asked_at, asked, kernel=PURITY):
+    own, outcome, known, asked = (np.asarray(values, dtype=float) for values in (own, outcome, known, asked))
+    return condition_probability(kernel, apart(own, own), apart(asked_at, own), outcome, known, asked)
+
+
+def test_a_pure_pellet_raises_the_probability_and_an_impure_one_lowers_it():
+    for outcome, sign in ((1.0, 1), (0.0, -1)):
+        near, far = sign * (brought([0], [outcome], [0.5], [0, 5], [0.5, 0.5]) - 0.5)
+        assert near > far > 0.02
+
+
+def test_pellets_that_share_nothing_leave_the_probability_alone():
+    alone = replace(PURITY, level=0.0)
+    found = brought([0], [1], [0.3], [1e4, 1e4, 1e4], [0.003, 0.6, 1.0], kernel=alone)
+    np.testing.assert_allclose(found, [0.003, 0.6, 1.0], atol=1e-12)
+
+
+def test_an_expected_outcome_moves_less_than_a_surprise():
+    expected = brought([0], [1], [0.95], [0], [0.5])[0]
+    surprise = brought([0], [1], [0.05], [0], [0.5])[0]
+    assert 0.5 < expected < surprise
+
+
+@given(
+    st.lists(st.tuples(places, st.booleans(), st.floats(0, 1)), min_size=1, max_size=6),
+    st.lists(st.tuples(places, st.floats(0, 1)), min_size=1, max_size=4),
+)
+def test_a_probability_stays_one(own, asked):
+    at, outcome, known = (np.array(column, dtype=float) for column in zip(*own, strict=True))
+    asked_at, before = (np.array(column, dtype=float) for column in zip(*asked, strict=True))
+    found = brought(at, outcome, known, asked_at, before)
+    assert ((found >= 0) & (found <= 1)).all()
+    if outcome.all():
+        assert (found >= before - 1e-9).all()
+
+
+def test_the_mode_balances_expectation_and_outcome():
+    """At the mode, K^-1 (f - m) = y - expit(f): the gradient is zero."""
+    gaps = apart([0, 0.5, 3], [0, 0.5, 3])
+    covariance = PURITY.covariance(gaps) + 1e-6 * np.eye(3)
+    centre, outcome = np.array([[-1.0, 0.5, 4.0]]), np.array([[1.0, 1.0, 0.0]])
+    mode, evidence = laplace_mode(covariance[None], centre, outcome)
+    slope = np.linalg.solve(covariance, (mode - centre)[0]) - (outcome - 1 / (1 + np.exp(-mode)))[0]
+    np.testing.assert_allclose(slope, 0.0, atol=1e-5)
+    assert evidence[0] < 0
