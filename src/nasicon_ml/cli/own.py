@@ -32,6 +32,7 @@ def own_option(section: str) -> Callable[[Function], Function]:
         cls=SectionedOption,
         section=section,
         metavar="FILE",
+        callback=_file,
         help="Your own measured pellets, in the dataset's columns (formula and one result suffice): they move the"
         " answers and intervals. Nothing of them is kept or sent.",
     )
@@ -45,14 +46,17 @@ def own_given(values: Mapping[str, Any]) -> dict[str, Any]:
     DatasetError
         If rows are bad.
     """
-    name = values["own"]
-    if name is None:
+    if values["own"] is None:
         return {}
-    if name == "-" and values["file"] == "-":
-        raise click.UsageError("standard input holds one table: give --own or FILE a file of its own")
     from nasicon_ml.data.own import own_pellets
 
-    return {"own": own_pellets(name)}
+    return {"own": own_pellets(values["own"])}
+
+
+def _file(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    if name == "-":
+        raise click.BadParameter("give the name of a file; standard input is for recipes", ctx, param)
+    return name
 
 
 def own_shift(result: Mapping[str, Any]) -> OwnShift | None:

@@ -83,12 +83,11 @@ def own_pellets(own: str | Path | pd.DataFrame) -> pd.DataFrame:
     if raw.frame.empty:
         raise DatasetError(f"{raw.name}: there is no pellet in it")
     named = _named(raw)
+    findings = [finding for finding in find_problems(named) if finding.severity is Severity.ERROR]
+    # Rows told apart by their keys are replicates; by a cell that cannot be read, they may be anything.
+    bad = {finding.row for finding in findings if finding.rule != _REPLICATE}
     has_keys = Column.PELLET_ID in raw.frame.columns
-    findings = [
-        finding
-        for finding in find_problems(named)
-        if finding.severity is Severity.ERROR and not (has_keys and finding.rule == _REPLICATE)
-    ]
+    findings = [found for found in findings if found.rule != _REPLICATE or not (has_keys or found.row in bad)]
     clean, _ = clean_pellets(named)
     # A result that cannot be read is no missing one.
     unread = {finding.row for finding in findings if finding.column in RESULTS}

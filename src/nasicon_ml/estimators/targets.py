@@ -240,4 +240,4 @@ def _temperature_weight(pellets: pd.DataFrame) -> Floats:
     own_energy = pellets[Column.ACTIVATION_ENERGY_EV].notna().to_numpy()
     error = np.where(own_energy, 0.0, ENERGY_SPREAD_EV) * step / np.log(10.0)
     weight = 1.0 / (1.0 + (error / CONDUCTIVITY_SPREAD_DECADES) ** 2)
-    return np.asarray(weight / weight.mean())
+    return np.asarray(weight / weight.mean()) if len(weight) else weight

@@ -1,0 +1,121 @@
+"""Own pellets as a person gives them: `predict --own` and `train --add`."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from nasicon_ml.cli.main import main
+from nasicon_ml.cli.own import OwnShift, own_words
+from nasicon_ml.workflows.train import TrainingOptions
+
+RECIPE = ("--system", "LATP", "--x", "0.3", "--sintering-temperature", "900", "--neighbours", "0")
+GOOD = "formula,sintering_temperature_c,conductivity_total_s_cm\nLATP x=0.3,900,5e-3\nLATP x=0.3,950,6e-3\n"
+BAD = "formula,sintering_temperature_c,relative_density_pct\nLATP x=0.3,900,93\nLATP x=0.3,900 K,93\nLAXP,900,90\n"
+
+
+@pytest.fixture(scope="module")
+def bundle(trained, tmp_path_factory):
+    return str(trained.model.save(tmp_path_factory.mktemp("models") / "bundle"))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.csv").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "bad.csv").write_text(BAD, encoding="utf-8")
+    (tmp_path / "recipes.csv").write_text("formula\nLATP x=0.3\nLAGP x=0.5\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_one_recipe_says_how_far_it_was_moved(here, bundle, capsys):
+    assert main(["predict", *RECIPE, "--model", bundle, "--own", "good.csv"]) == 0
+    out = capsys.readouterr().out
+    assert "  your 2 pellets        moved conductivity by +" in out
+    assert "decades (times" in out
+    assert sorted(path.name for path in here.iterdir()) == ["bad.csv", "good.csv", "recipes.csv"]
+    assert main(["predict", *RECIPE, "--model", bundle]) == 0
+    assert "your" not in capsys.readouterr().out
+
+
+def test_many_recipes_are_summed_up_and_written_with_their_shifts(here, bundle, capsys):
+    assert main(["predict", "recipes.csv", "--model", bundle, "--own", "good.csv", "--output", "out.csv"]) == 0
+    assert "\nyour 2 pellets moved conductivity by +" in capsys.readouterr().out
+    written = pd.read_csv(here / "out.csv")
+    assert (written["own_pellets"] == 2).all()
+    assert written["own_shift_decades"][0] > written["own_shift_decades"][1] > 0
+    assert (written["own_shift_points"].abs() < 1e-9).all()
+
+
+def test_json_holds_the_shift_or_null(here, bundle, capsys):
+    assert main(["predict", *RECIPE, "--model", bundle, "--own", "good.csv", "--json"]) == 0
+    moved = json.loads(capsys.readouterr().out)["predictions"][0]
+    assert moved["own_pellets"]["used"] == 2
+    assert set(moved["own_pellets"]) == {"used", "own_shift_decades", "own_shift_points", "own_shift_purity"}
+    assert main(["predict", *RECIPE, "--model", bundle, "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)["predictions"][0]
+    assert plain["own_pellets"] is None
+    assert moved["conductivity"]["value"] > plain["conductivity"]["value"]
+
+
+@pytest.mark.parametrize(
+    "command", [("predict", *RECIPE, "--own", "bad.csv"), ("train", "--no-track", "--add", "bad.csv")]
+)
+def test_bad_rows_are_listed_with_their_lines_and_nothing_is_done(here, capsys, command):
+    assert main(list(command)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error: bad.csv: 2 errors in your own pellets; nothing is done with any of them" in err
+    assert "bad.csv, line 3: sintering_temperature_c: '900 K' is not accepted" in err
+    assert "[not_a_number]" in err
+    assert "bad.csv, line 4: formula: 'LAXP' is not accepted" in err
+    assert not (here / "mlflow.db").exists()
+
+
+def test_a_file_that_is_not_there(here, capsys):
+    assert main(["predict", *RECIPE, "--own", "nowhere.csv"]) == 2
+    assert "nowhere.csv" in capsys.readouterr().err
+
+
+def test_standard_input_is_one_table(here, capsys):
+    assert main(["predict", "-", "--own", "-"]) == 2
+    assert "give the name of a file; standard input is for recipes" in capsys.readouterr().err
+    assert main(["train", "--no-track", "--add", "-"]) == 2
+    assert "give the name of a file; standard input cannot be read twice" in capsys.readouterr().err
+
+
+def test_training_refuses_a_source_of_the_dataset_unless_it_is_left_out(here, capsys, monkeypatch, trained):
+    (here / "raj.csv").write_text("formula,relative_density_pct,source\nLATP x=0.4,95,raj2023\n", encoding="utf-8")
+    assert main(["train", "--no-track", "--add", "raj.csv"]) == 2
+    assert "'raj2023' of pellet 'own-1' is a source of the dataset" in capsys.readouterr().err
+    seen = {}
+
+    def train(options, **given):
+        seen.update(given, options=options)
+        return trained
+
+    monkeypatch.setattr("nasicon_ml.workflows.train.train", train)
+    assert main(["train", "--no-track", "--add", "raj.csv", "--exclude-source", "raj2023"]) == 0
+    assert (seen["add"], seen["options"]) == ("raj.csv", TrainingOptions(exclude_sources=("raj2023",)))
+
+
+@pytest.mark.slow
+def test_training_with_own_pellets_end_to_end(here, capsys):
+    pytest.importorskip("mlflow")
+    assert main(["train", "--folds", "3", "--add", "good.csv", "--bundle", "lab", "--no-register"]) == 0
+    assert "added    2 pellets of your own (SHA-256 " in capsys.readouterr().out
+    kept = [path for path in here.rglob("*") if path.is_file() and path.name not in {"good.csv", "bad.csv"}]
+    assert len(kept) > 10
+    for path in kept:
+        data = path.read_bytes()
+        assert b"good.csv" not in data, path
+        assert b"own-1" not in data, path
+    params = [path for path in kept if path.name == "mlflow.db"]
+    assert b"added_sha256" in params[0].read_bytes()
+    assert main(["predict", *RECIPE, "--model", "lab", "--own", "good.csv"]) == 0
+
+
+def test_words():
+    assert own_words(OwnShift(1, -0.301, 1.24, -0.051)) == (
+        "moved conductivity by -0.30 decades (times 0.5), density by +1.2 points, purity by -5 points"
+    )
