@@ -56,6 +56,8 @@ def test_options_and_file_and_standard_input_give_the_same_numbers(command: Comm
     assert 1e-7 < sigma["lower"] < sigma["value"] < sigma["upper"] < 1
     assert 20 < density["lower"] < density["value"] < density["upper"] <= 100
     assert 0 < by_options["phase_purity"]["probability"] < 1
+    score = by_options["domain"].pop("score")
+    assert 0 < score < 1
     assert by_options["domain"] == {"inside": True, "reasons": []}
     nearest = by_options["nearest_pellets"]
     assert [pellet["distance"] for pellet in nearest] == sorted(pellet["distance"] for pellet in nearest)

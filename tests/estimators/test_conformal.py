@@ -3,8 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasicon_ml.data.load import load_pellets
 from nasicon_ml.errors import FieldError
-from nasicon_ml.estimators.conformal import ConformalScores, Spread, fit_spread
+from nasicon_ml.estimators.conformal import _NEARER_BY_SILENCE, ConformalScores, Spread, fit_spread
+from nasicon_ml.features.processing import PROCESSING_FIELDS, unknown_share
+from nasicon_ml.features.similarity import distances, recipe_space
 
 
 def test_quantile_agrees_with_mapie():
@@ -53,6 +56,7 @@ def test_spread_recovers_what_widens_errors():
     residuals = random.laplace(scale=np.exp(-1.0 + 0.7 * unknown + 0.3 * distance))
     spread, _ = fit_spread(residuals, unknown, distance)
     assert (spread.intercept, spread.unknown, spread.distance) == pytest.approx((-1.0, 0.7, 0.3), abs=0.1)
+    assert spread.unknown >= _NEARER_BY_SILENCE * spread.distance
 
 
 def test_knowing_less_never_narrows():
@@ -63,6 +67,21 @@ def test_knowing_less_never_narrows():
     spread, _ = fit_spread(residuals, unknown, distance)
     assert spread.unknown == 0.0
     assert spread.distance >= 0.0
+
+
+@pytest.mark.parametrize("field", PROCESSING_FIELDS)
+def test_silence_brings_a_recipe_no_nearer_than_the_spread_makes_up_for(field):
+    """Leave one field out of every pellet: distances shrink by no more than the growth of the unknown share."""
+    said = load_pellets()
+    said = said[said[field].notna()].head(60).reset_index(drop=True)
+    silent = said.copy()
+    silent.loc[:, str(field)] = None if field.choices else np.nan
+    space = recipe_space(said)
+    nearer = (distances(space, space) - distances(recipe_space(silent), space)).max(axis=1)
+    gained = unknown_share(silent) - unknown_share(said)
+    told = gained > 0  # a pressure is no part of the recipe where nothing presses
+    assert told.any()
+    assert (nearer[told] <= _NEARER_BY_SILENCE * gained[told] + 1e-9).all()
 
 
 def test_spread_refuses_a_handful():
