@@ -1,0 +1,51 @@
+"""docs/own-pellets.md: its example can be read, its flags and columns exist, its numbers are the code's."""
+
+import io
+import re
+
+import pandas as pd
+
+from nasicon_ml.cli.predict import predict
+from nasicon_ml.cli.train import train
+from nasicon_ml.columns import Column, Role, columns_of
+from nasicon_ml.data.own import OWN_SOURCE, own_pellets
+from nasicon_ml.estimators import closeness, own_fitting
+from nasicon_ml.evaluation import own as p8
+from tests.contracts.source import ROOT
+
+PAGE = (ROOT / "docs" / "own-pellets.md").read_text(encoding="utf-8")
+IN_ONE_LINE = " ".join(PAGE.split())
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    return found
+
+
+def test_the_example_is_a_file_of_own_pellets(tmp_path):
+    path = tmp_path / "my_pellets.csv"
+    path.write_text(block("csv"), encoding="utf-8")
+    found = own_pellets(path)
+    assert len(found) == len(block("csv").splitlines()) - 1
+    assert set(found[Column.SYSTEM]) == {"LATP"}
+    assert set(pd.read_csv(io.StringIO(block("csv"))).columns) <= set(found.columns)
+
+
+def test_the_flags_exist():
+    options = {name for command in (predict, train) for parameter in command.params for name in parameter.opts}
+    flags = set(re.findall(r"(--[a-z][a-z-]+)", PAGE))
+    assert {"--own", "--add"} <= flags <= options
+
+
+def test_the_columns_are_those_of_the_vocabulary():
+    described = set(re.findall(r"^\| `(own_[a-z_]+)` \|", PAGE, flags=re.MULTILINE))
+    assert described == {column.value for column in columns_of(Role.OWN)}
+    assert f"named `{OWN_SOURCE}`" in IN_ONE_LINE
+
+
+def test_numbers_in_words_are_those_of_the_code():
+    assert f"with {own_fitting._FREEDOM:.0f} degrees of freedom" in IN_ONE_LINE
+    assert f"the share inside is {100 * own_fitting._LEVEL:.0f} %" in IN_ONE_LINE
+    assert f"up to {closeness._FURTHEST:.0f}. What neither" in IN_ONE_LINE
+    assert (own_fitting._MOST_KNOWN, "from one to three others" in IN_ONE_LINE) == (3, True)
+    assert (p8.LEAST_PELLETS, "with at least four" in IN_ONE_LINE) == (4, True)
