@@ -112,7 +112,11 @@ def test_training_with_own_pellets_end_to_end(here, capsys):
         assert b"own-1" not in data, path
     params = [path for path in kept if path.name == "mlflow.db"]
     assert b"added_sha256" in params[0].read_bytes()
-    assert main(["predict", *RECIPE, "--model", "lab", "--own", "good.csv"]) == 0
+    capsys.readouterr()
+    assert main(["predict", *RECIPE, "--model", "lab", "--own", "good.csv"]) == 2
+    assert "this model was trained with these own pellets" in capsys.readouterr().err
+    (here / "new.csv").write_text(GOOD.replace("5e-3", "4e-3"), encoding="utf-8")
+    assert main(["predict", *RECIPE, "--model", "lab", "--own", "new.csv"]) == 0
 
 
 def test_words():

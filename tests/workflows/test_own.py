@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.columns import PREDICTION, Column, Role, columns_of
-from nasicon_ml.data.own import OwnPelletsError, own_pellets
+from nasicon_ml.data.own import OwnPelletsError
 from nasicon_ml.errors import BundleError, DatasetError
 from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.recipe import Recipe
@@ -161,8 +161,10 @@ def test_training_with_own_pellets_learns_from_them_and_lets_none_of_them_out(tr
     assert options["added_pellets"] == 2
     assert len(options["added_sha256"]) == 64
     assert "added_pellets" not in trained.model.metadata.options
-    # The same file gives the same record, another one another.
-    assert own_pellets(tmp_path / "mine.csv")[Column.SOURCE].tolist() == ["own", "own"]
+    # Trained with, they say nothing more.
+    with pytest.raises(BundleError, match="this model was trained with these own pellets"):
+        predict(RECIPES, result.model, own=tmp_path / "mine.csv")
+    assert len(predict(RECIPES, result.model, own=MINE.iloc[:1]).results) == len(RECIPES)
 
 
 def test_training_refuses_bad_pellets_and_sources_of_the_dataset_before_any_work():

@@ -20,7 +20,7 @@ from nasicon_ml.estimators.calibration import BetaCalibration
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.own import OwnKernel
-from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, usable_count
+from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
 from nasicon_ml.estimators.phases import PhaseMemory
 from nasicon_ml.estimators.remoteness import source_gaps
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
@@ -129,7 +129,7 @@ class PropertyModel:
             If the level is outside what the number of pellets supports.
         BundleError
             If the installed version computes other features than the model was trained on, or the model cannot
-            take own pellets.
+            take own pellets, or was trained with these.
         """
         sites = occupancies(table[Column.FORMULA].to_list())
         features = self._features(table, sites)
@@ -218,6 +218,7 @@ class PropertyModel:
         level: float,
     ) -> dict[str, Any]:
         """Bring answers up to date with own pellets."""
+        refuse_known_to_trees(own, self.metadata.options)
         known = known_pellets(
             self.own, own, self._learned(self._features(own, occupancies(own[Column.FORMULA].to_list())))
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
+from nasicon_ml.data.own import own_checksum
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.closeness import Gaps, gaps
 from nasicon_ml.estimators.own import Conditioned, OwnKernel, bounded_log_odds, condition, condition_probability
@@ -64,6 +66,21 @@ class Known:
 
     def _gaps(self, space: RecipeSpace, ours: Floats, theirs: Floats) -> tuple[Gaps, Gaps]:
         return gaps(self.space, self.space, ours, ours), gaps(space, self.space, theirs, ours)
+
+
+def refuse_known_to_trees(own: pd.DataFrame, options: Mapping[str, Any]) -> None:
+    """Refuse pellets that a model was trained with: its errors on them are too small to say anything.
+
+    Raises
+    ------
+    BundleError
+        If they are those of ``train --add``.
+    """
+    if options.get("added_sha256") == own_checksum(own):
+        raise BundleError(
+            "this model was trained with these own pellets, so its errors on them say nothing about the next one;"
+            " predict without them, or take a model that was trained without them"
+        )
 
 
 def known_pellets(

@@ -18,7 +18,6 @@ import pandas as pd
 
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import occupancies
-from nasicon_ml.data.files import dataset_checksum
 from nasicon_ml.data.own import own_checksum, own_pellets, refuse_known_sources
 from nasicon_ml.estimators.domain import fit_domain
 from nasicon_ml.estimators.model import PropertyModel
@@ -38,7 +37,7 @@ class Added:
     pellets
         As `nasicon_ml.data.own.own_pellets` gives them; none where none were given.
     sha256
-        Of their file, or of the table where there was no file; empty where there was neither.
+        `nasicon_ml.data.own.own_checksum` of them; empty where there are none.
     """
 
     pellets: pd.DataFrame
@@ -57,8 +56,7 @@ class Added:
             return cls(dataset.iloc[:0], "")
         pellets = own_pellets(given)
         refuse_known_sources(pellets, set(dataset[Column.SOURCE]))
-        is_file = not isinstance(given, pd.DataFrame) and str(given) != "-"
-        return cls(pellets, dataset_checksum(given) if is_file else own_checksum(pellets))  # type: ignore[arg-type]
+        return cls(pellets, own_checksum(pellets))
 
     def beside(self, dataset: pd.DataFrame) -> pd.DataFrame:
         """Give the dataset's pellets and then one's own, whose keys are made different from the dataset's."""
