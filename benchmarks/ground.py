@@ -64,9 +64,9 @@ class Ground:
     @classmethod
     def of(cls, pellets: pd.DataFrame, options: Options) -> Ground:
         """Compute the features of a table of pellets."""
-        full = build_features(pellets, FeatureSet.FULL).values
+        full = build_features(pellets, FeatureSet.FULL)
         context = FitContext(pellets, full, DEFAULT_SETTINGS, options.seed, options.threads)
-        composition = build_features(pellets, FeatureSet.COMPOSITION).values
+        composition = build_features(pellets, FeatureSet.COMPOSITION)
         return cls(pellets, context, replace(context, features=composition))
 
 

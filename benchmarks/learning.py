@@ -56,7 +56,7 @@ def learning_curve(ground: Ground, name: TargetName, options: Options, say: Call
             training[training] = sources_kept(sources[~test], share, seed)
             assert_disjoint(sources[training], sources[test])
             model = fit_target(context, name, rows, training)
-            answer = model.reported(context.features[rows.rows[test]], temperature[test])
+            answer = model.reported(context.features.values[rows.rows[test]], temperature[test])
             return test, answer, len(np.unique(sources[training].astype(str)))
 
         with ThreadPoolExecutor(options.threads) as pool:

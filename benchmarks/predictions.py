@@ -196,7 +196,7 @@ def _ours_asked(
     found = {}
     for key, context in ((OURS, ground.full), (OURS_COMPOSITION, ground.composition_only)):
         model = fit_target(replace(context, seed=seed), name, rows, training)
-        found[key] = model.reported(context.features[at], temperature)
+        found[key] = model.reported(context.features.values[at], temperature)
     return found
 
 

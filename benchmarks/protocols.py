@@ -133,12 +133,12 @@ def from_all_pellets(
     sources = ground.pellets[Column.SOURCE].to_numpy()[ours.rows]
     asked = there.pellets.iloc[rows.rows]
     temperature = measurement_temperature(asked)
-    ways = {OURS_ALL_ROWS: (ground.composition_only, there.composition_only.features[rows.rows])}
+    ways = {OURS_ALL_ROWS: (ground.composition_only, there.composition_only.features.values[rows.rows])}
     linked = pd.Series(np.arange(len(ground.pellets)), index=ground.pellets[Column.PELLET_ID]).reindex(
         asked[Column.PELLET_ID]
     )
     if linked.notna().all():
-        ways[OURS_WHOLE_RECIPE] = (ground.full, ground.full.features[linked.to_numpy(dtype=np.intp)])
+        ways[OURS_WHOLE_RECIPE] = (ground.full, ground.full.features.values[linked.to_numpy(dtype=np.intp)])
     found = {key: np.empty(len(asked)) for key in ways}
     for held in range(int(fold.max()) + 1):
         test = fold == held

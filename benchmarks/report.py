@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.figures import has_panels
 from benchmarks.ground import OBELIX_FILE, Options
-from benchmarks.predictions import FLOOR, FLOOR_ALIKE
+from benchmarks.predictions import FLOOR, FLOOR_ALIKE, OURS
 from benchmarks.protocols import TITLES
 from benchmarks.scoring import REPLICATES
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
@@ -135,9 +135,9 @@ def page(scores: pd.DataFrame, differences: pd.DataFrame, made: Made) -> str:
 
 
 def _in_short(scores: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
-    """One row a subset: ours, the best of the others, and whether the papers tell the two apart."""
+    """One row a subset: ours, the best of the others, whether the papers tell the two apart, and the floor."""
     rows = []
-    for (protocol, target, subset), part in scores.groupby(["protocol", "target", "subset"], sort=False):
+    for (protocol, target, subset), part in scores.groupby(list(_PLACE), sort=False):
         metric = next((name for name in HEADLINES if name in set(part["metric"])), None)
         if metric is None or str(subset).endswith(tuple(REPLICATES.values())):
             continue
@@ -145,24 +145,33 @@ def _in_short(scores: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
         mean = part[part["metric"] == metric].set_index("model")["mean"].dropna()
         own = next(str(name) for name in mean.index if str(name).startswith("ours"))
         peers = mean[[not str(name).startswith("ours") for name in mean.index]]
-        cells = [
-            f"{protocol}: {TARGET_WORDS[str(target)].lower()}, {subset}",
-            words,
-            f"**{mean[own]:.{digits}f}**",
-        ]
+        what = f"{protocol}: {TARGET_WORDS[str(target)].lower()}, {subset}"
+        which = f" ({own.removeprefix('ours, ')})" if own != OURS else ""
+        cells = [what, words, f"**{mean[own]:.{digits}f}**{which}", "", "", ""]
+        place = {"protocol": protocol, "target": target}
         if len(peers):
             best = str(peers.idxmin() if metric.startswith(("mae", "regret")) else peers.idxmax())
-            against = differences
-            if len(differences):
-                here = [
-                    differences[key] == value
-                    for key, value in zip(_PLACE, (protocol, target, subset), strict=True)
-                ]
-                against = differences[np.logical_and.reduce(here)]
-            told = _difference_cells(against, own, best, metric, digits) if len(against) else ["", ""]
-            cells += [f"{best}: {peers[best]:.{digits}f}", *told]
-        rows.append([*cells, *[""] * (6 - len(cells))])
-    return table(["what", "score", "ours", "best of the others", "ours minus it (95 %)", "ours is"], rows)
+            told = _difference_cells(_at(differences, place | {"subset": subset}), own, best, metric, digits)
+            cells[3:] = [f"{best}: {peers[best]:.{digits}f}", *told]
+        there = _at(scores, place | {"subset": f"{subset}; {REPLICATES[FLOOR]}", "metric": metric})
+        made = there.set_index("model")["mean"]
+        floor = f"{made[FLOOR]:.{digits}f}, ours there {made[own]:.{digits}f}" if FLOOR in made else ""
+        rows.append([*cells, floor])
+    heads = [
+        "what",
+        "score",
+        "ours",
+        "best of the others",
+        "ours minus it (95 %)",
+        "ours is",
+        "floor: same composition",
+    ]
+    return table(heads, rows)
+
+
+def _at(frame: pd.DataFrame, place: dict[str, object]) -> pd.DataFrame:
+    """Keep the rows of one place in the tables; there are none in an empty table."""
+    return frame[(frame[list(place)] == place).all(axis=1)] if len(frame) else frame
 
 
 def _section(protocol: str, target: str, scores: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
@@ -214,6 +223,8 @@ def _score_cell(scores: pd.DataFrame, model: str, metric: str, digits: int) -> s
 
 
 def _difference_cells(differences: pd.DataFrame, own: str, peer: str, metric: str, digits: int) -> list[str]:
+    if differences.empty:
+        return ["", ""]
     chosen = (differences["ours"] == own) & (differences["peer"] == peer) & (differences["metric"] == metric)
     if not chosen.any():
         return ["", ""]

@@ -28,8 +28,8 @@ QUICK = {name: settings.changed(rounds=6) for name, settings in DEFAULT_SETTINGS
 @pytest.fixture(scope="module")
 def contexts():
     pellets = load_pellets()
-    full = FitContext(pellets, build_features(pellets).values, QUICK, seed=0, threads=1)
-    return full, replace(full, features=build_features(pellets, FeatureSet.COMPOSITION).values)
+    full = FitContext(pellets, build_features(pellets), QUICK, seed=0, threads=1)
+    return full, replace(full, features=build_features(pellets, FeatureSet.COMPOSITION))
 
 
 def validated(contexts, name, rows):
@@ -127,7 +127,7 @@ def test_shuffling_what_a_model_rests_on_costs_and_what_it_ignores_costs_nothing
         def reported(self, features, _temperature):
             return np.nan_to_num(features[:, at])
 
-    heat = TrainingRows(rows.rows, np.nan_to_num(contexts[0].features[rows.rows, at]), rows.weight)
+    heat = TrainingRows(rows.rows, np.nan_to_num(contexts[0].features.values[rows.rows, at]), rows.weight)
     collector = ImportanceCollector(pellets, name, heat, FeatureSet.FULL, seed=0)
     collector.inspect(RestsOnHeat(), np.arange(len(rows.rows)))
     importance = collector.frame().set_index("feature")["importance"]

@@ -16,7 +16,7 @@ PURITY = TargetName.PHASE_PURITY
 @pytest.fixture(scope="module")
 def context():
     pellets = load_pellets()
-    return FitContext(pellets, build_features(pellets).values, DEFAULT_SETTINGS, seed=0, threads=1)
+    return FitContext(pellets, build_features(pellets), DEFAULT_SETTINGS, seed=0, threads=1)
 
 
 @pytest.fixture(scope="module")

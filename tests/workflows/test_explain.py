@@ -132,11 +132,18 @@ def test_members_of_an_ensemble_are_averaged(champion: PropertyModel) -> None:
     random = np.random.default_rng(0)
     X = random.normal(size=(60, 3))
     settings = quick_settings()
-    first, second = (fit_booster(X, y, np.ones(60), settings, seed=1) for y in (X[:, 0], X[:, 1] * 2))
+    first, second = (fit_booster(rows(X, y), settings, seed=1) for y in (X[:, 0], X[:, 1] * 2))
     pair = replace(champion, boosters={TargetName.CONDUCTIVITY: (first, second)})
     contributions, base = tree_contributions(pair, TargetName.CONDUCTIVITY, X)
     mean = (raw_prediction(first, X) + raw_prediction(second, X)) / 2
     np.testing.assert_allclose(base + contributions.sum(axis=1), mean, atol=1e-5)
+
+
+def rows(X, y):
+    from nasicon_ml.estimators.boosting import TrainingMatrix
+
+    names = tuple(f"f{at}" for at in range(X.shape[1]))
+    return TrainingMatrix(X, names, y, np.ones(len(y)), np.arange(len(y)).astype(object))
 
 
 def quick_settings():

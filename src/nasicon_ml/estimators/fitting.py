@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.estimators.boosting import BoosterSettings, fit_booster, raw_prediction
+from nasicon_ml.estimators.boosting import BoosterSettings, TrainingMatrix, fit_booster, raw_prediction
 from nasicon_ml.estimators.targets import (
     TARGETS,
     TargetName,
@@ -19,6 +19,7 @@ from nasicon_ml.estimators.targets import (
     measurement_temperature,
     shift_log10_conductivity,
 )
+from nasicon_ml.features.build import FeatureMatrix
 
 if TYPE_CHECKING:
     import xgboost
@@ -36,7 +37,7 @@ class FitContext:
     pellets
         The whole pellet table, n rows.
     features
-        Features of every pellet, shape (n, n_features).
+        Features of every pellet, n rows.
     settings
         Booster settings by target.
     seed
@@ -46,7 +47,7 @@ class FitContext:
     """
 
     pellets: pd.DataFrame
-    features: Floats
+    features: FeatureMatrix
     settings: dict[TargetName, BoosterSettings]
     seed: int
     threads: int
@@ -102,13 +103,7 @@ def fit_target(
         y = _at_room_temperature(context, at, y, energy)
     else:
         y = TARGETS[name].forward(y)
-    booster = fit_booster(
-        context.features[at],
-        y,
-        rows.weight[chosen],
-        context.settings[name],
-        seed=context.seed,
-    )
+    booster = _fit(context, name, at, y, rows.weight[chosen])
     return FittedTarget(name, booster, energy)
 
 
@@ -118,17 +113,17 @@ def _fit_energy(context: FitContext, sources: NDArray[np.object_]) -> xgboost.Bo
     at = np.flatnonzero(np.isfinite(measured) & allowed)
     if len(at) == 0:
         raise DatasetError("no pellet to learn from states an activation energy, which conductivity needs")
-    return fit_booster(
-        context.features[at],
-        measured[at],
-        np.ones(len(at)),
-        context.settings[TargetName.ACTIVATION_ENERGY],
-        seed=context.seed,
-    )
+    return _fit(context, TargetName.ACTIVATION_ENERGY, at, measured[at], np.ones(len(at)))
+
+
+def _fit(context: FitContext, name: TargetName, at: Ints, y: Floats, weight: Floats) -> xgboost.Booster:
+    sources = context.pellets[Column.SOURCE].to_numpy(dtype=object)[at]
+    rows = TrainingMatrix(context.features.values[at], context.features.names, y, weight, sources)
+    return fit_booster(rows, context.settings[name], seed=context.seed)
 
 
 def _at_room_temperature(context: FitContext, at: Ints, y: Floats, energy: xgboost.Booster) -> Floats:
     own = context.pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)[at]
-    used = np.where(np.isnan(own), raw_prediction(energy, context.features[at]), own)
+    used = np.where(np.isnan(own), raw_prediction(energy, context.features.values[at]), own)
     start = measurement_temperature(context.pellets.iloc[at])
     return shift_log10_conductivity(y, used, start, ROOM_TEMPERATURE_C)

@@ -99,7 +99,7 @@ def cross_validate(  # noqa: PLR0913 -- two contexts, one split
         for held_out, fitted in enumerate(pool.map(fit, range(folds))):
             test = fold == held_out
             for key, model in fitted.items():
-                features = contexts[key].features[rows.rows[test]]
+                features = contexts[key].features.values[rows.rows[test]]
                 found[key][test] = model.reported(features, temperature[test])
             if inspect is not None:
                 inspect(fitted["full"], np.flatnonzero(test))

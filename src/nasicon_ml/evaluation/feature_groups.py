@@ -24,6 +24,7 @@ PARTICLE_SIZE = Column.PARTICLE_SIZE_UM.label
 SINTERING_TEMPERATURE = Column.SINTERING_TEMPERATURE_C.label
 SINTERING_TIME = Column.SINTERING_TIME_H.label
 SINTERING = "sintering temperature and time"
+FIRING = "sintering temperature for these cations and this powder"
 BOTH_FIRINGS = "sintering against calcination temperature"
 HEATING_RATE = Column.HEATING_RATE_C_MIN.label
 ATMOSPHERE = Column.ATMOSPHERE.label
@@ -49,6 +50,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (SINTERING_TEMPERATURE, r"given_sintering_temperature_c"),
     (SINTERING_TIME, r"(given|log10)_sintering_time_h"),
     (SINTERING, r"log10_sintering_work_\w+|lithia_loss_c_log_h"),
+    (FIRING, r"(firing_excess|underfired|overfired)_c"),
     (HEATING_RATE, r"(given|log10)_heating_rate_c_min"),
     (REDUCTION_IN_TIME, r"reduction_drive_log_rate"),
     (REDUCTION, r"reduction_drive"),

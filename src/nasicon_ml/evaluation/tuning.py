@@ -103,7 +103,7 @@ def _inner_loss(context: FitContext, name: TargetName, rows: TrainingRows, chose
         train = chosen & ~test
         assert_disjoint(sources[train], sources[test])
         fitted = fit_target(context, name, rows, train)
-        predicted[test] = fitted.reported(context.features[rows.rows[test]], temperature[test])
+        predicted[test] = fitted.reported(context.features.values[rows.rows[test]], temperature[test])
     y, guess = rows.y[chosen], predicted[chosen]
     if TARGETS[name].is_probability:
         return float(np.mean(np.logaddexp(0.0, guess) - y * guess))

@@ -14,6 +14,7 @@ from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.features.additives import additive_columns
 from nasicon_ml.features.composition import bulk_columns, site_columns
+from nasicon_ml.features.firing import firing_columns
 from nasicon_ml.features.processing import given_columns, physics_columns
 
 Floats = NDArray[np.float64]
@@ -23,8 +24,10 @@ Columns = dict[str, Floats]
 class FeatureSet(StrEnum):
     """A published list of features. A name never changes its columns: new lists get new names."""
 
-    FULL = "full"
+    FULL = "full_2"
     COMPOSITION = "composition"
+    #: What `FULL` was in version 0.1, for its bundles.
+    FULL_1 = "full"
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,10 @@ def _composition_set(table: pd.DataFrame, sites: OccupancyTable) -> Columns:  # 
 
 
 def _full_set(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
+    return _full_set_1(table, sites) | firing_columns(table, sites)
+
+
+def _full_set_1(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
     columns = _composition_set(table, sites)
     columns |= additive_columns(table, sites)
     columns |= given_columns(table)
@@ -90,6 +97,7 @@ def _full_set(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
 _BUILDERS: dict[FeatureSet, Callable[[pd.DataFrame, OccupancyTable], Columns]] = {
     FeatureSet.COMPOSITION: _composition_set,
     FeatureSet.FULL: _full_set,
+    FeatureSet.FULL_1: _full_set_1,
 }
 
 

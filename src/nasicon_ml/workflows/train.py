@@ -256,14 +256,14 @@ class _Stage:
         space = recipe_space(pellets, sites=sites)
         sources = pellets[Column.SOURCE].to_numpy(dtype=object)
         near = nearest_recipes(space, space, NEAR_PELLETS, query_sources=sources, reference_sources=sources)
-        context = FitContext(pellets, full.values, DEFAULT_SETTINGS, options.seed, options.threads)
+        context = FitContext(pellets, full, DEFAULT_SETTINGS, options.seed, options.threads)
         circumstances = Circumstances(
             unknown_share(pellets),
             near.distances.mean(axis=1),
             measurement_temperature(pellets),
             sites.per_row(sites.systems),
         )
-        alone, gaps = replace(context, features=composition.values), source_gaps(space, space, sources)
+        alone, gaps = replace(context, features=composition), source_gaps(space, space, sources)
         return cls(sources, options, context, alone, full.names, circumstances, sites, gaps)
 
 
