@@ -81,7 +81,9 @@ DEFAULT_SETTINGS: dict[TargetName, BoosterSettings] = {
     TargetName.PHASE_PURITY: BoosterSettings(
         MIXED_LOGISTIC, 200, 0.04, 2, 3.0, 0.7, 0.3, 5.0, 4, source_shrinkage=1.0,
     ),
-    TargetName.ACTIVATION_ENERGY: BoosterSettings("reg:squarederror", 100, 0.05, 3, 4.0, 0.7, 0.3, 5.0, 2),
+    TargetName.ACTIVATION_ENERGY: BoosterSettings(
+        MIXED_ROBUST, 200, 0.05, 2, 4.0, 0.7, 0.3, 5.0, 2, source_shrinkage=2.0, tolerance=0.05,
+    ),
 }  # fmt: skip
 
 
