@@ -54,8 +54,14 @@ MOVED = {
     Column.SYNTHESIS_ROUTE: {groups.ROUTE},
     Column.CALCINATION_TEMPERATURE_C: {groups.CALCINATION, groups.BOTH_FIRINGS},
     Column.CALCINATION_TIME_H: {groups.CALCINATION},
-    Column.PARTICLE_SIZE_UM: {groups.PARTICLE_SIZE},
-    Column.SINTERING_TEMPERATURE_C: {groups.SINTERING_TEMPERATURE, groups.SINTERING, groups.BOTH_FIRINGS},
+    # A finer powder needs less heat.
+    Column.PARTICLE_SIZE_UM: {groups.PARTICLE_SIZE, groups.FIRING},
+    Column.SINTERING_TEMPERATURE_C: {
+        groups.SINTERING_TEMPERATURE,
+        groups.SINTERING,
+        groups.FIRING,
+        groups.BOTH_FIRINGS,
+    },
     Column.SINTERING_TIME_H: {groups.SINTERING_TIME, groups.SINTERING},
     # The ramp is part of the time at temperature.
     Column.HEATING_RATE_C_MIN: {groups.HEATING_RATE, groups.SINTERING, groups.REDUCTION_IN_TIME},

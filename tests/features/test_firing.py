@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.columns import Column
+from nasicon_ml.composition import ELEMENTS, occupancies
+from nasicon_ml.data.load import load_pellets
+from nasicon_ml.features.build import FeatureSet, build_features, feature_names
+from nasicon_ml.features.firing import (
+    USUAL_FIRING_C,
+    USUAL_PARTICLE_SIZE_UM,
+    firing_columns,
+    usual_firing_c,
+)
+from nasicon_ml.recipe import Recipe, recipe_table
+
+LZP = "LiZr2(PO4)3"
+
+
+def firing(formula, **fields):
+    """The three features of one recipe, by name."""
+    table = recipe_table([Recipe(formula=formula, **fields)])
+    columns = firing_columns(table, occupancies(table[Column.FORMULA].to_list()))
+    return {name: values.item() for name, values in columns.items()}
+
+
+def usual(formula, **fields):
+    """What the recipe would usually be sintered at."""
+    table = recipe_table([Recipe(formula=formula, **fields)])
+    return usual_firing_c(table, occupancies(table[Column.FORMULA].to_list())).item()
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("LiTi2(PO4)3", 900.0),
+        ("LiGe2(PO4)3", 850.0),
+        (LZP, 1200.0),
+        ("LiHf2(PO4)3", 1100.0),
+        ("LiSn2(PO4)3", 950.0),
+        ("Na3Zr2Si2PO12", 1200.0),
+        ("LATP x=0.3", 900.0),  # aluminium is no host
+        ("LiTiGe(PO4)3", 875.0),
+        ("LiTi1.5Zr0.5(PO4)3", 975.0),  # (1.5 x 900 + 0.5 x 1200) / 2
+        ("Li1.4Al0.4Ge0.4Ti1.2(PO4)3", 887.5),  # (0.4 x 850 + 1.2 x 900) / 1.6
+        ("Li3Sc2(PO4)3", 1000.0),
+        ("LiFeNb(PO4)3", 1000.0),
+    ],
+)
+def test_hosts_set_the_usual_temperature_by_their_amounts(formula, expected):
+    assert usual(formula) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("formula", "fields", "expected"),
+    [
+        ("LiTi2(PO4)3", {"sintering_temperature_c": 1000}, (100.0, 0.0, 100.0)),
+        (LZP, {"sintering_temperature_c": 1000}, (-200.0, 200.0, 0.0)),
+        ("LiGe2(PO4)3", {"sintering_temperature_c": 850}, (0.0, 0.0, 0.0)),
+        # A tenth of the usual size: 90 °C less are usual.
+        ("LATP x=0.3", {"sintering_temperature_c": 900, "particle_size_um": 0.31}, (90.0, 0.0, 90.0)),
+        # Ten times the usual size: 90 °C more.
+        ("LATP x=0.3", {"sintering_temperature_c": 900, "particle_size_um": 31}, (-90.0, 90.0, 0.0)),
+    ],
+)
+def test_values_computed_by_hand(formula, fields, expected):
+    found = firing(formula, **fields)
+    assert list(found) == ["firing_excess_c", "underfired_c", "overfired_c"]
+    assert tuple(found.values()) == pytest.approx(expected)
+
+
+def test_without_a_temperature_nothing_is_known():
+    assert all(np.isnan(value) for value in firing(LZP, particle_size_um=0.5, sintering_time_h=6).values())
+
+
+def test_an_unknown_powder_is_taken_as_usual():
+    unknown = firing(LZP, sintering_temperature_c=1150)
+    assert unknown == firing(LZP, sintering_temperature_c=1150, particle_size_um=USUAL_PARTICLE_SIZE_UM)
+
+
+@given(st.floats(0.1, 20), st.floats(0.1, 2))
+def test_a_finer_powder_lowers_the_usual_temperature_by_90_degrees_a_decade(size, decades):
+    coarse, fine = (usual("LATP x=0.3", particle_size_um=one) for one in (size, size / 10**decades))
+    assert coarse - fine == pytest.approx(90.0 * decades)
+
+
+@given(st.floats(100, 1500), st.none() | st.floats(0.01, 50), st.sampled_from([LZP, "LAGP x=0.5", "Li3Sc2(PO4)3"]))
+def test_the_two_sides_are_those_of_the_excess(temperature, size, formula):
+    found = firing(formula, sintering_temperature_c=temperature, particle_size_um=size)
+    assert found["overfired_c"] - found["underfired_c"] == pytest.approx(found["firing_excess_c"])
+    assert min(found["overfired_c"], found["underfired_c"]) == 0.0
+
+
+def test_rows_keep_their_own_cations_and_powder():
+    recipes = [
+        Recipe(formula=LZP, sintering_temperature_c=1000),
+        Recipe(formula="LATP x=0.3", sintering_temperature_c=1000, particle_size_um=0.31),
+        Recipe(formula=LZP),
+        Recipe(formula=LZP, sintering_temperature_c=1300),
+    ]
+    table = recipe_table(recipes)
+    excess = firing_columns(table, occupancies(table[Column.FORMULA].to_list()))["firing_excess_c"]
+    np.testing.assert_allclose(excess, [-200.0, 190.0, np.nan, 100.0])
+
+
+@pytest.mark.parametrize("host", USUAL_FIRING_C)
+def test_the_usual_temperatures_are_those_of_the_dataset(host):
+    """Median over sources of the source's median, lithium and conventional, one host cation a formula at least."""
+    pellets = load_pellets()
+    kept = (pellets[Column.DENSIFICATION] == "conventional") & pellets[Column.SINTERING_TEMPERATURE_C].notna()
+    pellets = pellets[kept].reset_index(drop=True)
+    sites = occupancies(pellets[Column.FORMULA].to_list())
+    lithium, sodium = (sites.per_row(sites.a[:, ELEMENTS.index(alkali)]) for alkali in ("Li", "Na"))
+    on_m, all_on_m = sites.per_row(sites.m[:, ELEMENTS.index(host)]), sites.per_row(sites.m.sum(axis=1))
+    chosen = pellets[(lithium > sodium) & (on_m >= 0.5 * all_on_m - 1e-9)]
+    by_source = chosen.groupby(Column.SOURCE)[Column.SINTERING_TEMPERATURE_C].median()
+    assert len(by_source) >= 3
+    assert USUAL_FIRING_C[host] == 50.0 * np.floor(by_source.median() / 50.0 + 0.5)
+
+
+def test_the_set_of_before_is_still_built_and_begins_the_new_one():
+    table = recipe_table(
+        [
+            Recipe(formula="LATP x=0.3", sintering_temperature_c=950, sintering_time_h=6, particle_size_um=0.5),
+            Recipe(formula=LZP),
+        ]
+    )
+    old, new = build_features(table, "full"), build_features(table)
+    assert FeatureSet("full") is FeatureSet.FULL_1
+    assert old.names == feature_names(FeatureSet.FULL_1)
+    assert new.names == (*old.names, "firing_excess_c", "underfired_c", "overfired_c")
+    np.testing.assert_array_equal(new.values[:, : len(old.names)], old.values)
