@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 import pytest
 
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, MIXED_LOGISTIC, MIXED_ROBUST
 from nasicon_ml.estimators.targets import TargetName
-from nasicon_ml.features import processing
+from nasicon_ml.features import firing, processing
 from nasicon_ml.features.build import FeatureSet, feature_names
 from nasicon_ml.features.similarity import SCALES
 from tests.contracts.source import ROOT, modules
@@ -97,6 +97,12 @@ class TestFeatures:
             float(number) for number in re.findall(r"log10_sintering_work_(\d+)_kj_mol", FEATURES)
         ) == processing.SINTERING_ENERGIES_KJ_MOL  # fmt: skip
 
+    def test_usual_firing(self) -> None:
+        shown = {row[0].strip("`"): float(row[1]) for row in rows(FEATURES, "host")}
+        assert shown == firing.USUAL_FIRING_C | {"none of these": firing.USUAL_FIRING_WITHOUT_HOST_C}
+        decade, size = firing.FINER_POWDER_C_PER_DECADE, firing.USUAL_PARTICLE_SIZE_UM
+        assert f"{decade:g} °C · log10(d / {size:g} µm)" in FEATURES
+
     def test_a_feature_that_is_left_out_is_seen(self) -> None:
         assert "`m_other`" in FEATURES
         shortened = FEATURES.replace("| `m_other` |", "| other |")
@@ -116,8 +122,20 @@ class TestMethod:
         shown = {row[0]: row[1:] for row in rows(METHOD, "target")}
         assert set(shown) == set(map(str, TargetName))
         for name, settings in DEFAULT_SETTINGS.items():
-            values = list(asdict(settings).values())
-            assert shown[str(name)] == [values[0], *(f"{value:g}" for value in values[1:])]
+            values = {field: value for field, value in asdict(settings).items() if field != "monotone"}
+            objective = values.pop("objective")
+            idle = {
+                "source_shrinkage": objective not in (MIXED_ROBUST, MIXED_LOGISTIC),
+                "tolerance": objective != MIXED_ROBUST,
+            }
+            numbers = ["-" if idle.get(field) else f"{value:g}" for field, value in values.items()]
+            assert shown[str(name)] == [objective, *numbers]
+
+    def test_constraints(self) -> None:
+        shown = {(row[1], row[0].strip("`"), int(row[2])) for row in rows(METHOD, "constrained feature")}
+        assert shown == {
+            (str(name), *one) for name, settings in DEFAULT_SETTINGS.items() for one in settings.monotone
+        }
 
     def test_scales_of_the_distance(self) -> None:
         shown = {row[0].strip("`"): row[1] for row in rows(METHOD, "field")}
