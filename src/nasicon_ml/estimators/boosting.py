@@ -32,7 +32,8 @@ class BoosterSettings:
 
     `source_shrinkage` and `tolerance` belong to the mixed objectives (see there). A row weighs its source's number
     of rows to the power of minus `source_weight`: 0 counts pellets, 1 counts sources. `monotone` names features
-    whose effect has one known direction, +1 or -1.
+    whose effect has one known direction, +1 or -1. `prior_share` is how much of the composition's prior the trees
+    start from (`nasicon_ml.estimators.prior`); 0 is none.
     """
 
     objective: str
@@ -48,6 +49,7 @@ class BoosterSettings:
     tolerance: float = 1.0
     source_weight: float = 0.0
     monotone: tuple[tuple[str, int], ...] = ()
+    prior_share: float = 0.0
 
     def parameters(self, seed: int, feature_names: Sequence[str] = ()) -> dict[str, Any]:
         """Give XGBoost's parameter dictionary; constraints on features that are not there fall away."""
@@ -65,7 +67,7 @@ class BoosterSettings:
         return replace(self, **changes)
 
 
-_OURS = ("rounds", "source_shrinkage", "tolerance", "source_weight", "monotone")
+_OURS = ("rounds", "source_shrinkage", "tolerance", "source_weight", "monotone", "prior_share")
 
 #: Too hot costs lithium, too cold leaves pores: neither makes a better conductor.
 _FIRING_AND_CONDUCTIVITY = (("underfired_c", -1), ("overfired_c", -1), ("lithia_loss_c_log_h", -1))
@@ -73,7 +75,7 @@ _FIRING_AND_CONDUCTIVITY = (("underfired_c", -1), ("overfired_c", -1), ("lithia_
 DEFAULT_SETTINGS: dict[TargetName, BoosterSettings] = {
     TargetName.CONDUCTIVITY: BoosterSettings(
         MIXED_ROBUST, 250, 0.06, 5, 3.0, 0.7, 0.3, 3.0, 4,
-        source_shrinkage=2.0, tolerance=0.3, monotone=_FIRING_AND_CONDUCTIVITY,
+        source_shrinkage=2.0, tolerance=0.3, monotone=_FIRING_AND_CONDUCTIVITY, prior_share=0.5,
     ),
     TargetName.RELATIVE_DENSITY: BoosterSettings(
         "reg:absoluteerror", 60, 0.1, 4, 1.0, 0.7, 0.2, 1.0, 6, source_weight=0.5,

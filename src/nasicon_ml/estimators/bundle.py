@@ -2,7 +2,7 @@
 
 ```
 manifest.json   format version, when it was made, SHA-256 of every other file
-model.json      features, intervals, calibration, domain, how it was trained, its scores
+model.json      features, priors, intervals, calibration, domain, how it was trained, its scores
 *.ubj           the trees of each target, XGBoost's own binary JSON
 pellets.csv     the training pellets, for neighbours and distances
 card.md         the model card
@@ -31,6 +31,7 @@ from nasicon_ml.estimators.conformal import ConformalScores, Spread
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.model import ModelMetadata, PropertyModel
 from nasicon_ml.estimators.own import OwnKernel
+from nasicon_ml.estimators.prior import CompositionPrior
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import IntervalModel
 
@@ -108,6 +109,7 @@ def _write_files(model: PropertyModel, folder: Path) -> None:
         "intervals": {str(name): _interval_to_json(interval) for name, interval in model.intervals.items()},
         "calibration": model.calibration.to_json(),
         "domain": model.domain.to_json(),
+        "priors": {str(name): prior.to_json() for name, prior in model.priors.items()},
         "own": {str(name): kernel.to_json() for name, kernel in model.own.items()},
         "metadata": metadata,
     }
@@ -145,6 +147,10 @@ def _read_files(folder: Path, manifest: Mapping[str, Any]) -> PropertyModel:
         pellets=_read_pellets(folder / _PELLETS),
         metadata=ModelMetadata(**metadata),
         # A bundle from before own pellets has none, and says so when it is asked to take some.
+        priors={
+            TargetName(name): CompositionPrior.from_json(prior)
+            for name, prior in content.get("priors", {}).items()
+        },
         own={TargetName(name): OwnKernel(**kernel) for name, kernel in content.get("own", {}).items()},
     )
 

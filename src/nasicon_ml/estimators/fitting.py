@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.boosting import BoosterSettings, TrainingMatrix, fit_booster, raw_prediction
+from nasicon_ml.estimators.prior import CompositionPrior, fit_prior
 from nasicon_ml.estimators.targets import (
     TARGETS,
     TargetName,
@@ -55,15 +56,17 @@ class FitContext:
 
 @dataclass(frozen=True)
 class FittedTarget:
-    """The trees of one target; conductivity brings along those of the activation energy."""
+    """The trees of one target, and where they start; conductivity brings along those of the activation energy."""
 
     name: TargetName
     booster: xgboost.Booster
     energy: xgboost.Booster | None = None
+    prior: CompositionPrior | None = None
 
     def learned(self, features: Floats) -> Floats:
         """Predict on the scale the model learns: log10(S/cm) at 25 °C, log10 porosity, log-odds or eV."""
-        return raw_prediction(self.booster, features)
+        start = 0.0 if self.prior is None else self.prior.margin(features)
+        return start + raw_prediction(self.booster, features)
 
     def reported(self, features: Floats, temperature_c: Floats) -> Floats:
         """Predict on the scale of reports; conductivity at the temperatures given, shape (n,)."""
@@ -103,8 +106,12 @@ def fit_target(
         y = _at_room_temperature(context, at, y, energy)
     else:
         y = TARGETS[name].forward(y)
-    booster = _fit(context, name, at, y, rows.weight[chosen])
-    return FittedTarget(name, booster, energy)
+    matrix = _matrix(context, at, y, rows.weight[chosen])
+    settings = context.settings[name]
+    prior = fit_prior(matrix, settings) if settings.prior_share else None
+    if prior is not None:
+        matrix = replace(matrix, y=matrix.y - prior.margin(matrix.X))
+    return FittedTarget(name, fit_booster(matrix, settings, seed=context.seed), energy, prior)
 
 
 def _fit_energy(context: FitContext, sources: NDArray[np.object_]) -> xgboost.Booster:
@@ -113,13 +120,13 @@ def _fit_energy(context: FitContext, sources: NDArray[np.object_]) -> xgboost.Bo
     at = np.flatnonzero(np.isfinite(measured) & allowed)
     if len(at) == 0:
         raise DatasetError("no pellet to learn from states an activation energy, which conductivity needs")
-    return _fit(context, TargetName.ACTIVATION_ENERGY, at, measured[at], np.ones(len(at)))
+    matrix = _matrix(context, at, measured[at], np.ones(len(at)))
+    return fit_booster(matrix, context.settings[TargetName.ACTIVATION_ENERGY], seed=context.seed)
 
 
-def _fit(context: FitContext, name: TargetName, at: Ints, y: Floats, weight: Floats) -> xgboost.Booster:
+def _matrix(context: FitContext, at: Ints, y: Floats, weight: Floats) -> TrainingMatrix:
     sources = context.pellets[Column.SOURCE].to_numpy(dtype=object)[at]
-    rows = TrainingMatrix(context.features.values[at], context.features.names, y, weight, sources)
-    return fit_booster(rows, context.settings[name], seed=context.seed)
+    return TrainingMatrix(context.features.values[at], context.features.names, y, weight, sources)
 
 
 def _at_room_temperature(context: FitContext, at: Ints, y: Floats, energy: xgboost.Booster) -> Floats:

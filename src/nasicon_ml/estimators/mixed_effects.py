@@ -1,10 +1,10 @@
 """Boosting in which every source has a level of its own.
 
-Pellets of one paper share powder, furnace, electrodes and habits, so that the whole paper lies above or below what
-its recipes explain. Trees that are shown such rows as if they were independent learn the paper: its odd calcination
-time comes to mean its level. Here each source has a random intercept; before every round of boosting the intercepts
-are estimated from the errors so far, shrunk towards zero, and the new tree is fitted to what they leave. A new
-source has the intercept zero, so predictions are the sum of the trees alone.
+Pellets of one paper share powder, furnace, electrodes and habits, so that the whole paper lies above or below
+what its recipes explain. Trees that are shown such rows as if they were independent learn the paper: its odd
+calcination time comes to mean its level. Here each source has a random intercept; before every round of boosting
+the intercepts are estimated from the errors so far, shrunk towards zero, and the new tree is fitted to what they
+leave. A new source has the intercept zero, so predictions are the sum of the trees alone.
 
 The gradient of the marginal loss with respect to the trees is that of the loss at the best intercepts (Sigrist,
 10.48550/arXiv.2004.02653, for Gaussian errors; here the loss is robust or logistic, and the intercepts are its

@@ -22,6 +22,7 @@ from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.own import OwnKernel
 from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
 from nasicon_ml.estimators.phases import PhaseMemory
+from nasicon_ml.estimators.prior import CompositionPrior
 from nasicon_ml.estimators.remoteness import source_gaps
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel
@@ -90,6 +91,8 @@ class PropertyModel:
     own
         How errors on pellets of one source go together, by which own pellets move answers; empty in bundles from
         before that.
+    priors
+        Where the trees of a target start, for those that start from a prior.
     """
 
     boosters: Mapping[TargetName, xgboost.Booster]
@@ -101,6 +104,7 @@ class PropertyModel:
     pellets: pd.DataFrame
     metadata: ModelMetadata
     own: Mapping[TargetName, OwnKernel] = field(default_factory=dict)
+    priors: Mapping[TargetName, CompositionPrior] = field(default_factory=dict)
 
     def predict(self, table: pd.DataFrame, *, level: float = 0.9, own: pd.DataFrame | None = None) -> pd.DataFrame:
         """Answer a table of recipes.
@@ -144,7 +148,7 @@ class PropertyModel:
         )
         answers: dict[str, Any] = self._conductivity(features, circumstances, level)
         answers |= self._density(features, circumstances, level)
-        margin = raw_prediction(self.boosters[TargetName.PHASE_PURITY], features)
+        margin = self._fitted(TargetName.PHASE_PURITY).learned(features)
         answers[Column.PREDICTED_PHASE_PURITY] = self.calibration.probability(margin)
         answers[Column.LIKELY_SECONDARY_PHASES] = self.phases.likely(
             space, self.space, sites, table[Column.ADDITIVE]
@@ -186,10 +190,12 @@ class PropertyModel:
             )
         return features.values
 
+    def _fitted(self, name: TargetName, energy: xgboost.Booster | None = None) -> FittedTarget:
+        return FittedTarget(name, self.boosters[name], energy, self.priors.get(name))
+
     def _conductivity(self, features: Floats, circumstances: Circumstances, level: float) -> dict[str, Any]:
         energy = self.boosters[TargetName.ACTIVATION_ENERGY]
-        fitted = FittedTarget(TargetName.CONDUCTIVITY, self.boosters[TargetName.CONDUCTIVITY], energy)
-        point = fitted.reported(features, circumstances.temperature_c)
+        point = self._fitted(TargetName.CONDUCTIVITY, energy).reported(features, circumstances.temperature_c)
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, circumstances, level)
         return {
             Column.PREDICTED_CONDUCTIVITY_S_CM: 10.0**point,
@@ -199,8 +205,7 @@ class PropertyModel:
         }
 
     def _density(self, features: Floats, circumstances: Circumstances, level: float) -> dict[str, Any]:
-        fitted = FittedTarget(TargetName.RELATIVE_DENSITY, self.boosters[TargetName.RELATIVE_DENSITY])
-        point = fitted.reported(features, circumstances.temperature_c)
+        point = self._fitted(TargetName.RELATIVE_DENSITY).reported(features, circumstances.temperature_c)
         lower, upper = self.intervals[TargetName.RELATIVE_DENSITY].interval(point, circumstances, level)
         return {
             Column.PREDICTED_RELATIVE_DENSITY_PCT: point,
@@ -232,7 +237,7 @@ class PropertyModel:
 
     def _learned(self, features: Floats) -> dict[TargetName, Floats]:
         """Predict on the scale the model learns, conductivity at 25 °C; of purity, the probability."""
-        found = {name: FittedTarget(name, booster).learned(features) for name, booster in self.boosters.items()}
+        found = {name: self._fitted(name).learned(features) for name in self.boosters}
         found[TargetName.PHASE_PURITY] = self.calibration.probability(found[TargetName.PHASE_PURITY])
         return found
 

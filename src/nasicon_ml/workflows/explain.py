@@ -107,8 +107,9 @@ def tree_contributions(model: PropertyModel, target: TargetName, X: Floats) -> t
     Returns
     -------
     contributions, base
-        Shape (n, n_features), and what the trees answer on average; their sum is the raw prediction. Averaged over
-        the members of an ensemble, which is exact: Shapley values are linear.
+        Shape (n, n_features), and what the model answers on average; their sum is the raw prediction. The trees'
+        come on top of the prior's, and are averaged over the members of an ensemble; both are exact, because
+        Shapley values are linear.
     """
     import xgboost as xgb
 
@@ -119,7 +120,12 @@ def tree_contributions(model: PropertyModel, target: TargetName, X: Floats) -> t
         np.asarray(trees.predict(matrix, pred_contribs=True), dtype=np.float64) for trees in members(model, target)
     ]
     mean = np.mean(found, axis=0)
-    return mean[:, :-1], float(mean[0, -1])
+    contributions, base = mean[:, :-1], float(mean[0, -1])
+    prior = model.priors.get(target)
+    if prior is not None:
+        expected, start = prior.contributions(X)
+        contributions, base = contributions + expected, base + start
+    return contributions, base
 
 
 def _frame(

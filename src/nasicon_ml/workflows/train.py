@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import nearest as nearest_recipes
 from nasicon_ml.features.similarity import recipe_space
 from nasicon_ml.workflows.adding import Added, Given
+from nasicon_ml.workflows.training_options import TrainingOptions as TrainingOptions
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -53,41 +54,6 @@ Progress = Callable[[str, float], None]
 REPORTED_LEVEL = 0.9
 #: Libraries whose version can change a number.
 DECISIVE_LIBRARIES = ("nasicon-ml", "numpy", "pandas", "scipy", "scikit-learn", "xgboost", "pymatgen", "matminer")
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How to train.
-
-    Attributes
-    ----------
-    folds, repeats
-        Grouped folds, and how often the sources are dealt anew.
-    seed
-        Of folds, subsampling and tuning.
-    trials
-        Optuna trials for each target in each fold; 0 keeps the fixed settings.
-    include_suspect
-        Whether pellets marked suspect teach and are scored.
-    exclude_sources
-        Sources to leave out altogether, to predict them afterwards.
-    threads
-        Folds fitted side by side; they change no number.
-    """
-
-    folds: int = 10
-    repeats: int = 1
-    seed: int = 0
-    trials: int = 0
-    include_suspect: bool = False
-    exclude_sources: tuple[str, ...] = ()
-    threads: int = 2
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that cannot work."""
-        for name, smallest in (("folds", 2), ("repeats", 1), ("seed", 0), ("trials", 0), ("threads", 1)):
-            if getattr(self, name) < smallest:
-                raise FieldError(name, getattr(self, name), f"a whole number from {smallest}")
 
 
 @dataclass(frozen=True)
@@ -186,7 +152,7 @@ def train(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         dataset_sha256=sha256,
         dataset_rows=dataset_rows,
-        options=_recorded(options) | added.recorded(),
+        options=options.recorded() | added.recorded(),
         versions={name: importlib.metadata.version(name) for name in DECISIVE_LIBRARIES},
         rows_used=rows_used,
         scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
@@ -206,13 +172,6 @@ def train(
         rows_used=rows_used,
         seconds=time.perf_counter() - started,
     )
-
-
-def _recorded(options: TrainingOptions) -> dict[str, Any]:
-    """Give the options that make a model, as JSON knows them; threads change no number."""
-    recorded = asdict(options) | {"exclude_sources": list(options.exclude_sources)}
-    del recorded["threads"]
-    return recorded
 
 
 def _chosen_pellets(pellets: pd.DataFrame, options: TrainingOptions) -> pd.DataFrame:
@@ -392,6 +351,7 @@ def _final_model(
         domain=fit_domain(pellets[list(MODEL_INPUT)], stage.sites, remoteness),
         pellets=pellets,
         metadata=metadata,
+        priors={name: target.prior for name, target in fitted.items() if target.prior is not None},
     )
 
 
