@@ -16,6 +16,7 @@ from benchmarks.ground import Ground, Options, lithium, near_room_temperature
 from benchmarks.peers import Inputs, Peer, Setting, take
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.data.agreement import median_of_others
+from nasicon_ml.estimators.calibration import OWN_TRUST
 from nasicon_ml.estimators.fitting import fit_target
 from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature, training_rows
 from nasicon_ml.evaluation.calibrated import held_out_probabilities
@@ -97,7 +98,10 @@ def out_of_fold(
         found = cross_validate(ground.full, ground.composition_only, name, rows, folds=options.folds, seed=seed)
         columns = {OURS: found.full, OURS_COMPOSITION: found.composition_only}
         if TARGETS[name].is_probability:
-            columns = {key: held_out_probabilities(rows.y, margin, found.fold) for key, margin in columns.items()}
+            columns = {
+                key: held_out_probabilities(rows.y, margin, found.fold, trust=OWN_TRUST)
+                for key, margin in columns.items()
+            }
         columns |= peers_out_of_fold(ground, name, rows, found.fold, peers, inputs, options)
         frames.append(_frame(ground, rows, columns).assign(repeat=repeat, fold=found.fold))
     models = (OURS, OURS_COMPOSITION, *(peer.name for peer in peers))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.estimators.mixed_effects import Objective, logistic_objective, robust_objective
 from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.features.processing import SINTERING_ENERGIES_KJ_MOL
 
 if TYPE_CHECKING:
     import xgboost
@@ -33,7 +34,8 @@ class BoosterSettings:
     `source_shrinkage` and `tolerance` belong to the mixed objectives (see there). A row weighs its source's number
     of rows to the power of minus `source_weight`: 0 counts pellets, 1 counts sources. `monotone` names features
     whose effect has one known direction, +1 or -1. `prior_share` is how much of the composition's prior the trees
-    start from (`nasicon_ml.estimators.prior`); 0 is none.
+    start from (`nasicon_ml.estimators.prior`); 0 is none. Trees never split on `ignored` features: a constraint on
+    one side of a temperature says nothing while the temperature itself is there to split on.
     """
 
     objective: str
@@ -50,6 +52,7 @@ class BoosterSettings:
     source_weight: float = 0.0
     monotone: tuple[tuple[str, int], ...] = ()
     prior_share: float = 0.0
+    ignored: tuple[str, ...] = ()
 
     def parameters(self, seed: int, feature_names: Sequence[str] = ()) -> dict[str, Any]:
         """Give XGBoost's parameter dictionary; constraints on features that are not there fall away."""
@@ -67,10 +70,17 @@ class BoosterSettings:
         return replace(self, **changes)
 
 
-_OURS = ("rounds", "source_shrinkage", "tolerance", "source_weight", "monotone", "prior_share")
+_OURS = ("rounds", "source_shrinkage", "tolerance", "source_weight", "monotone", "prior_share", "ignored")
 
 #: Too hot costs lithium, too cold leaves pores: neither makes a better conductor.
 _FIRING_AND_CONDUCTIVITY = (("underfired_c", -1), ("overfired_c", -1), ("lithia_loss_c_log_h", -1))
+#: What has lost lithium is a mixture.
+_FIRING_AND_PURITY = (("overfired_c", -1), ("lithia_loss_c_log_h", -1))
+#: Both leave pores (density is learned as porosity).
+_FIRING_AND_POROSITY = (("underfired_c", 1), ("overfired_c", 1))
+#: The temperature itself, which the two sides of the usual one stand for.
+_TEMPERATURE = ("given_sintering_temperature_c", "sintering_minus_calcination_c", "firing_excess_c")
+_SINTERING_WORK = tuple(f"log10_sintering_work_{energy:.0f}_kj_mol" for energy in SINTERING_ENERGIES_KJ_MOL)
 #: Fixed settings, chosen by grouped cross-validation on the committed dataset (docs/what-we-tried.md).
 DEFAULT_SETTINGS: dict[TargetName, BoosterSettings] = {
     TargetName.CONDUCTIVITY: BoosterSettings(
@@ -78,10 +88,12 @@ DEFAULT_SETTINGS: dict[TargetName, BoosterSettings] = {
         source_shrinkage=2.0, tolerance=0.3, monotone=_FIRING_AND_CONDUCTIVITY, prior_share=0.5,
     ),
     TargetName.RELATIVE_DENSITY: BoosterSettings(
-        "reg:absoluteerror", 60, 0.1, 4, 1.0, 0.7, 0.2, 1.0, 6, source_weight=0.5,
+        "reg:absoluteerror", 60, 0.1, 4, 1.0, 0.7, 0.2, 1.0, 6,
+        source_weight=0.5, monotone=_FIRING_AND_POROSITY, ignored=(*_TEMPERATURE, *_SINTERING_WORK),
     ),
     TargetName.PHASE_PURITY: BoosterSettings(
-        MIXED_LOGISTIC, 200, 0.04, 2, 3.0, 0.7, 0.3, 5.0, 4, source_shrinkage=1.0,
+        MIXED_LOGISTIC, 200, 0.04, 2, 3.0, 0.7, 0.3, 5.0, 4,
+        source_shrinkage=1.0, monotone=_FIRING_AND_PURITY,
     ),
     TargetName.ACTIVATION_ENERGY: BoosterSettings(
         MIXED_ROBUST, 200, 0.05, 2, 4.0, 0.7, 0.3, 5.0, 2, source_shrinkage=2.0, tolerance=0.05,
@@ -128,7 +140,8 @@ def fit_booster(rows: TrainingMatrix, settings: BoosterSettings, *, seed: int) -
 
     weight = rows.weight * _source_size(rows.sources) ** -settings.source_weight
     weight = weight / weight.mean()
-    matrix = xgb.DMatrix(rows.X, label=rows.y, weight=weight, missing=np.nan, nthread=1)
+    ignored = np.isin(rows.feature_names, settings.ignored)
+    matrix = xgb.DMatrix(np.where(ignored, np.nan, rows.X), label=rows.y, weight=weight, missing=np.nan, nthread=1)
     parameters = settings.parameters(seed, rows.feature_names)
     objective, start = _objective(rows, weight, settings)
     if objective is not None:

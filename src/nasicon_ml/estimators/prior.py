@@ -42,6 +42,9 @@ TERMS = {
 #: Pellets that speak for a coefficient of zero, by term; the intercept is free.
 _PENALTIES = (0.3, 0.3, 0.3, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 _FREE = 1e-6
+#: Certain directions: carriers conduct, second phases and the want of carriers do not; the data say the rest.
+_LOWEST = (-np.inf, 0.0, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf)
+_HIGHEST = (np.inf, np.inf, 0.0, 0.0, np.inf, np.inf, np.inf, np.inf, np.inf, np.inf)
 _ITERATIONS = 30
 
 
@@ -121,10 +124,12 @@ def fit_prior(rows: TrainingMatrix, settings: BoosterSettings) -> CompositionPri
         Of the booster that learns the rest: share of the prior, tolerance and shrinkage mean the same for terms as
         for trees (`nasicon_ml.estimators.mixed_effects.robust_objective`).
     """
+    from scipy.optimize import lsq_linear
+
     columns = tuple(rows.feature_names.index(name) for name in INPUTS)
     terms = _terms(rows.X, columns)
     design = np.column_stack([np.ones(len(terms)), terms])
-    penalty = np.diag([_FREE, *_PENALTIES])
+    penalty = np.diag(np.sqrt([_FREE, *_PENALTIES]))
     sources, codes = np.unique(rows.sources.astype(str), return_inverse=True)
     levels = np.zeros(len(sources))
     solution = np.zeros(design.shape[1])
@@ -134,8 +139,10 @@ def fit_prior(rows: TrainingMatrix, settings: BoosterSettings) -> CompositionPri
         robust = rows.weight / np.sqrt(1.0 + ((unexplained - levels[codes]) / settings.tolerance) ** 2)
         total = np.bincount(codes, robust, len(sources)) + settings.source_shrinkage
         levels = np.bincount(codes, robust * unexplained, len(sources)) / total
-        scaled = design * robust[:, None]
-        solution = np.linalg.solve(scaled.T @ design + penalty, scaled.T @ (rows.y - levels[codes]))
+        root = np.sqrt(robust)
+        left = np.vstack([design * root[:, None], penalty])
+        right = np.concatenate([root * (rows.y - levels[codes]), np.zeros(len(penalty))])
+        solution = lsq_linear(left, right, bounds=(_LOWEST, _HIGHEST)).x
     intercept, *coefficients = (float(value) for value in solution)
     means = tuple(float(mean) for mean in terms.mean(axis=0))
     return CompositionPrior(settings.prior_share, intercept, tuple(coefficients), means, columns)

@@ -108,12 +108,12 @@ def held_out_intervals(
     return HeldOutIntervals(ends, needed)
 
 
-def held_out_probabilities(outcome: Floats, margin: Floats, fold: Ints) -> Floats:
-    """Calibrate each row's log-odds by what the other folds say; shape (n,)."""
+def held_out_probabilities(outcome: Floats, margin: Floats, fold: Ints, *, trust: float = 0.0) -> Floats:
+    """Calibrate each row's log-odds by what the other folds say (`fit_calibration`); shape (n,)."""
     probability = np.empty(len(outcome))
     for held_out in np.unique(fold):
         test = fold == held_out
-        probability[test] = fit_calibration(margin[~test], outcome[~test]).probability(margin[test])
+        probability[test] = fit_calibration(margin[~test], outcome[~test], trust=trust).probability(margin[test])
     return probability
 
 

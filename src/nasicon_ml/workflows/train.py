@@ -20,7 +20,7 @@ from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folde
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.errors import DatasetError, FieldError, nearest
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
-from nasicon_ml.estimators.calibration import BetaCalibration, fit_calibration
+from nasicon_ml.estimators.calibration import OWN_TRUST, BetaCalibration, fit_calibration
 from nasicon_ml.estimators.domain import fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
 from nasicon_ml.estimators.model import NEAR_PELLETS, ModelMetadata, PropertyModel
@@ -45,7 +45,7 @@ from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import nearest as nearest_recipes
 from nasicon_ml.features.similarity import recipe_space
 from nasicon_ml.workflows.adding import Added, Given
-from nasicon_ml.workflows.training_options import TrainingOptions as TrainingOptions
+from nasicon_ml.workflows.training_options import TrainingOptions as TrainingOptions  # noqa: PLC0414 -- part of this module
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -261,7 +261,7 @@ def _assess(stage: _Stage, name: TargetName, energy_error_ev: float, steps: _Ste
     first = folds_of_repeats[0]
     intervals = calibration = None
     if name is TargetName.PHASE_PURITY:
-        calibration = fit_calibration(first.full, rows.y)
+        calibration = fit_calibration(first.full, rows.y, trust=OWN_TRUST)
     else:
         around = stage.circumstances.take(rows.rows)
         intervals = fit_intervals(name, rows.y, first.full, stage.sources[rows.rows], around, energy_error)
@@ -304,8 +304,8 @@ def _out_of_fold_frame(
     predicted, composition_only = found.full, found.composition_only
     intervals = HeldOutIntervals.none(len(y))
     if name is TargetName.PHASE_PURITY:
-        predicted = held_out_probabilities(y, found.full, found.fold)
-        composition_only = held_out_probabilities(y, found.composition_only, found.fold)
+        predicted = held_out_probabilities(y, found.full, found.fold, trust=OWN_TRUST)
+        composition_only = held_out_probabilities(y, found.composition_only, found.fold, trust=OWN_TRUST)
     elif name is not TargetName.ACTIVATION_ENERGY:
         around = stage.circumstances.take(rows)
         intervals = held_out_intervals(name, found, stage.sources[rows], around, energy_error_ev=energy_error)
