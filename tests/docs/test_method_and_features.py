@@ -137,6 +137,12 @@ class TestMethod:
             (str(name), *one) for name, settings in DEFAULT_SETTINGS.items() for one in settings.monotone
         }
 
+    def test_ignored_features(self) -> None:
+        shown = {(row[1], row[0].strip("`")) for row in rows(METHOD, "ignored feature")}
+        assert shown == {
+            (str(name), one) for name, settings in DEFAULT_SETTINGS.items() for one in settings.ignored
+        }
+
     def test_scales_of_the_distance(self) -> None:
         shown = {row[0].strip("`"): row[1] for row in rows(METHOD, "field")}
         expected = {

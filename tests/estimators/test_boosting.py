@@ -134,6 +134,23 @@ class TestMonotone:
         assert first.save_raw("ubj") == second.save_raw("ubj")
 
 
+class TestIgnored:
+    @KINDS
+    def test_trees_never_split_on_an_ignored_feature(self, kind):
+        setting, data = by(kind)
+        free, kept = (fit_booster(data, setting.changed(ignored=some), seed=0) for some in ((), ("heat",)))
+        assert "f0" in free.get_score()
+        assert set(kept.get_score()) == {"f1", "f2"}
+        other = np.column_stack([np.zeros(len(data.y)), data.X[:, 1:]])
+        np.testing.assert_array_equal(raw_prediction(kept, other), raw_prediction(kept, data.X))
+
+    @pytest.mark.parametrize("target", DEFAULT_SETTINGS)
+    def test_ignored_features_are_features(self, target):
+        setting = DEFAULT_SETTINGS[target]
+        assert set(setting.ignored) <= set(feature_names(FeatureSet.FULL))
+        assert not set(setting.ignored) & set(dict(setting.monotone))
+
+
 class TestWeights:
     @pytest.mark.parametrize("objective", ["reg:squarederror", "binary:logistic"])
     @pytest.mark.parametrize(("seed", "times"), [(0, 2), (1, 3), (2, 5)])
