@@ -93,7 +93,7 @@ DEFAULT_SETTINGS: dict[TargetName, BoosterSettings] = {
     ),
     TargetName.PHASE_PURITY: BoosterSettings(
         MIXED_LOGISTIC, 200, 0.04, 2, 3.0, 0.7, 0.3, 5.0, 4,
-        source_shrinkage=1.0, monotone=_FIRING_AND_PURITY,
+        source_shrinkage=0.7, monotone=_FIRING_AND_PURITY,
     ),
     TargetName.ACTIVATION_ENERGY: BoosterSettings(
         MIXED_ROBUST, 200, 0.05, 2, 4.0, 0.7, 0.3, 5.0, 2, source_shrinkage=2.0, tolerance=0.05,
