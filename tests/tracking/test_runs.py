@@ -15,7 +15,6 @@ from nasicon_ml.columns import MODEL_INPUT
 from nasicon_ml.errors import DatasetError, MissingExtraError, TrackingError
 from nasicon_ml.tracking import CHAMPION, MODEL_NAME, record, run_training
 from nasicon_ml.tracking.store import opened
-from nasicon_ml.workflows import train as workflow
 from nasicon_ml.workflows.train import TrainingOptions
 
 FIGURES = {
@@ -50,10 +49,6 @@ def test_a_run_is_finished_and_has_its_options_and_hyperparameters(tracked, clie
     assert run.data.params["exclude_sources"] == "none"
     assert run.data.params["conductivity.rounds"] == "10"
     assert float(run.data.params["conductivity.learning_rate"]) > 0
-    trees = {target: run.data.params[f"{target}.num_parallel_tree"] for target in workflow.DEFAULT_SETTINGS}
-    assert trees == {
-        target: str(settings.num_parallel_tree) for target, settings in workflow.DEFAULT_SETTINGS.items()
-    }
 
 
 def test_metrics_are_the_scores_under_readable_names(tracked, client, result):

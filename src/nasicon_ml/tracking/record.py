@@ -24,6 +24,7 @@ from nasicon_ml.tracking.registry import BUNDLE_IN_RUN, LOGGED_NAME
 from nasicon_ml.tracking.signature import BUNDLE, input_example, requirements, signature
 
 if TYPE_CHECKING:
+    import xgboost
     from matplotlib.figure import Figure
 
     from nasicon_ml.tracking.store import Store
@@ -34,7 +35,7 @@ _DIGEST_LENGTH = 36
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: How `nasicon_ml.evaluation.scores` calls the model itself and all scored rows; that module is imported late.
 _FULL, _ALL = "full", "all"
-#: XGBoost's own names of the settings worth a column in the table of runs.
+#: Settings of a booster that XGBoost keeps, under its own names.
 _HYPERPARAMETERS = (
     "learning_rate", "max_depth", "min_child_weight", "subsample", "colsample_bynode", "reg_lambda",
     "num_parallel_tree",
@@ -100,19 +101,31 @@ def option_params(options: TrainingOptions) -> dict[str, str]:
 
 
 def hyperparameters(result: TrainingResult) -> dict[str, str]:
-    """Read the settings of each final booster from the booster itself, tuned or not."""
-    found = {}
+    """Give every setting of each final booster: what a search may change as the booster itself has it."""
+    from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
+
+    found: dict[str, str] = {}
     for target, booster in result.model.boosters.items():
-        learner = json.loads(booster.save_config())["learner"]
-        settings = learner["gradient_booster"]["tree_train_param"]
-        # How many trees a round grows: XGBoost 3.2 keeps it beside the trees' own settings.
-        settings |= learner["gradient_booster"].get("gbtree_model_param", {})
-        found[f"{target}.objective"] = learner["objective"]["name"]
-        found[f"{target}.rounds"] = str(booster.num_boosted_rounds())
-        found |= {
-            f"{target}.{name}": f"{float(settings[name]):g}" for name in _HYPERPARAMETERS if name in settings
-        }
+        # XGBoost knows nothing of an objective of this package's own: it would name its default one.
+        settings = asdict(DEFAULT_SETTINGS[target]) | _as_grown(booster)
+        found |= {f"{target}.{name}": _shown(value) for name, value in settings.items()}
     return found
+
+
+def _as_grown(booster: xgboost.Booster) -> dict[str, float]:
+    """Read the settings that XGBoost keeps, tuned or not."""
+    grown = json.loads(booster.save_config())["learner"]["gradient_booster"]
+    # How many trees a round grows: XGBoost 3.2 keeps it beside the trees' own settings.
+    kept = grown["tree_train_param"] | grown.get("gbtree_model_param", {})
+    rounds = {"rounds": float(booster.num_boosted_rounds())}
+    return rounds | {name: float(kept[name]) for name in _HYPERPARAMETERS if name in kept}
+
+
+def _shown(value: object) -> str:
+    """Write a setting: a number, a name, names, or features with their directions."""
+    if isinstance(value, tuple):
+        return ", ".join(one if isinstance(one, str) else f"{one[0]} {one[1]:+d}" for one in value) or "none"
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def added_params(result: TrainingResult) -> dict[str, str]:

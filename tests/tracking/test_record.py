@@ -1,0 +1,37 @@
+"""The settings of a run are those that were used, also where XGBoost does not know them."""
+
+import dataclasses
+
+import pytest
+
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, MIXED_ROBUST
+from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.tracking import record
+
+
+@pytest.mark.parametrize("target", list(DEFAULT_SETTINGS))
+def test_every_setting_is_a_parameter_and_the_objective_is_the_one_used(target, tracked, client):
+    """XGBoost itself would call an objective of this package's own reg:squarederror."""
+    params = client.get_run(tracked.run_id).data.params
+    recorded = {name: params[f"{target}.{name}"] for name in dataclasses.asdict(DEFAULT_SETTINGS[target])}
+    settings = dataclasses.asdict(DEFAULT_SETTINGS[target].changed(rounds=10))
+    directions, ignored = settings.pop("monotone"), settings.pop("ignored")
+    assert recorded.pop("monotone") == (", ".join(f"{name} {way:+d}" for name, way in directions) or "none")
+    assert recorded.pop("ignored") == (", ".join(ignored) or "none")
+    assert recorded.pop("objective") == settings.pop("objective")
+    assert {name: float(value) for name, value in recorded.items()} == settings
+
+
+def test_settings_that_a_search_changed_are_those_of_the_booster(result):
+    import xgboost as xgb
+
+    tuned = xgb.train(
+        {"learning_rate": 0.011, "max_depth": 7}, xgb.DMatrix([[0.0], [1.0]], label=[0.0, 1.0]), num_boost_round=3
+    )
+    boosters = result.model.boosters | {TargetName.CONDUCTIVITY: tuned}
+    model = dataclasses.replace(result.model, boosters=boosters)
+    params = record.hyperparameters(dataclasses.replace(result, model=model))
+    shown = {
+        name: params[f"conductivity.{name}"] for name in ("learning_rate", "max_depth", "rounds", "objective")
+    }
+    assert shown == {"learning_rate": "0.011", "max_depth": "7", "rounds": "3", "objective": MIXED_ROBUST}
