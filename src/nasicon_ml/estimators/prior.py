@@ -108,7 +108,8 @@ class CompositionPrior:
             tuple(float(value) for value in data["means"]),
             tuple(int(at) for at in data["columns"]),
         )
-        if len(prior.coefficients) != len(TERMS) or len(prior.columns) != len(INPUTS):
+        found = (len(prior.coefficients), len(prior.means), len(prior.columns))
+        if found != (len(TERMS), len(TERMS), len(INPUTS)):
             raise ValueError(f"a prior of this version has {len(TERMS)} terms of {len(INPUTS)} features")
         return prior
 
