@@ -1,5 +1,7 @@
+import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,8 +9,11 @@ import pytest
 
 from nasicon_ml.columns import PREDICTION
 from nasicon_ml.errors import BundleError
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
 from nasicon_ml.estimators.bundle import MANIFEST, load_bundle, save_bundle
 from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.features.build import build_features
 from nasicon_ml.recipe import Recipe, recipe_table
 
 
@@ -39,6 +44,42 @@ def test_a_loaded_model_answers_like_the_saved_one(trained, bundle, table):
     assert loaded.metadata == trained.model.metadata
     assert loaded.domain == trained.model.domain
     assert set(loaded.predict(table).columns) == {str(column) for column in PREDICTION}
+
+
+def edited(folder, change):
+    """The bundle with other content in its model.json, and a manifest that knows it."""
+    content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    change(content)
+    (folder / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"]["model.json"] = hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def test_priors_are_part_of_the_bundle(trained, bundle, table):
+    saved, loaded = trained.model, load_bundle(bundle)
+    assert set(saved.priors) == {name for name, one in DEFAULT_SETTINGS.items() if one.prior_share} != set()
+    assert loaded.priors == saved.priors
+    without = replace(saved, priors={}).predict(table)["predicted_conductivity_s_cm"]
+    answers = loaded.predict(table)["predicted_conductivity_s_cm"]
+    start = saved.priors[TargetName.CONDUCTIVITY].margin(build_features(table, saved.feature_set).values)
+    np.testing.assert_allclose(np.log10(answers / without), start, atol=1e-9)
+    assert (abs(start) > 0.5).all(), "the answers rest on it"
+
+
+def test_a_bundle_from_before_priors_still_loads(trained, copy, table):
+    old = load_bundle(edited(copy, lambda content: content.pop("priors")))
+    assert old.priors == {}
+    pd.testing.assert_frame_equal(old.predict(table), replace(trained.model, priors={}).predict(table))
+
+
+def test_a_prior_of_other_terms_is_refused(copy):
+    edited(copy, lambda content: content["priors"]["conductivity"]["coefficients"].pop())
+    with pytest.raises(
+        BundleError, match=r"model\.json does not hold what a bundle holds: a prior of this version"
+    ):
+        load_bundle(copy)
 
 
 def test_saving_twice_gives_the_same_bytes(trained, bundle, tmp_path):
@@ -99,8 +140,6 @@ def test_newer_formats_and_other_folders_are_refused(copy, tmp_path):
 
 
 def test_other_features_are_refused(trained, table):
-    from dataclasses import replace
-
     renamed = replace(trained.model, feature_names=("oxygen_mood", *trained.model.feature_names[1:]))
     with pytest.raises(BundleError, match="trained on other features than this version computes"):
         renamed.predict(table)
@@ -130,8 +169,6 @@ def test_conductivity_rises_with_the_temperature_of_measurement(trained, table):
 
 
 def test_other_scales_are_refused(bundle, monkeypatch):
-    from dataclasses import replace
-
     from nasicon_ml.estimators import targets
 
     name = targets.TargetName.RELATIVE_DENSITY

@@ -48,6 +48,68 @@ def test_the_order_of_recipes_stays(seed, slope):
     assert ((probability >= 0) & (probability <= 1)).all()
 
 
+def numbers(calibration):
+    return np.array([calibration.pure, calibration.impure, calibration.intercept])
+
+
+def too_sure(seed=4):
+    """Log-odds that are three times too large and off to one side."""
+    margin = np.random.default_rng(seed).normal(scale=2, size=300)
+    return margin, outcomes(margin / 3 - 0.7, seed)
+
+
+def test_without_trust_nothing_is_drawn_anywhere():
+    margin, outcome = too_sure()
+    assert fit_calibration(margin, outcome, trust=0.0) == fit_calibration(margin, outcome)
+    probability = fit_calibration(margin, outcome).probability(margin)
+    assert probability.mean() == pytest.approx(outcome.mean(), abs=1e-3), "as unpenalised fits are"
+
+
+@pytest.mark.parametrize(
+    "make", [too_sure, lambda: (np.linspace(-3, 3, 100), (np.linspace(-3, 3, 100) < 0.5) * 1.0)]
+)
+def test_with_boundless_trust_probabilities_stay_as_they_are(make):
+    margin, outcome = make()
+    found = fit_calibration(margin, outcome, trust=1e7)
+    np.testing.assert_allclose(numbers(found), [1, 1, 0], atol=1e-4)
+    np.testing.assert_allclose(found.probability(margin), 1 / (1 + np.exp(-margin)), atol=1e-4)
+
+
+@given(st.integers(0, 200), st.floats(-2, 2))
+def test_the_more_trust_the_nearer_to_unchanged(seed, slope):
+    margin = np.random.default_rng(seed).normal(scale=2, size=80)
+    outcome = outcomes(slope * margin - 0.5, seed)
+    if outcome.min() == outcome.max():
+        return
+    away = [
+        np.linalg.norm(numbers(fit_calibration(margin, outcome, trust=trust)) - [1, 1, 0])
+        for trust in (0.0, 0.01, 0.1, 1.0, 10.0)
+    ]
+    assert (np.diff(away) <= 1e-3).all()
+    assert away[-1] < 0.15
+
+
+def test_some_trust_lies_between_and_costs_what_it_says():
+    margin, outcome = too_sure()
+    trust = 0.05
+    free, found, unchanged = (
+        numbers(fit_calibration(margin, outcome, trust=value)) for value in (0.0, trust, 1e7)
+    )
+    assert 0.05 < np.linalg.norm(found - unchanged) < 0.95 * np.linalg.norm(free - unchanged)
+
+    def cost(at):
+        log_odds = np.column_stack([-np.logaddexp(0, -margin), np.logaddexp(0, margin), np.ones(300)]) @ at
+        return np.mean(np.logaddexp(0, log_odds) - outcome * log_odds) + trust * ((at - [1, 1, 0]) ** 2).sum()
+
+    for step in 0.02 * np.vstack([np.eye(3), -np.eye(3)]):
+        assert cost(found + step) > cost(found)
+
+
+def test_training_trusts_the_trees(trained):
+    """Free to go, the numbers of a model of this dataset would go much further."""
+    assert np.linalg.norm(numbers(trained.model.calibration) - [1, 1, 0]) < 0.1
+
+
 def test_a_bundle_of_version_0_1_keeps_its_platt_scaling():
     margin = np.linspace(-5, 5, 11)
     old = BetaCalibration.from_json({"slope": 0.4, "intercept": -0.2})
