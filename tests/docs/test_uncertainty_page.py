@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import pytest
 from tools.uncertainty_tables import FEWEST_SOURCES, PAGE, renew
 
+from nasicon_ml.estimators.calibration import OWN_TRUST
 from nasicon_ml.workflows.train import TrainingResult
+from tests.contracts.source import ROOT
 
 
 def test_the_page_is_renewed_from_a_training(trained: TrainingResult, tmp_path: Path) -> None:
@@ -25,6 +29,17 @@ def test_the_page_is_renewed_from_a_training(trained: TrainingResult, tmp_path: 
     assert shown == {path.name for path in images.iterdir()}
     assert renew(trained, page, images) is None
     assert page.read_text(encoding="utf-8") == text, "once renewed, nothing changes"
+
+
+def test_calibration_is_drawn_to_unchanged_as_the_page_says() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert f"| `nasicon_ml.estimators.calibration.OWN_TRUST` | {OWN_TRUST:g} |" in text
+    assert "end close to 1, 1 and 0" in text
+    champion = json.loads((ROOT / "models" / "champion" / "model.json").read_text(encoding="utf-8"))
+    assert champion["calibration"] == {
+        "pure": pytest.approx(1.0, abs=0.1), "impure": pytest.approx(1.0, abs=0.1),
+        "intercept": pytest.approx(0.0, abs=0.1),
+    }  # fmt: skip
 
 
 def test_rows_of_few_sources_are_not_shown() -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 #: Trust in the trees of this package: they learn with a level for every source (`mixed_effects`), so that their
-#: log-odds already are those of a new one. Without trust, calibration on a hundred works gave worse probabilities
-#: (docs/what-we-tried.md).
+#: log-odds already are those of a new one. Without trust, calibration on two hundred works gave worse
+#: probabilities (docs/uncertainty.md).
 OWN_TRUST = 2.0
 _UNCHANGED = np.array([1.0, 1.0, 0.0])
 
@@ -29,7 +29,7 @@ class BetaCalibration:
     Attributes
     ----------
     pure, impure
-        Slopes: below 1, the trees were too sure of themselves, as they are on sources they have not seen.
+        Slopes: below 1, the trees were too sure of themselves; 1 leaves them as they are.
     intercept
         The constant, in log-odds.
     """
