@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.report import NOTES
 from tools.run_notebooks import BELONGS_TO, belongs_to
 
+from nasicon_ml.features.firing import FINER_POWDER_C_PER_DECADE, USUAL_PARTICLE_SIZE_UM
 from tests.contracts.source import ROOT
 from tests.contracts.test_docs import dead_links
 
@@ -90,6 +92,14 @@ class TestNotebook:
     def test_the_readme_and_the_index_name_it(self, path: Path) -> None:
         for page in ("README.md", "docs/README.md"):
             assert f"notebooks/{path.name}" in (ROOT / page).read_text(encoding="utf-8"), page
+
+
+def test_what_the_features_know_of_the_paper_left_out_is_said() -> None:
+    """One constant comes from raj2023 itself; notebook 3 and protocol P5 leave its pellets out, and say so."""
+    said = f"{FINER_POWDER_C_PER_DECADE:g} °C less"
+    story = prose(read(next(path for path in NOTEBOOKS if path.stem == "03_reproducing_raj2023")))
+    assert f"finer powder needs {said} heat, counted from {USUAL_PARTICLE_SIZE_UM:g} µm" in story
+    assert f"({said} for a ten times finer" in NOTES
 
 
 @pytest.mark.parametrize(
