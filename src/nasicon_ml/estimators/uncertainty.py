@@ -21,6 +21,8 @@ NEAR_ROOM_TEMPERATURE_C = (15.0, 40.0)
 _ENOUGH_SOURCES = 4
 #: Largest error of the activation energy considered, in eV.
 _LARGEST_ENERGY_ERROR_EV = 0.5
+#: Parts of the sources, each scored by a spread fitted to the others: one that knows a source promises it too much.
+_SCORING_FOLDS = 20
 #: Fewer rows than this do not tell how errors differ.
 _FEW = 20
 
@@ -93,10 +95,7 @@ class IntervalModel:
 
     def scale(self, circumstances: Circumstances) -> Floats:
         """Give the expected absolute error of each recipe on the scale the model learns; shape (n,)."""
-        return np.hypot(
-            _at_room_temperature(self.spread, self.by_system, circumstances),
-            self.energy_error_ev * _decades_per_ev(circumstances),
-        )
+        return _Scale(self.spread, self.by_system, self.energy_error_ev).of(circumstances)
 
     def level_needed(self, measured: Floats, reported: Floats, circumstances: Circumstances) -> Floats:
         """Give the highest level whose interval still misses the measured value; shape (n,), 0 to 1."""
@@ -115,6 +114,8 @@ def fit_intervals(
 ) -> IntervalModel:
     """Fit spread, factors of systems and scores to out-of-fold predictions; all arrays of shape (n,).
 
+    The score of a row is its error over a spread fitted to other sources.
+
     Parameters
     ----------
     name
@@ -130,6 +131,38 @@ def fit_intervals(
     """
     target = TARGETS[name]
     residuals = target.forward(measured) - target.forward(reported)
+    scale = np.empty(len(residuals))
+    fold = np.unique(sources.astype(str), return_inverse=True)[1] % _SCORING_FOLDS
+    for held_out in range(_SCORING_FOLDS):
+        test = fold == held_out
+        # Too few rows to spare a part of them are scored by what they themselves were fitted with.
+        train = ~test if (~test).sum() >= _FEW else np.ones(len(test), dtype=bool)
+        fitted = _fit_scale(name, residuals[train], sources[train], circumstances.take(train), energy_error_ev)
+        scale[test] = fitted.of(circumstances.take(test))
+    scores = ConformalScores.from_residuals(residuals, scale)
+    whole = _fit_scale(name, residuals, sources, circumstances, energy_error_ev)
+    return IntervalModel(name, whole.spread, whole.by_system, whole.energy_error_ev, scores)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """The expected error of recipes, without the scores."""
+
+    spread: Spread
+    by_system: Mapping[str, float]
+    energy_error_ev: float
+
+    def of(self, circumstances: Circumstances) -> Floats:
+        return np.hypot(
+            _at_room_temperature(self.spread, self.by_system, circumstances),
+            self.energy_error_ev * _decades_per_ev(circumstances),
+        )
+
+
+def _fit_scale(
+    name: TargetName, residuals: Floats, sources: Strings, circumstances: Circumstances, energy_error_ev: float
+) -> _Scale:
+    """Fit spread, factors and energy error to residuals on the scale the model learns."""
     low, high = NEAR_ROOM_TEMPERATURE_C
     near = (circumstances.temperature_c >= low) & (circumstances.temperature_c <= high)
     if name is not TargetName.CONDUCTIVITY or near.sum() < _FEW:
@@ -140,13 +173,11 @@ def fit_intervals(
     groups = [group == system for system in systems]
     spread, factors = fit_spread(residuals[near], here.unknown, here.distance, groups=groups)
     by_system = dict(zip(systems, map(float, factors), strict=True))
-    scale = _at_room_temperature(spread, by_system, circumstances)
     if (~near).sum() >= _FEW:
+        scale = _at_room_temperature(spread, by_system, circumstances)
         steps = _decades_per_ev(circumstances)[~near]
         energy_error_ev = _fit_energy_error(residuals[~near], scale[~near], steps, energy_error_ev)
-    scale = np.hypot(scale, energy_error_ev * _decades_per_ev(circumstances))
-    scores = ConformalScores.from_residuals(residuals, scale)
-    return IntervalModel(name, spread, by_system, energy_error_ev, scores)
+    return _Scale(spread, by_system, energy_error_ev)
 
 
 def _spoken_for(system: Strings, sources: Strings) -> set[str]:
