@@ -12,7 +12,7 @@ OUT := out
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train champion golden docs benchmark-plausibility benchmark-accuracy test lint format notebooks lock ui clean distclean
+.PHONY: help setup demo train tuned champion golden docs benchmark-plausibility benchmark-accuracy test lint format notebooks lock ui clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -50,12 +50,16 @@ champion: $(STAMP) ## train the committed default model anew, and renew what the
 	@$(BIN)/nasicon-ml train --repeats 3 --no-track --bundle models/champion
 	@$(MAKE) golden benchmark-plausibility
 
+tuned: $(STAMP) ## the full training: settings searched inside every fold (about TIME)
+	@$(BIN)/nasicon-ml train --trials 10 $(ARGS)
+
 golden: $(STAMP) ## renew the golden predictions from the committed model
 	@$(BIN)/python tools/renew_golden.py
 
 docs: $(STAMP) ## renew what README, docs and notebooks show of the committed model
 	@$(IN_VENV) $(BIN)/python -m tools.run_notebooks
 	@$(BIN)/nasicon-ml predict examples/recipes.csv --plot docs/images/predictions.png >/dev/null
+	@$(BIN)/python -m tools.uncertainty_tables
 	@$(BIN)/python -m tools.renew_docs
 
 benchmark-plausibility: $(STAMP) ## hold the committed model to what the literature states

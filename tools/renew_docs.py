@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tools.benchmark_table import benchmark_section
 from tools.readme_tables import dataset_paragraph, score_section
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,6 +120,7 @@ def renewed_readme(text: str) -> str:
     scores = json.loads((CHAMPION / "model.json").read_text(encoding="utf-8"))["metadata"]["scores"]
     text = between_markers(text, "scores", score_section(scores))
     text = between_markers(text, "dataset", dataset_paragraph())
+    text = between_markers(text, "benchmark", benchmark_section())
     return with_python_outputs(with_console_outputs(text, run_command))
 
 

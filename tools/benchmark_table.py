@@ -1,0 +1,96 @@
+"""The part of README.md that compares the models with what others would use, from the benchmark's results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+HEADS = ("on papers never seen", "ours", "best of the others", "ours minus it (95 %)", "floor", "our aim")
+_FLOOR, _REPLICATES = "floor: same composition", "; made by others, too"
+_LOW_IS_GOOD = ("mae", "regret")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: where it stands in the results, and in words what it is."""
+
+    words: str
+    protocol: str
+    target: str
+    subset: str
+    metric: str
+    aim: str
+    ours: str | None = None
+
+    def shown(self, value: float, sign: str = "") -> str:
+        """Write a score with the digits that its spread between repeats leaves."""
+        return f"{value:{sign}.{1 if self.metric == _POINTS else 2}f}"
+
+
+_DECADES, _POINTS = "mae_decades", "mae_points"
+_CONDUCTIVITY, _DENSITY, _PURITY = "conductivity", "relative_density", "phase_purity"
+_SINTERED, _OWN = "sintering temperature given", "works with at least 4 pellets"
+ROWS = (
+    Row("Conductivity from composition, OBELiX, decades (P1)", "P1", _CONDUCTIVITY, "OBELiX", _DECADES, "0.65"),
+    Row("- trained on these rows alone, as the others are", "P1", _CONDUCTIVITY, "OBELiX", _DECADES, "0.65",
+        ours="ours, composition only, trained on these rows"),
+    Row("Conductivity near room temperature, decades (P2)", "P2", _CONDUCTIVITY, "all", _DECADES, ""),
+    Row("- sintering temperature stated", "P2", _CONDUCTIVITY, _SINTERED, _DECADES, "0.42"),
+    Row("- of LATP, LAGP and LATGP", "P2", _CONDUCTIVITY, f"LATP, LAGP, LATGP; {_SINTERED}", _DECADES, "0.38"),
+    Row("Relative density, points (P3)", "P3", _DENSITY, "all", _POINTS, "6.0"),
+    Row("Phase purity, AUROC (P4)", "P4", _PURITY, "all", "auroc", "0.78"),
+    Row("- Brier skill", "P4", _PURITY, "all", "brier_skill", "0.15"),
+    Row("Order within a series of conductivities, tau (P6)", "P6", _CONDUCTIVITY, "series", "tau", "0.5"),
+    Row("Order within a series of densities, tau (P6)", "P6", _DENSITY, "series", "tau", "0.4"),
+    Row("Conductivity of LAGP, learned without it (P7)", "P7", _CONDUCTIVITY, "without LAGP", _DECADES, ""),
+)  # fmt: skip
+OWN_ROWS = (
+    Row("conductivity, decades", "P8", _CONDUCTIVITY, _OWN, _DECADES, "0.40"),
+    Row("relative density, points", "P8", _DENSITY, _OWN, _POINTS, "4.5"),
+    Row("phase purity, AUROC", "P8", _PURITY, _OWN, "auroc", ""),
+)
+
+
+def benchmark_section(results: Path = RESULTS) -> str:
+    """Write the comparison with others, and below it what pellets of one's own are worth."""
+    scores = pd.read_csv(results / "accuracy.csv")
+    differences = pd.read_csv(results / "differences.csv")
+    lines = [f"| {' | '.join(HEADS)} |", f"|{' --- |' * len(HEADS)}"]
+    lines += [_compared(row, scores, differences) for row in ROWS]
+    known = [f"{count} known" for count in range(4)]
+    lines += ["", f"| pellets of one's own (P8) | {' | '.join(known)} | our aim at 3 |", f"|{' --- |' * 6}"]
+    lines += [_own(row, scores) for row in OWN_ROWS]
+    return "\n".join(lines)
+
+
+def _compared(row: Row, scores: pd.DataFrame, differences: pd.DataFrame) -> str:
+    mean = _means(scores, row, row.subset)
+    ours = row.ours or next(str(name) for name in mean.index if str(name).startswith("ours"))
+    others = mean[[name for name in mean.index if not str(name).startswith(("ours", "floor"))]]
+    best = str(others.idxmin() if row.metric.startswith(_LOW_IS_GOOD) else others.idxmax())
+    at = {"protocol": row.protocol, "target": row.target, "subset": row.subset, "metric": row.metric}
+    found = differences[(differences[[*at]] == pd.Series(at)).all(axis=1)]
+    gain = ""
+    for told in found[(found["ours"] == ours) & (found["peer"] == best)].to_dict("records"):
+        ends = f"{row.shown(told['lower'], '+')} to {row.shown(told['upper'], '+')}"
+        gain = f"{row.shown(told['difference'], '+')} ({ends}): {told['verdict']}"
+    there = _means(scores, row, row.subset + _REPLICATES)
+    floor = f"{row.shown(there[_FLOOR])}, ours there {row.shown(there[ours])}" if _FLOOR in there else ""
+    cells = [row.words, f"**{row.shown(mean[ours])}**", f"{best}: {row.shown(others[best])}", gain, floor, row.aim]
+    return f"| {' | '.join(cells)} |"
+
+
+def _own(row: Row, scores: pd.DataFrame) -> str:
+    mean = _means(scores, row, row.subset)
+    models = [f"ours, {count} pellet{'' if count == 1 else 's'} known" for count in range(4)]
+    shown = [row.shown(mean[model]) for model in models]
+    return f"| {' | '.join([row.words, *shown, row.aim])} |"
+
+
+def _means(scores: pd.DataFrame, row: Row, subset: str) -> pd.Series:
+    at = (scores["protocol"] == row.protocol) & (scores["target"] == row.target)
+    at &= (scores["subset"] == subset) & (scores["metric"] == row.metric)
+    return scores[at].set_index("model")["mean"].dropna()
