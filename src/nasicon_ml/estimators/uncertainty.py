@@ -21,7 +21,7 @@ NEAR_ROOM_TEMPERATURE_C = (15.0, 40.0)
 _ENOUGH_SOURCES = 4
 #: Largest error of the activation energy considered, in eV.
 _LARGEST_ENERGY_ERROR_EV = 0.5
-#: Parts of the sources, each scored by a spread fitted to the others: one that knows a source promises it too much.
+#: Parts of the sources, each scored by a spread fitted to the others: one that knows it promises too much for it.
 _SCORING_FOLDS = 20
 #: Fewer rows than this do not tell how errors differ.
 _FEW = 20
