@@ -54,6 +54,17 @@ OWN_ROWS = (
 )
 
 
+_OWN_COLUMNS = (
+    ("conductivity, decades", _CONDUCTIVITY, _DECADES, 1.0, 2, ""),
+    ("inside 90 %", _CONDUCTIVITY, "coverage_90", 100.0, 0, " %"),
+    ("width, decades", _CONDUCTIVITY, "width_90_decades", 1.0, 2, ""),
+    ("density, points", _DENSITY, _POINTS, 1.0, 1, ""),
+    ("inside 90 %", _DENSITY, "coverage_90", 100.0, 0, " %"),
+    ("purity, AUROC", _PURITY, "auroc", 1.0, 2, ""),
+    ("purity, Brier", _PURITY, "brier", 1.0, 3, ""),
+)
+
+
 def benchmark_section(results: Path = RESULTS) -> str:
     """Write the comparison with others, and below it what pellets of one's own are worth."""
     scores = pd.read_csv(results / "accuracy.csv")
@@ -64,6 +75,32 @@ def benchmark_section(results: Path = RESULTS) -> str:
     lines += ["", f"| pellets of one's own (P8) | {' | '.join(known)} | our aim at 3 |", f"|{' --- |' * 6}"]
     lines += [_own(row, scores) for row in OWN_ROWS]
     return "\n".join(lines)
+
+
+def own_section(results: Path = RESULTS) -> str:
+    """Write what pellets of one's own are worth, with the intervals."""
+    scores = pd.read_csv(results / "accuracy.csv")
+    scores = scores[(scores["protocol"] == "P8") & (scores["subset"] == _OWN)]
+    heads = [words for words, *_ in _OWN_COLUMNS]
+    lines = [f"| pellets known | {' | '.join(heads)} |", f"|{' --- |' * (len(heads) + 1)}"]
+    for count in range(4):
+        model = scores[scores["model"] == f"ours, {count} pellet{'' if count == 1 else 's'} known"]
+        mean = model.set_index(["target", "metric"])["mean"]
+        cells = [
+            f"{mean[target, metric] * factor:.{digits}f}{unit}"
+            for _, target, metric, factor, digits, unit in _OWN_COLUMNS
+        ]
+        lines.append(f"| {count} | {' | '.join(cells)} |")
+    counts = scores.drop_duplicates("target").set_index("target")[["n_rows", "n_sources"]]
+    told = ", ".join(
+        f"{counts.loc[target, 'n_rows']} {words} of {counts.loc[target, 'n_sources']} sources"
+        for target, words in (
+            (_CONDUCTIVITY, "conductivities"),
+            (_DENSITY, "densities"),
+            (_PURITY, "verdicts on purity"),
+        )
+    )
+    return "\n".join([*lines, "", f"Over {told}."])
 
 
 def _compared(row: Row, scores: pd.DataFrame, differences: pd.DataFrame) -> str:

@@ -23,11 +23,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.benchmark_table import benchmark_section
+from tools.benchmark_table import benchmark_section, own_section
 from tools.readme_tables import dataset_paragraph, score_section
 
 ROOT = Path(__file__).resolve().parents[1]
 README, PYTHON_PAGE = ROOT / "README.md", ROOT / "docs" / "python.md"
+OWN_PAGE = ROOT / "docs" / "own-pellets.md"
 CHAMPION = ROOT / "models" / "champion"
 #: What the reader's own settings may not change.
 OWN_SETTINGS = ("NASICON_ML_MODEL", "NASICON_ML_DATASETS", "MLFLOW_TRACKING_URI", "COLUMNS")
@@ -138,6 +139,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         pages = {
             README: renewed_readme(README.read_text(encoding="utf-8")),
+            OWN_PAGE: between_markers(OWN_PAGE.read_text(encoding="utf-8"), "own", own_section()),
             PYTHON_PAGE: renewed_python_page(PYTHON_PAGE.read_text(encoding="utf-8"), Path(folder)),
         }
     old = [page for page, text in pages.items() if page.read_text(encoding="utf-8") != text]

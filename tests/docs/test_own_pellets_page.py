@@ -4,6 +4,8 @@ import io
 import re
 
 import pandas as pd
+from tools.benchmark_table import own_section
+from tools.renew_docs import between_markers
 
 from nasicon_ml.cli.predict import predict
 from nasicon_ml.cli.train import train
@@ -49,3 +51,7 @@ def test_numbers_in_words_are_those_of_the_code():
     assert f"up to {closeness._FURTHEST:.0f}. What neither" in IN_ONE_LINE
     assert (own_fitting._MOST_KNOWN, "from one to three others" in IN_ONE_LINE) == (3, True)
     assert (p8.LEAST_PELLETS, "with at least four" in IN_ONE_LINE) == (4, True)
+
+
+def test_what_it_is_worth_is_what_the_benchmark_measured() -> None:
+    assert between_markers(PAGE, "own", own_section()) == PAGE, "renew it: make docs"
