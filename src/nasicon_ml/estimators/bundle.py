@@ -146,11 +146,11 @@ def _read_files(folder: Path, manifest: Mapping[str, Any]) -> PropertyModel:
         domain=Domain.from_json(content["domain"]),
         pellets=_read_pellets(folder / _PELLETS),
         metadata=ModelMetadata(**metadata),
-        # A bundle from before own pellets has none, and says so when it is asked to take some.
         priors={
             TargetName(name): CompositionPrior.from_json(prior)
             for name, prior in content.get("priors", {}).items()
         },
+        # A bundle from before own pellets has none, and says so when it is asked to take some.
         own={TargetName(name): OwnKernel(**kernel) for name, kernel in content.get("own", {}).items()},
     )
 
