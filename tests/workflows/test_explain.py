@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from nasicon_ml.estimators.boosting import fit_booster, raw_prediction
+from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.targets import ANSWERS, TargetName
 from nasicon_ml.evaluation.feature_groups import COMPOSITION_GROUPS, GROUPS
 from nasicon_ml.features.build import build_features
 from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.workflows import explain as module
-from nasicon_ml.workflows.explain import COLUMNS, explain, mean_strength, members, tree_contributions
+from nasicon_ml.workflows.explain import COLUMNS, explain, mean_strength, tree_contributions
 from nasicon_ml.workflows.predict import predict
 
 CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
@@ -82,7 +81,7 @@ def test_on_the_learned_scale_they_are_those_of_the_trees(champion: PropertyMode
     X = build_features(table, champion.feature_set).values
     contributions, base = tree_contributions(champion, target, X)
     assert contributions.shape == X.shape
-    raw = np.mean([raw_prediction(trees, X) for trees in members(champion, target)], axis=0)
+    raw = raw_prediction(champion.boosters[target], X)
     if target in champion.priors:  # what the trees go on from has its own part in each contribution
         raw = raw + champion.priors[target].margin(X)
     np.testing.assert_allclose(base + contributions.sum(axis=1), raw, rtol=0, atol=1e-5)
@@ -128,30 +127,6 @@ def test_the_way_to_points_and_log_odds_is_divided_in_proportion(explained: pd.D
 
 def test_no_recipe_has_no_explanation(champion: PropertyModel) -> None:
     assert explain(recipe_table([]), champion).empty
-
-
-def test_members_of_an_ensemble_are_averaged(champion: PropertyModel) -> None:
-    random = np.random.default_rng(0)
-    X = random.normal(size=(60, 3))
-    settings = quick_settings()
-    first, second = (fit_booster(rows(X, y), settings, seed=1) for y in (X[:, 0], X[:, 1] * 2))
-    pair = replace(champion, boosters={TargetName.CONDUCTIVITY: (first, second)}, priors={})
-    contributions, base = tree_contributions(pair, TargetName.CONDUCTIVITY, X)
-    mean = (raw_prediction(first, X) + raw_prediction(second, X)) / 2
-    np.testing.assert_allclose(base + contributions.sum(axis=1), mean, atol=1e-5)
-
-
-def rows(X, y):
-    from nasicon_ml.estimators.boosting import TrainingMatrix
-
-    names = tuple(f"f{at}" for at in range(X.shape[1]))
-    return TrainingMatrix(X, names, y, np.ones(len(y)), np.arange(len(y)).astype(object))
-
-
-def quick_settings():
-    from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
-
-    return DEFAULT_SETTINGS[TargetName.ACTIVATION_ENERGY].changed(rounds=10)
 
 
 def test_mean_strength_averages_sizes() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,6 @@ from nasicon_ml.evaluation.feature_groups import GROUPS, group_of
 from nasicon_ml.features.build import build_features
 from nasicon_ml.recipe import Recipe
 from nasicon_ml.workflows.predict import predict
-
-if TYPE_CHECKING:
-    import xgboost
 
 Floats = NDArray[np.float64]
 
@@ -88,12 +84,6 @@ def explain(
     return frame.iloc[order].reset_index(drop=True)
 
 
-def members(model: PropertyModel, target: TargetName) -> tuple[xgboost.Booster, ...]:
-    """Give the boosters whose mean is the model's raw prediction of one target."""
-    held = model.boosters[target]
-    return tuple(held) if isinstance(held, (tuple, list)) else (held,)
-
-
 def tree_contributions(model: PropertyModel, target: TargetName, X: Floats) -> tuple[Floats, float]:
     """Compute the contribution of every feature on the scale that the model learned.
 
@@ -108,19 +98,15 @@ def tree_contributions(model: PropertyModel, target: TargetName, X: Floats) -> t
     -------
     contributions, base
         Shape (n, n_features), and what the model answers on average; their sum is the raw prediction. The trees'
-        come on top of the prior's, and are averaged over the members of an ensemble; both are exact, because
-        Shapley values are linear.
+        come on top of the prior's, which is exact: Shapley values are linear.
     """
     import xgboost as xgb
 
     if len(X) == 0:
         return np.zeros(X.shape), 0.0
     matrix = xgb.DMatrix(X, missing=np.nan, nthread=1)
-    found = [
-        np.asarray(trees.predict(matrix, pred_contribs=True), dtype=np.float64) for trees in members(model, target)
-    ]
-    mean = np.mean(found, axis=0)
-    contributions, base = mean[:, :-1], float(mean[0, -1])
+    found = np.asarray(model.boosters[target].predict(matrix, pred_contribs=True), dtype=np.float64)
+    contributions, base = found[:, :-1], float(found[0, -1])
     prior = model.priors.get(target)
     if prior is not None:
         expected, start = prior.contributions(X)
