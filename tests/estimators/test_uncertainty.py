@@ -133,3 +133,28 @@ def test_an_interval_is_never_empty_and_lies_within_any_wider_one(
     lower, upper = intervals.interval(np.array([point]), around, level)
     wider = intervals.interval(np.array([point]), around, level + 0.02)
     assert wider[0] <= lower <= point <= upper <= wider[1]
+
+
+def test_a_source_is_scored_by_a_spread_that_has_not_seen_it():
+    """One wild source of its own system would widen the spread it is scored by, and look tame."""
+    random = np.random.default_rng(3)
+    names = np.repeat(np.array([f"s{number:02d}" for number in range(12)], dtype=object), 10)
+    unknown, distance = random.uniform(size=(2, 120))
+    system = np.where(names < "s06", "LATP", "LAGP").astype(object)
+    around = Circumstances(unknown, distance, np.full(120, 25.0), system)
+    predicted = np.full(120, -4.0)
+    measured = predicted + random.laplace(scale=0.3, size=120) * np.where(names == "s00", 8.0, 1.0)
+
+    def fitted(rows):
+        return fit_intervals(
+            TargetName.CONDUCTIVITY, measured[rows], predicted[rows], names[rows], around.take(rows)
+        )
+
+    by_others = [
+        np.abs(measured - predicted)[names == name] / fitted(names != name).scale(around.take(names == name))
+        for name in np.unique(names)
+    ]
+    everything = fitted(np.ones(120, dtype=bool))
+    np.testing.assert_allclose(everything.scores.scores, np.sort(np.concatenate(by_others)), rtol=1e-6)
+    seen = np.sort(np.abs(measured - predicted) / everything.scale(around))
+    assert (everything.scores.scores[-10:] > seen[-10:]).all()

@@ -133,7 +133,7 @@ def fit_intervals(
     residuals = target.forward(measured) - target.forward(reported)
     scale = np.empty(len(residuals))
     fold = np.unique(sources.astype(str), return_inverse=True)[1] % _SCORING_FOLDS
-    for held_out in range(_SCORING_FOLDS):
+    for held_out in np.unique(fold):
         test = fold == held_out
         # Too few rows to spare a part of them are scored by what they themselves were fitted with.
         train = ~test if (~test).sum() >= _FEW else np.ones(len(test), dtype=bool)
