@@ -118,7 +118,7 @@ def peers_out_of_fold(
     inputs: dict[str, Inputs],
     options: Options,
 ) -> dict[str, Floats]:
-    """Predict all rows by peers that learned from the other folds; probabilities are calibrated, more freely than ours."""
+    """Predict all rows by peers that learned from the other folds; calibrated like ours, but more freely."""
     learned = usable(ground, name, rows)
     sources = ground.pellets[Column.SOURCE].to_numpy()[rows.rows]
 
