@@ -185,12 +185,12 @@ def _places(result: TrainingResult, run: TrackedRun | None, bundle: str | None) 
         )
     yield "dataset", f"{result.dataset_path} (SHA-256 {result.dataset_sha256[:12]}...)"
     if run is not None:
-        from nasicon_ml.tracking.registry import CHAMPION, MODEL_NAME
+        from nasicon_ml.tracking.registry import CHALLENGER, MODEL_NAME
 
         yield "run", f"{run.run_id} in experiment {run.experiment!r}"
         if run.version is not None:
-            alias = f", now {CHAMPION}" if run.is_champion else ""
-            yield "version", f"{run.version} of {MODEL_NAME}{alias}: models:/{MODEL_NAME}/{run.version}"
+            yield "version", f"{run.version} of {MODEL_NAME}, now {CHALLENGER}: models:/{MODEL_NAME}/{run.version}"
+            yield "next", "nasicon-ml registry promote   (compares it with the champion first)"
         yield "store", run.tracking_uri
         plots = _plots_folder(run.artifact_uri)
         if plots is not None:
@@ -228,7 +228,6 @@ def _content(result: TrainingResult, run: TrackedRun | None, bundle: str | None)
             "experiment": run.experiment,
             "model_id": run.model_id,
             "version": run.version,
-            "is_champion": run.is_champion,
             "tracking_uri": run.tracking_uri,
             "artifact_uri": run.artifact_uri,
         }

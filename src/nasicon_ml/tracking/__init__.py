@@ -6,11 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasicon_ml.tracking.registry import CHAMPION, MODEL_NAME, is_registry_uri, load_bundle
+    from nasicon_ml.tracking.registry import CHALLENGER, CHAMPION, MODEL_NAME, is_registry_uri, load_bundle
     from nasicon_ml.tracking.runs import TrackedRun, run_training
     from nasicon_ml.tracking.store import resolve_uri
 
 __all__ = [
+    "CHALLENGER",
     "CHAMPION",
     "MODEL_NAME",
     "TrackedRun",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "CHALLENGER": "registry",
     "CHAMPION": "registry",
     "MODEL_NAME": "registry",
     "TrackedRun": "runs",

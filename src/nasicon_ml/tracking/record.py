@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 #: MLflow keeps at most so many characters of a dataset's digest; the whole checksum is a tag of the run.
 _DIGEST_LENGTH = 36
 _PACKAGE = Path(__file__).resolve().parents[1]
+#: The tag of a run and its version that lists the files of its bundle with their sizes, as JSON.
+BUNDLE_FILES = "bundle_files"
 #: How `nasicon_ml.evaluation.scores` calls the model itself and all scored rows; that module is imported late.
 _FULL, _ALL = "full", "all"
 #: Settings of a booster that XGBoost keeps, under its own names.
@@ -284,10 +286,16 @@ def log_result(
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / BUNDLE
         result.model.save(bundle)
+        client.set_tag(run_id, BUNDLE_FILES, bundle_files(bundle))
         client.log_artifacts(run_id, str(bundle), BUNDLE_IN_RUN)
         log_model(run_id, model_id, bundle)
     report("recording scores", 0.9)
     _log_metrics(store, run_id, model_id, result)
+
+
+def bundle_files(bundle: Path) -> str:
+    """List the files of a bundle with their sizes in bytes, so that a version that lost some can be told."""
+    return json.dumps({path.name: path.stat().st_size for path in sorted(bundle.iterdir())})
 
 
 def log_params(store: Store, run_id: str, values: Mapping[str, str]) -> None:

@@ -19,8 +19,8 @@ from nasicon_ml.tracking.store import Store, opened
 if TYPE_CHECKING:
     from nasicon_ml.estimators.model import PropertyModel
 
-#: The name all versions are registered under, and the alias of the one to use.
-MODEL_NAME, CHAMPION = "nasicon-recipe", "champion"
+#: The name all versions are registered under; the aliases of the one to use, and of the newest one.
+MODEL_NAME, CHAMPION, CHALLENGER = "nasicon-recipe", "champion", "challenger"
 #: Where the bundle lies within a logged model, and within the artifacts of a run.
 BUNDLE_IN_MODEL, BUNDLE_IN_RUN = f"artifacts/{BUNDLE}", BUNDLE
 #: The name of the logged model within its run.
@@ -33,14 +33,6 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Registered:
-    """A version in the registry, and whether it became the champion."""
-
-    version: str
-    is_champion: bool
-
-
-@dataclass(frozen=True)
 class Fetched:
     """A model from MLflow, and what it was in the end: the version behind an alias, the model behind a run."""
 
@@ -48,8 +40,8 @@ class Fetched:
     model: PropertyModel
 
 
-def register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str]) -> Registered:
-    """Register a logged model as a new version; it becomes the champion if there is none.
+def register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str]) -> str:
+    """Register a logged model as a new version with the alias ``challenger``, and give its number.
 
     Whatever goes wrong on the way, Ctrl-C included, no version is left behind.
     """
@@ -63,13 +55,11 @@ def register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str]) 
         # What the page of the logged model links to.
         link = json.dumps([{"name": MODEL_NAME, "version": version}])
         client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
-        is_champion = CHAMPION not in client.get_registered_model(MODEL_NAME).aliases
-        if is_champion:
-            client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+        client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
     except BaseException:
         _take_back(store, run_id, remove_model=is_first)
         raise
-    return Registered(version, is_champion)
+    return version
 
 
 def _make_model(store: Store) -> bool:

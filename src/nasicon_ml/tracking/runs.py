@@ -46,8 +46,6 @@ class TrackedRun:
         The experiment it belongs to.
     model_id
         The id of the logged model.
-    is_champion
-        Whether the version became the champion, there being none.
     artifact_uri
         Where its figures, tables and bundle are.
     """
@@ -58,7 +56,6 @@ class TrackedRun:
     tracking_uri: str
     experiment: str
     model_id: str
-    is_champion: bool
     artifact_uri: str
 
 
@@ -121,10 +118,10 @@ def run_training(
                 lambda text, share: report(text, _TRAINING_SHARE + (0.98 - _TRAINING_SHARE) * share),
             )  # fmt: skip
             store.client.set_terminated(run_id, "FINISHED")
-            registered = None
+            version = None
             if register:
                 report("registering the model", 0.98)
-                registered = registry.register(store, run_id, model_id, _version_tags(store, run_id, result))
+                version = registry.register(store, run_id, model_id, _version_tags(store, run_id, result))
         except BaseException as error:
             killed = isinstance(error, (KeyboardInterrupt, SystemExit))
             _abandon(store, run_id, model_id, "KILLED" if killed else "FAILED", error)
@@ -134,11 +131,10 @@ def run_training(
     return TrackedRun(
         run_id=run_id,
         result=result,
-        version=registered.version if registered else None,
+        version=version,
         tracking_uri=store.uri,
         experiment=experiment,
         model_id=model_id,
-        is_champion=registered is not None and registered.is_champion,
         artifact_uri=artifact_uri,
     )
 
@@ -165,7 +161,9 @@ def _announce_model(store: Store, run_id: str, options: TrainingOptions) -> str:
 
 def _version_tags(store: Store, run_id: str, result: TrainingResult) -> dict[str, str]:
     """Give what a reader of the registry wants to know of a version without opening its run."""
-    kept = {"dataset_sha256", "git_commit", "git_changed", "nasicon_ml_version", "protocol"}
+    kept = {
+        "dataset_sha256", "git_commit", "git_changed", "nasicon_ml_version", "protocol", record.BUNDLE_FILES,
+    }  # fmt: skip
     tags = store.client.get_run(run_id).data.tags
     return {name: value for name, value in tags.items() if name in kept} | record.headline(result)
 
