@@ -96,6 +96,7 @@ lock: ## renew the lock files from pyproject.toml (needs uv)
 	@uv --version >/dev/null 2>&1 || { echo 'error: make lock needs uv on the PATH: pip install uv' >&2; exit 2; }
 	$(LOCK) --group pyproject.toml:build --output-file requirements/build.lock
 	$(LOCK) pyproject.toml --extra dev --excludes requirements/excluded.txt --output-file requirements/all.lock
+	$(LOCK) --group pyproject.toml:server --constraints requirements/all.lock --output-file requirements/server.lock
 
 clean: ## remove caches and out/; recorded runs stay
 	rm -rf $(OUT) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
