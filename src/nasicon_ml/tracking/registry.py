@@ -134,6 +134,21 @@ def fetch_bundle(uri: str, *, tracking_uri: str | None = None) -> Fetched:
         return Fetched(name, PropertyModel.load(_fetch(store, uri, source, folder)))
 
 
+def load_version(store: Store, version: str) -> PropertyModel:
+    """Load a version of an open store by its number.
+
+    Raises
+    ------
+    TrackingError, BundleError
+        As `fetch_bundle`.
+    """
+    from nasicon_ml.estimators.model import PropertyModel
+
+    uri = f"models:/{MODEL_NAME}/{version}"
+    with tempfile.TemporaryDirectory() as folder:
+        return PropertyModel.load(_fetch(store, uri, _source(store, uri), folder))
+
+
 def _fetch(store: Store, uri: str, source: str, folder: str) -> Path:
     """Download the bundle of a model into a folder."""
     import mlflow

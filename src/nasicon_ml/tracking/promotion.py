@@ -1,0 +1,285 @@
+"""Who is champion: promotion through the gate, and the way back.
+
+The alias ``champion`` is moved in one step of the registry. Everything that belongs to a promotion is written
+before it, as tags of the version, so that a program killed at any moment leaves the old champion or the new one.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from nasicon_ml.errors import BundleError, FieldError, TrackingError
+from nasicon_ml.tracking.registry import CHALLENGER, CHAMPION, MODEL_NAME, load_version
+from nasicon_ml.tracking.store import Store, opened
+from nasicon_ml.tracking.versions import (
+    GATE,
+    NOBODY,
+    PROMOTED_AT,
+    PROMOTED_BY,
+    PROMOTED_OVER,
+    REASON,
+    ROLLED_BACK_AT,
+    ROLLED_BACK_REASON,
+    Version,
+    champion_of,
+    find_version,
+)
+
+if TYPE_CHECKING:
+    from nasicon_ml.estimators.model import PropertyModel
+    from nasicon_ml.evaluation.gate import GateReport
+
+#: The tag with all figures of the gate, as JSON; as much of it as MLflow keeps in a tag on any store.
+REPORT, _LONGEST_TAG = "gate_report", 5000
+PASSED, FORCED = "passed", "forced"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What came of an attempt to promote a version.
+
+    Attributes
+    ----------
+    version, previous
+        Its number, and that of the champion it was compared with, None if there was none.
+    promoted
+        Whether it is champion now.
+    forced
+        Whether it became so although the gate refused it.
+    report
+        What the gate found; None if the gate could not be asked and was overridden.
+    """
+
+    version: str
+    previous: str | None
+    promoted: bool
+    forced: bool
+    report: GateReport | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON knows it."""
+        return {
+            "version": self.version,
+            "previous": self.previous,
+            "promoted": self.promoted,
+            "forced": self.forced,
+            "gate": self.report.to_json() if self.report else None,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions, and what the gate says of the second as a successor of the first."""
+
+    reference: Version
+    candidate: Version
+    report: GateReport
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON knows it."""
+        return {
+            "reference": self.reference.version,
+            "candidate": self.candidate.version,
+            "gate": self.report.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """The version that was champion, and the one that is again."""
+
+    left: str
+    version: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON knows it."""
+        return {"left": self.left, "version": self.version}
+
+
+def compare_versions(reference: str, candidate: str, *, tracking_uri: str | None = None) -> Comparison:
+    """Ask the gate what it would say of one version as the successor of another; nothing is changed.
+
+    Parameters
+    ----------
+    reference, candidate
+        Numbers or aliases.
+    tracking_uri
+        The store; by default that of MLFLOW_TRACKING_URI, or ``mlflow.db`` in the working directory.
+
+    Raises
+    ------
+    TrackingError
+        If there is no such version, or one is not complete.
+    BundleError
+        If a bundle was changed.
+    """
+    from nasicon_ml.evaluation.gate import judge
+
+    with opened(tracking_uri, must_exist=True) as store:
+        before, after = _complete(store, reference), _complete(store, candidate)
+        report = judge(load_version(store, after.version), load_version(store, before.version))
+    return Comparison(before, after, report)
+
+
+def promote(
+    version: str = CHALLENGER, *, force: bool = False, reason: str = "", tracking_uri: str | None = None
+) -> Promotion:
+    """Make a version the champion, if it passes the gate (`nasicon_ml.evaluation.gate`).
+
+    Parameters
+    ----------
+    version
+        Its number or alias.
+    force
+        Promote it even if the gate refuses; a version that is not complete is refused all the same.
+    reason
+        Why, with `force`; kept as the tag ``forced_reason``.
+    tracking_uri
+        As for `compare_versions`.
+
+    Returns
+    -------
+    Promotion
+        Also of a version that was refused: `promoted` is False then, and the report says why.
+
+    Raises
+    ------
+    FieldError
+        If there is force without reason, or reason without force.
+    TrackingError
+        If there is no such version, it is not complete or champion already, the champion cannot be read (so that
+        there is nothing to compare with), or somebody else made another version champion in the meantime.
+    BundleError
+        If its bundle was changed.
+    """
+    reason = " ".join(reason.split())
+    if force and not reason:
+        raise FieldError("reason", reason, "a sentence that says why the gate is overridden, with --reason")
+    if reason and not force:
+        raise FieldError("reason", reason, "nothing, unless the gate is overridden with --force")
+    with opened(tracking_uri, must_exist=True) as store:
+        wanted, previous = _complete(store, version), champion_of(store)
+        if wanted.version == previous:
+            raise TrackingError(f"version {wanted.version} is the champion already")
+        report = _judged(store, wanted, previous, force=force)
+        passed = report is not None and report.passed
+        if not passed and not force:
+            return Promotion(wanted.version, previous, promoted=False, forced=False, report=report)
+        _record(store, wanted, previous, report, reason if not passed else "")
+        if champion_of(store) != previous:
+            raise TrackingError(
+                f"version {champion_of(store)} was made champion while {wanted.version} was compared with version "
+                f"{previous or NOBODY}; nothing was changed: compare again"
+            )
+        _crown(store, wanted.version)
+    return Promotion(wanted.version, previous, promoted=True, forced=not passed, report=report)
+
+
+def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
+    """Make the version champion again that was so before the present one.
+
+    Parameters
+    ----------
+    reason
+        Why; kept as the tag ``rolled_back_reason`` of the version that is left.
+    tracking_uri
+        As for `compare_versions`.
+
+    Raises
+    ------
+    TrackingError
+        If there is no champion, it had no predecessor, or that one is not complete any more.
+    """
+    with opened(tracking_uri, must_exist=True) as store:
+        number = champion_of(store)
+        if number is None:
+            raise TrackingError(f"{MODEL_NAME} has no champion in {store.uri}: there is nothing to roll back")
+        champion = find_version(store, number)
+        before = champion.tags.get(PROMOTED_OVER, NOBODY)
+        if before == NOBODY:
+            raise TrackingError(f"version {number} is the first champion on record: there is none to return to")
+        previous = _complete(store, before)
+        store.client.set_model_version_tag(MODEL_NAME, number, ROLLED_BACK_AT, _now())
+        if reason.split():
+            store.client.set_model_version_tag(MODEL_NAME, number, ROLLED_BACK_REASON, " ".join(reason.split()))
+        _crown(store, previous.version)
+    return Rollback(number, previous.version)
+
+
+def _complete(store: Store, version: str) -> Version:
+    """Find a version that can be used."""
+    found = find_version(store, version)
+    if not found.usable:
+        raise TrackingError(f"version {found.version} of {MODEL_NAME} cannot be used: {found.problem}")
+    return found
+
+
+def _judged(store: Store, wanted: Version, previous: str | None, *, force: bool) -> GateReport | None:
+    """Ask the gate; None if the champion cannot be read and that is overridden."""
+    from nasicon_ml.evaluation.gate import judge
+
+    candidate = load_version(store, wanted.version)
+    reference: PropertyModel | None = None
+    if previous is not None:
+        try:
+            reference = load_version(store, _complete(store, previous).version)
+        except (TrackingError, BundleError) as error:
+            if force:
+                return None
+            raise TrackingError(
+                f"the champion, version {previous}, cannot be read, so there is nothing to compare with: {error}; "
+                "to promote all the same: --force --reason '...'"
+            ) from error
+    return judge(candidate, reference)
+
+
+def _record(
+    store: Store, wanted: Version, previous: str | None, report: GateReport | None, forced_reason: str
+) -> None:
+    """Write what belongs to a promotion."""
+    tags = {
+        PROMOTED_OVER: previous or NOBODY,
+        PROMOTED_AT: _now(),
+        PROMOTED_BY: _user(),
+        GATE: FORCED if forced_reason else PASSED,
+        REPORT: json.dumps(_short(report)) if report else "",
+    }
+    if forced_reason:
+        tags[REASON] = forced_reason[:_LONGEST_TAG]
+    for name, value in tags.items():
+        store.client.set_model_version_tag(MODEL_NAME, wanted.version, name, value)
+    if not forced_reason and REASON in wanted.tags:
+        store.client.delete_model_version_tag(MODEL_NAME, wanted.version, REASON)
+
+
+def _short(report: GateReport) -> list[dict[str, Any]]:
+    """Give the verdicts in words, as many as a tag holds."""
+    kept = [{"question": verdict.question, "passed": verdict.passed} for verdict in report.verdicts]
+    said = [entry | {"message": verdict.message} for entry, verdict in zip(kept, report.verdicts, strict=True)]
+    return said if len(json.dumps(said)) <= _LONGEST_TAG else kept
+
+
+def _crown(store: Store, version: str) -> None:
+    """Move the alias; a challenger that has become champion challenges no longer."""
+    from mlflow.exceptions import MlflowException
+
+    store.client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    with suppress(MlflowException):  # that the old alias stays beside the new one harms nobody
+        if str(store.client.get_registered_model(MODEL_NAME).aliases.get(CHALLENGER)) == version:
+            store.client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user has no name
+        return "unknown"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
