@@ -12,10 +12,16 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.errors import FieldError
+
+#: So many different texts of one column may be wrong, and so many cells. Beyond that the column is not what it is
+#: called, and to explain each cell would take minutes.
+MOST_BAD_TEXTS = 5_000
+MOST_BAD_CELLS = 100_000
 
 
 class Severity(StrEnum):
@@ -58,6 +64,11 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.Da
         everything else.
     list of Finding
         One per bad cell, in order of row and column; the cell itself is missing in the clean table.
+
+    Raises
+    ------
+    FieldError
+        If more than `MOST_BAD_TEXTS` different texts of a column, or `MOST_BAD_CELLS` cells, are bad.
     """
     findings: list[Finding] = []
     clean: dict[str, pd.Series[Any]] = {}
@@ -82,25 +93,79 @@ def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -
         with np.errstate(invalid="ignore"):
             doubtful = ~np.isnan(values) & ~((values >= column.minimum) & (values <= column.maximum))
         cells = raw.to_numpy()
+        errors: dict[str, FieldError] = {}
     else:
         cells = raw.astype("object").to_numpy()
         values = np.full(len(cells), np.nan if is_number else None, dtype="float64" if is_number else "object")
-        is_text = np.fromiter((isinstance(cell, str) for cell in cells), dtype=bool, count=len(cells))
+        is_text = _texts(cells)
         # A text that stands in a thousand rows is read once.
         codes, texts = pd.factorize(cells[is_text])
-        read = [_read_cell(column, text) for text in texts]
-        known = np.full(len(read), None, dtype="object")
-        known[:] = [value for value, _ in read]
-        refused = np.array([error is not None for _, error in read], dtype=bool)
+        known, errors = _read_texts(column, texts)
         doubtful = ~is_text
-        doubtful[is_text] = refused[codes]
+        doubtful[is_text] = np.array([text in errors for text in texts], dtype=bool)[codes]
         values[is_text] = known[codes]  # None becomes NaN in an array of numbers
-    for row in np.flatnonzero(doubtful).tolist():
-        values[row], error = _read_cell(column, cells[row])
+    rows = np.flatnonzero(doubtful).tolist()
+    bad = 0
+    for row in rows:
+        cell = cells[row]
+        error = errors.get(cell) if isinstance(cell, str) else None
+        if error is None:
+            values[row], error = _read_cell(column, cell)
         if error is not None:
-            rule = _rule_of(column, cells[row])
-            findings.append(Finding(row, column.value, cells[row], rule, Severity.ERROR, error.message))
+            findings.append(
+                Finding(row, column.value, cell, _rule_of(column, cell), Severity.ERROR, error.message)
+            )
+            bad += 1
+            refuse_many(bad, MOST_BAD_CELLS, error)
     return pd.Series(values)
+
+
+def refuse_many(count: int, limit: int, error: FieldError) -> None:
+    """Stop at the first error more than the limit: something is wrong with the whole column.
+
+    Raises
+    ------
+    FieldError
+        If `count` is above `limit`; it shows the error, whose value is one of the bad ones.
+    """
+    if count > limit:
+        hint = f"More than {limit} cells of this column are not accepted; this is one of them."
+        raise FieldError(error.field, error.value, error.allowed, hint)
+
+
+def _texts(cells: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+    """Find the cells that are text."""
+    if pd.api.types.infer_dtype(cells, skipna=False) == "string":
+        return np.ones(len(cells), dtype=bool)
+    return np.fromiter((isinstance(cell, str) for cell in cells), dtype=bool, count=len(cells))
+
+
+def _read_texts(
+    column: Column, texts: npt.NDArray[np.object_]
+) -> tuple[npt.NDArray[np.object_], dict[str, FieldError]]:
+    """Read different texts of one column; give their values, and what is wrong with those that have none."""
+    known = np.full(len(texts), None, dtype="object")
+    errors: dict[str, FieldError] = {}
+    rest = list(range(len(texts)))
+    if column.kind is Kind.NUMBER:
+        # Plain numbers within the bounds, nearly all there are, need no second look.
+        numbers = np.array([_plain_number(text) for text in texts], dtype="float64")
+        plain = (numbers >= column.minimum) & (numbers <= column.maximum)
+        known[plain] = numbers[plain]
+        rest = np.flatnonzero(~plain).tolist()
+    for place in rest:
+        known[place], error = _read_cell(column, texts[place])
+        if error is not None:
+            errors[texts[place]] = error
+            refuse_many(len(errors), MOST_BAD_TEXTS, error)
+    return known, errors
+
+
+def _plain_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def _read_cell(column: Column, cell: object) -> tuple[float | str | bool | None, FieldError | None]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from nasicon_ml.errors import FieldError, nearest, number_hint
+from nasicon_ml.errors import FieldError, nearest, number_hint, text_problem
 
 
 class Kind(StrEnum):
@@ -289,6 +289,8 @@ class Column(StrEnum):
         FieldError
             If the value is not a number where one is needed, is out of bounds, or is not one of the choices.
         """
+        if isinstance(value, str) and self.kind is not Kind.FORMULA and (problem := text_problem(value)):
+            raise FieldError(self.value, value, self.allowed, problem)
         if is_missing(value):
             return None
         if self.kind is Kind.NUMBER:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import numbers
 import re
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -81,6 +82,23 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     known = {choice.lower(): str(choice) for choice in choices}
     close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     return f"Did you mean {known[close[0]]!r}?" if close else ""
+
+
+#: No cell of a table, and no field of a recipe, is longer; the longest note of the dataset has 409 characters.
+MAX_CELL_CHARACTERS = 2_000
+
+
+def text_problem(text: str) -> str:
+    """Say why a text can be no cell of a table, as a sentence; empty if it can.
+
+    Characters that steer a terminal, and halves of a character, can be neither shown nor written.
+    """
+    if len(text) > MAX_CELL_CHARACTERS:
+        return f"It has {len(text)} characters; {MAX_CELL_CHARACTERS} are the most."
+    if text.isprintable():
+        return ""
+    strange = [char for char in text if unicodedata.category(char) in {"Cc", "Cs"} and not char.isspace()]
+    return f"The character U+{ord(strange[0]):04X} in it is none that can be shown." if strange else ""
 
 
 _POWER = re.compile(

@@ -7,7 +7,7 @@ import pytest
 
 from nasicon_ml.errors import UnreadableFileError
 from nasicon_ml.tables import RawTable, read_table
-from nasicon_ml.tables.structured import YAML_LIMIT_BYTES
+from nasicon_ml.tables.limits import MAX_BYTES
 
 
 def read(tmp_path: Path, content: str | bytes, name: str) -> RawTable:
@@ -82,7 +82,7 @@ def test_a_bomb_of_aliases_costs_nothing(tmp_path: Path) -> None:
 
 def test_yaml_has_a_limit(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="use CSV or Parquet"):
-        read(tmp_path, "#" * (YAML_LIMIT_BYTES + 1), "r.yaml")
+        read(tmp_path, "#" * (MAX_BYTES["yaml"] + 1), "r.yaml")
 
 
 def test_parquet_is_read_without_its_index(tmp_path: Path) -> None:

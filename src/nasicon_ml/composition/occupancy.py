@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.checks import Finding, Severity
+from nasicon_ml.checks import MOST_BAD_CELLS, MOST_BAD_TEXTS, Finding, Severity, refuse_many
 from nasicon_ml.columns import Column, is_missing
 from nasicon_ml.composition.elements import ALKALI_LETTERS, ELEMENT_INDEX, ELEMENTS
 from nasicon_ml.composition.model import Composition
@@ -116,7 +116,9 @@ def occupancies(formulas: Sequence[str] | pd.Series[Any]) -> OccupancyTable:
     return _table([parse(text) for text in unique], codes)
 
 
-def _factorize(formulas: Sequence[Any] | pd.Series[Any]) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
+def _factorize(
+    formulas: Sequence[Any] | pd.Series[Any] | NDArray[np.object_],
+) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
     values = pd.Series(formulas, dtype="object").to_numpy()
     codes, unique = pd.factorize(values)
     return codes, np.asarray(unique, dtype=object)
@@ -166,15 +168,17 @@ class ParsedFormulas:
 
 
 def parse_unique(formulas: pd.Series[Any]) -> ParsedFormulas:
-    """Read every different formula of a column once and keep what went wrong."""
-    # Cells such as lists cannot be factorized; their text is refused with a message all the same.
-    hashable = formulas.map(
-        lambda cell: cell if isinstance(cell, str) or pd.api.types.is_scalar(cell) else repr(cell)
-    )
-    blank = hashable.map(is_missing) | hashable.isna()
-    codes, unique = _factorize(hashable.where(~blank, None))
+    """Read every different formula of a column once and keep what went wrong.
+
+    Raises
+    ------
+    FieldError
+        If more than `checks.MOST_BAD_TEXTS` different formulas cannot be read.
+    """
+    codes, unique = _stated(formulas.to_numpy(dtype="object"))
     compositions: list[Composition | None] = []
     errors: list[FormulaError | None] = []
+    bad = 0
     for text in unique:
         try:
             compositions.append(parse(text))
@@ -182,7 +186,21 @@ def parse_unique(formulas: pd.Series[Any]) -> ParsedFormulas:
         except FormulaError as error:
             compositions.append(None)
             errors.append(error)
+            bad += 1
+            refuse_many(bad, MOST_BAD_TEXTS, error)
     return ParsedFormulas(codes, compositions, errors)
+
+
+def _stated(cells: NDArray[np.object_]) -> tuple[NDArray[np.intp], list[Any]]:
+    """Give each different formula a number; -1 where there is none."""
+    if pd.api.types.infer_dtype(cells, skipna=True) not in {"string", "empty"}:
+        # Cells such as lists cannot be told apart; their text is refused with a message all the same.
+        plain = [cell if isinstance(cell, str) or pd.api.types.is_scalar(cell) else repr(cell) for cell in cells]
+        cells = pd.Series(plain, dtype="object").to_numpy()
+    codes, unique = _factorize(cells)
+    stated = np.array([not is_missing(text) for text in unique] + [False], dtype=bool)
+    places = np.where(stated, np.cumsum(stated) - 1, -1)
+    return places[codes], unique[stated[:-1]].tolist()
 
 
 def check_formulas(formulas: pd.Series[Any]) -> tuple[pd.Series[Any], list[Finding]]:
@@ -214,13 +232,17 @@ def formula_findings(formulas: pd.Series[Any], parsed: ParsedFormulas) -> list[F
     ]
     missing = ("missing_formula", Severity.ERROR, f"{column}: a formula is needed, and there is none")
     noteworthy = np.array([verdict is not None for verdict in verdicts] + [True])[parsed.index]
-    findings = []
-    for row in np.flatnonzero(noteworthy):
+    cells = formulas.to_numpy(dtype="object")
+    findings: list[Finding] = []
+    bad = 0
+    for row in np.flatnonzero(noteworthy).tolist():
         code = parsed.index[row]
         verdict = verdicts[code] if code >= 0 else missing
         if verdict:
             rule, severity, message = verdict
-            findings.append(Finding(int(row), column.value, formulas.iloc[row], rule, severity, message))
+            bad += severity is Severity.ERROR
+            refuse_many(bad, MOST_BAD_CELLS, refusal(cells[row]))
+            findings.append(Finding(row, column.value, cells[row], rule, severity, message))
     return findings
 
 

@@ -7,12 +7,16 @@ import io
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import UnreadableFileError
+from nasicon_ml.tables.even_rows import read_even_rows
+from nasicon_ml.tables.guarded import unguarded
+from nasicon_ml.tables.limits import MAX_ROWS, refuse_shape
 from nasicon_ml.tables.raw import RESAVE, RawTable, decode, refuse_repeated
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?([eE][+-]?\d+)?")
@@ -21,6 +25,8 @@ _DECIMAL_COMMA = re.compile(r"(?:^|[;\t])\s*[+-]?\d+,\d+\s*(?=$|[;\t])")
 
 def read_csv(data: bytes, name: str) -> RawTable:
     """Read a CSV: commas, UTF-8, one header, points in decimals. Blank rows are skipped, short ones filled up.
+
+    The apostrophe by which a cell is marked as text (`nasicon_ml.tables.guarded`) is taken away.
 
     Raises
     ------
@@ -38,6 +44,20 @@ def read_csv(data: bytes, name: str) -> RawTable:
     while header and not header[-1]:
         header.pop()
     _check_header(header, header_line, name)
+    refuse_shape(0, len(header), name)
+    even = read_even_rows(text, header_line, len(header))
+    if even is not None:
+        columns, lines = even
+        frame = pd.DataFrame(dict(enumerate(columns)), dtype="object")
+        frame.columns = pd.Index(header, dtype="object")
+        table = RawTable(frame, lines, name)
+    else:
+        table = _row_by_row(records, header, name)
+    return replace(table, frame=table.frame.map(unguarded)) if "'" in text else table
+
+
+def _row_by_row(records: Iterator[tuple[int, list[str]]], header: list[str], name: str) -> RawTable:
+    """Read the rows below the header, whatever they look like."""
     width = len(header)
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -49,6 +69,8 @@ def read_csv(data: bytes, name: str) -> RawTable:
             )
         rows.append(cells[:width] + [""] * (width - len(cells)))
         lines.append(line)
+        if len(rows) > MAX_ROWS:
+            refuse_shape(len(rows), width, name)
     frame = pd.DataFrame(rows, columns=header, dtype="object")
     return RawTable(frame, np.asarray(lines, dtype=np.int64), name)
 

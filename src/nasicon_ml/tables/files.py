@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from nasicon_ml.errors import UnreadableFileError, nearest
 from nasicon_ml.tables.comma_separated import read_csv
+from nasicon_ml.tables.limits import read_bytes, refuse_bytes, refuse_shape
 from nasicon_ml.tables.raw import RESAVE, RawTable
 from nasicon_ml.tables.structured import read_json, read_parquet, read_yaml
 
@@ -43,9 +43,10 @@ def read_table(path: str | Path, *, file_format: str | None = None) -> RawTable:
     Raises
     ------
     UnreadableFileError
-        If there is no such file, or it is not a table in that format; the message says where and what to do.
+        If there is no such file, it is larger than `nasicon_ml.tables.limits` allows, or it is not a table in
+        that format; the message says where and what to do.
     """
-    data, name = _read_bytes(path)
+    data, name = read_bytes(path)
     chosen = file_format or _format_of(path, data, name)
     if chosen not in READERS:
         hint = nearest(chosen, READERS)
@@ -54,30 +55,10 @@ def read_table(path: str | Path, *, file_format: str | None = None) -> RawTable:
         )
     if not data.strip():
         raise UnreadableFileError(f"{name}: the file is empty")
-    return READERS[chosen](data, name)
-
-
-def _read_bytes(path: str | Path) -> tuple[bytes, str]:
-    if str(path) == "-":
-        return sys.stdin.buffer.read(), "standard input"
-    name = str(path)
-    try:
-        return Path(path).read_bytes(), name
-    except FileNotFoundError:
-        raise UnreadableFileError(f"{name}: there is no such file. {_neighbour(Path(path))}".strip()) from None
-    except IsADirectoryError:
-        raise UnreadableFileError(f"{name}: this is a folder, not a file") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UnreadableFileError(f"{name}: cannot be read ({reason})") from None
-
-
-def _neighbour(path: Path) -> str:
-    """Say which file of the same folder was probably meant."""
-    try:
-        return nearest(path.name, sorted(entry.name for entry in path.parent.iterdir()))
-    except OSError:
-        return ""
+    refuse_bytes(len(data), chosen, name)
+    table = READERS[chosen](data, name)
+    refuse_shape(*table.frame.shape, name)
+    return table
 
 
 def _format_of(path: str | Path, data: bytes, name: str) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import pandas as pd
 
 from nasicon_ml.errors import UnreadableFileError
+from nasicon_ml.tables.limits import refuse_shape
 from nasicon_ml.tables.raw import RawTable, decode, refuse_repeated
 
-#: YAML is read with the slow and safe loader, and no hand writes more than this.
-YAML_LIMIT_BYTES = 4_000_000
+_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 
 
 def read_json(data: bytes, name: str) -> RawTable:
@@ -25,8 +26,10 @@ def read_json(data: bytes, name: str) -> RawTable:
     """
 
     def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        refuse_repeated([key for key, _ in pairs], name)
-        return dict(pairs)
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            refuse_repeated([key for key, _ in pairs], name)
+        return fields
 
     try:
         content = json.loads(decode(data, name), object_pairs_hook=without_repeats)
@@ -47,12 +50,6 @@ def read_yaml(data: bytes, name: str) -> RawTable:
     """
     import yaml
 
-    if len(data) > YAML_LIMIT_BYTES:
-        raise UnreadableFileError(
-            f"{name}: {len(data)} bytes of YAML are more than the {YAML_LIMIT_BYTES} that are read;"
-            " use CSV or Parquet"
-        )
-
     class PlainLoader(yaml.SafeLoader):
         """The safe loader, without aliases (a few bytes of which can fill the memory) and repeated keys."""
 
@@ -67,6 +64,17 @@ def read_yaml(data: bytes, name: str) -> RawTable:
             refuse_repeated(keys, f"{name}, line {node.start_mark.line + 1}")
             return dict(super().construct_mapping(node, deep=deep))
 
+        def construct_yaml_int(self, node: Any) -> Any:
+            # YAML would read 1:30 as ninety and 010 as eight; Recipe.from_yaml does not, either.
+            text = str(self.construct_scalar(node))
+            return int(text) if _WHOLE.fullmatch(text) else text
+
+        def construct_yaml_float(self, node: Any) -> Any:
+            text = str(self.construct_scalar(node))
+            return text if ":" in text else super().construct_yaml_float(node)
+
+    for kind in ("int", "float"):
+        PlainLoader.add_constructor(f"tag:yaml.org,2002:{kind}", getattr(PlainLoader, f"construct_yaml_{kind}"))
     try:
         content = yaml.load(decode(data, name), Loader=PlainLoader)  # noqa: S506  (a SafeLoader)
     except yaml.YAMLError as error:
@@ -100,13 +108,16 @@ def read_parquet(data: bytes, name: str) -> RawTable:
     Raises
     ------
     UnreadableFileError
-        If it is not one.
+        If it is not one, or too large.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(data))
+        file = pq.ParquetFile(io.BytesIO(data))
+        # A few bytes can say that one value stands in a billion rows.
+        refuse_shape(file.metadata.num_rows, len(file.schema_arrow.names), name)
+        table = file.read()
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else "broken"
         raise UnreadableFileError(f"{name}: not a Parquet file ({reason})") from None

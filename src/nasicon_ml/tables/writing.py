@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.errors import NasiconError
+from nasicon_ml.tables.guarded import guarded
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
@@ -53,10 +54,10 @@ def table_as_json(frame: pd.DataFrame) -> str:
 
 
 def _with_words(frame: pd.DataFrame) -> pd.DataFrame:
-    """Write flags as the words of the vocabulary instead of Python's."""
+    """Write flags as the words of the vocabulary instead of Python's, and no cell that a spreadsheet would run."""
 
     def word(cell: object) -> object:
-        return ("true" if cell else "false") if isinstance(cell, (bool, np.bool_)) else cell
+        return ("true" if cell else "false") if isinstance(cell, (bool, np.bool_)) else guarded(cell)
 
     columns = {
         position: cells.astype("object").map(word) if cells.dtype.kind in "Ob" else cells

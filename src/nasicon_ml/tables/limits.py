@@ -1,0 +1,158 @@
+"""How large a table may be, and the bytes of a file that may be anything: never more of it than that.
+
+The limits keep any file from filling the memory or stopping the program for long. A million recipes fit.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import stat
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO
+
+from nasicon_ml.errors import UnreadableFileError, nearest
+
+#: Bytes that are read of a file, by format. YAML is read by a slow and safe reader: these take it some seconds.
+MAX_BYTES: Mapping[str, int] = MappingProxyType(
+    {"csv": 256_000_000, "parquet": 256_000_000, "json": 64_000_000, "yaml": 250_000}
+)
+MAX_ROWS = 2_000_000
+#: The vocabulary has fewer than a hundred names.
+MAX_COLUMNS = 500
+_LARGEST = max(MAX_BYTES.values())
+#: A pipe that nobody has opened for writing by then is taken for one that nobody will.
+_WRITER_WAIT_S = 2.0
+_PIECE = 1 << 20
+
+
+def refuse_bytes(count: int, file_format: str, name: str) -> None:
+    """Refuse a file that is larger than its format may be.
+
+    Raises
+    ------
+    UnreadableFileError
+        Naming its size and the limit.
+    """
+    limit = MAX_BYTES[file_format]
+    if count > limit:
+        others = "; use CSV or Parquet" if file_format in {"json", "yaml"} else "; split it"
+        raise UnreadableFileError(
+            f"{name}: {count} bytes of {file_format.upper()} are more than the {limit} that are read{others}"
+        )
+
+
+def refuse_shape(rows: int, columns: int, name: str) -> None:
+    """Refuse a table of too many rows or columns.
+
+    Raises
+    ------
+    UnreadableFileError
+        Naming the number and the limit.
+    """
+    if columns > MAX_COLUMNS:
+        raise UnreadableFileError(f"{name}: {columns} columns are more than the {MAX_COLUMNS} that are read")
+    if rows > MAX_ROWS:
+        raise UnreadableFileError(f"{name}: {rows} rows are more than the {MAX_ROWS} that are read; split it")
+
+
+def read_bytes(path: str | Path) -> tuple[bytes, str]:
+    """Read a file, a pipe or a device as far as the limit.
+
+    Parameters
+    ----------
+    path
+        Its name, or ``-`` for standard input.
+
+    Returns
+    -------
+    bytes
+        All of it.
+    str
+        What messages call it.
+
+    Raises
+    ------
+    UnreadableFileError
+        If there is no such file, it is larger than any table may be, or a pipe into which nobody writes.
+    """
+    if str(path) == "-":
+        return _bounded(sys.stdin.buffer, "standard input"), "standard input"
+    name = str(path)
+    try:
+        # Not blocking: opening a pipe would otherwise wait for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123  (there is a descriptor, not a path)
+            return _read_open(file, name), name
+    except FileNotFoundError:
+        raise UnreadableFileError(f"{name}: there is no such file. {_neighbour(Path(path))}".strip()) from None
+    except IsADirectoryError:
+        raise UnreadableFileError(f"{name}: this is a folder, not a file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UnreadableFileError(f"{name}: cannot be read ({reason})") from None
+
+
+def _read_open(file: io.FileIO, name: str) -> bytes:
+    kind = os.fstat(file.fileno())
+    if stat.S_ISDIR(kind.st_mode):
+        raise IsADirectoryError
+    if stat.S_ISREG(kind.st_mode) and kind.st_size > _LARGEST:
+        raise _too_large(name, f"{kind.st_size}")
+    if stat.S_ISFIFO(kind.st_mode):
+        return _read_pipe(file, name)
+    os.set_blocking(file.fileno(), True)
+    return _bounded(file, name)
+
+
+def _bounded(file: IO[bytes] | io.FileIO, name: str) -> bytes:
+    """Read to the end, or as far as the limit."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := file.read(_PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _LARGEST:
+            raise _too_large(name, f"more than {_LARGEST}")
+    return b"".join(pieces)
+
+
+def _read_pipe(file: io.FileIO, name: str) -> bytes:
+    """Read a pipe to its end; it may be one that nobody has opened for writing."""
+    pieces: list[bytes] = []
+    size, deadline = 0, time.monotonic() + _WRITER_WAIT_S
+    begun = False
+    while True:
+        piece = file.read(_PIECE)
+        if piece is None:  # there is a writer, and it takes its time
+            begun = True
+            select.select([file], [], [])
+        elif piece:
+            begun = True
+            pieces.append(piece)
+            size += len(piece)
+            if size > _LARGEST:
+                raise _too_large(name, f"more than {_LARGEST}")
+        elif begun:
+            return b"".join(pieces)
+        elif time.monotonic() > deadline:
+            raise UnreadableFileError(f"{name}: this is a pipe, and nothing is written into it")
+        else:
+            time.sleep(0.01)
+
+
+def _too_large(name: str, size: str) -> UnreadableFileError:
+    return UnreadableFileError(f"{name}: {size} bytes are more than the {_LARGEST} that are read; split it")
+
+
+def _neighbour(path: Path) -> str:
+    """Say which file of the same folder was probably meant."""
+    try:
+        return nearest(path.name, sorted(entry.name for entry in path.parent.iterdir()))
+    except OSError:
+        return ""

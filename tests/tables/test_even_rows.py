@@ -1,0 +1,64 @@
+"""Plain CSVs are read in arrays, to the same cells and lines as row by row."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.errors import UnreadableFileError
+from nasicon_ml.tables import RawTable, comma_separated, read_table
+from nasicon_ml.tables.even_rows import read_even_rows
+
+CELLS = st.text(st.sampled_from("aLi3.=' \x0b\x0c\x1f\x85\u2028é"), max_size=4)
+ENDS = st.sampled_from(["\n", "\r\n", "\n\n", "\n \n", "\n,,\n", "\n, ,\n"])
+
+
+@st.composite
+def files(draw: st.DrawFn) -> str:
+    """Draw a CSV of three columns, most often with as many cells in every row."""
+    text = draw(st.sampled_from(["", "\n", "\r\n\n", " \n"])) + "a,b,c" + draw(ENDS)
+    for _ in range(draw(st.integers(0, 6))):
+        count = draw(st.sampled_from([3, 3, 3, 3, 3, 3, 2, 4]))
+        text += ",".join(draw(st.lists(CELLS, min_size=count, max_size=count))) + draw(ENDS)
+    return text + draw(st.sampled_from(["", "x,y,z", "x,y,z\n", '"x",y,z', "x,y,z\r"]))
+
+
+def read(text: str) -> tuple[list[list[str]], list[int]] | str:
+    try:
+        table = comma_separated.read_csv(text.encode(), "t.csv")
+    except UnreadableFileError as error:
+        return str(error)
+    assert table.lines is not None
+    return table.frame.to_numpy(dtype=object).tolist(), table.lines.tolist()
+
+
+@given(files())
+def test_both_readers_read_the_same(text: str) -> None:
+    fast = read(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comma_separated, "read_even_rows", lambda *_: None)
+        assert fast == read(text)
+
+
+def test_plain_rows_are_read_in_arrays() -> None:
+    found = read_even_rows("\na,b\n1,é\n\n , \n3,\r\n", 2, 2)
+    assert found is not None
+    cells, lines = found
+    assert [column.tolist() for column in cells] == [["1", "3"], ["é", ""]]
+    assert lines.tolist() == [3, 6]
+
+
+@pytest.mark.parametrize(
+    "text", ['a,b\n"1",2\n', "a,b\r1,2\r", "a,b\n1\n", "a,b\n1,2,3\n", "a,b\n" + "1" * 200_000 + ",2\n"]
+)
+def test_anything_else_is_left_to_the_other_reader(text: str) -> None:
+    assert read_even_rows(text, 1, 2) is None
+
+
+def test_texts_that_stand_in_many_rows_are_kept_once(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("formula\n" + "LATP x=0.3\n" * 100, encoding="utf-8")
+    table: RawTable = read_table(tmp_path / "t.csv")
+    assert len({id(cell) for cell in table.frame["formula"]}) == 1
+    assert np.array_equal(table.lines, np.arange(2, 102))
