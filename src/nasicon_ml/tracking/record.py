@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import xgboost
     from matplotlib.figure import Figure
 
+    from nasicon_ml.estimators.model import PropertyModel
     from nasicon_ml.tracking.store import Store
     from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
 
@@ -35,6 +36,8 @@ _DIGEST_LENGTH = 36
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: The tag of a run and its version that lists the files of its bundle with their sizes, as JSON.
 BUNDLE_FILES = "bundle_files"
+#: The tag of a run that registers a bundle made elsewhere, and of its version: when that was made.
+IMPORTED = "imported_bundle_of"
 #: How `nasicon_ml.evaluation.scores` calls the model itself and all scored rows; that module is imported late.
 _FULL, _ALL = "full", "all"
 #: Settings of a booster that XGBoost keeps, under its own names.
@@ -170,9 +173,9 @@ def _slug(words: object) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text).strip("_") or "other"
 
 
-def headline(result: TrainingResult) -> dict[str, str]:
+def headline(scores: pd.DataFrame) -> dict[str, str]:
     """Give the scores of the model itself on all rows, rounded, as tags of a version."""
-    chosen = result.scores[(result.scores["model"] == _FULL) & (result.scores["subset"] == _ALL)]
+    chosen = scores[(scores["model"] == _FULL) & (scores["subset"] == _ALL)]
     return {f"{row['target']}.{row['metric']}": f"{row['value']:.4g}" for row in chosen.to_dict("records")}
 
 
@@ -283,14 +286,19 @@ def log_result(
     for name, figure in figures(result):
         client.log_figure(run_id, figure, name)
     report("recording the model", 0.5)
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = Path(folder) / BUNDLE
-        result.model.save(bundle)
-        client.set_tag(run_id, BUNDLE_FILES, bundle_files(bundle))
-        client.log_artifacts(run_id, str(bundle), BUNDLE_IN_RUN)
-        log_model(run_id, model_id, bundle)
+    log_bundle(store, run_id, model_id, result.model)
     report("recording scores", 0.9)
     _log_metrics(store, run_id, model_id, result)
+
+
+def log_bundle(store: Store, run_id: str, model_id: str, model: PropertyModel) -> None:
+    """Log a model twice: as a bundle of the run, and as a model that MLflow can load and serve."""
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / BUNDLE
+        model.save(bundle)
+        store.client.set_tag(run_id, BUNDLE_FILES, bundle_files(bundle))
+        store.client.log_artifacts(run_id, str(bundle), BUNDLE_IN_RUN)
+        log_model(run_id, model_id, bundle)
 
 
 def bundle_files(bundle: Path) -> str:
