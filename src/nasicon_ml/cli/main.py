@@ -1,7 +1,7 @@
 """The command ``nasicon-ml``: finds the verb, loads only that verb, and turns every ending into an exit code.
 
 Exit codes: 0 done; 1 done, but some rows are bad; 2 nothing could be done, and the message says why; 70 a fault of
-this program; 130 stopped with Ctrl-C; 141 the reader of the output went away.
+this program; 130 stopped with Ctrl-C; 141 the reader of the output went away; 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ from __future__ import annotations
 import importlib
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, TextIO, cast
 
 import click
@@ -21,7 +25,7 @@ from nasicon_ml.errors import NasiconError, nearest
 PROGRAM = "nasicon-ml"
 DEBUG_VARIABLE = "NASICON_ML_DEBUG"
 #: Exit codes beyond 0 (done) and 1 (done, but some rows are bad).
-NOTHING_DONE, FAULT, INTERRUPTED, READER_GONE = 2, 70, 130, 141
+NOTHING_DONE, FAULT, INTERRUPTED, READER_GONE, TERMINATED = 2, 70, 130, 141, 143
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ VERBS: dict[str, Verb] = {
         "nasicon_ml.cli.predict:predict", "Predict conductivity, density and phase purity of recipes."
     ),
     "train": Verb("nasicon_ml.cli.train:train", "Train the models, and record the run in MLflow."),
+    "registry": Verb(
+        "nasicon_ml.cli.registry:registry", "List, compare, promote and move versions of the model."
+    ),
     "data": Verb("nasicon_ml.cli.data:data", "Check, summarise and look up the measured pellets."),
 }
 
@@ -110,7 +117,8 @@ def main(args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         _never_fail_on_a_character(stream)
     try:
-        code = _run(arguments, debug)
+        with _stopped_by_sigterm():
+            code = _run(arguments, debug)
         sys.stdout.flush()
     except BrokenPipeError:
         _silence_stdout()
@@ -128,11 +136,37 @@ def _run(arguments: list[str], debug: bool) -> int:
     except (click.Abort, KeyboardInterrupt):
         _say("stopped")
         return INTERRUPTED
+    except SystemExit as stop:
+        if stop.code != TERMINATED:
+            raise
+        _say("stopped")
+        return TERMINATED
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  (the last line of defence: a person gets a sentence, not a traceback)
         return _failed(error, arguments, debug)
     return outcome if isinstance(outcome, int) else 0
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind the program as Ctrl-C does: what is half done is taken back, and the run is ended."""
+    is_free = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if not is_free:  # whoever embeds this program and handles the signal keeps doing so
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _failed(error: Exception, arguments: list[str], debug: bool) -> int:

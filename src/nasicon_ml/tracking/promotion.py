@@ -170,13 +170,14 @@ def promote(
         passed = report is not None and report.passed
         if not passed and not force:
             return Promotion(wanted.version, previous, promoted=False, forced=False, report=report)
-        _record(store, wanted, previous, report, reason if not passed else "")
-        if champion_of(store) != previous:
-            raise TrackingError(
-                f"version {champion_of(store)} was made champion while {wanted.version} was compared with version "
-                f"{previous or NOBODY}; nothing was changed: compare again"
-            )
-        _crown(store, wanted.version)
+        with store.alone():
+            if champion_of(store) != previous:
+                raise TrackingError(
+                    f"version {champion_of(store)} was made champion while {wanted.version} was compared with "
+                    f"version {previous or NOBODY}; nothing was changed: compare again"
+                )
+            _record(store, wanted, previous, report, reason if not passed else "")
+            _crown(store, wanted.version)
     return Promotion(wanted.version, previous, promoted=True, forced=not passed, report=report)
 
 
@@ -195,7 +196,7 @@ def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
     TrackingError
         If there is no champion, it had no predecessor, or that one is not complete any more.
     """
-    with opened(tracking_uri, must_exist=True) as store:
+    with opened(tracking_uri, must_exist=True) as store, store.alone():
         number = champion_of(store)
         if number is None:
             raise TrackingError(f"{MODEL_NAME} has no champion in {store.uri}: there is nothing to roll back")

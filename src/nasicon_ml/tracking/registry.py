@@ -45,6 +45,11 @@ def register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str]) 
 
     Whatever goes wrong on the way, Ctrl-C included, no version is left behind.
     """
+    with store.alone():  # or what another program registers could be taken back with what is ours
+        return _register(store, run_id, model_id, tags)
+
+
+def _register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str]) -> str:
     client = store.client
     is_first = _make_model(store)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING
 
 from nasicon_ml.plots.style import load_matplotlib
 from nasicon_ml.tracking import record, registry
-from nasicon_ml.tracking.store import EXPERIMENT, Store, opened
+from nasicon_ml.tracking.processes import PROCESS_TAG, end_left_runs, this_process
+from nasicon_ml.tracking.store import EXPERIMENT, Store, hurried, opened
 from nasicon_ml.workflows.train import TrainingOptions, train
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nasicon_ml.workflows.train import TrainingResult
 
 Progress = Callable[[str, float], None]
 
 #: The share of the time that training takes; the rest goes into recording.
 _TRAINING_SHARE = 0.9
+#: Seconds a server has for each answer while a run is given up; whoever stops a program does not wait.
+_LAST_WORD_S = {"KILLED": 1, "FAILED": 10}
 _log = logging.getLogger(__name__)
 
 
@@ -100,72 +105,100 @@ def run_training(
     report = progress or (lambda _message, _share: None)
     load_matplotlib()  # missed now, not after all the training
     report("opening the store", 0.0)
-    with opened(tracking_uri) as store, _stoppable():
-        run_id, model_id = "", ""
-        try:
-            run_id = _start(store, experiment, options)
-            record.log_params(store, run_id, record.option_params(options))
-            added = {} if add is None else {"add": add}
-            result = train(
-                options,
-                dataset=dataset,
-                progress=lambda text, share: report(text, _TRAINING_SHARE * share),
-                **added,
-            )
-            model_id = _announce_model(store, run_id, options)
-            record.log_result(
-                store, run_id, model_id, result,
-                lambda text, share: report(text, _TRAINING_SHARE + (0.98 - _TRAINING_SHARE) * share),
-            )  # fmt: skip
-            store.client.set_terminated(run_id, "FINISHED")
-            version = None
-            if register:
-                report("registering the model", 0.98)
-                version = registry.register(store, run_id, model_id, _version_tags(store, run_id, result))
-        except BaseException as error:
-            killed = isinstance(error, (KeyboardInterrupt, SystemExit))
-            _abandon(store, run_id, model_id, "KILLED" if killed else "FAILED", error)
-            raise
-        artifact_uri = str(store.client.get_run(run_id).info.artifact_uri)
+    with opened(tracking_uri) as store, recording(store, experiment, "train", record.start_tags(options)) as run:
+        record.log_params(store, run.run_id, record.option_params(options))
+        added = {} if add is None else {"add": add}
+        result = train(
+            options,
+            dataset=dataset,
+            progress=lambda text, share: report(text, _TRAINING_SHARE * share),
+            **added,
+        )
+        run.model_id = announce_model(store, run.run_id, record.option_params(options))
+        record.log_result(
+            store, run.run_id, run.model_id, result,
+            lambda text, share: report(text, _TRAINING_SHARE + (0.98 - _TRAINING_SHARE) * share),
+        )  # fmt: skip
+        store.client.set_terminated(run.run_id, "FINISHED")
+        version = None
+        if register:
+            report("registering the model", 0.98)
+            tags = version_tags(store, run.run_id, result.scores)
+            version = registry.register(store, run.run_id, run.model_id, tags)
+        artifact_uri = str(store.client.get_run(run.run_id).info.artifact_uri)
         report("done", 1.0)
     return TrackedRun(
-        run_id=run_id,
+        run_id=run.run_id,
         result=result,
         version=version,
         tracking_uri=store.uri,
         experiment=experiment,
-        model_id=model_id,
+        model_id=run.model_id,
         artifact_uri=artifact_uri,
     )
 
 
-def _start(store: Store, experiment: str, options: TrainingOptions) -> str:
-    name = f"train {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
-    tags = record.start_tags(options)
+@dataclass
+class Recording:
+    """A run while it is being recorded: its id, and that of its model once it is announced."""
+
+    run_id: str = ""
+    model_id: str = ""
+
+
+@contextmanager
+def recording(store: Store, experiment: str, what: str, tags: Mapping[str, str]) -> Iterator[Recording]:
+    """Begin a run; if the block is left by an error, end it as FAILED, by Ctrl-C or SIGTERM as KILLED.
+
+    Parameters
+    ----------
+    store
+        An open store.
+    experiment
+        The experiment, made if it is not there.
+    what, tags
+        The first word of its name, and its tags.
+    """
+    run = Recording()
+    with _stoppable():
+        try:
+            run.run_id = _start(store, experiment, what, tags)
+            yield run
+        except BaseException as error:
+            killed = isinstance(error, (KeyboardInterrupt, SystemExit))
+            _abandon(store, run.run_id, run.model_id, "KILLED" if killed else "FAILED", error)
+            raise
+
+
+def _start(store: Store, experiment: str, what: str, tags: Mapping[str, str]) -> str:
+    name = f"{what} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    end_left_runs(store)
+    tags = {**tags, PROCESS_TAG: this_process()}
     run = store.client.create_run(store.experiment_id(experiment), tags=tags, run_name=name)
     return str(run.info.run_id)
 
 
-def _announce_model(store: Store, run_id: str, options: TrainingOptions) -> str:
-    """Make the entry of the model, still pending; its files follow."""
+def announce_model(store: Store, run_id: str, params: Mapping[str, str]) -> str:
+    """Make the entry of a run's model, still pending; its files follow."""
     experiment_id = store.client.get_run(run_id).info.experiment_id
     model = store.client.create_logged_model(
         experiment_id,
         name=registry.LOGGED_NAME,
         source_run_id=run_id,
-        params=record.option_params(options),
+        params=dict(params),
         model_type="regression and classification",
     )
     return str(model.model_id)
 
 
-def _version_tags(store: Store, run_id: str, result: TrainingResult) -> dict[str, str]:
+def version_tags(store: Store, run_id: str, scores: pd.DataFrame) -> dict[str, str]:
     """Give what a reader of the registry wants to know of a version without opening its run."""
     kept = {
         "dataset_sha256", "git_commit", "git_changed", "nasicon_ml_version", "protocol", record.BUNDLE_FILES,
+        record.IMPORTED,
     }  # fmt: skip
     tags = store.client.get_run(run_id).data.tags
-    return {name: value for name, value in tags.items() if name in kept} | record.headline(result)
+    return {name: value for name, value in tags.items() if name in kept} | record.headline(scores)
 
 
 def _abandon(store: Store, run_id: str, model_id: str, status: str, error: BaseException) -> None:
@@ -174,10 +207,11 @@ def _abandon(store: Store, run_id: str, model_id: str, status: str, error: BaseE
         return
     reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
     try:
-        store.client.set_terminated(run_id, status)
-        store.client.set_tag(run_id, "ended_by", reason[:500])
-        if model_id and store.client.get_logged_model(model_id).status != "READY":
-            store.client.finalize_logged_model(model_id, "FAILED")
+        with hurried(_LAST_WORD_S[status]):
+            store.client.set_terminated(run_id, status)
+            store.client.set_tag(run_id, "ended_by", reason[:500])
+            if model_id and store.client.get_logged_model(model_id).status != "READY":
+                store.client.finalize_logged_model(model_id, "FAILED")
     except Exception as second:  # noqa: BLE001  (the first error is the one to report)
         _log.warning("run %s in %s could not be marked as %s: %s", run_id, store.uri, status, second)
 

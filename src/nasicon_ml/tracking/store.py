@@ -1,4 +1,4 @@
-"""Where runs are kept: opening a store, and saying in plain words what is wrong with one.
+"""Where runs are kept: opening a store, a file or a server.
 
 Without further instruction the store is ``mlflow.db`` in the working directory, with artifacts beside it in
 ``mlartifacts``: what ``mlflow ui`` opens when it is started there without arguments.
@@ -11,27 +11,30 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-from nasicon_ml.errors import MissingExtraError, NasiconError, TrackingError
+from nasicon_ml.errors import MissingExtraError, TrackingError
+from nasicon_ml.tracking import database
+from nasicon_ml.tracking.database import ARTIFACTS as ARTIFACTS  # noqa: PLC0414 -- belongs to what a store is
+from nasicon_ml.tracking.database import sqlite_path as sqlite_path  # noqa: PLC0414
+from nasicon_ml.tracking.locking import locked
+from nasicon_ml.tracking.trouble import explained, is_server
 
-DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+DATABASE = "mlflow.db"
 EXPERIMENT = "nasicon-ml"
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
-_SQLITE = "sqlite:///"
-_SQLITE_HEADER = b"SQLite format 3\0"
 #: Seconds that a server has for its first answer, before hours of training are begun.
-_FIRST_ANSWER_S = 10
-#: MLflow's own settings, unless the user has chosen: four repetitions wait half a minute in all, not four
-#: minutes as by default; lines that merely tell what is going on stay off the terminal; a lock file that
-#: happens to lie in the working directory is not taken for the model's environment.
+FIRST_ANSWER_S = 10
+#: MLflow's own settings, unless the user has chosen: a server has 30 s for each answer, not 120, and four
+#: repetitions wait half a minute in all, not four minutes; lines that merely tell what is going on stay off the
+#: terminal; a lock file that happens to lie in the working directory is not taken for the model's environment.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_UV_AUTO_DETECT": "false",
@@ -59,6 +62,10 @@ class Store:
     def database(self) -> Path | None:
         """The SQLite file, if the store is one."""
         return sqlite_path(self.uri)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other programs from changing the registry meanwhile; a server keeps its own order."""
+        return locked(self.database)
 
     def experiment_id(self, name: str) -> str:
         """Find an experiment, or make it.
@@ -100,15 +107,7 @@ def resolve_uri(tracking_uri: str | None = None) -> str:
     chosen = tracking_uri or os.environ.get(URI_VARIABLE)
     if chosen:
         return chosen
-    path = (Path.cwd() / DATABASE).as_posix()
-    return _SQLITE + path.replace("%", "%25").replace("?", "%3F")  # SQLAlchemy takes these two as its own
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """Give the file of an SQLite URI as an absolute path; None for any other store."""
-    if not uri.startswith(_SQLITE) or uri == _SQLITE or ":memory:" in uri:
-        return None
-    return Path(unquote(uri.removeprefix(_SQLITE).partition("?")[0])).absolute()
+    return database.sqlite_uri(Path.cwd() / DATABASE)
 
 
 def load_mlflow() -> Any:
@@ -153,11 +152,13 @@ def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iter
     """
     uri = resolve_uri(tracking_uri)
     mlflow = load_mlflow()
-    _check_sqlite(uri, must_exist=must_exist)
     # MLflow has no public way to ask for the URI that was set, as opposed to the one that is in effect.
     before = getattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", None)
     before_env = os.environ.get(URI_VARIABLE)
     with quiet(), explained(uri):
+        path = sqlite_path(uri)
+        if path is not None:
+            database.prepare(path, must_exist=must_exist)
         _check_server(uri)
         mlflow.set_tracking_uri(uri)
         try:
@@ -169,82 +170,64 @@ def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iter
 
 
 @contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Turn what MLflow and its database raise into one sentence that names the store."""
+def hurried(seconds: int) -> Iterator[None]:
+    """Wait so long for each answer of a server, and ask nothing twice."""
+    settings = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         yield
-    except NasiconError:
-        raise
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in {"mlflow", "sqlalchemy", "sqlite3"}:
-            raise
-        raise TrackingError(f"{uri}: {_first_sentence(error)}") from error
-
-
-def _first_sentence(error: Exception) -> str:
-    """Take the part of a message that a person can use: no SQL, no background links, no traces."""
-    code = getattr(error, "error_code", "")
-    if code in {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}:
-        return "the server wants a user and a password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-    if code == "PERMISSION_DENIED":
-        return "you have no permission for this; ask whoever runs the server"
-    message = str(getattr(error, "message", "") or getattr(error, "orig", "") or error)
-    message = re.split(r"\n\[SQL|\n\(Background| \(Background|\nTraceback", message)[0]
-    return " ".join(message.split())[:500]
-
-
-def _check_sqlite(uri: str, *, must_exist: bool) -> None:
-    """Look at the file first: MLflow would try a hopeless one for nearly a minute."""
-    path = sqlite_path(uri)
-    if path is None:
-        return
-    try:
-        if not path.exists():
-            if must_exist:
-                raise TrackingError(
-                    f"there is no store at {path}: run 'nasicon-ml train' here, or name one with --tracking-uri "
-                    f"or {URI_VARIABLE}"
-                )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not os.access(path.parent, os.W_OK):
-                raise TrackingError(f"{path.parent} cannot be written, so no store can be made there")
-            return
-        with path.open("rb") as file:
-            head = file.read(len(_SQLITE_HEADER))
-    except OSError as error:
-        raise TrackingError(f"{path}: the store cannot be opened ({error.strerror})") from error
-    if head and head != _SQLITE_HEADER:
-        raise TrackingError(f"{path} is not an SQLite database; move it away, or name another store")
-    if not must_exist and not os.access(path, os.W_OK):
-        raise TrackingError(f"{path} is read-only, so no run can be recorded in it")
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _check_server(uri: str) -> None:
-    """Ask a server whether it is there, once and without patience."""
-    if not uri.startswith(("http://", "https://")):
+    """Ask a server something small, once and without patience: is it there, is it MLflow, does it work."""
+    if not is_server(uri):
         return
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
     try:
         answer = http_request(
-            get_default_host_creds(uri), "/health", "GET", max_retries=0, timeout=_FIRST_ANSWER_S,
-            raise_on_status=False,
+            get_default_host_creds(uri), "/api/2.0/mlflow/experiments/search", "GET", max_retries=0,
+            timeout=FIRST_ANSWER_S, raise_on_status=False, params={"max_results": 1},
         )  # fmt: skip
     except Exception as error:
+        if "timeout" in type(error.__cause__).__name__.lower():
+            raise TrackingError(f"the MLflow server at {uri} did not answer within {FIRST_ANSWER_S} s") from error
         raise TrackingError(
             f"the MLflow server at {uri} cannot be reached: is it running, and is the address right?"
         ) from error
     if answer.status_code >= 500:
         raise TrackingError(f"the MLflow server at {uri} answers with error {answer.status_code}; ask who runs it")
+    if answer.status_code in {401, 403, 429}:
+        return  # MLflow's, or of a gate before it; what is asked of it next will say what is missing
+    try:
+        is_mlflow = answer.status_code == 200 and isinstance(answer.json(), dict)
+    except ValueError:
+        is_mlflow = False
+    if not is_mlflow:
+        raise TrackingError(f"what answers at {uri} is not an MLflow server: is the address right?")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep MLflow's notes and Python warnings off the terminal; its own warnings and errors stay."""
-    # The last one warns where pip is not installed, as in environments made by uv; the requirements logged with a
-    # model are our own and need no pip.
-    least = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "mlflow.utils.environment": logging.ERROR}
+    least = {
+        "mlflow": logging.WARNING,
+        "alembic": logging.WARNING,
+        # It warns where pip is not installed, as in environments made by uv; the requirements logged with a model
+        # are our own and need no pip.
+        "mlflow.utils.environment": logging.ERROR,
+        # What goes wrong in a database or on the way to a server is said once, by `explained`.
+        "mlflow.store.db.utils": logging.CRITICAL + 1,
+        "urllib3.connectionpool": logging.ERROR,
+    }
     loggers = [logging.getLogger(name) for name in least]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
