@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import astuple, fields, replace
+from pathlib import Path
 
 import pandas as pd
 
-from nasicon_ml.checks import Finding
+from nasicon_ml.checks import Finding, Severity
 from nasicon_ml.columns import Column
 from nasicon_ml.data import contradictions, rules
+from nasicon_ml.data.files import SOURCES_FILE
 from nasicon_ml.data.reading import HEADER, clean_pellets, excuse_suspects, with_lines
+from nasicon_ml.data.sources import load_sources
+from nasicon_ml.errors import NasiconError
 from nasicon_ml.kelvin import kelvin_findings
-from nasicon_ml.tables import RawTable
+from nasicon_ml.tables import RawTable, read_table
 
 #: The columns of a table of findings.
 FINDING_COLUMNS = tuple(field.name for field in fields(Finding))
@@ -57,6 +61,31 @@ def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list
     findings = rules.escalate_charges(findings, clean)
     findings += [finding for finding in found if (finding.row, finding.column) not in unread]
     return with_lines(excuse_suspects(_as_written(findings, raw), clean), raw)
+
+
+def count_problems(path: str | Path) -> dict[str, int]:
+    """Count what is wrong with a file of pellets, held against the list of sources beside it, if there is one.
+
+    Returns
+    -------
+    dict
+        "errors" and "warnings". A list of sources that cannot be read counts as one error.
+
+    Raises
+    ------
+    UnreadableFileError
+        If the file is not a table.
+    """
+    beside = Path(path).parent / SOURCES_FILE
+    unreadable, known = 0, None
+    if beside.is_file():
+        try:
+            known = set(load_sources(beside)[Column.SOURCE])
+        except NasiconError:
+            unreadable = 1
+    found = find_problems(read_table(path), known)
+    errors = sum(finding.severity is Severity.ERROR for finding in found)
+    return {"errors": errors + unreadable, "warnings": len(found) - errors}
 
 
 def _as_written(findings: Sequence[Finding], raw: RawTable) -> list[Finding]:

@@ -1,43 +1,64 @@
 """A model on disk: a folder of XGBoost's own format, JSON, CSV and Markdown. Nothing in it is ever executed.
 
 ```
-manifest.json   format version, when it was made, SHA-256 of every other file
-model.json      features, priors, intervals, calibration, domain, how it was trained, its scores
-*.ubj           the trees of each target, XGBoost's own binary JSON
-pellets.csv     the training pellets, for neighbours and distances
-card.md         the model card
+manifest.json    format version, when it was made, SHA-256 of every other file
+model.json       features, priors, intervals, calibration, domain, how it was trained, its scores
+*.ubj            the trees of each target, XGBoost's own binary JSON
+pellets.csv      the training pellets, for neighbours and distances
+out_of_fold.csv  what the training predicted for held-out sources; since format 2
+card.md          the model card
+card.json        the same for programs; since format 2
 ```
+
+A bundle may come from a stranger. Every file is read once and checked against the manifest
+(`nasicon_ml.estimators.manifest`); then each is parsed by a reader that takes nothing on trust, because sums can
+be computed anew by whoever changes a file. The cards are written and never read.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import PELLET, Column
-from nasicon_ml.errors import BundleError
+from nasicon_ml.errors import BundleError, NasiconError
+from nasicon_ml.estimators import held_out
+from nasicon_ml.estimators.bundle_shape import check_content
 from nasicon_ml.estimators.calibration import BetaCalibration
-from nasicon_ml.estimators.card import model_card
+from nasicon_ml.estimators.card import card_content
+from nasicon_ml.estimators.card_text import card_markdown
 from nasicon_ml.estimators.conformal import ConformalScores, Spread
 from nasicon_ml.estimators.domain import Domain
+from nasicon_ml.estimators.manifest import MANIFEST as MANIFEST  # noqa: PLC0414 -- part of this module
+from nasicon_ml.estimators.manifest import CheckedFiles, read_files, write_manifest
 from nasicon_ml.estimators.model import ModelMetadata, PropertyModel
 from nasicon_ml.estimators.own import OwnKernel
+from nasicon_ml.estimators.plain_csv import read_cells
+from nasicon_ml.estimators.plain_json import read_json, write_json
 from nasicon_ml.estimators.prior import CompositionPrior
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import IntervalModel
 
-FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
-_MODEL, _PELLETS, _CARD = "model.json", "pellets.csv", "card.md"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import xgboost
+
+FORMAT_VERSION = 2
+_MODEL, _PELLETS, _OUT_OF_FOLD = "model.json", "pellets.csv", "out_of_fold.csv"
+_CARD, _CARD_JSON = "card.md", "card.json"
+_TREES = {name: f"{name}.ubj" for name in TargetName}
+_FIRST_FILES = (_MODEL, _PELLETS, _CARD, *_TREES.values())
+#: The files of each format, the manifest left out.
+FILES = {1: _FIRST_FILES, FORMAT_VERSION: (*_FIRST_FILES, _OUT_OF_FOLD, _CARD_JSON)}
 
 
 def save_bundle(model: PropertyModel, folder: str | Path) -> Path:
@@ -83,26 +104,57 @@ def load_bundle(folder: str | Path) -> PropertyModel:
     Raises
     ------
     BundleError
-        If the folder is no bundle, a file is missing, added or changed, or the format is newer than this
-        version reads.
+        If the folder is no bundle; a file is missing, additional, changed, no plain file or too large; a file does
+        not hold what it has to; or the format is newer than this version reads.
     """
-    folder = Path(folder)
-    manifest = _checked_manifest(folder)
-    try:
-        return _read_files(folder, manifest)
-    except (KeyError, ValueError, TypeError) as error:
-        raise BundleError(f"{folder / _MODEL} does not hold what a bundle holds: {error}") from error
+    files = read_files(Path(folder), FILES)
+    content = _read_model_json(files)
+    metadata = content["metadata"] | {"created": files.created}
+    for name in ("scores", "broken_rules"):
+        metadata[name] = tuple(metadata.get(name, ()))
+    return PropertyModel(
+        boosters={name: _read_trees(files, name, len(content["feature_names"])) for name in TargetName},
+        feature_set=content["feature_set"],
+        feature_names=tuple(content["feature_names"]),
+        intervals={
+            TargetName(name): _interval_from_json(name, data) for name, data in content["intervals"].items()
+        },
+        calibration=BetaCalibration.from_json(content["calibration"]),
+        domain=Domain.from_json(content["domain"]),
+        pellets=_read_pellets(files),
+        metadata=ModelMetadata(**metadata),
+        priors={
+            TargetName(name): CompositionPrior.from_json(prior)
+            for name, prior in content.get("priors", {}).items()
+        },
+        # A bundle from before own pellets has none, and says so when it is asked to take some.
+        own={TargetName(name): OwnKernel(**kernel) for name, kernel in content.get("own", {}).items()},
+        out_of_fold=_read_out_of_fold(files),
+    )
 
 
 def _write_files(model: PropertyModel, folder: Path) -> None:
-    for name, booster in model.boosters.items():
-        (folder / f"{name}.ubj").write_bytes(bytes(booster.save_raw("ubj")))
-    model.pellets.to_csv(
-        folder / _PELLETS, index=False, columns=[str(column) for column in PELLET], lineterminator="\n"
-    )
+    card = card_content(model)
+    pellets = model.pellets.to_csv(index=False, columns=[str(column) for column in PELLET], lineterminator="\n")
+    files = {_TREES[name]: bytes(booster.save_raw("ubj")) for name, booster in model.boosters.items()}
+    files |= {
+        _MODEL: write_json(_model_json(model)),
+        _PELLETS: pellets.encode("utf-8"),
+        _OUT_OF_FOLD: held_out.to_csv(model.out_of_fold).encode("utf-8"),
+        _CARD: card_markdown(card).encode("utf-8"),
+        _CARD_JSON: write_json(card),
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    write_manifest(folder, FORMAT_VERSION, model.metadata.created, files)
+
+
+def _model_json(model: PropertyModel) -> dict[str, Any]:
     metadata = asdict(model.metadata)
-    created = metadata.pop("created")
-    content = {
+    del metadata["created"]  # stands in the manifest
+    if not metadata["validation"]:
+        del metadata["validation"]  # of a model from before that
+    return {
         "targets": _scales(),
         "feature_set": model.feature_set,
         "feature_names": list(model.feature_names),
@@ -113,60 +165,77 @@ def _write_files(model: PropertyModel, folder: Path) -> None:
         "own": {str(name): kernel.to_json() for name, kernel in model.own.items()},
         "metadata": metadata,
     }
-    _write_json(content, folder / _MODEL)
-    (folder / _CARD).write_text(model_card(model.metadata, len(model.feature_names)), encoding="utf-8")
-    files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
-    # The time of making stands here alone, so that two trainings on the same data differ in this file only.
-    _write_json({"format_version": FORMAT_VERSION, "created": created, "files": files}, folder / MANIFEST)
 
 
-def _read_files(folder: Path, manifest: Mapping[str, Any]) -> PropertyModel:
-    import xgboost as xgb
+def _read_model_json(files: CheckedFiles) -> dict[str, Any]:
+    with _held(files, _MODEL):
+        content: Any = read_json(files.content[_MODEL])
+        if isinstance(content, dict) and isinstance(content.get("targets"), dict):
+            _check_scales(files, content["targets"])
+        check_content(content)
+    return dict(content)
 
-    content = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
-    if content["targets"] != _scales():
+
+def _check_scales(files: CheckedFiles, scales: Mapping[str, Any]) -> None:
+    if scales != _scales():
         raise BundleError(
-            f"{folder} learned on other scales ({content['targets']}) than this version ({_scales()})"
+            f"{files.folder / _MODEL} learned on other scales ({_shortened(scales)}) "
+            f"than this version ({_scales()})"
         )
-    boosters = {}
-    for name in TargetName:
-        booster = xgb.Booster()
-        booster.load_model(bytearray((folder / f"{name}.ubj").read_bytes()))
-        boosters[name] = booster
-    metadata = content["metadata"] | {"created": manifest["created"]}
-    metadata["scores"] = tuple(metadata["scores"])
-    return PropertyModel(
-        boosters=boosters,
-        feature_set=content["feature_set"],
-        feature_names=tuple(content["feature_names"]),
-        intervals={
-            TargetName(name): _interval_from_json(name, data) for name, data in content["intervals"].items()
-        },
-        calibration=BetaCalibration.from_json(content["calibration"]),
-        domain=Domain.from_json(content["domain"]),
-        pellets=_read_pellets(folder / _PELLETS),
-        metadata=ModelMetadata(**metadata),
-        priors={
-            TargetName(name): CompositionPrior.from_json(prior)
-            for name, prior in content.get("priors", {}).items()
-        },
-        # A bundle from before own pellets has none, and says so when it is asked to take some.
-        own={TargetName(name): OwnKernel(**kernel) for name, kernel in content.get("own", {}).items()},
-    )
+
+
+def _shortened(found: object, longest: int = 400) -> str:
+    shown = str(found)
+    return shown if len(shown) <= longest else f"{shown[:longest]}..."
 
 
 def _scales() -> dict[str, str]:
     return {str(name): target.scale for name, target in TARGETS.items()}
 
 
-def _read_pellets(path: Path) -> pd.DataFrame:
+def _read_trees(files: CheckedFiles, name: TargetName, n_features: int) -> xgboost.Booster:
+    import xgboost as xgb
+
+    booster = xgb.Booster()
+    with _held(files, _TREES[name], xgb.core.XGBoostError):
+        booster.load_model(bytearray(files.content[_TREES[name]]))
+        if booster.num_features() != n_features:
+            raise ValueError(f"its trees take {booster.num_features()} features, {_MODEL} names {n_features}")
+    return booster
+
+
+def _read_pellets(files: CheckedFiles) -> pd.DataFrame:
     from nasicon_ml.composition import occupancies
 
-    clean, findings = check_columns(pd.read_csv(path, dtype=str, keep_default_na=False), PELLET)
-    if findings:
-        raise BundleError(f"{path}: {len(findings)} cells cannot be read, the first: {findings[0].message}")
-    sites = occupancies(clean[Column.FORMULA].to_list())
-    return clean.assign(**{Column.SYSTEM.value: sites.per_row(sites.systems)})
+    with _held(files, _PELLETS):
+        cells = read_cells(files.content[_PELLETS].decode("utf-8"), [str(column) for column in PELLET])
+        clean, findings = check_columns(pd.DataFrame(cells, dtype="object"), PELLET)
+        if findings:
+            raise ValueError(f"{len(findings)} cells cannot be read, the first: {findings[0].message}")
+        for column in (Column.FORMULA, Column.SOURCE, Column.PELLET_ID):
+            if clean.empty or clean[column].isna().any():
+                raise ValueError(f"a pellet without {column.label} is of no use, nor is a table without pellets")
+        sites = occupancies(clean[Column.FORMULA].to_list())
+        return clean.assign(**{Column.SYSTEM.value: sites.per_row(sites.systems)})
+
+
+def _read_out_of_fold(files: CheckedFiles) -> pd.DataFrame:
+    if _OUT_OF_FOLD not in files.content:
+        return held_out.no_rows()
+    with _held(files, _OUT_OF_FOLD):
+        return held_out.from_csv(files.content[_OUT_OF_FOLD].decode("utf-8"))
+
+
+@contextmanager
+def _held(files: CheckedFiles, name: str, also: type[Exception] = ValueError) -> Iterator[None]:
+    """Turn whatever a reader finds wrong into an error that names the file."""
+    try:
+        yield
+    except BundleError:
+        raise
+    except (NasiconError, ValueError, OverflowError, also) as error:
+        said = _shortened(str(error).strip().partition("\n")[0])
+        raise BundleError(f"{files.folder / name} does not hold what a bundle holds: {said}") from None
 
 
 def _interval_to_json(interval: IntervalModel) -> dict[str, Any]:
@@ -183,36 +252,4 @@ def _interval_from_json(name: str, data: Mapping[str, Any]) -> IntervalModel:
     by_system = {system: float(factor) for system, factor in data["by_system"].items()}
     return IntervalModel(
         TargetName(name), Spread(**data["spread"]), by_system, float(data["energy_error_ev"]), scores
-    )
-
-
-def _checked_manifest(folder: Path) -> dict[str, Any]:
-    if not (folder / MANIFEST).is_file():
-        raise BundleError(f"{folder} is not a model bundle: it has no {MANIFEST}")
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        version, files = manifest["format_version"], manifest["files"]
-        manifest["created"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{folder / MANIFEST} cannot be read: {error}") from error
-    if version != FORMAT_VERSION:
-        raise BundleError(f"{folder} has format {version}; this version of nasicon-ml reads {FORMAT_VERSION}")
-    needed = {_MODEL, _PELLETS, _CARD, *(f"{name}.ubj" for name in TargetName)}
-    present = {path.name for path in folder.iterdir()} - {MANIFEST}
-    if present != needed or set(files) != needed:
-        wrong = sorted((present ^ needed) | (set(files) ^ needed))
-        raise BundleError(f"{folder} does not hold exactly the files of a bundle; missing or additional: {wrong}")
-    for name in sorted(needed):
-        if _sha256(folder / name) != files[name]:
-            raise BundleError(f"{folder / name} was changed after the bundle was made (SHA-256 differs)")
-    return dict(manifest)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _write_json(content: Any, path: Path) -> None:
-    path.write_text(
-        json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False) + "\n", "utf-8"
     )

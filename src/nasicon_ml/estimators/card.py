@@ -1,64 +1,184 @@
-"""The model card: what a person should know before trusting a model, from its metadata."""
+"""What a person, or a program, should know before trusting a model: the content of its card.
+
+One content, two renderings: `card.json` is the content itself, `card.md` is what `nasicon_ml.estimators.card_text`
+makes of it. All of it comes from the model; nothing is typed in but what holds for every model of this package.
+"""
 
 from __future__ import annotations
 
-from nasicon_ml.estimators.model import ModelMetadata
+from collections.abc import Mapping
+from typing import Any
 
-_INTENDED = """\
-## What it is for
+import pandas as pd
 
-Comparing recipes of ceramic NASICON-type lithium (and, less well, sodium) electrolytes before they are made:
-which composition, route, sintering temperature, atmosphere and heating rate promise a dense, phase-pure,
-conductive pellet. Each answer comes with an interval, the nearest measured pellets and a warning outside the
-known domain.
+from nasicon_ml.columns import Column
+from nasicon_ml.estimators.card_findings import known_failures
+from nasicon_ml.estimators.model import NEAR_PELLETS, PropertyModel
+from nasicon_ml.estimators.protocol import protocol
+from nasicon_ml.estimators.remoteness import NEAR_SOURCES
 
-## What it is not for
+SCHEMA = "nasicon-ml/model-card/1"
+LEVELS = (50, 80, 90)
+_DIGITS = 6
+_COLUMNS = {column.value: column for column in Column}
+#: The fields that may have a range, in order.
+_FIELDS = ("x", *_COLUMNS)
 
-- Proof that a pellet will have a property: laboratories that report one composition differ nearly as much as
-  the model errs (docs/method.md).
-- Bulk conductivity, thin films, composites with polymers, electrolytes of other structure types.
-- Interfaces, stability against electrodes, ageing.
+SUMMARY = (
+    "Total ionic conductivity, relative density and probability of phase purity of NASICON-type ceramics, from "
+    "composition and processing. Gradient-boosted trees (XGBoost), with intervals and a domain."
+)
+INTENDED_USE = (
+    (
+        "Comparing recipes of ceramic NASICON-type lithium (and, less well, sodium) electrolytes before they are "
+        "made: which composition, route, sintering temperature, atmosphere and heating rate promise a dense, "
+        "phase-pure, conductive pellet."
+    ),
+    (
+        "Choosing what to measure next. Each answer comes with an interval, the nearest measured pellets and "
+        "their sources, and a warning outside the known domain."
+    ),
+)
+UNINTENDED_USE = (
+    (
+        "Proof that a pellet will have a property: laboratories that report one composition differ nearly as much "
+        "as the model errs (docs/method.md)."
+    ),
+    "Bulk conductivity, thin films, composites with polymers, electrolytes of other structure types.",
+    "Interfaces, stability against electrodes, ageing.",
+)
+CAVEATS = (
+    "Missing fields are missing in the literature, too: a pattern in what authors report can look like physics.",
+    "Phase purity is what XRD of the source could see, which differs by source.",
+    "Systems with few sources lean on the others: look at the scores by system.",
+)
+TITLE = "nasicon-ml: NASICON-type electrolytes predicted from the whole recipe"
+AUTHORS = "the nasicon-ml developers"
 
-## Known weaknesses
 
-- Missing fields are missing in the literature, too: a pattern in what authors report can look like physics.
-- Phase purity is what XRD of the source could see, which differs by source.
-- Systems with few sources lean on the others; see the scores by system and the domain notes.
-"""
+def card_content(model: PropertyModel) -> dict[str, Any]:
+    """Give the content of a model's card.
+
+    Parameters
+    ----------
+    model
+        The model; the card depends on nothing else, so equal models have equal cards.
+
+    Returns
+    -------
+    dict
+        JSON, schema `SCHEMA`; numbers to six decimals.
+    """
+    metadata = model.metadata
+    systems = _systems(model.pellets)
+    scores = _scores(metadata.scores)
+    version = metadata.versions.get("nasicon-ml", "of unknown version")
+    return {
+        "schema": SCHEMA,
+        "name": "nasicon-recipe",
+        "summary": SUMMARY,
+        "intended_use": list(INTENDED_USE),
+        "unintended_use": list(UNINTENDED_USE),
+        "data": {
+            "sha256": metadata.dataset_sha256,
+            "pellets": metadata.dataset_rows,
+            "sources": int(model.pellets[Column.SOURCE].nunique()),
+            "pellets_by_target": dict(metadata.rows_used),
+            "added_pellets": int(metadata.options.get("added_pellets", 0)),
+            "validation": dict(metadata.validation) or None,
+        },
+        "protocol": protocol(metadata.options) if metadata.options else None,
+        "training": {
+            "features": len(model.feature_names),
+            "options": dict(metadata.options),
+            "versions": dict(metadata.versions),
+        },
+        "scores": scores,
+        "coverage": _coverage(scores),
+        "domain": _domain(model, systems),
+        "known_failures": known_failures(metadata, scores, {one[Column.SYSTEM] for one in systems}),
+        "caveats": list(CAVEATS),
+        "how_to_cite": {
+            "software": TITLE,
+            "by": AUTHORS,
+            "version": version,
+            "sources": "Cite the sources of the pellets that an answer rests on, by DOI: they are named with it.",
+        },
+    }
 
 
-def model_card(metadata: ModelMetadata, feature_count: int) -> str:
-    """Write the card in Markdown."""
-    lines = [
-        "# nasicon-recipe: model card",
-        "",
-        "Total ionic conductivity, relative density and probability of phase purity of NASICON-type ceramics,",
-        "from composition and processing. Gradient-boosted trees (XGBoost).",
-        "",
-        _INTENDED,
-        "## Training",
-        "",
-        f"- dataset: {metadata.dataset_rows} pellets, SHA-256 `{metadata.dataset_sha256}`",
-        f"- features: {feature_count}",
-        *(f"- pellets with {name.replace('_', ' ')}: {count}" for name, count in metadata.rows_used.items()),
-        *(f"- option {name}: {value}" for name, value in metadata.options.items()),
-        *(f"- {name} {version}" for name, version in metadata.versions.items()),
-        "",
-        "## Scores",
-        "",
-        "Out of fold; no source stands on both sides of a fold. Intervals are at 90 %.",
-        "",
-        "| target | rows | model | metric | value | pellets | sources |",
-        "|---|---|---|---|---|---|---|",
+def _systems(pellets: pd.DataFrame) -> list[dict[str, Any]]:
+    """Count pellets and sources of each system, the largest first."""
+    counted = pellets.groupby(Column.SYSTEM)[str(Column.SOURCE)].agg(["size", "nunique"])
+    counted = counted.sort_values("size", ascending=False, kind="stable")
+    return [
+        {Column.SYSTEM.value: str(system), "pellets": int(size), "sources": int(sources)}
+        for system, size, sources in zip(counted.index, counted["size"], counted["nunique"], strict=True)
     ]
-    for row in metadata.scores:
-        cells = (row["target"], row["subset"], row["model"], row["metric"], f"{row['value']:.3f}")
-        lines.append(f"| {' | '.join(cells)} | {row['n_rows']} | {row['n_sources']} |")
-    lines += [
-        "",
-        "## How to cite",
-        "",
-        "nasicon-ml (see README.md), and the sources of the nearest pellets by DOI.",
-        "",
-    ]
-    return "\n".join(lines)
+
+
+def _scores(rows: tuple[Mapping[str, Any], ...]) -> list[dict[str, Any]]:
+    """Put the score table in order: one entry for each target and subset, each metric with its baselines."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        entry = found.setdefault(
+            (row["target"], row["subset"]),
+            {
+                "target": row["target"],
+                "subset": row["subset"],
+                "pellets": int(row["n_rows"]),
+                "sources": int(row["n_sources"]),
+                "metrics": {},
+            },
+        )
+        entry["metrics"].setdefault(row["metric"], {})[row["model"]] = round(float(row["value"]), _DIGITS)
+    return list(found.values())
+
+
+def _coverage(scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Collect what the intervals hold, over all pellets of each target that has intervals."""
+    found = []
+    for entry in scores:
+        metrics = {name: by_model.get("full") for name, by_model in entry["metrics"].items()}
+        for level in LEVELS:
+            if entry["subset"] != "all" or metrics.get(f"coverage_{level}") is None:
+                continue
+            width = next((name for name in metrics if name.startswith(f"width_{level}_")), None)
+            found.append(
+                {
+                    "target": entry["target"],
+                    "level": level / 100,
+                    "coverage": metrics[f"coverage_{level}"],
+                    "width": None if width is None else metrics[width],
+                    "unit": None if width is None else width.rpartition("_")[2],
+                    "pellets": entry["pellets"],
+                    "sources": entry["sources"],
+                }
+            )
+    return found
+
+
+def _domain(model: PropertyModel, systems: list[dict[str, Any]]) -> dict[str, Any]:
+    domain = model.domain
+    everywhere = domain.ranges[""]
+    return {
+        "words": (
+            "Inside is a recipe whose elements were measured on their sites, whose choices occurred, whose "
+            "numbers lie in the range of its system or little beyond, and which lies near enough to pellets of "
+            f"{NEAR_SOURCES} independent sources. Each answer says whether it is inside, and why not."
+        ),
+        "systems": systems,
+        "elements": {site: list(elements) for site, elements in domain.elements.items()},
+        "ranges": [
+            {"field": _label(name), "lowest": everywhere[name][0], "highest": everywhere[name][1]}
+            for name in _FIELDS
+            if name in everywhere
+        ],
+        "choices": {_COLUMNS[name].label: list(values) for name, values in domain.choices.items()},
+        "near": round(domain.near, _DIGITS),
+        "nearest_pellets_shown": NEAR_PELLETS,
+    }
+
+
+def _label(name: str) -> str:
+    return "substitution x" if name == "x" else _COLUMNS[name].axis_label

@@ -19,6 +19,7 @@ from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.calibration import BetaCalibration
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.fitting import FittedTarget
+from nasicon_ml.estimators.held_out import no_rows
 from nasicon_ml.estimators.own import OwnKernel
 from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
 from nasicon_ml.estimators.phases import PhaseMemory
@@ -57,6 +58,15 @@ class ModelMetadata:
         Pellets by target.
     scores
         The score table of the training run, one dictionary a row.
+    validation
+        Findings of `nasicon_ml.data.validate` in the file it was trained on: "errors" and "warnings"; empty in
+        bundles from before that.
+    rules_checked
+        How many rules of the literature the model was held to; 0 where it was not.
+    broken_rules
+        Names of those it breaks (`nasicon_ml.evaluation.plausibility`).
+    broken_statements
+        What each of them states, by its name.
     """
 
     created: str
@@ -66,6 +76,10 @@ class ModelMetadata:
     versions: Mapping[str, str] = field(default_factory=dict)
     rows_used: Mapping[str, int] = field(default_factory=dict)
     scores: tuple[Mapping[str, Any], ...] = ()
+    validation: Mapping[str, int] = field(default_factory=dict)
+    rules_checked: int = 0
+    broken_rules: tuple[str, ...] = ()
+    broken_statements: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,9 @@ class PropertyModel:
         before that.
     priors
         Where the trees of a target start, for those that start from a prior.
+    out_of_fold
+        What the training predicted for held-out sources, all repeats, columns
+        `nasicon_ml.estimators.held_out.COLUMNS`; no rows in bundles from before that.
     """
 
     boosters: Mapping[TargetName, xgboost.Booster]
@@ -105,6 +122,7 @@ class PropertyModel:
     metadata: ModelMetadata
     own: Mapping[TargetName, OwnKernel] = field(default_factory=dict)
     priors: Mapping[TargetName, CompositionPrior] = field(default_factory=dict)
+    out_of_fold: pd.DataFrame = field(default_factory=no_rows)
 
     def predict(self, table: pd.DataFrame, *, level: float = 0.9, own: pd.DataFrame | None = None) -> pd.DataFrame:
         """Answer a table of recipes.

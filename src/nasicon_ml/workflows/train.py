@@ -23,6 +23,7 @@ from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
 from nasicon_ml.estimators.calibration import OWN_TRUST, BetaCalibration, fit_calibration
 from nasicon_ml.estimators.domain import fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
+from nasicon_ml.estimators.held_out import rounded
 from nasicon_ml.estimators.model import NEAR_PELLETS, ModelMetadata, PropertyModel
 from nasicon_ml.estimators.remoteness import SourceGaps, source_gaps
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, measurement_temperature, training_rows
@@ -45,6 +46,7 @@ from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import nearest as nearest_recipes
 from nasicon_ml.features.similarity import recipe_space
 from nasicon_ml.workflows.adding import Added, Given
+from nasicon_ml.workflows.findings import with_findings
 from nasicon_ml.workflows.training_options import TrainingOptions as TrainingOptions  # noqa: PLC0414 -- part of this module
 
 Floats = NDArray[np.float64]
@@ -71,10 +73,11 @@ class TrainingResult:
         target, subset, model, metric, value, n_rows, n_sources; the activation energy, which carries
         conductivity to other temperatures, is scored, too.
     out_of_fold
-        One row per target, repeat and pellet: measured, predicted, lower and upper (of 90 %; lower_50, upper_50,
-        lower_80, upper_80), composition_only, median, on the scale of reports (log10(S/cm), %, probability), with
-        source, system, fold, temperatures, share of the processing unknown, the level an interval needs to hold
-        the measured value, and how far outside the domain of the other folds the pellet lies.
+        One row per target, repeat and pellet, numbers to six decimals: measured, predicted, lower and upper (of
+        90 %; lower_50, upper_50, lower_80, upper_80), composition_only, median, on the scale of reports
+        (log10(S/cm), %, probability), with source, system, fold, temperatures, share of the processing unknown,
+        the level an interval needs to hold the measured value, and how far outside the domain of the other folds
+        the pellet lies.
     importance
         target, feature, importance, spread.
     folds
@@ -144,7 +147,7 @@ def train(
     energies = _assess_energies(stage)
     assessments = [_assess(stage, name, energies.error_ev, steps) for name in ANSWERS]
     out_of_fold = pd.concat([assessment.frame for assessment in assessments], ignore_index=True)
-    shown, energy_frame = (added.left_out_of(frame) for frame in (out_of_fold, energies.frame))
+    shown, energy_frame = (rounded(added.left_out_of(frame)) for frame in (out_of_fold, energies.frame))
     scores = score_table(pd.concat([shown, energy_frame], ignore_index=True))
     sha256 = dataset_checksum(path)
     rows_used = {str(assessment.name): len(assessment.rows.rows) for assessment in assessments}
@@ -158,10 +161,12 @@ def train(
         scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
     )
     own = own_kernels(out_of_fold, pellets, seed=options.seed)
-    model = replace(_final_model(stage, assessments, metadata, steps), own=own)
+    model = replace(_final_model(stage, assessments, metadata, steps), own=own, out_of_fold=shown)
+    report("checking dataset and model", 0.99)
+    model = with_findings(added.withheld_from(model), path)
     report("done", 1.0)
     return TrainingResult(
-        model=added.withheld_from(model),
+        model=model,
         options=options,
         scores=scores,
         out_of_fold=shown,

@@ -1,0 +1,66 @@
+"""The out-of-fold table that a model carries along: what it said of unseen sources, and what was measured.
+
+It lets anybody score a model again, or compare two on the same rows, without training. Numbers are kept to six
+decimals: a millionth of a decade, of a per cent or of a probability is far below what any measurement resolves.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from nasicon_ml.columns import Column
+from nasicon_ml.estimators.plain_csv import read_cells, read_numbers
+
+DECIMALS = 6
+TEXTS = ("target", str(Column.PELLET_ID), str(Column.SOURCE), str(Column.SYSTEM))
+COUNTS = ("repeat", "fold")
+#: The columns of an out-of-fold table, in order; `nasicon_ml.workflows.train.TrainingResult` says what each holds.
+COLUMNS = (
+    "target", "repeat", "fold", *TEXTS[1:], str(Column.MEASUREMENT_TEMPERATURE_C),
+    str(Column.SINTERING_TEMPERATURE_C), "measured", "predicted", "lower_50", "upper_50", "lower_80", "upper_80",
+    "lower", "upper", "level_needed", "composition_only", "median", "unknown_share", str(Column.DOMAIN_SCORE),
+)  # fmt: skip
+NUMBERS = tuple(name for name in COLUMNS if name not in TEXTS + COUNTS)
+
+
+def no_rows() -> pd.DataFrame:
+    """Give the table of a model of which no out-of-fold predictions are known: all columns, no rows."""
+    types = dict.fromkeys(TEXTS, "object") | dict.fromkeys(COUNTS, "int64") | dict.fromkeys(NUMBERS, "float64")
+    return pd.DataFrame({name: pd.Series(dtype=types[name]) for name in COLUMNS})
+
+
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """Give an out-of-fold table with its numbers as a bundle keeps them."""
+    return table.assign(**{name: table[name].round(DECIMALS) for name in NUMBERS})
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Write an out-of-fold table; the shortest texts that give the same numbers again."""
+    return table.to_csv(index=False, columns=list(COLUMNS), lineterminator="\n")
+
+
+def from_csv(text: str) -> pd.DataFrame:
+    """Read what `to_csv` wrote.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `COLUMNS`, index from 0; equal to what was written, to the last bit.
+
+    Raises
+    ------
+    ValueError
+        If columns differ, a row has too few or too many cells, or a number is none.
+    """
+    cells = read_cells(text, COLUMNS)
+    columns: dict[str, object] = {}
+    for name in COLUMNS:
+        if name in TEXTS:
+            columns[name] = np.array(cells[name], dtype=object)
+        else:
+            numbers = read_numbers(cells[name], name, may_be_missing=name in NUMBERS)
+            if name in COUNTS and not np.all((numbers >= 0) & (numbers < 2**31) & (numbers == np.floor(numbers))):
+                raise ValueError(f"{name}: holds other than whole numbers from 0")
+            columns[name] = numbers.astype(np.int64) if name in COUNTS else numbers
+    return pd.DataFrame(columns)
