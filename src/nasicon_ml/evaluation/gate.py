@@ -170,7 +170,7 @@ def _not_worse(score: PairedScore, has_reference: bool) -> Verdict:
     message = (
         f"{score.target.replace('_', ' ')}: {score.metric} {score.candidate:.4g}, {other} {score.reference:.4g}: "
         f"{score.difference.value:+.4f} ({score.difference.lower:+.4f} to {score.difference.upper:+.4f}), at most "
-        f"{allowed:+.3g} is allowed"
+        f"{allowed:g} worse is allowed"
     )
     return Verdict(str(score.target), passed, message, asdict(score) | {"target": str(score.target)})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -193,10 +194,11 @@ def _problem(store: Store, entity: Any) -> str:
     if str(entity.status) != "READY":
         return f"its registration was not finished (status {entity.status})"
     listed = _listed_files(entity.tags or {})
-    if listed is None or not entity.model_id:
+    model_id = _model_id(entity)
+    if listed is None or not model_id:
         return "it has no list of its files (registered by an earlier version, or by other means)"
     try:
-        return _unfinished(store, entity) or _lost_files(store, entity, listed)
+        return _unfinished(store, entity, model_id) or _lost_files(store, model_id, listed)
     except MlflowException as error:
         if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}:
             raise
@@ -205,18 +207,24 @@ def _problem(store: Store, entity: Any) -> str:
         return f"its files cannot be read ({error.strerror or error})"
 
 
-def _unfinished(store: Store, entity: Any) -> str:
+def _model_id(entity: Any) -> str:
+    """Give the id of the logged model behind a version: MLflow keeps it in the source alone."""
+    found = re.fullmatch(r"models:/(m-[0-9a-f]{32})/?", str(entity.source or ""))
+    return found[1] if found else ""
+
+
+def _unfinished(store: Store, entity: Any, model_id: str) -> str:
     """Say whether the run or the model behind a version never came to its end."""
     if entity.run_id and str(store.client.get_run(entity.run_id).info.status) != "FINISHED":
         return "its run was not finished"
-    if str(store.client.get_logged_model(entity.model_id).status) != "READY":
+    if str(store.client.get_logged_model(model_id).status) != "READY":
         return "its model was not logged to the end"
     return ""
 
 
-def _lost_files(store: Store, entity: Any, listed: Mapping[str, int]) -> str:
+def _lost_files(store: Store, model_id: str, listed: Mapping[str, int]) -> str:
     """Say which files of a version's bundle are not there in full size."""
-    found = store.client.list_logged_model_artifacts(entity.model_id, BUNDLE_IN_MODEL)
+    found = store.client.list_logged_model_artifacts(model_id, BUNDLE_IN_MODEL)
     there = {item.path.rpartition("/")[2]: item.file_size for item in found if not item.is_dir}
     if not there:
         return "its files are gone"
