@@ -1,7 +1,7 @@
 import io
 import json
-import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -11,7 +11,7 @@ import pytest
 
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column
 from nasicon_ml.recipe import read_batch
-from nasicon_ml.tracking.signature import input_example, requirements, signature
+from nasicon_ml.tracking.signature import input_example, recipe_columns, requirements, signature
 from nasicon_ml.workflows.predict import predict
 
 FORMULAS = ["Li1.3Al0.3Ti1.7(PO4)3", "Li1.5Al0.5Ge1.5(PO4)3", "LTP"]
@@ -109,26 +109,69 @@ def test_what_a_server_makes_of_json_is_answered(sent, model, result):
     same(found, predict(read_batch(recipes).table, result.model).results)
 
 
-def test_a_server_takes_no_csv(model):
-    """As docs/tracking.md says; should a later MLflow take it, the page can be shortened."""
-    from mlflow.exceptions import MlflowException
+def test_what_mlflow_reads_of_a_csv_is_answered(model, result):
     from mlflow.pyfunc.scoring_server import parse_csv_input
 
-    with pytest.raises(MlflowException, match="pandas types"):
-        parse_csv_input(io.StringIO("formula\nLTP\n"), model.metadata.get_input_schema())
+    found = model.predict(parse_csv_input(io.StringIO("formula,atmosphere\nLTP,\nLATP x=0.3,Ar\n")))
+    plain = pd.DataFrame({Column.FORMULA.value: ["LTP", "LATP x=0.3"], TEXT.value: [None, "Ar"]})
+    same(found, predict(read_batch(plain).table, result.model).results)
 
 
-def test_a_misspelled_column_never_reaches_the_model(model, result, caplog):
-    """MLflow's doing, as docs/tracking.md warns: all we can do is that nothing keeps its warning from view."""
-    recipes = pd.DataFrame({Column.FORMULA.value: ["LTP"], "sintering_temp": [900]})
-    with caplog.at_level("WARNING", logger="mlflow"):
-        logging.getLogger("mlflow").addHandler(caplog.handler)
-        try:
-            found = model.predict(recipes)
-        finally:
-            logging.getLogger("mlflow").removeHandler(caplog.handler)
-    same(found, predict(read_batch(recipes[["formula"]]).table, result.model).results)
-    assert "sintering_temp" in caplog.text
+@pytest.mark.parametrize(
+    ("name", "meant"), [("sintering_temp", "sintering_temperature_c"), ("Formula (nominal)", "formula")]
+)
+def test_a_misspelled_column_is_refused_with_the_right_one(name, meant, model):
+    from mlflow.exceptions import MlflowException
+
+    recipes = pd.DataFrame({Column.FORMULA.value: ["LTP"], name: [900]})
+    with pytest.raises(MlflowException, match=rf"{re.escape(name)}.*Did you mean '{meant}'") as caught:
+        model.predict(recipes)
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_a_table_of_no_recipes_is_refused(model):
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match="holds no recipe"):
+        model.predict(pd.DataFrame({Column.FORMULA.value: []}))
+
+
+@pytest.mark.parametrize("given", ["LTP", 7, ["LTP"], [["LTP"]], {"formula": {"a": 1}}, None])
+def test_what_is_no_table_is_refused(given, model):
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException) as caught:
+        model.predict(given)
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_many_recipes_are_answered_in_parts_with_the_same_numbers(model, result, monkeypatch):
+    recipes = result.model.pellets[[column.value for column in MODEL_INPUT]].head(25).reset_index(drop=True)
+    whole = predict(recipes, result.model).results
+    implementation = model.unwrap_python_model()
+    asked = []
+
+    def counted(table, *args, **kwargs):
+        asked.append(len(table))
+        return predict(table, *args, **kwargs)
+
+    monkeypatch.setitem(type(implementation)._answers.__globals__, "_AT_ONCE", 10)
+    monkeypatch.setitem(type(implementation)._answers.__globals__, "predict", counted)
+    same(model.predict(recipes), whole)
+    assert asked == [10, 10, 5]
+
+
+def test_a_failure_nobody_foresaw_is_told_without_a_stack_trace(model, monkeypatch, caplog):
+    from mlflow.exceptions import MlflowException
+
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError("deep inside")
+
+    monkeypatch.setitem(type(model.unwrap_python_model())._answers.__globals__, "predict", broken)
+    with pytest.raises(MlflowException, match="could not be answered") as caught:
+        model.predict(pd.DataFrame({Column.FORMULA.value: ["LTP"]}))
+    assert "deep inside" not in caught.value.serialize_as_json()
+    assert "deep inside" in caplog.text  # the log has all of it
 
 
 def test_a_wider_level_gives_wider_intervals(model, result):
@@ -147,6 +190,25 @@ def test_the_temperature_of_measurement_is_an_input(model):
     )
     cold, hot = model.predict(recipes)[Column.PREDICTED_CONDUCTIVITY_S_CM]
     assert hot > 2 * cold
+
+
+def test_the_parameter_overrides_the_temperature_of_the_table(model, result):
+    recipes = pd.DataFrame(
+        {Column.FORMULA.value: FORMULAS[:1] * 2, Column.MEASUREMENT_TEMPERATURE_C.value: [25.0, 100.0]}
+    )
+    table = read_batch(recipes).table
+    found = model.predict(recipes, params={"measurement_temperature_c": 60})
+    same(found, predict(table, result.model, at_c=60.0).results)
+    same(model.predict(recipes, params={"measurement_temperature_c": None}), predict(table, result.model).results)
+
+
+@pytest.mark.parametrize("value", [700, -300.0, float("nan"), float("inf"), 298.15e3])
+def test_an_impossible_temperature_is_a_bad_request(value, model):
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match="measurement_temperature_c") as caught:
+        model.predict(pd.DataFrame({Column.FORMULA.value: ["LTP"]}), params={"measurement_temperature_c": value})
+    assert caught.value.get_http_status_code() == 400
 
 
 @pytest.mark.parametrize(
@@ -189,11 +251,17 @@ def test_a_table_without_formulas_is_refused(model):
 def test_the_signature_is_the_vocabulary(model):
     found = model.metadata.signature
     assert found == signature()
-    inputs = {spec.name: spec.required for spec in found.inputs}
-    assert list(inputs) == [column.value for column in MODEL_INPUT]
-    assert [name for name, required in inputs.items() if required] == [Column.FORMULA]
+    assert found.inputs is None  # MLflow would drop every column that is not declared
     assert [spec.name for spec in found.outputs] == [column.value for column in PREDICTION]
-    assert [(spec.name, spec.default) for spec in found.params] == [("level", 0.9)]
+    assert [(spec.name, spec.default) for spec in found.params] == [
+        ("level", 0.9),
+        ("measurement_temperature_c", None),
+    ]
+
+
+def test_the_columns_of_a_recipe_stand_in_the_logged_model(model):
+    logged = model.metadata.metadata["recipe_columns"]
+    assert logged == recipe_columns() == {column.value: column.allowed for column in MODEL_INPUT}
 
 
 def test_the_input_example_is_logged_and_answered(model, logged_model, result):

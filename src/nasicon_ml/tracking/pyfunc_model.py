@@ -6,18 +6,22 @@ It is logged beside a bundle and a copy of this package, so that the logged mode
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel
 
 from nasicon_ml.columns import PREDICTION
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.recipe import read_batch
-from nasicon_ml.tracking.signature import BUNDLE, DEFAULT_LEVEL, LEVEL
+from nasicon_ml.tracking.scoring_guard import REASON, guard_scoring_server
+from nasicon_ml.tracking.scoring_requests import read_params
+from nasicon_ml.tracking.signature import AT_C, BUNDLE, DEFAULT_LEVEL, LEVEL, input_example
 from nasicon_ml.workflows.predict import predict
 
 if TYPE_CHECKING:
@@ -25,14 +29,23 @@ if TYPE_CHECKING:
 
 #: So many bad cells are named in a message; the rest are counted.
 _NAMED = 5
+#: So many recipes are answered at a time: the distances of all to all pellets would fill the memory.
+_AT_ONCE = 1000
+_log = logging.getLogger(__name__)
 
 
 class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no types here
     """Answers tables of recipes: `nasicon_ml.columns.MODEL_INPUT` in, `nasicon_ml.columns.PREDICTION` out."""
 
     def load_context(self, context: Any) -> None:
-        """Read the bundle that was logged with the model."""
+        """Read the bundle that was logged with the model, and answer the example once.
+
+        A bundle that cannot answer is seen here, not at the first request; and that request need not wait for what
+        is loaded or computed at first use.
+        """
         self.model = PropertyModel.load(context.artifacts[BUNDLE])
+        self._answers(input_example(), DEFAULT_LEVEL, None)
+        guard_scoring_server()
 
     def predict(
         self,
@@ -47,7 +60,9 @@ class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no t
         model_input
             One row a recipe; only the formula is obligatory, and other columns may be missing.
         params
-            ``level``: probability with which the intervals should hold the truth.
+            ``level``: probability with which the intervals should hold the truth, 0.9 by default.
+            ``measurement_temperature_c``: temperature in °C at which the conductivity is wanted, in place of
+            what the table says; by default what the table says, and 25 °C where it says nothing.
 
         Returns
         -------
@@ -59,15 +74,45 @@ class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no t
         MlflowException
             With the code of a bad request, naming row, field, value and what is allowed.
         """
-        level = (params or {}).get(LEVEL, DEFAULT_LEVEL)
         try:
-            batch = read_batch(model_input)
-            if batch.findings:
-                raise MlflowException.invalid_parameter_value(_complaint(batch.findings))
-            results = predict(batch.table, self.model, level=level).results
+            given = read_params((params or {}).items())
+            table = _table(model_input)
+            results = self._answers(table, given.get(LEVEL, DEFAULT_LEVEL), given.get(AT_C))
         except NasiconError as error:
-            raise MlflowException.invalid_parameter_value(str(error)) from None
-        return results[[column.value for column in PREDICTION]].set_axis(model_input.index, axis=0)
+            raise _refused(str(error)) from None
+        except MlflowException:
+            raise
+        except Exception as error:
+            # MLflow would put the stack trace into its answer.
+            _log.exception("a table of recipes could not be answered")
+            raise _refused(f"this table could not be answered ({type(error).__name__})") from error
+        return results.set_axis(table.index, axis=0)
+
+    def _answers(self, table: pd.DataFrame, level: float, at_c: float | None) -> pd.DataFrame:
+        batch = read_batch(table)
+        if batch.findings:
+            raise _refused(_complaint(batch.findings))
+        if table.empty:
+            raise _refused("the table holds no recipe")
+        parts = [
+            predict(batch.table.iloc[start : start + _AT_ONCE], self.model, level=level, at_c=at_c).results
+            for start in range(0, len(batch.table), _AT_ONCE)
+        ]
+        return pd.concat(parts)[[column.value for column in PREDICTION]]
+
+
+def _table(model_input: Any) -> pd.DataFrame:
+    """Take a table, or what MLflow makes of ``inputs`` in JSON."""
+    if isinstance(model_input, pd.DataFrame):
+        return model_input
+    try:
+        return pd.DataFrame(model_input)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _refused(f"the input is not a table of recipes ({error})") from None
+
+
+def _refused(message: str) -> MlflowException:
+    return MlflowException(message, BAD_REQUEST, **{REASON: message})
 
 
 def _complaint(findings: list[Finding]) -> str:

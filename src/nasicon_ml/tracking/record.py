@@ -21,7 +21,7 @@ import pandas as pd
 from nasicon_ml.columns import PELLET, Column, Kind
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.tracking.registry import BUNDLE_IN_RUN, LOGGED_NAME
-from nasicon_ml.tracking.signature import BUNDLE, input_example, requirements, signature
+from nasicon_ml.tracking.signature import BUNDLE, input_example, recipe_columns, requirements, signature
 
 if TYPE_CHECKING:
     import xgboost
@@ -251,6 +251,7 @@ def log_model(run_id: str, model_id: str, bundle: Path) -> None:
             artifacts={BUNDLE: str(bundle)},
             code_paths=[str(_PACKAGE)],
             signature=signature(),
+            metadata={"recipe_columns": recipe_columns()},
             input_example=input_example(),
             pip_requirements=requirements(),
         )

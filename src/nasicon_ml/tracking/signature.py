@@ -14,35 +14,33 @@ if TYPE_CHECKING:
 
 #: The name of the bundle among the artifacts of a logged model, and of its folder.
 BUNDLE = "bundle"
-#: The parameter of a prediction: the level of its intervals.
+#: The parameters of a prediction: the level of its intervals, and the temperature of the conductivity.
 LEVEL, DEFAULT_LEVEL = "level", 0.9
+AT_C = Column.MEASUREMENT_TEMPERATURE_C.value
 
 _DISTRIBUTION = "nasicon-ml"
 _TYPES = {Kind.NUMBER: "double", Kind.FLAG: "boolean"}
 
 
 def signature() -> Any:
-    """Give the `mlflow.models.ModelSignature`: recipe in (only the formula obligatory), prediction out.
+    """Give the `mlflow.models.ModelSignature`: parameters and prediction, but no columns of the input.
 
-    Fields other than the formula may have any type: MLflow would refuse ``900`` where it expects ``900.0``, and
-    a text column in which nothing is stated. `nasicon_ml.recipe.read_batch` checks every cell anyway.
+    MLflow drops every column that a declared input does not name, with a line in a log: a misspelled field would
+    be answered as if it were not given. It also takes no CSV for columns of any type, and refuses ``900`` where it
+    expects ``900.0``. Without declared columns it hands over the table as it is, and
+    `nasicon_ml.recipe.read_batch` checks every name and cell. What the columns are stands in `recipe_columns`.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import AnyType
 
-    inputs = [
-        ColSpec("string", column.value, required=True)
-        if column is Column.FORMULA
-        else ColSpec(AnyType(), column.value, required=False)
-        for column in MODEL_INPUT
-    ]
     outputs = [ColSpec(_TYPES.get(column.kind, "string"), column.value) for column in PREDICTION]
-    return ModelSignature(
-        inputs=Schema(inputs),
-        outputs=Schema(outputs),
-        params=ParamSchema([ParamSpec(LEVEL, "double", DEFAULT_LEVEL)]),
-    )
+    params = [ParamSpec(LEVEL, "double", DEFAULT_LEVEL), ParamSpec(AT_C, "double", None)]
+    return ModelSignature(outputs=Schema(outputs), params=ParamSchema(params))
+
+
+def recipe_columns() -> dict[str, str]:
+    """Say of each column of the input what it accepts; logged with the model, in its file ``MLmodel``."""
+    return {column.value: column.allowed for column in MODEL_INPUT}
 
 
 def input_example() -> pd.DataFrame:

@@ -1,0 +1,273 @@
+"""What comes over HTTP, read strictly and written anew for MLflow's scoring server.
+
+That server's own reading lets misspelled parameters and repeated keys pass without a word, answers a broken CSV
+with a stack trace, and JSON nested ten thousand deep with status 500.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from nasicon_ml.columns import Column, is_missing
+from nasicon_ml.errors import FieldError, NasiconError, nearest
+from nasicon_ml.recipe.rules import unknown_columns
+from nasicon_ml.tables.comma_separated import read_csv
+from nasicon_ml.tables.raw import decode
+from nasicon_ml.tracking.signature import AT_C, LEVEL
+
+#: A request may be so large, and hold so many recipes. Ten thousand recipes stated in full are 6 MB of JSON, and
+#: are answered well within the minute that MLflow gives a request.
+MAX_BYTES, MAX_ROWS = 8 * 1024 * 1024, 10_000
+JSON, CSV = "application/json", "text/csv"
+
+_RECORDS, _SPLIT, _INPUTS, _INSTANCES = "dataframe_records", "dataframe_split", "inputs", "instances"
+_TABLES, _PARAMS = (_RECORDS, _SPLIT, _INPUTS, _INSTANCES), "params"
+_SPLIT_PARTS = ("columns", "data", "index")
+_NAME = "request"
+#: So many unknown names are explained; a request may hold a million.
+_EXPLAINED = 10
+_LONGEST_SHOWN = 60
+#: Characters of a whole number that surely fits into 64 bits.
+_LONGEST_WHOLE = 18
+
+Rows = tuple[list[str], list[list[Any]]]
+
+
+class RefusedRequest(Exception):  # noqa: N818  (a request is refused, nothing went wrong)
+    """A request that is not answered, with the status to say so."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        self.message, self.status = message, status
+        super().__init__(message)
+
+
+def read_request(body: bytes, content_type: str | None, query: str = "") -> bytes:
+    """Check a request, and write it in the one form that is passed on to MLflow.
+
+    Parameters
+    ----------
+    body
+        JSON with one of ``dataframe_records``, ``dataframe_split``, ``inputs``, ``instances``, and perhaps
+        ``params``; or CSV.
+    content_type
+        The header.
+    query
+        What stands after the question mark of the address; may hold the parameters.
+
+    Returns
+    -------
+    bytes
+        JSON: ``dataframe_split`` and ``params``. Cells are as they were sent; the model checks them.
+
+    Raises
+    ------
+    RefusedRequest
+        If it cannot be read, is too large, or names an unknown column or parameter.
+    """
+    kind = _kind_of(content_type)
+    if len(body) > MAX_BYTES:
+        raise too_large()
+    if not body.strip():
+        raise RefusedRequest("the request is empty; send a table of recipes as JSON or CSV")
+    try:
+        (columns, rows), params = (_csv_table(body), {}) if kind == CSV else _json_table(body)
+        params = read_params([*parse_qsl(query, keep_blank_values=True), *params.items()])
+    except NasiconError as error:
+        raise RefusedRequest(str(error)) from None
+    if not rows:
+        raise RefusedRequest("the table holds no recipe")
+    if len(rows) > MAX_ROWS:
+        raise RefusedRequest(
+            f"{len(rows)} recipes are more than the {MAX_ROWS} of one request; send them in several", 413
+        )
+    return json.dumps({_SPLIT: {"columns": columns, "data": rows}, _PARAMS: params}).encode()
+
+
+def too_large() -> RefusedRequest:
+    """Make the answer to a body of too many bytes."""
+    return RefusedRequest(
+        f"the request is larger than {MAX_BYTES} bytes (about {MAX_ROWS} recipes); send several", 413
+    )
+
+
+def _kind_of(content_type: str | None) -> str:
+    """Tell JSON from CSV by the header."""
+    kind, *settings = [part.strip() for part in (content_type or "").lower().split(";")]
+    if kind not in {JSON, CSV}:
+        given = f"{kind!r}" if kind else "none"
+        raise RefusedRequest(f"Content-Type: {given} is not accepted; allowed: {JSON}, {CSV}", 415)
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if setting and (name.strip() != "charset" or value.strip(" \"'") not in {"utf-8", "utf8"}):
+            raise RefusedRequest(f"Content-Type: {setting!r} is not accepted; allowed: charset=utf-8", 415)
+    return kind
+
+
+def _csv_table(body: bytes) -> Rows:
+    # Counted first: short rows are filled up to the width of the header, and so might fill the memory.
+    if max(body.count(b"\n"), body.count(b"\r")) > 2 * MAX_ROWS:
+        raise RefusedRequest(f"more lines than the {MAX_ROWS} recipes of one request need; send several", 413)
+    frame = read_csv(body, _NAME).frame
+    columns = [str(name) for name in frame.columns]
+    _check_names(columns)
+    return columns, frame.to_numpy().tolist()
+
+
+def _json_table(body: bytes) -> tuple[Rows, Mapping[str, Any]]:
+    content = _json(decode(body, _NAME))
+    if not isinstance(content, dict):
+        raise RefusedRequest(f"the JSON is {_named(content)}; needed: an object with {_RECORDS} or {_SPLIT}")
+    for key in content:
+        if key not in {*_TABLES, _PARAMS}:
+            hint = nearest(key[:_LONGEST_SHOWN], (*_TABLES, _PARAMS))
+            raise RefusedRequest(
+                f"{_shown(key)} is not accepted; allowed: {_RECORDS}, {_SPLIT}, {_PARAMS}. {hint}".strip()
+            )
+    given = [key for key in _TABLES if key in content]
+    if len(given) != 1:
+        raise RefusedRequest(f"needed: exactly one of {', '.join(_TABLES)}; given: {', '.join(given) or 'none'}")
+    params = content.get(_PARAMS)
+    if not isinstance(params, dict | None):
+        raise RefusedRequest(f"{_PARAMS} is {_named(params)}; needed: an object with {LEVEL} or {AT_C}")
+    return _rows(given[0], content[given[0]]), params or {}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_without_repeats, parse_int=_whole)
+    except json.JSONDecodeError as error:
+        raise RefusedRequest(f"line {error.lineno}, column {error.colno}: not valid JSON ({error.msg})") from None
+    except RecursionError:
+        raise RefusedRequest("the JSON is no table: it is nested too deeply") from None
+
+
+def _whole(digits: str) -> float:
+    """Read a whole number; one that pandas could not hold is refused by its column as any that is too large."""
+    return int(digits) if len(digits) <= _LONGEST_WHOLE else float(digits)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = _first_repeated([key for key, _ in pairs])
+        raise RefusedRequest(f"{_shown(twice)} is given twice in one object")
+    return found
+
+
+def _rows(form: str, table: Any) -> Rows:
+    """Read any of MLflow's forms of a table."""
+    if form == _SPLIT:
+        return _split_rows(table)
+    if form == _INPUTS and isinstance(table, dict):
+        return _columns_rows(table)
+    return _record_rows(form, table)
+
+
+def _split_rows(table: Any) -> Rows:
+    if not isinstance(table, dict) or not {"columns", "data"} <= set(table) or set(table) - set(_SPLIT_PARTS):
+        raise RefusedRequest(f"{_SPLIT} is to be an object with columns and data, and perhaps index")
+    columns, data = table["columns"], table["data"]
+    if not isinstance(columns, list) or not isinstance(data, list):
+        raise RefusedRequest(f"{_SPLIT}: columns and data are to be lists")
+    _check_names(columns)
+    for number, row in enumerate(data, start=1):
+        if not isinstance(row, list):
+            raise RefusedRequest(f"{_SPLIT}, row {number}: {_named(row)} where a list of cells is needed")
+        if len(row) != len(columns):
+            raise RefusedRequest(f"{_SPLIT}, row {number}: {len(row)} cells, but there are {len(columns)} columns")
+    return columns, data
+
+
+def _record_rows(form: str, table: Any) -> Rows:
+    if not isinstance(table, list):
+        raise RefusedRequest(f"{form} is {_named(table)}; needed: a list of objects, one a recipe")
+    names: dict[str, None] = {}
+    for number, row in enumerate(table, start=1):
+        if not isinstance(row, dict):
+            raise RefusedRequest(f"{form}, row {number}: {_named(row)} where an object is needed, one a recipe")
+        names |= dict.fromkeys(row)
+    columns = list(names)
+    _check_names(columns)
+    return columns, [[row.get(name) for name in columns] for row in table]
+
+
+def _columns_rows(table: dict[str, Any]) -> Rows:
+    _check_names(list(table))
+    for name, cells in table.items():
+        if not isinstance(cells, list):
+            raise RefusedRequest(f"{_INPUTS}: {_shown(name)} holds {_named(cells)}; needed: a list of cells")
+    if len({len(cells) for cells in table.values()}) > 1:
+        raise RefusedRequest(f"{_INPUTS}: the columns differ in length")
+    return list(table), [list(row) for row in zip(*table.values(), strict=True)]
+
+
+def _check_names(names: Sequence[Any]) -> None:
+    """Refuse unknown and repeated columns, before a table is made of them."""
+    known = set(Column)
+    unknown = [name for name in names if not isinstance(name, str) or name not in known]
+    if unknown:
+        raise unknown_columns([name if isinstance(name, str) else str(name) for name in unknown[:_EXPLAINED]])
+    if len(set(names)) < len(names):
+        raise FieldError("column", _first_repeated(names), "every column once", "It stands twice.")
+
+
+def _first_repeated(names: Sequence[str]) -> str:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise ValueError("none is repeated")
+
+
+def read_params(pairs: Iterable[tuple[str, Any]]) -> dict[str, float]:
+    """Read the parameters of a prediction.
+
+    Parameters
+    ----------
+    pairs
+        Names and values, numbers or text; what is None is not given.
+
+    Raises
+    ------
+    FieldError
+        If one is unknown, given twice, or no such number. How high a level may be only the model knows.
+    """
+    found: dict[str, float] = {}
+    for name, value in pairs:
+        if name not in {LEVEL, AT_C}:
+            raise FieldError(_PARAMS, name, f"{LEVEL}, {AT_C}", nearest(name[:_LONGEST_SHOWN], (LEVEL, AT_C)))
+        if name in found:
+            raise FieldError(name, value, "every parameter once", "It is given twice.")
+        if value is not None:
+            found[name] = _level(value) if name == LEVEL else _temperature(value)
+    return found
+
+
+def _level(value: Any) -> float:
+    try:
+        if not isinstance(value, (int, float, str)) or isinstance(value, bool) or is_missing(value):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise FieldError(LEVEL, value, "a number above 0 and below 1") from None
+
+
+def _temperature(value: Any) -> float:
+    parsed = Column.MEASUREMENT_TEMPERATURE_C.parse(value)
+    if not isinstance(parsed, float):
+        raise FieldError(AT_C, value, Column.MEASUREMENT_TEMPERATURE_C.allowed)
+    return parsed
+
+
+def _named(value: object) -> str:
+    """Say what kind of JSON value something is."""
+    kinds: dict[type, str] = {list: "a list", dict: "an object", str: "a text", type(None): "null", bool: "a flag"}
+    return kinds.get(type(value), "a number")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...")
