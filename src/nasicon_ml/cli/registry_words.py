@@ -27,7 +27,7 @@ def versions_text(versions: Sequence[Version]) -> str:
     """Write a list of versions as a table."""
     if not versions:
         return "no version is registered; make one: nasicon-ml train"
-    rows = [("version", "alias", "registered (UTC)", *_LISTED.values(), "dataset", "")]
+    rows: list[tuple[str, ...]] = [("version", "alias", "registered (UTC)", *_LISTED.values(), "dataset", "")]
     for version in versions:
         scores = [version.tags.get(tag, "") for tag in _LISTED]
         problem = "" if version.usable else f"UNUSABLE: {version.problem}"
@@ -96,7 +96,7 @@ def _report(report: GateReport, names: tuple[str, str]) -> Iterator[str]:
     if report.scores:
         first = report.scores[0]
         yield f"Each pellet predicted without its source; {first.n_sources} sources of conductivities."
-        rows = [("target", "score", *names, "difference (95 %)", "pellets")]
+        rows: list[tuple[str, ...]] = [("target", "score", *names, "difference (95 %)", "pellets")]
         rows += [_score_row(score) for score in report.scores]
         yield from _aligned(rows)
         yield ""
