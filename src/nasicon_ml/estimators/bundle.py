@@ -37,6 +37,7 @@ from nasicon_ml.estimators.card import card_content
 from nasicon_ml.estimators.card_text import card_markdown
 from nasicon_ml.estimators.conformal import ConformalScores, Spread
 from nasicon_ml.estimators.domain import Domain
+from nasicon_ml.estimators.forest import check_forest
 from nasicon_ml.estimators.manifest import MANIFEST as MANIFEST  # noqa: PLC0414 -- part of this module
 from nasicon_ml.estimators.manifest import CheckedFiles, read_files, write_manifest
 from nasicon_ml.estimators.model import ModelMetadata, PropertyModel
@@ -198,9 +199,8 @@ def _read_trees(files: CheckedFiles, name: TargetName, n_features: int) -> xgboo
 
     booster = xgb.Booster()
     with _held(files, _TREES[name], xgb.core.XGBoostError):
+        check_forest(files.content[_TREES[name]], n_features)
         booster.load_model(bytearray(files.content[_TREES[name]]))
-        if booster.num_features() != n_features:
-            raise ValueError(f"its trees take {booster.num_features()} features, {_MODEL} names {n_features}")
     return booster
 
 

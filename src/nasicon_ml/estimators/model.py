@@ -109,7 +109,7 @@ class PropertyModel:
         Where the trees of a target start, for those that start from a prior.
     out_of_fold
         What the training predicted for held-out sources, all repeats, columns
-        `nasicon_ml.estimators.held_out.COLUMNS`; no rows in bundles from before that.
+        `nasicon_ml.estimators.held_out.COLUMNS`, to six decimals; no rows in bundles from before that.
     """
 
     boosters: Mapping[TargetName, xgboost.Booster]

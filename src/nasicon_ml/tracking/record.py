@@ -62,15 +62,10 @@ def start_tags(options: TrainingOptions) -> dict[str, str]:
 
 
 def protocol(options: TrainingOptions) -> str:
-    """Say in one line how the scores of a run came about: runs with equal lines can be compared."""
-    times = f", dealt {options.repeats} times" if options.repeats > 1 else ""
-    tuned = f", settings tuned in each fold by {options.trials} trials" if options.trials else ", fixed settings"
-    suspect = "with" if options.include_suspect else "without"
-    left_out = f", without {', '.join(options.exclude_sources)}" if options.exclude_sources else ""
-    return (
-        f"{options.folds}-fold cross-validation by source{times}, seed {options.seed}{tuned}, "
-        f"{suspect} suspect pellets{left_out}"
-    )
+    """Say in one line how the scores of a run came about, as its model card does."""
+    from nasicon_ml.estimators.protocol import protocol as described
+
+    return described(options.recorded())
 
 
 def code_version() -> dict[str, str]:

@@ -73,11 +73,11 @@ class TrainingResult:
         target, subset, model, metric, value, n_rows, n_sources; the activation energy, which carries
         conductivity to other temperatures, is scored, too.
     out_of_fold
-        One row per target, repeat and pellet, numbers to six decimals: measured, predicted, lower and upper (of
-        90 %; lower_50, upper_50, lower_80, upper_80), composition_only, median, on the scale of reports
-        (log10(S/cm), %, probability), with source, system, fold, temperatures, share of the processing unknown,
-        the level an interval needs to hold the measured value, and how far outside the domain of the other folds
-        the pellet lies.
+        One row per target, repeat and pellet: measured, predicted, lower and upper (of 90 %; lower_50, upper_50,
+        lower_80, upper_80), composition_only, median, on the scale of reports (log10(S/cm), %, probability), with
+        source, system, fold, temperatures, share of the processing unknown, the level an interval needs to hold
+        the measured value, and how far outside the domain of the other folds the pellet lies. The model keeps it
+        to six decimals.
     importance
         target, feature, importance, spread.
     folds
@@ -147,7 +147,7 @@ def train(
     energies = _assess_energies(stage)
     assessments = [_assess(stage, name, energies.error_ev, steps) for name in ANSWERS]
     out_of_fold = pd.concat([assessment.frame for assessment in assessments], ignore_index=True)
-    shown, energy_frame = (rounded(added.left_out_of(frame)) for frame in (out_of_fold, energies.frame))
+    shown, energy_frame = (added.left_out_of(frame) for frame in (out_of_fold, energies.frame))
     scores = score_table(pd.concat([shown, energy_frame], ignore_index=True))
     sha256 = dataset_checksum(path)
     rows_used = {str(assessment.name): len(assessment.rows.rows) for assessment in assessments}
@@ -161,7 +161,7 @@ def train(
         scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
     )
     own = own_kernels(out_of_fold, pellets, seed=options.seed)
-    model = replace(_final_model(stage, assessments, metadata, steps), own=own, out_of_fold=shown)
+    model = replace(_final_model(stage, assessments, metadata, steps), own=own, out_of_fold=rounded(shown))
     report("checking dataset and model", 0.99)
     model = with_findings(added.withheld_from(model), path)
     report("done", 1.0)
