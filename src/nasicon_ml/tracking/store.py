@@ -11,10 +11,11 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from nasicon_ml.errors import MissingExtraError, TrackingError
 from nasicon_ml.tracking import database
@@ -151,6 +152,7 @@ def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iter
         If MLflow is not installed.
     """
     uri = resolve_uri(tracking_uri)
+    _refuse_password(uri)
     mlflow = load_mlflow()
     # MLflow has no public way to ask for the URI that was set, as opposed to the one that is in effect.
     before = getattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", None)
@@ -183,6 +185,17 @@ def hurried(seconds: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _refuse_password(uri: str) -> None:
+    """Refuse an address with a password in it: it would get into messages, JSON and records of runs."""
+    with suppress(ValueError):  # no address at all; MLflow will say so
+        parts = urlsplit(uri)
+        if parts.password is not None:
+            raise TrackingError(
+                f"the address of the store at {parts.hostname} holds a password, which would get into messages "
+                "and records: use MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (a database: PGPASSWORD)"
+            )
 
 
 def _check_server(uri: str) -> None:

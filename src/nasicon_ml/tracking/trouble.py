@@ -72,7 +72,7 @@ def _first_sentence(error: Exception) -> str:
     """Take the part of a message that a person can use: no SQL, no background links, no traces."""
     code = getattr(error, "error_code", "")
     if code in {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}:
-        return "the server wants a user and a password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        return _who_was_refused()
     if code == "PERMISSION_DENIED":
         return "you have no permission for this; ask whoever runs the server"
     message = str(getattr(error, "message", "") or getattr(error, "orig", "") or error)
@@ -81,3 +81,15 @@ def _first_sentence(error: Exception) -> str:
             return meaning
     message = re.split(r"\n\[SQL|\n\(Background| \(Background|\nTraceback", message)[0]
     return " ".join(message.split())[:500]
+
+
+def _who_was_refused() -> str:
+    """Say which user a server did not let in; never with what password."""
+    from mlflow.utils.credentials import read_mlflow_creds
+
+    user = read_mlflow_creds().username
+    if not user:
+        return "the server wants a user and a password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    return (
+        f"the server does not know the user {user!r} with this password (MLFLOW_TRACKING_USERNAME and _PASSWORD)"
+    )

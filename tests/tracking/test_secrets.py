@@ -1,0 +1,44 @@
+"""Passwords stay out of addresses and messages."""
+
+import pytest
+
+from nasicon_ml.errors import TrackingError
+from nasicon_ml.tracking.store import opened
+from nasicon_ml.tracking.trouble import explained
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://anna:S3cret-word@mlflow.example.org",
+        "http://anna:S3cret-word@127.0.0.1:5000/mlflow",
+        "postgresql://mlflow:S3cret-word@db/mlflow",
+        "postgresql+psycopg2://mlflow:S3cret-word@db/mlflow",
+        "https://:S3cret-word@mlflow.example.org",
+    ],
+)
+def test_an_address_with_a_password_is_refused_and_not_repeated(uri):
+    with pytest.raises(TrackingError, match=r"holds a password.*MLFLOW_TRACKING_PASSWORD") as caught, opened(uri):
+        pass
+    assert "S3cret" not in str(caught.value)
+
+
+def test_a_user_alone_is_no_secret():
+    with pytest.raises(TrackingError, match="cannot be reached"), opened("http://anna@127.0.0.1:9"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("user", "message"),
+    [("anna", "the server does not know the user 'anna' with this password"), ("", "wants a user and a password")],
+)
+def test_who_is_not_let_in_is_told_as_whom_and_without_the_password(monkeypatch, tmp_path, user, message):
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import ErrorCode
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "S3cret-word")
+    with pytest.raises(TrackingError, match=message) as caught, explained("https://mlflow.example.org"):
+        raise MlflowException("You are not authenticated", error_code=ErrorCode.Value("UNAUTHENTICATED"))
+    assert "S3cret" not in str(caught.value)
