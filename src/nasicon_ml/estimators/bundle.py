@@ -108,7 +108,10 @@ def load_bundle(folder: str | Path) -> PropertyModel:
         If the folder is no bundle; a file is missing, additional, changed, no plain file or too large; a file does
         not hold what it has to; or the format is newer than this version reads.
     """
-    files = read_files(Path(folder), FILES)
+    return _model(read_files(Path(folder), FILES))
+
+
+def _model(files: CheckedFiles) -> PropertyModel:
     content = _read_model_json(files)
     metadata = content["metadata"] | {"created": files.created}
     for name in ("scores", "broken_rules"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,14 +59,19 @@ def read_numbers(cells: Sequence[str], name: str, *, may_be_missing: bool) -> ND
     ValueError
         If a cell is no number, or empty where none may be missing; it names the row.
     """
-    found = np.full(len(cells), np.nan)
-    for row, cell in enumerate(cells):
-        if not cell and may_be_missing:
-            continue
-        try:
-            found[row] = float(cell)
-        except ValueError:
-            raise ValueError(f"{name}, row {row + 1}: {cell[:40]!r} is not a number") from None
-        if np.isnan(found[row]):
-            raise ValueError(f"{name}, row {row + 1}: {cell[:40]!r} is not a number")
+    try:
+        found = np.array([float(cell) if cell else np.nan for cell in cells], dtype=np.float64)
+    except ValueError:
+        found = np.array([np.nan if _is_no_number(cell) else 0.0 for cell in cells])
+    stated = np.array([bool(cell) for cell in cells], dtype=bool) if may_be_missing else True
+    wrong = np.flatnonzero(np.isnan(found) & stated)
+    if len(wrong):
+        raise ValueError(f"{name}, row {wrong[0] + 1}: {cells[wrong[0]][:40]!r} is not a number")
     return found
+
+
+def _is_no_number(cell: str) -> bool:
+    try:
+        return math.isnan(float(cell))
+    except ValueError:
+        return True

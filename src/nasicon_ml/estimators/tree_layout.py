@@ -155,7 +155,7 @@ def _read_run(data: bytes, at: int, run: _Run, slices: dict[str, list[bytes]], n
     for constant, name, size in run:
         end = at + len(constant)
         if data[at:end] != constant:
-            raise ValueError(f"byte {at}: tree {number} is not written as XGBoost writes trees")
+            raise ValueError(f"byte {at}: tree {number} is not as XGBoost writes one of this model's features")
         at = end + size
         if name:
             slices[name].append(data[end:at])
