@@ -23,6 +23,7 @@ PATIENCE_S = 240
 #: Seconds that one request may take.
 REQUEST_S = 120
 JSON, CSV = "application/json", "text/csv"
+CHAMPION = "models:/nasicon-recipe@champion"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,16 @@ class Served:
     def resident_bytes(self) -> int:
         """Memory of all processes of the group that is in use now (RSS), from ``/proc``."""
         return sum(_resident(pid) for pid in _members(self.group))
+
+
+def published(bundle: Path, folder: Path) -> str:
+    """Put a bundle into a new store in a folder, as champion; give the store's URI."""
+    from nasicon_ml.tracking import import_bundle, promote
+
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    version = import_bundle(bundle, tracking_uri=uri).version
+    promote(version, force=True, reason="it is the only one of this store", tracking_uri=uri)
+    return uri
 
 
 @contextmanager
