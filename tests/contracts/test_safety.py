@@ -1,16 +1,29 @@
-"""Nothing that is read can run code: no pickle in any form, no eval, no unsafe YAML."""
+"""Nothing that is read can run code: no pickle in any form, no eval, no unsafe YAML, no shell, no archives."""
 
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
 from tests.contracts.source import Module, imports, modules
 
-FORBIDDEN_IMPORTS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+FORBIDDEN_IMPORTS = {
+    "pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve",
+    "code", "codeop", "commands", "ctypes", "cffi", "pty", "runpy", "tarfile", "zipfile", "zipimport", "torch",
+}  # fmt: skip
 FORBIDDEN_NAMES = {"eval", "exec", "compile", "__import__"}
-FORBIDDEN_METHODS = {"eval", "to_pickle", "read_pickle", "unsafe_load", "full_load", "load_all"}
+FORBIDDEN_METHODS = {
+    "eval", "to_pickle", "read_pickle", "unsafe_load", "full_load", "load_all", "unpack_archive", "extractall",
+    "system", "popen", "startfile", "fork", "forkpty", "exec_module",
+}  # fmt: skip
+#: Of `os`, what starts a program: execv, spawnlp, posix_spawn ...
+FORBIDDEN_STARTS = ("os.exec", "os.spawn", "os.posix_spawn")
+#: The one module that starts a program, and the one program it starts.
+STARTS = {"nasicon_ml.tracking.record": "git"}
+#: Where a module's name is looked up in a table that stands there.
+TABLES_OF_MODULES = {"nasicon_ml.cli.main"}
 
 
 def dangers(module: Module) -> list[str]:
@@ -30,12 +43,53 @@ def dangers(module: Module) -> list[str]:
         )
         if (
             called in FORBIDDEN_NAMES
+            or called.startswith(FORBIDDEN_STARTS)
+            or (name == "import_module" and not _is_known_module(node, module))
             or (owner and name in FORBIDDEN_METHODS)
             or (called == "yaml.load" and not _has_safe_loader(node, module.tree))
             or unsafe_numpy
         ):
             found.append(f"{module.name}:{node.lineno} calls {called}")
+    return found + strange_programs(module)
+
+
+def strange_programs(module: Module) -> list[str]:
+    """Say where the module starts a program, unless it is the one that may, as it may."""
+    uses = any(item.target.split(".")[0] in {"subprocess", "multiprocessing"} for item in imports(module))
+    allowed = STARTS.get(module.name)
+    if uses and allowed is None:
+        return [f"{module.name} may start no program"]
+    found = []
+    lists = {
+        target.id: node.value
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Call) or not re.fullmatch(r"subprocess\.\w+", ast.unparse(node.func)):
+            continue
+        command = node.args[0] if node.args else None
+        if isinstance(command, ast.Name):
+            command = lists.get(command.id)
+        first = command.elts[0] if isinstance(command, ast.List) and command.elts else None
+        is_allowed = isinstance(first, ast.Constant) and first.value == allowed
+        has_shell = any(keyword.arg in {"shell", "executable", None} for keyword in node.keywords)
+        if not is_allowed or has_shell:
+            found.append(f"{module.name}:{node.lineno} starts other than {allowed}")
     return found
+
+
+def _is_known_module(call: ast.Call, module: Module) -> bool:
+    """Whether `import_module` is given a name that stands there, or one of its own that stands in a table."""
+    if module.name in TABLES_OF_MODULES or (call.args and isinstance(call.args[0], ast.Constant)):
+        return True
+    return (
+        module.is_package
+        and bool(call.args)
+        and ast.unparse(call.args[0]).startswith(("f'{__name__}.", 'f"{__name__}.'))
+    )
 
 
 def _is_false(node: ast.expr) -> bool:
@@ -70,6 +124,17 @@ def test_nothing_read_can_run_code() -> None:
         "yaml.load(text)",
         "class Plain(yaml.Loader): ...\nyaml.load(text, Loader=Plain)",
         "__import__(name)",
+        "import_module(name)",
+        "import tarfile",
+        "from zipfile import ZipFile",
+        "shutil.unpack_archive(path)",
+        "os.system(text)",
+        "os.popen(text)",
+        "os.execvp(name, words)",
+        "os.posix_spawn(name, words, {})",
+        "import subprocess",
+        "def start():\n    from subprocess import run",
+        "import multiprocessing.pool",
     ],
 )
 def test_a_danger_is_seen(text: str) -> None:
@@ -87,3 +152,29 @@ def test_a_danger_is_seen(text: str) -> None:
 )
 def test_the_safe_form_passes(text: str) -> None:
     assert dangers(Module("nasicon_ml.data.load", text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import subprocess\nsubprocess.run(['git', 'status'], shell=True)",
+        "import subprocess\nsubprocess.run('git status')",
+        "import subprocess\nsubprocess.run(['sh', '-c', text])",
+        "import subprocess\nwords = [name, 'status']\nsubprocess.run(words)",
+        "import subprocess\nsubprocess.check_output(words)",
+        "import subprocess\nsubprocess.run(['git'], executable=name)",
+        "import subprocess\nsubprocess.run(['git'], **settings)",
+    ],
+)
+def test_the_one_that_asks_git_can_ask_nothing_else(text: str) -> None:
+    assert len(dangers(Module("nasicon_ml.tracking.record", text))) == 1
+
+
+def test_asking_git_passes() -> None:
+    text = "import subprocess\nwords = ['git', *more]\nsubprocess.run(words, check=True)"
+    assert dangers(Module("nasicon_ml.tracking.record", text)) == []
+
+
+def test_whoever_may_start_a_program_does() -> None:
+    users = {module.name for module in modules() for item in imports(module) if item.target == "subprocess"}
+    assert users == set(STARTS)
