@@ -32,12 +32,14 @@ URI_VARIABLE = "MLFLOW_TRACKING_URI"
 FIRST_ANSWER_S = 10
 #: MLflow's own settings, unless the user has chosen: a server has 30 s for each answer, not 120, and four
 #: repetitions wait half a minute in all, not four minutes; lines that merely tell what is going on stay off the
-#: terminal; a lock file that happens to lie in the working directory is not taken for the model's environment.
+#: terminal, and the addresses of runs off the standard output, which may have to be JSON; a lock file that happens
+#: to lie in the working directory is not taken for the model's environment.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",
     "MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING": "false",
     "GIT_PYTHON_REFRESH": "quiet",
