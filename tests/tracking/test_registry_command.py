@@ -1,0 +1,143 @@
+"""The verb `registry`, as a person calls it."""
+
+import json
+import shutil
+
+import pytest
+
+from nasicon_ml.cli.main import main
+from nasicon_ml.evaluation import gate
+from nasicon_ml.tracking import import_bundle
+from nasicon_ml.tracking import store as stores
+from tests.tracking.test_promotion import says
+from tests.tracking.test_runs import aliases
+
+
+@pytest.fixture(scope="module")
+def bundle(result, tmp_path_factory):
+    return result.model.save(tmp_path_factory.mktemp("export") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory, empty_database, bundle):
+    folder = tmp_path_factory.mktemp("two")
+    shutil.copy(empty_database, folder / stores.DATABASE)
+    for _ in range(2):
+        import_bundle(bundle, tracking_uri=f"sqlite:///{folder / stores.DATABASE}")
+    return folder
+
+
+@pytest.fixture
+def here(two, tmp_path, monkeypatch):
+    """A working directory whose store has two versions, the newer one a challenger."""
+    shutil.copy(two / stores.DATABASE, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    code = main(["registry", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_list_says_which_can_be_used(here, capsys):
+    code, out, err = run(capsys, "list")
+    head, newest, oldest = out.splitlines()
+    assert (code, err) == (0, "")
+    assert head.split()[:2] == ["version", "alias"]
+    assert newest.split()[:2] == ["2", "challenger"]
+    assert oldest.split()[0] == "1"
+    assert "UNUSABLE" not in out
+    code, out, _ = run(capsys, "list", "--json")
+    assert [(one["version"], one["usable"], one["uri"]) for one in json.loads(out)] == [
+        ("2", True, "models:/nasicon-recipe/2"),
+        ("1", True, "models:/nasicon-recipe/1"),
+    ]
+
+
+def test_show_tells_all_and_the_card_on_demand(here, capsys):
+    code, out, _ = run(capsys, "show", "challenger")
+    assert code == 0
+    assert "version     2 of nasicon-recipe: models:/nasicon-recipe/2" in out
+    assert "conductivity.coverage_90" in out
+    assert "# nasicon" not in out
+    _, out, _ = run(capsys, "show", "2", "--card")
+    assert "Known failures" in out
+    _, out, _ = run(capsys, "show", "2", "--card", "--json")
+    assert json.loads(out)["card"]["schema"] == "nasicon-ml/model-card/1"
+
+
+def test_a_refusal_exits_with_1_and_shows_the_figures(here, capsys, monkeypatch):
+    says(monkeypatch, passed=False)
+    code, out, err = run(capsys, "promote")
+    assert (code, err) == (1, "")
+    assert "REFUSED  conductivity: +0.5000, at most 0.02 worse is allowed" in out
+    assert "version 2 was not promoted; there is no champion" in out
+    code, out, _ = run(capsys, "promote", "--json")
+    content = json.loads(out)
+    assert (code, content["promoted"], content["gate"]["passed"]) == (1, False, False)
+    assert aliases() == {"challenger": "2"}
+
+
+def test_promote_force_compare_and_rollback(here, capsys, monkeypatch):
+    says(monkeypatch, passed=True)
+    assert run(capsys, "promote", "1")[0] == 0
+    says(monkeypatch, passed=False)
+    code, out, _ = run(capsys, "compare", "champion", "2")
+    assert (code, "The gate would refuse it." in out) == (1, True)
+    code, _, err = run(capsys, "promote", "--force")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "reason: '' is not accepted" in err
+    code, out, _ = run(capsys, "promote", "--force", "--reason", "we measured it")
+    assert (code, aliases()) == (0, {"champion": "2"})
+    assert "version 2 is champion now, after version 1 (against the gate)" in out
+    code, out, _ = run(capsys, "rollback", "--reason", "it was wrong")
+    assert (code, aliases()) == (0, {"champion": "1"})
+    assert out == "version 1 is champion again, in place of version 2\n"
+    code, out, _ = run(capsys, "show", "2")
+    assert "rolled_back_reason" in out
+    assert "we measured it" in out
+
+
+def test_the_real_gate_prints_paired_scores(here, capsys, monkeypatch):
+    monkeypatch.setattr(gate, "COVERAGE_RANGES", dict.fromkeys(gate.COVERAGE_RANGES, (0, 100)))
+    code, out, _ = run(capsys, "compare", "1", "2")
+    assert code == 0
+    (row,) = (line for line in out.splitlines() if line.startswith("conductivity "))
+    assert "+0.0000 (+0.0000 to +0.0000)" in row
+    assert "passed   on the same pellets and folds" in out
+    assert out.endswith("The gate would let it pass.\n")
+
+
+def test_export_and_import_say_where_and_what(here, capsys, bundle):
+    code, out, _ = run(capsys, "export", "2", "out/model")
+    assert (code, out) == (0, "version 2 written to out/model\n")
+    assert (here / "out" / "model" / "manifest.json").read_bytes() == (bundle / "manifest.json").read_bytes()
+    code, out, _ = run(capsys, "import", "out/model", "--json")
+    assert (code, json.loads(out)["version"]) == (0, "3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show"], "has no version 'champion'"),
+        (["show", "seven"], "has no version 'seven'"),
+        (["promote", "9"], "has no version '9'"),
+        (["compare", "1", "x"], "has no version 'x'"),
+        (["export", "2", "mlflow.db"], "mlflow.db exists and is not a model bundle"),
+        (["import", "nowhere"], "nowhere"),
+        (["rollback"], "has no champion"),
+        (["list", "--tracking-uri", "sqlite:///none.db"], "there is no store at"),
+        (["list", "--tracking-uri", "gopher://x"], "gopher"),
+        (["promot"], "promot"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(arguments, said, here, capsys):
+    before = sorted(path.name for path in here.iterdir())
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+    after = {path.name for path in here.iterdir()} - {"mlflow.db.lock"}
+    assert sorted(after) == before
