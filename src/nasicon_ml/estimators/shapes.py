@@ -124,7 +124,10 @@ def either(*shapes: Shape) -> Shape:
 
 
 def _below(place: str, name: str) -> str:
-    return f"{place}.{name[:_SHOWN]}" if place else name[:_SHOWN]
+    shown = name[:_SHOWN]
+    if not (name.isascii() and name.isprintable() and name):
+        shown = repr(shown)
+    return f"{place}.{shown}" if place else shown
 
 
 def _refuse(place: str, value: Any, allowed: str) -> None:

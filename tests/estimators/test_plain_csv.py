@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.estimators.plain_csv import read_cells, read_numbers
+
+CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\0"))
+
+
+@given(st.lists(st.tuples(CELLS, CELLS)))
+def test_what_pandas_writes_is_read_to_the_letter(rows):
+    frame = pd.DataFrame(rows, columns=["a", "b"])
+    cells = read_cells(frame.to_csv(index=False, lineterminator="\n"), ["a", "b"])
+    assert cells == {"a": [row[0] for row in rows], "b": [row[1] for row in rows]}
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "line 1: the columns are not the 2"),
+        ("b,a\n1,2\n", "line 1: the columns are not the 2"),
+        ("a,b,b\n", "line 1: the columns are not the 2"),
+        ("a,b\n1,2\n1\n", "line 3: 1 cells instead of 2"),
+        ("a,b\n1,2,3\n", "line 2: 3 cells instead of 2"),
+        ("a,b\n\n", "line 2: 0 cells instead of 2"),
+        ('a,b\n"1"x,2\n', "line 2: "),
+        ('a,b\n1,"2\n', "line 2: unexpected end of data"),
+        ("a,b\n1," + "x" * 200_000, "line 2: field larger than field limit"),
+    ],
+)
+def test_anything_else_is_refused_with_its_line(text, match):
+    with pytest.raises(ValueError, match=match):
+        read_cells(text, ["a", "b"])
+
+
+@given(st.lists(st.floats(allow_nan=False)))
+def test_numbers_come_back_to_the_last_bit(numbers):
+    found = read_numbers([repr(number) for number in numbers], "x", may_be_missing=False)
+    np.testing.assert_array_equal(found, np.array(numbers, dtype=np.float64))
+
+
+def test_empty_cells_are_missing_where_they_may_be():
+    np.testing.assert_array_equal(read_numbers(["1", "", "-2.5"], "x", may_be_missing=True), [1.0, np.nan, -2.5])
+    with pytest.raises(ValueError, match="x, row 2: '' is not a number"):
+        read_numbers(["1", ""], "x", may_be_missing=False)
+
+
+@pytest.mark.parametrize("cell", ["one", "1,5", "nan", "NaN", "1 2", "=1+1", "0x10"])
+def test_what_is_no_number_is_refused_with_its_row(cell):
+    with pytest.raises(ValueError, match="x, row 3: "):
+        read_numbers(["1", "", cell, "also"], "x", may_be_missing=True)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.estimators.plain_json import read_json, write_json
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_what_is_written_is_read_and_written_again_alike(value):
+    try:
+        data = write_json(value)
+    except UnicodeEncodeError:  # half a surrogate pair is no text
+        return
+    assert read_json(data) == value
+    assert write_json(read_json(data)) == data
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [-float("inf")]}])
+def test_no_number_is_not_written(value):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(value)
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (b"NaN", "NaN is not a number"),
+        (b"[-Infinity]", "-Infinity is not a number"),
+        (b"1e999", "1e999 is too large a number"),
+        (b"9" * 5000, "limit"),
+        (b'{"a": 1, "b": 2, "a": 3}', "'a' stands twice"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b"\xff", "codec can't decode"),
+        (b"{} {}", "Extra data"),
+        (b"", "Expecting value"),
+    ],
+)
+def test_what_is_no_plain_json_is_refused(data, match):
+    with pytest.raises(ValueError, match=match):
+        read_json(data)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from nasicon_ml.estimators.shapes import either, flag, listing, mapping, number, one_of, record, text, whole
+
+SHAPE = record(
+    {"n": number(0, 1), "names": listing(text(3), 1, 2)},
+    {"by": mapping(whole(0, 9), 2, ("a", "b", "c")), "kind": one_of(("x", "y")), "any": either(flag(), text(2))},
+)
+GOOD = {"n": 0.5, "names": ["abc"]}
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"n": 0}, {"n": 1}, {"by": {"a": 0, "c": 9}}, {"kind": "y"}, {"any": True}, {"any": "no"}]
+)
+def test_what_fits_passes(more):
+    SHAPE(GOOD | more, "")
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        ({"n": "0.5"}, r"^n: '0\.5' is not accepted; allowed: a number from 0 to 1$"),
+        ({"n": True}, "^n: True is not accepted"),
+        ({"n": None}, "^n: None is not accepted"),
+        ({"n": -0.001}, r"^n: -0\.001 is not accepted"),
+        ({"n": float("nan")}, "^n: nan is not accepted"),
+        ({"n": 10**400}, "^n: 1000.* is not accepted"),
+        ({"names": []}, "^names: a list of 0 is not accepted; allowed: a list of 1 to 2"),
+        ({"names": ["a", 5]}, r"^names\[1\]: 5 is not accepted; allowed: text of at most 3"),
+        ({"names": "ab"}, "^names: 'ab' is not accepted"),
+        ({"by": {"a": 1.0}}, r"^by\.a: 1\.0 is not accepted; allowed: a whole number"),
+        ({"by": {"d": 1}}, "^by: 'd' is not accepted; allowed: one of a, b, c"),
+        ({"by": {"a": 1, "b": 1, "c": 1}}, "^by: an object of 3 is not accepted"),
+        ({"kind": "z"}, "^kind: 'z' is not accepted; allowed: one of x, y"),
+        ({"kind": []}, "^kind: a list of 0 is not accepted"),
+        ({"any": 1}, "^any: 1 is not accepted"),
+        ({"other": 1}, "^other is not known"),
+        ({"": 1}, "^'' is not known"),
+        ({"a\nb": 1}, r"^'a\\nb' is not known"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_its_place(more, match):
+    with pytest.raises(ValueError, match=match):
+        SHAPE(GOOD | more, "")
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(ValueError, match=r"^place\.names is missing"):
+        SHAPE({"n": 1}, "place")
+
+
+def test_long_values_are_shortened():
+    with pytest.raises(ValueError, match=r"^kind: 'x{39}\.\.\. is not accepted"):
+        SHAPE(GOOD | {"kind": "x" * 10_000}, "")
