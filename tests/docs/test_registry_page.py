@@ -1,0 +1,54 @@
+"""The page on the registry names the verbs there are and the limits the gate has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nasicon_ml import tracking
+from nasicon_ml.cli.registry import registry
+from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.evaluation import comparison, gate
+from nasicon_ml.evaluation.physical_rules.model import DEGREES
+from nasicon_ml.tracking import promotion, record, versions
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| ([a-z ]+) \| (.+) \|$", PAGE, flags=re.MULTILINE))
+
+
+def test_every_verb_has_a_row_with_a_function_of_that_name() -> None:
+    rows = re.findall(r"^\| `registry (\w+)[^`]*` \| `(\w+)\(", PAGE, flags=re.MULTILINE)
+    assert {verb for verb, _ in rows} == set(registry.commands)
+    assert all(callable(getattr(tracking, function)) for _, function in rows)
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("conductivity", f"{gate.TOLERANCES[TargetName.CONDUCTIVITY]:g} decades"),
+        ("relative density", f"{gate.TOLERANCES[TargetName.RELATIVE_DENSITY]:g} points"),
+        ("phase purity", f"more than {gate.TOLERANCES[TargetName.PHASE_PURITY]:g}"),
+        ("comparison", f"less than {100 * gate.LEAST_SHARE:.0f} %"),
+        ("physics", f"{gate.ALLOWANCES['decades']:g} decades, {gate.ALLOWANCES['points']:g} points, "),
+        ("physics", f"{gate.ALLOWANCES['probability']:g} of probability, {gate.ALLOWANCES['eV']:g} eV or "),
+        ("physics", f"{gate.ALLOWANCES[DEGREES]:g} °C"),
+        *(("coverage", f"{low:g} to {high:g}") for low, high in gate.COVERAGE_RANGES.values()),
+    ],
+)  # fmt: skip
+def test_limits_are_those_of_the_gate(question: str, said: str) -> None:
+    assert said in ROWS[question]
+
+
+def test_what_is_said_of_the_comparison_holds() -> None:
+    assert f"{comparison.DRAWS:,} draws" in PAGE
+    assert f"{100 * gate.LEAST_RULES:.0f} % of the rules" in PAGE
+
+
+def test_tags_are_those_that_are_written() -> None:
+    names = (
+        versions.PROMOTED_OVER, versions.PROMOTED_AT, versions.PROMOTED_BY, versions.GATE, versions.REASON,
+        promotion.REPORT, record.BUNDLE_FILES,
+    )  # fmt: skip
+    assert all(f"`{name}`" in PAGE for name in names)
