@@ -87,7 +87,7 @@ def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> No
     with _reported() as step:
         result, run = _train(given, step, no_track=no_track)
         if bundle is not None:
-            result.model.save(bundle)
+            _save_bundle(result, run, bundle)
     if as_json:
         click.echo(json.dumps(_content(result, run, bundle), indent=2, ensure_ascii=False))
         return
@@ -131,6 +131,17 @@ def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[Traini
         **added,
     )
     return run.result, run
+
+
+def _save_bundle(result: TrainingResult, run: TrackedRun | None, bundle: str) -> None:
+    """Save the bundle; if that fails, say what is kept all the same."""
+    try:
+        result.model.save(bundle)
+    except NasiconError as error:
+        if run is None:
+            raise
+        version = "" if run.version is None else f"; the model is kept as version {run.version}: registry export"
+        raise NasiconError(f"{error}; the training is recorded as run {run.run_id}{version}") from error
 
 
 def _check_added(add: str, dataset: str | None, left_out: Sequence[str]) -> None:
