@@ -1,0 +1,64 @@
+"""A laboratory's folder with a champion, and a warm program that runs command lines in it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.faults.workers import CHAMPION, FORMULA, PROMOTE, Shop, json_in
+from tests.tracking.conftest import small_dataset as small_dataset  # noqa: PLC0414 -- a fixture
+
+PREDICT = ["predict", "--formula", FORMULA, "--sintering-temperature", "900", "--model", CHAMPION, "--json"]
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory):
+    """The warm program."""
+    found = Shop(tmp_path_factory.mktemp("shop"))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def train(small_dataset):
+    """The command line of a training that takes seconds."""
+    return ["train", "--dataset", str(small_dataset), "--folds", "2", "--threads", "1"]
+
+
+@pytest.fixture(scope="session")
+def first_lab(shop, train, tmp_path_factory):
+    """A folder with one version, which is champion."""
+    folder = tmp_path_factory.mktemp("first")
+    code, text = shop.run(folder, train, PROMOTE)
+    assert code == 0, text
+    return folder
+
+
+@pytest.fixture(scope="session")
+def as_before(shop, first_lab):
+    """What the champion predicts, every digit."""
+    code, text = shop.run(first_lab, PREDICT)
+    assert code == 0, text
+    return json_in(text)["predictions"]
+
+
+@pytest.fixture
+def lab(first_lab, tmp_path):
+    """A copy of the folder with a champion."""
+    return copy_of(first_lab, tmp_path / "lab")
+
+
+def copy_of(first: Path, folder: Path) -> Path:
+    """Copy a store: MLflow keeps absolute paths, so they are written anew."""
+    shutil.copytree(first, folder)
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+        for table, column in (
+            ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"),
+            ("model_versions", "storage_location"),
+        ):  # fmt: skip
+            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(first), str(folder)))  # noqa: S608
+    return folder
