@@ -134,7 +134,8 @@ def test_a_bundle_from_before_says_that_it_cannot_take_own_pellets(trained, tmp_
 
 MINE = table(
     conductivity_total_s_cm=[1.2345e-3, 2.3456e-3], relative_density_pct=[91.357862, 93.579214],
-    phase_pure=[True, True], particle_size_um=[0.75318642, 0.75318642], pellet_id=["bench-a", "bench-b"], notes=["secret furnace", ""],
+    phase_pure=[True, True], particle_size_um=[0.75318642, 0.75318642], pellet_id=["bench-a", "bench-b"],
+    notes=["secret furnace", ""],
 )  # fmt: skip
 
 
