@@ -14,13 +14,13 @@ from tests.server.site import BIN, DATABASE, Site
 ROLES = ("reader", "trainer", "maintainer")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster():
     with running_cluster() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(cluster, tmp_path_factory):
     """The shared server with its three kinds of users."""
     cluster.sql(f"create database {DATABASE}")
@@ -37,7 +37,7 @@ def site(cluster, tmp_path_factory):
         found.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def few_pellets(tmp_path_factory):
     """Every fourth source that states a sintering temperature, as a file of its own."""
     frame = pd.read_csv(datasets_folder() / PELLETS_FILE, dtype=str, keep_default_na=False)
@@ -47,13 +47,13 @@ def few_pellets(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bundle():
     """The committed model: another than the first version."""
     return Path(__file__).parents[2] / "models" / "champion"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def first(site, few_pellets):
     """What `nasicon-ml train` said of the first version, trained by the trainer through the server."""
     options = ("--dataset", few_pellets, "--folds", "2", "--threads", "1", "--json")
@@ -63,7 +63,7 @@ def first(site, few_pellets):
     return json.loads(done.stdout)["run"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def promoted(site):
     """Make a challenger champion as the maintainer; these models and the gate are not the matter here."""
 
@@ -76,7 +76,7 @@ def promoted(site):
     return promote
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def champion(site, first, bundle, promoted):
     """The second version, brought in by the trainer and promoted over the first."""
     promoted(first["version"])
@@ -85,7 +85,7 @@ def champion(site, first, bundle, promoted):
     return promoted(json.loads(done.stdout)["version"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def wrong(site):
     """Somebody whom the server does not know by this password."""
     site.passwords["stranger"] = "of stranger, guessed"

@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 
 REQUIRED = "NASICON_ML_REQUIRE_POSTGRES"
+#: A short path that every account may enter: that of a socket may have a hundred characters.
+FOLDERS = "/tmp"  # noqa: S108
+DEBIAN = Path("/usr/lib/postgresql")
 USER = "mlflow"
 PATIENCE_S = 120  # on a machine that does other things as well
 
@@ -51,7 +54,7 @@ def free_port():
 
 def programs():
     """Find the newest PostgreSQL of Debian's packages, or that of the PATH; where it has to be there, insist."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     on_path = shutil.which("initdb")
     if found or on_path:
         return (found[-1] if found else Path(on_path)).parent
@@ -75,8 +78,7 @@ def as_whom():
 def running_cluster():
     """Make a cluster and start it; stop and remove it afterwards, also after a failure."""
     where = programs()
-    # A path of its own, and a short one: that of a socket may have a hundred characters.
-    folder = Path(tempfile.mkdtemp(prefix="nasicon-pg-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="nasicon-pg-", dir=FOLDERS))
     account = as_whom()
     switch = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     password = secrets.token_urlsafe(16)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.contracts.test_lock import pins
+from tests.server import postgres
 from tests.server.site import DEPLOY
 
 ROOT = DEPLOY.parent
@@ -166,3 +167,26 @@ def test_a_password_goes_to_the_named_server_alone():
             server.shutdown()
     assert (done.returncode, done.stdout, asked) == (2, "", [here.server_port])
     assert re.fullmatch(r"error: [^\n]*\(status 302\)\n", done.stderr), done.stderr
+
+
+def test_without_postgresql_the_tests_are_skipped_unless_they_are_required(tmp_path, monkeypatch):
+    monkeypatch.setattr(postgres, "DEBIAN", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv(postgres.REQUIRED, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="apt-get install postgresql"):
+        postgres.programs()
+    monkeypatch.setenv(postgres.REQUIRED, "1")
+    with pytest.raises(pytest.fail.Exception, match="apt-get install postgresql"):
+        postgres.programs()
+
+
+def test_ci_requires_postgresql():
+    assert f"export {postgres.REQUIRED}=1\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_no_cluster_is_left_behind_by_one_that_does_not_start(monkeypatch, tmp_path):
+    monkeypatch.setattr(postgres, "FOLDERS", str(tmp_path))
+    monkeypatch.setattr(postgres, "programs", lambda: tmp_path / "nowhere")
+    with pytest.raises(OSError, match="nowhere"), postgres.running_cluster():
+        pass
+    assert list(tmp_path.iterdir()) == []
