@@ -147,3 +147,48 @@ def test_any_bytes_are_a_table_or_refused(body, content_type, query):
 def test_any_csv_is_a_table_or_refused(cells):
     text = "formula,sintering_temperature_c\n" + "\n".join(",".join(row) for row in cells)
     table_or_refusal(text.encode("utf-8", "surrogatepass"), CSV)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"dataframe_split": {"columns": ["formula", "atmosphere"], "data": [["LTP"]]}}, "row 1: 1 cells"),
+        ({"dataframe_split": {"columns": ["formula"], "data": [["LTP"], "LTP"]}}, "row 2: a text where a list"),
+        ({"dataframe_split": {"data": [["LTP"]]}}, "an object with columns and data"),
+        ({"dataframe_split": {"columns": "formula", "data": []}}, "are to be lists"),
+        ({"dataframe_records": [{"formula": "LTP"}, 5]}, "row 2: a number where an object"),
+        ({"dataframe_records": {"formula": "LTP"}}, "dataframe_records is an object"),
+        ({"inputs": {"formula": ["LTP", "LTP"], "atmosphere": ["Ar"]}}, "differ in length"),
+        ({"inputs": {"formula": "LTP"}}, "'formula' holds a text"),
+        ({"dataframe_records": [], "inputs": []}, "given: dataframe_records, inputs"),
+        ({"params": {}}, "given: none"),
+        ({"inputs": [{"formula": "LTP"}], "params": [1]}, "params is a list"),
+        ({"inputs": [{"formula": "LTP"}], "signature_name": "x"}, "'signature_name' is not accepted"),
+        (None, "the JSON is null"),
+    ],
+)
+def test_what_has_the_wrong_shape_is_refused(content, reason):
+    with pytest.raises(RefusedRequest, match=reason):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    ("digits", "value"), [("9" * 18, 10**18 - 1), ("9" * 400, float("inf")), ("-" + "9" * 5000, -float("inf"))]
+)
+def test_a_whole_number_beyond_all_bounds_stays_a_number(digits, value):
+    """Its column refuses it by name; neither Python nor pandas could read it."""
+    body = f'{{"inputs": [{{"formula": "LTP", "pressure_mpa": {digits}}}]}}'.encode()
+    assert json.loads(read_request(body, JSON))["dataframe_split"]["data"] == [["LTP", value]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"inputs": [{"formula": "LTP", "formula": "LATP x=0.3"}]}',
+        '{"inputs": [], "inputs": [{"formula": "LTP"}]}',
+        '{"inputs": [{"formula": "LTP"}], "params": {"level": 0.5, "level": 0.9}}',
+    ],
+)
+def test_what_is_given_twice_is_refused_rather_than_lost(text):
+    with pytest.raises(RefusedRequest, match="is given twice in one object"):
+        read_request(text.encode(), JSON)

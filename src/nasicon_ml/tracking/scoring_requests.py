@@ -27,8 +27,6 @@ _RECORDS, _SPLIT, _INPUTS, _INSTANCES = "dataframe_records", "dataframe_split", 
 _TABLES, _PARAMS = (_RECORDS, _SPLIT, _INPUTS, _INSTANCES), "params"
 _SPLIT_PARTS = ("columns", "data", "index")
 _NAME = "request"
-#: So many unknown names are explained; a request may hold a million.
-_EXPLAINED = 10
 _LONGEST_SHOWN = 60
 #: Characters of a whole number that surely fits into 64 bits.
 _LONGEST_WHOLE = 18
@@ -209,7 +207,7 @@ def _check_names(names: Sequence[Any]) -> None:
     known = set(Column)
     unknown = [name for name in names if not isinstance(name, str) or name not in known]
     if unknown:
-        raise unknown_columns([name if isinstance(name, str) else str(name) for name in unknown[:_EXPLAINED]])
+        raise unknown_columns(unknown)
     if len(set(names)) < len(names):
         raise FieldError("column", _first_repeated(names), "every column once", "It stands twice.")
 
