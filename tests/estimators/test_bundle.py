@@ -2,6 +2,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -150,6 +151,22 @@ def test_an_older_bundle_is_replaced_whole(trained, copy):
     (copy / "model.json").write_text("{}")
     trained.model.save(copy)
     load_bundle(copy)
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name], "no draft is left behind"
+
+
+def test_an_older_bundle_stays_when_the_new_one_cannot_take_its_place(trained, copy, monkeypatch):
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    really_replace = Path.replace
+
+    def fails_for_the_draft(self, target):
+        if self.name == "bundle":
+            raise OSError(28, "No space left on device")
+        return really_replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fails_for_the_draft)
+    with pytest.raises(BundleError, match=r"copy cannot be written: No space left on device"):
+        trained.model.save(copy)
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
     assert [path.name for path in copy.parent.iterdir()] == [copy.name], "no draft is left behind"
 
 

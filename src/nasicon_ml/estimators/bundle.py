@@ -91,12 +91,23 @@ def save_bundle(model: PropertyModel, folder: str | Path) -> Path:
             draft = Path(draft_name) / "bundle"
             draft.mkdir()
             _write_files(model, draft)
-            if folder.exists():
-                folder.replace(Path(draft_name) / "old")
-            draft.replace(folder)
+            _put_in_place(draft, folder, Path(draft_name) / "old")
     except OSError as error:
         raise BundleError(f"{folder} cannot be written: {error.strerror or error}") from error
     return folder
+
+
+def _put_in_place(draft: Path, folder: Path, old: Path) -> None:
+    """Give the folder its new content; what was there goes to `old`, and comes back if that fails."""
+    had_one = folder.exists()
+    if had_one:
+        folder.replace(old)
+    try:
+        draft.replace(folder)
+    except OSError:
+        if had_one:
+            old.replace(folder)
+        raise
 
 
 def load_bundle(folder: str | Path) -> PropertyModel:
