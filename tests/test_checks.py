@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasicon_ml import checks
 from nasicon_ml.checks import Severity, check_columns
 from nasicon_ml.columns import RECIPE, Column, Kind, is_missing
 from nasicon_ml.errors import FieldError
@@ -136,3 +137,41 @@ def test_what_says_not_reported_is_missing_in_every_column(word: str) -> None:
     clean, findings = check_columns(pd.DataFrame({column: [word] for column in columns}), columns)
     assert findings == []
     assert clean.isna().all(axis=None)
+
+
+def test_a_bad_text_of_many_rows_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = []
+    read = checks._read_cell
+    monkeypatch.setattr(checks, "_read_cell", lambda column, cell: judged.append(cell) or read(column, cell))
+    _, findings = check_columns(pd.DataFrame({"atmosphere": ["argn"] * 50 + ["air"] * 50}), RECIPE)
+    assert len(findings) == 50
+    assert all("Did you mean 'argon'" in finding.message for finding in findings)
+    assert judged == ["argn", "air"]
+
+
+@pytest.mark.parametrize("name", ["atmosphere", "sintering_time_h", "additive"])
+def test_a_column_that_is_wrong_throughout_is_refused_early(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "MOST_BAD_TEXTS", 3)
+    cells = [f"\x1bq{number}" for number in range(5)]
+    check_columns(pd.DataFrame({name: cells[:3]}), RECIPE)
+    with pytest.raises(FieldError, match=f"{name}: .*More than 3 cells of this column are not accepted"):
+        check_columns(pd.DataFrame({name: cells}), RECIPE)
+
+
+@pytest.mark.parametrize("cell", ["argn", 5, None])
+def test_as_many_bad_cells_as_nobody_reads_are_refused(cell: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "MOST_BAD_CELLS", 3)
+    frame = pd.DataFrame({"atmosphere": [cell] * 4}, dtype="object")
+    if cell is None:
+        assert check_columns(frame, RECIPE)[1] == []
+        return
+    with pytest.raises(FieldError, match=r"atmosphere: .*More than 3 cells"):
+        check_columns(frame, RECIPE)
+
+
+def test_texts_that_steer_a_terminal_are_no_cells() -> None:
+    frame = pd.DataFrame({"additive": ["LiF\x1b[2J", "LiF\ud800", "LiF", "a" * 2_001]})
+    clean, findings = check_columns(frame, RECIPE)
+    assert [finding.row for finding in findings] == [0, 1, 3]
+    assert clean["additive"].tolist() == [None, None, "LiF", None]
+    assert "U+001B" in findings[0].message

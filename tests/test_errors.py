@@ -12,6 +12,7 @@ from nasicon_ml.errors import (
     NasiconError,
     nearest,
     number_hint,
+    text_problem,
 )
 
 
@@ -68,3 +69,21 @@ def test_how_a_number_is_written(text: str, hint: str) -> None:
 
 def test_a_bound_without_a_column_for_it() -> None:
     assert number_hint(">5") == "Write the number alone: 5."
+
+
+def test_a_message_neither_steers_a_terminal_nor_fills_it() -> None:
+    error = FieldError("\x1b[2J" + "a" * 10**6, 10**5000, "text", "b" * 10**6 + "\ud800")
+    assert "\\x1b[2Jaaa" in error.message
+    assert "a int" in error.message
+    assert error.message.endswith("b\\ud800")
+    assert len(error.message) < 3_000
+
+
+@pytest.mark.parametrize("text", ["\x00", "LiF\x1b[2J", "\ud800", "a" * 2_001])
+def test_texts_that_cannot_be_shown(text: str) -> None:
+    assert text_problem(text)
+
+
+@pytest.mark.parametrize("text", ["", "LiF", " LiF\tglass\n", "20Li₂O·V₂O₅ glass, 5 µm", "a" * 2_000, "\u200b"])
+def test_texts_that_can_be_shown(text: str) -> None:
+    assert text_problem(text) == ""

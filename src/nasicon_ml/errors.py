@@ -38,12 +38,9 @@ class FieldError(NasiconError, ValueError):
     @property
     def message(self) -> str:
         """The whole message, without file and line."""
-        # A number out of an array is written as the number it is.
-        shown = str(self.value) if isinstance(self.value, numbers.Real) else repr(self.value)
-        if len(shown) > 80:
-            shown = f"{shown[:77]}..."
-        text = f"{self.field}: {shown} is not accepted; allowed: {self.allowed}"
-        return f"{text}. {self.hint}" if self.hint else text
+        name, allowed = plain_line(self.field, 80), plain_line(self.allowed)
+        text = f"{name}: {shown(self.value)} is not accepted; allowed: {allowed}"
+        return f"{text}. {plain_line(self.hint)}" if self.hint else text
 
 
 class FormulaError(FieldError):
@@ -77,13 +74,40 @@ class MissingExtraError(NasiconError, ImportError):
         super().__init__(f"{purpose} needs {library}: pip install 'nasicon-ml[{extra}]'")
 
 
+def shown(value: object) -> str:
+    """Write a value as it stands in a message, in 80 characters at most."""
+    try:
+        # A number out of an array is written as the number it is.
+        text = str(value) if isinstance(value, numbers.Real) else repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return f"a {type(value).__name__}"
+    return f"{text[:77]}..." if len(text) > 80 else text
+
+
+def plain_line(text: str, most: int = 2_000) -> str:
+    """Write what may be anything, such as a name out of a file, so that it can be shown on a terminal.
+
+    Characters that steer a terminal, and halves of a character, are written as escapes; what is too long loses its
+    middle.
+    """
+    if len(text) > most:
+        text = f"{text[: most // 2]} ... {text[-most // 4 :]}"
+    return (
+        text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    )
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Say which of the choices the word resembles most, as a sentence; empty if it resembles none."""
+    if len(word) > LONGEST_NAME:
+        return ""
     known = {choice.lower(): str(choice) for choice in choices}
     close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     return f"Did you mean {known[close[0]]!r}?" if close else ""
 
 
+#: What is longer resembles no name, and comparing it would take its time.
+LONGEST_NAME = 100
 #: No cell of a table, and no field of a recipe, is longer; the longest note of the dataset has 409 characters.
 MAX_CELL_CHARACTERS = 2_000
 

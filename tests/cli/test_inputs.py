@@ -72,3 +72,19 @@ def test_an_unknown_column_refuses_the_file_by_name(tmp_path: Path) -> None:
         UnreadableFileError, match=r"recipes\.csv: column: .*Did you mean 'sintering_temperature_c'"
     ):
         from_file(path, None)
+
+
+def test_names_of_recipes_that_cannot_be_written_leave_their_rows_out(tmp_path: Path) -> None:
+    file = tmp_path / "r.json"
+    file.write_text(
+        '[{"formula": "LTP", "pellet_id": "\\ud800"}, {"formula": "LGP", "pellet_id": 7}, {"formula": "NZSP"},'
+        ' {"formula": "LTP", "pellet_id": ["a"]}, {"formula": "LTP x", "pellet_id": "\\u001b[2J"}]',
+        encoding="utf-8",
+    )
+    inputs = from_file(str(file), None)
+    assert inputs.numbers == (2, 3)
+    assert inputs.pellet_ids == ("7", None)
+    assert [(finding.row, finding.column) for finding in inputs.findings] == [
+        (0, "pellet_id"), (3, "pellet_id"), (4, "formula"), (4, "pellet_id"),
+    ]  # fmt: skip
+    assert inputs.bad_rows == 3

@@ -135,3 +135,18 @@ def test_a_terminal_that_knows_no_micro_sign_gets_a_question_mark() -> None:
         check=True,
     )
     assert b"size in ?m" in b" ".join(outcome.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict", "\x1b[2J.csv"], ["predict", "--formula", "LTP", "--plot", "\x1b[2J"]]
+)
+def test_no_argument_steers_the_terminal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "\\x1b[2J" in error
+    assert "\x1b" not in error
+
+
+def test_no_argument_fills_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "--formula", "LTP", "--model", "a" * 1_000_000]) == 2
+    assert len(capsys.readouterr().err) < 3_000

@@ -126,3 +126,9 @@ def test_a_damaged_formula_is_read_or_refused(text: str, data: st.DataObject) ->
 def test_hostile_text_is_refused(text: str) -> None:
     with pytest.raises(FormulaError):
         parse(text)
+
+
+@pytest.mark.parametrize("x", [10**400, 10**5000, float("inf"), float("nan"), True, "0.3"], ids=range(6))
+def test_x_that_is_no_number_of_a_formula_is_refused(x: object) -> None:
+    with pytest.raises(FormulaError, match="allowed: a number for x"):
+        parse("Li1+xAlxTi2-x(PO4)3", x=x)  # type: ignore[arg-type]

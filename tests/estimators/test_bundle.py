@@ -10,11 +10,12 @@ import pytest
 from nasicon_ml.columns import PREDICTION
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
-from nasicon_ml.estimators.bundle import MANIFEST, load_bundle, save_bundle
+from nasicon_ml.estimators.bundle import FILES, FORMAT_VERSION, MANIFEST, load_bundle, save_bundle
 from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import build_features
 from nasicon_ml.recipe import Recipe, recipe_table
+from nasicon_ml.shipped import shipped_folder
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +44,35 @@ def test_a_loaded_model_answers_like_the_saved_one(trained, bundle, table):
     pd.testing.assert_frame_equal(loaded.predict(table), trained.model.predict(table))
     assert loaded.metadata == trained.model.metadata
     assert loaded.domain == trained.model.domain
+    pd.testing.assert_frame_equal(loaded.out_of_fold, trained.model.out_of_fold, check_exact=True)
     assert set(loaded.predict(table).columns) == {str(column) for column in PREDICTION}
+
+
+def resealed(folder, name, data):
+    """The bundle with another file, and a manifest that knows it: what anybody can make."""
+    (folder / name).write_bytes(data)
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"][name] = hashlib.sha256(data).hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
 
 
 def edited(folder, change):
     """The bundle with other content in its model.json, and a manifest that knows it."""
     content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     change(content)
-    (folder / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    return resealed(folder, "model.json", json.dumps(content).encode("utf-8"))
+
+
+def of_format_1(folder):
+    """The bundle as version 0.1 would have written it."""
+    names = ("validation", "rules_checked", "broken_rules", "broken_statements")
+    edited(folder, lambda content: [content["metadata"].pop(name) for name in names])
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    manifest["files"]["model.json"] = hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
-    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    for name in ("out_of_fold.csv", "card.json"):
+        (folder / name).unlink()
+        del manifest["files"][name]
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"format_version": 1}), encoding="utf-8")
     return folder
 
 
@@ -88,6 +107,37 @@ def test_saving_twice_gives_the_same_bytes(trained, bundle, tmp_path):
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
 
+def test_saving_a_loaded_model_gives_the_same_bytes(bundle, tmp_path):
+    again = load_bundle(bundle).save(tmp_path / "again")
+    assert {path.name for path in again.iterdir()} == {*FILES[FORMAT_VERSION], MANIFEST}
+    for path in bundle.iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes(), path.name
+
+
+def test_a_bundle_of_format_1_still_loads(trained, copy, table, tmp_path):
+    old = load_bundle(of_format_1(copy))
+    pd.testing.assert_frame_equal(old.predict(table), trained.model.predict(table))
+    assert old.out_of_fold.empty
+    assert list(old.out_of_fold.columns) == list(trained.out_of_fold.columns)
+    assert (old.metadata.validation, old.metadata.broken_rules, old.metadata.rules_checked) == ({}, (), 0)
+    # Saved again it is of format 2, and that again the same.
+    first, second = old.save(tmp_path / "first"), load_bundle(old.save(tmp_path / "second"))
+    second.save(tmp_path / "third")
+    for path in first.iterdir():
+        assert path.read_bytes() == (tmp_path / "third" / path.name).read_bytes(), path.name
+
+
+def test_the_committed_model_loads_and_is_small():
+    folder = shipped_folder("models", "champion")
+    assert load_bundle(folder).metadata.dataset_rows > 1000
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 5_000_000
+
+
+def test_the_time_of_making_stands_in_the_manifest_alone(trained, bundle):
+    created = trained.model.metadata.created.encode()
+    assert [path.name for path in bundle.iterdir() if created in path.read_bytes()] == [MANIFEST]
+
+
 def test_only_text_and_xgboosts_own_format(bundle):
     names = {path.name for path in bundle.iterdir()}
     assert {path for path in names if not path.endswith((".json", ".csv", ".md", ".ubj"))} == set()
@@ -110,7 +160,7 @@ def test_other_folders_are_not_overwritten(trained, tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("name", ["model.json", "conductivity.ubj", "pellets.csv", "card.md"])
+@pytest.mark.parametrize("name", FILES[FORMAT_VERSION])
 def test_changed_and_missing_files_are_refused_by_name(copy, name):
     original = (copy / name).read_bytes()
     (copy / name).write_bytes(original[:-1] + b"x")
@@ -130,7 +180,7 @@ def test_additional_files_are_refused(copy):
 def test_newer_formats_and_other_folders_are_refused(copy, tmp_path):
     manifest = json.loads((copy / MANIFEST).read_text())
     (copy / MANIFEST).write_text(json.dumps(manifest | {"format_version": 99}))
-    with pytest.raises(BundleError, match="has format 99; this version of nasicon-ml reads 1"):
+    with pytest.raises(BundleError, match="has format 99; this version of nasicon-ml reads 1 and 2"):
         load_bundle(copy)
     (copy / MANIFEST).write_text("not json")
     with pytest.raises(BundleError, match="cannot be read"):

@@ -48,3 +48,9 @@ def test_x_belongs_into_the_formula(name: str) -> None:
 def test_hints_are_sentences() -> None:
     assert column_hint("Atmosfere") == "Did you mean 'atmosphere'?"
     assert column_hint("colour") == ""
+
+
+@pytest.mark.parametrize("name", ["(" * 1_000_000, "sintering" * 100_000])
+def test_a_name_without_end_is_compared_with_nothing(name: str) -> None:
+    """A million brackets once took minutes."""
+    assert column_hint(name) == ""

@@ -196,7 +196,7 @@ def test_bad_json(text: str, kind: type[NasiconError], message: str) -> None:
         ("LTP", UnreadableFileError, "this is a single value"),
         ("formula: LTP\n---\nformula: LGP", UnreadableFileError, "this is not YAML"),
         ("formula: [LTP]", UnreadableFileError, "'formula' holds a list or an object"),
-        ("a: &a [x, x]\nformula: *a", UnreadableFileError, "'a' holds a list"),
+        ("a: &a [x, x]\nformula: *a", UnreadableFileError, "line 2: YAML aliases"),
         ("[1]: 2", UnreadableFileError, "a field's name is not plain text"),
         ("formula: !!python/object/apply:os.abort []", UnreadableFileError, "'formula' holds a list"),
         ("formula: LTP\nformula: LGP", FieldError, "every field once. It is given twice"),

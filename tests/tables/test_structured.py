@@ -57,7 +57,8 @@ def test_a_byte_order_mark_is_forgiven(tmp_path: Path) -> None:
         ("r.yaml", "!!python/object/apply:os.getcwd []\n", "not valid YAML"),
         ("r.yaml", "formula: 2020-13-45\n", "not a table"),
         ("r.yaml", "? [a, b]\n: 1\n", "not valid YAML"),
-        ("r.yaml", "[" * 5_000, "not a table"),
+        ("r.yaml", "[" * 5_000, "line 1: this is nested too deeply"),
+        ("r.yaml", "- " * 5_000, "line 1: this is nested too deeply"),
         ("r.yaml", "# nothing but a remark\n", "item 1: a NoneType"),
         ("r.yaml", b"formula: \xff\n", "line 1: byte 0xff is not UTF-8"),
         ("r.parquet", "PAR1 but no more", "not a Parquet file"),
@@ -91,3 +92,14 @@ def test_parquet_is_read_without_its_index(tmp_path: Path) -> None:
     table = read_table(tmp_path / "r.parquet")
     assert table.frame["sintering_time_h"].iloc[0] == 2
     assert table.frame.index.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("number", ["1:30", "010", "0x10", "1:30.5"])
+def test_yaml_reads_no_number_otherwise_than_it_stands_there(tmp_path: Path, number: str) -> None:
+    """YAML itself would make ninety of 1:30, and eight of 010."""
+    table = read(
+        tmp_path,
+        f"- formula: LTP\n  sintering_time_h: {number}\n- formula: LTP\n  sintering_time_h: 2\n",
+        "r.yaml",
+    )
+    assert table.frame["sintering_time_h"].tolist() == [number, 2]

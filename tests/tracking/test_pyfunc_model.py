@@ -156,7 +156,7 @@ def test_many_recipes_are_answered_in_parts_with_the_same_numbers(model, result,
         return predict(table, *args, **kwargs)
 
     monkeypatch.setitem(type(implementation)._answers.__globals__, "_AT_ONCE", 10)
-    monkeypatch.setitem(type(implementation)._answers.__globals__, "predict", counted)
+    monkeypatch.setitem(type(implementation)._part.__globals__, "predict", counted)
     same(model.predict(recipes), whole)
     assert asked == [10, 10, 5]
 
@@ -167,7 +167,7 @@ def test_a_failure_nobody_foresaw_is_told_without_a_stack_trace(model, monkeypat
     def broken(*args, **kwargs):
         raise ZeroDivisionError("deep inside")
 
-    monkeypatch.setitem(type(model.unwrap_python_model())._answers.__globals__, "predict", broken)
+    monkeypatch.setitem(type(model.unwrap_python_model())._part.__globals__, "predict", broken)
     with pytest.raises(MlflowException, match="could not be answered") as caught:
         model.predict(pd.DataFrame({Column.FORMULA.value: ["LTP"]}))
     assert "deep inside" not in caught.value.serialize_as_json()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nasicon_ml.columns import RECIPE, Column, is_missing
+from nasicon_ml.columns import RECIPE, Column
 from nasicon_ml.errors import FieldError, UnreadableFileError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nasicon_ml.checks import Finding
+    from nasicon_ml.tables import RawTable
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,40 @@ def from_file(path: str, file_format: str | None) -> Inputs:
         batch = read_batch(raw)
     except FieldError as error:  # about a column, so about the whole file
         raise UnreadableFileError(f"{raw.name}: {error}") from None
-    positions = [int(position) for position in batch.rows]
-    lines = (None,) * len(positions) if batch.lines is None else tuple(int(line) for line in batch.lines)
-    pellet_ids = None
-    if Column.PELLET_ID in raw.frame.columns:
-        named = raw.frame[Column.PELLET_ID].tolist()
-        pellet_ids = tuple(None if is_missing(named[row]) else str(named[row]).strip() for row in positions)
-    numbers = tuple(position + 1 for position in positions)
-    return Inputs(batch.table, numbers, lines, pellet_ids, tuple(batch.findings), tuple(batch.warnings), raw.name)
+    keys, unfit = _pellet_ids(raw)
+    kept = [place for place, row in enumerate(batch.rows.tolist()) if row not in unfit]
+    positions = batch.rows[kept].tolist()
+    lines = (None,) * len(kept) if batch.lines is None else tuple(batch.lines[kept].tolist())
+    findings = sorted((*batch.findings, *unfit.values()), key=lambda finding: finding.row)
+    return Inputs(
+        batch.table.iloc[kept].reset_index(drop=True) if unfit else batch.table,
+        tuple(position + 1 for position in positions),
+        lines,
+        None if keys is None else tuple(keys[row] for row in positions),
+        tuple(findings),
+        tuple(finding for finding in batch.warnings if finding.row not in unfit),
+        raw.name,
+    )
+
+
+def _pellet_ids(raw: RawTable) -> tuple[list[str | None] | None, dict[int, Finding]]:
+    """Read what a file calls its recipes, if it does, and find names that can be neither shown nor written."""
+    from nasicon_ml.checks import Finding, Severity
+
+    column = Column.PELLET_ID
+    if column not in raw.frame.columns:
+        return None, {}
+    keys: list[str | None] = []
+    unfit: dict[int, Finding] = {}
+    for row, cell in enumerate(raw.frame[column].tolist()):
+        try:
+            # Numbers, too, may name recipes.
+            keys.append(column.parse(str(cell) if isinstance(cell, numbers.Real) else cell))  # type: ignore[arg-type]
+        except FieldError as error:
+            keys.append(None)
+            line = None if raw.lines is None else int(raw.lines[row])
+            unfit[row] = Finding(row, column.value, cell, "bad_key", Severity.ERROR, error.message, line)
+    return keys, unfit
 
 
 def from_options(

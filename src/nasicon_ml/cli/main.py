@@ -20,7 +20,7 @@ from typing import Any, TextIO, cast
 
 import click
 
-from nasicon_ml.errors import NasiconError, nearest
+from nasicon_ml.errors import NasiconError, nearest, plain_line
 
 PROGRAM = "nasicon-ml"
 DEBUG_VARIABLE = "NASICON_ML_DEBUG"
@@ -129,6 +129,7 @@ def _run(arguments: list[str], debug: bool) -> int:
     try:
         outcome = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
     except click.ClickException as error:
+        error.message = _plain(error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -187,7 +188,12 @@ def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
 
 
 def _say(message: str) -> None:
-    click.echo(message, err=True)
+    click.echo(_plain(message), err=True)
+
+
+def _plain(message: str) -> str:
+    """Keep what a name out of a file or an argument may hold from steering the terminal, or filling it."""
+    return "\n".join(plain_line(line) for line in message.split("\n"))
 
 
 def _never_fail_on_a_character(stream: TextIO) -> None:

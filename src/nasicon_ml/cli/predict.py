@@ -24,7 +24,7 @@ from nasicon_ml.cli.options import (
 )
 from nasicon_ml.cli.own import own_given, own_option
 from nasicon_ml.columns import RECIPE, ROOM_TEMPERATURE_C, Column
-from nasicon_ml.errors import BundleError, FieldError
+from nasicon_ml.errors import BundleError, FieldError, plain_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -396,4 +396,4 @@ def _plural(word: str, count: int) -> str:
 
 
 def _say(message: str) -> None:
-    click.echo(message, err=True)
+    click.echo("\n".join(plain_line(line) for line in message.split("\n")), err=True)

@@ -17,7 +17,7 @@ from nasicon_ml.composition.oxidation import StateOverride
 from nasicon_ml.composition.oxidation import oxidation_states as find_states
 from nasicon_ml.composition.sites import assign_sites
 from nasicon_ml.composition.text import clean, refusal
-from nasicon_ml.errors import FieldError
+from nasicon_ml.errors import FieldError, shown
 
 _SHORTHAND = re.compile(r"(?P<name>[A-Za-z]+)\s*(?:[+·-]\s*(?P<rest>.*))?")
 _BARE_AMOUNT = re.compile(rf"(?P<name>[A-Za-z]+)[\s,:_-]*\(?(?P<number>{NUMBER})\)?")
@@ -95,16 +95,28 @@ def _parse(
 def _add_arguments(values: clauses.Values, x: object, substitute: Mapping[str, str] | None, text: str) -> None:
     """Join the values given as arguments with those in the text."""
     if x is not None:
-        if isinstance(x, bool) or not isinstance(x, numbers.Real) or not math.isfinite(x):
-            raise refusal(text, "a number for x", f"It is {x!r} here.")
-        if values.numbers.setdefault("x", clauses.check_value("x", float(x), text)) != x:
-            raise refusal(text, "one value of x", f"The text says {values.numbers['x']:g}, x is {x:g}.")
+        number = _finite(x)
+        if number is None:
+            raise refusal(text, "a number for x", f"It is {shown(x)} here.")
+        if values.numbers.setdefault("x", clauses.check_value("x", number, text)) != number:
+            raise refusal(text, "one value of x", f"The text says {values.numbers['x']:g}, x is {number:g}.")
     for name, element in (substitute or {}).items():
         if name not in PLACEHOLDERS:
             raise refusal(text, f"place holders {', '.join(PLACEHOLDERS)}", f"{name!r} is none of them.")
         checked = clauses.check_substitute(name, element, text)
         if values.substitutes.setdefault(name, checked) != checked:
             raise refusal(text, f"one element for {name}", f"It is {values.substitutes[name]} in the text.")
+
+
+def _finite(x: object) -> float | None:
+    """Give a number as float; None if it is none, or too large for one."""
+    if isinstance(x, bool) or not isinstance(x, numbers.Real):
+        return None
+    try:
+        number = float(x)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _read_body(body: str, values: clauses.Values, text: str) -> tuple[str, SecondPhase | None]:

@@ -217,7 +217,7 @@ def _read_pellets(files: CheckedFiles) -> pd.DataFrame:
             raise ValueError(f"{len(findings)} cells cannot be read, the first: {findings[0].message}")
         for column in (Column.FORMULA, Column.SOURCE, Column.PELLET_ID):
             if clean.empty or clean[column].isna().any():
-                raise ValueError(f"a pellet without {column.label} is of no use, nor is a table without pellets")
+                raise ValueError(f"a pellet without {column.value} is of no use, nor is a table without pellets")
         sites = occupancies(clean[Column.FORMULA].to_list())
         return clean.assign(**{Column.SYSTEM.value: sites.per_row(sites.systems)})
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from nasicon_ml.columns import Column
+from nasicon_ml.errors import LONGEST_NAME
 
 #: A name and its value of x stand in two columns; a formula says both.
 NAME_AND_X = 'Write the system and its x into the formula column, as in "LATP x=0.3".'
@@ -46,6 +47,8 @@ def column_meant(name: object, columns: Iterable[Column] = Column) -> str:
 
 def column_hint(name: object, columns: Iterable[Column] = Column) -> str:
     """Say which column a name stands for, or where x belongs, as a sentence; empty if nothing can be guessed."""
+    if len(str(name)) > LONGEST_NAME:
+        return ""
     if plain_name(name) in {"x", Column.SYSTEM.value}:
         return NAME_AND_X
     meant = column_meant(name, columns)

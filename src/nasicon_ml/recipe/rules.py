@@ -9,6 +9,8 @@ from nasicon_ml.columns import RECIPE, Column
 from nasicon_ml.errors import FieldError
 from nasicon_ml.recipe.headers import NAME_AND_X, column_hint
 
+#: Unknown columns that are named one by one.
+_LISTED = 10
 SECOND_PHASE_RULE = "second_phase_twice"
 FORMULA_ALLOWED = "a formula such as Li1.3Al0.3Ti1.7(PO4)3, or a shorthand such as LATP x=0.3"
 
@@ -79,7 +81,9 @@ def unknown_columns(names: Sequence[object]) -> FieldError:
     allowed = f"the columns of the vocabulary; of a recipe: {', '.join(column.value for column in RECIPE)}"
     if len(names) == 1:
         return FieldError("column", names[0], allowed, column_hint(names[0]))
-    hints = [f"{name!r}: {column_hint(name) or 'No column is like it.'}" for name in names]
+    hints = [f"{name!r:.80}: {column_hint(name) or 'No column is like it.'}" for name in names[:_LISTED]]
+    if len(names) > _LISTED:
+        hints.append(f"And {len(names) - _LISTED} more.")
     return FieldError("column", list(names), allowed, " ".join(hints))
 
 

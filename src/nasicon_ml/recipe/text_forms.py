@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.errors import FieldError, UnreadableFileError
+from nasicon_ml.tables.plain_yaml import plain_loader
 
 #: A recipe has sixteen short fields; anything longer is not one.
 MAX_CHARACTERS = 20_000
@@ -46,8 +47,8 @@ def fields_of_json(text: str) -> dict[str, Any]:
 def fields_of_yaml(text: str) -> dict[str, Any]:
     """Read the YAML of one recipe.
 
-    Only PyYAML's safe loader is used. Numbers are taken as they are written, since YAML would read a sintering
-    time of ``1:30`` as ninety.
+    Only PyYAML's safe loader is used, without aliases. Numbers are taken as they are written, since
+    YAML would read a sintering time of ``1:30`` as ninety.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def fields_of_yaml(text: str) -> dict[str, Any]:
 
     _check_length(text)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=plain_loader("recipe"))
     except (yaml.YAMLError, ValueError) as error:
         raise UnreadableFileError(f"recipe: this is not YAML: {error}") from None
     except RecursionError:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from typing import Any
 
 import pandas as pd
 
 from nasicon_ml.errors import UnreadableFileError
 from nasicon_ml.tables.limits import refuse_shape
+from nasicon_ml.tables.plain_yaml import plain_loader
 from nasicon_ml.tables.raw import RawTable, decode, refuse_repeated
-
-_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 
 
 def read_json(data: bytes, name: str) -> RawTable:
@@ -50,33 +48,8 @@ def read_yaml(data: bytes, name: str) -> RawTable:
     """
     import yaml
 
-    class PlainLoader(yaml.SafeLoader):
-        """The safe loader, without aliases (a few bytes of which can fill the memory) and repeated keys."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
-                raise UnreadableFileError(f"{name}, line {line}: YAML aliases (*name) are not read; write it out")
-            return super().compose_node(parent, index)
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            keys = [str(key.value) for key, _ in node.value]
-            refuse_repeated(keys, f"{name}, line {node.start_mark.line + 1}")
-            return dict(super().construct_mapping(node, deep=deep))
-
-        def construct_yaml_int(self, node: Any) -> Any:
-            # YAML would read 1:30 as ninety and 010 as eight; Recipe.from_yaml does not, either.
-            text = str(self.construct_scalar(node))
-            return int(text) if _WHOLE.fullmatch(text) else text
-
-        def construct_yaml_float(self, node: Any) -> Any:
-            text = str(self.construct_scalar(node))
-            return text if ":" in text else super().construct_yaml_float(node)
-
-    for kind in ("int", "float"):
-        PlainLoader.add_constructor(f"tag:yaml.org,2002:{kind}", getattr(PlainLoader, f"construct_yaml_{kind}"))
     try:
-        content = yaml.load(decode(data, name), Loader=PlainLoader)  # noqa: S506  (a SafeLoader)
+        content = yaml.load(decode(data, name), Loader=plain_loader(name))  # noqa: S506  (a SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}, line {mark.line + 1}" if mark else name

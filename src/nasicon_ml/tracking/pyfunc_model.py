@@ -7,6 +7,7 @@ It is logged beside a bundle and a copy of this package, so that the logged mode
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 #: So many bad cells are named in a message; the rest are counted.
 _NAMED = 5
 #: So many recipes are answered at a time: the distances of all to all pellets would fill the memory.
-_AT_ONCE = 1000
+_AT_ONCE = 500
 _log = logging.getLogger(__name__)
 
 
@@ -44,8 +45,10 @@ class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no t
         is loaded or computed at first use.
         """
         self.model = PropertyModel.load(context.artifacts[BUNDLE])
+        # In a server one thread does all the work: every thread that ever worked would keep memory of its own, two
+        # are no faster, and parts of large tables and small tables take turns.
+        self.worker = ThreadPoolExecutor(1) if guard_scoring_server() else None
         self._answers(input_example(), DEFAULT_LEVEL, None)
-        guard_scoring_server()
 
     def predict(
         self,
@@ -94,11 +97,17 @@ class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no t
             raise _refused(_complaint(batch.findings))
         if table.empty:
             raise _refused("the table holds no recipe")
-        parts = [
-            predict(batch.table.iloc[start : start + _AT_ONCE], self.model, level=level, at_c=at_c).results
-            for start in range(0, len(batch.table), _AT_ONCE)
-        ]
-        return pd.concat(parts)[[column.value for column in PREDICTION]]
+        parts = []
+        for start in range(0, len(batch.table), _AT_ONCE):
+            part = batch.table.iloc[start : start + _AT_ONCE]
+            if self.worker is None:
+                parts.append(self._part(part, level, at_c))
+            else:
+                parts.append(self.worker.submit(self._part, part, level, at_c).result())
+        return pd.concat(parts)
+
+    def _part(self, table: pd.DataFrame, level: float, at_c: float | None) -> pd.DataFrame:
+        return predict(table, self.model, level=level, at_c=at_c).results[[column.value for column in PREDICTION]]
 
 
 def _table(model_input: Any) -> pd.DataFrame:

@@ -30,7 +30,7 @@ REASON = "reason"
 _SERVER = "mlflow.pyfunc.scoring_server.app"
 _PATH = "/invocations"
 #: So many requests are worked on at a time, and the others wait: what bounds the memory.
-_AT_ONCE = 2
+_AT_ONCE = 4
 #: Of a body that is too large, so much is read and thrown away: a client that is still sending would not hear why.
 _THROWN_AWAY = 32 * MAX_BYTES
 _FAILED = "the server could not answer this request; its log says why"

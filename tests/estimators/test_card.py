@@ -1,0 +1,190 @@
+"""The model card: one content, two renderings, all of it from the model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from nasicon_ml.estimators.bundle import load_bundle
+from nasicon_ml.estimators.card import SCHEMA, card_content
+from nasicon_ml.estimators.card_findings import COVERAGE_TOLERANCE, COVERAGE_TOLERANCE_OF_PARTS, HEADLINE
+from nasicon_ml.estimators.card_text import card_markdown
+from nasicon_ml.shipped import shipped_folder
+from tests.contracts.source import ROOT
+
+
+@pytest.fixture(scope="module")
+def bundle(trained, tmp_path_factory):
+    return trained.model.save(tmp_path_factory.mktemp("models") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def content(bundle):
+    return json.loads((bundle / "card.json").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def text(bundle):
+    return (bundle / "card.md").read_text(encoding="utf-8")
+
+
+def with_metadata(model, **changes):
+    return replace(model, metadata=replace(model.metadata, **changes))
+
+
+def test_both_renderings_have_one_content(trained, content, text):
+    assert content["schema"] == SCHEMA == "nasicon-ml/model-card/1"
+    assert card_markdown(content) == text, "the text can be made from the JSON alone"
+    assert json.loads(json.dumps(card_content(trained.model))) == content
+
+
+def test_a_loaded_model_has_the_same_card(bundle, content):
+    assert json.loads(json.dumps(card_content(load_bundle(bundle)))) == content
+
+
+def test_it_has_every_part(text):
+    heads = [line for line in text.split("\n") if line.startswith("## ")]
+    assert heads == [
+        "## What it is for", "## What it is not for", "## Data", "## Scores", "## Where it is at home",
+        "## Known failures", "## How it was made", "## How to cite",
+    ]  # fmt: skip
+
+
+def test_data_and_protocol_are_those_of_the_training(trained, content, text):
+    data = content["data"]
+    assert data["sha256"] == trained.dataset_sha256
+    assert data["pellets_by_target"] == trained.rows_used
+    assert data["sources"] == trained.model.pellets["source"].nunique()
+    assert data["validation"] == trained.model.metadata.validation
+    assert content["protocol"] == (
+        "3-fold cross-validation by source, seed 0, fixed settings, without suspect pellets"
+    )
+    for shown in (data["sha256"], content["protocol"], f"{data['pellets']:,} measured pellets"):
+        assert shown in text
+
+
+def test_every_score_stands_beside_its_baselines(trained, content, text):
+    found = {
+        (entry["target"], entry["subset"], model, metric): value
+        for entry in content["scores"]
+        for metric, by_model in entry["metrics"].items()
+        for model, value in by_model.items()
+    }
+    table = trained.scores.set_index(["target", "subset", "model", "metric"])["value"].to_dict()
+    assert found == pytest.approx(table, abs=1e-6)
+    for target, digits in {
+        "conductivity": 2,
+        "relative_density": 1,
+        "phase_purity": 3,
+        "activation_energy": 3,
+    }.items():
+        models = ("full", "composition only", "median")
+        values = [table[target, "all", model, HEADLINE[target]] for model in models]
+        cells = " | ".join(f"{value:.{digits}f}" for value in values)
+        assert f"| {cells} |" in next(line for line in _section(text, target) if "all lithium" in line)
+
+
+def _section(text, target):
+    head = {
+        "conductivity": "### Conductivity", "relative_density": "### Relative density",
+        "phase_purity": "### Phase purity", "activation_energy": "### Activation energy",
+    }[target]  # fmt: skip
+    lines = text.split("\n")
+    return lines[lines.index(head) : lines.index(head) + 30]
+
+
+def test_coverage_is_given_at_three_levels(trained, content):
+    table = trained.scores.set_index(["target", "subset", "model", "metric"])["value"].to_dict()
+    found = {(one["target"], one["level"]): (one["coverage"], one["width"]) for one in content["coverage"]}
+    assert set(found) == {
+        (target, level) for target in ("conductivity", "relative_density") for level in (0.5, 0.8, 0.9)
+    }
+    for (target, level), (coverage, width) in found.items():
+        unit = {"conductivity": "decades", "relative_density": "points"}[target]
+        percent = f"{100 * level:.0f}"
+        assert coverage == pytest.approx(table[target, "all", "full", f"coverage_{percent}"], abs=1e-6)
+        assert width == pytest.approx(table[target, "all", "full", f"width_{percent}_{unit}"], abs=1e-6)
+
+
+def test_the_domain_is_said_in_words_and_numbers(trained, content, text):
+    domain = content["domain"]
+    ranges = {one["field"]: (one["lowest"], one["highest"]) for one in domain["ranges"]}
+    celsius = trained.model.pellets["sintering_temperature_c"]
+    assert ranges["sintering temperature (°C)"] == (celsius.min(), celsius.max())
+    largest = trained.model.pellets["system"].value_counts()
+    assert domain["systems"][0]["system"] == largest.index[0]
+    assert domain["systems"][0]["pellets"] == largest.iloc[0]
+    assert sum(one["pellets"] for one in domain["systems"]) == len(trained.model.pellets)
+    assert f"| sintering temperature (°C) | {celsius.min():g} | {celsius.max():g} |" in text
+    assert "elements on the T site: " in text
+
+
+def test_known_failures_are_the_rules_it_breaks_by_statement(trained, content, text):
+    metadata = trained.model.metadata
+    failures = content["known_failures"]
+    assert failures["rules_checked"] == metadata.rules_checked > 80
+    assert [one["rule"] for one in failures["broken_rules"]] == list(metadata.broken_rules)
+    assert len(metadata.broken_rules) > 0
+    for one in failures["broken_rules"]:
+        assert f"- {one['statement']} (`{one['rule']}`)" in text
+    assert f"{len(metadata.broken_rules)} of {metadata.rules_checked}:" in text
+
+
+def test_worst_systems_and_coverage_that_is_off_are_found(trained, content):
+    failures = content["known_failures"]
+    table = trained.scores.set_index(["target", "subset", "model", "metric"])["value"]
+    systems = {*trained.model.pellets["system"], "sodium"}
+    errors = table.xs("full", level="model").xs("mae_decades", level="metric")["conductivity"]
+    worst = errors[errors.index.isin(systems)].sort_values(ascending=False).head(3)
+    named = [one["subset"] for one in failures["worst_systems"] if one["target"] == "conductivity"]
+    assert named == worst.index.to_list()
+    off = {(one["target"], one["subset"], one["level"]) for one in failures["coverage_off"]}
+    expected = {
+        (target, subset, level / 100)
+        for level in (50, 80, 90)
+        for (target, subset), value in table.xs("full", level="model")
+        .xs(f"coverage_{level}", level="metric")
+        .items()
+        if abs(value - level / 100) > (COVERAGE_TOLERANCE if subset == "all" else COVERAGE_TOLERANCE_OF_PARTS)
+    }
+    assert off == expected
+    for one in failures["no_better_than_median"]:
+        assert one["error"] >= one["median"]
+
+
+def test_a_model_of_which_little_is_known_says_so(trained):
+    model = with_metadata(
+        trained.model, options={}, versions={}, scores=(), validation={}, rules_checked=0, broken_rules=(),
+        broken_statements={},
+    )  # fmt: skip
+    text = card_markdown(card_content(model))
+    for said in (
+        "The protocol is not recorded.", "The file was not validated when the model was trained.",
+        "It was not held to the rules of the literature.", "No system has enough pellets to tell.",
+        "version of unknown version",
+    ):  # fmt: skip
+        assert said in text, said
+
+
+def test_own_pellets_are_counted_and_a_model_that_breaks_no_rule_is_praised_for_no_more(trained):
+    options = {**trained.model.metadata.options, "added_pellets": 1, "added_sha256": "0" * 64}
+    model = with_metadata(trained.model, options=options, broken_rules=(), broken_statements={})
+    text = card_markdown(card_content(model))
+    assert "- 1 pellet of somebody's own beside them, of which no row is kept" in text
+    assert f"0 of {model.metadata.rules_checked}.\n" in text
+
+
+def test_it_is_cited_as_citation_cff_says(trained, text):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    version = trained.model.metadata.versions["nasicon-ml"]
+    author = citation["authors"][0]["name"]
+    assert f"- {author}: *{citation['title']}*, version {version} (CITATION.cff)." in text
+
+
+def test_a_card_of_the_committed_model_can_be_written():
+    text = card_markdown(card_content(load_bundle(shipped_folder("models", "champion"))))
+    assert "dealt 3 times" in text
+    assert len(text) < 40_000, "a card is read by a person"

@@ -1,0 +1,41 @@
+"""Same data, seed and versions: the same bundle, byte for byte, whatever the threads and the order of hashing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nasicon_ml.estimators.bundle import MANIFEST
+
+_TRAIN = """
+import sys
+from nasicon_ml.workflows.train import TrainingOptions, train
+train(TrainingOptions(folds=3, threads=int(sys.argv[1]))).model.save(sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_another_process_with_other_threads_makes_the_same_bundle(trained, tmp_path):
+    """That of the tests' own process had two threads, OpenMP's default and another order of hashing."""
+    assert trained.options.threads == 2
+    here = trained.model.save(tmp_path / "here")
+    environment = os.environ | {"OMP_NUM_THREADS": "3", "PYTHONHASHSEED": "11", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+    subprocess.run(
+        [sys.executable, "-c", _TRAIN, "1", str(tmp_path / "there")],
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=600,
+    )
+    there = tmp_path / "there"
+    names = {path.name for path in here.iterdir()}
+    assert names == {path.name for path in there.iterdir()}
+    differ = {name for name in names if (here / name).read_bytes() != (there / name).read_bytes()}
+    assert differ <= {MANIFEST}
+    first, second = (json.loads((folder / MANIFEST).read_bytes()) for folder in (here, there))
+    del first["created"], second["created"]
+    assert first == second, "only the time of making may differ"
