@@ -225,8 +225,8 @@ def page(found: dict[str, Any]) -> str:
         f"{load['requests']} requests of 1 to {load['largest']} recipes ({load['recipes']} in all) by "
         f"{load['clients']} clients at once, as records, split and CSV in turn: **{load['errors']} errors**, "
         f"{load['seconds']:.0f} s, **{load['requests_per_s']:.1f} requests and {load['recipes_per_s']:.0f} "
-        f"recipes a second**. The numbers of {load['compared']} answers were compared with the model's own; the largest "
-        f"relative difference is {load['largest_difference']:.1g}."
+        f"recipes a second**. The numbers of {load['compared']} answers were compared with the model's own; the "
+        f"largest relative difference is {load['largest_difference']:.1g}."
     )
     return "\n".join(
         [

@@ -133,8 +133,9 @@ def test_a_bundle_from_before_says_that_it_cannot_take_own_pellets(trained, tmp_
 
 
 MINE = table(
-    conductivity_total_s_cm=[1.2345e-3, 2.3456e-3], relative_density_pct=[91.357, 93.579], phase_pure=[True, True],
-    particle_size_um=[0.7531, 0.7531], pellet_id=["bench-a", "bench-b"], notes=["secret furnace", ""],
+    conductivity_total_s_cm=[1.2345e-3, 2.3456e-3], relative_density_pct=[91.357862, 93.579214],
+    phase_pure=[True, True], particle_size_um=[0.75318642, 0.75318642], pellet_id=["bench-a", "bench-b"],
+    notes=["secret furnace", ""],
 )  # fmt: skip
 
 
@@ -155,7 +156,7 @@ def test_training_with_own_pellets_learns_from_them_and_lets_none_of_them_out(tr
     folder = result.model.save(tmp_path / "bundle")
     for path in folder.iterdir():
         data = path.read_bytes()
-        for trace in (b"bench-a", b"secret furnace", b"0.0012345", b"91.357", b"0.7531", b"mine.csv"):
+        for trace in (b"bench-a", b"secret furnace", b"0.0012345", b"91.357862", b"0.75318642", b"mine.csv"):
             assert trace not in data, (path.name, trace)
     options = PropertyModel.load(folder).metadata.options
     assert options["added_pellets"] == 2

@@ -81,6 +81,15 @@ def test_too_small_a_dataset_says_so(tmp_path):
         train(dataset=few)
 
 
+@pytest.mark.parametrize("column", ["pellet_id", "source"])
+def test_a_pellet_without_key_or_source_is_refused_before_any_work(tmp_path, column):
+    pellets = pd.read_csv(datasets_folder() / "pellets.csv", dtype=str, keep_default_na=False)
+    pellets.loc[[2, 3], column] = ""
+    pellets.to_csv(tmp_path / "nameless.csv", index=False)
+    with pytest.raises(DatasetError, match=f"{column} is missing in 2 pellets; each needs one"):
+        train(dataset=tmp_path / "nameless.csv")
+
+
 def test_progress_goes_from_nothing_to_done():
     seen = []
     train(TrainingOptions(folds=2), progress=lambda message, share: seen.append((message, share)))

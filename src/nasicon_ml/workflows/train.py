@@ -184,6 +184,13 @@ def _chosen_pellets(pellets: pd.DataFrame, options: TrainingOptions) -> pd.DataF
     for source in options.exclude_sources:
         if source not in known:
             raise FieldError(Column.SOURCE, source, "a source with pellets in the dataset", nearest(source, known))
+    for column in (Column.PELLET_ID, Column.SOURCE):
+        missing = int(pellets[column].isna().sum())
+        if missing:
+            raise DatasetError(
+                f"{column.value} is missing in {missing} pellets; each needs one ('nasicon-ml data validate' "
+                "says where)"
+            )
     kept = ~pellets[Column.SOURCE].isin(options.exclude_sources) & pellets[Column.FORMULA].notna()
     return pellets[kept].reset_index(drop=True)
 

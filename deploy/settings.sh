@@ -1,0 +1,30 @@
+# shellcheck shell=sh
+# What serve.sh, backup.sh and restore.sh share: they read it, it is not run by itself.
+
+fail() { printf 'error: %s\n' "$*" >&2; exit 2; }
+
+# A secret given as a file becomes a variable, which no list of processes shows.
+from_file() { # NAME VALUE-OF-NAME_FILE
+    [ -n "$2" ] || return 0
+    [ -r "$2" ] || fail "$1_FILE: $2 cannot be read"
+    value=$(cat "$2")
+    [ -n "$value" ] || fail "$1_FILE: $2 is empty"
+    export "$1=$value"
+}
+
+needed() { # NAME...
+    for name in "$@"; do
+        eval "[ -n \"\${$name:-}\" ]" || fail "$name is not set; the first lines of $0 say what is needed"
+    done
+}
+
+from_file PGPASSWORD "${PGPASSWORD_FILE:-}"
+needed MLFLOW_BACKEND_STORE_URI MLFLOW_ARTIFACTS_DESTINATION
+case $MLFLOW_BACKEND_STORE_URI in
+    *://*:*@*) fail "MLFLOW_BACKEND_STORE_URI holds a password, which would get into logs: use PGPASSWORD_FILE" ;;
+    postgresql://* | postgresql+psycopg2://*) ;;
+    *) fail "MLFLOW_BACKEND_STORE_URI has to be postgresql://USER@HOST/DATABASE" ;;
+esac
+# How the programs of PostgreSQL write it; and SQLAlchemy, which by itself would take a driver that is not installed.
+uri="postgresql:${MLFLOW_BACKEND_STORE_URI#*:}"
+export MLFLOW_BACKEND_STORE_URI="postgresql+psycopg2:${MLFLOW_BACKEND_STORE_URI#*:}"

@@ -1,0 +1,92 @@
+"""One cluster, one server and one training for all tests of this folder: each takes a while."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nasicon_ml.columns import Column
+from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
+from tests.server.postgres import running_cluster
+from tests.server.site import BIN, DATABASE, Site
+
+ROLES = ("reader", "trainer", "maintainer")
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    with running_cluster() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def site(cluster, tmp_path_factory):
+    """The shared server with its three kinds of users."""
+    cluster.sql(f"create database {DATABASE}")
+    found = Site(cluster, tmp_path_factory.mktemp("shared server"))
+    try:
+        found.start()
+        made = found.access("setup")
+        assert (made.returncode, made.stderr) == (0, "")
+        for role in ROLES:
+            made = found.add(role, role)
+            assert (made.returncode, made.stdout) == (0, f"{role}: {role}\n"), made.stderr
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture(scope="session")
+def few_pellets(tmp_path_factory):
+    """Every fourth source that states a sintering temperature, as a file of its own."""
+    frame = pd.read_csv(datasets_folder() / PELLETS_FILE, dtype=str, keep_default_na=False)
+    sources = sorted(frame.loc[frame[Column.SINTERING_TEMPERATURE_C] != "", Column.SOURCE].unique())[::4]
+    path = tmp_path_factory.mktemp("dataset") / "small.csv"
+    frame[frame[Column.SOURCE].isin(sources)].to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bundle():
+    """The committed model: another than the first version."""
+    return Path(__file__).parents[2] / "models" / "champion"
+
+
+@pytest.fixture(scope="session")
+def first(site, few_pellets):
+    """What `nasicon-ml train` said of the first version, trained by the trainer through the server."""
+    options = ("--dataset", few_pellets, "--folds", "2", "--threads", "1", "--json")
+    done = site.run(BIN / "nasicon-ml", "train", *options, user="trainer")
+    assert done.returncode == 0, done.stderr
+    assert site.aliases() == {"challenger": "1"}
+    return json.loads(done.stdout)["run"]
+
+
+@pytest.fixture(scope="session")
+def promoted(site):
+    """Make a challenger champion as the maintainer; these models and the gate are not the matter here."""
+
+    def promote(version):
+        done = site.nasicon("registry", "promote", version, "--force", "--reason", "a test", user="maintainer")
+        assert done.returncode == 0, done.stderr
+        assert site.aliases()["champion"] == version
+        return version
+
+    return promote
+
+
+@pytest.fixture(scope="session")
+def champion(site, first, bundle, promoted):
+    """The second version, brought in by the trainer and promoted over the first."""
+    promoted(first["version"])
+    done = site.nasicon("registry", "import", bundle, "--json", user="trainer")
+    assert done.returncode == 0, done.stderr
+    return promoted(json.loads(done.stdout)["version"])
+
+
+@pytest.fixture(scope="session")
+def wrong(site):
+    """Somebody whom the server does not know by this password."""
+    site.passwords["stranger"] = "of stranger, guessed"
+    return "stranger"

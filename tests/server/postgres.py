@@ -1,0 +1,134 @@
+"""A PostgreSQL cluster of one's own: made in a temporary folder, on a free port of this machine, and removed."""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REQUIRED = "NASICON_ML_REQUIRE_POSTGRES"
+USER = "mlflow"
+PATIENCE_S = 120  # on a machine that does other things as well
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster; `programs` is the folder of psql and its like."""
+
+    port: int
+    password: str
+    programs: Path
+
+    def uri(self, database):
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def environment(self):
+        return {"PGPASSWORD": self.password, "PATH": f"{self.programs}:{os.environ['PATH']}"}
+
+    def sql(self, statement, database="postgres"):
+        options = ("-X", "-t", "-A", "-v", "ON_ERROR_STOP=1")
+        return subprocess.run(
+            [self.programs / "psql", *options, self.uri(database), "-c", statement],
+            env=os.environ | self.environment, capture_output=True, text=True, check=True, timeout=PATIENCE_S,
+        ).stdout.strip()  # fmt: skip
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def programs():
+    """Find the newest PostgreSQL of Debian's packages, or that of the PATH; where it has to be there, insist."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    on_path = shutil.which("initdb")
+    if found or on_path:
+        return (found[-1] if found else Path(on_path)).parent
+    message = "PostgreSQL is not installed (Debian: apt-get install postgresql)"
+    if os.environ.get(REQUIRED):
+        pytest.fail(f"{message}, and {REQUIRED} is set")
+    pytest.skip(message)
+
+
+def as_whom():
+    """PostgreSQL refuses to run as root: name an account for it, none where that is not needed."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+    pytest.fail("PostgreSQL does not run as root, and there is no other account")
+
+
+@contextmanager
+def running_cluster():
+    """Make a cluster and start it; stop and remove it afterwards, also after a failure."""
+    where = programs()
+    # A path of its own, and a short one: that of a socket may have a hundred characters.
+    folder = Path(tempfile.mkdtemp(prefix="nasicon-pg-", dir="/tmp"))
+    account = as_whom()
+    switch = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    password = secrets.token_urlsafe(16)
+    server = None
+    try:
+        (folder / "password").write_text(password)
+        if account is not None:
+            for path in (folder, folder / "password"):
+                os.chown(path, account.pw_uid, account.pw_gid)
+        subprocess.run(
+            [where / "initdb", "-D", folder / "data", "--username", USER, f"--pwfile={folder / 'password'}",
+             "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync"],
+            cwd=folder, capture_output=True, check=True, timeout=PATIENCE_S, **switch,
+        )  # fmt: skip
+        port = free_port()
+        log = folder / "log"
+        log.touch()
+        with log.open("w") as output:
+            server = subprocess.Popen(
+                [where / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+                 "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"],
+                cwd=folder, stdout=output, stderr=subprocess.STDOUT, **switch,
+            )  # fmt: skip
+        cluster = Cluster(port, password, where)
+        _wait(cluster, server, log)
+        yield cluster
+    finally:
+        if server is not None:
+            _stop(server)
+        shutil.rmtree(folder)
+
+
+def _wait(cluster, server, log):
+    started = time.monotonic()
+    while True:
+        ready = subprocess.run(
+            [cluster.programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(cluster.port)],
+            check=False,
+            timeout=60,
+        )
+        if ready.returncode == 0:
+            return
+        assert server.poll() is None, log.read_text()
+        assert time.monotonic() - started < PATIENCE_S, log.read_text()
+        time.sleep(0.1)
+
+
+def _stop(server):
+    """End it as `pg_ctl stop -m fast` does."""
+    server.send_signal(signal.SIGINT)
+    try:
+        server.wait(60)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait(60)

@@ -1,0 +1,133 @@
+"""What deploy/ holds: pinned, bound to this machine, without secrets, of one piece. Nothing is started here."""
+
+import os
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from tests.contracts.test_lock import pins
+from tests.server.site import DEPLOY
+
+ROOT = DEPLOY.parent
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+LOCKED = pins((ROOT / "requirements" / "server.lock").read_text(encoding="utf-8"))
+SCRIPTS = ("serve", "backup", "restore")
+
+
+def test_images_are_pinned_and_fit_together():
+    (base,) = re.findall(r"^FROM (\S+)$", DOCKERFILE, re.MULTILINE)
+    images = {name: service["image"] for name, service in COMPOSE["services"].items()}
+    for image in [base, *images.values()]:
+        assert re.fullmatch(r"[a-z-]+:\d+\.\d+(\.\d+)?(-[a-z-]+)?", image), image
+    assert images["server"] == images["backup"] == images["restore"] == f"nasicon-server:{LOCKED['mlflow']}"
+    # An older pg_dump refuses a newer server.
+    major = re.search(r"^postgres:(\d+)\.", images["database"])[1]
+    assert f"postgresql-client-{major} " in DOCKERFILE
+    assert images["database"].rpartition("-")[2] == base.rpartition("-")[2]
+
+
+def test_what_the_image_copies_is_there_and_nothing_else_is_sent():
+    lines = re.findall(r"^COPY (.*)$", DOCKERFILE.replace("\\\n", " "), re.MULTILINE)
+    copied = {word for line in lines for word in line.split()[:-1]}
+    assert copied
+    assert all((ROOT / path).is_file() for path in copied)
+    sent = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    assert sent[1] == "*"
+    allowed = {str(path.relative_to(ROOT)) for rule in sent[2:] for path in ROOT.glob(rule.removeprefix("!"))}
+    assert copied == allowed
+    scripts = {path.name for path in DEPLOY.glob("*.sh")}
+    assert {f"deploy/{name}" for name in scripts} <= copied
+
+
+def test_only_this_machine_reaches_the_server_and_nothing_the_database():
+    assert COMPOSE["services"]["server"]["ports"] == ["127.0.0.1:5000:5000"]
+    others = [service for name, service in COMPOSE["services"].items() if name != "server"]
+    assert all("ports" not in service and service["networks"] == ["inside"] for service in others)
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_no_secret_has_a_default():
+    assert set(COMPOSE["secrets"]) == {"database_password", "admin_password", "session_key"}
+    for service in COMPOSE["services"].values():
+        for name, value in service["environment"].items():
+            if re.search("PASSWORD|KEY|SECRET", name):
+                assert name.endswith("_FILE")
+                assert value.removeprefix("/run/secrets/") in service["secrets"] or service.get("profiles"), name
+    ignored = subprocess.run(
+        ["git", "check-ignore", "deploy/.env", "deploy/secrets/admin_password", "deploy/backups/one"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert len(ignored.stdout.splitlines()) == 3
+
+
+def test_every_volume_network_and_secret_is_declared_and_used():
+    for kind in ("volumes", "networks", "secrets"):
+        used = {
+            item.partition(":")[0] for service in COMPOSE["services"].values() for item in service.get(kind, ())
+        }
+        assert {name for name in used if not name.startswith("${")} == set(COMPOSE[kind])
+
+
+def test_services_say_whether_they_are_well_and_wait_for_the_database():
+    for name in ("database", "server"):
+        assert {"test", "interval", "timeout", "retries", "start_period"} == set(
+            COMPOSE["services"][name]["healthcheck"]
+        )
+    for name in ("server", "backup", "restore"):
+        assert COMPOSE["services"][name]["depends_on"] == {"database": {"condition": "service_healthy"}}
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, "settings"])
+def test_scripts_are_shell_and_stop_at_an_error(name):
+    script = DEPLOY / f"{name}.sh"
+    subprocess.run(["sh", "-n", script], check=True, timeout=60)
+    if name in SCRIPTS:
+        assert os.access(script, os.X_OK)
+        assert "\nset -eu\n" in script.read_text(encoding="utf-8")
+
+
+def started(name, tmp_path, **settings):
+    environment = {
+        "PATH": os.environ["PATH"], "MLFLOW_BACKEND_STORE_URI": "postgresql://mlflow@127.0.0.1:9/mlflow",
+        "MLFLOW_ARTIFACTS_DESTINATION": str(tmp_path), "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "S3cret-key", "PGPASSWORD": "S3cret-word",
+    }  # fmt: skip
+    return subprocess.run(
+        [DEPLOY / f"{name}.sh"],
+        env=environment | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"MLFLOW_BACKEND_STORE_URI": ""}, "MLFLOW_BACKEND_STORE_URI is not set"),
+        ({"MLFLOW_ARTIFACTS_DESTINATION": ""}, "MLFLOW_ARTIFACTS_DESTINATION is not set"),
+        ({"MLFLOW_AUTH_ADMIN_USERNAME": ""}, "MLFLOW_AUTH_ADMIN_USERNAME is not set"),
+        ({"MLFLOW_FLASK_SERVER_SECRET_KEY": ""}, "MLFLOW_FLASK_SERVER_SECRET_KEY is not set"),
+        ({"PGPASSWORD_FILE": "/nowhere"}, "PGPASSWORD_FILE: /nowhere cannot be read"),
+        ({"MLFLOW_AUTH_ADMIN_PASSWORD_FILE": "/dev/null"}, "MLFLOW_AUTH_ADMIN_PASSWORD_FILE: /dev/null is empty"),
+        ({"MLFLOW_BACKEND_STORE_URI": "postgresql://a:S3cret@127.0.0.1/b"}, "holds a password"),
+        ({"MLFLOW_BACKEND_STORE_URI": "sqlite:///mlflow.db"}, "has to be postgresql://"),
+    ],
+)
+def test_the_server_does_not_start_without_what_it_needs(tmp_path, settings, message):
+    done = started("serve", tmp_path, **settings)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "S3cret" not in done.stderr
+
+
+def test_scripts_say_how_they_are_called(tmp_path):
+    for name in ("backup", "restore"):
+        done = started(name, tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{name}.sh FOLDER" in done.stderr

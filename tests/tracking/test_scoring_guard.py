@@ -1,0 +1,198 @@
+"""The guard, before an application that stands for MLflow's: what is passed on, and what is said instead."""
+
+import asyncio
+import json
+import sys
+import types
+
+import pytest
+
+from nasicon_ml.tracking import scoring_guard
+from nasicon_ml.tracking.scoring_guard import Guard, guard_scoring_server
+from nasicon_ml.tracking.scoring_requests import MAX_BYTES
+
+TABLE = json.dumps({"dataframe_records": [{"formula": "LTP"}]}).encode()
+JSON = ((b"content-type", b"application/json"),)
+
+
+class Application:
+    """Takes down what it is given, and answers as it is told."""
+
+    def __init__(self, status=200, body=b"{}", error=None):
+        self.status, self.body, self.error = status, body, error
+        self.scope, self.received = None, b""
+
+    async def __call__(self, scope, receive, send):
+        self.scope = scope
+        if self.error:
+            raise self.error
+        message = await receive()
+        self.received = message["body"]
+        assert not message["more_body"]
+        headers = [(b"content-type", b"text/plain")]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        middle = len(self.body) // 2
+        await send({"type": "http.response.body", "body": self.body[:middle], "more_body": True})
+        await send({"type": "http.response.body", "body": self.body[middle:]})
+
+
+def ask(application, pieces=(TABLE,), headers=JSON, path="/invocations", method="POST", query=b""):
+    """Send the pieces of a body; give status, body, and how many pieces were taken."""
+    waiting = [
+        {"type": "http.request", "body": piece, "more_body": number < len(pieces)}
+        for number, piece in enumerate(pieces, start=1)
+    ]
+    sent = []
+
+    async def receive():
+        return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": path, "method": method, "headers": list(headers), "query_string": query}
+    asyncio.run(Guard(application)(scope, receive, send))
+    status = sent[0]["status"] if sent else None
+    return status, b"".join(message.get("body", b"") for message in sent), len(pieces) - len(waiting)
+
+
+def test_a_good_request_is_passed_on_in_one_form():
+    application = Application(body=b'{"predictions": []}')
+    half = len(TABLE) // 2
+    headers = [*JSON, (b"transfer-encoding", b"chunked"), (b"x-other", b"kept")]
+    assert ask(application, (TABLE[:half], TABLE[half:]), headers)[:2] == (200, b'{"predictions": []}')
+    assert json.loads(application.received)["dataframe_split"] == {"columns": ["formula"], "data": [["LTP"]]}
+    passed_on = dict(application.scope["headers"])
+    assert passed_on == {
+        b"content-type": b"application/json",
+        b"content-length": str(len(application.received)).encode(),
+        b"x-other": b"kept",
+    }
+
+
+@pytest.mark.parametrize(("path", "method"), [("/ping", "GET"), ("/invocations", "GET"), ("/other", "POST")])
+def test_other_requests_are_left_alone(path, method):
+    application = Application(status=404, body=b"as it is")
+    assert ask(application, (b"anything",), (), path, method)[:2] == (404, b"as it is")
+    assert application.received == b"anything"
+
+
+def test_a_bad_request_is_not_passed_on():
+    application = Application()
+    status, body, _ = ask(application, (b"{",))
+    assert (status, application.scope) == (400, None)
+    assert json.loads(body)["error_code"] == "BAD_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"message": "Failed to predict data ' ... '", "reason": "row 1: formula"}, "row 1: formula"),
+        ({"message": "MLflow's own"}, "MLflow's own"),
+        ({"detail": "FastAPI's own"}, "FastAPI's own"),
+    ],
+)
+def test_an_answer_to_a_failure_is_cleaned(said, reason, caplog):
+    trace = {"stack_trace": "Traceback (most recent call last): secret", "sqlstate": "KAM00"}
+    status, body, _ = ask(Application(400, json.dumps(said | trace).encode()))
+    assert (status, json.loads(body)) == (400, {"error_code": "BAD_REQUEST", "message": reason})
+    assert "secret" in caplog.text
+
+
+def test_what_is_no_json_is_put_into_it():
+    status, body, _ = ask(Application(504, b"Request processing time exceeded limit"))
+    said = {"error_code": "INTERNAL_ERROR", "message": "Request processing time exceeded limit"}
+    assert (status, json.loads(body)) == (504, said)
+
+
+def test_a_failure_of_the_server_shows_nothing_of_it(caplog):
+    status, body, _ = ask(Application(error=ZeroDivisionError("deep inside")))
+    assert (status, json.loads(body)["message"]) == (500, scoring_guard._FAILED)
+    assert "deep inside" in caplog.text
+
+
+def test_a_body_that_is_too_large_is_read_to_its_end_but_not_kept():
+    application = Application()
+    pieces = (b"x" * (1 << 20),) * 20
+    status, body, taken = ask(application, pieces)
+    assert (status, taken, application.scope) == (413, 20, None)
+    assert str(MAX_BYTES) in json.loads(body)["message"]
+
+
+def test_reading_ends_somewhere(monkeypatch):
+    monkeypatch.setattr(scoring_guard, "_THROWN_AWAY", 10 << 20)
+    assert ask(Application(), (b"x" * (1 << 20),) * 20)[::2] == (413, 11)
+
+
+def test_a_client_that_asks_first_is_told_at_once():
+    headers = [*JSON, (b"content-length", str(MAX_BYTES + 1).encode()), (b"expect", b"100-continue")]
+    assert ask(Application(), (b"x",), headers)[::2] == (413, 0)
+
+
+def test_a_client_that_goes_away_is_not_answered():
+    assert ask(Application(), ())[0] is None
+
+
+def test_so_many_requests_are_worked_on_at_a_time(monkeypatch):
+    monkeypatch.setattr(scoring_guard, "_AT_ONCE", 2)
+    working, most = 0, 0
+
+    async def slow(scope, receive, send):
+        nonlocal working, most
+        working += 1
+        most = max(most, working)
+        await asyncio.sleep(0.01)
+        working -= 1
+
+    async def all_of_them():
+        guard = Guard(slow)
+        scope = {"type": "http", "path": "/invocations", "method": "POST", "headers": list(JSON)}
+
+        async def receive():
+            return {"type": "http.request", "body": TABLE}
+
+        async def send(message):
+            raise AssertionError(message)
+
+        await asyncio.gather(*(guard(scope, receive, send) for _ in range(7)))
+
+    asyncio.run(all_of_them())
+    assert most == 2
+
+
+@pytest.fixture
+def server_module(monkeypatch):
+    """MLflow's module while it loads the model: there, and without its application."""
+    module = types.ModuleType(scoring_guard._SERVER)
+    monkeypatch.setitem(sys.modules, scoring_guard._SERVER, module)
+    return module
+
+
+class Starlette:
+    def __init__(self):
+        self.added = []
+
+    def add_middleware(self, kind):
+        self.added.append(kind)
+
+
+def test_the_server_that_loads_the_model_gets_the_guard(server_module):
+    assert guard_scoring_server()
+    assert not hasattr(server_module, "app")
+    application = Starlette()
+    vars(server_module)["app"] = application  # as a statement of the module does it
+    assert server_module.app is application
+    assert server_module.app is application
+    assert application.added == [Guard]
+    assert type(server_module) is types.ModuleType
+
+
+def test_a_server_that_is_up_gets_none(server_module):
+    server_module.app = Starlette()
+    assert not guard_scoring_server()
+    assert server_module.app.added == []
+
+
+def test_without_a_server_nothing_happens():
+    assert scoring_guard._SERVER not in sys.modules
+    assert not guard_scoring_server()

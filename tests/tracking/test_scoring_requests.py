@@ -1,0 +1,149 @@
+"""Requests are read strictly, and written in one form: whatever the bytes, a table or a refusal comes of them."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.columns import Column
+from nasicon_ml.errors import FieldError
+from nasicon_ml.tracking.scoring_requests import (
+    CSV,
+    JSON,
+    MAX_BYTES,
+    MAX_ROWS,
+    RefusedRequest,
+    read_params,
+    read_request,
+    too_large,
+)
+
+ROWS = [["LTP", 900], ["LATP x=0.3", None]]
+FORMS = {
+    "dataframe_records": [{"formula": "LTP", "sintering_temperature_c": 900}, {"formula": "LATP x=0.3"}],
+    "instances": [{"formula": "LTP", "sintering_temperature_c": 900}, {"formula": "LATP x=0.3"}],
+    "dataframe_split": {"columns": ["formula", "sintering_temperature_c"], "data": ROWS, "index": [5, 6]},
+    "inputs": {"formula": ["LTP", "LATP x=0.3"], "sintering_temperature_c": [900, None]},
+}
+
+
+def read(content, query=""):
+    return json.loads(read_request(json.dumps(content).encode(), JSON, query))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_all_forms_become_one(form):
+    assert read({form: FORMS[form]}) == {
+        "dataframe_split": {"columns": ["formula", "sintering_temperature_c"], "data": ROWS},
+        "params": {},
+    }
+
+
+@pytest.mark.parametrize("header", [CSV, "text/csv; charset=utf-8", 'Text/CSV;charset="UTF-8"'])
+def test_csv_becomes_the_same_with_cells_as_text(header):
+    found = json.loads(
+        read_request(b"\xef\xbb\xbfformula,sintering_temperature_c\r\nLTP,900\r\nLATP x=0.3\r\n", header)
+    )
+    assert found["dataframe_split"]["data"] == [["LTP", "900"], ["LATP x=0.3", ""]]
+
+
+def test_parameters_come_from_the_body_or_the_address():
+    inside = read({"inputs": [{"formula": "LTP"}], "params": {"level": 0.5, "measurement_temperature_c": None}})
+    assert inside["params"] == {"level": 0.5}
+    outside = read_request(b"formula\nLTP\n", CSV, "measurement_temperature_c=60&level=0.8")
+    assert json.loads(outside)["params"] == {"level": 0.8, "measurement_temperature_c": 60.0}
+    with pytest.raises(RefusedRequest, match=r"level: 0\.9 is not accepted; allowed: every parameter once"):
+        read({"inputs": [{"formula": "LTP"}], "params": {"level": 0.9}}, "level=0.5")
+
+
+@pytest.mark.parametrize("value", ["x", "", True, [], {}, float("nan"), "nan", 10**400])
+def test_a_level_that_is_no_number_is_refused(value):
+    with pytest.raises(FieldError, match=r"level: .* is not accepted"):
+        read_params([("level", value)])
+
+
+@pytest.mark.parametrize("value", ["x", "", True, [], float("nan"), float("inf"), -101, 601, "298 K"])
+def test_a_temperature_that_is_none_is_refused(value):
+    with pytest.raises(FieldError, match=r"measurement_temperature_c: .* is not accepted"):
+        read_params([("measurement_temperature_c", value)])
+
+
+def test_the_number_of_recipes_has_a_limit():
+    most = read({"dataframe_split": {"columns": ["formula"], "data": [["LTP"]] * MAX_ROWS}})
+    assert len(most["dataframe_split"]["data"]) == MAX_ROWS
+    with pytest.raises(RefusedRequest, match=f"{MAX_ROWS + 1} recipes are more") as caught:
+        read({"dataframe_split": {"columns": ["formula"], "data": [["LTP"]] * (MAX_ROWS + 1)}})
+    assert caught.value.status == too_large().status == 413
+
+
+def test_the_number_of_bytes_has_a_limit():
+    with pytest.raises(RefusedRequest, match=f"larger than {MAX_BYTES} bytes"):
+        read_request(b" " * (MAX_BYTES + 1), JSON)
+
+
+def test_the_limits_let_recipes_through_that_are_stated_in_full():
+    """Bytes and rows belong together: neither limit makes the other pointless."""
+    row = {column.value: "x" * 30 for column in Column if column.role.value in {"composition", "processing"}}
+    assert 0.2 < len(json.dumps(row)) * MAX_ROWS / MAX_BYTES < 1.5
+
+
+def test_many_columns_or_unknown_names_do_not_take_long():
+    many = [{f"name {number}": 1} for number in range(20_000)]
+    with pytest.raises(RefusedRequest, match="'name 0'") as caught:
+        read({"dataframe_records": many})
+    assert len(caught.value.message) < 5_000
+    with pytest.raises(RefusedRequest, match="twice"):
+        read({"dataframe_split": {"columns": ["formula"] * 200_000, "data": []}})
+
+
+def test_a_wide_and_short_csv_does_not_fill_the_memory():
+    with pytest.raises(RefusedRequest):
+        read_request(b"formula," * 100_000 + b"formula\n" + b"x\n" * 500_000, CSV)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10)
+NAMES = st.sampled_from(
+    ["formula", "sintering_temperature_c", "dataframe_records", "dataframe_split", "inputs", "instances", "params",
+     "columns", "data", "index", "level", "LTP"]
+)  # fmt: skip
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.text(max_size=5), inner, max_size=4),
+)
+
+
+def table_or_refusal(body, content_type, query=""):
+    found = {}
+    with contextlib.suppress(RefusedRequest):
+        found = json.loads(read_request(body, content_type, query))
+    if not found:
+        with pytest.raises(RefusedRequest) as caught:
+            read_request(body, content_type, query)
+        assert caught.value.status in {400, 413, 415}
+        assert caught.value.message
+        return
+    columns, rows = found["dataframe_split"]["columns"], found["dataframe_split"]["data"]
+    assert set(columns) <= set(Column)
+    assert all(len(row) == len(columns) for row in rows)
+    assert rows
+    assert set(found["params"]) <= {"level", "measurement_temperature_c"}
+
+
+@given(st.dictionaries(NAMES, ANYTHING, max_size=3) | ANYTHING)
+def test_any_json_is_a_table_or_refused(content):
+    table_or_refusal(json.dumps(content).encode(), JSON)
+
+
+@given(
+    st.binary(max_size=200), st.sampled_from([JSON, CSV]) | st.text(max_size=20) | st.none(), st.text(max_size=20)
+)
+def test_any_bytes_are_a_table_or_refused(body, content_type, query):
+    table_or_refusal(body, content_type, query)
+
+
+@given(st.lists(st.lists(st.text(max_size=8), max_size=4), max_size=4))
+def test_any_csv_is_a_table_or_refused(cells):
+    text = "formula,sintering_temperature_c\n" + "\n".join(",".join(row) for row in cells)
+    table_or_refusal(text.encode("utf-8", "surrogatepass"), CSV)

@@ -1,0 +1,115 @@
+"""Renews what docs/serving.md shows but a person should not type: the server's answers, and what was measured.
+
+    python -m tools.serving_page [--check]
+
+The committed champion is served by the real `mlflow models serve`, and the page's `curl` commands are sent to it.
+With ``--check`` nothing is written, and the exit code says whether something would have been.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks.serving_server import CHAMPION, Served, published, serving
+from tools.renew_docs import between_markers, with_console_outputs
+
+from nasicon_ml.workflows.predict import default_bundle
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "serving.md"
+MEASURED = ROOT / "benchmarks" / "results" / "serving.json"
+
+
+def curl(served: Served) -> Callable[[str], str]:
+    """Give a function that does what a `curl` command of the page does, at the server that runs."""
+
+    def run(command: str) -> str:
+        request, *then = command.split(" | ")
+        options = _options(shlex.split(request))
+        body = options["body"].encode()
+        if body.startswith(b"@"):
+            body = (ROOT / body[1:].decode()).read_bytes()
+        address = urlsplit(options["url"])
+        answer = served.ask(f"{address.path}?{address.query}".rstrip("?"), body, options["type"])
+        after = options.get("written", "").replace("\\n", "\n").replace("%{http_code}", str(answer.status))
+        if not then:
+            return answer.text + after
+        (filter_,) = then
+        program, *arguments = shlex.split(filter_)
+        if program != "python":
+            raise ValueError(f"answers are passed on to python only, not to {program}")
+        done = subprocess.run([sys.executable, *arguments], input=answer.body, capture_output=True, check=True)
+        return done.stdout.decode()
+
+    return run
+
+
+def _options(words: list[str]) -> dict[str, str]:
+    """Read a curl command; whatever the page does not use is refused."""
+    found: dict[str, str] = {}
+    program, *rest = words
+    if program != "curl":
+        raise ValueError(f"console blocks run curl only, not {program}")
+    while rest:
+        word = rest.pop(0)
+        if word == "-H":
+            name, _, value = rest.pop(0).partition(": ")
+            found[{"Content-Type": "type"}[name]] = value
+        elif word in {"-d", "--data-binary", "-w"}:
+            found["written" if word == "-w" else "body"] = rest.pop(0)
+        elif word != "-s":
+            found["url"] = word
+    return found
+
+
+def measured_section(found: dict[str, Any]) -> str:
+    """Say what the benchmark measured."""
+    load, hardware, one = found["load"], found["hardware"], found["alone_s"]
+    latency, memory = load["latency_s"], load["memory_mb"]
+    change = f"{100 * load['memory_growth']:+.1f} %"
+    return f"""\
+Measured with {load["requests"]} requests of 1 to {load["largest"]} recipes by {load["clients"]} clients at once, on
+{hardware["cores"]} cores of {hardware["processor"]} that server and clients shared (load average before: \
+{load["load_before"]:.1f}):
+
+- {load["errors"]} errors, {load["requests_per_s"]:.1f} requests and {load["recipes_per_s"]:.0f} recipes a second;
+- half of the answers within {1000 * latency["p50"]:.0f} ms, 95 % within {1000 * latency["p95"]:.0f} ms, 99 % within \
+{1000 * latency["p99"]:.0f} ms; a single recipe without other clients in {1000 * one["p50"]:.0f} ms;
+- memory: {memory["first"]:.0f} MB during the first {load["memory_requests"]} requests, {memory["last"]:.0f} MB during \
+the last ({change}), after a
+  warm-up of {load["warm_up_requests"]} requests; {memory["started"]:.0f} MB when started."""
+
+
+def renewed(text: str, run: Callable[[str], str]) -> str:
+    """Give the page with everything in it that is computed."""
+    found = json.loads(MEASURED.read_text(encoding="utf-8"))
+    return between_markers(with_console_outputs(text, run), "measured", measured_section(found))
+
+
+def main() -> int:
+    """Renew the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        store = published(default_bundle(), Path(folder))
+        with serving(CHAMPION, store, env={"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}) as served:
+            new = renewed(text, curl(served))
+    if new == text:
+        return 0
+    if "--check" in sys.argv[1:]:
+        print("docs/serving.md is not up to date: python -m tools.serving_page")  # noqa: T201
+        return 1
+    PAGE.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
