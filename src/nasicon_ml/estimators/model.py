@@ -33,7 +33,7 @@ from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import Nearest, RecipeSpace, nearest, recipe_space
 
 if TYPE_CHECKING:
-    import xgboost
+    from nasicon_ml.estimators.boosting import Trees
 
 Floats = NDArray[np.float64]
 
@@ -113,7 +113,7 @@ class PropertyModel:
         `nasicon_ml.estimators.held_out.COLUMNS`, to six decimals; no rows in bundles from before that.
     """
 
-    boosters: Mapping[TargetName, xgboost.Booster]
+    boosters: Mapping[TargetName, Trees]
     feature_set: str
     feature_names: tuple[str, ...]
     intervals: Mapping[TargetName, IntervalModel]
@@ -242,18 +242,20 @@ class PropertyModel:
             )
         return features.values
 
-    def _fitted(self, name: TargetName, energy: xgboost.Booster | None = None) -> FittedTarget:
+    def _fitted(self, name: TargetName, energy: Trees | None = None) -> FittedTarget:
         return FittedTarget(name, self.boosters[name], energy, self.priors.get(name))
 
     def _conductivity(self, features: Floats, circumstances: Circumstances, level: float) -> dict[Column, Any]:
-        energy = self.boosters[TargetName.ACTIVATION_ENERGY]
-        point = self._fitted(TargetName.CONDUCTIVITY, energy).reported(features, circumstances.temperature_c)
+        trees = self.boosters[TargetName.ACTIVATION_ENERGY]
+        energy_ev = raw_prediction(trees, features)
+        fitted = self._fitted(TargetName.CONDUCTIVITY, trees)
+        point = fitted.reported(features, circumstances.temperature_c, energy_ev)
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, circumstances, level)
         return {
             Column.PREDICTED_CONDUCTIVITY_S_CM: 10.0**point,
             Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM: 10.0**lower,
             Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM: 10.0**upper,
-            Column.PREDICTED_ACTIVATION_ENERGY_EV: raw_prediction(energy, features),
+            Column.PREDICTED_ACTIVATION_ENERGY_EV: energy_ev,
         }
 
     def _density(self, features: Floats, circumstances: Circumstances, level: float) -> dict[Column, Any]:

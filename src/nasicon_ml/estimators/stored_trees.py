@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.tree_layout import TreeTable
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ class StoredTrees:
         import xgboost as xgb
 
         booster = xgb.Booster()
-        booster.load_model(bytearray(self.raw))
+        try:
+            booster.load_model(bytearray(self.raw))
+        except xgb.core.XGBoostError as error:
+            reason = str(error).strip().partition("\n")[0][:200]
+            raise BundleError(f"XGBoost cannot read the trees of this bundle: {reason}") from error
         return booster
 
     def save_raw(self, raw_format: str = "ubj") -> bytes:

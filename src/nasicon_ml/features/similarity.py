@@ -102,7 +102,8 @@ def distances(queries: RecipeSpace, references: RecipeSpace) -> Floats:
     0 for the same composition made in the same, fully stated way; about 1 for wholly different processing;
     2 for each M cation per formula unit that is another element.
     """
-    return COMPOSITION_WEIGHT * composition_distance(queries, references) + processing_distance(queries, references)
+    composition = COMPOSITION_WEIGHT * composition_distance(queries, references)
+    return composition + processing_distance(queries, references)
 
 
 def composition_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
