@@ -89,7 +89,7 @@ def host_mass_g_mol(sites: OccupancyTable) -> Floats:
     """Mass of one formula unit of the electrolyte in g/mol; shape (n_unique,)."""
     weights = _atomic_weights()
     amounts = sites.a + sites.m + sites.t + sites.other_anions
-    return np.asarray(amounts @ weights + sites.oxygen * weights[ELEMENTS.index("O")])
+    return np.asarray((amounts * weights).sum(axis=1) + sites.oxygen * weights[ELEMENTS.index("O")])
 
 
 @cache
