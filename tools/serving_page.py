@@ -73,20 +73,26 @@ def _options(words: list[str]) -> dict[str, str]:
 
 def measured_section(found: dict[str, Any]) -> str:
     """Say what the benchmark measured."""
-    load, hardware, one = found["load"], found["hardware"], found["alone_s"]
-    latency, memory = load["latency_s"], load["memory_mb"]
+    load, hardware = found["load"], found["hardware"]
+    ends = load["memory_requests"]
+    first, last, started = (f"{load['memory_mb'][when]:.0f} MB" for when in ("first", "last", "started"))
+    within = {name: f"{1000 * seconds:.0f} ms" for name, seconds in load["latency_s"].items()}
+    alone = f"{1000 * found['alone_s']['p50']:.0f} ms"
+    machine = f"{hardware['cores']} cores of {hardware['processor']}"
+    asked = f"{load['requests']} requests of 1 to {load['largest']} recipes by {load['clients']} clients"
+    speed = f"{load['requests_per_s']:.1f} requests and {load['recipes_per_s']:.0f} recipes a second"
     change = f"{100 * load['memory_growth']:+.1f} %"
-    return f"""\
-Measured with {load["requests"]} requests of 1 to {load["largest"]} recipes by {load["clients"]} clients at once, on
-{hardware["cores"]} cores of {hardware["processor"]} that server and clients shared (load average before: \
-{load["load_before"]:.1f}):
-
-- {load["errors"]} errors, {load["requests_per_s"]:.1f} requests and {load["recipes_per_s"]:.0f} recipes a second;
-- half of the answers within {1000 * latency["p50"]:.0f} ms, 95 % within {1000 * latency["p95"]:.0f} ms, 99 % within \
-{1000 * latency["p99"]:.0f} ms; a single recipe without other clients in {1000 * one["p50"]:.0f} ms;
-- memory: {memory["first"]:.0f} MB during the first {load["memory_requests"]} requests, {memory["last"]:.0f} MB during \
-the last ({change}), after a
-  warm-up of {load["warm_up_requests"]} requests; {memory["started"]:.0f} MB when started."""
+    lines = [
+        f"Measured with {asked} at once, on {machine} that server and",
+        f"clients shared (load average before: {load['load_before']:.1f}):",
+        "",
+        f"- {load['errors']} errors, {speed};",
+        f"- half of the answers within {within['p50']}, 95 % within {within['p95']}, 99 % within {within['p99']};",
+        f"- a single recipe, without other clients: {alone};",
+        f"- memory: {first} during the first {ends} requests, {last} during the last ({change}), after a warm-up",
+        f"  of {load['warm_up_requests']} requests; {started} when started.",
+    ]
+    return "\n".join(lines)
 
 
 def renewed(text: str, run: Callable[[str], str]) -> str:

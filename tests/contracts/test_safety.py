@@ -97,12 +97,48 @@ def _is_false(node: ast.expr) -> bool:
 
 
 def _has_safe_loader(call: ast.Call, tree: ast.AST) -> bool:
-    """Whether `yaml.load` is given SafeLoader, or a class that the same module derives from it."""
+    """Whether `yaml.load` is given SafeLoader, a class the module derives from it, or one that a maker derives."""
+    safe = _safe_classes(tree)
+    loaders = [keyword.value for keyword in call.keywords if keyword.arg == "Loader"]
+    return any(
+        ast.unparse(loader) in safe or (isinstance(loader, ast.Call) and _is_imported_maker(loader.func, tree))
+        for loader in loaders
+    )
+
+
+def _safe_classes(tree: ast.AST) -> set[str]:
     safe = {"yaml.SafeLoader", "yaml.CSafeLoader"}
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and safe.intersection(map(ast.unparse, node.bases)):
             safe.add(node.name)
-    return any(keyword.arg == "Loader" and ast.unparse(keyword.value) in safe for keyword in call.keywords)
+    return safe
+
+
+def _is_imported_maker(function: ast.expr, tree: ast.AST) -> bool:
+    """Whether a function comes from a module of the package where all that it returns are safe loaders."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and ast.unparse(function) in {alias.name for alias in node.names}:
+            homes = [module for module in modules() if module.name == node.module]
+            return bool(homes) and _makes_safe_loaders(homes[0].tree, ast.unparse(function))
+    return False
+
+
+def _makes_safe_loaders(tree: ast.Module, name: str) -> bool:
+    makers = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    inside = {
+        id(node)
+        for maker in makers
+        for part in ast.walk(maker)
+        if part is not maker and isinstance(part, ast.FunctionDef)
+        for node in ast.walk(part)
+    }
+    returned = [
+        ast.unparse(node.value) if node.value else ""
+        for maker in makers
+        for node in ast.walk(maker)
+        if isinstance(node, ast.Return) and id(node) not in inside
+    ]
+    return bool(returned) and all(one in _safe_classes(tree) for one in returned)
 
 
 def test_nothing_read_can_run_code() -> None:
@@ -123,6 +159,8 @@ def test_nothing_read_can_run_code() -> None:
         "pd.read_pickle(path)",
         "yaml.load(text)",
         "class Plain(yaml.Loader): ...\nyaml.load(text, Loader=Plain)",
+        "yaml.load(text, Loader=make())",
+        "from nasicon_ml.errors import nearest\nyaml.load(text, Loader=nearest())",
         "__import__(name)",
         "import_module(name)",
         "import tarfile",
@@ -139,6 +177,22 @@ def test_nothing_read_can_run_code() -> None:
 )
 def test_a_danger_is_seen(text: str) -> None:
     assert len(dangers(Module("nasicon_ml.data.load", text))) == 1
+
+
+@pytest.mark.parametrize(
+    ("returned", "safe"),
+    [("Plain", True), ("yaml.SafeLoader", True), ("yaml.Loader", False), ("Other", False), ("", False)],
+)
+def test_a_maker_of_loaders_has_to_make_safe_ones(returned: str, safe: bool) -> None:
+    text = (
+        "def make(name):\n"
+        "    class Plain(yaml.SafeLoader):\n"
+        "        def read(self):\n            return 1\n"
+        "    class Other(yaml.UnsafeLoader): ...\n"
+        f"    return {returned}\n"
+    )
+    assert _makes_safe_loaders(ast.parse(text), "make") == safe
+    assert not _makes_safe_loaders(ast.parse(text), "another")
 
 
 @pytest.mark.parametrize(

@@ -227,9 +227,9 @@ def test_no_manifest_no_bundle(folder: Path, tmp_path: Path) -> None:
 
 def test_sizes_are_bounded_and_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (folder / "b.csv").open("r+b") as file:
-        file.truncate(manifest.MAX_FILE_BYTES + 1)  # takes no room on the disk
+        file.truncate(manifest.MAX_FILE_BYTES + 99)  # takes no room on the disk
     refused(
-        folder, rf"b\.csv has {manifest.MAX_FILE_BYTES + 1} bytes; at most {manifest.MAX_FILE_BYTES} are read$"
+        folder, rf"b\.csv has {manifest.MAX_FILE_BYTES + 99} bytes; at most {manifest.MAX_FILE_BYTES} are read$"
     )
     (folder / "b.csv").write_bytes(CONTENT["b.csv"])
     read_files(folder, NEEDED)

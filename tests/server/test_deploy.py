@@ -3,6 +3,9 @@
 import os
 import re
 import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 import yaml
@@ -131,3 +134,35 @@ def test_scripts_say_how_they_are_called(tmp_path):
         done = started(name, tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"{name}.sh FOLDER" in done.stderr
+
+
+def test_a_password_goes_to_the_named_server_alone():
+    """A redirection to elsewhere is not followed."""
+    asked = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.server.server_port)
+            self.send_response(302)
+            self.send_header("Location", f"http://127.0.0.1:{there.server_port}/")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as here,
+        ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as there,
+    ):
+        for server in (here, there):
+            Thread(target=server.serve_forever, daemon=True).start()
+        login = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": "S3cret-word", "NO_PROXY": "*"}
+        done = subprocess.run(
+            [sys.executable, DEPLOY / "access.py", "list"],
+            capture_output=True, text=True, check=False, timeout=60,
+            env=login | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{here.server_port}"},
+        )  # fmt: skip
+        for server in (here, there):
+            server.shutdown()
+    assert (done.returncode, done.stdout, asked) == (2, "", [here.server_port])
+    assert re.fullmatch(r"error: [^\n]*\(status 302\)\n", done.stderr), done.stderr

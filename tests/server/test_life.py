@@ -39,7 +39,8 @@ def test_everybody_with_an_account_sees_and_uses_it(site, champion):
         ("1", True, ""),
     ]
     program = site.run(BIN / "nasicon-ml", "predict", *OPTIONS, "--model", CHAMPION, user="reader")
-    assert (program.returncode, program.stderr) == (0, "")
+    assert program.returncode == 0, program.stderr
+    assert program.stderr.startswith("model: models:/nasicon-recipe/2, trained ")
     assert json.loads(program.stdout)["predictions"] == predicted(site, "models:/nasicon-recipe/2")
 
 
