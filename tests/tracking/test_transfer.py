@@ -87,7 +87,7 @@ def test_the_list_is_newest_first_and_says_what_cannot_be_used(workplace, bundle
     import_bundle(bundle)
     import_bundle(bundle)
     with opened() as store:
-        store.client.create_model_version("nasicon-recipe", "file:///nowhere")  # by other means
+        store.client.create_model_version("nasicon-recipe", workplace.as_uri())  # by other means
         unfinished = store.client.get_model_version("nasicon-recipe", "1")
         store.client.update_run(unfinished.run_id, status="RUNNING")
     found = list_versions()
