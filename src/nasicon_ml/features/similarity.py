@@ -35,6 +35,7 @@ UNKNOWN = 0.5
 COMPOSITION_WEIGHT = 2.0
 _SMALLEST_TIME_H = 1e-2
 _CHUNK_CELLS = 4_000_000
+_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -209,8 +210,8 @@ def nearest(
         gaps = distances(queries.take(rows), references)
         if query_sources is not None and reference_sources is not None:
             gaps[query_sources[rows, None] == reference_sources[None, :]] = np.inf
-        # A stable sort of the whole row: ties go to the earlier pellet, whatever the size of the chunk.
-        order = np.argsort(gaps, axis=1, kind="stable")[:, :k]
+        # A stable sort of the whole row: ties, rounding left aside, go to the earlier pellet.
+        order = np.argsort(gaps.round(_DIGITS), axis=1, kind="stable")[:, :k]
         positions[rows] = order
         found[rows] = np.take_along_axis(gaps, order, axis=1)
     return Nearest(positions, found)
