@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasicon_ml.estimators.mixed_effects import Objective, logistic_objective, robust_objective
+from nasicon_ml.estimators.stored_trees import StoredTrees, inplace_margin
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.processing import SINTERING_ENERGIES_KJ_MOL
 
 if TYPE_CHECKING:
     import xgboost
+
+    #: Trees as XGBoost grew them, or as a bundle holds them.
+    Trees: TypeAlias = xgboost.Booster | StoredTrees
 
 Floats = NDArray[np.float64]
 
@@ -171,8 +175,13 @@ def _source_size(sources: NDArray[np.object_]) -> Floats:
     return np.asarray(counts[codes], dtype=np.float64)
 
 
-def raw_prediction(booster: xgboost.Booster, X: Floats) -> Floats:
-    """Evaluate a booster; shape (n,), on the scale the model learns (log-odds for probabilities)."""
+def raw_prediction(trees: Trees, X: Floats) -> Floats:
+    """Evaluate trees; shape (n,), on the scale the model learns (log-odds for probabilities)."""
     if len(X) == 0:
         return np.empty(0)
-    return np.asarray(booster.inplace_predict(X, predict_type="margin", missing=np.nan), dtype=np.float64)
+    return trees.margin(X) if isinstance(trees, StoredTrees) else inplace_margin(trees, X)
+
+
+def as_booster(trees: Trees) -> xgboost.Booster:
+    """Give XGBoost's own model of trees."""
+    return trees.booster if isinstance(trees, StoredTrees) else trees

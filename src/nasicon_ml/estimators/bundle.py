@@ -37,7 +37,7 @@ from nasicon_ml.estimators.card import card_content
 from nasicon_ml.estimators.card_text import card_markdown
 from nasicon_ml.estimators.conformal import ConformalScores, Spread
 from nasicon_ml.estimators.domain import Domain
-from nasicon_ml.estimators.forest import check_forest
+from nasicon_ml.estimators.forest import read_forest
 from nasicon_ml.estimators.manifest import MANIFEST as MANIFEST  # noqa: PLC0414 -- part of this module
 from nasicon_ml.estimators.manifest import CheckedFiles, read_files, write_manifest
 from nasicon_ml.estimators.model import ModelMetadata, PropertyModel
@@ -45,13 +45,12 @@ from nasicon_ml.estimators.own import OwnKernel
 from nasicon_ml.estimators.plain_csv import read_cells
 from nasicon_ml.estimators.plain_json import read_json, write_json
 from nasicon_ml.estimators.prior import CompositionPrior
+from nasicon_ml.estimators.stored_trees import StoredTrees
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import IntervalModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import xgboost
 
 FORMAT_VERSION = 2
 _MODEL, _PELLETS, _OUT_OF_FOLD = "model.json", "pellets.csv", "out_of_fold.csv"
@@ -208,14 +207,9 @@ def _scales() -> dict[str, str]:
     return {str(name): target.scale for name, target in TARGETS.items()}
 
 
-def _read_trees(files: CheckedFiles, name: TargetName, n_features: int) -> xgboost.Booster:
-    import xgboost as xgb
-
-    booster = xgb.Booster()
-    with _held(files, _TREES[name], xgb.core.XGBoostError):
-        check_forest(files.content[_TREES[name]], n_features)
-        booster.load_model(bytearray(files.content[_TREES[name]]))
-    return booster
+def _read_trees(files: CheckedFiles, name: TargetName, n_features: int) -> StoredTrees:
+    with _held(files, _TREES[name]):
+        return read_forest(files.content[_TREES[name]], n_features)
 
 
 def _read_pellets(files: CheckedFiles) -> pd.DataFrame:

@@ -40,9 +40,10 @@ class BetaCalibration:
 
     def probability(self, margin: Floats) -> Floats:
         """Turn log-odds of the trees, shape (n,), into calibrated probabilities of shape (n,)."""
-        from scipy.special import expit
-
-        return np.asarray(expit(_inputs(margin) @ np.array([self.pure, self.impure, self.intercept])))
+        log_odds = (
+            self.intercept + self.impure * np.logaddexp(0.0, margin) - self.pure * np.logaddexp(0.0, -margin)
+        )
+        return np.asarray(np.exp(-np.logaddexp(0.0, -log_odds)))  # scipy's expit, without importing scipy
 
     def to_json(self) -> dict[str, float]:
         """Give a plain dictionary."""

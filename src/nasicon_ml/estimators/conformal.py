@@ -55,8 +55,9 @@ class Spread:
 
     def scale(self, unknown: Floats, distance: Floats) -> Floats:
         """Give the expected absolute error of each recipe; shape (n,), on the scale the model learns."""
-        slopes = np.array([self.intercept, self.unknown, self.distance, self.incomplete])
-        return np.asarray(np.exp(_causes(unknown, distance) @ slopes))
+        # Cause by cause: a product of matrices would depend, in the last bit, on how many recipes there are.
+        log_scale = self.intercept + self.unknown * unknown + self.distance * distance
+        return np.asarray(np.exp(log_scale + self.incomplete * (unknown > INCOMPLETE)))
 
 
 def _causes(unknown: Floats, distance: Floats) -> Floats:

@@ -6,8 +6,9 @@ outside: 0 is amid the training pellets, 1 the border.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,37 +91,8 @@ class Domain:
         remoteness
             Mean distance to the nearest sources, shape (n,), as `SourceGaps.remoteness` gives it.
         """
-        found: list[list[str]] = [[] for _ in range(len(table))]
-        score = remoteness / self.near if self.near > 0 else np.where(remoteness > 0, np.inf, 0.0)
-        score = np.maximum(score, self._elements(sites, found))
-        for column, strange in self._strange_choices(table).items():
-            given = table[column]
-            for row in np.flatnonzero(strange):
-                found[row].append(f"{column.label} {given.iloc[row]!r} never seen")
-            score = np.maximum(score, strange)
-        for beyond in self._beyond(table, sites):
-            steps = beyond.steps
-            for at in np.flatnonzero(steps >= 1).tolist():
-                found[at].append(beyond.reason(at))
-            score = np.maximum(score, steps)
-        for row in np.flatnonzero(remoteness >= self.near):
-            found[row].append(
-                f"far from what was measured (mean distance to the nearest {NEAR_SOURCES} sources "
-                f"{remoteness[row]:.2f}, for {NEAR_SHARE:.0%} of known pellets below {self.near:.2f})"
-            )
-        return Verdict(score, np.array(["; ".join(reasons) for reasons in found], dtype=object))
-
-    def _elements(self, sites: OccupancyTable, found: list[list[str]]) -> Floats:
-        """Note elements never seen on a site; 1 and their amount, or 0 where there are none, shape (n,)."""
-        score = np.zeros(len(found))
-        for site, amounts in zip(_SITES, (sites.a, sites.m, sites.t), strict=True):
-            strange = (amounts > 0) & ~np.isin(ELEMENTS, self.elements[site])
-            amount = sites.per_row((amounts * strange).sum(axis=1))
-            for row in np.flatnonzero(amount > 0):
-                names = ", ".join(np.array(ELEMENTS)[strange[sites.index[row]]])
-                found[row].append(f"{names} never seen on the {site} site")
-            score = np.maximum(score, np.where(amount > 0, 1.0 + amount, 0.0))
-        return score
+        compared = self.compare(table, sites)
+        return Verdict(compared.score(remoteness), compared.reasons(remoteness))
 
     def known_part(self, table: pd.DataFrame, sites: OccupancyTable) -> pd.DataFrame:
         """Blank the processing fields about which the training pellets say nothing.
@@ -129,32 +101,109 @@ class Domain:
         an interval.
         """
         known = table.copy()
-        for column, strange in self._strange_choices(table).items():
-            known.loc[strange, str(column)] = None
-        for beyond in self._beyond(table, sites):
-            if beyond.name in known.columns:
-                known.loc[beyond.outside, beyond.name] = np.nan
+        for column, nothing in self.compare(table, sites).blank.items():
+            known.loc[nothing, str(column)] = None if column.kind is Kind.CATEGORY else np.nan
         return known
 
-    def _strange_choices(self, table: pd.DataFrame) -> dict[Column, Mask]:
-        return {
+    def compare(self, table: pd.DataFrame, sites: OccupancyTable) -> Compared:
+        """Hold recipes against what the training pellets cover; parameters as of `judge`."""
+        strange = {
             column: (table[column].notna() & ~table[column].isin(self.choices[column])).to_numpy()
             for column in _CHOICES
         }
+        return Compared(self, table, sites, strange, tuple(self._beyond(table, sites)))
 
-    def _beyond(self, table: pd.DataFrame, sites: OccupancyTable) -> list[_Beyond]:
+    def _beyond(self, table: pd.DataFrame, sites: OccupancyTable) -> Iterator[_Beyond]:
         fields = {column.value: table[column].to_numpy(dtype=np.float64) for column in _NUMBERS}
         fields[_TEMPERATURE] = table[_TEMPERATURE].to_numpy(dtype=np.float64)
         fields["x"] = sites.per_row(sites.x)
-        found = []
         for name, values in fields.items():
             own = {system: limits[name] for system, limits in self.ranges.items() if system and name in limits}
             everywhere = self.ranges[""].get(name, (-np.inf, np.inf))
-            limits = np.array([own.get(system, everywhere) for system in sites.systems]).reshape(-1, 2)[
-                sites.index
-            ]
-            whose = np.array([f"{system} " if system in own else "" for system in sites.systems], dtype=object)
-            found.append(_Beyond(name, values, limits, whose[sites.index]))
+            limits = np.array([own.get(system, everywhere) for system in sites.systems]).reshape(-1, 2)
+            whose = tuple(f"{system} " if system in own else "" for system in sites.systems)
+            yield _Beyond.of(name, values, limits, whose, sites.index)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """n recipes held against a domain.
+
+    Attributes
+    ----------
+    domain, table, sites
+        The two.
+    strange
+        Choices that never occurred, by field, shape (n,).
+    beyond
+        Numbers outside the range of their system, by field.
+    """
+
+    domain: Domain
+    table: pd.DataFrame
+    sites: OccupancyTable
+    strange: Mapping[Column, Mask]
+    beyond: tuple[_Beyond, ...]
+
+    @property
+    def blank(self) -> dict[Column, Mask]:
+        """The processing fields about which the training pellets say nothing, by field, shape (n,)."""
+        fields = {_RANGED[beyond.name]: beyond.outside for beyond in self.beyond if beyond.name in _RANGED}
+        return dict(self.strange) | {column: outside for column, outside in fields.items() if outside.any()}
+
+    def score(self, remoteness: Floats) -> Floats:
+        """Say how far outside each recipe lies, shape (n,): 0 amid the training pellets, from 1 on outside."""
+        near = self.domain.near
+        score = remoteness / near if near > 0 else np.where(remoteness > 0, np.inf, 0.0)
+        strange = np.zeros(len(self.sites.systems))
+        for site, amounts in self._amounts():
+            amount = np.where(self._never_seen(site, amounts), amounts, 0.0).sum(axis=1)
+            strange = np.maximum(strange, np.where(amount > 0, 1.0 + amount, 0.0))
+        score = np.maximum(score, self.sites.per_row(strange))
+        for choice in self.strange.values():
+            score = np.maximum(score, choice)
+        for beyond in self.beyond:
+            score[beyond.rows] = np.maximum(score[beyond.rows], beyond.steps)
+        return np.asarray(score)
+
+    def reasons(self, remoteness: Floats) -> Strings:
+        """Say why recipes are outside, shape (n,); empty text for a recipe inside."""
+        found: list[list[str]] = [[] for _ in range(len(self.table))]
+        for row in np.flatnonzero(self.sites.per_row(self._has_strange_elements())):
+            found[row] += self._strange_elements(int(self.sites.index[row]))
+        for column, strange in self.strange.items():
+            given = self.table[column]
+            for row in np.flatnonzero(strange):
+                found[row].append(f"{column.label} {given.iloc[row]!r} never seen")
+        for beyond in self.beyond:
+            for at in np.flatnonzero(beyond.steps >= 1).tolist():
+                found[beyond.rows[at]].append(beyond.reason(at))
+        for row in np.flatnonzero(remoteness >= self.domain.near):
+            found[row].append(
+                f"far from what was measured (mean distance to the nearest {NEAR_SOURCES} sources "
+                f"{remoteness[row]:.2f}, for {NEAR_SHARE:.0%} of known pellets below {self.domain.near:.2f})"
+            )
+        return np.array(["; ".join(reasons) for reasons in found], dtype=object)
+
+    def _amounts(self) -> Iterator[tuple[str, Floats]]:
+        yield from zip(_SITES, (self.sites.a, self.sites.m, self.sites.t), strict=True)
+
+    def _never_seen(self, site: str, amounts: Floats) -> Mask:
+        return np.asarray((amounts > 0) & ~np.isin(ELEMENTS, self.domain.elements[site]))
+
+    def _has_strange_elements(self) -> Mask:
+        found = np.zeros(len(self.sites.systems), dtype=np.bool_)
+        for site, amounts in self._amounts():
+            found |= self._never_seen(site, amounts).any(axis=1)
+        return found
+
+    def _strange_elements(self, composition: int) -> list[str]:
+        """Name the elements of a composition that were never seen on their site."""
+        found = []
+        for site, amounts in self._amounts():
+            strange = self._never_seen(site, amounts[composition])
+            if strange.any():
+                found.append(f"{', '.join(np.array(ELEMENTS)[strange])} never seen on the {site} site")
         return found
 
 
@@ -181,30 +230,52 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Beyond:
-    """One field of n recipes against the range of their systems: values (n,), limits (n, 2), whose (n,)."""
+    """One field of n recipes against the range of their systems, as far as it lies outside.
+
+    Attributes
+    ----------
+    name
+        The field.
+    outside
+        Where it does, shape (n,).
+    rows
+        Positions of these recipes, shape (k,).
+    values, limits, whose
+        Their values, shape (k,), the ranges, shape (k, 2), and whose they are.
+    """
 
     name: str
+    outside: Mask
+    rows: NDArray[np.intp]
     values: Floats
     limits: Floats
-    whose: Strings
+    whose: tuple[str, ...]
 
-    @property
-    def outside(self) -> Mask:
-        low, high = self.limits.T
-        return (self.values < low - _slack(low)) | (self.values > high + _slack(high))
+    @classmethod
+    def of(
+        cls, name: str, values: Floats, limits: Floats, whose: Sequence[str], index: NDArray[np.intp]
+    ) -> _Beyond:
+        """Compare values of shape (n,) with the ranges of their compositions, shape (n_unique, 2)."""
+        low, high = limits.T
+        lowest, highest = low - _slack(low), high + _slack(high)
+        outside = (values < lowest[index]) | (values > highest[index])
+        rows = np.flatnonzero(outside)
+        of = index[rows]
+        return cls(name, outside, rows, values[rows], limits[of], tuple(whose[at] for at in of))
 
-    @property
+    @cached_property
     def steps(self) -> Floats:
-        """How far outside the range, in steps that put a recipe outside the domain; 0 within, shape (n,)."""
+        """How far outside the range, in steps that put a recipe outside the domain; shape (k,)."""
         size, scaled = _step(self.name)
         low, high = scaled(self.limits[:, 0]), scaled(self.limits[:, 1])
         value = scaled(self.values)
-        return np.where(self.outside, np.maximum(low - value, value - high) / size, 0.0)
+        return np.asarray(np.maximum(low - value, value - high) / size)
 
-    def reason(self, row: int) -> str:
-        value, (low, high) = self.values[row], self.limits[row]
+    def reason(self, at: int) -> str:
+        """Say so of one of them."""
+        value, (low, high) = self.values[at], self.limits[at]
         side, limit = ("below", low) if value < low else ("above", high)
-        return f"{_label(self.name)} {value:g} is {side} that of any {self.whose[row]}pellet ({limit:g})"
+        return f"{_label(self.name)} {value:g} is {side} that of any {self.whose[at]}pellet ({limit:g})"
 
 
 def _slack(limits: Floats) -> Floats:

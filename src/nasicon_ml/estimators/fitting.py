@@ -25,6 +25,8 @@ from nasicon_ml.features.build import FeatureMatrix
 if TYPE_CHECKING:
     import xgboost
 
+    from nasicon_ml.estimators.boosting import Trees
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
@@ -59,8 +61,8 @@ class FittedTarget:
     """The trees of one target, and where they start; conductivity brings along those of the activation energy."""
 
     name: TargetName
-    booster: xgboost.Booster
-    energy: xgboost.Booster | None = None
+    booster: Trees
+    energy: Trees | None = None
     prior: CompositionPrior | None = None
 
     def learned(self, features: Floats) -> Floats:
@@ -68,11 +70,14 @@ class FittedTarget:
         start = 0.0 if self.prior is None else self.prior.margin(features)
         return start + raw_prediction(self.booster, features)
 
-    def reported(self, features: Floats, temperature_c: Floats) -> Floats:
-        """Predict on the scale of reports; conductivity at the temperatures given, shape (n,)."""
+    def reported(self, features: Floats, temperature_c: Floats, energy_ev: Floats | None = None) -> Floats:
+        """Predict on the scale of reports; conductivity at the temperatures given, shape (n,).
+
+        `energy_ev` are the recipes' activation energies, shape (n,), where the caller has them already.
+        """
         learned = self.learned(features)
         if self.energy is not None:
-            energy = raw_prediction(self.energy, features)
+            energy = raw_prediction(self.energy, features) if energy_ev is None else energy_ev
             learned = shift_log10_conductivity(learned, energy, ROOM_TEMPERATURE_C, temperature_c)
         return TARGETS[self.name].inverse(learned)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasicon_ml.estimators.shapes import Shape, listing, one_of, record, text, whole
+from nasicon_ml.estimators.stored_trees import StoredTrees, read_base_score
 from nasicon_ml.estimators.tree_layout import TreeTable, read_trees
 from nasicon_ml.estimators.ubjson import read_ubjson
 
@@ -91,6 +92,11 @@ def check_forest(data: bytes, n_features: int) -> TreeTable:
     ValueError
         With what is wrong.
     """
+    return read_forest(data, n_features).table
+
+
+def read_forest(data: bytes, n_features: int) -> StoredTrees:
+    """Check an XGBoost model as `check_forest` does, and give it with the sum its trees start from."""
     content = read_ubjson(data, {"trees": lambda data, at: read_trees(data, at, n_features)})
     _FILE(content, "")
     learner = content["learner"]
@@ -102,7 +108,7 @@ def check_forest(data: bytes, n_features: int) -> TreeTable:
         _check_number(name, values)
     _check_values(trees, n_features)
     _check_children(trees)
-    return trees
+    return StoredTrees(data, trees, read_base_score(learner["learner_model_param"]["base_score"]))
 
 
 def _check_parameters(given: Mapping[str, str], n_features: int) -> None:

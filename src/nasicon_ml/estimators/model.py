@@ -12,27 +12,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
+from nasicon_ml.columns import PREDICTION, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.calibration import BetaCalibration
-from nasicon_ml.estimators.domain import Domain
+from nasicon_ml.estimators.domain import Compared, Domain
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.held_out import no_rows
 from nasicon_ml.estimators.own import OwnKernel
 from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
 from nasicon_ml.estimators.phases import PhaseMemory
 from nasicon_ml.estimators.prior import CompositionPrior
-from nasicon_ml.estimators.remoteness import source_gaps
+from nasicon_ml.estimators.remoteness import NEAR_SOURCES
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel
 from nasicon_ml.features.build import build_features
+from nasicon_ml.features.nearness import Measured, places
 from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import Nearest, RecipeSpace, nearest, recipe_space
 
 if TYPE_CHECKING:
-    import xgboost
+    from nasicon_ml.estimators.boosting import Trees
 
 Floats = NDArray[np.float64]
 
@@ -112,7 +113,7 @@ class PropertyModel:
         `nasicon_ml.estimators.held_out.COLUMNS`, to six decimals; no rows in bundles from before that.
     """
 
-    boosters: Mapping[TargetName, xgboost.Booster]
+    boosters: Mapping[TargetName, Trees]
     feature_set: str
     feature_names: tuple[str, ...]
     intervals: Mapping[TargetName, IntervalModel]
@@ -153,35 +154,63 @@ class PropertyModel:
             If the installed version computes other features than the model was trained on, or the model cannot
             take own pellets, or was trained with these.
         """
-        sites = occupancies(table[Column.FORMULA].to_list())
+        answered = self._answer(table, None, level)
+        asked, answers = answered.asked, dict(answered.numbers)
+        answers[Column.LIKELY_SECONDARY_PHASES] = self.phases.likely(
+            asked.space, self.space, asked.sites, table[Column.ADDITIVE]
+        )
+        answers[Column.SYSTEM] = asked.sites.per_row(asked.sites.systems)
+        answers[Column.DOMAIN_NOTES] = answered.compared.reasons(answered.remoteness)
+        positions = nearest(asked.space, self.space, NEAR_PELLETS).positions
+        names = self.pellets[Column.PELLET_ID].to_numpy(dtype=object)[positions]
+        answers[Column.NEAREST_PELLETS] = np.array(["; ".join(row) for row in names], dtype=object)
+        answers = {column: answers[column] for column in PREDICTION}
+        if own is not None:
+            answers |= self._moved(own, answered, answers, level)
+        return pd.DataFrame({str(name): values for name, values in answers.items()}, index=table.index)
+
+    def scores(
+        self, table: pd.DataFrame, *, level: float = 0.9, sites: OccupancyTable | None = None
+    ) -> dict[Column, NDArray[Any]]:
+        """Answer very many recipes, in numbers alone: what `predict` says, without names, phases and reasons.
+
+        Parameters
+        ----------
+        table, level
+            As for `predict`. Choices may be categorical columns, which costs less.
+        sites
+            The table's occupancies, if the caller has them: then no formula is read, and the table needs none.
+
+        Returns
+        -------
+        dict
+            Column -> array of shape (n,): the conductivity, its interval and the activation energy, the relative
+            density and its interval, the phase purity, whether inside the domain, and the domain score; the
+            numbers that `predict` gives, however the recipes are divided among calls.
+        """
+        return self._answer(table, sites, level).numbers
+
+    def _answer(self, table: pd.DataFrame, sites: OccupancyTable | None, level: float) -> _Answered:
+        """Give all answers in numbers, and what they were made from."""
+        sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
+        asked = _Asked(table, sites, recipe_space(table, sites=sites))
         features = self._features(table, sites)
-        space = recipe_space(table, sites=sites)
-        near = nearest(space, self.space, NEAR_PELLETS)
-        distance = near.distances.mean(axis=1)
+        around = self.measured.surroundings(places(asked.space, sites), NEAR_PELLETS, NEAR_SOURCES)
+        remoteness = around.sources.mean(axis=1)
+        compared = self.domain.compare(table, sites)
         circumstances = Circumstances(
-            unknown_share(self.domain.known_part(table, sites)),
-            distance,
+            unknown_share(table, compared.blank),
+            around.pellets.mean(axis=1),
             measurement_temperature(table),
             sites.per_row(sites.systems),
         )
-        answers: dict[str, Any] = self._conductivity(features, circumstances, level)
-        answers |= self._density(features, circumstances, level)
+        numbers: dict[Column, Any] = self._conductivity(features, circumstances, level)
+        numbers |= self._density(features, circumstances, level)
         margin = self._fitted(TargetName.PHASE_PURITY).learned(features)
-        answers[Column.PREDICTED_PHASE_PURITY] = self.calibration.probability(margin)
-        answers[Column.LIKELY_SECONDARY_PHASES] = self.phases.likely(
-            space, self.space, sites, table[Column.ADDITIVE]
-        )
-        answers[Column.SYSTEM] = sites.per_row(sites.systems)
-        gaps = source_gaps(space, self.space, self.pellets[Column.SOURCE].to_numpy(dtype=object))
-        verdict = self.domain.judge(table, sites, gaps.remoteness())
-        answers[Column.INSIDE_DOMAIN] = verdict.inside
-        answers[Column.DOMAIN_SCORE] = verdict.score
-        answers[Column.DOMAIN_NOTES] = verdict.reasons
-        names = self.pellets[Column.PELLET_ID].to_numpy(dtype=object)[near.positions]
-        answers[Column.NEAREST_PELLETS] = np.array(["; ".join(row) for row in names], dtype=object)
-        if own is not None:
-            answers |= self._moved(own, features, space, circumstances, answers, level)
-        return pd.DataFrame({str(name): values for name, values in answers.items()}, index=table.index)
+        numbers[Column.PREDICTED_PHASE_PURITY] = self.calibration.probability(margin)
+        score = compared.score(remoteness)
+        numbers |= {Column.INSIDE_DOMAIN: score < 1, Column.DOMAIN_SCORE: score}
+        return _Answered(asked, features, circumstances, compared, remoteness, numbers)
 
     def nearest(self, table: pd.DataFrame, k: int = 3) -> Nearest:
         """Find the k training pellets nearest to each recipe (positions in `pellets`, and distances)."""
@@ -191,6 +220,11 @@ class PropertyModel:
     def space(self) -> RecipeSpace:
         """The training pellets in recipe space."""
         return recipe_space(self.pellets)
+
+    @cached_property
+    def measured(self) -> Measured:
+        """The training pellets, sorted for measuring how near recipes lie."""
+        return Measured.of(self.space, self.pellets[Column.SOURCE].to_numpy(dtype=object))
 
     @cached_property
     def phases(self) -> PhaseMemory:
@@ -208,21 +242,23 @@ class PropertyModel:
             )
         return features.values
 
-    def _fitted(self, name: TargetName, energy: xgboost.Booster | None = None) -> FittedTarget:
+    def _fitted(self, name: TargetName, energy: Trees | None = None) -> FittedTarget:
         return FittedTarget(name, self.boosters[name], energy, self.priors.get(name))
 
-    def _conductivity(self, features: Floats, circumstances: Circumstances, level: float) -> dict[str, Any]:
-        energy = self.boosters[TargetName.ACTIVATION_ENERGY]
-        point = self._fitted(TargetName.CONDUCTIVITY, energy).reported(features, circumstances.temperature_c)
+    def _conductivity(self, features: Floats, circumstances: Circumstances, level: float) -> dict[Column, Any]:
+        trees = self.boosters[TargetName.ACTIVATION_ENERGY]
+        energy_ev = raw_prediction(trees, features)
+        fitted = self._fitted(TargetName.CONDUCTIVITY, trees)
+        point = fitted.reported(features, circumstances.temperature_c, energy_ev)
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, circumstances, level)
         return {
             Column.PREDICTED_CONDUCTIVITY_S_CM: 10.0**point,
             Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM: 10.0**lower,
             Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM: 10.0**upper,
-            Column.PREDICTED_ACTIVATION_ENERGY_EV: raw_prediction(energy, features),
+            Column.PREDICTED_ACTIVATION_ENERGY_EV: energy_ev,
         }
 
-    def _density(self, features: Floats, circumstances: Circumstances, level: float) -> dict[str, Any]:
+    def _density(self, features: Floats, circumstances: Circumstances, level: float) -> dict[Column, Any]:
         point = self._fitted(TargetName.RELATIVE_DENSITY).reported(features, circumstances.temperature_c)
         lower, upper = self.intervals[TargetName.RELATIVE_DENSITY].interval(point, circumstances, level)
         return {
@@ -234,13 +270,12 @@ class PropertyModel:
     def _moved(
         self,
         own: pd.DataFrame,
-        features: Floats,
-        space: RecipeSpace,
-        circumstances: Circumstances,
-        answers: Mapping[str, Any],
+        answered: _Answered,
+        answers: Mapping[Column, Any],
         level: float,
-    ) -> dict[str, Any]:
+    ) -> dict[Any, Any]:
         """Bring answers up to date with own pellets."""
+        features, circumstances = answered.features, answered.circumstances
         refuse_known_to_trees(own, self.metadata.options)
         known = known_pellets(
             self.own, own, self._learned(self._features(own, occupancies(own[Column.FORMULA].to_list())))
@@ -250,7 +285,7 @@ class PropertyModel:
         point = learned[TargetName.CONDUCTIVITY]
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, at_25, level)
         half = np.maximum(upper - point, point - lower)
-        moved: dict[str, Any] = moved_answers(known, space, learned, answers, half)
+        moved: dict[Any, Any] = moved_answers(known, answered.asked.space, learned, answers, half)
         return moved | {Column.OWN_PELLETS: usable_count(known, own)}
 
     def _learned(self, features: Floats) -> dict[TargetName, Floats]:
@@ -271,3 +306,24 @@ class PropertyModel:
         from nasicon_ml.estimators.bundle import load_bundle
 
         return load_bundle(folder)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Recipes as a table, by their occupancies, and as points."""
+
+    table: pd.DataFrame
+    sites: OccupancyTable
+    space: RecipeSpace
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """Recipes, their answers in numbers, and what these were made from."""
+
+    asked: _Asked
+    features: Floats
+    circumstances: Circumstances
+    compared: Compared
+    remoteness: Floats
+    numbers: dict[Column, Any]

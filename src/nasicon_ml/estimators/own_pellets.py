@@ -146,7 +146,7 @@ def moved_answers(
     known: Mapping[TargetName, Known],
     space: RecipeSpace,
     learned: Mapping[TargetName, Floats],
-    answers: Mapping[str, Floats],
+    answers: Mapping[Column, Floats],
     half_at_25: Floats,
 ) -> dict[str, Floats]:
     """Bring the answers to n recipes up to date.

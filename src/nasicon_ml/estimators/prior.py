@@ -73,7 +73,11 @@ class CompositionPrior:
 
     def margin(self, X: Floats) -> Floats:
         """Give the start of the trees for features of shape (n, n_features); shape (n,)."""
-        return np.asarray(self.share * (self.intercept + _terms(X, self.columns) @ np.array(self.coefficients)))
+        found = np.full(len(X), self.intercept)
+        # Term by term: a product of matrices would depend, in the last bit, on how many recipes there are.
+        for coefficient, term in zip(self.coefficients, _terms(X, self.columns).T, strict=True):
+            found += coefficient * term
+        return self.share * found
 
     def contributions(self, X: Floats) -> tuple[Floats, float]:
         """Divide the margin among features, shape (n, n_features), around that of the mean pellet.

@@ -204,8 +204,15 @@ def _fit_energy_error(residuals: Floats, scale: Floats, steps: Floats, least: fl
 
 
 def _at_room_temperature(spread: Spread, by_system: Mapping[str, float], circumstances: Circumstances) -> Floats:
-    factor = np.array([by_system.get(name, 1.0) for name in _group(circumstances.system, by_system)])
+    systems, system_of = _different(circumstances.system)
+    factor = np.array([by_system.get(name, 1.0) for name in _group(systems, by_system)])[system_of]
     return spread.scale(circumstances.unknown, circumstances.distance) * factor
+
+
+def _different(system: Strings) -> tuple[Strings, NDArray[np.intp]]:
+    """Give the different names and which of them each row has: there are few, and comparing texts is slow."""
+    system_of, names = pd.factorize(system)
+    return np.asarray(names, dtype=object), system_of
 
 
 def _decades_per_ev(circumstances: Circumstances) -> Floats:

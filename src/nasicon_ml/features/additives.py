@@ -25,6 +25,10 @@ PROCESS_LIQUIDS = frozenset({"H2O", "CH3COOH", "C5H9NO", "C3H7NO", "C2H6OS", "Na
 #: An additive with one of these melts or forms a glass below the sintering temperatures of this family; nitrates
 #: do too.
 FLUXING_ELEMENTS = frozenset({"B", "Bi", "F", "Cl", "S", "V"})
+ADDITIVE_FEATURES = (
+    "additive_present", "additive_moles_per_formula", "additive_wt_pct", "additive_fluxing",
+    "additive_process_liquid", "additive_lithium",
+)  # fmt: skip
 #: What says in a name that the additive is a glass or a nitrate.
 _FLUXING_NAMES = re.compile(r"glass|NO3|P2O5|LiPO3")
 
@@ -47,20 +51,16 @@ def additive_columns(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
     """
     names = table[Column.ADDITIVE]
     present = names.notna().to_numpy()
+    if not present.any():  # nor is anything needed that knows chemistry: importing it takes long
+        return {name: np.zeros(len(table)) for name in ADDITIVE_FEATURES}
     unique = {name: _kind(name) for name in names.dropna().unique()}
     fluxing = names.map({name: kind[0] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
     liquid = names.map({name: kind[1] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
     lithium = names.map({name: kind[2] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
     molar = names.map({name: _molar_mass_g_mol(name) for name in unique}).to_numpy(dtype=np.float64)
     moles, weight_pct = _amounts(table, molar, sites.per_row(host_mass_g_mol(sites)))
-    return {
-        "additive_present": present.astype(np.float64),
-        "additive_moles_per_formula": np.where(present, moles, 0.0),
-        "additive_wt_pct": np.where(present, weight_pct, 0.0),
-        "additive_fluxing": np.where(present, fluxing, 0.0),
-        "additive_process_liquid": np.where(present, liquid, 0.0),
-        "additive_lithium": np.where(present, lithium, 0.0),
-    }
+    values = (np.ones(len(table)), moles, weight_pct, fluxing, liquid, lithium)
+    return {name: np.where(present, value, 0.0) for name, value in zip(ADDITIVE_FEATURES, values, strict=True)}
 
 
 def _kind(name: str) -> tuple[bool, bool, bool]:
@@ -89,7 +89,7 @@ def host_mass_g_mol(sites: OccupancyTable) -> Floats:
     """Mass of one formula unit of the electrolyte in g/mol; shape (n_unique,)."""
     weights = _atomic_weights()
     amounts = sites.a + sites.m + sites.t + sites.other_anions
-    return np.asarray(amounts @ weights + sites.oxygen * weights[ELEMENTS.index("O")])
+    return np.asarray((amounts * weights).sum(axis=1) + sites.oxygen * weights[ELEMENTS.index("O")])
 
 
 @cache

@@ -59,7 +59,8 @@ def usual_firing_c(table: pd.DataFrame, sites: OccupancyTable) -> Floats:
     at = [ELEMENTS.index(host) for host in USUAL_FIRING_C]
     amounts = sites.m[:, at]
     total = amounts.sum(axis=1)
-    mixed = amounts @ np.array(list(USUAL_FIRING_C.values())) / np.where(total > 0.0, total, 1.0)
+    usual = (amounts * np.array(list(USUAL_FIRING_C.values()))).sum(axis=1)
+    mixed = usual / np.where(total > 0.0, total, 1.0)
     hosts = sites.per_row(np.where(total > 0.0, mixed, USUAL_FIRING_WITHOUT_HOST_C))
     size = table[Column.PARTICLE_SIZE_UM].to_numpy(dtype=np.float64)
     decades = np.log10(np.maximum(size, LOGARITHMIC[Column.PARTICLE_SIZE_UM]) / USUAL_PARTICLE_SIZE_UM)

@@ -5,7 +5,7 @@ What is not given is NaN and stays NaN; gradient-boosted trees send it down a br
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -133,15 +133,29 @@ def sintering_work(temperature_c: Floats, hours: Floats, rate_c_min: Floats, ene
     return log10_work
 
 
-def unknown_share(table: pd.DataFrame) -> Floats:
+def unknown_share(table: pd.DataFrame, blank: Mapping[Column, NDArray[np.bool_]] | None = None) -> Floats:
     """Share of the processing fields that a recipe does not give; shape (n,), 0 to 1.
 
     Pressure counts only for techniques that apply one (`PRESSING`), or where the technique is not given.
+
+    Parameters
+    ----------
+    table
+        Recipe columns, n rows.
+    blank
+        Fields that count as not given in some rows, masks of shape (n,).
     """
-    missing = table[list(PROCESSING_FIELDS)].isna()
-    technique = table[Column.DENSIFICATION]
-    missing[Column.PRESSURE_MPA] &= technique.isna() | technique.isin(PRESSING)
-    return np.asarray(missing.to_numpy().mean(axis=1))
+    blank = blank or {}
+    missing = {
+        field: table[field].isna().to_numpy() | blank[field] if field in blank else table[field].isna().to_numpy()
+        for field in PROCESSING_FIELDS
+    }
+    pressed = missing[Column.DENSIFICATION] | table[Column.DENSIFICATION].isin(PRESSING).to_numpy()
+    missing[Column.PRESSURE_MPA] = missing[Column.PRESSURE_MPA] & pressed
+    count = np.zeros(len(table), dtype=np.int64)
+    for where in missing.values():
+        count += where
+    return np.asarray(count / len(PROCESSING_FIELDS))
 
 
 def _lookup(values: pd.Series, numbers: dict[str, float]) -> Floats:

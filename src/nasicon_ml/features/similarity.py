@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,7 @@ UNKNOWN = 0.5
 COMPOSITION_WEIGHT = 2.0
 _SMALLEST_TIME_H = 1e-2
 _CHUNK_CELLS = 4_000_000
+_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -101,32 +103,67 @@ def distances(queries: RecipeSpace, references: RecipeSpace) -> Floats:
     0 for the same composition made in the same, fully stated way; about 1 for wholly different processing;
     2 for each M cation per formula unit that is another element.
     """
+    composition = COMPOSITION_WEIGHT * composition_distance(queries, references)
+    return composition + processing_distance(queries, references)
+
+
+def composition_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
+    """Cations that have to be exchanged to make one of another; shape (n_queries, n_references)."""
     used = (queries.sites != 0).any(axis=0) | (references.sites != 0).any(axis=0)
     ours, theirs = queries.sites[:, used], references.sites[:, used]
-    result = np.empty((len(queries), len(references)))
+    found = np.empty((len(queries), len(references)))
     step = max(1, _CHUNK_CELLS // max(1, len(references) * int(used.sum())))
     for start in range(0, len(queries), step):
         rows = slice(start, start + step)
         # An exchanged cation is counted once where it leaves and once where another takes its place.
-        exchanged = 0.5 * np.abs(ours[rows, None, :] - theirs[None, :, :]).sum(axis=2)
-        result[rows] = COMPOSITION_WEIGHT * exchanged + _processing_distance(queries.take(rows), references)
-    return result
+        found[rows] = 0.5 * np.abs(ours[rows, None, :] - theirs[None, :, :]).sum(axis=2)
+    return found
 
 
-def _processing_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
+def processing_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
+    """How differently recipes are made, 0 to about 1; shape (n_queries, n_references)."""
     total = np.zeros((len(queries), len(references)))
-    weights = 0.0
-    for at, field in enumerate(_NUMBERS):
-        gap = np.minimum(np.abs(queries.numbers[:, None, at] - references.numbers[None, :, at]), 1.0)
-        total += WEIGHTS.get(field, 1.0) * np.where(np.isnan(gap), UNKNOWN, gap)
-        weights += WEIGHTS.get(field, 1.0)
-    for at, field in enumerate(_CHOICES):
-        ours, theirs = queries.codes[:, None, at], references.codes[None, :, at]
-        gap = np.where((ours < 0) | (theirs < 0), UNKNOWN, (ours != theirs).astype(np.float64))
-        total += WEIGHTS.get(field, 1.0) * gap
-        weights += WEIGHTS.get(field, 1.0)
-    additive = np.minimum(np.abs(queries.additive[:, None, :] - references.additive[None, :, :]), 1.0)
-    return np.asarray((total + additive.sum(axis=2)) / (weights + 2.0))
+    for part in processing_parts(queries, references):
+        total += part.gaps[part.value_of]
+    return total
+
+
+@dataclass(frozen=True)
+class DistancePart:
+    """What one field adds to a distance.
+
+    Attributes
+    ----------
+    value_of
+        Which of the field's different values each query has, shape (n_queries,).
+    gaps
+        What each of these values adds to the distance from each reference, shape (n_values, n_references).
+    """
+
+    value_of: NDArray[np.intp]
+    gaps: Floats
+
+
+def processing_parts(queries: RecipeSpace, references: RecipeSpace) -> Iterator[DistancePart]:
+    """Give what each processing field adds to the distances, once for each different value of it."""
+    fields = [*_NUMBERS, *_CHOICES]
+    weights = np.array([WEIGHTS.get(field, 1.0) for field in fields] + [1.0, 1.0])
+    weights /= weights.sum()
+    ours = [*queries.numbers.T, *queries.codes.T, *queries.additive.T]
+    theirs = [*references.numbers.T, *references.codes.T, *references.additive.T]
+    for at, weight in enumerate(weights):
+        values, value_of = np.unique(ours[at], return_inverse=True)
+        gap = _choice_gap if len(_NUMBERS) <= at < len(fields) else _number_gap
+        yield DistancePart(value_of, weight * gap(values[:, None], theirs[at][None, :]))
+
+
+def _number_gap(ours: Floats, theirs: Floats) -> Floats:
+    gap = np.minimum(np.abs(ours - theirs), 1.0)
+    return np.where(np.isnan(gap), UNKNOWN, gap)
+
+
+def _choice_gap(ours: NDArray[np.int8], theirs: NDArray[np.int8]) -> Floats:
+    return np.where((ours < 0) | (theirs < 0), UNKNOWN, (ours != theirs).astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -173,8 +210,8 @@ def nearest(
         gaps = distances(queries.take(rows), references)
         if query_sources is not None and reference_sources is not None:
             gaps[query_sources[rows, None] == reference_sources[None, :]] = np.inf
-        # A stable sort of the whole row: ties go to the earlier pellet, whatever the size of the chunk.
-        order = np.argsort(gaps, axis=1, kind="stable")[:, :k]
+        # A stable sort of the whole row: ties, rounding left aside, go to the earlier pellet.
+        order = np.argsort(gaps.round(_DIGITS), axis=1, kind="stable")[:, :k]
         positions[rows] = order
         found[rows] = np.take_along_axis(gaps, order, axis=1)
     return Nearest(positions, found)

@@ -102,10 +102,11 @@ def option_params(options: TrainingOptions) -> dict[str, str]:
 
 def hyperparameters(result: TrainingResult) -> dict[str, str]:
     """Give every setting of each final booster: what a search may change as the booster itself has it."""
-    from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
+    from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, as_booster
 
     found: dict[str, str] = {}
-    for target, booster in result.model.boosters.items():
+    for target, trees in result.model.boosters.items():
+        booster = as_booster(trees)
         # XGBoost knows nothing of an objective of this package's own: it would name its default one.
         settings = asdict(DEFAULT_SETTINGS[target]) | _as_grown(booster)
         found |= {f"{target}.{name}": _shown(value) for name, value in settings.items()}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.estimators.boosting import as_booster
 from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.evaluation.feature_groups import GROUPS, group_of
@@ -105,7 +106,7 @@ def tree_contributions(model: PropertyModel, target: TargetName, X: Floats) -> t
     if len(X) == 0:
         return np.zeros(X.shape), 0.0
     matrix = xgb.DMatrix(X, missing=np.nan, nthread=1)
-    found = np.asarray(model.boosters[target].predict(matrix, pred_contribs=True), dtype=np.float64)
+    found = np.asarray(as_booster(model.boosters[target]).predict(matrix, pred_contribs=True), dtype=np.float64)
     contributions, base = found[:, :-1], float(found[0, -1])
     prior = model.priors.get(target)
     if prior is not None:

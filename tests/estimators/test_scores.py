@@ -1,0 +1,104 @@
+"""Answers in numbers for many recipes are those that a single recipe gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasicon_ml.columns import MODEL_INPUT, PREDICTION, RECIPE, Column, Kind, Role
+from nasicon_ml.composition import occupancies
+from nasicon_ml.estimators import stored_trees
+from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.recipe import Recipe, recipe_table
+
+MODEL = PropertyModel.load(Path(__file__).resolve().parents[2] / "models" / "champion")
+FORMULAS = (
+    "LATP x=0.3",
+    "LAGP x=0.5",
+    "LTP",
+    "Li1.3Bi0.3Ti1.7(PO4)3",
+    "Na3Zr2Si2PO12",
+    "LiZr2(PO4)3",
+    "LATP x=0.31",
+)
+PROCESSING = [column for column in RECIPE if column.role is Role.PROCESSING]
+
+
+def value_of(column: Column) -> st.SearchStrategy[object]:
+    """Any value that a recipe may have, the extremes and nothing among them."""
+    if column.kind is Kind.CATEGORY:
+        return st.sampled_from([None, *column.choices])
+    low, high = float(column.minimum), float(column.maximum)
+    return st.one_of(st.none(), st.sampled_from([low, high]), st.floats(low, high))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pd.DataFrame:
+    rows = draw(
+        st.lists(st.tuples(st.sampled_from(FORMULAS), st.randoms(use_true_random=False)), min_size=1, max_size=6)
+    )
+    made = []
+    for formula, _ in rows:
+        given_ = draw(st.lists(st.sampled_from(PROCESSING), unique=True, max_size=len(PROCESSING)))
+        made.append({"formula": formula} | {str(column): draw(value_of(column)) for column in given_})
+    table = pd.DataFrame(made, columns=[str(column) for column in MODEL_INPUT])
+    numbers = [str(column) for column in MODEL_INPUT if column.kind is Kind.NUMBER]
+    others = [name for name in table if name not in numbers]
+    table[numbers] = table[numbers].astype("float64")
+    table[others] = table[others].astype("object").where(table[others].notna(), None)
+    return table
+
+
+def numbers_of(frame: pd.DataFrame, columns: list[Column]) -> np.ndarray:
+    return frame[[str(column) for column in columns]].to_numpy(dtype=np.float64)
+
+
+@given(tables(), st.sampled_from([0.5, 0.9]))
+@settings(max_examples=25)
+def test_many_at_once_get_what_each_gets_alone(table: pd.DataFrame, level: float) -> None:
+    scores = MODEL.scores(table, level=level)
+    together = np.column_stack([np.asarray(values, dtype=np.float64) for values in scores.values()])
+    alone = np.vstack(
+        [
+            numbers_of(MODEL.predict(table.iloc[[row]].reset_index(drop=True), level=level), list(scores))
+            for row in range(len(table))
+        ]
+    )
+    assert np.array_equal(together, alone)
+    assert np.isfinite(together).all()
+
+
+def test_through_xgboost_they_are_the_same_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = MODEL.pellets[[str(column) for column in MODEL_INPUT]].head(200)
+    results = []
+    for enough in (1, 10**9):
+        monkeypatch.setattr(stored_trees, "WORTH_CALLING", enough)
+        results.append(np.column_stack([np.asarray(v, dtype=np.float64) for v in MODEL.scores(table).values()]))
+    assert np.array_equal(*results)
+
+
+def test_they_are_all_answers_that_are_numbers() -> None:
+    expected = {column for column in PREDICTION if column.kind in (Kind.NUMBER, Kind.FLAG)}
+    assert set(MODEL.scores(recipe_table([Recipe(formula="LTP")]))) == expected
+
+
+def test_compositions_that_were_read_before_need_no_formula() -> None:
+    table = (
+        MODEL.pellets[[str(column) for column in MODEL_INPUT]].sample(300, random_state=0).reset_index(drop=True)
+    )
+    sites = occupancies(table[Column.FORMULA].to_list())
+    categorical = table.drop(columns=str(Column.FORMULA)).assign(
+        **{
+            str(column): pd.Categorical(table[column], categories=list(column.choices))
+            for column in MODEL_INPUT
+            if column.kind is Kind.CATEGORY
+        }
+    )
+    with_formula, without = MODEL.scores(table), MODEL.scores(categorical, sites=sites)
+    for column, values in with_formula.items():
+        assert np.array_equal(values, without[column]), column
