@@ -42,6 +42,7 @@ class Role(StrEnum):
     PREDICTION = "prediction"
     OWN = "own"  # what pellets of one's own changed about a prediction; beside it, where some were given
     NEIGHBOUR = "neighbour"  # of the measured pellets nearest to a recipe; stands beside predictions in files
+    SCREENING = "screening"  # what a screening says of a recipe; stands beside predictions in files
 
 
 #: What a cell may hold to say "not reported".
@@ -245,6 +246,8 @@ class Column(StrEnum):
     NEAREST_PELLETS = ("nearest_pellets", Kind.TEXT, Role.PREDICTION, "nearest measured pellets")
     NEAREST_DOIS = ("nearest_dois", Kind.TEXT, Role.NEIGHBOUR, "where the nearest pellets were published")
 
+    SPACE_POSITION = ("space_position", Kind.NUMBER, Role.SCREENING, "position in the search space", "", (0, 2**62))
+    OBJECTIVE = ("objective", Kind.NUMBER, Role.SCREENING, "objective of the screening")
     OWN_PELLETS = ("own_pellets", Kind.NUMBER, Role.OWN, "own pellets used", "", (0, 1e9))
     OWN_SHIFT_DECADES = ("own_shift_decades", Kind.NUMBER, Role.OWN, "own shift of conductivity", "decades")
     OWN_SHIFT_POINTS = ("own_shift_points", Kind.NUMBER, Role.OWN, "own shift of density", "points")

@@ -147,17 +147,31 @@ def _model(files: CheckedFiles) -> PropertyModel:
     )
 
 
-def _write_files(model: PropertyModel, folder: Path) -> None:
-    card = card_content(model)
+def model_files(model: PropertyModel) -> dict[str, bytes]:
+    """Give what decides a model's answers as the files of a bundle: name -> content, without cards and manifest."""
     pellets = model.pellets.to_csv(index=False, columns=[str(column) for column in PELLET], lineterminator="\n")
     files = {_TREES[name]: bytes(booster.save_raw("ubj")) for name, booster in model.boosters.items()}
-    files |= {
+    return files | {
         _MODEL: write_json(_model_json(model)),
         _PELLETS: pellets.encode("utf-8"),
         _OUT_OF_FOLD: held_out.to_csv(model.out_of_fold).encode("utf-8"),
-        _CARD: card_markdown(card).encode("utf-8"),
-        _CARD_JSON: write_json(card),
     }
+
+
+def model_from_files(files: Mapping[str, bytes], created: str = "") -> PropertyModel:
+    """Make the model of what `model_files` gave, as it is read from a bundle.
+
+    Raises
+    ------
+    BundleError
+        If a file does not hold what it has to.
+    """
+    return _model(CheckedFiles(Path(), FORMAT_VERSION, created, files))
+
+
+def _write_files(model: PropertyModel, folder: Path) -> None:
+    card = card_content(model)
+    files = model_files(model) | {_CARD: card_markdown(card).encode("utf-8"), _CARD_JSON: write_json(card)}
     for name, content in files.items():
         (folder / name).write_bytes(content)
     write_manifest(folder, FORMAT_VERSION, model.metadata.created, files)

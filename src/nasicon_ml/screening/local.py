@@ -1,0 +1,107 @@
+"""Scores chunks of a space in threads of this process, a few at a time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from nasicon_ml.screening.question import Effort
+from nasicon_ml.screening.scoring import Scorer
+from nasicon_ml.screening.tally import Tally
+
+#: Positions that tell the rate before a screening begins.
+_TRIAL = 16_384
+#: How long to wait for a chunk before looking whether somebody wants to stop, in seconds.
+_PATIENCE = 0.2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long a screening will take.
+
+    Attributes
+    ----------
+    size
+        Positions of the space.
+    per_second
+        Positions that one thread scored in a second, at the beginning of the space.
+    seconds
+        For all of them, with as many threads as there are processors for.
+    """
+
+    size: int
+    per_second: float
+    seconds: float
+
+
+def estimate(scorer: Scorer, effort: Effort) -> Estimate:
+    """Score the beginning of a space, once to warm up and once against the clock."""
+    scorer = Scorer(scorer.space, scorer.model, scorer.question)
+    scorer.prepare()
+    size = scorer.space.size
+    trial = min(size, effort.chunk, _TRIAL)
+    scorer.tally(0, max(1, trial // 16))
+    start = time.perf_counter()
+    scorer.tally(0, trial)
+    per_second = trial / max(time.perf_counter() - start, 1e-9)
+    at_once = min(effort.threads, os.cpu_count() or 1) if effort.engine == "local" else 1
+    return Estimate(size, per_second, size / per_second / at_once)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Positions of a space, from `start` to before `stop`."""
+
+    start: int
+    stop: int
+
+
+def chunks(size: int, length: int, start: int = 0) -> Iterator[Chunk]:
+    """Divide the positions from `start` on."""
+    return (Chunk(first, min(first + length, size)) for first in range(start, size, length))
+
+
+def run_local(
+    scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
+) -> Generator[tuple[Chunk, Tally], None, None]:
+    """Score the chunks from a position on, in threads of this process.
+
+    Parameters
+    ----------
+    scorer, effort
+        What to score, and how.
+    start
+        First position.
+    stop
+        Asked now and then; when it says so, no further chunk is begun, and those in work are waited for.
+
+    Yields
+    ------
+    tuple
+        Chunks and their tallies, in the order of the space, without a gap.
+    """
+    scorer.prepare()
+    ahead = chunks(scorer.space.size, effort.chunk, start)
+    pool = ThreadPoolExecutor(effort.threads, thread_name_prefix="screening")
+    waiting: deque[tuple[Chunk, Future[Tally]]] = deque()
+    try:
+        while True:
+            # One more than there are threads: none has to wait for this one.
+            while len(waiting) <= effort.threads and not stop() and (chunk := next(ahead, None)):
+                waiting.append((chunk, pool.submit(scorer.tally, chunk.start, chunk.stop)))
+            if not waiting or waiting[0][1].cancelled():
+                return
+            if stop():
+                for _, future in waiting:
+                    future.cancel()
+            elif not wait([waiting[0][1]], timeout=_PATIENCE).done:
+                continue
+            if not waiting[0][1].cancelled():
+                chunk, future = waiting.popleft()
+                yield chunk, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,282 @@
+"""What a screening looks for: a number for every recipe, the higher the better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column
+from nasicon_ml.errors import FieldError, nearest
+from nasicon_ml.estimators.conformal import ConformalScores
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What an objective is made from, for n recipes.
+
+    Attributes
+    ----------
+    numbers
+        As `nasicon_ml.estimators.model.PropertyModel.scores` gives them, each of shape (n,).
+    sintering_temperature_c
+        Shape (n,), NaN where not given.
+    errors
+        The model's out-of-fold errors of conductivity, in units of what it expected.
+    level
+        Of the intervals in `numbers`.
+    """
+
+    numbers: Mapping[Column, NDArray[Any]]
+    sintering_temperature_c: Floats
+    errors: ConformalScores
+    level: float
+
+
+class Objective(Protocol):
+    """What is looked for."""
+
+    @property
+    def name(self) -> str:
+        """The word for it on the command line."""
+
+    def values(self, answers: Answers) -> Floats:
+        """Give the objective of each recipe, shape (n,): the higher the better, NaN where it has none."""
+
+    def describe(self) -> str:
+        """Say what it is, in words."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give name and settings."""
+
+
+@dataclass(frozen=True)
+class Conductivity:
+    """The predicted conductivity in S/cm."""
+
+    name: ClassVar[str] = "conductivity"
+
+    def values(self, answers: Answers) -> Floats:
+        """Give the predicted conductivity, shape (n,)."""
+        return np.asarray(answers.numbers[Column.PREDICTED_CONDUCTIVITY_S_CM], dtype=np.float64)
+
+    def describe(self) -> str:
+        """Say what it is."""
+        return "predicted conductivity in S/cm"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give name and settings."""
+        return {"name": self.name}
+
+
+@dataclass(frozen=True)
+class LowerBound:
+    """The lower end of the conductivity's interval in S/cm, at the level of the screening."""
+
+    name: ClassVar[str] = "lower-bound"
+
+    def values(self, answers: Answers) -> Floats:
+        """Give the lower end, shape (n,)."""
+        return np.asarray(answers.numbers[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM], dtype=np.float64)
+
+    def describe(self) -> str:
+        """Say what it is."""
+        return "lower end of the interval of the conductivity in S/cm"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give name and settings."""
+        return {"name": self.name}
+
+
+@dataclass(frozen=True)
+class Success:
+    """Probability that a pellet conducts better than a threshold, times the probability that it is pure.
+
+    The first factor comes from the out-of-fold errors behind the intervals. The interval that just misses the
+    threshold has a level L; a share 1 - L of pellets lies outside it, and, as intervals are symmetric on the scale
+    of log10 conductivity, half of them on the side of the threshold. So the probability is (1 - L)/2 where the
+    prediction is below the threshold, and (1 + L)/2 where it is above. With n errors, L is n/(n + 1) at most: no
+    probability is 0 or 1. The product takes the two events to be independent given the recipe.
+
+    Attributes
+    ----------
+    threshold_s_cm
+        In S/cm, at the temperature of the screening.
+    """
+
+    threshold_s_cm: float
+    name: ClassVar[str] = "success"
+
+    def values(self, answers: Answers) -> Floats:
+        """Give the product of the probabilities, shape (n,)."""
+        above = exceedance(answers, self.threshold_s_cm)
+        return above * np.asarray(answers.numbers[Column.PREDICTED_PHASE_PURITY], dtype=np.float64)
+
+    def describe(self) -> str:
+        """Say what it is."""
+        return f"probability of more than {self.threshold_s_cm:g} S/cm, times the probability of phase purity"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give name and settings."""
+        return {"name": self.name, "threshold_s_cm": self.threshold_s_cm}
+
+
+def exceedance(answers: Answers, threshold_s_cm: float) -> Floats:
+    """Give the probability that the measured conductivity exceeds a threshold (see `Success`); shape (n,)."""
+    numbers = answers.numbers
+    point = np.log10(numbers[Column.PREDICTED_CONDUCTIVITY_S_CM])
+    # An end at the border of what is possible was cut off there; the longer half was not.
+    half = np.maximum(
+        np.log10(numbers[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM]) - point,
+        point - np.log10(numbers[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM]),
+    )
+    scale = half / answers.errors.quantile(answers.level)
+    gap = np.log10(threshold_s_cm) - point
+    count = len(answers.errors.scores)
+    missed = np.minimum(answers.errors.level_needed(np.abs(gap) / scale), count / (count + 1))
+    return np.where(gap > 0, (1.0 - missed) / 2, (1.0 + missed) / 2)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How desirable values of one property are (Derringer and Suich, 10.1080/00224065.1980.11980968).
+
+    Attributes
+    ----------
+    worst, best
+        Values whose desirability is 0 and 1; in between it rises along a line, of conductivity along its
+        logarithm. `best` below `worst` wishes for small values.
+    weight
+        Exponent in the geometric mean over the properties.
+    """
+
+    worst: float
+    best: float
+    weight: float = 1.0
+
+    def desirability(self, values: Floats) -> Floats:
+        """Give the desirability, shape (n,), 0 to 1; NaN where the value is not given."""
+        return np.clip((values - self.worst) / (self.best - self.worst), 0.0, 1.0)
+
+
+#: Properties that can be wished for: their columns; None is the sintering temperature of the recipe.
+_PROPERTIES: dict[str, Column] = {
+    "conductivity": Column.PREDICTED_CONDUCTIVITY_S_CM,
+    "density": Column.PREDICTED_RELATIVE_DENSITY_PCT,
+    "purity": Column.PREDICTED_PHASE_PURITY,
+    "sintering-temperature": Column.SINTERING_TEMPERATURE_C,
+}
+#: What is wished for where nobody says otherwise.
+DEFAULT_WISHES: Mapping[str, Wish] = {
+    "conductivity": Wish(1e-6, 1e-3),
+    "density": Wish(80.0, 98.0),
+    "purity": Wish(0.0, 1.0),
+    "sintering-temperature": Wish(1200.0, 700.0),
+}
+
+
+@dataclass(frozen=True)
+class Desirability:
+    """Weighted geometric mean of how desirable the properties are; 0 as soon as one is not acceptable.
+
+    Attributes
+    ----------
+    wishes
+        By property: conductivity (S/cm), density (%), purity (0 to 1), sintering-temperature (°C).
+    """
+
+    wishes: Mapping[str, Wish] = field(default_factory=lambda: dict(DEFAULT_WISHES))
+    name: ClassVar[str] = "desirability"
+
+    def __post_init__(self) -> None:
+        for name, wish in self.wishes.items():
+            if name not in _PROPERTIES:
+                raise FieldError("desirability", name, ", ".join(_PROPERTIES), nearest(name, _PROPERTIES))
+            limits = (wish.worst, wish.best)
+            if wish.worst == wish.best or not np.isfinite(limits).all():
+                raise FieldError(f"desirability of {name}", limits, "two different numbers, WORST and BEST")
+            if not 0 < wish.weight < np.inf:
+                raise FieldError(f"weight of {name}", wish.weight, "a number above 0")
+            if name == "conductivity" and min(limits) <= 0:
+                raise FieldError(f"desirability of {name}", limits, "two conductivities in S/cm above 0")
+        if not self.wishes:
+            raise FieldError("desirability", {}, "at least one of " + ", ".join(_PROPERTIES))
+
+    def values(self, answers: Answers) -> Floats:
+        """Give the overall desirability, shape (n,); NaN where a property is wished for and not given."""
+        total = sum(wish.weight for wish in self.wishes.values())
+        found = np.ones(len(answers.sintering_temperature_c))
+        for name, wish in self.wishes.items():
+            column = _PROPERTIES[name]
+            if column is Column.SINTERING_TEMPERATURE_C:
+                each = wish.desirability(answers.sintering_temperature_c)
+            elif column is Column.PREDICTED_CONDUCTIVITY_S_CM:
+                on_decades = Wish(float(np.log10(wish.worst)), float(np.log10(wish.best)))
+                each = on_decades.desirability(np.log10(answers.numbers[column]))
+            else:
+                each = wish.desirability(answers.numbers[column])
+            found = found * each ** (wish.weight / total)
+        return found
+
+    def describe(self) -> str:
+        """Say what it is."""
+        parts = [
+            f"{name} from {wish.worst:g} (0) to {wish.best:g} (1), weight {wish.weight:g}"
+            for name, wish in self.wishes.items()
+        ]
+        return f"desirability: {'; '.join(parts)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Give name and settings."""
+        wishes = {name: [wish.worst, wish.best, wish.weight] for name, wish in self.wishes.items()}
+        return {"name": self.name, "wishes": wishes}
+
+
+OBJECTIVES = (Conductivity.name, LowerBound.name, Success.name, Desirability.name)
+
+
+def objective_named(
+    name: str, *, threshold_s_cm: float | None = None, wishes: Mapping[str, Wish] | None = None
+) -> Objective:
+    """Make an objective of its name and settings.
+
+    Parameters
+    ----------
+    name
+        One of `OBJECTIVES`.
+    threshold_s_cm
+        Of "success", which needs it; no other takes it.
+    wishes
+        Of "desirability"; by default `DEFAULT_WISHES`; no other takes them.
+
+    Raises
+    ------
+    FieldError
+        If there is no such objective, or it takes other settings.
+    """
+    if name not in OBJECTIVES:
+        raise FieldError("objective", name, ", ".join(OBJECTIVES), nearest(name, OBJECTIVES))
+    if (threshold_s_cm is not None) != (name == Success.name):
+        raise FieldError(
+            "threshold", threshold_s_cm, f"a conductivity in S/cm with the objective {Success.name} alone"
+        )
+    if wishes and name != Desirability.name:
+        raise FieldError("desire", ", ".join(wishes), f"wishes with the objective {Desirability.name} alone")
+    if threshold_s_cm is not None:
+        if not 0 < threshold_s_cm < np.inf:
+            raise FieldError("threshold", threshold_s_cm, "a conductivity in S/cm above 0")
+        return Success(float(threshold_s_cm))
+    if name == Desirability.name:
+        return Desirability(dict(wishes or DEFAULT_WISHES))
+    return Conductivity() if name == Conductivity.name else LowerBound()
+
+
+def objective_from_json(content: Mapping[str, Any]) -> Objective:
+    """Make an objective of what `Objective.to_json` gave."""
+    wishes = {name: Wish(*numbers) for name, numbers in content.get("wishes", {}).items()}
+    return objective_named(content["name"], threshold_s_cm=content.get("threshold_s_cm"), wishes=wishes or None)

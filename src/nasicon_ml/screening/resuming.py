@@ -1,0 +1,149 @@
+"""The state of a screening on disk: where it is, what it has found, and of what and with what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nasicon_ml.errors import NasiconError, UnreadableFileError, shown
+from nasicon_ml.estimators.bundle import model_files
+from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.screening.question import Question
+from nasicon_ml.screening.scoring import Space
+from nasicon_ml.screening.tally import Tally
+from nasicon_ml.tables import write_text
+
+STATE = "state.json"
+_FORMAT = 1
+_MAX_BYTES = 256 * 1024**2
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a screening is of: two with the same have the same result.
+
+    Attributes
+    ----------
+    space, model
+        SHA-256 of what decides which recipe stands where, and of what decides the answers.
+    settings
+        Of the question, and of what is written; by name.
+    """
+
+    space: str
+    model: str
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, space: Space, model: PropertyModel, question: Question, *, chunk: int, scored: bool) -> Identity:
+        """Take the sums; the length of chunks is part of it, as the files of a scored space have one each."""
+        settings = question.to_json() | {"chunk": chunk, "scored": scored}
+        return cls(space_checksum(space), model_checksum(model), settings)
+
+    def refuse_other(self, other: Identity, path: Path) -> None:
+        """Refuse to go on with another space, model or setting.
+
+        Raises
+        ------
+        NasiconError
+            If they differ; it says in what.
+        """
+        for what, begun, now in (("space", self.space, other.space), ("model", self.model, other.model)):
+            if begun != now:
+                raise NasiconError(
+                    f"{path}: this screening was begun with another {what} (SHA-256 {begun[:12]}..., not "
+                    f"{now[:12]}...); resume it with that one, or begin anew in another folder"
+                )
+        for name in sorted({*self.settings, *other.settings}):
+            was, asked = self.settings.get(name), other.settings.get(name)
+            if was != asked:
+                raise NasiconError(
+                    f"{path}: this screening was begun with {name} {shown(was)}, not {shown(asked)}; resume it "
+                    "with that, or begin anew in another folder"
+                )
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a screening is.
+
+    Attributes
+    ----------
+    identity
+        Of what.
+    position
+        All positions of the space before this one are in the tally.
+    seconds
+        What they took.
+    tally
+        What was found.
+    """
+
+    identity: Identity
+    position: int
+    seconds: float
+    tally: Tally
+
+    def write(self, folder: Path) -> None:
+        """Write the state into the folder of a screening; whole or not at all."""
+        content = {
+            "space": self.identity.space,
+            "model": self.identity.model,
+            "settings": dict(self.identity.settings),
+            "position": self.position,
+            "seconds": self.seconds,
+            "tally": self.tally.to_json(),
+        }
+        text = _dumped(content)
+        write_text(_dumped({"format": _FORMAT, "sha256": _sha256(text), "state": content}) + "\n", folder / STATE)
+
+
+def read_state(folder: Path) -> State:
+    """Read the state of a screening.
+
+    Raises
+    ------
+    UnreadableFileError
+        If there is none, or it was damaged.
+    """
+    path = folder / STATE
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UnreadableFileError(f"{path}: is larger than {_MAX_BYTES} bytes, which no state is")
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        content = whole["state"]
+        if whole["format"] != _FORMAT or whole["sha256"] != _sha256(_dumped(content)):
+            raise UnreadableFileError(f"{path}: was changed or damaged (SHA-256 differs); begin anew")
+        identity = Identity(content["space"], content["model"], content["settings"])
+        return State(
+            identity, int(content["position"]), float(content["seconds"]), Tally.from_json(content["tally"])
+        )
+    except OSError as error:
+        raise UnreadableFileError(f"{path}: there is no screening to resume ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UnreadableFileError(f"{path}: is not the state of a screening; begin anew") from None
+
+
+def space_checksum(space: Space) -> str:
+    """Give the SHA-256 of all that decides which recipe stands where."""
+    return _sha256(_dumped(space.to_json()))
+
+
+def model_checksum(model: PropertyModel) -> str:
+    """Give the SHA-256 of all that decides a model's answers."""
+    total = hashlib.sha256()
+    for name, content in sorted(model_files(model).items()):
+        total.update(name.encode() + hashlib.sha256(content).digest())
+    return total.hexdigest()
+
+
+def _dumped(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
