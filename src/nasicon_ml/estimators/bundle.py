@@ -148,7 +148,7 @@ def _model(files: CheckedFiles) -> PropertyModel:
 
 
 def model_files(model: PropertyModel) -> dict[str, bytes]:
-    """Give what decides a model's answers as the files of a bundle: name -> content, without cards and manifest."""
+    """Give what decides a model's answers as files of a bundle: name -> content, without cards and manifest."""
     pellets = model.pellets.to_csv(index=False, columns=[str(column) for column in PELLET], lineterminator="\n")
     files = {_TREES[name]: bytes(booster.save_raw("ubj")) for name, booster in model.boosters.items()}
     return files | {
