@@ -47,6 +47,28 @@ class FormulaError(FieldError):
     """A formula or shorthand that cannot be read as a NASICON composition."""
 
 
+class SpaceError(FieldError):
+    """A search space that says something which no recipe can have, or which cannot be understood.
+
+    Parameters
+    ----------
+    field, value, allowed, hint
+        As for `FieldError`.
+    place
+        File and line, where the space came from a file.
+    """
+
+    def __init__(self, field: str, value: object, allowed: str, hint: str = "", place: str = "") -> None:
+        self.place = place
+        super().__init__(field, value, allowed, hint)
+
+    @property
+    def message(self) -> str:
+        """The whole message, with file and line."""
+        message = super().message
+        return f"{plain_line(self.place)}: {message}" if self.place else message
+
+
 class UnreadableFileError(NasiconError):
     """A file that cannot be read as the table it should be."""
 

@@ -1,0 +1,236 @@
+"""Constraints between fields, as data: conditions on values, never text that is evaluated.
+
+A constraint says "require ..." or "when ... then ...", and why. It is taken apart into rules with one condition
+behind the arrow, so that each can be applied to an axis, or to rows, as arrays of true and false.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column, Kind
+from nasicon_ml.composition.elements import ELEMENT_INDEX
+from nasicon_ml.errors import FieldError, nearest
+from nasicon_ml.screening.axes import ADDITIVE_COLUMNS, FIELDS
+from nasicon_ml.screening.reading import Stated
+
+Mask = NDArray[np.bool_]
+Cells = Sequence[object]
+
+#: The net substitution of a composition, as a name in conditions.
+X = "x"
+CONSTRAINT_KEYS = ("require", "when", "then", "because")
+CONDITION_KEYS = ("min", "max", "not", "given")
+_SAME = 1e-9
+_FIELD_NAMES: Mapping[str, Column] = {column.value: column for column in (*ADDITIVE_COLUMNS, *FIELDS)}
+_ALLOWED = "a value, a list of values, or a mapping with min, max, not, given"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is asked of one quantity.
+
+    Attributes
+    ----------
+    name
+        A field, `x`, the system, or an element (its amount per formula unit).
+    wanted
+        Values of which it must have one, None standing for "not given"; no list where any will do.
+    unwanted
+        Values that it must not have.
+    minimum, maximum
+        Bounds, themselves allowed.
+    given
+        Whether it must be given, or must not; None where that is not said.
+    """
+
+    name: str
+    wanted: tuple[object, ...] | None = None
+    unwanted: tuple[object, ...] = ()
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    given: bool | None = None
+
+    def holds(self, cells: Cells | NDArray[np.float64]) -> Mask:
+        """Say for which values it holds, shape (n,); of what is not given nothing holds but that it is not."""
+        if isinstance(cells, np.ndarray) and cells.dtype.kind == "f":
+            return self._holds_for_numbers(cells)
+        return np.array([self._holds_for(cell) for cell in cells], dtype=np.bool_)
+
+    def _holds_for_numbers(self, cells: NDArray[np.float64]) -> Mask:
+        found = (cells >= self.minimum - _SAME) & (cells <= self.maximum + _SAME)
+        if self.wanted is not None:
+            found &= np.logical_or.reduce(
+                [np.abs(cells - value) <= _SAME for value in self.wanted if _is_number(value)]
+            )
+        for value in self.unwanted:
+            found &= np.abs(cells - value) > _SAME  # type: ignore[operator]
+        return np.asarray(found & (self.given is not False))
+
+    def _holds_for(self, cell: object) -> bool:
+        if cell is None:
+            if self.wanted is not None and self.given is None:
+                return None in self.wanted
+            return self.given is False
+        if self.given is False:
+            return False
+        if self.wanted is not None and not any(_same(cell, value) for value in self.wanted):
+            return False
+        if any(_same(cell, value) for value in self.unwanted):
+            return False
+        return not _is_number(cell) or self.minimum - _SAME <= cell <= self.maximum + _SAME  # type: ignore[operator]
+
+    def __str__(self) -> str:
+        parts = []
+        if self.wanted is not None:
+            parts.append(
+                "is " + " or ".join("not given" if value is None else _word(value) for value in self.wanted)
+            )
+        if self.unwanted:
+            parts.append("is not " + " or ".join(map(_word, self.unwanted)))
+        if self.minimum > -math.inf:
+            parts.append(f"at least {self.minimum:g}")
+        if self.maximum < math.inf:
+            parts.append(f"at most {self.maximum:g}")
+        if self.given is not None:
+            parts.append("is given" if self.given else "is not given")
+        return f"{self.name} {' and '.join(parts)}"
+
+
+def _word(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _same(cell: object, value: object) -> bool:
+    if _is_number(cell) and _is_number(value):
+        return abs(cell - value) <= _SAME  # type: ignore[operator]
+    return cell == value
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When all of `when` hold, `then` holds.
+
+    Attributes
+    ----------
+    when
+        May be empty: then `then` is required always.
+    then
+        One condition.
+    because
+        Why.
+    stated
+        Where it stands.
+    """
+
+    when: tuple[Condition, ...]
+    then: Condition
+    because: str
+    stated: Stated
+
+    def __str__(self) -> str:
+        condition = f"when {' and '.join(map(str, self.when))}: " if self.when else ""
+        return f"{condition}{self.then} (because {self.because})"
+
+
+def read_rules(stated: Stated | None) -> list[Rule]:
+    """Read the constraints of a space.
+
+    Raises
+    ------
+    SpaceError
+        If one has no reason, or names something that is no quantity of a recipe, or asks for a value that the
+        quantity cannot have.
+    """
+    if stated is None:
+        return []
+    rules = []
+    for item in stated.items("a list of constraints", empty=True):
+        parts = item.fields(CONSTRAINT_KEYS, ("because",))
+        because = parts["because"].text("the reason, in words")
+        shape = {key for key in parts if key != "because"}
+        if shape == {"require"}:
+            when, then = (), _conditions(parts["require"])
+        elif shape == {"when", "then"}:
+            when, then = _conditions(parts["when"]), _conditions(parts["then"])
+        else:
+            raise item.error("require and because, or when, then and because")
+        rules += [Rule(when, condition, because, item) for condition in then]
+    return rules
+
+
+def _conditions(stated: Stated) -> tuple[Condition, ...]:
+    allowed = "names of fields, x, system or elements, each with a condition"
+    found = stated.any_fields(allowed)
+    if not found:
+        raise stated.error(allowed, "It is empty.")
+    return tuple(_condition(name, part) for name, part in found.items())
+
+
+def _condition(name: str, stated: Stated) -> Condition:
+    if not (name in _FIELD_NAMES or name in (X, Column.SYSTEM) or name in ELEMENT_INDEX):
+        names = [*_FIELD_NAMES, X, Column.SYSTEM.value]
+        raise stated.error(f"{', '.join(names)}, or the symbol of an element", nearest(name, names))
+    if not isinstance(stated.value, dict):
+        values = tuple(_value(name, item) for item in stated.one_or_more(_ALLOWED))
+        return Condition(name, wanted=values)
+    parts = stated.fields(CONDITION_KEYS)
+    if not parts:
+        raise stated.error(_ALLOWED)
+    bounds = {key: _bound(name, parts[key]) for key in ("min", "max") if key in parts}
+    minimum, maximum = bounds.get("min", -math.inf), bounds.get("max", math.inf)
+    if minimum > maximum:
+        raise stated.error("min at most max")
+    unwanted = tuple(_value(name, item) for item in parts["not"].one_or_more(_ALLOWED)) if "not" in parts else ()
+    if None in unwanted:
+        raise parts["not"].error("values", "For what must be given write given: true.")
+    given = parts["given"].flag() if "given" in parts else None
+    if given is False and len(parts) > 1:
+        raise stated.error("given: false alone, or conditions on the value")
+    return Condition(name, None, unwanted, minimum, maximum, given)
+
+
+def _is_numeric(name: str) -> bool:
+    return (
+        name not in (*ADDITIVE_COLUMNS, Column.SYSTEM)
+        if name not in _FIELD_NAMES
+        else _FIELD_NAMES[name].kind is Kind.NUMBER
+    )
+
+
+def _bound(name: str, stated: Stated) -> float:
+    named = Stated(stated.value, name, stated.path, stated.lines, stated.file)
+    if not _is_numeric(name):
+        raise named.error("values, as it is no number", f"Write {name}: [one, or, another].")
+    value = _value(name, named)
+    if value is None:
+        raise named.error("a number")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _value(name: str, stated: Stated) -> object:
+    """Read one value of a quantity; None for "not given"."""
+    stated = Stated(stated.value, name, stated.path, stated.lines, stated.file)
+    if name in _FIELD_NAMES:
+        if stated.not_given:
+            return None
+        try:
+            return _FIELD_NAMES[name].parse(stated.value)
+        except FieldError as error:
+            raise stated.refused(error) from None
+    if name == Column.SYSTEM:
+        return stated.text("the name of a system, such as LATP")
+    return stated.number(-10, 20)
+
+
+#: What a quantity's values are, along its axis.
+Lookup = Callable[[Condition], Mask]

@@ -1,0 +1,201 @@
+"""A search space as it was stated: values that know their name, and where in the file they stand."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from nasicon_ml.columns import is_missing
+from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest
+from nasicon_ml.tables.limits import read_bytes, refuse_bytes
+from nasicon_ml.tables.plain_yaml import plain_loader
+from nasicon_ml.tables.raw import decode
+
+if TYPE_CHECKING:
+    import yaml
+
+Path_ = tuple[object, ...]
+#: What says in a space that a field is not given, beside `nasicon_ml.columns.MISSING_WORDS`.
+NOT_GIVEN = "not given"
+_LONGEST_REASON = 500
+
+
+@dataclass(frozen=True)
+class Stated:
+    """One value of a search space.
+
+    Attributes
+    ----------
+    value
+        What was given: a mapping, a list, or a plain value.
+    name
+        What messages call it.
+    path
+        Keys and positions that lead to it.
+    lines
+        Line of the file of every path; empty where there is no file.
+    file
+        Name of the file; empty where there is none.
+    """
+
+    value: Any
+    name: str = "space"
+    path: Path_ = ()
+    lines: Mapping[Path_, int] = field(default_factory=lambda: MappingProxyType({}))
+    file: str = ""
+
+    @property
+    def place(self) -> str:
+        """File and line, as messages begin; empty where there is no file."""
+        line = self.lines.get(self.path)
+        return f"{self.file}, line {line}" if line else self.file
+
+    @property
+    def not_given(self) -> bool:
+        """Whether it says that a field is not given."""
+        return is_missing(self.value) or (isinstance(self.value, str) and self.value.strip().lower() == NOT_GIVEN)
+
+    def error(self, allowed: str, hint: str = "", value: object = ...) -> SpaceError:
+        """Make the error that refuses this value, or the part of it that is given."""
+        return SpaceError(self.name, self.value if value is ... else value, allowed, hint, self.place)
+
+    def refused(self, error: FieldError) -> SpaceError:
+        """Say of an error where it is."""
+        return SpaceError(error.field, error.value, error.allowed, error.hint, self.place)
+
+    def child(self, key: object, name: str | None = None) -> Stated:
+        """Give what stands under a key, or at a position."""
+        return Stated(self.value[key], name or str(key), (*self.path, key), self.lines, self.file)
+
+    def fields(self, known: Iterable[str], needed: Sequence[str] = ()) -> dict[str, Stated]:
+        """Read a mapping whose keys are known.
+
+        Raises
+        ------
+        SpaceError
+            If it is no mapping, or has a key that is not known, or lacks one that is needed.
+        """
+        known = list(known)
+        allowed = f"a mapping with {', '.join(known)}"
+        found = self.any_fields(allowed)
+        for key, stated in found.items():
+            if key not in known:
+                raise SpaceError(
+                    key, stated.value, f"in {self.name}: {', '.join(known)}", nearest(key, known), stated.place
+                )
+        for key in needed:
+            if key not in found:
+                raise self.error(allowed, f"There is no {key!r} in it.")
+        return found
+
+    def any_fields(self, allowed: str) -> dict[str, Stated]:
+        """Read a mapping whose keys may be any text."""
+        if not isinstance(self.value, Mapping):
+            raise self.error(allowed)
+        for key in self.value:
+            if not isinstance(key, str):
+                raise self.error(allowed, f"The key {key!r} is no text; put it into quotation marks.")
+        return {str(key): self.child(key) for key in self.value}
+
+    def items(self, allowed: str, *, empty: bool = False) -> list[Stated]:
+        """Read a list.
+
+        Raises
+        ------
+        SpaceError
+            If it is none, or empty where it may not be.
+        """
+        if not isinstance(self.value, (list, tuple)):
+            raise self.error(allowed, "Write it as a list.")
+        if not self.value and not empty:
+            raise self.error(allowed, "The list is empty.")
+        return [self.child(at, self.name) for at in range(len(self.value))]
+
+    def one_or_more(self, allowed: str) -> list[Stated]:
+        """Read a list, or a single value as a list of one."""
+        return self.items(allowed) if isinstance(self.value, (list, tuple)) else [self]
+
+    def number(self, minimum: float, maximum: float) -> float:
+        """Read a number within bounds."""
+        allowed = f"a number from {minimum:g} to {maximum:g}"
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, (numbers.Real, str)):
+            raise self.error(allowed)
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            raise self.error(allowed) from None
+        if not minimum <= number <= maximum:
+            raise self.error(allowed)
+        return number
+
+    def whole(self, minimum: int, maximum: int) -> int:
+        """Read a whole number within bounds."""
+        number = self.number(minimum, maximum)
+        if number != int(number):
+            raise self.error(f"a whole number from {minimum} to {maximum}")
+        return int(number)
+
+    def flag(self) -> bool:
+        """Read true or false."""
+        if not isinstance(self.value, bool):
+            raise self.error("true or false")
+        return self.value
+
+    def text(self, allowed: str) -> str:
+        """Read a text that says something."""
+        if not isinstance(self.value, str) or not self.value.strip() or len(self.value) > _LONGEST_REASON:
+            raise self.error(allowed)
+        return " ".join(self.value.split())
+
+
+def stated_in_yaml(path: str | Path) -> Stated:
+    """Read a YAML file; nothing in it is ever executed.
+
+    Raises
+    ------
+    UnreadableFileError
+        If there is no such file, or it is not YAML, too large, nested too deeply or holds aliases.
+    """
+    import yaml
+
+    data, name = read_bytes(path)
+    refuse_bytes(len(data), "yaml", name)
+    try:
+        loader = plain_loader(name)(decode(data, name))
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                raise UnreadableFileError(f"{name}: the file is empty")
+            value = loader.construct_document(node)  # type: ignore[no-untyped-call]
+        finally:
+            loader.dispose()  # type: ignore[no-untyped-call]
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{name}, line {mark.line + 1}" if mark else name
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "broken"
+        raise UnreadableFileError(f"{place}: not valid YAML ({problem})") from None
+    except (RecursionError, ValueError, TypeError):
+        raise UnreadableFileError(
+            f"{name}: not a search space (nested too deeply, or an impossible value)"
+        ) from None
+    lines: dict[Path_, int] = {}
+    _note_lines(node, (), lines)
+    return Stated(value, lines=lines, file=name)
+
+
+def _note_lines(node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> None:
+    import yaml
+
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, below in node.value:
+            lines[*path, key.value] = key.start_mark.line + 1
+            _note_lines(below, (*path, key.value), lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for at, below in enumerate(node.value):
+            _note_lines(below, (*path, at), lines)
