@@ -168,7 +168,7 @@ def additive_axis(stated: Stated | None) -> Axis:
         rows += [_NO_ADDITIVE] if item.not_given else _one_additive(item)
     rows = rows or [_NO_ADDITIVE]
     if stated:
-        ranges.refuse_repeats(list(rows), stated)
+        ranges.refuse_repeats(rows, stated)
     return Axis({column: [row[at] for row in rows] for at, column in enumerate(ADDITIVE_COLUMNS)})
 
 
@@ -176,7 +176,7 @@ def _one_additive(item: Stated) -> list[tuple[Cell, ...]]:
     parts = item.fields(ADDITIVE_KEYS, ADDITIVE_KEYS[:1])
     columns = dict(zip(ADDITIVE_KEYS, ADDITIVE_COLUMNS, strict=True))
     read = {key: _values(columns[key], part, []) for key, part in parts.items()}
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for name in read[ADDITIVE_KEYS[0]]:
         for amount in read.get("amount", [None]):
             for unit in read.get("unit", [None]):

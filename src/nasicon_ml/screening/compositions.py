@@ -1,4 +1,4 @@
-"""The axis of compositions: every different one once, as a row of whole millionths; wide arrays only when asked."""
+"""The axis of compositions: every different one once, in whole millionths; wide arrays only when asked for."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _of_family(family: Family, elements: Sequence[str]) -> NDArray[np.int32]:
 
 
 def _states(elements: Sequence[str], units: NDArray[np.int32]) -> NDArray[np.int8]:
-    """Give the states that a reader of the formula takes: the usual ones, others where the charge asks for them."""
+    """Give the states that a reader of the formula takes: the usual ones, or others where the charge asks."""
     usual = np.array([_usual(element) for element in elements])
     states = np.tile(usual.astype(np.int8), (len(units), 1))
     surplus = units.astype(np.int64) @ usual - 2 * _OXYGEN * RESOLUTION

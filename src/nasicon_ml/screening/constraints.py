@@ -7,7 +7,7 @@ behind the arrow, so that each can be applied to an axis, or to rows, as arrays 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,11 +65,9 @@ class Condition:
     def _holds_for_numbers(self, cells: NDArray[np.float64]) -> Mask:
         found = (cells >= self.minimum - _SAME) & (cells <= self.maximum + _SAME)
         if self.wanted is not None:
-            found &= np.logical_or.reduce(
-                [np.abs(cells - value) <= _SAME for value in self.wanted if _is_number(value)]
-            )
-        for value in self.unwanted:
-            found &= np.abs(cells - value) > _SAME  # type: ignore[operator]
+            found &= np.logical_or.reduce([np.abs(cells - value) <= _SAME for value in _numbers(self.wanted)])
+        for value in _numbers(self.unwanted):
+            found &= np.abs(cells - value) > _SAME
         return np.asarray(found & (self.given is not False))
 
     def _holds_for(self, cell: object) -> bool:
@@ -104,6 +102,10 @@ class Condition:
 
 def _word(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _numbers(values: Sequence[object]) -> list[float]:
+    return [float(value) for value in values if isinstance(value, (int, float))]
 
 
 def _is_number(value: object) -> bool:
@@ -154,12 +156,13 @@ def read_rules(stated: Stated | None) -> list[Rule]:
     if stated is None:
         return []
     rules = []
+    no_condition: tuple[Condition, ...] = ()
     for item in stated.items("a list of constraints", empty=True):
         parts = item.fields(CONSTRAINT_KEYS, ("because",))
         because = parts["because"].text("the reason, in words")
         shape = {key for key in parts if key != "because"}
         if shape == {"require"}:
-            when, then = (), _conditions(parts["require"])
+            when, then = no_condition, _conditions(parts["require"])
         elif shape == {"when", "then"}:
             when, then = _conditions(parts["when"]), _conditions(parts["then"])
         else:
@@ -230,7 +233,3 @@ def _value(name: str, stated: Stated) -> object:
     if name == Column.SYSTEM:
         return stated.text("the name of a system, such as LATP")
     return stated.number(-10, 20)
-
-
-#: What a quantity's values are, along its axis.
-Lookup = Callable[[Condition], Mask]

@@ -40,7 +40,8 @@ class Count:
     def __str__(self) -> str:
         if self.exact:
             return f"{self.candidates:,}"
-        return f"about {self.candidates:,} (estimated from {SAMPLED:,} drawn at random, standard error {self.error:,.0f})"
+        drawn = f"estimated from {SAMPLED:,} drawn at random, standard error {self.error:,.0f}"
+        return f"about {self.candidates:,} ({drawn})"
 
 
 def count_candidates(axes: Axes, checks: Sequence[Check], size: int) -> Count:
@@ -79,13 +80,9 @@ def count_candidates(axes: Axes, checks: Sequence[Check], size: int) -> Count:
 
 
 def _kinds(at: int, checks: Sequence[Check]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """Sort the values of an axis by what the checks say of them: the first of each kind, and how many there are."""
-    masks = [
-        mask
-        for check in checks
-        for axis, mask in (*check.when.items(), (check.then_axis, check.then))
-        if axis == at
-    ]
+    """Sort the values of an axis by what the checks say of them: the first of each kind, and how many."""
+    asked = [pair for check in checks for pair in (*check.when.items(), (check.then_axis, check.then))]
+    masks = [mask for axis, mask in asked if axis == at]
     _, first, counts = np.unique(np.column_stack(masks), axis=0, return_index=True, return_counts=True)
     return first.astype(np.intp), counts.astype(np.int64)
 

@@ -16,15 +16,18 @@ _MOST_SHOWN = 8
 
 def describe(space: SearchSpace) -> str:
     """Write a description: sizes, axes, what constraints took away, what they still ask."""
+    compositions = space.axes.compositions
+    systems = ", ".join(f"{name} {count}" for name, count in as_mapping(compositions).items())
+    product = f"{len(compositions):,} compositions x {space.ways:,} ways of making = {space.size:,}"
     lines = [
         f"{space.name}: {space.count()} candidates",
-        f"  {len(space.axes.compositions):,} compositions x {space.ways:,} ways of making = {space.size:,} before "
-        f"the constraints between fields; {space.stated_size:,} as stated",
-        f"  systems: {', '.join(f'{name} {count}' for name, count in as_mapping(space.axes.compositions).items())}",
+        f"  {product} before the constraints between fields; {space.stated_size:,} as stated",
+        f"  systems: {systems}",
     ]
-    for axis in space.axes.fields:
-        if len(axis) > 1 or next(iter(axis.cells.values()))[0] is not None:
-            lines.append(f"  {axis.label}: {_values(axis)}")
+    stated = [
+        axis for axis in space.axes.fields if len(axis) > 1 or next(iter(axis.cells.values()))[0] is not None
+    ]
+    lines += [f"  {axis.label}: {_values(axis)}" for axis in stated]
     if space.removed:
         lines.append("constraints that shortened an axis before anything was enumerated:")
         lines += [f"  {line}" for line in space.removed]

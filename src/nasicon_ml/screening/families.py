@@ -68,7 +68,7 @@ class Family:
         return {self.ion, "Si", "P"} | mixed
 
     def grids(self) -> Iterator[dict[str, Units]]:
-        """Give element -> millionths per formula unit, shape (n,), one dictionary per mixture of hosts and dopants.
+        """Give element -> millionths per formula unit, shape (n,), for each mixture of hosts with one of dopants.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class Family:
         if dopants and charge < _LEAST_PER_CATION:
             names = ", ".join(f"{share:g} {ion}" for ion, share in dopants)
             raise self.stated.error(
-                "x for dopants that leave charge to the mobile ion",
+                "x for dopants that need more of the mobile ion",
                 f"For {names} give amount in place of x.",
                 value=names,
             )
@@ -185,7 +185,7 @@ def _system(stated: Stated) -> shorthand.Shorthand:
 
 
 def _symbol(short: shorthand.Shorthand) -> str:
-    """The dopant that a name says; empty where it says none, or M."""
+    """Give the dopant that a name says; empty where it says none, or M."""
     return "" if short.dopant == "M" else short.dopant
 
 

@@ -1,4 +1,4 @@
-"""Applies rules: those that concern one axis alone shorten it beforehand; the others are asked of every candidate."""
+"""Applies rules: those about one axis alone shorten it beforehand; the others are asked of every candidate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import Column
 from nasicon_ml.screening.axes import Axis
 from nasicon_ml.screening.compositions import Compositions
-from nasicon_ml.screening.constraints import X, Condition, Rule
+from nasicon_ml.screening.constraints import Condition, Rule, X
 
 Mask = NDArray[np.bool_]
 Ints = NDArray[np.intp]
@@ -50,7 +50,9 @@ class Axes:
         """Say for which values of its axis a condition holds."""
         at, name = self.axis_of(condition.name), condition.name
         if at != COMPOSITION:
-            return condition.holds(self.fields[at].cells[Column(name)])
+            return condition.holds(
+                next(cells for column, cells in self.fields[at].cells.items() if column == name)
+            )
         if name == X:
             return condition.holds(self.compositions.x)
         if name == Column.SYSTEM:

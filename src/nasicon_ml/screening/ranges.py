@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def _by_logarithm(first: float, last: float, count: int, stated: Stated) -> list
         raise stated.error("a logarithmic range that begins above 0")
     values = [_significant(float(value)) for value in np.geomspace(first, last, count)]
     values[0], values[-1] = first, last
-    if any(low >= high for low, high in zip(values, values[1:], strict=False)):
+    if any(low >= high for low, high in itertools.pairwise(values)):
         raise stated.error(f"values that differ in {_LOG_DIGITS} significant digits", "Take a smaller count.")
     return values
 
@@ -102,7 +103,7 @@ def numbers(stated: Stated, minimum: float, maximum: float) -> list[float]:
     return found
 
 
-def refuse_repeats(values: list[float] | list[object], stated: Stated) -> None:
+def refuse_repeats(values: Sequence[object], stated: Stated) -> None:
     """Refuse a value that stands twice: its candidates would count twice."""
     seen: set[object] = set()
     for value in values:

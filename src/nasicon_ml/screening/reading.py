@@ -171,9 +171,9 @@ def stated_in_yaml(path: str | Path) -> Stated:
             node = loader.get_single_node()
             if node is None:
                 raise UnreadableFileError(f"{name}: the file is empty")
-            value = loader.construct_document(node)  # type: ignore[no-untyped-call]
+            value = loader.construct_document(node)
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}, line {mark.line + 1}" if mark else name

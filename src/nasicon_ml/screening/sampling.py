@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.screening.candidates import Candidates
+from nasicon_ml.screening.counting import Count
 from nasicon_ml.screening.pruning import COMPOSITION
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _PATIENCE = 64
 
 @dataclass(frozen=True, eq=False)
 class SampledSpace:
-    """Some candidates of a space, which keep their numbers.
+    """Some candidates of a space, numbered anew: number k is position `chosen[k]` of the space.
 
     Attributes
     ----------
@@ -65,7 +66,15 @@ class SampledSpace:
 
     def chunk(self, start: int, stop: int) -> Candidates:
         """Make the candidates from the `start`-th to the `stop`-th of the sample."""
-        return self.space.at(self.chosen[max(start, 0) : max(stop, 0)])
+        return self.at(np.arange(max(start, 0), min(stop, self.size), dtype=np.int64))
+
+    def at(self, positions: Ints) -> Candidates:
+        """Make candidates by their numbers, which are positions in the sample."""
+        return replace(self.space.at(self.chosen[positions]), numbers=positions)
+
+    def count(self) -> Count:
+        """Say how many there are."""
+        return Count(self.size, exact=True)
 
     def describe(self) -> str:
         """Say in words what the space holds and what was drawn of it."""
@@ -109,18 +118,18 @@ def draw(space: SearchSpace, budget: int, method: str, seed: int) -> SampledSpac
     """
     if method not in METHODS:
         raise FieldError("sample", method, " or ".join(METHODS), nearest(str(method), METHODS))
-    for name, value, most in (("budget", budget, MOST_SAMPLED), ("seed", seed, 2**63 - 1)):
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, np.integer))
-            or not (name == "seed") <= value + (name == "seed") <= most + 1
-        ):
-            raise FieldError(name, value, f"a whole number from {0 if name == 'seed' else 1} to {most}")
+    _check_whole("budget", budget, 1, MOST_SAMPLED)
+    _check_whole("seed", seed, 0, 2**63 - 1)
     if space.size <= _SHUFFLED and (method == "random" or budget >= space.size):
         chosen = _shuffled(space, budget, seed)
     else:
         chosen = _gathered(space, budget, _random(space, seed) if method == "random" else _sobol(space, seed))
     return SampledSpace(space, np.sort(chosen), int(budget), method, int(seed))
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= most:
+        raise FieldError(name, value, f"a whole number from {least} to {most}")
 
 
 def _shuffled(space: SearchSpace, budget: int, seed: int) -> Ints:

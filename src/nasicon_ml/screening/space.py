@@ -1,4 +1,4 @@
-"""A search space: what may be chosen for each part of a recipe, and what goes together; recipes only when asked."""
+"""A search space: what may be chosen for each part of a recipe, and what goes together."""
 
 from __future__ import annotations
 
