@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import occupancies
@@ -40,11 +41,15 @@ class SmallSpace:
         return len(self._recipes)
 
     def chunk(self, start: int, stop: int) -> Candidates:
+        return self.at(np.arange(start, min(stop, self.size)))
+
+    def at(self, positions: NDArray[np.int64]) -> Candidates:
         # "Argon needs two hours at least six" is this space's own constraint.
+        recipes = self._recipes
         rows = [
             (number, recipe)
-            for number, recipe in enumerate(self._recipes[start:stop], start)
-            if not (recipe[1] == "Ar" and recipe[0] == 2.0)
+            for number in positions.tolist()
+            if not ((recipe := recipes[number])[1] == "Ar" and recipe[0] == 2.0)
         ]
         if not rows:
             return self._empty()
@@ -61,6 +66,10 @@ class SmallSpace:
     def _empty(self) -> Candidates:
         table = pd.DataFrame({column.value: pd.Series(dtype="float64") for column in MODEL_INPUT[1:]})
         return Candidates(np.empty(0, dtype=np.int64), table, occupancies([]))
+
+    @property
+    def fingerprint(self) -> str:
+        return repr(self)
 
     def to_json(self) -> dict[str, Any]:
         return {"formulas": list(self.formulas), "times_h": list(self.times_h)}

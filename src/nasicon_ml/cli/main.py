@@ -41,6 +41,7 @@ VERBS: dict[str, Verb] = {
     "predict": Verb(
         "nasicon_ml.cli.predict:predict", "Predict conductivity, density and phase purity of recipes."
     ),
+    "screen": Verb("nasicon_ml.cli.screen:screen", "Find the best recipes of a search space."),
     "train": Verb("nasicon_ml.cli.train:train", "Train the models, and record the run in MLflow."),
     "registry": Verb("nasicon_ml.cli.registry:registry", "List, compare, promote and move versions of the model."),
     "data": Verb("nasicon_ml.cli.data:data", "Check, summarise and look up the measured pellets."),

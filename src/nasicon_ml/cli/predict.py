@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nasicon_ml.cli.models import find_model
 from nasicon_ml.cli.options import (
     COMPOSITION,
     ColumnValue,
@@ -24,19 +25,16 @@ from nasicon_ml.cli.options import (
 )
 from nasicon_ml.cli.own import own_given, own_option
 from nasicon_ml.columns import RECIPE, ROOM_TEMPERATURE_C, Column
-from nasicon_ml.errors import BundleError, FieldError, plain_line
+from nasicon_ml.errors import FieldError, plain_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nasicon_ml.cli.answers import Answer
     from nasicon_ml.cli.inputs import Inputs
-    from nasicon_ml.estimators.model import PropertyModel
     from nasicon_ml.workflows.predict import Prediction
 
 ANSWER = "Answer"
-#: Where a name is an address in MLflow and not a folder.
-_MLFLOW_SCHEMES = ("models:/", "runs:/")
 _TABLE_ENDINGS = (".csv", ".json", ".parquet", ".pq")
 _FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 #: Recipes predicted between two steps of the progress bar.
@@ -256,7 +254,7 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, Prediction]:
     own = own_given(values)
     with progress("predicting") as step:
         step("reading the model", 0.0)
-        name, model = _model(values["model"], values["tracking_uri"])
+        name, model = find_model(values["model"], values["tracking_uri"])
         parts = []
         for start in range(0, len(inputs), _CHUNK):
             rows = inputs.table.iloc[start : start + _CHUNK]
@@ -269,25 +267,6 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, Prediction]:
         parts[-1].model,
         values["level"],
     )
-
-
-def _model(name: str | None, tracking_uri: str | None) -> tuple[str, PropertyModel | str]:
-    """Say what the model is called, and fetch it from MLflow; folders are left to the workflow."""
-    if name is None:
-        from nasicon_ml.workflows.predict import default_bundle
-
-        folder = str(default_bundle())
-        return folder, folder
-    if name.startswith(_MLFLOW_SCHEMES):
-        from nasicon_ml.tracking.registry import fetch_bundle
-
-        fetched = fetch_bundle(name, tracking_uri=tracking_uri)
-        return fetched.name, fetched.model
-    if not Path(name).is_dir():
-        raise BundleError(
-            f"--model {name}: there is no such folder; MLflow addresses begin with models:/ or runs:/"
-        )
-    return name, name
 
 
 def _say_model(name: str, prediction: Prediction) -> None:

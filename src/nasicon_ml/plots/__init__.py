@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nasicon_ml.plots.intervals import interval_calibration, reliability
     from nasicon_ml.plots.recipes import recipe_predictions
     from nasicon_ml.plots.residuals import parity, residuals_by_system
+    from nasicon_ml.plots.screening import screening_front, screening_map
     from nasicon_ml.plots.style import save
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "reliability",
     "residuals_by_system",
     "save",
+    "screening_front",
+    "screening_map",
 ]
 
 _HOME = {
@@ -42,6 +45,8 @@ _HOME = {
     "reliability": "intervals",
     "residuals_by_system": "residuals",
     "save": "style",
+    "screening_front": "screening",
+    "screening_map": "screening",
 }
 
 

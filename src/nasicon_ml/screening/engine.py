@@ -63,7 +63,7 @@ def screen(
     if place is not None:
         place.check()
         identity = Identity.of(space, model, question, chunk=effort.chunk, scored=place.scored)
-        state = replace(state, identity=identity)
+        state = replace(state, identity=identity, note=place.note)
         if place.resume:
             state = read_state(place.folder)
             state.identity.refuse_other(identity, place.folder)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -32,12 +34,15 @@ class Place:
         Whether to write every scored recipe, a Parquet file a chunk, into the folder ``scored``.
     file_format
         Of the kept recipes and the front: "csv" or "parquet".
+    note
+        What is written beside the state, for whoever resumes.
     """
 
     folder: Path
     resume: bool = False
     scored: bool = False
     file_format: str = "csv"
+    note: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.file_format not in FORMATS:

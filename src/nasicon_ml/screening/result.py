@@ -122,17 +122,11 @@ def recipes_at(space: Space, question: Question, numbers: NDArray[np.int64]) -> 
 
     The temperature of the conductivity is always given: without one it would be ambiguous.
     """
-    parts = []
-    for number in numbers.tolist():
-        found = question.conductivity_at(space.chunk(number, number + 1))
-        cells: dict[str, Any] = {Column.FORMULA.value: found.formulas([0])}
-        for column in MODEL_INPUT[1:]:
-            is_number = column.kind is Kind.NUMBER
-            cells[column.value] = found.table[column].astype(np.float64 if is_number else "object")
-        cells[Column.MEASUREMENT_TEMPERATURE_C.value] = question.temperatures_c(found)
-        parts.append(pd.DataFrame(cells))
-    table = pd.concat(parts, ignore_index=True)
-    for column in MODEL_INPUT:
-        if column.kind is not Kind.NUMBER:
-            table[column.value] = table[column.value].astype("object").where(table[column.value].notna(), None)
-    return table
+    found = question.conductivity_at(space.at(numbers))
+    cells: dict[str, Any] = {Column.FORMULA.value: found.formulas(np.arange(len(numbers)))}
+    for column in MODEL_INPUT[1:]:
+        given = found.table[column]
+        is_number = column.kind is Kind.NUMBER
+        cells[column.value] = given if is_number else given.astype("object").where(given.notna(), None)
+    cells[Column.MEASUREMENT_TEMPERATURE_C.value] = question.temperatures_c(found)
+    return pd.DataFrame(cells)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +81,15 @@ class State:
         What they took.
     tally
         What was found.
+    note
+        What whoever began it wants to know when it is resumed.
     """
 
     identity: Identity
     position: int
     seconds: float
     tally: Tally
+    note: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write the state into the folder of a screening; whole or not at all."""
@@ -97,6 +100,7 @@ class State:
             "position": self.position,
             "seconds": self.seconds,
             "tally": self.tally.to_json(),
+            "note": dict(self.note),
         }
         text = _dumped(content)
         write_text(_dumped({"format": _FORMAT, "sha256": _sha256(text), "state": content}) + "\n", folder / STATE)
@@ -119,9 +123,8 @@ def read_state(folder: Path) -> State:
         if whole["format"] != _FORMAT or whole["sha256"] != _sha256(_dumped(content)):
             raise UnreadableFileError(f"{path}: was changed or damaged (SHA-256 differs); begin anew")
         identity = Identity(content["space"], content["model"], content["settings"])
-        return State(
-            identity, int(content["position"]), float(content["seconds"]), Tally.from_json(content["tally"])
-        )
+        tally = Tally.from_json(content["tally"])
+        return State(identity, int(content["position"]), float(content["seconds"]), tally, content["note"])
     except OSError as error:
         raise UnreadableFileError(f"{path}: there is no screening to resume ({error.strerror or error})") from None
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -130,7 +133,7 @@ def read_state(folder: Path) -> State:
 
 def space_checksum(space: Space) -> str:
     """Give the SHA-256 of all that decides which recipe stands where."""
-    return _sha256(_dumped(space.to_json()))
+    return _sha256(space.fingerprint)
 
 
 def model_checksum(model: PropertyModel) -> str:

@@ -37,8 +37,15 @@ class Space(Protocol):
     def chunk(self, start: int, stop: int) -> Candidates:
         """Give the recipes at some positions that the space's constraints leave."""
 
+    def at(self, positions: NDArray[np.int64]) -> Candidates:
+        """Give the recipes at positions that a chunk named."""
+
+    @property
+    def fingerprint(self) -> str:
+        """All that decides which recipe stands where."""
+
     def to_json(self) -> dict[str, Any]:
-        """Give all that decides which recipe stands where."""
+        """Say what the space holds."""
 
 
 @dataclass(frozen=True)
