@@ -81,15 +81,20 @@ def absent(column: Column) -> Axis:
     return Axis({column: [None]})
 
 
-def field_axes(stated: Stated | None) -> tuple[list[Axis], list[str]]:
+def field_axes(stated: Stated | None, warnings: list[str]) -> list[Axis]:
     """Read the processing fields of a space.
+
+    Parameters
+    ----------
+    stated
+        Fields with their values.
+    warnings
+        To which is added what is doubtful: temperatures that look like kelvin.
 
     Returns
     -------
     list of Axis
         One for each of `FIELDS`, those that are not stated with one value, "not given".
-    list of str
-        What is doubtful: temperatures that look like kelvin.
 
     Raises
     ------
@@ -100,12 +105,10 @@ def field_axes(stated: Stated | None) -> tuple[list[Axis], list[str]]:
     for name, value in given.items():
         if name not in {column.value for column in FIELDS}:
             raise _unknown(name, value)
-    warnings: list[str] = []
-    axes = [
+    return [
         Axis({column: _values(column, given[column.value], warnings)}) if column.value in given else absent(column)
         for column in FIELDS
     ]
-    return axes, warnings
 
 
 def _unknown(name: str, value: Stated) -> FieldError:
@@ -123,21 +126,24 @@ def _values(column: Column, stated: Stated, warnings: list[str]) -> list[Cell]:
     """Read the values of one field: one, a list, ranges; "not given" among them."""
 
     def read(one: Stated) -> Any:
-        return _cell(column, one, warnings)
+        return read_cell(column, one, warnings)
 
-    found: list[Any] = []
     for item in stated.one_or_more(column.allowed):
-        if isinstance(item.value, dict):
-            if column.kind is not Kind.NUMBER:
-                raise item.error(column.allowed, "Only numbers have ranges.")
-            found += ranges.grid(item, read)
-        else:
-            found.append(read(item))
+        if isinstance(item.value, dict) and column.kind is not Kind.NUMBER:
+            raise item.error(column.allowed, "Only numbers have ranges.")
+    found = [*ranges.values_of(stated, read, column.allowed)]
     ranges.refuse_repeats(found, stated)
     return found
 
 
-def _cell(column: Column, stated: Stated, warnings: list[str]) -> Cell:
+def read_cell(column: Column, stated: Stated, warnings: list[str]) -> Cell:
+    """Read one value of a field as a recipe reads it; None for "not given".
+
+    Raises
+    ------
+    SpaceError
+        If no recipe may have it, or only kelvin can be meant.
+    """
     if stated.not_given:
         return None
     try:

@@ -113,12 +113,12 @@ def read_compositions(stated: Stated, *, any_charge: bool = False) -> Compositio
     SpaceError
         If a family is none, or there are more than `MOST_COMPOSITIONS`.
     """
-    families = [read_family(item, any_charge=any_charge) for item in stated.one_or_more(_ALLOWED)]
-    count = sum(len(family) for family in families)
-    if count > MOST_COMPOSITIONS:
-        raise stated.error(
-            f"at most {MOST_COMPOSITIONS} compositions", f"These are {count}; take larger steps.", value=count
-        )
+    families, count = [], 0
+    for item in stated.one_or_more(_ALLOWED):
+        families.append(read_family(item, any_charge=any_charge))
+        count += len(families[-1])
+        if count > MOST_COMPOSITIONS:
+            raise item.error(f"at most {MOST_COMPOSITIONS} in all", "Take larger steps.", value=count)
     elements = tuple(sorted(set().union(*(family.elements for family in families)), key=ELEMENT_INDEX.__getitem__))
     units = np.concatenate([_of_family(family, elements) for family in families])
     _, first = np.unique(units, axis=0, return_index=True)

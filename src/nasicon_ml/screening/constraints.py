@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition.elements import ELEMENT_INDEX
-from nasicon_ml.errors import FieldError, nearest
-from nasicon_ml.screening.axes import ADDITIVE_COLUMNS, FIELDS
+from nasicon_ml.errors import nearest
+from nasicon_ml.screening.axes import ADDITIVE_COLUMNS, FIELDS, read_cell
 from nasicon_ml.screening.reading import Stated
 
 Mask = NDArray[np.bool_]
@@ -144,8 +144,15 @@ class Rule:
         return f"{condition}{self.then} (because {self.because})"
 
 
-def read_rules(stated: Stated | None) -> list[Rule]:
+def read_rules(stated: Stated | None, warnings: list[str]) -> list[Rule]:
     """Read the constraints of a space.
+
+    Parameters
+    ----------
+    stated
+        A list of them.
+    warnings
+        To which is added what is doubtful.
 
     Raises
     ------
@@ -162,38 +169,42 @@ def read_rules(stated: Stated | None) -> list[Rule]:
         because = parts["because"].text("the reason, in words")
         shape = {key for key in parts if key != "because"}
         if shape == {"require"}:
-            when, then = no_condition, _conditions(parts["require"])
+            when, then = no_condition, _conditions(parts["require"], warnings)
         elif shape == {"when", "then"}:
-            when, then = _conditions(parts["when"]), _conditions(parts["then"])
+            when, then = _conditions(parts["when"], warnings), _conditions(parts["then"], warnings)
         else:
             raise item.error("require and because, or when, then and because")
         rules += [Rule(when, condition, because, item) for condition in then]
     return rules
 
 
-def _conditions(stated: Stated) -> tuple[Condition, ...]:
+def _conditions(stated: Stated, warnings: list[str]) -> tuple[Condition, ...]:
     allowed = "names of fields, x, system or elements, each with a condition"
     found = stated.any_fields(allowed)
     if not found:
         raise stated.error(allowed, "It is empty.")
-    return tuple(_condition(name, part) for name, part in found.items())
+    return tuple(_condition(name, part, warnings) for name, part in found.items())
 
 
-def _condition(name: str, stated: Stated) -> Condition:
+def _condition(name: str, stated: Stated, warnings: list[str]) -> Condition:
     if not (name in _FIELD_NAMES or name in (X, Column.SYSTEM) or name in ELEMENT_INDEX):
         names = [*_FIELD_NAMES, X, Column.SYSTEM.value]
         raise stated.error(f"{', '.join(names)}, or the symbol of an element", nearest(name, names))
     if not isinstance(stated.value, dict):
-        values = tuple(_value(name, item) for item in stated.one_or_more(_ALLOWED))
+        values = tuple(_value(name, item, warnings) for item in stated.one_or_more(_ALLOWED))
         return Condition(name, wanted=values)
     parts = stated.fields(CONDITION_KEYS)
     if not parts:
         raise stated.error(_ALLOWED)
-    bounds = {key: _bound(name, parts[key]) for key in ("min", "max") if key in parts}
+    bounds = {key: _bound(name, parts[key], warnings) for key in ("min", "max") if key in parts}
     minimum, maximum = bounds.get("min", -math.inf), bounds.get("max", math.inf)
     if minimum > maximum:
         raise stated.error("min at most max")
-    unwanted = tuple(_value(name, item) for item in parts["not"].one_or_more(_ALLOWED)) if "not" in parts else ()
+    unwanted = (
+        tuple(_value(name, item, warnings) for item in parts["not"].one_or_more(_ALLOWED))
+        if "not" in parts
+        else ()
+    )
     if None in unwanted:
         raise parts["not"].error("values", "For what must be given write given: true.")
     given = parts["given"].flag() if "given" in parts else None
@@ -210,26 +221,21 @@ def _is_numeric(name: str) -> bool:
     )
 
 
-def _bound(name: str, stated: Stated) -> float:
-    named = Stated(stated.value, name, stated.path, stated.lines, stated.file)
+def _bound(name: str, stated: Stated, warnings: list[str]) -> float:
+    named = stated.renamed(name)
     if not _is_numeric(name):
         raise named.error("values, as it is no number", f"Write {name}: [one, or, another].")
-    value = _value(name, named)
+    value = _value(name, named, warnings)
     if value is None:
         raise named.error("a number")
     return float(value)  # type: ignore[arg-type]
 
 
-def _value(name: str, stated: Stated) -> object:
+def _value(name: str, stated: Stated, warnings: list[str]) -> object:
     """Read one value of a quantity; None for "not given"."""
-    stated = Stated(stated.value, name, stated.path, stated.lines, stated.file)
+    stated = stated.renamed(name)
     if name in _FIELD_NAMES:
-        if stated.not_given:
-            return None
-        try:
-            return _FIELD_NAMES[name].parse(stated.value)
-        except FieldError as error:
-            raise stated.refused(error) from None
+        return read_cell(_FIELD_NAMES[name], stated, warnings)
     if name == Column.SYSTEM:
         return stated.text("the name of a system, such as LATP")
     return stated.number(-10, 20)

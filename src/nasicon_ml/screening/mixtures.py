@@ -17,6 +17,7 @@ MIX_KEYS = ("mix", "step")
 #: More mixtures than this from one list are a typing error.
 MOST_MIXTURES = 20_000
 _SHARE_ROUNDING = 1e-6
+_LEAST_STEP = 1e-3
 _ION = re.compile(r"([A-Z][a-z]?)(?:(\d)\+|\+(\d))?")
 _DOPANTS = tuple(element for element in ELEMENT_INDEX if element in OCTAHEDRAL or element in LARGE)
 
@@ -80,9 +81,9 @@ def _in_steps(item: Stated, read: Callable[[str, Stated], Ion]) -> list[Mixture]
     ions = [read(part.value, part) for part in parts["mix"].items("a list of elements")]
     if len(set(ions)) < len(ions):
         raise parts["mix"].error("every element once")
-    step = parts["step"].number(0, 1)
-    whole = round(1 / step) if step else 0
-    if not whole or abs(whole * step - 1) > _SHARE_ROUNDING:
+    step = parts["step"].number(_LEAST_STEP, 1)
+    whole = round(1 / step)
+    if abs(whole * step - 1) > _SHARE_ROUNDING:
         raise parts["step"].error("a step that divides 1, such as 0.25")
     count = math.comb(whole + len(ions) - 1, len(ions) - 1)
     if count > MOST_MIXTURES:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ _LOG_DIGITS = 4
 _STEPS = 1e-9
 _ALLOWED = "a range with from, to, and step or count"
 
-Reader = Callable[[Stated], float]
+Reader = Callable[[Stated], Any]
 
 
 def grid(stated: Stated, read: Reader) -> list[float]:
@@ -44,7 +45,7 @@ def grid(stated: Stated, read: Reader) -> list[float]:
         If it is no range, or one of more than `MOST_VALUES` values.
     """
     parts = stated.fields(RANGE_KEYS, ("from", "to"))
-    first, last = (read(_named(parts[key], f"{stated.name}, {key}")) for key in ("from", "to"))
+    first, last = (read(parts[key].renamed(stated.name)) for key in ("from", "to"))
     if first > last:
         raise stated.error("a range that rises", "from is above to.")
     scale = parts["scale"].value if "scale" in parts else SCALES[0]
@@ -86,21 +87,32 @@ def _significant(value: float) -> float:
     return float(f"{value:.{_LOG_DIGITS - 1}e}")
 
 
-def _named(stated: Stated, name: str) -> Stated:
-    return Stated(stated.value, name, stated.path, stated.lines, stated.file)
-
-
 def numbers(stated: Stated, minimum: float, maximum: float) -> list[float]:
     """Read a number, a list of numbers and ranges, or a range; every value once, in the order stated."""
 
     def read(one: Stated) -> float:
         return one.number(minimum, maximum)
 
-    found: list[float] = []
-    for item in stated.one_or_more(f"a number from {minimum:g} to {maximum:g}, a list, or a range"):
-        found += grid(item, read) if isinstance(item.value, dict) else [read(item)]
+    found = [*values_of(stated, read, f"a number from {minimum:g} to {maximum:g}, a list, or a range")]
     refuse_repeats(found, stated)
     return found
+
+
+def values_of(stated: Stated, read: Callable[[Stated], Any], allowed: str) -> Iterator[Any]:
+    """Go through a value, a list of values and ranges, or a range.
+
+    Raises
+    ------
+    SpaceError
+        If there are more than `MOST_VALUES`.
+    """
+    count = 0
+    for item in stated.one_or_more(allowed):
+        values = grid(item, read) if isinstance(item.value, dict) else [read(item)]
+        count += len(values)
+        if count > MOST_VALUES:
+            raise stated.error(f"at most {MOST_VALUES} values", f"These are more than {count - 1}.", value=count)
+        yield from values
 
 
 def refuse_repeats(values: Sequence[object], stated: Stated) -> None:

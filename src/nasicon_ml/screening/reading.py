@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from nasicon_ml.columns import is_missing
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest
@@ -22,6 +24,7 @@ Path_ = tuple[object, ...]
 #: What says in a space that a field is not given, beside `nasicon_ml.columns.MISSING_WORDS`.
 NOT_GIVEN = "not given"
 _LONGEST_REASON = 500
+_DEEPEST = 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Stated:
     value: Any
     name: str = "space"
     path: Path_ = ()
-    lines: Mapping[Path_, int] = field(default_factory=lambda: MappingProxyType({}))
+    lines: Mapping[Path_, int] = field(default_factory=dict)
     file: str = ""
 
     @property
@@ -109,7 +112,7 @@ class Stated:
         SpaceError
             If it is none, or empty where it may not be.
         """
-        if not isinstance(self.value, (list, tuple)):
+        if not isinstance(self.value, list):
             raise self.error(allowed, "Write it as a list.")
         if not self.value and not empty:
             raise self.error(allowed, "The list is empty.")
@@ -117,7 +120,7 @@ class Stated:
 
     def one_or_more(self, allowed: str) -> list[Stated]:
         """Read a list, or a single value as a list of one."""
-        return self.items(allowed) if isinstance(self.value, (list, tuple)) else [self]
+        return self.items(allowed) if isinstance(self.value, list) else [self]
 
     def number(self, minimum: float, maximum: float) -> float:
         """Read a number within bounds."""
@@ -146,11 +149,36 @@ class Stated:
             raise self.error("true or false")
         return self.value
 
+    def renamed(self, name: str) -> Stated:
+        """Call it something else in messages."""
+        return replace(self, name=name)
+
     def text(self, allowed: str) -> str:
         """Read a text that says something."""
         if not isinstance(self.value, str) or not self.value.strip() or len(self.value) > _LONGEST_REASON:
             raise self.error(allowed)
         return " ".join(self.value.split())
+
+
+def plain(value: object, depth: int = 0) -> Any:
+    """Bring what a program may give, arrays and tuples among it, to what a YAML file can hold.
+
+    Raises
+    ------
+    SpaceError
+        If it is nested too deeply, which a space never is.
+    """
+    if depth > _DEEPEST:
+        raise SpaceError("space", value, "a space, which is never nested so deeply")
+    if isinstance(value, Mapping):
+        return {key: plain(below, depth + 1) for key, below in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple, range)):
+        return [plain(below, depth + 1) for below in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def stated_in_yaml(path: str | Path) -> Stated:
@@ -185,7 +213,7 @@ def stated_in_yaml(path: str | Path) -> Stated:
         ) from None
     lines: dict[Path_, int] = {}
     _note_lines(node, (), lines)
-    return Stated(value, lines=lines, file=name)
+    return Stated(plain(value), lines=lines, file=name)
 
 
 def _note_lines(node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> None:

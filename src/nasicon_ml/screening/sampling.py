@@ -24,7 +24,9 @@ METHODS = ("random", "sobol")
 MOST_SAMPLED = 50_000_000
 #: Spaces up to this size are drawn from by shuffling, so that a budget near the size ends.
 _SHUFFLED = 4_000_000
-_BATCH = 2**16
+#: Positions that are drawn at once: as many as the budget asks for, within these powers of two.
+_SMALLEST_BATCH, _LARGEST_BATCH = 16, 20
+_BATCH = 2**_SMALLEST_BATCH
 #: Draws per candidate of the budget after which a sample stays smaller than its budget.
 _PATIENCE = 64
 
@@ -123,7 +125,9 @@ def draw(space: SearchSpace, budget: int, method: str, seed: int) -> SampledSpac
     if space.size <= _SHUFFLED and (method == "random" or budget >= space.size):
         chosen = _shuffled(space, budget, seed)
     else:
-        chosen = _gathered(space, budget, _random(space, seed) if method == "random" else _sobol(space, seed))
+        batch = 2 ** min(max(int(budget).bit_length(), _SMALLEST_BATCH), _LARGEST_BATCH)
+        stream = _random if method == "random" else _sobol
+        chosen = _gathered(space, budget, stream(space, batch, seed))
     return SampledSpace(space, np.sort(chosen), int(budget), method, int(seed))
 
 
@@ -153,13 +157,13 @@ def _gathered(space: SearchSpace, budget: int, batches: Iterator[Ints]) -> Ints:
     return found[:budget]
 
 
-def _random(space: SearchSpace, seed: int) -> Iterator[Ints]:
+def _random(space: SearchSpace, batch: int, seed: int) -> Iterator[Ints]:
     rng = np.random.default_rng(seed)
     while True:
-        yield rng.integers(space.size, size=_BATCH, dtype=np.int64)
+        yield rng.integers(space.size, size=batch, dtype=np.int64)
 
 
-def _sobol(space: SearchSpace, seed: int) -> Iterator[Ints]:
+def _sobol(space: SearchSpace, batch: int, seed: int) -> Iterator[Ints]:
     from scipy.stats import qmc
 
     lengths = {COMPOSITION: len(space.axes.compositions)}
@@ -167,8 +171,8 @@ def _sobol(space: SearchSpace, seed: int) -> Iterator[Ints]:
     varied = [at for at, length in lengths.items() if length > 1]
     sequence = qmc.Sobol(max(len(varied), 1), scramble=True, rng=np.random.default_rng(seed), bits=48)
     while True:
-        points = sequence.random(_BATCH)
-        digits = {at: np.zeros(_BATCH, dtype=np.int64) for at in lengths}
+        points = sequence.random(batch)
+        digits = {at: np.zeros(batch, dtype=np.int64) for at in lengths}
         for column, at in enumerate(varied):
             digits[at] = np.minimum((points[:, column] * lengths[at]).astype(np.int64), lengths[at] - 1)
         yield space.positions(digits)

@@ -23,7 +23,7 @@ from nasicon_ml.screening.compositions import read_compositions
 from nasicon_ml.screening.constraints import read_rules
 from nasicon_ml.screening.counting import Count, count_candidates
 from nasicon_ml.screening.pruning import COMPOSITION, Axes, Check, prune
-from nasicon_ml.screening.reading import Stated, stated_in_yaml
+from nasicon_ml.screening.reading import Stated, plain, stated_in_yaml
 
 if TYPE_CHECKING:
     from nasicon_ml.screening.sampling import SampledSpace
@@ -92,7 +92,7 @@ class SearchSpace:
         SpaceError
             As `from_yaml`, without file and line.
         """
-        return _read(Stated(mapping))
+        return _read(Stated(plain(mapping)))
 
     @cached_property
     def ways(self) -> int:
@@ -227,11 +227,16 @@ def _read(stated: Stated) -> SearchSpace:
     if balance not in CHARGE_BALANCE:
         raise parts["charge_balance"].error(" or ".join(CHARGE_BALANCE))
     compositions = read_compositions(parts["compositions"], any_charge=balance == CHARGE_BALANCE[1])
-    fields, warnings = field_axes(parts.get("processing"))
+    warnings: list[str] = []
+    fields = field_axes(parts.get("processing"), warnings)
     axes = Axes(compositions, (additive_axis(parts.get("additives")), *fields))
     size = len(compositions) * math.prod(len(axis) for axis in axes.fields)
     if size > MOST_CANDIDATES:
         raise stated.error(f"at most {MOST_CANDIDATES:.3g} candidates", "Take larger steps.", value=f"{size:.3g}")
-    pruned = prune(axes, read_rules(parts.get("constraints")))
+    pruned = prune(axes, read_rules(parts.get("constraints"), warnings))
     name = parts["name"].text("a name") if "name" in parts else "search space"
-    return SearchSpace(name, pruned.axes, pruned.checks, size, pruned.removed, tuple(warnings), stated.value)
+    space = SearchSpace(name, pruned.axes, pruned.checks, size, pruned.removed, tuple(warnings), stated.value)
+    if space.count() == Count(0, exact=True):
+        hint = "Together they forbid every candidate; each alone leaves some."
+        raise parts["constraints"].error("constraints that some candidate satisfies", hint)
+    return space
