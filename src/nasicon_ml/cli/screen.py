@@ -173,7 +173,9 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
 
 
 def _stated(space: SearchSpace | SampledSpace) -> Any:
-    return getattr(space, "space", space).stated
+    from nasicon_ml.screening.sampling import SampledSpace
+
+    return (space.space if isinstance(space, SampledSpace) else space).stated
 
 
 def _tell(expected: Estimate, threads: int, *, yes: bool) -> None:

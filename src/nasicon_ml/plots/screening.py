@@ -62,7 +62,7 @@ def screening_map(cells: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     x, y = grid.columns.to_numpy(float), grid.index.to_numpy(float)
     field = axes.pcolormesh(_edges(x), _edges(y), np.log10(grid.to_numpy(float)), cmap=DENSITY_MAP)
-    best = cells.loc[cells[Column.PREDICTED_CONDUCTIVITY_S_CM].idxmax()]
+    best = cells.iloc[int(cells[Column.PREDICTED_CONDUCTIVITY_S_CM].to_numpy(float).argmax())]
     axes.plot(
         best[SUBSTITUTION],
         best[Column.SINTERING_TEMPERATURE_C],
