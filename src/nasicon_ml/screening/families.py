@@ -158,6 +158,7 @@ def read_family(stated: Stated, *, any_charge: bool) -> Family:
         if dopants:
             raise parts["dopants"].error(f"a {parts['system'].value} without dopants", "Its name says the dopant.")
         dopants = dopant_mixtures(parts["dopants"])
+        _check_charges(hosts, dopants, parts["dopants"])
     amounts, by_charge = _amounts(parts, bool(dopants), stated)
     silicon = ranges.numbers(parts["silicon"], 0, T_CATIONS) if "silicon" in parts else [0.0]
     if named and named.silicon != ("silicon" in parts):
@@ -174,6 +175,15 @@ def read_family(stated: Stated, *, any_charge: bool) -> Family:
         tuple(excess),
         stated,
     )
+
+
+def _check_charges(hosts: list[Mixture], dopants: list[Mixture], stated: Stated) -> None:
+    """Refuse an element with two charges: no formula can tell the two apart."""
+    elements = {ion.element for mixture in hosts for ion, _ in mixture}
+    for mixture in dopants:
+        for ion, _ in mixture:
+            if ion.element in elements and ion.charge != 4:
+                raise stated.error(f"{ion.element}4+ beside the host {ion.element}", value=str(ion))
 
 
 def _system(stated: Stated) -> shorthand.Shorthand:

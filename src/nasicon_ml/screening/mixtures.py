@@ -19,7 +19,8 @@ MOST_MIXTURES = 20_000
 _SHARE_ROUNDING = 1e-6
 _LEAST_STEP = 1e-3
 _ION = re.compile(r"([A-Z][a-z]?)(?:(\d)\+|\+(\d))?")
-_DOPANTS = tuple(element for element in ELEMENT_INDEX if element in OCTAHEDRAL or element in LARGE)
+#: Elements that can stand on M as dopants.
+DOPANTS = tuple(element for element in ELEMENT_INDEX if element in OCTAHEDRAL or element in LARGE)
 
 
 @dataclass(frozen=True, order=True)
@@ -67,7 +68,7 @@ def _mixtures(stated: Stated, read: Callable[[str, Stated], Ion]) -> list[Mixtur
 def _shares(item: Stated, read: Callable[[str, Stated], Ion]) -> Mixture:
     parts = item.any_fields("elements with their shares")
     shares = {read(key, part): part.number(0, 1) for key, part in parts.items()}
-    if len(shares) < len(parts):
+    if len({ion.element for ion in shares}) < len(parts):
         raise item.error("every element once")
     total = math.fsum(shares.values())
     if abs(total - 1) > _SHARE_ROUNDING:
@@ -79,7 +80,7 @@ def _in_steps(item: Stated, read: Callable[[str, Stated], Ion]) -> list[Mixture]
     """Make all mixtures of some elements whose shares are whole numbers of steps; pure elements among them."""
     parts = item.fields(MIX_KEYS, MIX_KEYS)
     ions = [read(part.value, part) for part in parts["mix"].items("a list of elements")]
-    if len(set(ions)) < len(ions):
+    if len({ion.element for ion in ions}) < len(ions):
         raise parts["mix"].error("every element once")
     step = parts["step"].number(_LEAST_STEP, 1)
     whole = round(1 / step)
@@ -106,7 +107,7 @@ def _host(symbol: object, stated: Stated) -> Ion:
 def _dopant(symbol: object, stated: Stated) -> Ion:
     match = _ION.fullmatch(symbol.strip()) if isinstance(symbol, str) else None
     element = match[1] if match else ""
-    if match is None or element not in _DOPANTS:
+    if match is None or element not in DOPANTS:
         raise _strange(symbol, stated)
     states = USUAL_STATES[element]
     charge = int(match[2] or match[3] or states[0])
@@ -118,4 +119,4 @@ def _dopant(symbol: object, stated: Stated) -> Ion:
 
 def _strange(symbol: object, stated: Stated) -> SpaceError:
     hint = nearest_element(symbol) if isinstance(symbol, str) and symbol not in ELEMENT_INDEX else ""
-    return stated.error(f"elements that can stand on M: {', '.join(_DOPANTS)}", hint, value=symbol)
+    return stated.error(f"elements that can stand on M: {', '.join(DOPANTS)}", hint, value=symbol)

@@ -1,0 +1,82 @@
+"""One value, a list, a range in steps or by logarithms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.errors import SpaceError
+from nasicon_ml.screening import ranges
+from nasicon_ml.screening.reading import Stated
+
+
+def numbers(value: Any) -> list[float]:
+    return ranges.numbers(Stated(value, "x"), 0, 1000)
+
+
+def test_what_can_be_written() -> None:
+    assert numbers(0.3) == [0.3]
+    assert numbers("0.3") == [0.3]
+    assert numbers([3, 1]) == [3.0, 1.0]
+    assert numbers({"from": 0.1, "to": 0.5, "step": 0.1}) == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert numbers({"from": 1, "to": 2.9, "step": 1}) == [1.0, 2.0]
+    assert numbers({"from": 1, "to": 2, "count": 3}) == [1.0, 1.5, 2.0]
+    assert numbers({"from": 0.1, "to": 10, "count": 5, "scale": "log"}) == [0.1, 0.3162, 1.0, 3.162, 10.0]
+    assert numbers([0, {"from": 1, "to": 2, "step": 0.5}, 9]) == [0.0, 1.0, 1.5, 2.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (-1, "x: -1 is not accepted; allowed: a number from 0 to 1000"),
+        ("a", "a number from 0 to 1000"),
+        (math.inf, "a number from 0 to 1000"),
+        (True, "x: True is not accepted"),
+        (10**400, "a number from 0 to 1000"),
+        (None, "x: None is not accepted"),
+        ([], "The list is empty"),
+        ([1, 1.0], "It stands there twice"),
+        ([1, {"from": 0, "to": 2, "step": 1}], "It stands there twice"),
+        ({"from": 1, "to": 2}, "It needs one of step and count"),
+        ({"from": 1, "to": 2, "step": 1, "count": 2}, "It needs one of step and count"),
+        ({"from": 2, "to": 1, "step": 1}, "from is above to"),
+        ({"from": 1, "step": 1}, "There is no 'to' in it"),
+        ({"from": 1, "to": 2, "steps": 1}, r"steps: 1 is not accepted; .*Did you mean 'step'\?"),
+        ({"from": 1, "to": 2, "step": 0}, "a step above 0"),
+        ({"from": 1, "to": 2, "step": "inf"}, "a step above 0"),
+        ({"from": 0, "to": 1000, "step": 1e-9}, "a step that makes at most 100000 values. This makes 1e"),
+        ({"from": 0, "to": 1000, "step": 5e-324}, "at most 100000 values"),
+        ({"from": 1, "to": 2, "count": 1}, "count: 1 is not accepted"),
+        ({"from": 1, "to": 2, "count": 2.5}, "a whole number"),
+        ({"from": 1, "to": 2, "count": 10**9}, "a number from 2 to 100000"),
+        ({"from": 1, "to": 2, "step": 1, "scale": "log"}, "a logarithmic range with from, to and count"),
+        ({"from": 1, "to": 2, "count": 2, "scale": "ln"}, "scale: 'ln' is not accepted; allowed: linear or log"),
+        ({"from": 0, "to": 2, "count": 2, "scale": "log"}, "begins above 0"),
+        ({"from": 1, "to": 1.001, "count": 9, "scale": "log"}, "Take a smaller count"),
+    ],
+)
+def test_what_is_no_range_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        numbers(value)
+
+
+@given(st.floats(0, 500), st.floats(0, 500), st.floats(0.01, 100))
+def test_steps_begin_at_the_first_and_never_pass_the_last(first: float, width: float, step: float) -> None:
+    found = numbers({"from": first, "to": first + width, "step": step})
+    assert found[0] == pytest.approx(first)
+    assert found[-1] <= first + width + 1e-6
+    assert first + width - found[-1] <= step * (1 + 1e-6)
+    assert all(
+        second - one == pytest.approx(step, abs=1e-9) for one, second in zip(found, found[1:], strict=False)
+    )
+
+
+def test_many_ranges_together_are_bounded() -> None:
+    one = {"from": 0, "to": 0.6, "step": 1e-5}
+    other = {"from": 0.7, "to": 1.3, "step": 1e-5}
+    with pytest.raises(SpaceError, match="at most 100000 values"):
+        numbers([one, other])
