@@ -87,6 +87,6 @@ def test_too_many_compositions_are_refused_before_they_are_made(monkeypatch: pyt
 
 
 def test_states_of_several_come_from_the_formula() -> None:
-    """Little Fe2+ could as well be Fe3+ within the tolerance: then a reader takes the usual state, and so do we."""
+    """A little Fe2+ could as well be Fe3+ within the tolerance: a reader then takes that, and so do we."""
     sites = candidates({"hosts": "Ti", "dopants": "Fe2+", "amount": [0.02, 0.2]}).sites
     assert sites.valence[:, ELEMENTS.index("Fe")].tolist() == [3.0, 2.0]

@@ -17,7 +17,7 @@ def read(family: Any, **more: Any) -> SearchSpace:
 @pytest.mark.parametrize(
     ("family", "message"),
     [
-        ({"system": "LATB", "x": 0.1}, r"system: 'LATB' is not accepted; allowed: the name of a system: .*Did you mean 'LATP'\?"),
+        ({"system": "LATB", "x": 0.1}, "system: 'LATB' .*the name of a system: .*Did you mean 'LATP'"),
         ({"system": 3}, "the name of a system"),
         ({"system": "LATP"}, "with x .* or with amount"),
         ({"system": "LATP", "x": 0.1, "amount": 0.1}, "Give one of them"),
@@ -40,7 +40,7 @@ def read(family: Any, **more: Any) -> SearchSpace:
         ({"hosts": "Ti", "dopants": {"Al": 0.5, "Nb": 0.5}, "x": 0.1}, "give amount in place of x"),
         ({"hosts": "Ti", "dopants": "Nb", "amount": 1.0}, "some Li left on A"),
         ({"hosts": "Ti", "dopants": "Mg", "amount": 1.5, "silicon": 3}, "at most 5 Li"),
-        ({"hosts": ["Ti", "Sn"], "dopants": "Sn2+", "amount": 0.1}, r"dopants: 'Sn2\+' is not accepted; allowed: Sn4\+"),
+        ({"hosts": ["Ti", "Sn"], "dopants": "Sn2+", "amount": 0.1}, r"dopants: 'Sn2\+' .*Sn4\+"),
         ({"hosts": "Ti", "excess": 0.1}, "excess: 0.1 is not accepted; allowed: a number from -0.05 to 0.05"),
         ("LATP", "compositions: 'LATP' is not accepted; allowed: a mapping with system"),
         ([], "compositions: "),

@@ -50,14 +50,16 @@ class Axes:
         """Say for which values of its axis a condition holds."""
         at, name = self.axis_of(condition.name), condition.name
         if at != COMPOSITION:
-            return condition.holds(
-                next(cells for column, cells in self.fields[at].cells.items() if column == name)
-            )
+            return condition.holds(self.cells(at, name))
         if name == X:
             return condition.holds(self.compositions.x)
         if name == Column.SYSTEM:
             return condition.holds(list(self.compositions.names))[self.compositions.name_of]
         return condition.holds(self.compositions.amount(name))
+
+    def cells(self, at: int, name: str) -> Sequence[object]:
+        """Give the values of one column of an axis of fields."""
+        return next(cells for column, cells in self.fields[at].cells.items() if column == name)
 
     def take(self, at: int, mask: Mask) -> Axes:
         """Keep some values of one axis."""
@@ -165,13 +167,21 @@ def _check(axes: Axes, rule: Rule) -> Check | None:
     return Check(when, then_axis, then, rule)
 
 
+def _held(axes: Axes, at: int, name: str) -> list[object]:
+    """Give the values that a quantity has in the space, for a message."""
+    if at == COMPOSITION:
+        return list(axes.compositions.names)
+    return ["not given" if cell is None else cell for cell in axes.cells(at, name)]
+
+
 def _shortened(axes: Axes, check: Check, removed: list[str]) -> Axes:
     at = check.then_axis
     kept = check.then | ~check.when[at] if at in check.when else check.then
     name, count = check.rule.then.name, axes.length(at)
     if not kept.any():
-        hint = f"None of the {count} values that the space holds satisfies: {check.rule}."
-        raise check.rule.stated.error("a constraint that some candidate satisfies", hint, value=name)
+        raise check.rule.stated.renamed(name).error(
+            f"values that leave some candidate: {check.rule}", "The space has none.", value=_held(axes, at, name)
+        )
     label = "compositions" if at == COMPOSITION else axes.fields[at].label
     removed.append(f"{label}: {int(kept.sum())} of {count} values left: {check.rule}")
     return axes.take(at, kept)

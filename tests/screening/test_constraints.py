@@ -1,0 +1,124 @@
+"""Constraints: what they ask, what they refuse, that they are never code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nasicon_ml.errors import SpaceError
+from nasicon_ml.screening.constraints import Condition, read_rules
+from nasicon_ml.screening.reading import Stated
+from nasicon_ml.screening.space import SearchSpace
+from tests.screening.stated_spaces import small
+
+RATE = "heating_rate_c_min"
+
+
+def rules(*stated: Any) -> list[str]:
+    return [str(rule) for rule in read_rules(Stated(list(stated), "constraints"), [])]
+
+
+def test_require_and_when() -> None:
+    assert rules(
+        {"require": {RATE: {"max": 2}, "atmosphere": ["argon", "N2"]}, "because": "so"},
+        {"when": {"atmosphere": "Ar", "x": {"min": 0.2}}, "then": {"Al": {"max": 0.3}}, "because": "a  reason"},
+    ) == [
+        "heating_rate_c_min at most 2 (because so)",
+        "atmosphere is Ar or N2 (because so)",
+        "when atmosphere is Ar and x at least 0.2: Al at most 0.3 (because a reason)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"wanted": (1.0, 3.0)}, [True, False, True, False]),
+        ({"wanted": (None, 2.0)}, [False, True, False, True]),
+        ({"unwanted": (2.0,)}, [True, False, True, False]),
+        ({"minimum": 2.0}, [False, True, True, False]),
+        ({"maximum": 2.0}, [True, True, False, False]),
+        ({"minimum": 1.5, "maximum": 2.0}, [False, True, False, False]),
+        ({"given": True}, [True, True, True, False]),
+        ({"given": False}, [False, False, False, True]),
+        ({"given": True, "maximum": 1.0}, [True, False, False, False]),
+    ],
+)
+def test_what_is_not_given_satisfies_nothing_but_that_it_is_not(
+    condition: dict[str, Any], expected: list[bool]
+) -> None:
+    asked = Condition("x", **condition)
+    assert asked.holds([1.0, 2.0, 3.0, None]).tolist() == expected
+    if condition.get("wanted") != (None, 2.0):
+        assert asked.holds(np.array([1.0, 2.0, 3.0])).tolist() == expected[:3]
+
+
+def test_choices() -> None:
+    cells = ["Ar", "air", None]
+    assert Condition("atmosphere", wanted=("Ar", None)).holds(cells).tolist() == [True, False, True]
+    assert Condition("atmosphere", unwanted=("Ar",)).holds(cells).tolist() == [False, True, False]
+    assert Condition("atmosphere", given=True).holds(cells).tolist() == [True, True, False]
+
+
+def test_a_number_that_is_not_exact_in_binary_is_at_its_bound() -> None:
+    assert Condition("x", maximum=0.3).holds(np.array([0.1 + 0.2])).tolist() == [True]
+    assert Condition("x", wanted=(0.3,)).holds([0.1 + 0.2]).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("constraint", "message"),
+    [
+        ({"require": {RATE: {"max": 2}}}, "There is no 'because' in it"),
+        ({"require": {RATE: {"max": 2}}, "because": " "}, "because: ' ' is not accepted; allowed: the reason"),
+        ({"require": {RATE: {"max": 2}}, "because": 7}, "because: 7 is not accepted"),
+        ({"when": {RATE: 2}, "because": "so"}, "require and because, or when, then and because"),
+        ({"require": {RATE: 2}, "when": {RATE: 2}, "then": {RATE: 2}, "because": "so"}, "require and because, or"),
+        ({"requires": {RATE: 2}, "because": "so"}, r"requires: .*Did you mean 'require'\?"),
+        ({"require": {}, "because": "so"}, "require: .* It is empty"),
+        ({"require": {"heating_rate": 2}, "because": "so"}, "Did you mean 'heating_rate_c_min'"),
+        ({"require": {"formula": "LTP"}, "because": "so"}, "formula: 'LTP' is not accepted"),
+        ({"require": {RATE: {"max": -2}}, "because": "so"}, "heating_rate_c_min: -2 .*a number from 0.01"),
+        ({"require": {RATE: {"max": "1,5"}}, "because": "so"}, "Write decimals with a point"),
+        ({"require": {RATE: {"max": None}}, "because": "so"}, "heating_rate_c_min: None is not accepted"),
+        ({"require": {RATE: {"min": 3, "max": 2}}, "because": "so"}, "min at most max"),
+        ({"require": {RATE: {"below": 2}}, "because": "so"}, "below: 2 .*in heating_rate_c_min: min"),
+        ({"require": {RATE: {}}, "because": "so"}, "a value, a list of values"),
+        ({"require": {RATE: []}, "because": "so"}, "The list is empty"),
+        ({"require": {RATE: {"not": [None]}}, "because": "so"}, "write given: true"),
+        ({"require": {RATE: {"given": "yes"}}, "because": "so"}, "given: 'yes' .*true or false"),
+        ({"require": {RATE: {"given": False, "max": 2}}, "because": "so"}, "given: false alone"),
+        ({"require": {"atmosphere": {"max": 2}}, "because": "so"}, "atmosphere: 2 .*values, as it is no number"),
+        ({"require": {"system": {"max": 2}}, "because": "so"}, "system: 2 is not accepted; allowed: values"),
+        ({"require": {"atmosphere": "argo"}, "because": "so"}, r"atmosphere: 'argo' .*Did you mean 'argon'\?"),
+        ({"require": {"x": "__import__('os')"}, "because": "so"}, "x: .* is not accepted; allowed: a number"),
+        ({"require": "x < 0.3", "because": "so"}, "require: 'x < 0.3' is not accepted; allowed: names of fields"),
+        ("x < 0.3", "a mapping with require"),
+    ],
+)  # fmt: skip
+def test_what_is_no_constraint_is_refused(constraint: Any, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        rules(constraint)
+
+
+def test_bounds_in_kelvin_are_refused_or_doubted() -> None:
+    with pytest.raises(SpaceError, match=r"sintering_temperature_c: 1073.15 .*It looks like kelvin"):
+        rules({"require": {"sintering_temperature_c": {"max": 1073.15}}, "because": "so"})
+    warnings: list[str] = []
+    stated = [{"require": {"sintering_temperature_c": {"max": 1073}}, "because": "so"}]
+    read_rules(Stated(stated, "constraints"), warnings)
+    assert warnings == [
+        "sintering_temperature_c: sintering temperature 1073 °C looks like kelvin: 1073 K is 800 °C."
+    ]
+
+
+def test_compositions_can_be_asked_for() -> None:
+    def left(condition: dict[str, Any]) -> list[str]:
+        space = SearchSpace.from_dict(small(constraints=[{"require": condition, "because": "so"}]))
+        found = space.axes.compositions.occupancies(np.arange(len(space.axes.compositions)), np.arange(0))
+        return sorted(set(found.systems))
+
+    assert left({"system": ["LAGP", "LATP"]}) == ["LAGP", "LATP"]
+    assert left({"Ge": {"min": 0.1}}) == ["LAGP", "LAYGP"]
+    assert left({"x": 0}) == ["LTP"]
+    assert left({"Y": {"min": 0.001}, "Li": {"max": 1.2}}) == ["LAYGP"]
