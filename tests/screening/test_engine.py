@@ -194,6 +194,7 @@ def test_an_effort_that_makes_no_sense_is_refused(settings: dict[str, object]) -
 def test_a_level_that_nothing_supports_writes_nothing(champion: PropertyModel, tmp_path: Path) -> None:
     with pytest.raises(FieldError, match="level"):
         screen(SPACE, champion, Question(level=0.99999), place=Place(tmp_path / "out"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["a file", "a full folder", "a folder nowhere"])

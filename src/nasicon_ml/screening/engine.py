@@ -55,10 +55,12 @@ def screen(
     Raises
     ------
     NasiconError
-        If the place is taken or cannot be written to; if the screening to be resumed was of another space, model
-        or question.
+        If the model does not support the level; if the place is taken or cannot be written to; if the screening
+        to be resumed was of another space, model or question.
     """
     question, effort, watch = question or Question(), effort or Effort(), watch or Watch()
+    for interval in model.intervals.values():
+        interval.scores.quantile(question.level)  # refused before anything is written
     state = State(Identity("", "", {}), 0, 0.0, Tally.empty(question.keep))
     if place is not None:
         place.check()

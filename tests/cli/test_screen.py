@@ -1,0 +1,291 @@
+"""``nasicon-ml screen``: what it says, writes and refuses; Ctrl-C and resuming with real signals."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from nasicon_ml.cli import screen as command
+from nasicon_ml.cli.screen_asking import read_wishes
+from nasicon_ml.cli.screen_words import duration
+from nasicon_ml.errors import FieldError
+from nasicon_ml.screening.objectives import Wish
+from nasicon_ml.screening.resuming import read_state
+from tests.cli.conftest import Run
+
+ROOT = Path(__file__).parents[2]
+MODEL = str(ROOT / "models" / "champion")
+SPACE = """\
+name: tiny
+compositions:
+  - system: LATP
+    x: [0.2, 0.3, 0.4]
+  - system: LAGP
+    x: [0.4, 0.5]
+processing:
+  sintering_temperature_c: [700, 800, 900]
+  sintering_time_h: [2, 6]
+  atmosphere: [air, Ar]
+constraints:
+  - when: {atmosphere: Ar}
+    then: {sintering_temperature_c: {max: 800}}
+    because: of the binder
+"""
+
+
+@pytest.fixture
+def screen(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `nasicon-ml screen` in a folder with a space in it, with the committed model."""
+    monkeypatch.setenv("NASICON_ML_MODEL", MODEL)
+    (tmp_path / "space.yaml").write_text(SPACE, encoding="utf-8")
+    return lambda *arguments: run("screen", *arguments)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_summary_says_what_was_asked_and_found(screen: Run, tmp_path: Path) -> None:
+    outcome = screen("space.yaml")
+    assert outcome.code == 0, outcome.err
+    assert "looked for: predicted conductivity in S/cm" in outcome.out
+    assert "looked through: 60 of 60 in " in outcome.out
+    assert "  50 satisfy the constraints" in outcome.out
+    assert re.search(r"best 10 of \d+ kept:", outcome.out)
+    assert "LAGP" in outcome.out
+    assert "60 to score at " in outcome.err
+    assert names(tmp_path) == {"space.yaml"}
+
+
+def test_size_and_time_are_told_before_the_summary(screen: Run) -> None:
+    errors = screen("space.yaml").err.splitlines()
+    assert any("tiny: 50 candidates" in line for line in errors)
+    assert any(line.startswith("model: ") and "trained 20" in line for line in errors)
+
+
+def test_everything_is_written_into_the_folder(screen: Run, tmp_path: Path) -> None:
+    outcome = screen("space.yaml", "--output", "out", "--keep", "7", "--scored", "--json")
+    assert outcome.code == 0, outcome.err
+    out = tmp_path / "out"
+    assert names(out) == {"kept.csv", "front.csv", "summary.json", "map.png", "front.png", "state.json", "scored"}
+    printed, written = json.loads(outcome.out), json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert printed["complete"] is True
+    assert printed["model"]["name"] == MODEL
+    assert printed["counts"] == written["counts"]
+    assert printed["counts"]["positions"] == 60
+    assert [row["space_position"] for row in printed["best"]] == pd.read_csv(out / "kept.csv")[
+        "space_position"
+    ].tolist()
+    assert len(pd.read_parquet(out / "scored")) == 50
+    assert str(Path("out") / "kept.csv") in outcome.err
+
+
+def test_what_was_kept_can_be_predicted_again(screen: Run, tmp_path: Path) -> None:
+    from nasicon_ml.recipe import read_batch
+    from nasicon_ml.tables import read_table
+
+    assert screen("space.yaml", "--output", "out", "--keep", "5").code == 0
+    again = read_batch(read_table(tmp_path / "out" / "kept.csv"))
+    assert len(again.table) == 5
+    assert not again.findings
+
+
+def test_tables_can_be_parquet(screen: Run, tmp_path: Path) -> None:
+    assert screen("space.yaml", "--output", "out", "--format", "parquet", "--keep", "5").code == 0
+    kept = pd.read_parquet(tmp_path / "out" / "kept.parquet")
+    assert len(kept) == 5
+    assert kept["inside_domain"].dtype == bool
+
+
+def test_options_reach_the_question(screen: Run) -> None:
+    outcome = screen(
+        "space.yaml", "--objective", "success", "--threshold", "1e-4", "--keep", "3", "--level", "0.8", "--at-c",
+        "60", "--outside", "--json",
+    )  # fmt: skip
+    asked = json.loads(outcome.out)["question"]
+    assert asked == {
+        "objective": {"name": "success", "threshold_s_cm": 1e-4},
+        "keep": 3, "level": 0.8, "at_c": 60.0, "inside_only": False, "balanced_only": True,
+    }  # fmt: skip
+    assert json.loads(outcome.out)["best"][0]["measurement_temperature_c"] == 60.0
+
+
+def test_a_budget_draws_a_sample(screen: Run) -> None:
+    first, same, other = (
+        json.loads(screen("space.yaml", "--budget", "20", "--method", "random", "--seed", seed, "--json").out)
+        for seed in ("1", "1", "2")
+    )
+    assert first["counts"]["positions"] == 20
+    assert first["best"] == same["best"]
+    assert first["best"] != other["best"]
+
+
+def test_many_candidates_need_a_yes(screen: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(command, "MOST_WITHOUT_YES", 59)
+    refused = screen("space.yaml", "--output", "out")
+    assert refused.code == 2
+    assert "60 to score at" in refused.err
+    assert "--yes begins nevertheless" in refused.err
+    assert names(tmp_path) == {"space.yaml"}
+    assert screen("space.yaml", "--yes").code == 0
+    assert screen("space.yaml", "--budget", "59").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "no search space"),
+        (("nowhere.yaml",), "nowhere.yaml"),
+        (("space.yaml", "--objective", "conductivty"), "Did you mean 'conductivity'"),
+        (("space.yaml", "--objective", "success"), "threshold"),
+        (("space.yaml", "--threshold", "1e-4"), "success alone"),
+        (("space.yaml", "--objective", "desirability", "--desire", "density=80"), "density=85:98:2"),
+        (("space.yaml", "--keep", "0"), "keep: 0 is not accepted"),
+        (("space.yaml", "--level", "0.99999"), "level"),
+        (("space.yaml", "--level", "90"), "90 % is written 0.9"),
+        (("space.yaml", "--threads", "0"), "threads: 0"),
+        (("space.yaml", "--chunk", "0"), "chunk: 0"),
+        (("space.yaml", "--at-c", "5000"), "measurement|--at"),
+        (("space.yaml", "--method", "random"), "--method says how --budget is drawn"),
+        (("space.yaml", "--budget", "10", "--method", "halton"), "sobol"),
+        (("space.yaml", "--budget", "0"), "budget: 0"),
+        (("space.yaml", "--scored"), "--scored needs --output"),
+        (("space.yaml", "--output", "space.yaml"), "is a file"),
+        (("space.yaml", "--output", "."), "is not empty"),
+        (("space.yaml", "--output", "a/b"), "there is no folder a"),
+        (("space.yaml", "--model", "nowhere"), "there is no such folder"),
+        (("--resume", "nowhere"), "there is no screening to resume"),
+        (("space.yaml", "--resume", "out", "--output", "out"), "leave --output out"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_is_written(
+    screen: Run, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    outcome = screen(*arguments)
+    assert outcome.code == 2
+    assert re.search(words, outcome.err), outcome.err
+    assert "Traceback" not in outcome.err
+    assert not outcome.out
+    assert names(tmp_path) == {"space.yaml"}
+
+
+def test_a_space_of_nothing_is_refused(screen: Run, tmp_path: Path) -> None:
+    text = SPACE.replace(
+        "constraints:", "constraints:\n  - require: {sintering_temperature_c: {max: 100}}\n    because: x"
+    )
+    (tmp_path / "space.yaml").write_text(text, encoding="utf-8")
+    outcome = screen("space.yaml", "--output", "out")
+    assert outcome.code == 2
+    assert names(tmp_path) == {"space.yaml"}
+
+
+def test_wishes_are_read() -> None:
+    assert read_wishes(["conductivity=1e-6:1e-3:2", "sintering_temperature=1200:700"]) == {
+        "conductivity": Wish(1e-6, 1e-3, 2.0),
+        "sintering-temperature": Wish(1200.0, 700.0),
+    }
+    for bad in ("density", "density=80", "density=a:b", "density=1:2:3:4"):
+        with pytest.raises(FieldError, match="--desire"):
+            read_wishes([bad])
+    with pytest.raises(FieldError, match="each property once"):
+        read_wishes(["density=80:90", "density=80:95"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "0 s"), (119, "119 s"), (600, "10 min"), (7200, "2.0 h"), (3e5, "3.5 d")]
+)
+def test_a_time_is_written_in_a_fitting_unit(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+class StopsAfter:
+    """Stands for a person who presses Ctrl-C once so many chunks are done."""
+
+    def __init__(self, chunks: int) -> None:
+        self.left = chunks
+
+    def __call__(self, *_: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def stopped(screen: Run, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The folder of a screening that Ctrl-C has stopped."""
+    with monkeypatch.context() as patch:
+        patch.setattr("nasicon_ml.cli.screen_progress._Lines", lambda: StopsAfter(2))
+        outcome = screen("space.yaml", "--output", "out", "--keep", "6", "--chunk", "5", "--threads", "1")
+    assert outcome.code == 130
+    assert "PARTIAL" in outcome.out
+    assert "partial result" in outcome.err
+    assert "--resume out" in outcome.err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return "out"
+
+
+def test_a_stopped_one_goes_on_with_its_own_options(screen: Run, stopped: str, tmp_path: Path) -> None:
+    assert 10 <= read_state(tmp_path / stopped).position < 60
+    assert json.loads((tmp_path / stopped / "summary.json").read_text(encoding="utf-8"))["complete"] is False
+    (tmp_path / "space.yaml").rename(tmp_path / "moved.yaml")
+    assert screen("--resume", stopped).code == 0
+    assert screen("moved.yaml", "--output", "whole", "--keep", "6").code == 0
+    for name in ("kept.csv", "front.csv"):
+        assert (tmp_path / stopped / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_stopped_one_is_not_mixed_with_another(screen: Run, stopped: str, tmp_path: Path) -> None:
+    refused = screen("--resume", stopped, "--keep", "7")
+    assert (refused.code, "with keep 6, not 7" in refused.err) == (2, True)
+    (tmp_path / "space.yaml").write_text(SPACE.replace("[2, 6]", "[2, 12]"), encoding="utf-8")
+    refused = screen("space.yaml", "--resume", stopped)
+    assert (refused.code, "another space" in refused.err) == (2, True)
+    assert screen("space.yaml", "--output", stopped).code == 2
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "nasicon_ml.cli.main", "screen", *arguments, "--model", MODEL]
+    return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_a_real_ctrl_c_loses_nothing(screen: Run, tmp_path: Path) -> None:
+    """Stopped in the middle by a signal from outside, and resumed: the files are those of one run."""
+    text = SPACE.replace("[2, 6]", "{from: 1, to: 30, step: 1}")
+    (tmp_path / "space.yaml").write_text(text, encoding="utf-8")
+    options = ("--scored", "--chunk", "6", "--keep", "30")
+    process = start(tmp_path, "space.yaml", "--output", "out", *options)
+    try:
+        _wait_for_parts(tmp_path / "out" / "scored", 5, process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert "PARTIAL" in out
+    done = read_state(tmp_path / "out").position
+    assert pd.read_parquet(tmp_path / "out" / "scored")["space_position"].max() < done < 900
+    assert screen("--resume", "out").code == 0
+    assert screen("space.yaml", "--output", "whole", *options).code == 0
+    for path in (tmp_path / "whole").rglob("*"):
+        if path.is_file() and path.name not in {"state.json", "summary.json"}:
+            there = tmp_path / "out" / path.relative_to(tmp_path / "whole")
+            assert there.read_bytes() == path.read_bytes(), path.name
+    assert names(tmp_path / "out" / "scored") == names(tmp_path / "whole" / "scored")
+
+
+def _wait_for_parts(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not folder.is_dir() or len(list(folder.glob("part-*"))) < count:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
