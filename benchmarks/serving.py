@@ -194,12 +194,13 @@ def described() -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in names},
-        "hardware": {"processor": _processor(), "cores": len(os.sched_getaffinity(0)), "memory_gb": _memory_gb()},
+        "hardware": {"processor": processor(), "cores": len(os.sched_getaffinity(0)), "memory_gb": _memory_gb()},
         "threads": os.environ.get("OMP_NUM_THREADS", "not limited"),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name the processor of this machine."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 

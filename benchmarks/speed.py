@@ -1,0 +1,131 @@
+"""How fast recipes are screened, beside what a user would write and what the trees alone take.
+
+    python -m benchmarks.speed
+
+Everything is measured in one run on one machine, each in a process of its own, and written to
+`benchmarks/results/speed.md` and `.json`. Ratios are what can be compared with another machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving import processor
+from benchmarks.serving_server import CHAMPION, published
+from benchmarks.speed_report import page
+from nasicon_ml.tables import write_text
+from nasicon_ml.workflows.predict import default_bundle
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+COMMAND = "python -m benchmarks.speed"
+#: Recipes of the screenings, by threads; ten million with one thread would take six minutes and tell nothing new.
+SIZES = {1: (10**3, 10**4, 10**5, 10**6), 2: (10**3, 10**4, 10**5, 10**6, 10**7)}
+#: Recipes of the limit, and of what a user would write: the latter's time grows with each recipe alike.
+LIMIT, USUAL = 10**6, 2_000
+TIMES = (1, 3, 10)
+#: A command is started so many times; the median counts.
+STARTS = 5
+
+
+def run(name: str, first: int, second: int) -> dict[str, Any]:
+    """Do one run of `benchmarks.speed_runs` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.speed_runs", name, str(first), str(second)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{name} {first:,} {second}: {found['seconds']:.2f} s", file=sys.stderr)
+    return found
+
+
+def cold(starts: int) -> dict[str, dict[str, float]]:
+    """Time commands from nothing to their answer: the median, and the shortest, in seconds."""
+    program = [str(Path(sys.executable).parent / "nasicon-ml")]
+    recipe = ["--formula", "Li1.3Al0.3Ti1.7(PO4)3", "--sintering-temperature", "900"]
+    with tempfile.TemporaryDirectory() as folder:
+        store = published(default_bundle(), Path(folder))
+        asked = Path(folder) / "recipe.csv"
+        asked.write_text("formula,sintering_temperature_c\nLi1.3Al0.3Ti1.7(PO4)3,900\n", encoding="utf-8")
+        mlflow = [
+            str(Path(sys.executable).parent / "mlflow"), "models", "predict", "-m", CHAMPION, "--env-manager",
+            "local", "-t", "csv", "-i", str(asked),
+        ]  # fmt: skip
+        commands = {
+            'python -c "import numpy"': [sys.executable, "-c", "import numpy"],
+            'python -c "import pandas"': [sys.executable, "-c", "import pandas"],
+            'python -c "import xgboost"': [sys.executable, "-c", "import xgboost"],
+            'python -c "import nasicon_ml"': [sys.executable, "-c", "import nasicon_ml"],
+            "nasicon-ml predict": [*program, "predict", *recipe],
+            "mlflow models predict": mlflow,
+        }
+        environment = os.environ | {
+            "MLFLOW_TRACKING_URI": store,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        return {name: _started(command, environment, starts) for name, command in commands.items()}
+
+
+def _started(command: list[str], environment: dict[str, str], starts: int) -> dict[str, float]:
+    seconds = []
+    for _ in range(starts + 1):  # the first one finds the files on disk, the others in memory
+        begun = time.perf_counter()
+        subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=True)
+        seconds.append(time.perf_counter() - begun)
+    ordered = sorted(seconds[1:])
+    return {"median": ordered[len(ordered) // 2], "shortest": ordered[0]}
+
+
+def described() -> dict[str, Any]:
+    """Say on what and with what was measured."""
+    names = ("nasicon-ml", "xgboost", "matminer", "mlflow", "numpy", "pandas")
+    return {
+        "command": COMMAND,
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in names},
+        "hardware": f"{len(os.sched_getaffinity(0))} cores of {processor()}",
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and write the result."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description="Screening, beside what a user would write.")
+    parser.add_argument("--largest", type=int, default=10**7, help="recipes of the largest screening")
+    parser.add_argument(
+        "--times", type=int, nargs="*", default=list(TIMES), help="trainings: the dataset so often"
+    )
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for speed.md and speed.json")
+    chosen = parser.parse_args(arguments)
+    found = described()
+    found["cold"] = cold(STARTS)
+    found["limit"] = [run("limit", min(LIMIT, chosen.largest), threads) for threads in SIZES]
+    found["usual"] = run("usual", USUAL, 1)
+    found["screening"] = [
+        run("screening", size, threads)
+        for threads, sizes in SIZES.items()
+        for size in sizes
+        if size <= chosen.largest
+    ]
+    found["training"] = [run("training", times, 2) for times in chosen.times]
+    found["load_after"] = os.getloadavg()[0]
+    write_text(json.dumps(found, indent=2) + "\n", chosen.output / "speed.json")
+    write_text(page(found), chosen.output / "speed.md")
+    print(page(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Writes down how fast recipes are screened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+#: What is aimed at: times the usual way, times the limit, megabytes for ten million recipes, seconds for one
+#: recipe and for importing the package.
+AIMS = {"usual": 300.0, "limit": 1.5, "peak_mb": 1024.0, "cold_s": 1.5, "import_s": 0.3}
+_WHAT = (
+    "Screening: candidates made, three targets with intervals, purity and domain, the best kept and the Pareto "
+    "front. Trees alone: the same boosters on a ready matrix in single precision. What a user would write: matminer's "
+    "Magpie statistics of every formula, the processing beside, three `XGBRegressor`s."
+)
+
+
+def figures(found: Mapping[str, Any]) -> dict[str, float]:
+    """Reduce a measurement to the figures that have an aim.
+
+    Returns
+    -------
+    dict
+        ``usual``: how many times as fast as what a user would write, all threads against one; ``usual_one``: one
+        thread against one; ``limit``: time over that of the trees alone at the same threads, of the largest
+        screening; ``peak_mb``; ``cold_s``; ``import_s``; ``slope``: of log time over log recipes from 10^4 on.
+    """
+    by_threads = {
+        threads: [row for row in found["screening"] if row["threads"] == threads]
+        for threads in {row["threads"] for row in found["screening"]}
+    }
+    most = max(by_threads)
+    largest = {threads: rows[-1] for threads, rows in by_threads.items()}
+    limit = {row["threads"]: row["recipes"] / row["seconds"] for row in found["limit"]}
+    usual = found["usual"]["recipes"] / found["usual"]["seconds"]
+    rate = {threads: row["recipes"] / row["seconds"] for threads, row in largest.items()}
+    straight = [row for row in by_threads[most] if row["recipes"] >= 10**4]
+    logs = np.log10([[row["recipes"], row["seconds"]] for row in straight])
+    return {
+        "usual": rate[most] / usual,
+        "usual_one": rate[min(rate)] / usual,
+        "limit": limit[most] / rate[most],
+        "limit_one": limit[min(rate)] / rate[min(rate)],
+        "peak_mb": largest[most]["peak_mb"],
+        "cold_s": found["cold"]["nasicon-ml predict"]["median"],
+        "import_s": found["cold"]['python -c "import nasicon_ml"']["median"],
+        "slope": float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0]) if len(straight) > 1 else float("nan"),
+    }
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """Write the result down in Markdown."""
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    return "\n".join(
+        [
+            "# How fast", "",
+            "| | |", "| --- | --- |",
+            f"| command | `{found['command']}` |",
+            f"| hardware | {found['hardware']} |",
+            f"| load average before | {found['load_before']:.1f} |",
+            f"| versions | Python {found['python']}, {versions} |",
+            f"| date | {found['date']} |", "",
+            "## Aims", "", *_aims(figures(found)), "",
+            "## Recipes per second", "", *_rates(found), "",
+            _WHAT, "",
+            "## From nothing to one answer", "", *_cold(found["cold"]), "",
+            "## Training at defaults", "", *_training(found["training"]), "",
+        ]
+    )  # fmt: skip
+
+
+def _aims(reached: Mapping[str, float]) -> Iterator[str]:
+    yield "| | aim | measured | |"
+    yield "| --- | --: | --: | --- |"
+    rows = (
+        ("times as fast as what a user would write", f"{AIMS['usual']:.0f}", reached["usual"], ".0f", "usual", 1),
+        ("time over that of the trees alone", f"{AIMS['limit']:g}", reached["limit"], ".2f", "limit", -1),
+        ("peak memory of the largest (MB)", f"{AIMS['peak_mb']:.0f}", reached["peak_mb"], ".0f", "peak_mb", -1),
+        ("one cold `nasicon-ml predict` (s)", f"{AIMS['cold_s']:g}", reached["cold_s"], ".2f", "cold_s", -1),
+        ("`import nasicon_ml` (s)", f"{AIMS['import_s']:g}", reached["import_s"], ".2f", "import_s", -1),
+    )  # fmt: skip
+    for name, aim, value, form, key, sign in rows:
+        met = "met" if sign * value >= sign * AIMS[key] else "**missed**"
+        yield f"| {name} | {aim} | {value:{form}} | {met} |"
+    yield ""
+    yield (
+        f"The time grows as the number of recipes to the power {reached['slope']:.3f} (from 10,000 on). One thread "
+        f"against one: {reached['usual_one']:.0f} times what a user would write, {reached['limit_one']:.2f} times "
+        f"the trees alone. The trees alone are {reached['usual'] * reached['limit']:.0f} times as fast as what a "
+        "user would write: no way of making features gets beyond that."
+    )
+
+
+def _rates(found: Mapping[str, Any]) -> Iterator[str]:
+    yield "| what | threads | recipes | seconds | recipes per second | peak MB |"
+    yield "| --- | --: | --: | --: | --: | --: |"
+    rows = [
+        *(("screening", row) for row in found["screening"]),
+        *(("trees alone", row) for row in found["limit"]),
+        ("what a user would write", found["usual"]),
+    ]
+    for name, row in rows:
+        peak = f"{row['peak_mb']:.0f}" if "peak_mb" in row else ""
+        rate = row["recipes"] / row["seconds"]
+        yield f"| {name} | {row['threads']} | {row['recipes']:,} | {row['seconds']:.2f} | {rate:,.0f} | {peak} |"
+
+
+def _cold(cold: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    ours = cold["nasicon-ml predict"]["median"]
+    yield "| command | seconds | of ours |"
+    yield "| --- | --: | --: |"
+    for name, times in cold.items():
+        yield f"| `{name}` | {times['median']:.2f} | {times['median'] / ours:.2f} |"
+
+
+def _training(trainings: list[Mapping[str, Any]]) -> Iterator[str]:
+    yield "| the dataset, times | pellets | seconds | of once | peak MB |"
+    yield "| --: | --: | --: | --: | --: |"
+    for row in trainings:
+        share = row["seconds"] / trainings[0]["seconds"]
+        yield f"| {row['times']} | {row['rows']:,} | {row['seconds']:.1f} | {share:.1f} | {row['peak_mb']:.0f} |"

@@ -1,0 +1,191 @@
+"""What is timed: each of these runs in a process of its own and prints one JSON object."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nasicon_ml.columns import MODEL_INPUT, Column, Kind
+from nasicon_ml.estimators.boosting import as_booster
+from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.screening import SearchSpace
+from nasicon_ml.screening.engine import screen
+from nasicon_ml.screening.question import Effort, Question
+from nasicon_ml.workflows.predict import default_bundle
+
+#: A space of 10.2 million recipes; its beginnings are the smaller ones.
+SPACE: dict[str, Any] = {
+    "name": "speed",
+    "compositions": [
+        {"hosts": "Ti", "dopants": ["Al", "Sc", "Ga", "Cr"], "x": {"from": 0.1, "to": 0.6, "step": 0.01}},
+        {"system": "LAGP", "x": {"from": 0.3, "to": 0.6, "step": 0.01}},
+    ],
+    "processing": {
+        "atmosphere": ["air", "Ar"],
+        "synthesis_route": ["solid_state", "sol_gel", "melt_quench"],
+        "densification": ["conventional", "spark_plasma"],
+        "particle_size_um": [0.31, 1.0, 3.1],
+        "sintering_temperature_c": {"from": 600, "to": 1000, "step": 20},
+        "sintering_time_h": [1, 2, 4, 6, 8, 12, 18, 24, 30],
+        "heating_rate_c_min": [1, 2, 3, 5, 10, 20, 50],
+    },
+}
+#: Recipes of which the ready matrix of the limit is made; larger ones are walked through again and again.
+_MATRIX = 65_536
+#: The learning settings of the model that a user would fit to matminer's features: XGBoost's own defaults.
+_USERS_MODEL = {"n_jobs": 1, "random_state": 0}
+
+
+def screening(recipes: int, threads: int) -> dict[str, Any]:
+    """Screen the first recipes of the space: candidates, answers with intervals, purity, domain, the best kept."""
+    model, space = PropertyModel.load(default_bundle()), SearchSpace.from_dict(SPACE)
+    if recipes > space.size:
+        raise ValueError(f"the space has {space.size} recipes only")
+    part = Beginning(space, recipes)
+    screen(Beginning(space, 2048), model, Question(), Effort(threads=threads))  # imports, and tables made once
+    before = _peak_mb()
+    begun, used = time.perf_counter(), time.process_time()
+    result = screen(part, model, Question(), Effort(threads=threads))
+    return {
+        "recipes": recipes,
+        "threads": threads,
+        "seconds": time.perf_counter() - begun,
+        "cpu_seconds": time.process_time() - used,
+        "peak_mb": _peak_mb(),
+        "warm_mb": before,
+        "best_s_cm": float(result.tally.kept.values[0]),
+    }
+
+
+class Beginning:
+    """The first recipes of a space."""
+
+    def __init__(self, space: SearchSpace, size: int) -> None:
+        self._space, self.size = space, size
+        self.at, self.fingerprint, self.to_json = space.at, space.fingerprint, space.to_json
+
+    def chunk(self, start: int, stop: int) -> Any:
+        """Give the recipes at some positions."""
+        return self._space.chunk(start, min(stop, self.size))
+
+
+def limit(recipes: int, threads: int) -> dict[str, Any]:
+    """Evaluate the same trees on a ready matrix in single precision: what no way of making features can beat."""
+    model = PropertyModel.load(default_bundle())
+    X = np.ascontiguousarray(_features(model, min(recipes, _MATRIX)), dtype=np.float32)
+    boosters = [as_booster(trees) for trees in model.boosters.values()]
+    for booster in boosters:
+        booster.set_param({"nthread": threads})
+        booster.inplace_predict(X[:2048], predict_type="margin")
+    begun, used, left = time.perf_counter(), time.process_time(), recipes
+    while left > 0:
+        for booster in boosters:
+            booster.inplace_predict(X[:left], predict_type="margin")
+        left -= len(X)
+    return {
+        "recipes": recipes,
+        "threads": threads,
+        "seconds": time.perf_counter() - begun,
+        "cpu_seconds": time.process_time() - used,
+    }
+
+
+def _features(model: PropertyModel, recipes: int) -> Any:
+    from nasicon_ml.features.build import build_features
+
+    candidates = SearchSpace.from_dict(SPACE).chunk(0, recipes)
+    return build_features(candidates.table, model.feature_set, sites=candidates.sites).values
+
+
+def usual(recipes: int, threads: int) -> dict[str, Any]:  # noqa: ARG001 -- one signature a run
+    """Do what a user would write: matminer's Magpie statistics of all formulas, processing beside, XGBRegressor."""
+    from matminer.featurizers.composition import ElementProperty
+    from pymatgen.core import Composition
+    from xgboost import XGBRegressor
+
+    space = SearchSpace.from_dict(SPACE)
+    # Spread over the space: neighbours would be the same few compositions.
+    positions = np.linspace(0, space.size - 1, recipes).astype(np.int64)
+    candidates = space.at(positions)
+    table = candidates.table.assign(**{str(Column.FORMULA): candidates.formulas(range(recipes))})
+    featurizer = ElementProperty.from_preset("magpie")
+    featurizer.set_n_jobs(1)
+
+    def features(frame: pd.DataFrame) -> Any:
+        formulas = pd.DataFrame({"composition": [Composition(text) for text in frame[Column.FORMULA]]})
+        magpie = featurizer.featurize_dataframe(formulas, "composition", pbar=False)
+        numbers = [str(c) for c in MODEL_INPUT if c.kind is Kind.NUMBER]
+        choices = [str(c) for c in MODEL_INPUT if c.kind is Kind.CATEGORY]
+        made = pd.get_dummies(frame[choices].astype("object"))
+        return pd.concat([magpie[featurizer.feature_labels()], frame[numbers], made], axis=1).astype(float)
+
+    X = features(table.head(200))
+    fitted = [XGBRegressor(**_USERS_MODEL).fit(X, np.arange(len(X)) % 7) for _ in range(3)]
+    begun, used = time.perf_counter(), time.process_time()
+    X = features(table)
+    for model in fitted:
+        model.predict(X.reindex(columns=model.get_booster().feature_names, fill_value=0.0))
+    return {
+        "recipes": recipes,
+        "threads": 1,
+        "seconds": time.perf_counter() - begun,
+        "cpu_seconds": time.process_time() - used,
+    }
+
+
+def training(times: int, threads: int) -> dict[str, Any]:
+    """Train at defaults on the dataset, repeated so many times with its numbers a little moved."""
+    import tempfile
+    from pathlib import Path
+
+    from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
+    from nasicon_ml.workflows.train import TrainingOptions, train
+
+    frame = pd.read_csv(datasets_folder() / PELLETS_FILE, dtype=str, keep_default_na=False)
+    rng = np.random.default_rng(0)
+    copies = [frame]
+    for number in range(1, times):
+        copy = frame.copy()
+        copy[str(Column.PELLET_ID)] += f"_{number}"
+        for column in (Column.SINTERING_TEMPERATURE_C, Column.CONDUCTIVITY_TOTAL_S_CM):
+            cells = pd.to_numeric(copy[column], errors="coerce")
+            moved = cells * rng.uniform(0.99, 1.01, size=len(cells))
+            copy[str(column)] = [
+                f"{new:.6g}" if np.isfinite(new) else old for new, old in zip(moved, copy[column], strict=True)
+            ]
+        copies.append(copy)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pellets.csv"
+        pd.concat(copies).to_csv(path, index=False)
+        begun, used = time.perf_counter(), time.process_time()
+        result = train(TrainingOptions(threads=threads), dataset=path)
+        return {
+            "times": times,
+            "rows": result.model.metadata.dataset_rows,
+            "seconds": time.perf_counter() - begun,
+            "cpu_seconds": time.process_time() - used,
+            "peak_mb": _peak_mb(),
+        }
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+RUNS: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "screening": screening,
+    "limit": limit,
+    "usual": usual,
+    "training": training,
+}
+
+if __name__ == "__main__":
+    name, first, second = sys.argv[1:]
+    print(json.dumps(RUNS[name](int(first), int(second))))
