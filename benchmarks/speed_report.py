@@ -12,8 +12,8 @@ import numpy as np
 AIMS = {"usual": 300.0, "limit": 1.5, "peak_mb": 1024.0, "cold_s": 1.5, "import_s": 0.3}
 _WHAT = (
     "Screening: candidates made, three targets with intervals, purity and domain, the best kept and the Pareto "
-    "front. Trees alone: the same boosters on a ready matrix in single precision. What a user would write: matminer's "
-    "Magpie statistics of every formula, the processing beside, three `XGBRegressor`s."
+    "front. Trees alone: the same boosters on a ready matrix in single precision. What a user would write: "
+    "matminer's Magpie statistics of every formula, the processing beside, three `XGBRegressor`s."
 )
 
 
@@ -86,8 +86,8 @@ def _aims(reached: Mapping[str, float]) -> Iterator[str]:
         yield f"| {name} | {aim} | {value:{form}} | {met} |"
     yield ""
     yield (
-        f"The time grows as the number of recipes to the power {reached['slope']:.3f} (from 10,000 on). One thread "
-        f"against one: {reached['usual_one']:.0f} times what a user would write, {reached['limit_one']:.2f} times "
+        f"The time grows as the number of recipes to the power {reached['slope']:.3f} (from 10,000 on). One "
+        f"thread against one: {reached['usual_one']:.0f} times what a user would write, {reached['limit_one']:.2f} times "
         f"the trees alone. The trees alone are {reached['usual'] * reached['limit']:.0f} times as fast as what a "
         "user would write: no way of making features gets beyond that."
     )

@@ -105,7 +105,7 @@ def _features(model: PropertyModel, recipes: int) -> Any:
 
 
 def usual(recipes: int, threads: int) -> dict[str, Any]:  # noqa: ARG001 -- one signature a run
-    """Do what a user would write: matminer's Magpie statistics of all formulas, processing beside, XGBRegressor."""
+    """Do what a user would write: Magpie statistics of all formulas, processing beside, XGBRegressor."""
     from matminer.featurizers.composition import ElementProperty
     from pymatgen.core import Composition
     from xgboost import XGBRegressor

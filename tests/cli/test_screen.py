@@ -260,12 +260,12 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.slow
 def test_a_real_ctrl_c_loses_nothing(screen: Run, tmp_path: Path) -> None:
     """Stopped in the middle by a signal from outside, and resumed: the files are those of one run."""
-    text = SPACE.replace("[2, 6]", "{from: 1, to: 30, step: 1}")
+    text = SPACE.replace("[2, 6]", "{from: 1, to: 12, step: 1}")
     (tmp_path / "space.yaml").write_text(text, encoding="utf-8")
     options = ("--scored", "--chunk", "6", "--keep", "30")
     process = start(tmp_path, "space.yaml", "--output", "out", *options)
     try:
-        _wait_for_parts(tmp_path / "out" / "scored", 5, process)
+        _wait_for_parts(tmp_path / "out" / "scored", 3, process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)
     finally:
@@ -273,7 +273,7 @@ def test_a_real_ctrl_c_loses_nothing(screen: Run, tmp_path: Path) -> None:
     assert process.returncode == 130, err
     assert "PARTIAL" in out
     done = read_state(tmp_path / "out").position
-    assert pd.read_parquet(tmp_path / "out" / "scored")["space_position"].max() < done < 900
+    assert pd.read_parquet(tmp_path / "out" / "scored")["space_position"].max() < done < 360
     assert screen("--resume", "out").code == 0
     assert screen("space.yaml", "--output", "whole", *options).code == 0
     for path in (tmp_path / "whole").rglob("*"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.composition import Composition, OccupancyTable
@@ -121,11 +123,19 @@ def read_compositions(stated: Stated, *, any_charge: bool = False) -> Compositio
             raise item.error(f"at most {MOST_COMPOSITIONS} in all", "Take larger steps.", value=count)
     elements = tuple(sorted(set().union(*(family.elements for family in families)), key=ELEMENT_INDEX.__getitem__))
     units = np.concatenate([_of_family(family, elements) for family in families])
-    _, first = np.unique(units, axis=0, return_index=True)
-    units = units[np.sort(first)]
+    units = units[_distinct_rows(units)[0]]
     states = _states(elements, units)
     names, name_of = _systems(elements, units, states)
     return Compositions(elements, units, states, names, name_of)
+
+
+def _distinct_rows(table: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give the first row of each kind, in order of appearance, and which kind each row is; without sorting."""
+    code = np.zeros(len(table), dtype=np.int64)
+    for column in table.T:
+        parts, kinds = pd.factorize(column)
+        code = pd.factorize(code * len(kinds) + parts)[0]
+    return np.flatnonzero(np.diff(np.maximum.accumulate(code), prepend=-1)), code
 
 
 def _of_family(family: Family, elements: Sequence[str]) -> NDArray[np.int32]:
@@ -179,11 +189,11 @@ def _systems(
             marks[:, at] = amounts[:, at] >= NAMED_HOST_SHARE * m_total - 1e-6
         else:
             marks[:, at] = amounts[:, at] > (0.0 if element in ALKALI_LETTERS else NAMED_DOPANT)
-    _, first, code = np.unique(marks, axis=0, return_index=True, return_inverse=True)
+    first, code = _distinct_rows(marks)
     found = [composition_of(elements, units[row], states[row]).system for row in first.tolist()]
     names = tuple(dict.fromkeys(found))
     places = np.array([names.index(name) for name in found], dtype=np.int32)
-    return names, places[np.ravel(code)]
+    return names, places[code]
 
 
 def _on_m(element: str) -> bool:

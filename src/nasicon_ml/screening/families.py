@@ -20,6 +20,7 @@ from nasicon_ml.screening import ranges
 from nasicon_ml.screening.mixtures import Ion, Mixture, dopant_mixtures, host_mixtures
 from nasicon_ml.screening.reading import Stated
 
+Floats = NDArray[np.float64]
 Units = NDArray[np.int64]
 
 FAMILY_KEYS = ("system", "ion", "hosts", "dopants", "x", "amount", "silicon", "excess")
@@ -68,50 +69,51 @@ class Family:
         return {self.ion, "Si", "P"} | mixed
 
     def grids(self) -> Iterator[dict[str, Units]]:
-        """Give element -> millionths per formula unit, shape (n,), for each mixture of hosts with one of dopants.
+        """Give element -> millionths per formula unit, shape (n,), for each mixture of hosts.
 
         Raises
         ------
         SpaceError
             If there is more dopant than M holds, or no mobile ion left, or more than there is room for.
         """
-        amounts, silicon, excess = np.meshgrid(
-            np.array(self.amounts), _units(self.silicon), _units(self.excess), indexing="ij"
-        )
-        flat = (amounts.ravel(), silicon.ravel().astype(np.int64), excess.ravel().astype(np.int64))
-        for hosts in self.hosts:
-            for dopants in self.dopants:
-                yield self._grid(hosts, dopants, *flat)
-
-    def _grid(
-        self, hosts: Mixture, dopants: Mixture, amounts: NDArray[np.float64], silicon: Units, excess: Units
-    ) -> dict[str, Units]:
-        cations = amounts / self._per_cation(dopants) if self.by_charge else amounts
-        doped = {ion: np.rint(cations * share * RESOLUTION).astype(np.int64) for ion, share in dopants}
+        grid = np.meshgrid(np.array(self.amounts), _units(self.silicon), _units(self.excess), indexing="ij")
+        amounts, silicon, excess = (np.tile(values.ravel(), len(self.dopants)) for values in grid)
+        mixture_of = np.repeat(np.arange(len(self.dopants)), grid[0].size)
+        doped = self._doped(amounts, mixture_of)
         room = _M_FULL - sum(doped.values(), np.zeros(len(amounts), dtype=np.int64))
-        ions = RESOLUTION + silicon + excess
+        ions = RESOLUTION + silicon.astype(np.int64) + excess.astype(np.int64)
         for ion, units in doped.items():
             ions = ions + (4 - ion.charge) * units
-        self._check(room, ions, dopants, amounts)
-        found = {self.ion: ions, "Si": silicon, "P": _T_FULL - silicon}
-        for ion, units in (*doped.items(), *_shared(hosts, room).items()):
-            found[ion.element] = found.get(ion.element, 0) + units
-        return found
+        self._check(room, ions, amounts, mixture_of)
+        for hosts in self.hosts:
+            found = {self.ion: ions, "Si": silicon, "P": _T_FULL - silicon}
+            for ion, units in (*doped.items(), *_shared(hosts, room).items()):
+                found[ion.element] = found.get(ion.element, 0) + units
+            yield found
+
+    def _doped(self, amounts: Floats, mixture_of: NDArray[np.intp]) -> dict[Ion, Units]:
+        """Give the millionths of each dopant, shape (n,), where the n-th has a stated amount of a mixture."""
+        ions = sorted({ion for mixture in self.dopants for ion, _ in mixture})
+        shares = np.array([[dict(mixture).get(ion, 0.0) for ion in ions] for mixture in self.dopants])
+        if self.by_charge:
+            amounts = amounts / np.array([self._per_cation(mixture) for mixture in self.dopants])[mixture_of]
+        return {
+            ion: np.rint(amounts * shares[mixture_of, at] * RESOLUTION).astype(np.int64)
+            for at, ion in enumerate(ions)
+        }
 
     def _per_cation(self, dopants: Mixture) -> float:
         """Charge that one cation of the mixture leaves to the mobile ion."""
         charge = math.fsum(share * (4 - ion.charge) for ion, share in dopants)
-        if dopants and charge < _LEAST_PER_CATION:
-            names = ", ".join(f"{share:g} {ion}" for ion, share in dopants)
+        if charge < _LEAST_PER_CATION:
             raise self.stated.error(
                 "x for dopants that need more of the mobile ion",
-                f"For {names} give amount in place of x.",
-                value=names,
+                f"For {_words(dopants)} give amount in place of x.",
+                value=_words(dopants),
             )
-        return charge or 1.0
+        return charge
 
-    def _check(self, room: Units, ions: Units, dopants: Mixture, amounts: NDArray[np.float64]) -> None:
-        names = ", ".join(f"{share:g} {ion}" for ion, share in dopants) or "no dopant"
+    def _check(self, room: Units, ions: Units, amounts: Floats, mixture_of: NDArray[np.intp]) -> None:
         key = "x" if self.by_charge else "amount"
         place = self.stated.child(key) if key in self.stated.value else self.stated
         for bad, what in (
@@ -121,7 +123,12 @@ class Family:
         ):
             if bad.any():
                 at = int(np.argmax(bad))
+                names = _words(self.dopants[mixture_of[at]]) or "no dopant"
                 raise place.error(what, f"With {names} there is too much.", value=float(amounts[at]))
+
+
+def _words(mixture: Mixture) -> str:
+    return ", ".join(f"{share:g} {ion}" for ion, share in mixture)
 
 
 def _units(amounts: tuple[float, ...]) -> Units:
