@@ -97,10 +97,7 @@ class Family:
         shares = np.array([[dict(mixture).get(ion, 0.0) for ion in ions] for mixture in self.dopants])
         if self.by_charge:
             amounts = amounts / np.array([self._per_cation(mixture) for mixture in self.dopants])[mixture_of]
-        return {
-            ion: np.rint(amounts * shares[mixture_of, at] * RESOLUTION).astype(np.int64)
-            for at, ion in enumerate(ions)
-        }
+        return {ion: _units(amounts * shares[mixture_of, at]) for at, ion in enumerate(ions)}
 
     def _per_cation(self, dopants: Mixture) -> float:
         """Charge that one cation of the mixture leaves to the mobile ion."""
@@ -131,7 +128,7 @@ def _words(mixture: Mixture) -> str:
     return ", ".join(f"{share:g} {ion}" for ion, share in mixture)
 
 
-def _units(amounts: tuple[float, ...]) -> Units:
+def _units(amounts: tuple[float, ...] | Floats) -> Units:
     return np.rint(np.array(amounts) * RESOLUTION).astype(np.int64)
 
 
