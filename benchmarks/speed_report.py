@@ -86,10 +86,11 @@ def _aims(reached: Mapping[str, float]) -> Iterator[str]:
         yield f"| {name} | {aim} | {value:{form}} | {met} |"
     yield ""
     yield (
-        f"The time grows as the number of recipes to the power {reached['slope']:.3f} (from 10,000 on). One "
-        f"thread against one: {reached['usual_one']:.0f} times what a user would write, {reached['limit_one']:.2f} times "
-        f"the trees alone. The trees alone are {reached['usual'] * reached['limit']:.0f} times as fast as what a "
-        "user would write: no way of making features gets beyond that."
+        f"The time grows as the number of recipes to the power {reached['slope']:.3f} from 10,000 on. One thread "
+        f"against one: {reached['usual_one']:.0f} times what a user would write, "
+        f"{reached['limit_one']:.2f} times the trees alone. The trees alone are "
+        f"{reached['usual'] * reached['limit']:.0f} times as fast as what a user would write: no way of making "
+        "features gets beyond that."
     )
 
 

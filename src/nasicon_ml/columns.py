@@ -247,7 +247,7 @@ class Column(StrEnum):
     NEAREST_DOIS = ("nearest_dois", Kind.TEXT, Role.NEIGHBOUR, "where the nearest pellets were published")
 
     SPACE_POSITION = ("space_position", Kind.NUMBER, Role.SCREENING, "position in the search space", "", (0, 2**62))
-    OBJECTIVE = ("objective", Kind.NUMBER, Role.SCREENING, "objective of the screening")
+    OBJECTIVE = ("objective_value", Kind.NUMBER, Role.SCREENING, "objective of the screening")
     OWN_PELLETS = ("own_pellets", Kind.NUMBER, Role.OWN, "own pellets used", "", (0, 1e9))
     OWN_SHIFT_DECADES = ("own_shift_decades", Kind.NUMBER, Role.OWN, "own shift of conductivity", "decades")
     OWN_SHIFT_POINTS = ("own_shift_points", Kind.NUMBER, Role.OWN, "own shift of density", "points")

@@ -142,7 +142,7 @@ def test_a_space_without_a_good_recipe_gives_an_empty_result(champion: PropertyM
     found = screen(space, champion, place=Place(tmp_path / "out", scored=True))
     assert found.kept.empty
     assert found.front.empty
-    assert (tmp_path / "out" / "kept.csv").read_text(encoding="utf-8").startswith("space_position,objective,")
+    assert (tmp_path / "out" / "kept.csv").read_text(encoding="utf-8").startswith("space_position,objective_value,")
     assert found.to_json()["counts"]["balanced"] == 0
 
 

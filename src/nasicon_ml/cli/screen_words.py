@@ -87,7 +87,7 @@ def _systems(found: ScreeningResult) -> str:
     )
     if not systems:
         return ""
-    rows: list[tuple[str, ...]] = [("system", "scored", "inside", "best objective")]
+    rows: list[tuple[str, ...]] = [(Column.SYSTEM.value, "scored", "inside", "best objective")]
     for name, one in systems[:_SHOWN]:
         best = NOTHING if one.number < 0 else f"{one.value:.3g}"
         rows.append((name, f"{one.candidates:,}", f"{one.inside:,}", best))

@@ -91,7 +91,7 @@ class ScreeningResult:
             "best": _records(self.kept.head(best)),
             "systems": [
                 {
-                    "system": name,
+                    Column.SYSTEM.value: name,
                     "candidates": one.candidates,
                     "inside": one.inside,
                     "best_objective": None if one.number < 0 else one.value,
