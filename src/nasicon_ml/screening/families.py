@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nasicon_ml.columns import Column
 from nasicon_ml.composition import shorthand
 from nasicon_ml.composition.elements import ALKALI_LETTERS
 from nasicon_ml.composition.oxidation import CHARGE_TOLERANCE
@@ -23,7 +24,8 @@ from nasicon_ml.screening.reading import Stated
 Floats = NDArray[np.float64]
 Units = NDArray[np.int64]
 
-FAMILY_KEYS = ("system", "ion", "hosts", "dopants", "x", "amount", "silicon", "excess")
+SYSTEM = Column.SYSTEM.value
+FAMILY_KEYS = (SYSTEM, "ion", "hosts", "dopants", "x", "amount", "silicon", "excess")
 _M_FULL, _T_FULL = 2 * RESOLUTION, T_CATIONS * RESOLUTION
 _MOST_IONS = 5 * RESOLUTION
 _LEAST_PER_CATION = 1e-6
@@ -155,7 +157,7 @@ def read_family(stated: Stated, *, any_charge: bool) -> Family:
         If it is none.
     """
     parts = stated.fields(FAMILY_KEYS)
-    named = _system(parts["system"]) if "system" in parts else None
+    named = _system(parts[SYSTEM]) if SYSTEM in parts else None
     hosts = _hosts(parts, named, stated)
     dopants: list[Mixture] = [((Ion(_symbol(named), 3), 1.0),)] if named and _symbol(named) else []
     if "dopants" in parts:
