@@ -162,7 +162,7 @@ def read_family(stated: Stated, *, any_charge: bool) -> Family:
     dopants: list[Mixture] = [((Ion(_symbol(named), 3), 1.0),)] if named and _symbol(named) else []
     if "dopants" in parts:
         if dopants:
-            raise parts["dopants"].error(f"a {parts['system'].value} without dopants", "Its name says the dopant.")
+            raise parts["dopants"].error(f"a {parts[SYSTEM].value} without dopants", "Its name says the dopant.")
         dopants = dopant_mixtures(parts["dopants"])
         _check_charges(hosts, dopants, parts["dopants"])
     amounts, by_charge = _amounts(parts, bool(dopants), stated)
