@@ -107,6 +107,10 @@ def _results(
     scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
 ) -> Generator[tuple[Chunk, Tally], None, None]:
     """Score with the engine that was asked for."""
+    if effort.engine == "dask":
+        from nasicon_ml.screening.cluster import run_dask
+
+        return run_dask(scorer, effort, start, stop)
     return run_local(scorer, effort, start, stop)
 
 

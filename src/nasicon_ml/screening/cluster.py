@@ -1,0 +1,246 @@
+"""Scores chunks of a space on a Dask cluster; needs the extra ``dask``.
+
+Each worker is sent the model once, as the bytes of a bundle, and makes it anew. Tallies are put together on the
+workers, a few at a time, until one is left for each batch of chunks. What a lost worker had, others do again: the
+result is the same, and files of scored recipes are written anew, whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nasicon_ml.errors import MissingExtraError, NasiconError
+from nasicon_ml.estimators.bundle import model_files, model_from_files
+from nasicon_ml.screening.local import Chunk, chunks
+from nasicon_ml.screening.question import Effort, Question
+from nasicon_ml.screening.sampling import SampledSpace
+from nasicon_ml.screening.scoring import Scorer, Space
+from nasicon_ml.screening.tally import Tally
+
+#: Tallies that one task puts together.
+_FAN_IN = 8
+#: Chunks of a batch: this many for each thread of the cluster, within limits.
+_CHUNKS_PER_THREAD, _LARGEST_BATCH = 4, 4096
+#: How long a scheduler may take to answer, in seconds, and how long to wait for a batch before looking around.
+_CONNECT_S, _PATIENCE = 10, 0.2
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """What a worker needs, in plain data; a sample is drawn anew instead of sent.
+
+    Attributes
+    ----------
+    key
+        Tells shipments apart.
+    files
+        The model, as `nasicon_ml.estimators.bundle.model_files` gives it.
+    space, drawn
+        The space; budget, method and seed, if it was sampled.
+    question, parts
+        As of a `Scorer`.
+    """
+
+    key: str
+    files: Mapping[str, bytes]
+    space: Any
+    drawn: tuple[int, str, int] | None
+    question: Question
+    parts: str | None
+
+    @classmethod
+    def of(cls, scorer: Scorer) -> Shipment:
+        """Pack what a scorer has."""
+        files, space, drawn = model_files(scorer.model), scorer.space, None
+        if isinstance(space, SampledSpace):
+            drawn = (space.budget, space.method, space.seed)
+            space = space.space
+        parts = None if scorer.parts is None else str(scorer.parts.resolve())
+        return cls(secrets.token_hex(8), files, space, drawn, scorer.question, parts)
+
+    def unpack(self) -> Scorer:
+        """Make the scorer, ready to be used by several threads."""
+        space: Space = self.space if self.drawn is None else self.space.sample(*self.drawn)
+        parts = None if self.parts is None else Path(self.parts)
+        if parts is not None and not parts.is_dir():
+            raise NasiconError(f"{parts}: a worker does not see this folder, into which it is to write")
+        scorer = Scorer(space, model_from_files(self.files), self.question, parts)
+        scorer.prepare()
+        return scorer
+
+
+_unpacked: dict[str, Scorer] = {}
+_unpacking = threading.Lock()
+
+
+def score_chunk(shipment: Shipment, start: int, stop: int) -> Tally:
+    """Score a chunk on a worker, which unpacks the shipment once."""
+    with _unpacking:
+        if shipment.key not in _unpacked:
+            _unpacked.clear()  # of an earlier screening
+            _unpacked[shipment.key] = shipment.unpack()
+        scorer = _unpacked[shipment.key]
+    return scorer.tally(start, stop)
+
+
+def merge_tallies(tallies: Sequence[Tally]) -> Tally:
+    """Put tallies together on a worker."""
+    total = tallies[0]
+    for tally in tallies[1:]:
+        total = total.merged(tally)
+    return total
+
+
+def cluster_threads(scheduler: str) -> int:
+    """Say how many chunks a cluster scores at the same time.
+
+    Raises
+    ------
+    MissingExtraError
+        If Dask is not installed.
+    NasiconError
+        If there is no scheduler, or it has no workers.
+    """
+    with _connected(scheduler) as client:
+        return _threads(client, scheduler)
+
+
+def run_dask(
+    scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
+) -> Generator[tuple[Chunk, Tally], None, None]:
+    """Score the chunks from a position on, on a cluster.
+
+    Parameters
+    ----------
+    scorer, effort, start, stop
+        As for `nasicon_ml.screening.local.run_local`; when `stop` says so, what is in work is dropped.
+
+    Yields
+    ------
+    tuple
+        Batches of chunks, each as one, and their tallies, in the order of the space, without a gap.
+
+    Raises
+    ------
+    MissingExtraError
+        If Dask is not installed.
+    NasiconError
+        If the scheduler cannot be reached or is lost, or a chunk fails.
+    """
+    scheduler = str(effort.scheduler)
+    with _connected(scheduler) as client:
+        _same_version(client)
+        batch = min(max(_FAN_IN, _CHUNKS_PER_THREAD * _threads(client, scheduler)), _LARGEST_BATCH)
+        ahead = chunks(scorer.space.size, effort.chunk, start)
+        shipment = client.submit(_shipped, Shipment.of(scorer), pure=False)
+        waiting: deque[tuple[Chunk, Any]] = deque()
+        while not stop():
+            while len(waiting) < 2 and (some := list(itertools.islice(ahead, batch))):
+                waiting.append((Chunk(some[0].start, some[-1].stop), _submit(client, shipment, some)))
+            if not waiting:
+                return
+            chunk, future = waiting[0]
+            tally = _result(client, scheduler, future)
+            if tally is not None:
+                waiting.popleft()
+                yield chunk, tally
+
+
+def _shipped(shipment: Shipment) -> Shipment:
+    """Be the task whose result is the shipment: Dask brings it to each worker once, and can make it again."""
+    return shipment
+
+
+def _submit(client: Any, shipment: Any, some: Sequence[Chunk]) -> Any:
+    """Submit the chunks of a batch and the tree that puts their tallies together; give its root."""
+    level = [client.submit(score_chunk, shipment, chunk.start, chunk.stop, pure=False) for chunk in some]
+    while len(level) > 1:
+        groups = [level[at : at + _FAN_IN] for at in range(0, len(level), _FAN_IN)]
+        level = [client.submit(merge_tallies, group, pure=False) for group in groups]
+    return level[0]
+
+
+def _result(client: Any, scheduler: str, future: Any) -> Tally | None:
+    """Wait a little for a tally, None if it takes longer; raise if nobody can finish it any more."""
+    if client.status != "running":
+        raise _lost(scheduler)
+    try:
+        tally: Tally = future.result(timeout=_PATIENCE)
+    except NasiconError:
+        raise
+    except Exception as error:
+        if future.status == "pending":
+            return None
+        if future.status != "error" or client.status != "running":
+            raise _lost(scheduler) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise NasiconError(
+            f"a chunk failed on the cluster ({reason}); what was done until then is kept"
+        ) from error
+    return tally
+
+
+def _lost(scheduler: str) -> NasiconError:
+    return NasiconError(
+        f"the Dask scheduler {scheduler} was lost; what was done until then is kept, and can be resumed"
+    )
+
+
+@contextmanager
+def _connected(scheduler: str) -> Iterator[Any]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise MissingExtraError("Dask's distributed", "dask", "screening on a cluster") from None
+    try:
+        client = Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise NasiconError(f"the Dask scheduler {scheduler} cannot be reached ({reason})") from None
+    try:
+        yield client
+    finally:
+        client.close(timeout=_CONNECT_S)
+
+
+def _threads(client: Any, scheduler: str) -> int:
+    threads = sum(client.nthreads().values())
+    if not threads:
+        raise NasiconError(f"the Dask scheduler {scheduler} has no workers")
+    return int(threads)
+
+
+def _code_checksum() -> str:
+    """Give the SHA-256 of this package's code: other code may give other numbers."""
+    root = Path(__file__).parents[1]
+    total = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        total.update(str(path.relative_to(root)).encode() + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _same_version(client: Any) -> None:
+    """Refuse workers that hold another nasicon-ml: their numbers would be mixed with ours."""
+    ours = _code_checksum()
+    try:
+        found = client.run(_code_checksum)
+    except Exception as error:  # noqa: BLE001 -- a worker's error is ours, whatever it is
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise NasiconError(
+            f"a worker of the cluster cannot run nasicon-ml ({reason}); install it on all"
+        ) from None
+    others = [address for address, theirs in found.items() if theirs != ours]
+    if others:
+        raise NasiconError(
+            f"{len(others)} workers of the cluster hold another version of nasicon-ml (the first: {others[0]}); "
+            "install the same on all"
+        )

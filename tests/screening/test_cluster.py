@@ -1,0 +1,207 @@
+"""Screening on a real Dask cluster: a scheduler and two workers, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nasicon_ml.errors import MissingExtraError, NasiconError
+from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.screening import cluster as module
+from nasicon_ml.screening.engine import screen
+from nasicon_ml.screening.output import Place
+from nasicon_ml.screening.question import Effort, Question
+from nasicon_ml.screening.resuming import STATE, read_state
+from nasicon_ml.screening.space import SearchSpace
+from nasicon_ml.screening.watching import Progress, Watch
+
+needs_dask = pytest.mark.usefixtures("dask")
+QUESTION = Question(keep=30)
+SPACE = SearchSpace.from_dict(
+    {
+        "compositions": [{"system": "LATP", "x": [0.2, 0.3, 0.4]}, {"system": "LAGP", "x": [0.4, 0.5]}],
+        "processing": {
+            "sintering_temperature_c": [700, 800, 900],
+            "sintering_time_h": {"from": 1, "to": 12, "step": 1},
+            "atmosphere": ["air", "Ar"],
+        },
+    }
+)
+CHUNK = 6
+
+
+@pytest.fixture
+def dask() -> None:
+    pytest.importorskip("distributed", reason="needs the extra dask")
+
+
+@dataclass
+class Cluster:
+    """A running cluster."""
+
+    address: str
+    scheduler: subprocess.Popen[bytes]
+    workers: list[subprocess.Popen[bytes]]
+
+    @property
+    def effort(self) -> Effort:
+        return Effort(chunk=CHUNK, engine="dask", scheduler=self.address)
+
+
+def _start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen([sys.executable, "-m", *words], cwd=folder, stdout=log, stderr=log)
+
+
+@pytest.fixture
+def cluster(dask: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    file = folder / "scheduler.json"
+    options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+    scheduler = _start(folder, "distributed.cli.dask_scheduler", *options)
+    workers: list[subprocess.Popen[bytes]] = []
+    try:
+        address = _address(file, scheduler, folder)
+        workers += [
+            _start(
+                folder, "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"
+            )
+            for _ in range(2)
+        ]
+        _wait_for_workers(address, len(workers))
+        yield Cluster(address, scheduler, workers)
+    finally:
+        for process in (*workers, scheduler):
+            process.kill()
+            process.wait(timeout=30)
+
+
+def _address(file: Path, scheduler: subprocess.Popen[bytes], folder: Path) -> str:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert scheduler.poll() is None, (folder / "log").read_text(encoding="utf-8")
+        try:
+            return str(json.loads(file.read_text(encoding="utf-8"))["address"])
+        except (OSError, ValueError):
+            time.sleep(0.1)
+    raise AssertionError("the scheduler did not start")
+
+
+def _wait_for_workers(address: str, count: int) -> None:
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        client.wait_for_workers(count, timeout=90)
+
+
+class Then:
+    """Does something once after the first batch."""
+
+    def __init__(self, action: Any) -> None:
+        self.action: Any = action
+        self.seen: list[Progress] = []
+
+    def __call__(self, at: Progress) -> None:
+        self.seen.append(at)
+        if len(self.seen) == 1:
+            self.action()
+
+
+@pytest.fixture(scope="module")
+def local(champion: PropertyModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("local") / "out"
+    screen(SPACE, champion, QUESTION, Effort(threads=2, chunk=CHUNK), place=Place(folder, scored=True))
+    return files(folder)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in found
+        if path.name not in {STATE, "summary.json"}
+    }
+
+
+@pytest.mark.slow
+def test_a_cluster_finds_what_this_machine_finds(
+    cluster: Cluster, champion: PropertyModel, local: dict[str, bytes], tmp_path: Path
+) -> None:
+    then = Then(lambda: None)
+    place = Place(tmp_path / "out", scored=True)
+    screen(SPACE, champion, QUESTION, cluster.effort, place=place, watch=Watch(then))
+    assert len(then.seen) > 3
+    assert files(tmp_path / "out") == local
+    drawn = SPACE.sample(100, "sobol", seed=1)
+    there = screen(drawn, champion, QUESTION, cluster.effort)
+    assert there.tally.to_json() == screen(drawn, champion, QUESTION, Effort(threads=1)).tally.to_json()
+    assert module.cluster_threads(cluster.address) == 2
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_time_and_no_result(
+    cluster: Cluster, champion: PropertyModel, local: dict[str, bytes], tmp_path: Path
+) -> None:
+    then = Then(lambda: os.kill(cluster.workers[0].pid, signal.SIGKILL))
+    place = Place(tmp_path / "out", scored=True)
+    screen(SPACE, champion, QUESTION, cluster.effort, place=place, watch=Watch(then))
+    assert cluster.workers[0].wait(timeout=30) == -signal.SIGKILL
+    assert len(then.seen) > 3
+    assert files(tmp_path / "out") == local
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_is_said_and_the_work_goes_on_elsewhere(
+    cluster: Cluster, champion: PropertyModel, local: dict[str, bytes], tmp_path: Path
+) -> None:
+    then = Then(lambda: os.kill(cluster.scheduler.pid, signal.SIGKILL))
+    place = Place(tmp_path / "out", scored=True)
+    with pytest.raises(NasiconError, match=r"scheduler tcp://.* was lost; .* can be resumed"):
+        screen(SPACE, champion, QUESTION, cluster.effort, place=place, watch=Watch(then))
+    assert 0 < read_state(tmp_path / "out").position < SPACE.size
+    resumed = Place(tmp_path / "out", scored=True, resume=True)
+    screen(SPACE, champion, QUESTION, Effort(threads=2, chunk=CHUNK), place=resumed)
+    assert files(tmp_path / "out") == local
+
+
+@needs_dask
+def test_a_scheduler_that_is_none_is_said_before_anything_is_written(
+    champion: PropertyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_CONNECT_S", 1)
+    with pytest.raises(NasiconError, match=r"scheduler tcp://127\.0\.0\.1:9 cannot be reached"):
+        module.cluster_threads("tcp://127.0.0.1:9")
+    with pytest.raises(NasiconError, match="scheduler nonsense://x cannot be reached"):
+        module.cluster_threads("nonsense://x")
+
+
+def test_without_dask_it_says_what_to_install(champion: PropertyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    effort = Effort(engine="dask", scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(MissingExtraError, match=r"nasicon-ml\[dask\]"):
+        screen(SPACE, champion, QUESTION, effort)
+
+
+def test_what_is_sent_makes_the_same_scorer(champion: PropertyModel, tmp_path: Path) -> None:
+    from nasicon_ml.screening.scoring import Scorer
+
+    drawn = SPACE.sample(50, "random", seed=3)
+    scorer = Scorer(drawn, champion, QUESTION)
+    scorer.prepare()
+    shipment = module.Shipment.of(scorer)
+    assert shipment.space is SPACE
+    assert shipment.unpack().tally(0, 50).to_json() == scorer.tally(0, 50).to_json()
+    assert module.score_chunk(shipment, 0, 50).to_json() == scorer.tally(0, 50).to_json()
+    nowhere = module.Shipment.of(Scorer(drawn, champion, QUESTION, tmp_path / "nowhere"))
+    with pytest.raises(NasiconError, match="a worker does not see this folder"):
+        nowhere.unpack()
