@@ -154,6 +154,13 @@ def test_many_candidates_need_a_yes(screen: Run, monkeypatch: pytest.MonkeyPatch
         (("space.yaml", "--level", "90"), "90 % is written 0.9"),
         (("space.yaml", "--threads", "0"), "threads: 0"),
         (("space.yaml", "--chunk", "0"), "chunk: 0"),
+        (("space.yaml", "--engine", "spark"), "engine: 'spark' is not accepted; allowed: local, dask"),
+        (("space.yaml", "--engine", "dask"), "scheduler: None is not accepted"),
+        (("space.yaml", "--scheduler", "tcp://127.0.0.1:9"), "with the engine dask alone"),
+        (
+            ("space.yaml", "--engine", "dask", "--scheduler", "tcp://127.0.0.1:9", "--output", "out"),
+            r"nasicon-ml\[dask\]|cannot be reached",
+        ),
         (("space.yaml", "--at-c", "5000"), "measurement|--at"),
         (("space.yaml", "--method", "random"), "--method says how --budget is drawn"),
         (("space.yaml", "--budget", "10", "--method", "halton"), "sobol"),
@@ -168,8 +175,9 @@ def test_many_candidates_need_a_yes(screen: Run, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_what_cannot_be_done_is_said_and_nothing_is_written(
-    screen: Run, tmp_path: Path, arguments: tuple[str, ...], words: str
+    screen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
 ) -> None:
+    monkeypatch.setattr("nasicon_ml.screening.cluster._CONNECT_S", 1)
     outcome = screen(*arguments)
     assert outcome.code == 2
     assert re.search(words, outcome.err), outcome.err

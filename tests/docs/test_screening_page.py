@@ -49,7 +49,7 @@ def test_what_is_written_is_listed(folder: Path) -> None:
 def test_the_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     exec(compile(block, "docs/screening.md", "exec"), {})  # noqa: S102
-    assert "objective_value" in capsys.readouterr().out
+    assert "formula" in capsys.readouterr().out
 
 
 def test_objectives_and_wishes_are_those_of_the_code() -> None:
@@ -65,3 +65,17 @@ def test_limits_and_options_are_those_of_the_code() -> None:
     assert f"`{SCHEMA}`" in PAGE
     options = {option for parameter in screen.params for option in parameter.opts}
     assert set(re.findall(r"`(--[a-z-]+)", PAGE)) <= options
+
+
+def test_the_times_on_a_cluster_are_the_divisions_that_are_shown() -> None:
+    page = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    (rate,) = re.findall(r"10\^10 recipes at ([\d,]+) a second and core", page)
+    rows = re.findall(r"^\| ([\d,]+) \| ([\d.]+) (h|min) \|$", page, flags=re.MULTILINE)
+    assert len(rows) == 4
+    for cores, time, unit in rows:
+        seconds = 1e10 / float(rate.replace(",", "")) / float(cores.replace(",", ""))
+        assert float(time) == pytest.approx(seconds / {"h": 3600, "min": 60}[unit], rel=0.08)
+    assert "nasicon-ml screen space.yaml --engine dask" in page
+    options = {option for parameter in screen.params for option in parameter.opts}
+    (command,) = re.findall(r"^nasicon-ml (screen .*)$", page, flags=re.MULTILINE)
+    assert {word for word in shlex.split(command) if word.startswith("--")} <= options

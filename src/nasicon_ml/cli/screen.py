@@ -78,6 +78,10 @@ def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], 
          help="Chunks scored at the same time; the result is the same.  [default: one a processor]")  # fmt: skip
 @_option("--chunk", section=WORK, type=int, default=65_536, show_default=True, metavar="NUMBER",
          help="Candidates scored in one call; the result is the same.")  # fmt: skip
+@_option("--engine", section=WORK, default="local", show_default=True, metavar="NAME",
+         help="Where it is computed: local, or dask (a cluster); the result is the same.")  # fmt: skip
+@_option("--scheduler", section=WORK, metavar="ADDRESS",
+         help="Of the Dask cluster, such as tcp://host:8786.")  # fmt: skip
 @_option("--yes", is_flag=True, section=WORK, help=f"Begin, even with more than {MOST_WITHOUT_YES:,} candidates.")
 @_option("--model", section=ANSWER, metavar="MODEL",
          help="Bundle folder, or an MLflow address such as models:/nasicon-recipe@champion."
@@ -167,7 +171,12 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
     say(space.describe())
     if not space.size:
         raise NasiconError(f"{values['space']}: the constraints leave no candidate")
-    _tell(estimate(Scorer(space, model, question), effort), effort.threads, yes=values["yes"])
+    at_once = None
+    if effort.scheduler is not None:
+        from nasicon_ml.screening.cluster import cluster_threads
+
+        at_once = cluster_threads(effort.scheduler)
+    _tell(estimate(Scorer(space, model, question), effort, at_once), yes=values["yes"])
     with followed() as watch:
         return screen_space(space, model, question, effort, place=place, watch=watch)
 
@@ -178,13 +187,13 @@ def _stated(space: SearchSpace | SampledSpace) -> Any:
     return (space.space if isinstance(space, SampledSpace) else space).stated
 
 
-def _tell(expected: Estimate, threads: int, *, yes: bool) -> None:
+def _tell(expected: Estimate, *, yes: bool) -> None:
     """Say how long it takes, and ask before it takes long."""
     from nasicon_ml.cli.screen_words import duration
 
     say(
-        f"{expected.size:,} to score at {expected.per_second:,.0f} a second and thread, {threads} "
-        f"{'thread' if threads == 1 else 'threads'}: about {duration(expected.seconds)}"
+        f"{expected.size:,} to score at {expected.per_second:,.0f} a second and thread, {expected.at_once} "
+        f"{'thread' if expected.at_once == 1 else 'threads'}: about {duration(expected.seconds)}"
     )
     if expected.size > MOST_WITHOUT_YES and not yes:
         raise click.UsageError(

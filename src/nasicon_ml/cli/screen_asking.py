@@ -37,7 +37,7 @@ def question_of(values: dict[str, Any]) -> Question:
 
 def effort_of(values: dict[str, Any]) -> Effort:
     """Give how it is computed."""
-    return Effort(threads=values["threads"], chunk=values["chunk"])
+    return Effort(values["threads"], values["chunk"], values["engine"], values["scheduler"])
 
 
 def space_of(values: dict[str, Any]) -> SearchSpace | SampledSpace:

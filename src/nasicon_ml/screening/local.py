@@ -29,17 +29,28 @@ class Estimate:
         Positions of the space.
     per_second
         Positions that one thread scored in a second, at the beginning of the space.
+    at_once
+        Threads that can work at the same time.
     seconds
-        For all of them, with as many threads as there are processors for.
+        For all of them.
     """
 
     size: int
     per_second: float
+    at_once: int
     seconds: float
 
 
-def estimate(scorer: Scorer, effort: Effort) -> Estimate:
-    """Score the beginning of a space, once to warm up and once against the clock."""
+def estimate(scorer: Scorer, effort: Effort, at_once: int | None = None) -> Estimate:
+    """Score the beginning of a space, once to warm up and once against the clock.
+
+    Parameters
+    ----------
+    scorer, effort
+        What will be scored, and how.
+    at_once
+        Chunks that will be scored at the same time; by default those of this machine.
+    """
     scorer = Scorer(scorer.space, scorer.model, scorer.question)
     scorer.prepare()
     size = scorer.space.size
@@ -48,8 +59,8 @@ def estimate(scorer: Scorer, effort: Effort) -> Estimate:
     start = time.perf_counter()
     scorer.tally(0, trial)
     per_second = trial / max(time.perf_counter() - start, 1e-9)
-    at_once = min(effort.threads, os.cpu_count() or 1) if effort.engine == "local" else 1
-    return Estimate(size, per_second, size / per_second / at_once)
+    at_once = at_once or min(effort.threads, os.cpu_count() or 1)
+    return Estimate(size, per_second, at_once, size / per_second / at_once)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ class Place:
             for path in self.parts.glob("part-*.parquet"):
                 if path.name >= part_name(position):
                     path.unlink()
+            for draft in self.parts.glob(".part-*.tmp"):  # of a worker that was killed while it wrote
+                draft.unlink(missing_ok=True)
 
 
 def write_result(result: ScreeningResult, place: Place) -> list[Path]:
