@@ -86,6 +86,13 @@ def test_too_many_compositions_are_refused_before_they_are_made(monkeypatch: pyt
         candidates({"system": "LATP", "x": {"from": 0, "to": 1, "step": 0.1}})
 
 
+@pytest.mark.parametrize("share", [0.0999, 0.1, 0.1001, 0.11])
+@pytest.mark.parametrize("amount", [0, 0.004, 0.005, 0.006, 0.3])
+def test_systems_are_named_at_their_thresholds(share: float, amount: float) -> None:
+    found = candidates({"hosts": {"Ti": 1 - share, "Ge": share}, "dopants": ["Al", "Sc"], "amount": amount})
+    assert_same(found.sites, occupancies(found.formulas(range(len(found)))))
+
+
 def test_states_of_several_come_from_the_formula() -> None:
     """A little Fe2+ could as well be Fe3+ within the tolerance: a reader then takes that, and so do we."""
     sites = candidates({"hosts": "Ti", "dopants": "Fe2+", "amount": [0.02, 0.2]}).sites
