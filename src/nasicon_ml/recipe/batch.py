@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,7 +144,9 @@ def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
     list of Finding
         Warnings, in order of rows.
     """
-    found = [replace(finding, severity=Severity.WARNING) for finding in kelvin_findings(table)]
+    found = [
+        Finding(f.row, f.column, f.value, f.rule, Severity.WARNING, f.message) for f in kelvin_findings(table)
+    ]
     return sorted(found, key=lambda finding: finding.row)
 
 
@@ -201,6 +203,9 @@ def _findings_at(rows: Iterable[int], problem: Problem, clean: pd.DataFrame) -> 
 
 
 def _with_lines(findings: list[Finding], lines: NDArray[np.intp] | None) -> list[Finding]:
-    if lines is None:
+    if lines is None or not findings:
         return findings
-    return [replace(finding, line=int(lines[finding.row])) for finding in findings]
+    return [
+        Finding(f.row, f.column, f.value, f.rule, f.severity, f.message, line)
+        for f, line in zip(findings, lines[[f.row for f in findings]].tolist(), strict=True)
+    ]
