@@ -53,7 +53,7 @@ class Tally:
 
     def lines(self) -> Iterator[str]:
         """Give the figures as lines of text."""
-        yield f"{'channel':<28}{'cases':>8}{'refused':>9}{'partly':>8}{'answered':>10}{'slowest':>10}"
+        yield f"{'channel':<28}{'cases':>8}{'refused':>10}{'partly':>10}{'answered':>10}{'slowest':>10}"
         for channel, counter in sorted(self.verdicts.items()):
             parts = "".join(
                 f"{counter[verdict]:>{width}}" for verdict, width in zip(Verdict, (9, 8, 10), strict=True)
@@ -68,11 +68,11 @@ class Tally:
 TALLY = Tally()
 
 
-def in_time(channel: str, call: Callable[[], Result]) -> Result:
+def in_time(channel: str, call: Callable[[], Result], *, elsewhere: bool = False) -> Result:
     """Make a call and note how long it takes.
 
-    What takes too long gets a second chance; and on a machine that has more to do than it can, only the time counts
-    that the program itself has had.
+    What takes too long gets a second chance. On a machine that has more to do than it can, only the time counts
+    that this process itself has had; or, if the work is done by another (`elsewhere`), its share of the time.
     """
     seconds = []
     for _ in range(2):
@@ -80,8 +80,8 @@ def in_time(channel: str, call: Callable[[], Result]) -> Result:
         with _never_stuck():
             result = call()
         took, used = time.perf_counter() - started, time.process_time() - used
-        busy = os.getloadavg()[0] > (os.cpu_count() or 1)
-        seconds.append(min(took, used) if busy else took)
+        shares = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        seconds.append(took / shares if elsewhere else min(took, used) if shares > 1 else took)
         if seconds[-1] <= LONGEST_S:
             break
     TALLY.slowest[channel] = max(TALLY.slowest[channel], min(seconds))

@@ -26,7 +26,8 @@ VALUES = st.one_of(
 RECIPE_OPTIONS = [column.option for column in RECIPE]
 OPTIONS = [
     *RECIPE_OPTIONS, "--at", "--level", "--neighbours", "--x", "--system", "--substitute", "--model", "--own",
-    "--format", "--tracking-uri", "--plot", "--output", "--at-c", "--levels", "--unknown", "-x", "--json", "--details",
+    "--format", "--tracking-uri", "--plot", "--output", "--at-c", "--levels", "--unknown", "-x", "--json",
+    "--details",
 ]  # fmt: skip
 VERBS = [
     "predict",

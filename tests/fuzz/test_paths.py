@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.fuzz.conftest import fuzz
 from tests.fuzz.oracle import check_answers, check_command, command
@@ -52,10 +51,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 TRAPS = [
-    "folder.csv", "loop.csv", "self.csv", "nowhere.csv", "zero.csv", "null.csv", "empty.csv", "pipe.csv", "hole.csv", "socket.csv",
-    "recipes.csv/", "recipes.csv/x.csv", "no/such.csv", ".", "..", "/", "", " ", "a" * 5000 + ".csv", "a/" * 5000, "x\0.csv", "\ud800.csv",
-    "/dev/zero", "/dev/full", "/dev/fd/99", "/proc/self/mem", "/proc/kmsg", "~", "$HOME", "*.csv", "recipes.CSV~", "http://x/y.csv",
-    "s3://bucket/recipes.csv", "file:///etc/passwd", "zip:///a.zip", "recipes.csv.gz", "models:/x", "runs:/../../x", "con", "\x1b[2J.csv",
+    "folder.csv", "loop.csv", "self.csv", "nowhere.csv", "zero.csv", "null.csv", "empty.csv", "pipe.csv",
+    "hole.csv", "socket.csv",
+    "recipes.csv/", "recipes.csv/x.csv", "no/such.csv", ".", "..", "/", "", " ", "a" * 5000 + ".csv", "a/" * 5000,
+    "x\0.csv", "\ud800.csv",
+    "/dev/zero", "/dev/full", "/dev/fd/99", "/proc/self/mem", "/proc/kmsg", "~", "$HOME", "*.csv", "recipes.CSV~",
+    "http://x/y.csv",
+    "s3://bucket/recipes.csv", "file:///etc/passwd", "zip:///a.zip", "recipes.csv.gz", "models:/x",
+    "runs:/../../x", "con", "\x1b[2J.csv",
 ]  # fmt: skip
 
 
@@ -89,8 +92,10 @@ def test_names_as_no_program_makes_them(name: str, folder: Path) -> None:
 
 
 PLACES = [
-    "-", "-.csv", "out", "out.txt", "out.xlsx", "no/out.csv", "folder.csv", "recipes.csv", "recipes.csv/out.csv", "loop.csv", "self.csv",
-    ".csv", ".", "..", "/", "", "out.csv/", "a" * 300 + ".csv", "x\0.csv", "\ud800.csv", "/dev/full/out.csv", "/proc/out.csv", "./recipes.csv",
+    "-", "-.csv", "out", "out.txt", "out.xlsx", "no/out.csv", "folder.csv", "recipes.csv", "recipes.csv/out.csv",
+    "loop.csv", "self.csv",
+    ".csv", ".", "..", "/", "", "out.csv/", "a" * 300 + ".csv", "x\0.csv", "\ud800.csv", "/dev/full/out.csv",
+    "/proc/out.csv", "./recipes.csv",
     "../paths0/recipes.csv", "socket.csv", "\x1b[2J", "/proc/self/mem.csv",
 ]  # fmt: skip
 
