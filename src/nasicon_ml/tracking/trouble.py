@@ -65,7 +65,8 @@ def _of_the_disk(error: OSError) -> str:
         # Several files of a folder were not copied: (from, to, why) for each.
         _, target, reason = error.args[0][0]
         return f"{re.sub(r'^.Errno [0-9]+. ', '', str(reason))}".partition(":")[0] + f" ({target})"
-    return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+    place = error.filename2 or error.filename  # of a copy, where to
+    return f"{error.strerror or error}" + (f" ({place})" if place else "")
 
 
 def _first_sentence(error: Exception) -> str:
