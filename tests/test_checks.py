@@ -175,3 +175,10 @@ def test_texts_that_steer_a_terminal_are_no_cells() -> None:
     assert [finding.row for finding in findings] == [0, 1, 3]
     assert clean["additive"].tolist() == [None, None, "LiF", None]
     assert "U+001B" in findings[0].message
+
+
+@pytest.mark.parametrize("cell", [pd.Series([800.0]), np.array([800.0]), True, [800], 10**400], ids=range(5))
+def test_what_is_no_number_is_called_so(cell: object) -> None:
+    frame = pd.DataFrame({"sintering_temperature_c": pd.Series([None], dtype="object")})
+    frame.at[0, "sintering_temperature_c"] = cell  # noqa: PD008  (a cell that holds a whole object)
+    assert [finding.rule for finding in check_columns(frame, RECIPE)[1]] == ["not_a_number"]

@@ -6,6 +6,7 @@ arrays, so table and single recipe can never disagree.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -149,9 +150,9 @@ def _read_texts(
     rest = list(range(len(texts)))
     if column.kind is Kind.NUMBER:
         # Plain numbers within the bounds, nearly all there are, need no second look.
-        numbers = np.array([_plain_number(text) for text in texts], dtype="float64")
-        plain = (numbers >= column.minimum) & (numbers <= column.maximum)
-        known[plain] = numbers[plain]
+        read = np.array([_plain_number(text) for text in texts], dtype="float64")
+        plain = (read >= column.minimum) & (read <= column.maximum)
+        known[plain] = read[plain]
         rest = np.flatnonzero(~plain).tolist()
     for place in rest:
         known[place], error = _read_cell(column, texts[place])
@@ -180,9 +181,11 @@ def _rule_of(column: Column, cell: object) -> str:
     if column.kind is not Kind.NUMBER:
         other = {Kind.CATEGORY: f"unknown_{column.value}", Kind.FLAG: "not_a_flag"}
         return other.get(column.kind, "not_text")
+    if isinstance(cell, bool) or not isinstance(cell, (numbers.Real, str)):
+        return "not_a_number"
     try:
-        number = float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
+        number = float(cell)
+    except (ValueError, OverflowError):
         return "not_a_number"
     if column is Column.RELATIVE_DENSITY_PCT and number > column.maximum:
         return "density_above_100"

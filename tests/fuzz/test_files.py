@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("files")
 
 
-@fuzz(500)
+@fuzz(350)
 @given(sample=any_file, ending=st.sampled_from(["csv", "json", "parquet"]))
 def test_recipes_on_the_command_line(sample: Sample, ending: str, folder: Path) -> None:
     path, output = write(sample, folder), folder / f"answers.{ending}"
@@ -100,7 +100,7 @@ def test_recipes_as_text_for_people(sample: Sample, folder: Path) -> None:
     assert not any("\ud800" <= char <= "\udfff" for char in outcome.out)
 
 
-@fuzz(200)
+@fuzz(100)
 @given(sample=any_file, as_json=st.booleans())
 def test_a_dataset_to_validate(sample: Sample, as_json: bool, folder: Path) -> None:
     outcome = command(
@@ -144,7 +144,7 @@ def test_own_pellets(sample: Sample, folder: Path) -> None:
         assert check_answers(outcome.out, 1)["predictions"][0]["own_pellets"]["used"] >= 1
 
 
-@fuzz(60)
+@fuzz(40)
 @given(sample=pellets())
 def test_a_dataset_to_train_with(sample: Sample, folder: Path) -> None:
     dataset = str(write(sample, folder))
@@ -153,7 +153,7 @@ def test_a_dataset_to_train_with(sample: Sample, folder: Path) -> None:
     TALLY.add("CLI train FILE", Verdict.ANSWERED if "the training begins" in outcome.err else Verdict.REFUSED)
 
 
-@fuzz(60)
+@fuzz(30)
 @given(sample=pellets())
 def test_own_pellets_to_train_with(sample: Sample, folder: Path) -> None:
     outcome = command("CLI train FILE", ["train", "--no-track", "--add", str(write(sample, folder))], folder)
@@ -161,7 +161,7 @@ def test_own_pellets_to_train_with(sample: Sample, folder: Path) -> None:
     TALLY.add("CLI train FILE", Verdict.ANSWERED if "the training begins" in outcome.err else Verdict.REFUSED)
 
 
-@fuzz(400)
+@fuzz(250)
 @given(sample=any_file)
 def test_tables_in_python(sample: Sample, folder: Path) -> None:
     path = write(sample, folder)

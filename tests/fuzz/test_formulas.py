@@ -87,7 +87,7 @@ def test_a_formula_where_a_file_belongs(text: str, tmp_path_factory: Any) -> Non
     TALLY.add("CLI predict", Verdict.REFUSED)
 
 
-@fuzz(40)
+@fuzz(25)
 @given(text=odd_text)
 def test_a_pellet_that_is_none(text: str, tmp_path_factory: Any) -> None:
     outcome = command("CLI data", ["data", "show", "--json", "--", text], _folder(tmp_path_factory))

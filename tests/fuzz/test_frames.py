@@ -71,7 +71,7 @@ def _as(cells: pd.Series, dtype: str) -> pd.Series:
         return cells
 
 
-@fuzz(400)
+@fuzz(250)
 @given(frame=frames())
 def test_odd_tables(frame: pd.DataFrame) -> None:
     before = frame.copy()
@@ -80,7 +80,7 @@ def test_odd_tables(frame: pd.DataFrame) -> None:
     assert list(map(repr, frame.columns)) == list(map(repr, before.columns))
 
 
-@fuzz(100)
+@fuzz(60)
 @given(frame=frames())
 def test_odd_tables_of_own_pellets(frame: pd.DataFrame) -> None:
     found = attempt("Python own_pellets", lambda: own_pellets(frame.assign(relative_density_pct=90)))
