@@ -20,15 +20,6 @@ pytestmark = pytest.mark.slow
 IN_VAIN = ["registry", "promote", "2"]
 
 
-@pytest.fixture(scope="session")
-def two(shop, first_lab, train, tmp_path_factory):
-    """A store with a champion and a challenger."""
-    folder = copy_of(first_lab, tmp_path_factory.mktemp("two") / "lab")
-    code, text = shop.run(folder, train, ready=train[2])
-    assert code == 0, text
-    return folder
-
-
 @pytest.fixture
 def pair(two, tmp_path):
     """A copy of the store with a champion and a challenger."""

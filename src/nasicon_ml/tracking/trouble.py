@@ -69,6 +69,11 @@ def _of_the_disk(error: OSError) -> str:
     return f"{error.strerror or error}" + (f" ({place})" if place else "")
 
 
+def meaning(message: str) -> str:
+    """Say what words of a database or of a connection mean to a person; empty where that is not known."""
+    return next((known for words, known in _MEANINGS if re.search(words, message)), "")
+
+
 def _first_sentence(error: Exception) -> str:
     """Take the part of a message that a person can use: no SQL, no background links, no traces."""
     code = getattr(error, "error_code", "")
@@ -77,9 +82,8 @@ def _first_sentence(error: Exception) -> str:
     if code == "PERMISSION_DENIED":
         return "you have no permission for this; ask whoever runs the server"
     message = str(getattr(error, "message", "") or getattr(error, "orig", "") or error)
-    for words, meaning in _MEANINGS:
-        if re.search(words, message):
-            return meaning
+    if known := meaning(message):
+        return known
     message = re.split(r"\n\[SQL|\n\(Background| \(Background|\nTraceback", message)[0]
     return " ".join(message.split())[:500]
 
