@@ -182,3 +182,9 @@ def test_what_is_no_number_is_called_so(cell: object) -> None:
     frame = pd.DataFrame({"sintering_temperature_c": pd.Series([None], dtype="object")})
     frame.at[0, "sintering_temperature_c"] = cell  # noqa: PD008  (a cell that holds a whole object)
     assert [finding.rule for finding in check_columns(frame, RECIPE)[1]] == ["not_a_number"]
+
+
+def test_a_column_that_stands_twice_is_refused() -> None:
+    frame = pd.DataFrame([["LTP", "LGP"]], columns=["formula", "formula"])
+    with pytest.raises(FieldError, match="'formula' is not accepted; allowed: every column once"):
+        check_columns(frame, RECIPE)

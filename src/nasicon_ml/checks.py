@@ -69,8 +69,10 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.Da
     Raises
     ------
     FieldError
-        If more than `MOST_BAD_TEXTS` different texts of a column, or `MOST_BAD_CELLS` cells, are bad.
+        If a column stands twice; if more than `MOST_BAD_TEXTS` different texts of a column, or `MOST_BAD_CELLS`
+        cells, are bad.
     """
+    refuse_twice(frame)
     findings: list[Finding] = []
     clean: dict[str, pd.Series[Any]] = {}
     for column in columns:
@@ -84,6 +86,19 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.Da
     order = {column.value: position for position, column in enumerate(columns)}
     findings.sort(key=lambda finding: (finding.row, order[finding.column]))
     return pd.DataFrame(clean, index=pd.RangeIndex(len(frame))), findings
+
+
+def refuse_twice(frame: pd.DataFrame) -> None:
+    """Refuse a table in which a column stands twice.
+
+    Raises
+    ------
+    FieldError
+        Naming the first such column.
+    """
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise FieldError("column", str(twice[0]), "every column once", "It stands twice in the header.")
 
 
 def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -> pd.Series[Any]:

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.checks import Finding, Severity, check_columns
+from nasicon_ml.checks import Finding, Severity, check_columns, refuse_twice
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
-from nasicon_ml.errors import FieldError
 from nasicon_ml.kelvin import kelvin_findings
 from nasicon_ml.recipe.model import Recipe
 from nasicon_ml.recipe.rules import (
@@ -156,9 +155,7 @@ def _check_header(frame: pd.DataFrame) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise unknown_columns(unknown)
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise FieldError("column", str(twice[0]), "every column once", "It stands twice in the header.")
+    refuse_twice(frame)
     if Column.FORMULA not in names:
         raise no_formulas(names)
 
