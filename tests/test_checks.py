@@ -188,3 +188,9 @@ def test_a_column_that_stands_twice_is_refused() -> None:
     frame = pd.DataFrame([["LTP", "LGP"]], columns=["formula", "formula"])
     with pytest.raises(FieldError, match="'formula' is not accepted; allowed: every column once"):
         check_columns(frame, RECIPE)
+
+
+def test_columns_in_levels_are_refused() -> None:
+    frame = pd.DataFrame([["LTP"]], columns=pd.MultiIndex.from_tuples([("formula", "a")]))
+    with pytest.raises(FieldError, match="allowed: one name a column"):
+        check_columns(frame, RECIPE)

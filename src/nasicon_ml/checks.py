@@ -89,13 +89,15 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.Da
 
 
 def refuse_twice(frame: pd.DataFrame) -> None:
-    """Refuse a table in which a column stands twice.
+    """Refuse a table in which a column stands twice, or whose columns have names in several levels.
 
     Raises
     ------
     FieldError
         Naming the first such column.
     """
+    if frame.columns.nlevels > 1:
+        raise FieldError("column", frame.columns[0], "one name a column", "These have several levels.")
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise FieldError("column", str(twice[0]), "every column once", "It stands twice in the header.")
