@@ -30,10 +30,12 @@ def bundles_of(lab, version):
     """The folders in which the bundle of a version lies: that of its model, and that of its run."""
     with closing(sqlite3.connect(lab / "mlflow.db")) as database:
         run, model = database.execute(
-            "SELECT run_id, storage_location FROM model_versions WHERE version = ?", (version,)
+            "SELECT run_id, model_id FROM model_versions JOIN logged_models ON run_id = source_run_id "
+            "WHERE version = ?",
+            (version,),
         ).fetchone()
     folders = {path.parent for path in (lab / "mlartifacts").rglob("manifest.json")}
-    mine = [folder for folder in folders if run in str(folder) or str(folder).startswith(model)]
+    mine = [folder for folder in folders if run in str(folder) or model in str(folder)]
     assert len(mine) == 2
     return sorted(mine, key=lambda folder: run in str(folder))
 
