@@ -235,7 +235,10 @@ JSON_TABLES = [
     '[{"formula": "LTP", "pellet_id": "=1+1"}]',
     "[" + ",".join(f'{{"formula": "LTP", "c{n}": 1}}' for n in range(2000)) + "]",
 ]  # fmt: skip
+#: Nine levels of nine: written out, it would fill any memory.
+BOMB = "formula0: &a0 [x]\n" + "".join(f"f{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 YAML_TABLES = [
+    BOMB, BOMB + "formula: *a11\n", f"- formula: LTP\n- {{additive: {BOMB.splitlines()[0][10:]}}}",
     *YAML_TEXTS, "- formula: LTP\n- formula: LTP\n  pellet_id: *a", "- formula: LTP\n  sintering_time_h: 1:30",
     "- - - - - LTP",
     "- formula: LTP\n  sintering_time_h: 010", "- formula: LTP\n  pellet_id: 2020-01-01",

@@ -17,9 +17,10 @@ from nasicon_ml.errors import NasiconError
 from nasicon_ml.recipe import read_batch
 from nasicon_ml.tables import read_table
 from tests.fuzz.conftest import fuzz
-from tests.fuzz.files import Sample, any_file, odd_cells, write
+from tests.fuzz.files import ODD_CELLS, Sample, any_file, odd_cells, write
 from tests.fuzz.oracle import check_answers, check_command, command, refused
 from tests.fuzz.tally import TALLY, Verdict, in_time
+from tests.fuzz.texts import HOSTILE
 
 
 class TrainingBeginsError(NasiconError):
@@ -69,6 +70,26 @@ def test_recipes_on_the_command_line(sample: Sample, ending: str, folder: Path) 
         assert not any(
             str(cell).lstrip()[:1] in set("=+-@") and not _is_number(cell) for cell in cells.to_numpy().ravel()
         )
+
+
+WOULD_RUN = [text for text in [*HOSTILE, *ODD_CELLS] if text.lstrip()[:1] in set("=+-@") and len(text) > 2]
+
+
+@pytest.mark.parametrize("column", ["pellet_id", "additive"])
+@pytest.mark.parametrize("text", WOULD_RUN, ids=range(len(WOULD_RUN)))
+def test_no_answer_runs_in_a_spreadsheet(column: str, text: str, folder: Path) -> None:
+    """What the input brings along is written so that a spreadsheet takes it for text."""
+    (folder / "r.json").write_text(json.dumps([{"formula": "LTP", column: text}]), encoding="utf-8")
+    output = folder / "runs.csv"
+    output.unlink(missing_ok=True)
+    verdict = check_command(
+        command("CLI predict FILE", ["predict", "r.json", "--output", "runs.csv"], folder), output
+    )
+    TALLY.add("CLI predict FILE", verdict)
+    assert verdict is Verdict.ANSWERED
+    cell = pd.read_csv(output, dtype=str, na_filter=False)[column].iloc[0]
+    assert cell[0] not in set("=+-@\t\r ") or _is_number(cell)
+    assert read_table(output).frame[column].iloc[0] == " ".join(text.split())
 
 
 def _is_number(cell: str) -> bool:

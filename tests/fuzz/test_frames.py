@@ -15,6 +15,7 @@ from nasicon_ml.errors import NasiconError
 from nasicon_ml.recipe import Recipe, read_batch
 from nasicon_ml.workflows.predict import predict
 from tests.fuzz.conftest import fuzz
+from tests.fuzz.files import ODD_CELLS
 from tests.fuzz.oracle import check_results, refused
 from tests.fuzz.tally import TALLY, Verdict, in_time
 from tests.fuzz.test_files import hold
@@ -93,6 +94,13 @@ def test_odd_tables_of_own_pellets(frame: pd.DataFrame) -> None:
 def test_odd_tables_to_predict(frame: pd.DataFrame) -> None:
     """`predict` wants a table that `read_batch` has made; any other is refused."""
     assert attempt("Python predict", lambda: predict(frame)) is None
+
+
+@pytest.mark.parametrize("column", [column.value for column in (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C)])
+def test_every_odd_cell_in_every_column(column: str) -> None:
+    for cell in ODD_CELLS:
+        frame = pd.DataFrame({"formula": ["NZSP"]}).assign(**{column: [cell]})
+        hold("Python read_batch", lambda frame=frame: read_batch(frame), 1)
 
 
 RECIPE_ = Recipe(formula="LATP x=0.3")
