@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from nasicon_ml.errors import NasiconError, TrackingError
 
 #: What a disk, not a program, is to blame for.
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 #: Words of a database or of a connection, and what they mean to a person.
 _MEANINGS = (
     ("database is locked", "another program has held it locked for 20 s; try again when it is done"),
@@ -52,8 +52,8 @@ def explained(uri: str) -> Iterator[None]:
     except NasiconError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and (isinstance(error, shutil.Error) or error.errno in _OF_THE_DISK):
-            raise TrackingError(f"{uri}: the run cannot be recorded: {_of_the_disk(error)}") from error
+        if isinstance(error, OSError) and (isinstance(error, shutil.Error) or error.errno in OF_THE_DISK):
+            raise TrackingError(f"{uri}: {_of_the_disk(error)}") from error
         if type(error).__module__.partition(".")[0] not in {"mlflow", "sqlalchemy", "sqlite3", "requests"}:
             raise
         raise TrackingError(f"{uri}: {_first_sentence(error)}") from error
