@@ -57,7 +57,7 @@ TRAPS = [
     "x\0.csv", "\ud800.csv",
     "/dev/zero", "/dev/full", "/dev/fd/99", "/proc/self/mem", "/proc/kmsg", "~", "$HOME", "*.csv", "recipes.CSV~",
     "http://x/y.csv",
-    "s3://bucket/recipes.csv", "file:///etc/passwd", "zip:///a.zip", "recipes.csv.gz", "models:/x",
+    "s3://bucket/recipes.csv", "file://localhost/etc/passwd", "zip:///a.zip", "recipes.csv.gz", "models:/x",
     "runs:/../../x", "con", "\x1b[2J.csv",
 ]  # fmt: skip
 

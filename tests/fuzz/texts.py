@@ -21,7 +21,7 @@ MEGABYTE = 1_000_000
 HOSTILE = [
     "=cmd|' /C calc'!A0", "+1+1", "-2+3+cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0", "\t=1+1",
     "=HYPERLINK(1)",
-    "$(id)", "`id`", "; rm -rf /", "| cat", "../../etc/passwd", "/dev/zero", "file:///etc/passwd",
+    "$(id)", "`id`", "; rm -rf /", "| cat", "../../etc/passwd", "/dev/zero", "file://localhost/etc/passwd",
     "__import__('os').system('id')", "{{7*7}}", "${jndi:ldap://x}", "%s%s%n", "{0.__class__}",
     "'; DROP TABLE pellets;--",
     "<script>alert(1)</script>", "\x1b[2J\x1b]0;title\x07", "\x00", "LTP\x00", "\x7f", "\x9b31m", "\ud800",
