@@ -17,6 +17,8 @@ from tests.faults.workers import PROMOTE, json_in
 pytestmark = pytest.mark.slow
 
 KILLS, SEED = 40, 20240
+#: How MLflow writes the status of a model whose files are not there yet.
+PENDING = 1
 #: Of the 40, so many fall into the training itself and the opening of the store; the others into what follows,
 #: where something could be damaged. These are given a training that is done, to save the time.
 EARLY = 10
@@ -130,7 +132,7 @@ def test_forty_kills_lose_nothing(shop, lab, train, small_dataset, as_before, re
     assert versions(shop, lab)[1] == as_before
     runs, models, ended = statuses(lab)
     assert runs["RUNNING"] == 0
-    assert models["LoggedModelStatus.PENDING"] == 0
+    assert models[PENDING] == 0
     assert runs["FAILED"] == ended > 0
     record_property("killed during", dict(hit))
     print("\n", dict(hit), "versions", len(known), "runs", dict(runs), "models", dict(models), "again", trainings)  # noqa: T201
