@@ -12,7 +12,7 @@ OUT := out
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train tuned champion golden docs benchmark-plausibility benchmark-accuracy test lint format notebooks lock ui clean distclean
+.PHONY: help setup demo train tuned champion golden docs benchmark-plausibility benchmark-accuracy benchmark-serving test lint format notebooks lock ui clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,7 @@ docs: $(STAMP) ## renew what README, docs and notebooks show of the committed mo
 	@$(IN_VENV) $(BIN)/python -m tools.run_notebooks
 	@$(BIN)/nasicon-ml predict examples/recipes.csv --plot docs/images/predictions.png >/dev/null
 	@$(BIN)/python -m tools.uncertainty_tables
+	@$(BIN)/python -m tools.serving_page
 	@$(BIN)/python -m tools.renew_docs
 
 benchmark-plausibility: $(STAMP) ## hold the committed model to what the literature states
@@ -77,6 +78,9 @@ benchmark-plausibility: $(STAMP) ## hold the committed model to what the literat
 
 benchmark-accuracy: $(STAMP) ## ours beside what others would use, by source; ARGS="--protocols P1" and the like
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.accuracy $(ARGS)
+
+benchmark-serving: $(STAMP) ## 2,000 requests of 1 to 200 recipes to MLflow's server, 4 clients at a time (2 to 6 min)
+	@$(IN_VENV) OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serving $(ARGS)
 
 test: $(STAMP) ## run the whole test-suite
 	@$(IN_VENV) $(BIN)/python -m pytest $(ARGS)

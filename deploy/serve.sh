@@ -8,7 +8,8 @@
 #   MLFLOW_AUTH_ADMIN_USERNAME      the administrator, made at the first start ...
 #   MLFLOW_AUTH_ADMIN_PASSWORD      ... with this password; later starts do not read it
 #   MLFLOW_FLASK_SERVER_SECRET_KEY  any long random text, the same at every start
-#   MLFLOW_HOST, MLFLOW_PORT, MLFLOW_WORKERS, MLFLOW_SERVER_ALLOWED_HOSTS  as for `mlflow server`
+#   MLFLOW_HOST, MLFLOW_PORT, MLFLOW_WORKERS, MLFLOW_SERVER_ALLOWED_HOSTS, MLFLOW_SERVER_CORS_ALLOWED_ORIGINS
+#                                   as for `mlflow server`
 #
 # Each of the three secrets can be given as a file instead, by a variable of the same name and _FILE.
 set -eu

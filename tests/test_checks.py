@@ -175,3 +175,22 @@ def test_texts_that_steer_a_terminal_are_no_cells() -> None:
     assert [finding.row for finding in findings] == [0, 1, 3]
     assert clean["additive"].tolist() == [None, None, "LiF", None]
     assert "U+001B" in findings[0].message
+
+
+@pytest.mark.parametrize("cell", [pd.Series([800.0]), np.array([800.0]), True, [800], 10**400], ids=range(5))
+def test_what_is_no_number_is_called_so(cell: object) -> None:
+    frame = pd.DataFrame({"sintering_temperature_c": pd.Series([None], dtype="object")})
+    frame.at[0, "sintering_temperature_c"] = cell  # noqa: PD008  (a cell that holds a whole object)
+    assert [finding.rule for finding in check_columns(frame, RECIPE)[1]] == ["not_a_number"]
+
+
+def test_a_column_that_stands_twice_is_refused() -> None:
+    frame = pd.DataFrame([["LTP", "LGP"]], columns=["formula", "formula"])
+    with pytest.raises(FieldError, match="'formula' is not accepted; allowed: every column once"):
+        check_columns(frame, RECIPE)
+
+
+def test_columns_in_levels_are_refused() -> None:
+    frame = pd.DataFrame([["LTP"]], columns=pd.MultiIndex.from_tuples([("formula", "a")]))
+    with pytest.raises(FieldError, match="allowed: one name a column"):
+        check_columns(frame, RECIPE)

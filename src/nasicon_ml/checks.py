@@ -6,6 +6,7 @@ arrays, so table and single recipe can never disagree.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -68,8 +69,10 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.Da
     Raises
     ------
     FieldError
-        If more than `MOST_BAD_TEXTS` different texts of a column, or `MOST_BAD_CELLS` cells, are bad.
+        If a column stands twice; if more than `MOST_BAD_TEXTS` different texts of a column, or `MOST_BAD_CELLS`
+        cells, are bad.
     """
+    refuse_twice(frame)
     findings: list[Finding] = []
     clean: dict[str, pd.Series[Any]] = {}
     for column in columns:
@@ -83,6 +86,21 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.Da
     order = {column.value: position for position, column in enumerate(columns)}
     findings.sort(key=lambda finding: (finding.row, order[finding.column]))
     return pd.DataFrame(clean, index=pd.RangeIndex(len(frame))), findings
+
+
+def refuse_twice(frame: pd.DataFrame) -> None:
+    """Refuse a table in which a column stands twice, or whose columns have names in several levels.
+
+    Raises
+    ------
+    FieldError
+        Naming the first such column.
+    """
+    if frame.columns.nlevels > 1:
+        raise FieldError("column", frame.columns[0], "one name a column", "These have several levels.")
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise FieldError("column", str(twice[0]), "every column once", "It stands twice in the header.")
 
 
 def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -> pd.Series[Any]:
@@ -149,9 +167,9 @@ def _read_texts(
     rest = list(range(len(texts)))
     if column.kind is Kind.NUMBER:
         # Plain numbers within the bounds, nearly all there are, need no second look.
-        numbers = np.array([_plain_number(text) for text in texts], dtype="float64")
-        plain = (numbers >= column.minimum) & (numbers <= column.maximum)
-        known[plain] = numbers[plain]
+        read = np.array([_plain_number(text) for text in texts], dtype="float64")
+        plain = (read >= column.minimum) & (read <= column.maximum)
+        known[plain] = read[plain]
         rest = np.flatnonzero(~plain).tolist()
     for place in rest:
         known[place], error = _read_cell(column, texts[place])
@@ -180,9 +198,11 @@ def _rule_of(column: Column, cell: object) -> str:
     if column.kind is not Kind.NUMBER:
         other = {Kind.CATEGORY: f"unknown_{column.value}", Kind.FLAG: "not_a_flag"}
         return other.get(column.kind, "not_text")
+    if isinstance(cell, bool) or not isinstance(cell, (numbers.Real, str)):
+        return "not_a_number"
     try:
-        number = float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
+        number = float(cell)
+    except (ValueError, OverflowError):
         return "not_a_number"
     if column is Column.RELATIVE_DENSITY_PCT and number > column.maximum:
         return "density_above_100"

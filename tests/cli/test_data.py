@@ -230,3 +230,9 @@ def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "--help"]) == 0
     text = capsys.readouterr().out
     assert all(verb in text for verb in ("validate", "summary", "show", "checksums"))
+
+
+@pytest.mark.parametrize("name", ["x\0.csv", "\ud800.csv"], ids=["NUL", "surrogate"])
+def test_a_name_that_no_file_can_have(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "validate", name]) == 2
+    assert "cannot be read" in capsys.readouterr().err

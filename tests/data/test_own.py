@@ -3,7 +3,7 @@ import pytest
 
 from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.data.own import OwnPelletsError, own_checksum, own_pellets, refuse_known_sources
-from nasicon_ml.errors import DatasetError, UnreadableFileError
+from nasicon_ml.errors import DatasetError, FieldError, UnreadableFileError
 
 HEAD = "formula,sintering_temperature_c,conductivity_total_s_cm,relative_density_pct"
 GOOD = "Li1.3Al0.3Ti1.7(PO4)3,900,5e-4,93"
@@ -87,3 +87,10 @@ def test_a_source_of_the_dataset_is_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"source: 'own' of pellet 'own-1' is a source of the dataset; allowed"):
         refuse_known_sources(mine, {"own"})
     assert str(Column.SOURCE) == "source"
+
+
+@pytest.mark.parametrize("name", ["formula", "pellet_id", "relative_density_pct"])
+def test_a_column_that_stands_twice_is_refused(name: str) -> None:
+    frame = pd.DataFrame({"formula": ["LTP"], "pellet_id": ["a"], "relative_density_pct": [90]})
+    with pytest.raises(FieldError, match=f"{name}' is not accepted; allowed: every column once"):
+        own_pellets(pd.concat([frame, frame[[name]]], axis=1))

@@ -152,7 +152,7 @@ class TestJudgements:
 def test_there_are_commands_for_every_verb() -> None:
     from nasicon_ml.cli.main import VERBS
 
-    assert {shlex.split(line)[1] for line in commands()} == set(VERBS)
+    assert {shlex.split(line, comments=True)[1] for line in commands()} == set(VERBS)
 
 
 @pytest.mark.parametrize("line", commands())
@@ -160,7 +160,7 @@ def test_every_command_is_understood(line: str) -> None:
     from nasicon_ml.cli.main import cli
 
     command: click.Command = cli
-    arguments = shlex.split(line)[1:]
+    arguments = shlex.split(line, comments=True)[1:]
     context = click.Context(command)
     while isinstance(command, click.Group):
         _, found, arguments = command.resolve_command(context, arguments)

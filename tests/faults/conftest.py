@@ -52,6 +52,15 @@ def lab(first_lab, tmp_path):
     return copy_of(first_lab, tmp_path / "lab")
 
 
+@pytest.fixture(scope="session")
+def two(shop, first_lab, train, tmp_path_factory):
+    """A store with a champion and a challenger."""
+    folder = copy_of(first_lab, tmp_path_factory.mktemp("two") / "lab")
+    code, text = shop.run(folder, train, ready=train[2])
+    assert code == 0, text
+    return folder
+
+
 def copy_of(first: Path, folder: Path) -> Path:
     """Copy a store: MLflow keeps absolute paths, so they are written anew."""
     shutil.copytree(first, folder)

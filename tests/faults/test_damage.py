@@ -20,15 +20,6 @@ pytestmark = pytest.mark.slow
 IN_VAIN = ["registry", "promote", "2"]
 
 
-@pytest.fixture(scope="session")
-def two(shop, first_lab, train, tmp_path_factory):
-    """A store with a champion and a challenger."""
-    folder = copy_of(first_lab, tmp_path_factory.mktemp("two") / "lab")
-    code, text = shop.run(folder, train, ready=train[2])
-    assert code == 0, text
-    return folder
-
-
 @pytest.fixture
 def pair(two, tmp_path):
     """A copy of the store with a champion and a challenger."""
@@ -39,10 +30,12 @@ def bundles_of(lab, version):
     """The folders in which the bundle of a version lies: that of its model, and that of its run."""
     with closing(sqlite3.connect(lab / "mlflow.db")) as database:
         run, model = database.execute(
-            "SELECT run_id, storage_location FROM model_versions WHERE version = ?", (version,)
+            "SELECT run_id, model_id FROM model_versions JOIN logged_models ON run_id = source_run_id "
+            "WHERE version = ?",
+            (version,),
         ).fetchone()
     folders = {path.parent for path in (lab / "mlartifacts").rglob("manifest.json")}
-    mine = [folder for folder in folders if run in str(folder) or str(folder).startswith(model)]
+    mine = [folder for folder in folders if run in str(folder) or model in str(folder)]
     assert len(mine) == 2
     return sorted(mine, key=lambda folder: run in str(folder))
 

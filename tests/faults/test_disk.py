@@ -175,19 +175,20 @@ def test_a_store_that_cannot_be_written_can_be_read(shop, first_lab, train, as_b
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can become somebody else")
-def test_a_store_of_somebody_else_can_be_read(shop, first_lab, train, as_before):
+def test_a_store_of_somebody_else_can_be_read(shop, two, train, as_before):
     if not _open_to_all(Path(__file__)) or not _open_to_all(datasets_folder()):
         pytest.skip("this checkout cannot be read by others")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        lab = copy_of(first_lab, Path(folder) / "lab")
+        lab = copy_of(two, Path(folder) / "lab")
+        lab.chmod(0o755)
         shutil.copy(train[2], Path(folder) / "small.csv")
         command = [*train[:2], str(Path(folder) / "small.csv"), *train[3:]]
-        for wanted in (command, PROMOTE, ["registry", "rollback"], ["registry", "export", "1", lab / "bundle"]):
+        for wanted in (command, PROMOTE, ["registry", "export", "1", lab / "bundle"]):
             refused(shop.run(lab, wanted, ready=train[2], user=65534), DENIED)
         code, text = shop.run(lab, PREDICT, user=65534)
         assert (code, json_in(text)["predictions"]) == (0, as_before)
-        assert versions(shop, lab) == [("1", True, ["champion"])]
+        assert versions(shop, lab) == [("2", True, ["challenger"]), ("1", True, ["champion"])]
 
 
 def _open_to_all(path):

@@ -39,7 +39,7 @@ def left(lab):
             "ORDER BY start_time"
         ).fetchall()
         versions = database.execute("SELECT count(*) FROM model_versions").fetchone()[0]
-        pending = database.execute("SELECT count(*) FROM logged_models WHERE status LIKE '%PENDING'").fetchone()[0]
+        pending = database.execute("SELECT count(*) FROM logged_models WHERE status = 1").fetchone()[0]
         return runs, versions, pending
 
 

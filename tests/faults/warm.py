@@ -83,7 +83,8 @@ def run(wanted: dict[str, Any]) -> int:
     code = 0
     for step in wanted["steps"]:
         say(f"{BEGIN} {step[0]}")
-        code = main(step)
+        sys.argv = ["nasicon-ml", *step]
+        code = main()
         sys.stdout.flush()
         say(f"{END} {code}")
         if code:

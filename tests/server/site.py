@@ -22,6 +22,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = Path(sys.executable).parent
 ADMIN = "admin"
 DATABASE = "mlflow"
+PROXY = "mlflow.example.org"
 
 
 def plain_environment():
@@ -64,6 +65,8 @@ class Site:
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
             "MLFLOW_PORT": str(self.port),
             "MLFLOW_WORKERS": "1",
+            "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{self.port},{PROXY}",
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"https://{PROXY}",
             "PYTHONWARNINGS": "ignore",
         }
         log = self.folder / "server.log"
@@ -130,10 +133,10 @@ class Site:
         self.passwords[name] = f"of {name} {secrets.token_urlsafe(12)}"
         return self.access("add", name, role, stdin=f"{self.passwords[name]}\n")
 
-    def ask(self, path, body=None, *, user, method=None):
+    def ask(self, path, body=None, *, user, method=None, headers=()):
         """Send a request as a user, JSON or bytes; gives the status and the body."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        request = urllib.request.Request(self.uri + path, data, method=method)  # noqa: S310
+        request = urllib.request.Request(self.uri + path, data, dict(headers), method=method)  # noqa: S310
         if not isinstance(body, bytes):
             request.add_header("Content-Type", "application/json")
         if user is not None:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.server.conftest import ROLES
-from tests.server.site import ADMIN, BIN
+from tests.server.site import ADMIN, BIN, PROXY
 
 pytestmark = pytest.mark.slow
 
@@ -114,6 +114,22 @@ def test_only_who_is_known_reads(site, champion, what, wrong):
 def test_only_who_is_known_reads_a_file(site, first, champion, wrong):
     path = artifact(first["model_id"])
     assert [site.ask(path, user=user)[0] for user in ("reader", wrong, None)] == [DONE, UNKNOWN, UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({"Host": PROXY}, True),
+        ({"Host": "elsewhere.example.org"}, False),
+        ({"Host": PROXY, "Origin": f"https://{PROXY}"}, True),
+        ({"Host": PROXY, "Origin": "https://elsewhere.example.org"}, False),
+    ],
+)
+def test_behind_a_proxy_its_name_and_its_pages_alone_are_let_in(site, headers, allowed):
+    body = {"max_results": 1}
+    status, answer = site.ask("/ajax-api/2.0/mlflow/experiments/search", body, user="reader", headers=headers)
+    assert (status == DONE) is allowed, answer
+    assert (b"nasicon" in answer) is allowed
 
 
 def narrowed(first):

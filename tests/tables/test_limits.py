@@ -91,3 +91,9 @@ def test_parquet_is_measured_before_it_is_read(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("pyarrow.parquet.ParquetFile.read", None)
     with pytest.raises(UnreadableFileError, match="1000 rows are more than the 999"):
         read_table(file)
+
+
+@pytest.mark.skipif(not os.access("/proc/kmsg", os.R_OK), reason="the system shows its log to nobody here")
+def test_a_file_that_waits_for_something_to_happen_is_not_waited_for() -> None:
+    with pytest.raises(UnreadableFileError, match="/proc/kmsg"):
+        read_table("/proc/kmsg", file_format="csv")

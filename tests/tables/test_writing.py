@@ -118,3 +118,10 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 def test_a_device_is_written_to() -> None:
     write_text("x", "/dev/null")
     assert not Path("/dev/null").is_file()
+
+
+@pytest.mark.parametrize("name", ["loop.csv", "x\0.csv", "\ud800.csv"], ids=["loop", "NUL", "surrogate"])
+def test_names_that_no_file_can_have_are_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    with pytest.raises(NasiconError, match=r"\.csv: cannot be written \("):
+        write_text("x", tmp_path / name)

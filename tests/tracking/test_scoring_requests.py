@@ -98,6 +98,18 @@ def test_many_columns_or_unknown_names_do_not_take_long():
         read({"dataframe_split": {"columns": ["formula"] * 200_000, "data": []}})
 
 
+@pytest.mark.parametrize("piece", ["[]", "{}", "[[]]"])
+def test_endless_lists_are_not_read(piece):
+    body = f'{{"dataframe_records": [{",".join([piece] * 200_000)}]}}'.encode()
+    with pytest.raises(RefusedRequest, match="more lists and objects"):
+        read_request(body, JSON)
+
+
+def test_brackets_in_formulas_are_no_lists():
+    rows = [{"formula": "Li1.3[Al0.3Ti1.7]{PO4}3"}] * MAX_ROWS
+    assert len(read({"inputs": rows})["dataframe_split"]["data"]) == MAX_ROWS
+
+
 def test_a_wide_and_short_csv_does_not_fill_the_memory():
     with pytest.raises(RefusedRequest):
         read_request(b"formula," * 100_000 + b"formula\n" + b"x\n" * 500_000, CSV)

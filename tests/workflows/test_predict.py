@@ -48,3 +48,9 @@ def test_the_default_model_can_be_named(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("NASICON_ML_MODEL", str(tmp_path / "nowhere"))
     with pytest.raises(BundleError, match="there is no default model at"):
         predict(ARGON)
+
+
+@pytest.mark.parametrize("level", [True, "0.9", [0.9], pd.Series([0.5, 0.9]), 10**5000], ids=range(5))
+def test_a_level_that_is_no_number_is_refused(trained, level):
+    with pytest.raises(FieldError, match="level: "):
+        predict(ARGON, trained.model, level=level)

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 FOUND_ERRORS = 1
 
 
+def _path(ctx: click.Context, param: click.Parameter, name: str | None) -> Path | None:  # noqa: ARG001
+    """Take any name: click's own type looks at once, and fails on a name that no file can have."""
+    return None if name is None else Path(name)
+
+
 @click.group()
 def data() -> None:
     """Check, summarise and look up the measured pellets."""
 
 
 @data.command()
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
-@click.option("--sources", type=click.Path(path_type=Path), help="The list of sources to check against.")
+@click.argument("file", required=False, callback=_path)
+@click.option("--sources", metavar="FILE", callback=_path, help="The list of sources to check against.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_json: bool) -> None:

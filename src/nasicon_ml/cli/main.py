@@ -122,6 +122,11 @@ def main(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return READER_GONE
+    if args is None and code in {INTERRUPTED, TERMINATED}:
+        # Everything is unwound and written. To take the libraries down again would take another second, and who
+        # stops a program does not wait for that.
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 

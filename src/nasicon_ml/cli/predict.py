@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nasicon_ml.cli.destinations import check_destination
 from nasicon_ml.cli.models import find_model
 from nasicon_ml.cli.options import (
     COMPOSITION,
@@ -160,19 +160,23 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
     goes to standard output, everything else to standard error.
     """
     _check_usage(ctx, values)
-    _check_destination(values["output"], _TABLE_ENDINGS, "--output", values["file"])
-    _check_destination(values["plot"], _FIGURE_ENDINGS, "--plot", values["file"])
+    check_destination(values["output"], _TABLE_ENDINGS, "--output", values["file"])
+    check_destination(values["plot"], _FIGURE_ENDINGS, "--plot", values["file"])
     inputs = _inputs(values)
     if not len(inputs):
         _report(inputs)
         reason = "none of the recipes can be read" if inputs.bad_rows else "there is no recipe in it"
         _say(f"error: {inputs.name}: {reason}; nothing is predicted")
         ctx.exit(2)
+    takes_long = len(inputs) > _CHUNK
+    if takes_long:  # who has to mend a row need not wait for the others
+        _report(inputs)
     name, prediction = _predict(inputs, values)
     _say_model(name, prediction)
     _doubt_at(values["at_c"])
     _answer(inputs, prediction, values)
-    _report(inputs)
+    if not takes_long:
+        _report(inputs)
     ctx.exit(1 if inputs.bad_rows else 0)
 
 
@@ -212,23 +216,6 @@ def _check_not_a_formula(name: str) -> None:
     except FieldError:
         return
     raise click.UsageError(f"{name!r} is a formula, not a file; give it so: --formula {shlex.quote(name)}")
-
-
-def _check_destination(name: str | None, endings: tuple[str, ...], option: str, source: str | None) -> None:
-    """Find out before the work whether its result has a place to go to."""
-    if name is None:
-        return
-    path, source_path = Path(name), Path(source or "-")
-    if path.suffix.lower() not in endings:
-        raise click.UsageError(f"{option} {name}: the name must end in {', '.join(endings)}")
-    if not path.parent.is_dir():
-        raise click.UsageError(f"{option} {name}: there is no folder {path.parent}; make it first")
-    if path.is_dir():
-        raise click.UsageError(f"{option} {name}: this is a folder")
-    if path.exists() and source_path.exists() and path.samefile(source_path):
-        raise click.UsageError(f"{option} {name}: this is the file of the recipes, which would be lost")
-    if not os.access(path.parent, os.W_OK):
-        raise click.UsageError(f"{option} {name}: nothing may be written into the folder {path.parent}")
 
 
 def _inputs(values: dict[str, Any]) -> Inputs:
@@ -367,7 +354,8 @@ def _report(inputs: Inputs) -> None:
         _say(f"... and {len(inputs.findings) - _LISTED} more bad cells ('nasicon-ml predict --json' lists all)")
     bad = inputs.bad_rows
     if bad and len(inputs):
-        _say(f"{bad} bad {_plural('row', bad)} left out, {len(inputs)} predicted")
+        predicted = "to be predicted" if len(inputs) > _CHUNK else "predicted"
+        _say(f"{bad} bad {_plural('row', bad)} left out, {len(inputs)} {predicted}")
 
 
 def _plural(word: str, count: int) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.checks import Finding, Severity
+from nasicon_ml.checks import Finding, Severity, refuse_twice
 from nasicon_ml.columns import Column, is_missing
 from nasicon_ml.data.load import systems_of
 from nasicon_ml.data.reading import HEADER, clean_pellets, with_lines
@@ -75,6 +75,8 @@ def own_pellets(own: str | Path | pd.DataFrame) -> pd.DataFrame:
         If the file is not a table.
     DatasetError
         If there is no pellet in it.
+    FieldError
+        If a column of a table stands twice.
     """
     if isinstance(own, pd.DataFrame):
         # The system comes along with what this function gave before; it is made anew.
@@ -82,6 +84,7 @@ def own_pellets(own: str | Path | pd.DataFrame) -> pd.DataFrame:
     raw = RawTable(own, None, "own pellets") if isinstance(own, pd.DataFrame) else read_table(own)
     if raw.frame.empty:
         raise DatasetError(f"{raw.name}: there is no pellet in it")
+    refuse_twice(raw.frame)
     named = _named(raw)
     findings = [finding for finding in find_problems(named) if finding.severity is Severity.ERROR]
     # Rows told apart by their keys are replicates; by a cell that cannot be read, they may be anything.

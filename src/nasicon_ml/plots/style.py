@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -212,11 +213,14 @@ def save(figure: Figure, path: str | Path) -> Path:
     """
     path = Path(path)
     try:
+        drawn = io.BytesIO()  # matplotlib's own writers end in errors of their own where a disk is full
+        figure.savefig(drawn, format=path.suffix.lower().removeprefix(".") or None, dpi=DPI)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".figure-") as folder:
             draft = Path(folder) / path.name
-            figure.savefig(draft, dpi=DPI)
+            draft.write_bytes(drawn.getvalue())
             draft.replace(path)
     except (OSError, ValueError) as error:
-        raise NasiconError(f"{path}: the figure cannot be written ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise NasiconError(f"{path}: the figure cannot be written ({reason})") from error
     return path

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.checks import Finding, Severity, check_columns
+from nasicon_ml.checks import Finding, Severity, check_columns, refuse_twice
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
-from nasicon_ml.errors import FieldError
 from nasicon_ml.kelvin import kelvin_findings
 from nasicon_ml.recipe.model import Recipe
 from nasicon_ml.recipe.rules import (
@@ -144,7 +143,9 @@ def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
     list of Finding
         Warnings, in order of rows.
     """
-    found = [replace(finding, severity=Severity.WARNING) for finding in kelvin_findings(table)]
+    found = [
+        Finding(f.row, f.column, f.value, f.rule, Severity.WARNING, f.message) for f in kelvin_findings(table)
+    ]
     return sorted(found, key=lambda finding: finding.row)
 
 
@@ -154,9 +155,7 @@ def _check_header(frame: pd.DataFrame) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise unknown_columns(unknown)
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise FieldError("column", str(twice[0]), "every column once", "It stands twice in the header.")
+    refuse_twice(frame)
     if Column.FORMULA not in names:
         raise no_formulas(names)
 
@@ -201,6 +200,9 @@ def _findings_at(rows: Iterable[int], problem: Problem, clean: pd.DataFrame) -> 
 
 
 def _with_lines(findings: list[Finding], lines: NDArray[np.intp] | None) -> list[Finding]:
-    if lines is None:
+    if lines is None or not findings:
         return findings
-    return [replace(finding, line=int(lines[finding.row])) for finding in findings]
+    return [
+        Finding(f.row, f.column, f.value, f.rule, f.severity, f.message, line)
+        for f, line in zip(findings, lines[[f.row for f in findings]].tolist(), strict=True)
+    ]

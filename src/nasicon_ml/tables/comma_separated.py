@@ -62,12 +62,12 @@ def _row_by_row(records: Iterator[tuple[int, list[str]]], header: list[str], nam
     rows: list[list[str]] = []
     lines: list[int] = []
     for line, cells in records:
-        if any(cell.strip() for cell in cells[width:]):
+        if len(cells) > width and any(cell.strip() for cell in cells[width:]):
             raise UnreadableFileError(
                 f"{name}, line {line}: {len(cells)} cells, but the header names {width} columns."
                 f" {_surplus_hint(cells)}"
             )
-        rows.append(cells[:width] + [""] * (width - len(cells)))
+        rows.append(cells if len(cells) == width else cells[:width] + [""] * (width - len(cells)))
         lines.append(line)
         if len(rows) > MAX_ROWS:
             refuse_shape(len(rows), width, name)
@@ -81,7 +81,7 @@ def _records(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
     line = 1
     try:
         for cells in reader:
-            if any(cell.strip() for cell in cells):
+            if cells and (cells[0].strip() or any(cell.strip() for cell in cells)):
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:

@@ -1,4 +1,4 @@
-"""Rows of a CSV that holds no quotation mark and whose rows all have as many commas, read as columns.
+"""Rows of a CSV that holds no quotation mark and whose rows nearly all have as many commas, read as columns.
 
 So are nearly all large ones. What is read here is what the row-by-row reader would have read, in a fraction of its
 time and memory: a text that stands in many rows is kept once.
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 Positions = NDArray[np.int64]
 Texts = NDArray[np.object_]
 _FEED, _COMMA = 0x0A, 0x2C
+#: A file with more short rows than this is left to the other reader.
+_MOST_SHORT = 10_000
 
 
 def read_even_rows(text: str, header_line: int, columns: int) -> tuple[list[Texts], Positions] | None:
@@ -36,9 +38,9 @@ def read_even_rows(text: str, header_line: int, columns: int) -> tuple[list[Text
         The cells of each column, and the line of each row; rows that are blank are left out. None if the file is
         not so plain.
     """
-    text = text.replace("\r\n", "\n")
-    if '"' in text or "\r" in text or columns < 1:
+    if '"' in text or columns < 1:
         return None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     data = text.encode("utf-8")
     starts, ends = _lines(data, header_line)
     if not len(starts):
@@ -47,10 +49,15 @@ def read_even_rows(text: str, header_line: int, columns: int) -> tuple[list[Text
     commas = np.flatnonzero(marks == _COMMA)
     counts = np.searchsorted(commas, ends) - np.searchsorted(commas, starts)
     filled = ends > starts
-    # A row too short or too long is a matter for words, and a cell that never ends for the other reader's limit.
-    if (counts[filled] != columns - 1).any() or (ends - starts).max() > csv.field_size_limit():
+    missing = np.where(filled, columns - 1 - counts, 0)
+    # A row that is too long is a matter for words, and a cell that never ends for the other reader's limit.
+    if (
+        missing.min() < 0
+        or np.count_nonzero(missing) > _MOST_SHORT
+        or (ends - starts).max() > csv.field_size_limit()
+    ):
         return None
-    cells = _cells(data[starts[0] :], columns)
+    cells = _cells(_filled_up(data, ends, missing)[starts[0] :], columns)
     cells = [column[filled] for column in cells]
     stated = ~_blank(cells)
     lines = header_line + 1 + np.flatnonzero(filled)[stated]
@@ -63,6 +70,16 @@ def _lines(data: bytes, header_line: int) -> tuple[Positions, Positions]:
     ends = feeds if data.endswith(b"\n") else np.append(feeds, len(data))
     starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)
     return starts[header_line:], ends[header_line:]
+
+
+def _filled_up(data: bytes, ends: Positions, missing: Positions) -> bytes:
+    """Put the commas that are missing behind each line that is too short."""
+    pieces, position = [], 0
+    for line in np.flatnonzero(missing).tolist():
+        end = int(ends[line])
+        pieces += [data[position:end], b"," * int(missing[line])]
+        position = end
+    return b"".join([*pieces, data[position:]]) if pieces else data
 
 
 def _cells(data: bytes, columns: int) -> list[Texts]:

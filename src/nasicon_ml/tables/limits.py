@@ -80,10 +80,14 @@ def read_bytes(path: str | Path) -> tuple[bytes, str]:
     ------
     UnreadableFileError
         If there is no such file, it is larger than any table may be, or a pipe into which nobody writes.
+    TypeError
+        If the name is none.
     """
-    if str(path) == "-":
-        return _bounded(sys.stdin.buffer, "standard input"), "standard input"
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"the name of a file is needed, not a {type(path).__name__}")
     name = str(path)
+    if name == "-":
+        return _bounded(sys.stdin.buffer, "standard input"), "standard input"
     try:
         # Not blocking: opening a pipe would otherwise wait for a writer for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -106,7 +110,8 @@ def _read_open(file: io.FileIO, name: str) -> bytes:
         raise _too_large(name, f"{kind.st_size}")
     if stat.S_ISFIFO(kind.st_mode):
         return _read_pipe(file, name)
-    os.set_blocking(file.fileno(), True)
+    if not stat.S_ISREG(kind.st_mode):
+        os.set_blocking(file.fileno(), True)  # a terminal, say: it is read as it is typed
     return _bounded(file, name)
 
 
@@ -119,6 +124,8 @@ def _bounded(file: IO[bytes] | io.FileIO, name: str) -> bytes:
         size += len(piece)
         if size > _LARGEST:
             raise _too_large(name, f"more than {_LARGEST}")
+    if piece is None:  # some files of the system are none, and wait for something to happen
+        raise UnreadableFileError(f"{name}: there is nothing to read in it")
     return b"".join(pieces)
 
 

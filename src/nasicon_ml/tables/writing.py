@@ -99,5 +99,6 @@ def _told(target: Path) -> Iterator[None]:
     """Turn the system's refusal into ours."""
     try:
         yield
-    except OSError as error:
-        raise NasiconError(f"{target}: cannot be written ({error.strerror})") from None
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL in the name; links that lead in a circle
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise NasiconError(f"{target}: cannot be written ({reason})") from None

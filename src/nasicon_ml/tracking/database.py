@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from nasicon_ml.errors import TrackingError
 from nasicon_ml.tracking.locking import locked
+from nasicon_ml.tracking.trouble import meaning
 
 SQLITE = "sqlite:///"
 ARTIFACTS = "mlartifacts"
@@ -106,8 +107,8 @@ def _damage(path: Path, error: sqlite3.DatabaseError) -> str:
     """Say what is wrong with a database, and what can be done."""
     if "locked" in str(error):
         return f"another program has held {path} locked for {_PATIENCE_S:g} s; try again when it is done"
-    if "unable to open" in str(error) or "readonly" in str(error):
-        return f"{path}: the store cannot be opened ({error})"
+    if any(words in str(error) for words in ("unable to open", "readonly", "full", "I/O")):
+        return f"{path}: {meaning(str(error)) or error}"
     return (
         f"{path} is damaged ({error}): bring back a copy of it, or move it away; bundles in {ARTIFACTS} beside "
         "it, and exported ones, can be used as folders with --model"

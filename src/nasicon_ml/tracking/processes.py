@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PROCESS_TAG = "process"
 #: Runs that were left are looked for among so many.
 _AT_MOST = 200
+_LOST = "the process ended without a word (killed, or the machine went down)"
 _PROC = Path("/proc")
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def this_process() -> str:
 def is_gone(name: str) -> bool:
     """Whether a process is known to have ended; False where that cannot be known, as on another machine."""
     parts = name.split("/")
-    if len(parts) != 5 or not parts[3].isdecimal():
+    if len(parts) < 5 or not parts[3].isdecimal():
         return False
     host, boot, space = _place()
     if parts[0] != host or not boot:
@@ -74,17 +75,25 @@ def end_left_runs(store: Store) -> list[str]:
         wanted = f"attributes.status = 'RUNNING' AND tags.{PROCESS_TAG} LIKE '{host}/%'"
         for run in store.client.search_runs(experiments, wanted, max_results=_AT_MOST):
             if is_gone(run.data.tags[PROCESS_TAG]):
-                _end(store, run.info.run_id, run.info.experiment_id)
+                store.client.set_tag(run.info.run_id, "ended_by", _LOST)
+                end_models(store, run.info.run_id)
+                store.client.set_terminated(run.info.run_id, "FAILED")
                 ended.append(run.info.run_id)
     except MlflowException as error:
         _log.debug("runs that were left could not be ended: %s", error)
     return ended
 
 
-def _end(store: Store, run_id: str, experiment_id: str) -> None:
-    client = store.client
-    client.set_tag(run_id, "ended_by", "the process ended without a word (killed, or the machine went down)")
-    for model in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
+def find_run(store: Store, process: str) -> str:
+    """Find the run that is still going on under a name of a process; empty if there is none."""
+    experiments = [found.experiment_id for found in store.client.search_experiments()]
+    wanted = f"attributes.status = 'RUNNING' AND tags.{PROCESS_TAG} = '{process}'"
+    return next((str(run.info.run_id) for run in store.client.search_runs(experiments, wanted)), "")
+
+
+def end_models(store: Store, run_id: str) -> None:
+    """Mark the models of a run as FAILED that were not logged to the end."""
+    experiment_id = store.client.get_run(run_id).info.experiment_id
+    for model in store.client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
         if model.status != "READY":
-            client.finalize_logged_model(model.model_id, "FAILED")
-    client.set_terminated(run_id, "FAILED")
+            store.client.finalize_logged_model(model.model_id, "FAILED")

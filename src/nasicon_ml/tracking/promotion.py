@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -246,7 +247,7 @@ def _record(
     tags = {
         PROMOTED_OVER: previous or NOBODY,
         PROMOTED_AT: _now(),
-        PROMOTED_BY: _user(),
+        PROMOTED_BY: _user(store),
         GATE: FORCED if forced_reason else PASSED,
         REPORT: json.dumps(_short(report)) if report else "",
     }
@@ -275,7 +276,11 @@ def _crown(store: Store, version: str) -> None:
             store.client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
 
 
-def _user() -> str:
+def _user(store: Store) -> str:
+    """Name who promotes: on a server by the name it knows, else as the system does."""
+    named = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if named and store.database is None:
+        return named
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user has no name

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasicon_ml.errors import TrackingError, nearest
+from nasicon_ml.errors import BundleError, TrackingError, nearest
 from nasicon_ml.tracking.signature import BUNDLE
 from nasicon_ml.tracking.store import Store, opened
+from nasicon_ml.tracking.trouble import OF_THE_DISK
 
 if TYPE_CHECKING:
     from nasicon_ml.estimators.model import PropertyModel
@@ -129,14 +130,12 @@ def fetch_bundle(uri: str, *, tracking_uri: str | None = None) -> Fetched:
     BundleError
         If what lies there is not an unchanged bundle.
     """
-    from nasicon_ml.estimators.model import PropertyModel
-
     if not _MODEL_URI.fullmatch(uri) and not _RUN_URI.fullmatch(uri):
         raise TrackingError(f"{uri!r} does not name a model; allowed: {_FORMS}")
     with opened(tracking_uri, must_exist=True) as store, tempfile.TemporaryDirectory() as folder:
         source = _source(store, uri)
         name = source.removesuffix(f"/{BUNDLE_IN_MODEL}").removesuffix(f"/{BUNDLE_IN_RUN}")
-        return Fetched(name, PropertyModel.load(_fetch(store, uri, source, folder)))
+        return Fetched(name, _load(store, uri, source, folder))
 
 
 def load_version(store: Store, version: str) -> PropertyModel:
@@ -147,11 +146,20 @@ def load_version(store: Store, version: str) -> PropertyModel:
     TrackingError, BundleError
         As `fetch_bundle`.
     """
-    from nasicon_ml.estimators.model import PropertyModel
-
     uri = f"models:/{MODEL_NAME}/{version}"
     with tempfile.TemporaryDirectory() as folder:
-        return PropertyModel.load(_fetch(store, uri, _source(store, uri), folder))
+        return _load(store, uri, _source(store, uri), folder)
+
+
+def _load(store: Store, uri: str, source: str, folder: str) -> PropertyModel:
+    """Fetch a bundle into a folder and read it; what is wrong with it is said of the model, not of the folder."""
+    from nasicon_ml.estimators.model import PropertyModel
+
+    found = _fetch(store, uri, source, folder)
+    try:
+        return PropertyModel.load(found)
+    except BundleError as error:
+        raise BundleError(str(error).replace(str(found), uri)) from error
 
 
 def _fetch(store: Store, uri: str, source: str, folder: str) -> Path:
@@ -161,6 +169,8 @@ def _fetch(store: Store, uri: str, source: str, folder: str) -> Path:
     try:
         found = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder, tracking_uri=store.uri))
     except (OSError, mlflow.exceptions.MlflowException) as error:
+        if isinstance(error, OSError) and error.errno in OF_THE_DISK:
+            raise  # there is no room here for what is there
         raise TrackingError(
             f"{uri} has no bundle at {source}: its files are missing or cannot be read in {store.uri}"
         ) from error

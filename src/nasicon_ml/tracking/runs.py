@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
+import secrets
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from nasicon_ml.plots.style import load_matplotlib
 from nasicon_ml.tracking import record, registry
-from nasicon_ml.tracking.processes import PROCESS_TAG, end_left_runs, this_process
+from nasicon_ml.tracking.processes import PROCESS_TAG, end_left_runs, end_models, find_run, this_process
+from nasicon_ml.tracking.stopping import Stop, stoppable
 from nasicon_ml.tracking.store import EXPERIMENT, Store, hurried, opened
 from nasicon_ml.workflows.train import TrainingOptions, train
 
@@ -106,26 +106,32 @@ def run_training(
     load_matplotlib()  # missed now, not after all the training
     report("opening the store", 0.0)
     with opened(tracking_uri) as store, recording(store, experiment, "train", record.start_tags(options)) as run:
+
+        def step(text: str, share: float) -> None:
+            run.stop.check()
+            report(text, share)
+
         record.log_params(store, run.run_id, record.option_params(options))
         added = {} if add is None else {"add": add}
         result = train(
             options,
             dataset=dataset,
-            progress=lambda text, share: report(text, _TRAINING_SHARE * share),
+            progress=lambda text, share: step(text, _TRAINING_SHARE * share),
             **added,
         )
         run.model_id = announce_model(store, run.run_id, record.option_params(options))
         record.log_result(
             store, run.run_id, run.model_id, result,
-            lambda text, share: report(text, _TRAINING_SHARE + (0.98 - _TRAINING_SHARE) * share),
+            lambda text, share: step(text, _TRAINING_SHARE + (0.98 - _TRAINING_SHARE) * share),
         )  # fmt: skip
+        artifact_uri = str(store.client.get_run(run.run_id).info.artifact_uri)
+        run.stop.check()
         store.client.set_terminated(run.run_id, "FINISHED")
         version = None
         if register:
-            report("registering the model", 0.98)
+            step("registering the model", 0.98)
             tags = version_tags(store, run.run_id, result.scores)
             version = registry.register(store, run.run_id, run.model_id, tags)
-        artifact_uri = str(store.client.get_run(run.run_id).info.artifact_uri)
         report("done", 1.0)
     return TrackedRun(
         run_id=run.run_id,
@@ -140,10 +146,13 @@ def run_training(
 
 @dataclass
 class Recording:
-    """A run while it is being recorded: its id, and that of its model once it is announced."""
+    """A run while it is being recorded: its id, that of its model once it is announced, whether it is to stop."""
 
     run_id: str = ""
     model_id: str = ""
+    stop: Stop = field(default_factory=Stop)
+    #: How its process is named in its tags; unlike that of any other run of it.
+    process: str = field(default_factory=lambda: f"{this_process()}/{secrets.token_hex(4)}")
 
 
 @contextmanager
@@ -159,22 +168,24 @@ def recording(store: Store, experiment: str, what: str, tags: Mapping[str, str])
     what, tags
         The first word of its name, and its tags.
     """
-    run = Recording()
-    with _stoppable():
+    with stoppable() as stop:
+        run = Recording(stop=stop)
         try:
-            run.run_id = _start(store, experiment, what, tags)
+            run.run_id = _start(store, experiment, what, {**tags, PROCESS_TAG: run.process})
             yield run
         except BaseException as error:
-            killed = isinstance(error, (KeyboardInterrupt, SystemExit))
-            _abandon(store, run.run_id, run.model_id, "KILLED" if killed else "FAILED", error)
+            cause = stop.raised or error
+            killed = isinstance(cause, (KeyboardInterrupt, SystemExit))
+            _abandon(store, run, "KILLED" if killed else "FAILED", cause)
+            if cause is not error:  # a library made something else of it
+                raise cause from None
             raise
 
 
 def _start(store: Store, experiment: str, what: str, tags: Mapping[str, str]) -> str:
     name = f"{what} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
     end_left_runs(store)
-    tags = {**tags, PROCESS_TAG: this_process()}
-    run = store.client.create_run(store.experiment_id(experiment), tags=tags, run_name=name)
+    run = store.client.create_run(store.experiment_id(experiment), tags=dict(tags), run_name=name)
     return str(run.info.run_id)
 
 
@@ -201,37 +212,34 @@ def version_tags(store: Store, run_id: str, scores: pd.DataFrame) -> dict[str, s
     return {name: value for name, value in tags.items() if name in kept} | record.headline(scores)
 
 
-def _abandon(store: Store, run_id: str, model_id: str, status: str, error: BaseException) -> None:
+def _abandon(store: Store, run: Recording, status: str, error: BaseException) -> None:
     """End a run that came to nothing, and say why on its page."""
-    if not run_id:
-        return
     reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+    _let_go(error)
     try:
         with hurried(_LAST_WORD_S[status]):
+            # Struck after the run was made and before its number was known, only its tag tells which it is.
+            run_id = run.run_id or find_run(store, run.process)
+            if not run_id:
+                return
             store.client.set_terminated(run_id, status)
             store.client.set_tag(run_id, "ended_by", reason[:500])
-            if model_id and store.client.get_logged_model(model_id).status != "READY":
-                store.client.finalize_logged_model(model_id, "FAILED")
+            end_models(store, run_id)
     except Exception as second:  # noqa: BLE001  (the first error is the one to report)
-        _log.warning("run %s in %s could not be marked as %s: %s", run_id, store.uri, status, second)
+        what = _first_line(second)
+        _log.warning("run %s in %s could not be marked as %s (%s)", run.run_id, store.uri, status, what)
 
 
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM unwind the program as Ctrl-C does, so that the run is ended; exit code 143 as usual."""
-    is_free = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if not is_free:  # whoever embeds this package and handles the signal keeps doing so
-        yield
-        return
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _let_go(error: BaseException | None) -> None:
+    """Close what was open where an error struck.
+
+    A Ctrl-C can hit the database's own code in a write. Its connection then hangs on the traceback and keeps the
+    database locked, also for us.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__

@@ -28,6 +28,8 @@ _TABLES, _PARAMS = (_RECORDS, _SPLIT, _INPUTS, _INSTANCES), "params"
 _SPLIT_PARTS = ("columns", "data", "index")
 _NAME = "request"
 _LONGEST_SHOWN = 60
+#: A table has one list or object for each recipe; formulas may hold brackets, too.
+_MOST_BRACKETS = 10 * MAX_ROWS
 #: Characters of a whole number that surely fits into 64 bits.
 _LONGEST_WHOLE = 18
 
@@ -115,6 +117,9 @@ def _csv_table(body: bytes) -> Rows:
 
 
 def _json_table(body: bytes) -> tuple[Rows, Mapping[str, Any]]:
+    # Counted first: the smallest lists and objects take a hundred times the room and time of their bytes.
+    if body.count(b"[") + body.count(b"{") > _MOST_BRACKETS:
+        raise RefusedRequest(f"more lists and objects than {MAX_ROWS} recipes need; send several requests", 413)
     content = _json(decode(body, _NAME))
     if not isinstance(content, dict):
         raise RefusedRequest(f"the JSON is {_named(content)}; needed: an object with {_RECORDS} or {_SPLIT}")

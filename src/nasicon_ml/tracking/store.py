@@ -213,7 +213,7 @@ def _check_server(uri: str) -> None:
             timeout=FIRST_ANSWER_S, raise_on_status=False, params={"max_results": 1},
         )  # fmt: skip
     except Exception as error:
-        if "timeout" in type(error.__cause__).__name__.lower():
+        if "timed out" in str(error) or "timeout" in str(error):
             raise TrackingError(f"the MLflow server at {uri} did not answer within {FIRST_ANSWER_S} s") from error
         raise TrackingError(
             f"the MLflow server at {uri} cannot be reached: is it running, and is the address right?"
@@ -242,6 +242,7 @@ def quiet() -> Iterator[None]:
         # What goes wrong in a database or on the way to a server is said once, by `explained`.
         "mlflow.store.db.utils": logging.CRITICAL + 1,
         "urllib3.connectionpool": logging.ERROR,
+        "sqlalchemy.pool": logging.CRITICAL + 1,
     }
     loggers = [logging.getLogger(name) for name in least]
     levels = [logger.level for logger in loggers]

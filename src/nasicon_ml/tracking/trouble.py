@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from nasicon_ml.errors import NasiconError, TrackingError
 
 #: What a disk, not a program, is to blame for.
-_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 #: Words of a database or of a connection, and what they mean to a person.
 _MEANINGS = (
     ("database is locked", "another program has held it locked for 20 s; try again when it is done"),
@@ -52,8 +52,8 @@ def explained(uri: str) -> Iterator[None]:
     except NasiconError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and (isinstance(error, shutil.Error) or error.errno in _OF_THE_DISK):
-            raise TrackingError(f"{uri}: the run cannot be recorded: {_of_the_disk(error)}") from error
+        if isinstance(error, OSError) and (isinstance(error, shutil.Error) or error.errno in OF_THE_DISK):
+            raise TrackingError(f"{uri}: {_of_the_disk(error)}") from error
         if type(error).__module__.partition(".")[0] not in {"mlflow", "sqlalchemy", "sqlite3", "requests"}:
             raise
         raise TrackingError(f"{uri}: {_first_sentence(error)}") from error
@@ -65,7 +65,13 @@ def _of_the_disk(error: OSError) -> str:
         # Several files of a folder were not copied: (from, to, why) for each.
         _, target, reason = error.args[0][0]
         return f"{re.sub(r'^.Errno [0-9]+. ', '', str(reason))}".partition(":")[0] + f" ({target})"
-    return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+    place = error.filename2 or error.filename  # of a copy, where to
+    return f"{error.strerror or error}" + (f" ({place})" if place else "")
+
+
+def meaning(message: str) -> str:
+    """Say what words of a database or of a connection mean to a person; empty where that is not known."""
+    return next((known for words, known in _MEANINGS if re.search(words, message)), "")
 
 
 def _first_sentence(error: Exception) -> str:
@@ -76,9 +82,8 @@ def _first_sentence(error: Exception) -> str:
     if code == "PERMISSION_DENIED":
         return "you have no permission for this; ask whoever runs the server"
     message = str(getattr(error, "message", "") or getattr(error, "orig", "") or error)
-    for words, meaning in _MEANINGS:
-        if re.search(words, message):
-            return meaning
+    if known := meaning(message):
+        return known
     message = re.split(r"\n\[SQL|\n\(Background| \(Background|\nTraceback", message)[0]
     return " ".join(message.split())[:500]
 

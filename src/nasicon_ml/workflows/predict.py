@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -95,6 +96,9 @@ def predict(
     DatasetError
         If rows of the own pellets are bad.
     """
+    given: object = level
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise FieldError("level", level, "a number between 0 and 1")
     if isinstance(recipes, Recipe):
         recipes = [recipes]
     table = recipes if isinstance(recipes, pd.DataFrame) else recipe_table(recipes)

@@ -1,0 +1,93 @@
+"""Tracking servers that do not do what they should, on a free port of this machine."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+#: How servers can be bad; those that begin with "later" answer the first question as they should.
+KINDS = ("down", "silent", "slow", "error", "page", "not found", "later silent", "later error", "later down")
+SLOW_S = 30
+_FIRST = "/experiments/search"
+_EXPERIMENT = {
+    "experiment_id": "0",
+    "name": "Default",
+    "artifact_location": "/nowhere",
+    "lifecycle_stage": "active",
+}
+
+
+class _Bad(BaseHTTPRequestHandler):
+    """Answers as its server's kind says."""
+
+    def do_GET(self) -> None:
+        self._read()
+        kind = self.server.kind  # type: ignore[attr-defined]
+        if kind.startswith("later"):
+            if _FIRST in self.path:
+                self._say(200, json.dumps({"experiments": [_EXPERIMENT]}), "application/json")
+                return
+            kind = kind.removeprefix("later ")
+        if kind in {"silent", "slow"}:
+            self.server.ended.wait(SLOW_S if kind == "slow" else None)  # type: ignore[attr-defined]
+        if kind == "error":
+            self._say(500, json.dumps({"error_code": "INTERNAL_ERROR", "message": "a fault"}), "application/json")
+        elif kind == "page":
+            self._say(200, "<html><body>Welcome</body></html>", "text/html")
+        elif kind == "not found":
+            self._say(404, "<html><body>Not here</body></html>", "text/html")
+        elif kind == "slow":
+            self._say(200, json.dumps({"experiments": [_EXPERIMENT]}), "application/json")
+        self.close_connection = True
+
+    do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
+
+    def _read(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _say(self, status: int, text: str, kind: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing on the terminal."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_: object) -> None:
+        """Who asked has gone away."""
+
+
+@contextmanager
+def bad_server(kind: str) -> Iterator[str]:
+    """Run a server of a kind, and give its address."""
+    if kind == "down":
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+        return
+    server = _Server(("127.0.0.1", 0), _Bad)
+    server.kind, server.ended = kind, threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    time.sleep(0)
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.ended.set()  # type: ignore[attr-defined]
+        server.shutdown()
+        server.server_close()
+        thread.join(10)

@@ -1,0 +1,49 @@
+"""The settings of the fuzz tests, the model they ask, and the figures at the end.
+
+The cases are the same in every run. ``NASICON_ML_FUZZ_EXAMPLES=10`` makes ten times as many, other ones in every
+run.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.fuzz.tally import TALLY
+
+FACTOR = float(os.environ.get("NASICON_ML_FUZZ_EXAMPLES") or 1)
+
+
+def fuzz(examples: int) -> settings:
+    """Give the settings of a fuzz test that makes so many cases in CI."""
+    return settings(
+        max_examples=max(1, round(examples * FACTOR)),
+        deadline=None,
+        derandomize=FACTOR == 1,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _model_read_once() -> Iterator[None]:
+    """Read the committed model once; what reads it anew for every command is tested elsewhere."""
+    from nasicon_ml.estimators.model import PropertyModel
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PropertyModel, "load", staticmethod(functools.cache(PropertyModel.load)))
+        patch.delenv("NASICON_ML_MODEL", raising=False)
+        patch.delenv("NASICON_ML_DEBUG", raising=False)
+        yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures."""
+    if TALLY.total():
+        terminalreporter.section("fuzz: malformed input in numbers")
+        for line in TALLY.lines():
+            terminalreporter.write_line(line)

@@ -1,0 +1,66 @@
+import sqlite3
+from contextlib import closing
+from urllib.parse import unquote
+
+import pytest
+
+from nasicon_ml.errors import TrackingError
+from nasicon_ml.tracking import database
+from nasicon_ml.tracking.store import opened
+
+
+@pytest.mark.parametrize("name", ["lab.db", "50 %.db", "a?b.db", "with a space.db"])
+def test_an_address_leads_back_to_its_file(name, tmp_path):
+    assert database.sqlite_path(database.sqlite_uri(tmp_path / name)) == tmp_path / name
+    assert unquote(database.sqlite_uri(tmp_path / "lab.db")) == f"sqlite:///{tmp_path}/lab.db"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_new_store_is_whole_and_what_a_killed_program_left_is_cleared(is_there, tmp_path):
+    path = tmp_path / "lab.db"
+    if is_there:
+        path.touch()
+    (tmp_path / ".lab.db-left").mkdir()
+    (tmp_path / ".lab.db-left" / "lab.db").write_text("half")
+    with opened(f"sqlite:///{path}") as store:
+        (first,) = store.client.search_experiments()
+    assert first.artifact_location == (tmp_path / "mlartifacts" / "0").as_uri()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["lab.db", "lab.db.lock"]
+
+
+def test_a_store_that_is_not_finished_does_not_appear(tmp_path, monkeypatch):
+    from mlflow.store.tracking import sqlalchemy_store
+
+    def cut_short(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sqlalchemy_store.SqlAlchemyStore, "_create_default_experiment", cut_short)
+    with pytest.raises(KeyboardInterrupt), opened(f"sqlite:///{tmp_path}/lab.db"):
+        pass
+    assert [file.name for file in tmp_path.iterdir()] == ["lab.db.lock"]
+
+
+def test_a_half_made_store_is_named(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "lab.db")) as connection:
+        connection.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        connection.commit()
+    with pytest.raises(TrackingError, match="half made"), opened(f"sqlite:///{tmp_path}/lab.db"):
+        pass
+
+
+def test_an_empty_file_is_no_store_to_read_from(tmp_path):
+    (tmp_path / "lab.db").touch()
+    with (
+        pytest.raises(TrackingError, match="holds nothing yet"),
+        opened(f"sqlite:///{tmp_path}/lab.db", must_exist=True),
+    ):
+        pass
+    assert (tmp_path / "lab.db").stat().st_size == 0
+
+
+def test_a_store_that_is_held_is_said_to_be(workplace, monkeypatch):
+    monkeypatch.setattr(database, "_PATIENCE_S", 0.1)
+    with closing(sqlite3.connect("mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TrackingError, match=r"locked for 0\.1 s; try again"), opened():
+            pass

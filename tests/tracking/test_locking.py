@@ -1,0 +1,83 @@
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from nasicon_ml.errors import TrackingError
+from nasicon_ml.tracking import locking
+from nasicon_ml.tracking.locking import lock_file, locked
+
+HOLD = """
+import sys
+from pathlib import Path
+from nasicon_ml.tracking.locking import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def held(tmp_path):
+    """A program that holds the lock of a store."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "lab.db")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout.readline() == "held\n"
+    yield program
+    program.kill()
+    program.communicate()
+
+
+def test_whoever_waits_too_long_is_told_for_whom(held, tmp_path):
+    with pytest.raises(TrackingError, match=f"lab.db.lock for 0.2 s: process {held.pid} on"):  # noqa: SIM117
+        with locked(tmp_path / "lab.db", patience_s=0.2):
+            pass
+
+
+def test_a_killed_program_lets_go(held, tmp_path):
+    held.kill()
+    held.wait()
+    with locked(tmp_path / "lab.db", patience_s=5):
+        assert lock_file(tmp_path / "lab.db").read_text().startswith("process ")
+
+
+def test_the_same_thread_goes_on_at_once_and_another_waits(tmp_path):
+    order, inside = [], threading.Event()
+
+    def other():
+        inside.wait(5)
+        with locked(tmp_path / "lab.db", patience_s=5):
+            order.append("other")
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with locked(tmp_path / "lab.db"), locked(tmp_path / "lab.db", patience_s=0):
+        inside.set()
+        thread.join(0.3)
+        order.append("first")
+    thread.join(5)
+    assert order == ["first", "other"]
+
+
+def test_two_stores_have_two_locks_and_a_server_none(held, tmp_path):
+    with locked(tmp_path / "other.db", patience_s=0), locked(None, patience_s=0):
+        pass
+
+
+def test_a_system_without_such_locks_goes_on(held, tmp_path, monkeypatch):
+    monkeypatch.setattr(locking, "_flock", lambda: None)
+    with locked(tmp_path / "lab.db", patience_s=0):
+        pass
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with (
+        pytest.raises(TrackingError, match=r"nowhere.*cannot be changed"),
+        locked(tmp_path / "nowhere" / "lab.db"),
+    ):
+        pass
