@@ -12,7 +12,7 @@ OUT := out
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train tuned champion golden docs benchmark-plausibility benchmark-accuracy benchmark-serving test lint format notebooks lock ui clean distclean
+.PHONY: help setup demo train tuned champion golden docs benchmark-plausibility benchmark-accuracy benchmark-serving benchmark-speed test lint format notebooks lock ui clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +81,9 @@ benchmark-accuracy: $(STAMP) ## ours beside what others would use, by source; AR
 
 benchmark-serving: $(STAMP) ## 2,000 requests of 1 to 200 recipes to MLflow's server, 4 clients at a time (2 to 6 min)
 	@$(IN_VENV) OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serving $(ARGS)
+
+benchmark-speed: $(STAMP) ## screening beside what a user would write and the trees alone, 10^3 to 10^7 recipes (20 min)
+	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
 test: $(STAMP) ## run the whole test-suite
 	@$(IN_VENV) $(BIN)/python -m pytest $(ARGS)
