@@ -10,10 +10,18 @@ from nasicon_ml.errors import (
     LeakageError,
     MissingExtraError,
     NasiconError,
+    SpaceError,
     nearest,
     number_hint,
     text_problem,
 )
+
+
+def test_a_space_says_where() -> None:
+    error = SpaceError("x", 3, "a number from 0 to 2", "Take less.", "space.yaml, line 7")
+    assert str(error) == "space.yaml, line 7: x: 3 is not accepted; allowed: a number from 0 to 2. Take less."
+    assert str(SpaceError("x", 3, "a number")) == "x: 3 is not accepted; allowed: a number"
+    assert isinstance(error, FieldError)
 
 
 @pytest.mark.parametrize(

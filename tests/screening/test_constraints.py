@@ -101,6 +101,13 @@ def test_what_is_no_constraint_is_refused(constraint: Any, message: str) -> None
         rules(constraint)
 
 
+def test_constraints_without_end_are_refused() -> None:
+    one = {"require": {RATE: {"max": 2}}, "because": "so"}
+    assert len(rules(*[one] * 200)) == 200
+    with pytest.raises(SpaceError, match="constraints: 201 is not accepted; allowed: at most 200 constraints"):
+        rules(*[one] * 201)
+
+
 def test_bounds_in_kelvin_are_refused_or_doubted() -> None:
     with pytest.raises(SpaceError, match=r"sintering_temperature_c: 1073.15 .*It looks like kelvin"):
         rules({"require": {"sintering_temperature_c": {"max": 1073.15}}, "because": "so"})

@@ -25,6 +25,8 @@ Cells = Sequence[object]
 #: The net substitution of a composition, as a name in conditions.
 X = "x"
 CONSTRAINT_KEYS = ("require", "when", "then", "because")
+#: Each is asked of every candidate.
+MOST_CONSTRAINTS = 200
 CONDITION_KEYS = ("min", "max", "not", "given")
 _SAME = 1e-9
 _FIELD_NAMES: Mapping[str, Column] = {column.value: column for column in (*ADDITIVE_COLUMNS, *FIELDS)}
@@ -164,7 +166,10 @@ def read_rules(stated: Stated | None, warnings: list[str]) -> list[Rule]:
         return []
     rules = []
     no_condition: tuple[Condition, ...] = ()
-    for item in stated.items("a list of constraints", empty=True):
+    listed = stated.items("a list of constraints", empty=True)
+    if len(listed) > MOST_CONSTRAINTS:
+        raise stated.error(f"at most {MOST_CONSTRAINTS} constraints", value=len(listed))
+    for item in listed:
         parts = item.fields(CONSTRAINT_KEYS, ("because",))
         because = parts["because"].text("the reason, in words")
         shape = {key for key in parts if key != "because"}

@@ -161,7 +161,6 @@ def _check(axes: Axes, rule: Rule) -> Check | None:
     if when and not then.any() and then_axis not in when:
         # Nothing can satisfy it: what asks for it is forbidden.
         then_axis, then = next(iter(when)), ~next(iter(when.values()))
-        when.pop(then_axis)
     if then_axis in when and not (when[then_axis] & ~then).any():
         return None
     return Check(when, then_axis, then, rule)
