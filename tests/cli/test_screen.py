@@ -62,7 +62,7 @@ def test_a_summary_says_what_was_asked_and_found(screen: Run, tmp_path: Path) ->
     assert "  50 satisfy the constraints" in outcome.out
     assert re.search(r"best 10 of \d+ kept:", outcome.out)
     assert "LAGP" in outcome.out
-    assert "60 to score at " in outcome.err
+    assert "50 to score at " in outcome.err
     assert names(tmp_path) == {"space.yaml"}
 
 
@@ -130,14 +130,14 @@ def test_a_budget_draws_a_sample(screen: Run) -> None:
 
 
 def test_many_candidates_need_a_yes(screen: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(command, "MOST_WITHOUT_YES", 59)
+    monkeypatch.setattr(command, "MOST_WITHOUT_YES", 49)
     refused = screen("space.yaml", "--output", "out")
     assert refused.code == 2
-    assert "60 to score at" in refused.err
+    assert "50 to score at" in refused.err
     assert "--yes begins nevertheless" in refused.err
     assert names(tmp_path) == {"space.yaml"}
     assert screen("space.yaml", "--yes").code == 0
-    assert screen("space.yaml", "--budget", "59").code == 0
+    assert screen("space.yaml", "--budget", "49").code == 0
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,9 @@ def test_a_space_without_a_good_recipe_gives_an_empty_result(champion: PropertyM
     found = screen(space, champion, place=Place(tmp_path / "out", scored=True))
     assert found.kept.empty
     assert found.front.empty
-    assert (tmp_path / "out" / "kept.csv").read_text(encoding="utf-8").startswith("space_position,objective_value,")
+    assert (
+        (tmp_path / "out" / "kept.csv").read_text(encoding="utf-8").startswith("space_position,objective_value,")
+    )
     assert found.to_json()["counts"]["balanced"] == 0
 
 
@@ -171,9 +173,10 @@ def test_progress_counts_up_to_the_size(champion: PropertyModel) -> None:
 
 def test_an_estimate_is_of_the_whole_space(champion: PropertyModel, tmp_path: Path) -> None:
     parts = tmp_path / "parts"
-    expected = estimate(Scorer(SPACE, champion, Question(), parts), Effort(threads=1))
-    assert expected.size == SPACE.size
-    assert expected.seconds == pytest.approx(expected.size / expected.per_second)
+    expected = estimate(Scorer(SPACE, champion, Question(), parts), Effort(threads=1), 10**9)
+    assert expected.candidates == 10**9
+    assert expected.seconds == pytest.approx(10**9 / expected.per_second)
+    assert estimate(Scorer(SPACE, champion, Question()), Effort(), 10, at_once=50).at_once == 50
     assert not parts.exists()
 
 

@@ -64,7 +64,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def summary(folder: Path) -> dict[str, object]:
     content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return {name: value for name, value in content.items() if name not in {"seconds", "per_second"}}
+    return {name: value for name, value in content.items() if name not in {"seconds", "scored_per_second"}}
 
 
 @pytest.mark.parametrize("stops", [(1,), (4,), (2, 1, 3)])
@@ -104,6 +104,7 @@ def test_whatever_ends_it_the_state_is_there(
             SPACE, champion, QUESTION, EFFORT, place=Place(folder, scored=True), watch=StopAfter(2, error).watch
         )
     assert read_state(folder).position == 120
+    assert pd.read_parquet(folder / "scored")["space_position"].max() < 120
     screen(SPACE, champion, QUESTION, EFFORT, place=Place(folder, resume=True, scored=True))
     assert files(folder) == files(uninterrupted)
 

@@ -176,7 +176,8 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
         from nasicon_ml.screening.cluster import cluster_threads
 
         at_once = cluster_threads(effort.scheduler)
-    _tell(estimate(Scorer(space, model, question), effort, at_once), yes=values["yes"])
+    expected = estimate(Scorer(space, model, question), effort, space.count().candidates, at_once)
+    _tell(expected, yes=values["yes"])
     with followed() as watch:
         return screen_space(space, model, question, effort, place=place, watch=watch)
 
@@ -192,10 +193,10 @@ def _tell(expected: Estimate, *, yes: bool) -> None:
     from nasicon_ml.cli.screen_words import duration
 
     say(
-        f"{expected.size:,} to score at {expected.per_second:,.0f} a second and thread, {expected.at_once} "
+        f"{expected.candidates:,} to score at {expected.per_second:,.0f} a second and thread, {expected.at_once} "
         f"{'thread' if expected.at_once == 1 else 'threads'}: about {duration(expected.seconds)}"
     )
-    if expected.size > MOST_WITHOUT_YES and not yes:
+    if expected.candidates > MOST_WITHOUT_YES and not yes:
         raise click.UsageError(
             f"that is more than {MOST_WITHOUT_YES:,} candidates: --yes begins nevertheless, --budget NUMBER draws "
             "some of them, larger steps in SPACE.yaml make fewer"

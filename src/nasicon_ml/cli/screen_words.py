@@ -43,7 +43,7 @@ def _asked(found: ScreeningResult) -> str:
 def _counted(found: ScreeningResult) -> str:
     counts, size = found.tally.counts, found.space.size
     partial = "" if found.is_complete else " (PARTIAL: stopped)"
-    rate = f", {counts.positions / found.seconds:,.0f} a second" if found.seconds > 0 else ""
+    rate = f", {counts.balanced / found.seconds:,.0f} scored a second" if found.seconds > 0 else ""
     lines = [f"looked through: {counts.positions:,} of {size:,}{partial} in {duration(found.seconds)}{rate}"]
     if counts.candidates < counts.positions:
         lines.append(f"  {counts.candidates:,} satisfy the constraints")

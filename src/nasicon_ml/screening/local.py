@@ -25,42 +25,43 @@ class Estimate:
 
     Attributes
     ----------
-    size
-        Positions of the space.
+    candidates
+        Recipes to score.
     per_second
-        Positions that one thread scored in a second, at the beginning of the space.
+        Recipes that one thread scored in a second, at the beginning of the space.
     at_once
         Threads that can work at the same time.
     seconds
         For all of them.
     """
 
-    size: int
+    candidates: int
     per_second: float
     at_once: int
     seconds: float
 
 
-def estimate(scorer: Scorer, effort: Effort, at_once: int | None = None) -> Estimate:
+def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | None = None) -> Estimate:
     """Score the beginning of a space, once to warm up and once against the clock.
 
     Parameters
     ----------
     scorer, effort
         What will be scored, and how.
+    candidates
+        Recipes of the space.
     at_once
         Chunks that will be scored at the same time; by default those of this machine.
     """
     scorer = Scorer(scorer.space, scorer.model, scorer.question)
     scorer.prepare()
-    size = scorer.space.size
-    trial = min(size, effort.chunk, _TRIAL)
+    trial = min(scorer.space.size, effort.chunk, _TRIAL)
     scorer.tally(0, max(1, trial // 16))
     start = time.perf_counter()
-    scorer.tally(0, trial)
-    per_second = trial / max(time.perf_counter() - start, 1e-9)
+    scored = scorer.tally(0, trial).counts.candidates
+    per_second = max(scored, 1) / max(time.perf_counter() - start, 1e-9)
     at_once = at_once or min(effort.threads, os.cpu_count() or 1)
-    return Estimate(size, per_second, at_once, size / per_second / at_once)
+    return Estimate(candidates, per_second, at_once, candidates / per_second / at_once)
 
 
 @dataclass(frozen=True)

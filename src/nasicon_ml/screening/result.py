@@ -86,7 +86,7 @@ class ScreeningResult:
             },
             "counts": counts.to_json(),
             "seconds": round(self.seconds, 3),
-            "per_second": round(counts.positions / self.seconds, 1) if self.seconds > 0 else None,
+            "scored_per_second": round(counts.balanced / self.seconds, 1) if self.seconds > 0 else None,
             "kept": len(self.tally.kept.numbers),
             "best": _records(self.kept.head(best)),
             "systems": [
