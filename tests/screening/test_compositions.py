@@ -66,6 +66,11 @@ def test_x_is_the_charge_that_dopants_bring_and_amount_the_cations() -> None:
     assert formulas({"hosts": "Ti", "dopants": "Fe2+", "amount": 0.2}) == ["Li1.4Fe0.2Ti1.8(PO4)3"]
 
 
+def test_m_is_full_whatever_is_rounded() -> None:
+    thirds = {"hosts": {"mix": ["Ti", "Ge", "Zr"], "step": 0.3333333}, "dopants": "Al", "x": [0, 0.1, 0.2]}
+    assert set(candidates(thirds).sites.m_total.tolist()) == {2.0}
+
+
 def test_excess_is_lithium_beyond_the_balance() -> None:
     assert formulas({"system": "LAGP", "x": 0.5, "excess": 0.1}) == ["Li1.6Al0.5Ge1.5(PO4)3"]
 
