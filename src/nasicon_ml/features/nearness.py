@@ -9,6 +9,7 @@ over neighbouring numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ Ints = NDArray[np.intp]
 
 #: Recipes whose distances to all pellets are held at once: what fits into a processor's cache.
 _BLOCK = 256
-#: Different ways of making for which distances are computed beforehand; beyond, they are computed block by block.
+#: Different compositions, or ways of making, whose distances are computed beforehand; of more, block by block.
 _MOST_KEPT = 4096
 #: Different ways of making whose fields are compared at once.
 _WAYS = 1024
@@ -139,19 +140,20 @@ class Measured:
         """
         k, j = min(pellets, len(self.space)), min(sources, self.layers[0])
         near, gaps = np.empty((len(asked), k)), np.empty((len(asked), j))
-        of_composition = (COMPOSITION_WEIGHT * composition_distance(asked.compositions, self.space)).astype(
-            np.float32
-        )
-        kept = len(asked.ways) <= _MOST_KEPT
-        of_way = self._of_ways(asked.ways) if kept else np.empty((0, len(self.space)), dtype=np.float32)
+        of_composition = _Kept(self._of_compositions, asked.compositions)
+        of_way = _Kept(self._of_ways, asked.ways)
         for start in range(0, len(asked), _BLOCK):
             rows = slice(start, start + _BLOCK)
-            ways = asked.way_of[rows]
-            total = of_way[ways] if kept else self._of_ways(asked.ways.take(ways))
-            total += of_composition[asked.composition_of[rows]]
+            total = of_way.take(asked.way_of[rows])
+            total += of_composition.take(asked.composition_of[rows])
             gaps[rows] = np.sort(self._by_source(total), axis=1)[:, :j]
             near[rows] = _smallest(total, k)
         return Surroundings(near, gaps)
+
+    def _of_compositions(self, compositions: RecipeSpace) -> Singles:
+        """Give the part of the distances that comes from compositions; shape (len(compositions), m)."""
+        exchanged = composition_distance(compositions, self.space)
+        return (COMPOSITION_WEIGHT * exchanged).astype(np.float32)
 
     def _of_ways(self, ways: RecipeSpace) -> Singles:
         """Give the part of the distances that comes from processing; shape (len(ways), m)."""
@@ -173,6 +175,21 @@ class Measured:
             np.minimum(found[:, :size], total[:, start : start + size], out=found[:, :size])
             start += size
         return found
+
+
+class _Kept:
+    """A part of the distances: computed beforehand for few different points, else for those that are asked for."""
+
+    def __init__(self, compute: Callable[[RecipeSpace], Singles], points: RecipeSpace) -> None:
+        self._compute, self._points = compute, points
+        self._known = compute(points) if len(points) <= _MOST_KEPT else None
+
+    def take(self, which: Ints) -> Singles:
+        """Give it for some of the points, as an array of one's own."""
+        if self._known is not None:
+            return self._known[which]
+        different, again = np.unique(which, return_inverse=True)
+        return self._compute(self._points.take(different))[again]
 
 
 def _smallest(total: Singles, k: int) -> Singles:
