@@ -70,6 +70,11 @@ def test_limits_and_options_are_those_of_the_code() -> None:
 def test_the_times_on_a_cluster_are_the_divisions_that_are_shown() -> None:
     page = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
     (rate,) = re.findall(r"10\^10 recipes at ([\d,]+) a second and core", page)
+    recipes, seconds_of_work = re.findall(r"The ([\d,]+) recipes .* took (\d+) seconds", page.replace("\n", " "))[
+        0
+    ]
+    measured = float(recipes.replace(",", "")) / float(seconds_of_work)
+    assert float(rate.replace(",", "")) == pytest.approx(measured, rel=0.02)
     rows = re.findall(r"^\| ([\d,]+) \| ([\d.]+) (h|min) \|$", page, flags=re.MULTILINE)
     assert len(rows) == 4
     for cores, time, unit in rows:
