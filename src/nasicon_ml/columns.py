@@ -246,7 +246,7 @@ class Column(StrEnum):
     NEAREST_PELLETS = ("nearest_pellets", Kind.TEXT, Role.PREDICTION, "nearest measured pellets")
     NEAREST_DOIS = ("nearest_dois", Kind.TEXT, Role.NEIGHBOUR, "where the nearest pellets were published")
 
-    SPACE_POSITION = ("space_position", Kind.NUMBER, Role.SCREENING, "position in the search space", "", (0, 2**62))
+    SPACE_POSITION = ("space_position", Kind.NUMBER, Role.SCREENING, "position in the space", "", (0, 2**62))
     OBJECTIVE = ("objective_value", Kind.NUMBER, Role.SCREENING, "objective of the screening")
     OWN_PELLETS = ("own_pellets", Kind.NUMBER, Role.OWN, "own pellets used", "", (0, 1e9))
     OWN_SHIFT_DECADES = ("own_shift_decades", Kind.NUMBER, Role.OWN, "own shift of conductivity", "decades")
