@@ -1,0 +1,75 @@
+"""The benchmark of speed: its figures are ratios of what was measured, and its runs do what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmarks.speed_report import AIMS, figures, page
+from benchmarks.speed_runs import SPACE, Beginning, limit, screening, usual
+
+from nasicon_ml.screening import SearchSpace
+
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+
+
+def measured() -> dict[str, Any]:
+    """A machine on which a recipe takes 20 µs with one thread and 10 µs with two, and the trees half of that."""
+    rows = [
+        {"recipes": n, "threads": threads, "seconds": n * 2e-5 / threads, "peak_mb": 500.0}
+        for threads, sizes in {1: (10**4, 10**5), 2: (10**4, 10**5, 10**6)}.items()
+        for n in sizes
+    ]
+    started = {"median": 0.25, "shortest": 0.2}
+    return {
+        "command": "c", "hardware": "h", "load_before": 0.0, "python": "3", "versions": {"numpy": "2"},
+        "date": "d",
+        "screening": rows,
+        "limit": [{"recipes": 10**6, "threads": threads, "seconds": 10 / threads} for threads in (1, 2)],
+        "usual": {"recipes": 1000, "threads": 1, "seconds": 2.0},
+        "cold": {"nasicon-ml predict": {"median": 1.0, "shortest": 0.9}, 'python -c "import nasicon_ml"': started},
+        "training": [{"times": 1, "rows": 10, "seconds": 5.0, "peak_mb": 9.0}],
+    }  # fmt: skip
+
+
+def test_figures_are_the_ratios() -> None:
+    found = figures(measured())
+    assert found["usual"] == pytest.approx(200)
+    assert found["usual_one"] == pytest.approx(100)
+    assert found["limit"] == pytest.approx(2)
+    assert found["limit_one"] == pytest.approx(2)
+    assert found["slope"] == pytest.approx(1)
+    assert (found["peak_mb"], found["cold_s"], found["import_s"]) == (500, 1.0, 0.25)
+    assert set(AIMS) <= set(found)
+
+
+def test_the_page_says_which_aims_are_missed() -> None:
+    rows = [line for line in page(measured()).splitlines() if line.endswith(("| met |", "| **missed** |"))]
+    assert [row.endswith("| met |") for row in rows] == [False, False, True, True, True]
+
+
+def test_a_screening_and_its_limit_do_what_they_say() -> None:
+    found = screening(3000, 2)
+    assert (found["recipes"], found["threads"]) == (3000, 2)
+    assert found["best_s_cm"] > 1e-6
+    assert limit(3000, 1)["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_what_a_user_would_write_runs() -> None:
+    assert usual(20, 1)["seconds"] > 0
+
+
+def test_the_space_is_as_large_as_the_largest_screening_and_begins_alike() -> None:
+    space = SearchSpace.from_dict(SPACE)
+    assert space.size >= 10**7
+    beginning = Beginning(space, 100)
+    assert beginning.chunk(0, 5000).numbers.tolist() == space.chunk(0, 100).numbers.tolist()
+
+
+def test_the_committed_page_is_of_the_committed_figures() -> None:
+    found = json.loads((RESULTS / "speed.json").read_text(encoding="utf-8"))
+    assert (RESULTS / "speed.md").read_text(encoding="utf-8") == page(found)
+    assert max(row["recipes"] for row in found["screening"]) == 10**7
