@@ -32,6 +32,8 @@ _FAN_IN = 8
 _CHUNKS_PER_THREAD, _LARGEST_BATCH = 4, 4096
 #: How long a scheduler may take to answer, in seconds, and how long to wait for a batch before looking around.
 _CONNECT_S, _PATIENCE = 10, 0.2
+#: How long fetching a tally may take, in seconds, before it is tried again.
+_FETCH_S = 60
 
 
 @dataclass(frozen=True)
@@ -174,11 +176,12 @@ def _result(client: Any, scheduler: str, future: Any) -> Tally | None:
     if client.status != "running":
         raise _lost(scheduler)
     try:
-        tally: Tally = future.result(timeout=_PATIENCE)
+        tally: Tally = future.result(timeout=_FETCH_S if future.status == "finished" else _PATIENCE)
     except NasiconError:
         raise
     except Exception as error:
-        if future.status == "pending":
+        # It may have been finished since it was waited for in vain.
+        if isinstance(error, TimeoutError) and future.status in {"pending", "finished"}:
             return None
         if future.status != "error" or client.status != "running":
             raise _lost(scheduler) from error
