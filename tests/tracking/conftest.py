@@ -16,6 +16,14 @@ from nasicon_ml.tracking.runs import run_training
 from nasicon_ml.workflows import train as workflow
 
 
+@pytest.fixture(scope="session", autouse=True)
+def all_of_mlflow():
+    """Import MLflow's part for models without its warnings, before a test replaces something in it."""
+    stores.load_mlflow()
+    with stores.quiet():
+        import mlflow.pyfunc  # noqa: F401
+
+
 @pytest.fixture(scope="session")
 def small_dataset(tmp_path_factory):
     """Every fourth source that states a sintering temperature, as a file of its own."""
