@@ -56,7 +56,7 @@ def appetite(shop, first_lab, train, tmp_path_factory):
     return size_of(folder) - before
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
 def test_a_disk_that_is_full_after_a_while(share, shop, first_lab, train, appetite, as_before, tmp_path):
     ready = {"ready": train[2]}
     with small_disk(tmp_path / "disk", 64 * 2**20) as disk:
