@@ -281,6 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--clients", type=int, default=CLIENTS)
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for serving.md and serving.json")
     chosen = parser.parse_args(arguments)
+    chosen.output.mkdir(parents=True, exist_ok=True)  # before the minutes of measuring
     model = PropertyModel.load(default_bundle())
     requests = make_requests(model.pellets, chosen.requests, LARGEST)
     with tempfile.TemporaryDirectory() as folder:

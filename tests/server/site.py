@@ -34,6 +34,15 @@ def plain_environment():
     }  # fmt: skip
 
 
+def in_order(answer):
+    """An answer of the server with its tags in order: PostgreSQL gives them in any."""
+    if isinstance(answer, list):
+        return sorted((in_order(one) for one in answer), key=str)
+    if isinstance(answer, dict):
+        return {name: in_order(value) for name, value in answer.items()}
+    return answer
+
+
 class Site:
     """A shared server on a cluster, with its users; it can be stopped and started again."""
 
@@ -154,7 +163,7 @@ class Site:
         """The registered model as the server tells it."""
         status, body = self.ask("/api/2.0/mlflow/registered-models/get?name=nasicon-recipe", user=ADMIN)
         assert status == 200, body
-        return json.loads(body)["registered_model"]
+        return in_order(json.loads(body)["registered_model"])
 
     def aliases(self):
         return {one["alias"]: one["version"] for one in self.model().get("aliases", [])}
@@ -164,7 +173,7 @@ class Site:
         path = f"/api/2.0/mlflow/model-versions/get?name=nasicon-recipe&version={number}"
         status, body = self.ask(path, user=ADMIN)
         assert status == 200, body
-        return json.loads(body)["model_version"]
+        return in_order(json.loads(body)["model_version"])
 
     def secrets(self):
         return [*self.passwords.values(), self.cluster.password]
