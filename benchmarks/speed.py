@@ -31,10 +31,12 @@ from nasicon_ml.workflows.predict import default_bundle
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 COMMAND = "python -m benchmarks.speed"
-#: Recipes of the screenings, by threads; ten million with one thread would take six minutes and tell nothing new.
-SIZES = {1: (10**3, 10**4, 10**5, 10**6), 2: (10**3, 10**4, 10**5, 10**6, 10**7)}
+#: Recipes of the screenings, by threads; from a thousand to ten million.
+SIZES = {1: (10**3, 10**4, 10**5, 10**6, 10**7), 2: (10**3, 10**4, 10**5, 10**6, 10**7)}
 #: Recipes of the limit, and of what a user would write: the latter's time grows with each recipe alike.
 LIMIT, USUAL = 10**6, 2_000
+#: Recipes drawn one by one, and those of a user who featurizes every different formula once.
+DRAWN, ONCE = 10**5, 10**5
 TIMES = (1, 3, 10)
 #: A command is started so many times; the median counts.
 STARTS = 5
@@ -114,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found["cold"] = cold(STARTS)
     found["limit"] = [run("limit", min(LIMIT, chosen.largest), threads) for threads in SIZES]
     found["usual"] = run("usual", USUAL, 1)
+    found["usual_once"] = run("usual_once", min(ONCE, chosen.largest), 2)
+    found["drawn"] = [run("drawn", min(DRAWN, chosen.largest), threads) for threads in SIZES]
     found["screening"] = [
         run("screening", size, threads)
         for threads, sizes in SIZES.items()

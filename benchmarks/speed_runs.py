@@ -37,18 +37,34 @@ SPACE: dict[str, Any] = {
         "heating_rate_c_min": [1, 2, 3, 5, 10, 20, 50],
     },
 }
+#: Steps so fine that recipes drawn from it have nothing in common.
+FINE: dict[str, Any] = {
+    "sintering_temperature_c": {"from": 600, "to": 1000, "step": 0.1},
+    "sintering_time_h": {"from": 1, "to": 30, "step": 0.01},
+    "heating_rate_c_min": {"from": 1, "to": 50, "step": 0.01},
+}
 #: Recipes of which the ready matrix of the limit is made; larger ones are walked through again and again.
 _MATRIX = 65_536
 #: The learning settings of the model that a user would fit to matminer's features: XGBoost's own defaults.
-_USERS_MODEL = {"n_jobs": 1, "random_state": 0}
+_USERS_MODEL = {"random_state": 0}
 
 
 def screening(recipes: int, threads: int) -> dict[str, Any]:
     """Screen the first recipes of the space: candidates, answers with intervals, purity, domain, the best kept."""
-    model, space = PropertyModel.load(default_bundle()), SearchSpace.from_dict(SPACE)
+    space = SearchSpace.from_dict(SPACE)
     if recipes > space.size:
         raise ValueError(f"the space has {space.size} recipes only")
-    part = Beginning(space, recipes)
+    return _screened(space, Beginning(space, recipes), recipes, threads)
+
+
+def drawn(recipes: int, threads: int) -> dict[str, Any]:
+    """Screen recipes drawn from the space: next to none of them shares its way of making with another."""
+    space = SearchSpace.from_dict(SPACE | {"processing": SPACE["processing"] | FINE})
+    return _screened(space, space.sample(recipes), recipes, threads)
+
+
+def _screened(space: SearchSpace, part: Any, recipes: int, threads: int) -> dict[str, Any]:
+    model = PropertyModel.load(default_bundle())
     screen(Beginning(space, 2048), model, Question(), Effort(threads=threads))  # imports, and tables made once
     before = _peak_mb()
     begun, used = time.perf_counter(), time.process_time()
@@ -104,8 +120,17 @@ def _features(model: PropertyModel, recipes: int) -> Any:
     return build_features(candidates.table, model.feature_set, sites=candidates.sites).values
 
 
-def usual(recipes: int, threads: int) -> dict[str, Any]:  # noqa: ARG001 -- one signature a run
+def usual(recipes: int, threads: int) -> dict[str, Any]:
     """Do what a user would write: Magpie statistics of all formulas, processing beside, XGBRegressor."""
+    return _users(recipes, threads, once=False)
+
+
+def usual_once(recipes: int, threads: int) -> dict[str, Any]:
+    """Do what a careful user would write: the same, but every different formula is featurized once."""
+    return _users(recipes, threads, once=True)
+
+
+def _users(recipes: int, threads: int, *, once: bool) -> dict[str, Any]:
     from matminer.featurizers.composition import ElementProperty
     from pymatgen.core import Composition
     from xgboost import XGBRegressor
@@ -119,22 +144,26 @@ def usual(recipes: int, threads: int) -> dict[str, Any]:  # noqa: ARG001 -- one 
     featurizer.set_n_jobs(1)
 
     def features(frame: pd.DataFrame) -> Any:
-        formulas = pd.DataFrame({"composition": [Composition(text) for text in frame[Column.FORMULA]]})
+        texts = frame[Column.FORMULA]
+        different = texts.drop_duplicates() if once else texts
+        formulas = pd.DataFrame({"composition": [Composition(text) for text in different]})
         magpie = featurizer.featurize_dataframe(formulas, "composition", pbar=False)
+        if once:
+            magpie = magpie.set_index(different.to_numpy()).loc[texts].reset_index(drop=True)
         numbers = [str(c) for c in MODEL_INPUT if c.kind is Kind.NUMBER]
         choices = [str(c) for c in MODEL_INPUT if c.kind is Kind.CATEGORY]
         made = pd.get_dummies(frame[choices].astype("object"))
         return pd.concat([magpie[featurizer.feature_labels()], frame[numbers], made], axis=1).astype(float)
 
     X = features(table.head(200))
-    fitted = [XGBRegressor(**_USERS_MODEL).fit(X, np.arange(len(X)) % 7) for _ in range(3)]
+    fitted = [XGBRegressor(**_USERS_MODEL, n_jobs=threads).fit(X, np.arange(len(X)) % 7) for _ in range(3)]
     begun, used = time.perf_counter(), time.process_time()
     X = features(table)
     for model in fitted:
         model.predict(X.reindex(columns=model.get_booster().feature_names, fill_value=0.0))
     return {
         "recipes": recipes,
-        "threads": 1,
+        "threads": threads,
         "seconds": time.perf_counter() - begun,
         "cpu_seconds": time.process_time() - used,
     }
@@ -181,8 +210,10 @@ def _peak_mb() -> float:
 
 RUNS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "screening": screening,
+    "drawn": drawn,
     "limit": limit,
     "usual": usual,
+    "usual_once": usual_once,
     "training": training,
 }
 

@@ -371,11 +371,9 @@ def is_missing(value: object) -> bool:
     """Whether a cell says "not reported": None, NaN, or one of `MISSING_WORDS`."""
     if isinstance(value, str):  # first: nearly every cell is one
         return " ".join(value.split()).lower() in MISSING_WORDS
-    if value is None or type(value).__name__ in {"NAType", "NaTType"}:  # pandas' own, without importing it
-        return True
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):
         return math.isnan(value)
-    return False
+    return value is None or type(value).__name__ in {"NAType", "NaTType"}  # pandas' own, without importing it
 
 
 def columns_of(*roles: Role) -> tuple[Column, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from benchmarks.speed_report import AIMS, figures, page
-from benchmarks.speed_runs import SPACE, Beginning, limit, screening, usual
+from benchmarks.speed_runs import SPACE, Beginning, drawn, limit, screening, usual, usual_once
 
 from nasicon_ml.screening import SearchSpace
 
@@ -29,6 +29,8 @@ def measured() -> dict[str, Any]:
         "screening": rows,
         "limit": [{"recipes": 10**6, "threads": threads, "seconds": 10 / threads} for threads in (1, 2)],
         "usual": {"recipes": 1000, "threads": 1, "seconds": 2.0},
+        "usual_once": {"recipes": 1000, "threads": 2, "seconds": 0.03},
+        "drawn": [{"recipes": 1000, "threads": n, "seconds": 0.04 / n, "peak_mb": 1.0} for n in (1, 2)],
         "cold": {"nasicon-ml predict": {"median": 1.0, "shortest": 0.9}, 'python -c "import nasicon_ml"': started},
         "training": [{"times": 1, "rows": 10, "seconds": 5.0, "peak_mb": 9.0}],
     }  # fmt: skip
@@ -40,6 +42,8 @@ def test_figures_are_the_ratios() -> None:
     assert found["usual_one"] == pytest.approx(100)
     assert found["limit"] == pytest.approx(2)
     assert found["limit_one"] == pytest.approx(2)
+    assert found["once"] == pytest.approx(3)
+    assert (found["drawn"], found["drawn_usual"]) == (pytest.approx(4), pytest.approx(100))
     assert found["slope"] == pytest.approx(1)
     assert (found["peak_mb"], found["cold_s"], found["import_s"]) == (500, 1.0, 0.25)
     assert set(AIMS) <= set(found)
@@ -54,12 +58,14 @@ def test_a_screening_and_its_limit_do_what_they_say() -> None:
     found = screening(3000, 2)
     assert (found["recipes"], found["threads"]) == (3000, 2)
     assert found["best_s_cm"] > 1e-6
+    assert drawn(300, 1)["recipes"] == 300
     assert limit(3000, 1)["seconds"] > 0
 
 
 @pytest.mark.slow
 def test_what_a_user_would_write_runs() -> None:
     assert usual(20, 1)["seconds"] > 0
+    assert usual_once(300, 1)["seconds"] > 0
 
 
 def test_the_space_is_as_large_as_the_largest_screening_and_begins_alike() -> None:

@@ -230,6 +230,7 @@ class StopsAfter:
 @pytest.fixture
 def stopped(screen: Run, monkeypatch: pytest.MonkeyPatch) -> str:
     """The folder of a screening that Ctrl-C has stopped."""
+    before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         patch.setattr("nasicon_ml.cli.screen_progress._Lines", lambda: StopsAfter(2))
         outcome = screen("space.yaml", "--output", "out", "--keep", "6", "--chunk", "5", "--threads", "1")
@@ -237,7 +238,7 @@ def stopped(screen: Run, monkeypatch: pytest.MonkeyPatch) -> str:
     assert "PARTIAL" in outcome.out
     assert "partial result" in outcome.err
     assert "--resume out" in outcome.err
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     return "out"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, RECIPE, Column, Kind, Role
 from nasicon_ml.composition import occupancies
-from nasicon_ml.estimators import stored_trees
+from nasicon_ml.estimators import model
 from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 
@@ -73,13 +73,51 @@ def test_many_at_once_get_what_each_gets_alone(table: pd.DataFrame, level: float
     assert np.isfinite(together).all()
 
 
-def test_through_xgboost_they_are_the_same_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = MODEL.pellets[[str(column) for column in MODEL_INPUT]].head(200)
-    results = []
-    for enough in (1, 10**9):
-        monkeypatch.setattr(stored_trees, "WORTH_CALLING", enough)
-        results.append(np.column_stack([np.asarray(v, dtype=np.float64) for v in MODEL.scores(table).values()]))
-    assert np.array_equal(*results)
+def crossed_table(compositions: int, **fields: object) -> pd.DataFrame:
+    """Combine some compositions, titanium's and germanium's, with some hundred ways of making them."""
+    xs = np.linspace(0.0, 0.6, compositions // 2)
+    formulas = [f"{system} x={x:.3f}" for system in ("LATP", "LAGP") for x in xs]
+    ways = [
+        {"sintering_temperature_c": c, "sintering_time_h": h, "atmosphere": gas, "particle_size_um": um}
+        for c in (None, 700.0, 850.0, 950.0, 1100.0)
+        for h in (None, 0.5, 12.0)
+        for gas in (None, "air", "Ar/H2")
+        for um in (0.3, 3.0, None)
+    ]
+    rows = [{"formula": formula} | way | fields for way in ways for formula in formulas]
+    table = pd.DataFrame(rows, columns=[str(column) for column in MODEL_INPUT])
+    numbers = [str(column) for column in MODEL_INPUT if column.kind is Kind.NUMBER]
+    others = [name for name in table if name not in numbers]
+    table[numbers] = table[numbers].astype("float64")
+    table[others] = table[others].astype("object").where(table[others].notna(), None)
+    return table
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"additive": "LiF", "additive_amount": 1.0, "additive_unit": "mol%", "pressure_mpa": 50.0}]
+)
+def test_all_pairs_of_compositions_and_ways_get_what_each_gets_alone(monkeypatch, fields) -> None:
+    """Such tables are answered pair by pair, unless one forbids it."""
+    table = crossed_table(10, **fields)
+    pairs = MODEL.scores(table)
+    calls = []
+    monkeypatch.setattr(model, "worth_crossing", lambda crossing: calls.append(crossing.share))
+    rows = MODEL.scores(table)
+    assert calls == [1.0]
+    some = table.iloc[::97].reset_index(drop=True)
+    alone = MODEL.predict(some)
+    for column, values in pairs.items():
+        assert np.array_equal(values, rows[column]), column
+        assert np.array_equal(values[::97], alone[str(column)].to_numpy()), column
+
+
+def test_a_part_of_all_pairs_in_any_order_gets_the_same() -> None:
+    table = crossed_table(12)
+    whole = MODEL.scores(table)
+    rows = np.random.default_rng(0).permutation(len(table))[:1100]
+    part = MODEL.scores(table.iloc[rows].reset_index(drop=True))
+    for column, values in part.items():
+        assert np.array_equal(values, whole[column][rows]), column
 
 
 def test_they_are_all_answers_that_are_numbers() -> None:

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 
 from nasicon_ml.composition import occupancies
-from nasicon_ml.features.additives import additive_columns
+from nasicon_ml.features.additives import additive_columns, host_mass_g_mol
 from nasicon_ml.recipe import Recipe, recipe_table
 
 
 def columns(**fields):
     table = recipe_table([Recipe(formula="LATP x=0.3", **fields)])
-    found = additive_columns(table, occupancies(table["formula"].to_list()))
+    sites = occupancies(table["formula"].to_list())
+    found = additive_columns(table, lambda: sites.per_row(host_mass_g_mol(sites)))
     return {name: values[0] for name, values in found.items()}
 
 

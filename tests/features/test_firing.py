@@ -12,23 +12,30 @@ from nasicon_ml.features.firing import (
     USUAL_PARTICLE_SIZE_UM,
     firing_columns,
     usual_firing_c,
+    usual_for_hosts_c,
 )
 from nasicon_ml.recipe import Recipe, recipe_table
 
 LZP = "LiZr2(PO4)3"
 
 
+def hosts_c(table):
+    """What is usual for the hosts of each recipe."""
+    sites = occupancies(table[Column.FORMULA].to_list())
+    return sites.per_row(usual_for_hosts_c(sites))
+
+
 def firing(formula, **fields):
     """The three features of one recipe, by name."""
     table = recipe_table([Recipe(formula=formula, **fields)])
-    columns = firing_columns(table, occupancies(table[Column.FORMULA].to_list()))
+    columns = firing_columns(table, hosts_c(table))
     return {name: values.item() for name, values in columns.items()}
 
 
 def usual(formula, **fields):
     """What the recipe would usually be sintered at."""
     table = recipe_table([Recipe(formula=formula, **fields)])
-    return usual_firing_c(table, occupancies(table[Column.FORMULA].to_list())).item()
+    return usual_firing_c(table, hosts_c(table)).item()
 
 
 @pytest.mark.parametrize(
@@ -100,7 +107,7 @@ def test_rows_keep_their_own_cations_and_powder():
         Recipe(formula=LZP, sintering_temperature_c=1300),
     ]
     table = recipe_table(recipes)
-    excess = firing_columns(table, occupancies(table[Column.FORMULA].to_list()))["firing_excess_c"]
+    excess = firing_columns(table, hosts_c(table))["firing_excess_c"]
     np.testing.assert_allclose(excess, [-200.0, 190.0, np.nan, 100.0])
 
 

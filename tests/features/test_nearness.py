@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,9 +14,15 @@ from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import occupancies
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.estimators.remoteness import source_gaps
-from nasicon_ml.features import nearness
-from nasicon_ml.features.nearness import Measured, places
-from nasicon_ml.features.similarity import nearest, recipe_space
+from nasicon_ml.features import nearness, similarity
+from nasicon_ml.features.nearness import Measured, Places, places
+from nasicon_ml.features.similarity import (
+    RecipeSpace,
+    composition_distance,
+    nearest,
+    processing_distance,
+    recipe_space,
+)
 
 PELLETS = load_pellets()
 KNOWN = PELLETS.sample(300, random_state=0).reset_index(drop=True)
@@ -38,7 +46,9 @@ def test_they_are_those_of_every_pair(rows) -> None:
     np.testing.assert_allclose(found.sources, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "value"), [("_MOST_KEPT", 0), ("_BLOCK", 7), ("_WAYS", 3)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("_MOST_KEPT", 0), ("_BLOCK", 7), ("_WAYS", 3), ("_MANY", 1), ("_FEW", 0)]
+)
 def test_the_same_to_the_last_bit_however_the_table_is_divided(name, value, monkeypatch) -> None:
     table = PELLETS.sample(120, random_state=1).reset_index(drop=True)
     measured = Measured.of(SPACE, SOURCES)
@@ -84,3 +94,100 @@ def test_no_recipes_are_no_trouble() -> None:
         places(empty, type(sites)(**{**vars(sites), "index": np.empty(0, dtype=np.intp)})), 3, 8
     )
     assert found.pellets.shape == (0, 3)
+
+
+def points(draw, n: int) -> RecipeSpace:
+    """Draw points with few different values, so that many distances are equal; some fields are not given."""
+    seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    grid = draw(st.sampled_from([1, 2, 10, 1000]))
+    shapes = (SPACE.numbers.shape[1], SPACE.codes.shape[1], SPACE.additive.shape[1])
+    numbers = seed.integers(0, grid + 1, (n, shapes[0])) / grid
+    return RecipeSpace(
+        seed.integers(0, grid + 1, (n, 12)) / grid,
+        np.where(seed.random(numbers.shape) < 0.2, np.nan, numbers),
+        seed.integers(-1, 3, (n, shapes[1])).astype(np.int8),
+        seed.integers(0, 2, (n, shapes[2])).astype(np.float64),
+    )
+
+
+@st.composite
+def questions(draw):
+    """Draw measured pellets with their sources, and recipes of few compositions made in few or many ways."""
+    pellets = points(draw, draw(st.integers(1, 40)))
+    names = draw(st.sampled_from(["a", "ab", "abcdefgh"]))
+    sources = draw(st.lists(st.sampled_from(names), min_size=len(pellets), max_size=len(pellets)))
+    compositions, ways = points(draw, draw(st.integers(1, 6))), points(draw, draw(st.integers(1, 60)))
+    seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(1, 150))
+    whose = seed.integers(0, len(compositions), n), seed.integers(0, len(ways), n)
+    return pellets, np.array(sources, dtype=object), Places(compositions, ways, *whose)
+
+
+def distances_one_by_one(where: Places, pellets: RecipeSpace):
+    """Measure as the definition says: half of all amounts that differ, twice; and the processing."""
+    made_of = where.compositions.sites[where.composition_of]
+    exchanged = np.array([[0.5 * sum(abs(ours - theirs)) for theirs in pellets.sites] for ours in made_of])
+    return 2.0 * exchanged + processing_distance(where.ways.take(where.way_of), pellets)
+
+
+@given(questions(), st.integers(1, 45), st.integers(1, 10), st.sampled_from([1, 5, 32]))
+@settings(max_examples=60, deadline=None)
+def test_pellets_are_ruled_out_only_where_they_do_not_matter(question, k, j, many) -> None:
+    pellets, sources, where = question
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nearness, "_MANY", many)
+        found = Measured.of(pellets, sources).surroundings(where, k, j)
+    every = distances_one_by_one(where, pellets)
+    by_source = np.column_stack([every[:, sources == name].min(axis=1) for name in sorted(set(sources))])
+    np.testing.assert_allclose(found.pellets, np.sort(every, axis=1)[:, :k], atol=3e-6)
+    np.testing.assert_allclose(found.sources, np.sort(by_source, axis=1)[:, :j], atol=3e-6)
+
+
+@given(questions(), st.integers(1, 45), st.integers(1, 10), st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None)
+def test_ruling_out_changes_no_bit_in_any_order_and_chunk(question, k, j, random) -> None:
+    pellets, sources, where = question
+    measured = Measured.of(pellets, sources)
+    rows = np.array(random.sample(range(len(where)), len(where)))
+    cuts = sorted({0, random.randint(0, len(where)), len(where)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nearness, "_MANY", len(where) + 1)
+        plain = measured.surroundings(where, k, j)
+        patch.setattr(nearness, "_MANY", random.randint(1, 40))
+        patch.setattr(nearness, "_WAYS", random.choice([4, 512]))
+        for start, stop in pairwise(cuts):
+            some = rows[start:stop]
+            part = Places(where.compositions, where.ways, where.composition_of[some], where.way_of[some])
+            found = measured.surroundings(part, k, j)
+            assert np.array_equal(found.pellets, plain.pellets[some])
+            assert np.array_equal(found.sources, plain.sources[some])
+
+
+def made_of_one(table: pd.DataFrame) -> Places:
+    same = table.assign(**{Column.FORMULA: table[Column.FORMULA].iloc[0]})
+    return asked(same)[1]
+
+
+def test_far_pellets_are_ruled_out_where_one_composition_is_made_in_many_ways() -> None:
+    """Otherwise nothing is gained: the distances handed on must be to fewer pellets than there are."""
+    where = made_of_one(KNOWN)
+    widths = [total.shape[1] for _, total, _ in Measured.of(SPACE, SOURCES)._distances(where, 3, 8)]
+    assert len(where.compositions) == 1
+    assert len(where) > nearness._MANY
+    assert max(widths) < len(SPACE) / 2
+
+
+@given(st.data())
+@settings(max_examples=20, deadline=None)
+def test_exchanged_cations_are_the_same_bits_in_a_table_of_any_shape(data) -> None:
+    ours, theirs = points(data.draw, data.draw(st.integers(1, 9))), points(data.draw, data.draw(st.integers(1, 9)))
+    whole = composition_distance(ours, theirs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity, "_CACHED_CELLS", 1)
+        assert np.array_equal(composition_distance(ours, theirs), whole)
+    for row in range(len(ours)):
+        one = ours.take(slice(row, row + 1))
+        assert np.array_equal(composition_distance(one, theirs)[0], whole[row])
+        assert composition_distance(one, theirs.take(slice(0, 1)))[0, 0] == whole[row, 0]
+        expected = [sum(abs(ours.sites[row] - other)) / 2 for other in theirs.sites]
+        np.testing.assert_allclose(whole[row], expected, rtol=1e-12)

@@ -74,9 +74,9 @@ def in_time(channel: str, call: Callable[[], Result], *, elsewhere: bool = False
     """Make a call and note how long it takes.
 
     What takes too long gets a second chance, and a slower machine proportionally more time. On a machine that has
-    more to do than it can, only the time counts that this process itself has had; or, if the work is done by another
-    (`elsewhere`), its share of the time. What other tests have left in the memory is not searched meanwhile: nobody
-    who calls this has it.
+    more to do than it can, only the time counts that this process itself has had; or, if the work is done by
+    another (`elsewhere`), its share of the time. What other tests have left in the memory is not searched
+    meanwhile: nobody who calls this has it.
     """
     seconds = []
     for _ in range(2):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nasicon_ml.estimators.crossed_recipes import CrossedRecipes
 from nasicon_ml.estimators.mixed_effects import Objective, logistic_objective, robust_objective
 from nasicon_ml.estimators.stored_trees import StoredTrees, inplace_margin
 from nasicon_ml.estimators.targets import TargetName
@@ -175,8 +176,15 @@ def _source_size(sources: NDArray[np.object_]) -> Floats:
     return np.asarray(counts[codes], dtype=np.float64)
 
 
-def raw_prediction(trees: Trees, X: Floats) -> Floats:
-    """Evaluate trees; shape (n,), on the scale the model learns (log-odds for probabilities)."""
+def raw_prediction(trees: Trees, X: Floats | CrossedRecipes) -> Floats:
+    """Evaluate trees; shape (n,), on the scale the model learns (log-odds for probabilities).
+
+    Trees that XGBoost has just grown answer with its own single-precision sums, those of a bundle with exact ones.
+    """
+    if isinstance(X, CrossedRecipes):
+        if not isinstance(trees, StoredTrees):
+            raise TypeError("crossed recipes are answered by stored trees (nasicon_ml.estimators.forest.stored)")
+        return X.margin(trees)
     if len(X) == 0:
         return np.empty(0)
     return trees.margin(X) if isinstance(trees, StoredTrees) else inplace_margin(trees, X)

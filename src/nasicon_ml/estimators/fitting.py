@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.boosting import BoosterSettings, TrainingMatrix, fit_booster, raw_prediction
+from nasicon_ml.estimators.crossed_recipes import CrossedRecipes
 from nasicon_ml.estimators.prior import CompositionPrior, fit_prior
 from nasicon_ml.estimators.targets import (
     TARGETS,
@@ -65,12 +66,18 @@ class FittedTarget:
     energy: Trees | None = None
     prior: CompositionPrior | None = None
 
-    def learned(self, features: Floats) -> Floats:
+    def learned(self, features: Floats | CrossedRecipes) -> Floats:
         """Predict on the scale the model learns: log10(S/cm) at 25 °C, log10 porosity, log-odds or eV."""
-        start = 0.0 if self.prior is None else self.prior.margin(features)
-        return start + raw_prediction(self.booster, features)
+        raw = raw_prediction(self.booster, features)
+        if self.prior is None:
+            return raw
+        if isinstance(features, CrossedRecipes):
+            return self.prior.start([features.column(at) for at in self.prior.columns]) + raw
+        return self.prior.margin(features) + raw
 
-    def reported(self, features: Floats, temperature_c: Floats, energy_ev: Floats | None = None) -> Floats:
+    def reported(
+        self, features: Floats | CrossedRecipes, temperature_c: Floats, energy_ev: Floats | None = None
+    ) -> Floats:
         """Predict on the scale of reports; conductivity at the temperatures given, shape (n,).
 
         `energy_ev` are the recipes' activation energies, shape (n,), where the caller has them already.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from nasicon_ml.estimators.shapes import Shape, listing, one_of, record, text, w
 from nasicon_ml.estimators.stored_trees import StoredTrees, read_base_score
 from nasicon_ml.estimators.tree_layout import TreeTable, read_trees
 from nasicon_ml.estimators.ubjson import read_ubjson
+
+if TYPE_CHECKING:
+    import xgboost
 
 #: Trees deeper than this are refused: XGBoost walks some of its ways recursively. Ours have five levels.
 MAX_DEPTH = 64
@@ -109,6 +113,11 @@ def read_forest(data: bytes, n_features: int) -> StoredTrees:
     _check_values(trees, n_features)
     _check_children(trees)
     return StoredTrees(data, trees, read_base_score(learner["learner_model_param"]["base_score"]))
+
+
+def stored(booster: xgboost.Booster, n_features: int) -> StoredTrees:
+    """Give trees that XGBoost has grown as a bundle will hold them, so that saving them changes no answer."""
+    return replace(read_forest(bytes(booster.save_raw("ubj")), n_features), grown=booster)
 
 
 def _check_parameters(given: Mapping[str, str], n_features: int) -> None:

@@ -17,6 +17,7 @@ from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.calibration import BetaCalibration
+from nasicon_ml.estimators.crossed_recipes import CrossedRecipes, worth_crossing
 from nasicon_ml.estimators.domain import Compared, Domain
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.held_out import no_rows
@@ -27,13 +28,15 @@ from nasicon_ml.estimators.prior import CompositionPrior
 from nasicon_ml.estimators.remoteness import NEAR_SOURCES
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel
-from nasicon_ml.features.build import build_features
-from nasicon_ml.features.nearness import Measured, places
+from nasicon_ml.features.build import build_features, cross_features
+from nasicon_ml.features.crossing import Crossing, crossed_places
+from nasicon_ml.features.nearness import Measured, Places, places
 from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import Nearest, RecipeSpace, nearest, recipe_space
 
 if TYPE_CHECKING:
     from nasicon_ml.estimators.boosting import Trees
+    from nasicon_ml.estimators.stored_trees import StoredTrees
 
 Floats = NDArray[np.float64]
 
@@ -113,7 +116,7 @@ class PropertyModel:
         `nasicon_ml.estimators.held_out.COLUMNS`, to six decimals; no rows in bundles from before that.
     """
 
-    boosters: Mapping[TargetName, Trees]
+    boosters: Mapping[TargetName, StoredTrees]
     feature_set: str
     feature_names: tuple[str, ...]
     intervals: Mapping[TargetName, IntervalModel]
@@ -154,8 +157,10 @@ class PropertyModel:
             If the installed version computes other features than the model was trained on, or the model cannot
             take own pellets, or was trained with these.
         """
-        answered = self._answer(table, None, level)
-        asked, answers = answered.asked, dict(answered.numbers)
+        asked = _Asked(table, occupancies(table[Column.FORMULA].to_list()))
+        features = self._features(table, asked.sites)
+        answered = self._answer(asked, features, level)
+        answers = dict(answered.numbers)
         answers[Column.LIKELY_SECONDARY_PHASES] = self.phases.likely(
             asked.space, self.space, asked.sites, table[Column.ADDITIVE]
         )
@@ -166,7 +171,7 @@ class PropertyModel:
         answers[Column.NEAREST_PELLETS] = np.array(["; ".join(row) for row in names], dtype=object)
         answers = {column: answers[column] for column in PREDICTION}
         if own is not None:
-            answers |= self._moved(own, answered, answers, level)
+            answers |= self._moved(own, answered, features, level)
         return pd.DataFrame({str(name): values for name, values in answers.items()}, index=table.index)
 
     def scores(
@@ -188,14 +193,18 @@ class PropertyModel:
             density and its interval, the phase purity, whether inside the domain, and the domain score; the
             numbers that `predict` gives, however the recipes are divided among calls.
         """
-        return self._answer(table, sites, level).numbers
-
-    def _answer(self, table: pd.DataFrame, sites: OccupancyTable | None, level: float) -> _Answered:
-        """Give all answers in numbers, and what they were made from."""
         sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
-        asked = _Asked(table, sites, recipe_space(table, sites=sites))
-        features = self._features(table, sites)
-        around = self.measured.surroundings(places(asked.space, sites), NEAR_PELLETS, NEAR_SOURCES)
+        crossing = Crossing.of(table, sites)
+        if not worth_crossing(crossing):
+            return self._answer(_Asked(table, sites), self._features(table, sites), level).numbers
+        crossed = cross_features(crossing.ways, self.feature_set, crossing.sites)
+        self._check_names(crossed.names)
+        return self._answer(_Asked(table, sites, crossing), CrossedRecipes(crossing, crossed), level).numbers
+
+    def _answer(self, asked: _Asked, features: Floats | CrossedRecipes, level: float) -> _Answered:
+        """Give all answers in numbers, and what they were made from."""
+        table, sites = asked.table, asked.sites
+        around = self.measured.surroundings(asked.places, NEAR_PELLETS, NEAR_SOURCES)
         remoteness = around.sources.mean(axis=1)
         compared = self.domain.compare(table, sites)
         circumstances = Circumstances(
@@ -210,7 +219,7 @@ class PropertyModel:
         numbers[Column.PREDICTED_PHASE_PURITY] = self.calibration.probability(margin)
         score = compared.score(remoteness)
         numbers |= {Column.INSIDE_DOMAIN: score < 1, Column.DOMAIN_SCORE: score}
-        return _Answered(asked, features, circumstances, compared, remoteness, numbers)
+        return _Answered(asked, circumstances, compared, remoteness, numbers)
 
     def nearest(self, table: pd.DataFrame, k: int = 3) -> Nearest:
         """Find the k training pellets nearest to each recipe (positions in `pellets`, and distances)."""
@@ -233,19 +242,24 @@ class PropertyModel:
 
     def _features(self, table: pd.DataFrame, sites: OccupancyTable) -> Floats:
         features = build_features(table, self.feature_set, sites=sites)
-        if features.names != self.feature_names:
-            differ = sorted(set(features.names) ^ set(self.feature_names))
+        self._check_names(features.names)
+        return features.values
+
+    def _check_names(self, names: tuple[str, ...]) -> None:
+        if names != self.feature_names:
+            differ = sorted(set(names) ^ set(self.feature_names))
             raise BundleError(
                 f"this bundle was trained on other features than this version computes "
                 f"({len(differ)} differ: {', '.join(differ[:5]) or 'their order'}); "
                 f"train again, or install the version in its card ({self.metadata.versions})"
             )
-        return features.values
 
     def _fitted(self, name: TargetName, energy: Trees | None = None) -> FittedTarget:
         return FittedTarget(name, self.boosters[name], energy, self.priors.get(name))
 
-    def _conductivity(self, features: Floats, circumstances: Circumstances, level: float) -> dict[Column, Any]:
+    def _conductivity(
+        self, features: Floats | CrossedRecipes, circumstances: Circumstances, level: float
+    ) -> dict[Column, Any]:
         trees = self.boosters[TargetName.ACTIVATION_ENERGY]
         energy_ev = raw_prediction(trees, features)
         fitted = self._fitted(TargetName.CONDUCTIVITY, trees)
@@ -258,7 +272,9 @@ class PropertyModel:
             Column.PREDICTED_ACTIVATION_ENERGY_EV: energy_ev,
         }
 
-    def _density(self, features: Floats, circumstances: Circumstances, level: float) -> dict[Column, Any]:
+    def _density(
+        self, features: Floats | CrossedRecipes, circumstances: Circumstances, level: float
+    ) -> dict[Column, Any]:
         point = self._fitted(TargetName.RELATIVE_DENSITY).reported(features, circumstances.temperature_c)
         lower, upper = self.intervals[TargetName.RELATIVE_DENSITY].interval(point, circumstances, level)
         return {
@@ -271,11 +287,11 @@ class PropertyModel:
         self,
         own: pd.DataFrame,
         answered: _Answered,
-        answers: Mapping[Column, Any],
+        features: Floats,
         level: float,
     ) -> dict[Any, Any]:
         """Bring answers up to date with own pellets."""
-        features, circumstances = answered.features, answered.circumstances
+        circumstances = answered.circumstances
         refuse_known_to_trees(own, self.metadata.options)
         known = known_pellets(
             self.own, own, self._learned(self._features(own, occupancies(own[Column.FORMULA].to_list())))
@@ -285,7 +301,7 @@ class PropertyModel:
         point = learned[TargetName.CONDUCTIVITY]
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, at_25, level)
         half = np.maximum(upper - point, point - lower)
-        moved: dict[Any, Any] = moved_answers(known, answered.asked.space, learned, answers, half)
+        moved: dict[Any, Any] = moved_answers(known, answered.asked.space, learned, answered.numbers, half)
         return moved | {Column.OWN_PELLETS: usable_count(known, own)}
 
     def _learned(self, features: Floats) -> dict[TargetName, Floats]:
@@ -310,11 +326,21 @@ class PropertyModel:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Recipes as a table, by their occupancies, and as points."""
+    """Recipes as a table, by their occupancies, and, if that is worth it, as pairs."""
 
     table: pd.DataFrame
     sites: OccupancyTable
-    space: RecipeSpace
+    crossing: Crossing | None = None
+
+    @cached_property
+    def space(self) -> RecipeSpace:
+        """The recipes as points."""
+        return recipe_space(self.table, sites=self.sites)
+
+    @property
+    def places(self) -> Places:
+        """Where the recipes lie, each different part of them once."""
+        return places(self.space, self.sites) if self.crossing is None else crossed_places(self.crossing)
 
 
 @dataclass(frozen=True)
@@ -322,7 +348,6 @@ class _Answered:
     """Recipes, their answers in numbers, and what these were made from."""
 
     asked: _Asked
-    features: Floats
     circumstances: Circumstances
     compared: Compared
     remoteness: Floats

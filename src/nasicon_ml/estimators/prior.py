@@ -73,9 +73,13 @@ class CompositionPrior:
 
     def margin(self, X: Floats) -> Floats:
         """Give the start of the trees for features of shape (n, n_features); shape (n,)."""
-        found = np.full(len(X), self.intercept)
+        return self.start([X[:, at] for at in self.columns])
+
+    def start(self, inputs: Sequence[Floats]) -> Floats:
+        """Give the start of the trees for the features that stand at `columns`, each of shape (n,); shape (n,)."""
+        found = np.full(len(inputs[0]), self.intercept)
         # Term by term: a product of matrices would depend, in the last bit, on how many recipes there are.
-        for coefficient, term in zip(self.coefficients, _terms(X, self.columns).T, strict=True):
+        for coefficient, term in zip(self.coefficients, _terms(inputs), strict=True):
             found += coefficient * term
         return self.share * found
 
@@ -86,7 +90,7 @@ class CompositionPrior:
         10.48550/arXiv.1705.07874).
         """
         coefficients, means = np.array(self.coefficients), np.array(self.means)
-        by_term = self.share * coefficients * (_terms(X, self.columns) - means)
+        by_term = self.share * coefficients * (np.column_stack(_terms([X[:, at] for at in self.columns])) - means)
         found = np.zeros(X.shape)
         for at, feature in enumerate(TERMS.values()):
             found[:, self.columns[INPUTS.index(feature)]] += by_term[:, at]
@@ -132,7 +136,7 @@ def fit_prior(rows: TrainingMatrix, settings: BoosterSettings) -> CompositionPri
     from scipy.optimize import lsq_linear
 
     columns = tuple(rows.feature_names.index(name) for name in INPUTS)
-    terms = _terms(rows.X, columns)
+    terms = np.column_stack(_terms([rows.X[:, at] for at in columns]))
     design = np.column_stack([np.ones(len(terms)), terms])
     penalty = np.diag(np.sqrt([_FREE, *_PENALTIES]))
     sources, codes = np.unique(rows.sources.astype(str), return_inverse=True)
@@ -153,16 +157,14 @@ def fit_prior(rows: TrainingMatrix, settings: BoosterSettings) -> CompositionPri
     return CompositionPrior(settings.prior_share, intercept, tuple(coefficients), means, columns)
 
 
-def _terms(X: Floats, columns: Sequence[int]) -> Floats:
-    """Give the terms of n recipes; shape (n, len(TERMS))."""
-    x, germanium, zirconium, hafnium, tin, silicon, sodium = (X[:, at] for at in columns)
-    return np.column_stack(
-        [
-            np.clip(x, _LOWEST_X, BEST_X),
-            np.maximum(x - BEST_X, 0.0),
-            np.exp(-np.maximum(x, 0.0) / UNDOPED_X),
-            *(host / 2.0 for host in (germanium, zirconium, hafnium, tin)),
-            silicon / 3.0,
-            (sodium > _SODIUM).astype(np.float64),
-        ]
-    )
+def _terms(inputs: Sequence[Floats]) -> list[Floats]:
+    """Give the terms of n recipes from their `INPUTS`; each of shape (n,)."""
+    x, germanium, zirconium, hafnium, tin, silicon, sodium = inputs
+    return [
+        np.clip(x, _LOWEST_X, BEST_X),
+        np.maximum(x - BEST_X, 0.0),
+        np.exp(-np.maximum(x, 0.0) / UNDOPED_X),
+        *(host / 2.0 for host in (germanium, zirconium, hafnium, tin)),
+        silicon / 3.0,
+        (sodium > _SODIUM).astype(np.float64),
+    ]

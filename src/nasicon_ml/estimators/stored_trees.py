@@ -1,14 +1,12 @@
-"""Trees as a bundle holds them: a few recipes are answered from their arrays, many by XGBoost.
+"""Trees as a bundle holds them: evaluated as arrays, and XGBoost's own only where somebody asks for the booster.
 
-Importing XGBoost takes longer than all the rest of a single prediction, and a few hundred small trees need little:
-one comparison a level. So a bundle's trees stay arrays until there are enough recipes, or somebody asks for the
-booster itself.
+Importing XGBoost takes longer than all the rest of a prediction, and its evaluation longer than all the rest of a
+screening.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasicon_ml.errors import BundleError
+from nasicon_ml.estimators.crossed_trees import CrossedTrees
+from nasicon_ml.estimators.leaf_sums import LeafSums
 from nasicon_ml.estimators.tree_layout import TreeTable
 
 if TYPE_CHECKING:
@@ -24,15 +24,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-#: From so many recipes on XGBoost is worth its import, and what it takes once it is there.
-WORTH_IMPORTING, WORTH_CALLING = 2_000, 50
-#: So many cells (recipes times trees) are walked at once: what fits into a processor's cache.
-_CELLS = 200_000
-
 
 @dataclass(frozen=True)
 class StoredTrees:
-    """The trees of one target, read from a bundle.
+    """The trees of one target, as they stand in a bundle.
 
     Attributes
     ----------
@@ -42,15 +37,20 @@ class StoredTrees:
         The trees in it, checked by `nasicon_ml.estimators.forest.check_forest`.
     base_score
         Where the sum over the trees starts, on the scale of the trees.
+    grown
+        What XGBoost has just grown, which knows its settings; None for trees from a bundle.
     """
 
     raw: bytes
     table: TreeTable = field(repr=False)
     base_score: float
+    grown: xgboost.Booster | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def booster(self) -> xgboost.Booster:
         """XGBoost's own model of them."""
+        if self.grown is not None:
+            return self.grown
         import xgboost as xgb
 
         booster = xgb.Booster()
@@ -78,69 +78,20 @@ class StoredTrees:
         Returns
         -------
         ndarray
-            Shape (n,), on the scale the model learns; equal to XGBoost's to the last bit, however many recipes
-            (both add single-precision leaves in the order of the trees).
+            Shape (n,), on the scale the model learns: the sum of the leaves that XGBoost reaches, to a billionth.
+            XGBoost adds them one after another in single precision, and is off by some millionths.
         """
-        enough = WORTH_CALLING if "xgboost" in sys.modules else WORTH_IMPORTING
-        if len(X) >= enough:
-            return inplace_margin(self.booster, X)
-        found = np.empty(len(X))
-        step = max(1, _CELLS // len(self.table.sizes))
-        for start in range(0, len(X), step):
-            found[start : start + step] = self._walk(np.asarray(X[start : start + step], dtype=np.float32))
-        return found
-
-    def _walk(self, X: NDArray[np.float32]) -> Floats:
-        nodes = self._nodes
-        rows = np.arange(len(X))[:, None]
-        at = np.broadcast_to(self.table.starts, (len(X), len(self.table.starts)))
-        for _ in range(nodes.depth):
-            values = X[rows, nodes.feature[at]]
-            goes_left = np.where(np.isnan(values), nodes.default_left[at], values < nodes.threshold[at])
-            at = np.where(goes_left, nodes.left[at], nodes.right[at])
-        leaves = np.concatenate(
-            [np.full((len(X), 1), self.base_score, dtype=np.float32), nodes.threshold[at]], axis=1
-        )
-        # One after another and in single precision, as XGBoost adds them.
-        return np.cumsum(leaves, axis=1, dtype=np.float32)[:, -1].astype(np.float64)
+        return self.sums.margin(np.asarray(X, dtype=np.float32))
 
     @cached_property
-    def _nodes(self) -> _Nodes:
-        return _Nodes.of(self.table)
+    def sums(self) -> LeafSums:
+        """The trees, for recipes of any kind."""
+        return LeafSums(self.table, float(np.float32(self.base_score)))
 
-
-@dataclass(frozen=True)
-class _Nodes:
-    """All nodes of all trees by their place in the table; a leaf is its own child, and its threshold its value."""
-
-    feature: NDArray[np.intp]
-    threshold: NDArray[np.float32]
-    default_left: NDArray[np.bool_]
-    left: NDArray[np.intp]
-    right: NDArray[np.intp]
-    depth: int
-
-    @classmethod
-    def of(cls, table: TreeTable) -> _Nodes:
-        columns = table.columns
-        root = np.repeat(table.starts, table.sizes)
-        own = np.arange(len(root))
-        leaf = columns["left_children"] < 0
-        left = np.where(leaf, own, root + columns["left_children"])
-        right = np.where(leaf, own, root + columns["right_children"])
-        depth, level = 0, table.starts[~leaf[table.starts]]
-        while len(level):
-            depth += 1
-            level = np.concatenate([left[level], right[level]])
-            level = level[~leaf[level]]
-        return cls(
-            columns["split_indices"].astype(np.intp),
-            columns["split_conditions"].astype(np.float32),
-            columns["default_left"].astype(np.bool_),
-            left.astype(np.intp),
-            right.astype(np.intp),
-            depth,
-        )
+    @cached_property
+    def crossed(self) -> CrossedTrees:
+        """The trees, for all pairs of some compositions and some ways of making them: the same numbers, faster."""
+        return CrossedTrees(self.sums)
 
 
 def read_base_score(text: str) -> float:

@@ -7,6 +7,7 @@ electrolyte, and to wt%.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -44,8 +45,17 @@ def _molar_mass_g_mol(formula: str) -> float:
         return float("nan")
 
 
-def additive_columns(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
+def additive_columns(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> Columns:
     """Describe the additives of n recipes; columns of shape (n,).
+
+    Parameters
+    ----------
+    table
+        Recipe columns, n rows.
+    host_g_mol
+        Gives the mass of a formula unit of each recipe's electrolyte (`host_mass_g_mol`), shape (n,); or of m
+        electrolytes, shape (m, 1), of which each is made in all n ways: then amounts have shape (m, n). Called
+        only if there is an additive.
 
     Recipes without an additive get 0 everywhere: none was added, as far as the source says.
     """
@@ -58,7 +68,7 @@ def additive_columns(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
     liquid = names.map({name: kind[1] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
     lithium = names.map({name: kind[2] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
     molar = names.map({name: _molar_mass_g_mol(name) for name in unique}).to_numpy(dtype=np.float64)
-    moles, weight_pct = _amounts(table, molar, sites.per_row(host_mass_g_mol(sites)))
+    moles, weight_pct = _amounts(table, molar, host_g_mol())
     values = (np.ones(len(table)), moles, weight_pct, fluxing, liquid, lithium)
     return {name: np.where(present, value, 0.0) for name, value in zip(ADDITIVE_FEATURES, values, strict=True)}
 

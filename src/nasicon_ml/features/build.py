@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable, occupancies
-from nasicon_ml.features.additives import additive_columns
+from nasicon_ml.features.additives import additive_columns, host_mass_g_mol
 from nasicon_ml.features.composition import bulk_columns, site_columns
-from nasicon_ml.features.firing import firing_columns
+from nasicon_ml.features.firing import firing_columns, usual_for_hosts_c
 from nasicon_ml.features.processing import given_columns, physics_columns
 
 Floats = NDArray[np.float64]
@@ -72,29 +73,69 @@ def build_features(
         If a formula cannot be read.
     """
     sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
-    columns = _BUILDERS[FeatureSet(feature_set)](table, sites)
+    columns = _BUILDERS[FeatureSet(feature_set)](table, sites, sites.per_row)
     names = tuple(columns)
     return FeatureMatrix(names, np.column_stack([columns[name] for name in names]).reshape(len(table), len(names)))
 
 
-def _composition_set(table: pd.DataFrame, sites: OccupancyTable) -> Columns:  # noqa: ARG001 -- one signature a set
+@dataclass(frozen=True)
+class CrossedFeatures:
+    """Features of m compositions, each made in all of n ways, without the m times n rows.
+
+    Attributes
+    ----------
+    names
+        Column names, in the set's frozen order.
+    columns
+        One array a name. Its shape says what the feature depends on: the composition (m, 1), the way of making
+        (n,), or both (m, n).
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[Floats, ...]
+
+
+def cross_features(ways: pd.DataFrame, feature_set: FeatureSet | str, sites: OccupancyTable) -> CrossedFeatures:
+    """Compute a feature set for every pair of a composition and a way of making it.
+
+    Parameters
+    ----------
+    ways
+        Recipe columns less the formula, n rows.
+    feature_set
+        Which list of features.
+    sites
+        Occupancies of the m compositions; `index` does not count.
+
+    Returns
+    -------
+    CrossedFeatures
+        The numbers that `build_features` gives for a table of the pairs.
+    """
+    columns = _BUILDERS[FeatureSet(feature_set)](ways, sites, lambda values: values[:, None])
+    return CrossedFeatures(tuple(columns), tuple(columns.values()))
+
+
+def _composition_set(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:  # noqa: ARG001
     unique = site_columns(sites) | bulk_columns(sites)
-    return {name: sites.per_row(values) for name, values in unique.items()}
+    return {name: spread(values) for name, values in unique.items()}
 
 
-def _full_set(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
-    return _full_set_1(table, sites) | firing_columns(table, sites)
+def _full_set(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:
+    return _full_set_1(table, sites, spread) | firing_columns(table, spread(usual_for_hosts_c(sites)))
 
 
-def _full_set_1(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
-    columns = _composition_set(table, sites)
-    columns |= additive_columns(table, sites)
+def _full_set_1(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:
+    columns = _composition_set(table, sites, spread)
+    columns |= additive_columns(table, lambda: spread(host_mass_g_mol(sites)))
     columns |= given_columns(table)
     columns |= physics_columns(table, columns["m_reducible"])
     return columns
 
 
-_BUILDERS: dict[FeatureSet, Callable[[pd.DataFrame, OccupancyTable], Columns]] = {
+#: How a number of each different composition becomes one of each row, or is held against all ways of making.
+Spread: TypeAlias = Callable[[Floats], Floats]
+_BUILDERS: dict[FeatureSet, Callable[[pd.DataFrame, OccupancyTable, Spread], Columns]] = {
     FeatureSet.COMPOSITION: _composition_set,
     FeatureSet.FULL: _full_set,
     FeatureSet.FULL_1: _full_set_1,

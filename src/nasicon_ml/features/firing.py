@@ -29,15 +29,16 @@ FINER_POWDER_C_PER_DECADE = 90.0
 USUAL_PARTICLE_SIZE_UM = 3.1
 
 
-def firing_columns(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
+def firing_columns(table: pd.DataFrame, hosts_c: Floats) -> Columns:
     """Compare the sintering temperature with the usual one; columns of shape (n,), °C, NaN without a temperature.
 
     Parameters
     ----------
     table
         Recipe columns, n rows.
-    sites
-        Their occupancies.
+    hosts_c
+        What `usual_for_hosts_c` gives for the recipes' compositions, shape (n,); or for m compositions, shape
+        (m, 1), of which each is made in all n ways: then the columns have shape (m, n).
 
     Returns
     -------
@@ -46,7 +47,7 @@ def firing_columns(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
         both have one direction that physics is certain of, which the difference has not.
     """
     temperature = table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
-    excess = temperature - usual_firing_c(table, sites)
+    excess = temperature - usual_firing_c(table, hosts_c)
     return {
         "firing_excess_c": excess,
         "underfired_c": np.maximum(-excess, 0.0),
@@ -54,14 +55,18 @@ def firing_columns(table: pd.DataFrame, sites: OccupancyTable) -> Columns:
     }
 
 
-def usual_firing_c(table: pd.DataFrame, sites: OccupancyTable) -> Floats:
-    """Give the usual sintering temperature of the hosts, mixed by amount, for the powder; shape (n,), °C."""
+def usual_for_hosts_c(sites: OccupancyTable) -> Floats:
+    """Give the usual sintering temperature of the hosts, mixed by amount; shape (n_unique,), °C."""
     at = [ELEMENTS.index(host) for host in USUAL_FIRING_C]
     amounts = sites.m[:, at]
     total = amounts.sum(axis=1)
     usual = (amounts * np.array(list(USUAL_FIRING_C.values()))).sum(axis=1)
     mixed = usual / np.where(total > 0.0, total, 1.0)
-    hosts = sites.per_row(np.where(total > 0.0, mixed, USUAL_FIRING_WITHOUT_HOST_C))
+    return np.where(total > 0.0, mixed, USUAL_FIRING_WITHOUT_HOST_C)
+
+
+def usual_firing_c(table: pd.DataFrame, hosts_c: Floats) -> Floats:
+    """Give the usual sintering temperature of the hosts for the powder, °C; parameters as of `firing_columns`."""
     size = table[Column.PARTICLE_SIZE_UM].to_numpy(dtype=np.float64)
     decades = np.log10(np.maximum(size, LOGARITHMIC[Column.PARTICLE_SIZE_UM]) / USUAL_PARTICLE_SIZE_UM)
-    return np.asarray(hosts + FINER_POWDER_C_PER_DECADE * np.nan_to_num(decades, nan=0.0))
+    return np.asarray(hosts_c + FINER_POWDER_C_PER_DECADE * np.nan_to_num(decades, nan=0.0))

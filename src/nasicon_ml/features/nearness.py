@@ -5,12 +5,17 @@ recipes has few different compositions and, in a screening, few different ways o
 computed once for each different one, and a recipe costs one addition a pellet. What is asked of the distances are
 minima, which are taken in layers: the first pellet of every source, the second, and so on, so that each step runs
 over neighbouring numbers.
+
+Where one composition is made in many ways, most pellets are ruled out for all of these ways at once: a pellet that
+is further in the best of the ways than enough others are in the worst cannot be among the nearest in any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,10 +35,14 @@ Ints = NDArray[np.intp]
 
 #: Recipes whose distances to all pellets are held at once: what fits into a processor's cache.
 _BLOCK = 256
-#: Different compositions, or ways of making, whose distances are computed beforehand; of more, block by block.
+#: Different compositions whose distances are computed beforehand; of more, block by block.
 _MOST_KEPT = 4096
-#: Different ways of making whose fields are compared at once.
-_WAYS = 1024
+#: Different ways of making whose distances are held at once.
+_WAYS = 512
+#: From so many ways of making one composition on, it pays to rule pellets out first.
+_MANY = 32
+#: So few numbers are sorted faster than searched for the smallest, time after time.
+_FEW = 128
 
 
 @dataclass(frozen=True)
@@ -70,12 +79,7 @@ def places(space: RecipeSpace, sites: OccupancyTable) -> Places:
     first = np.zeros(len(sites.systems), dtype=np.intp)
     first[sites.index[::-1]] = np.arange(len(space))[::-1]
     used, composition_of = np.unique(sites.index, return_inverse=True)
-    columns = [*space.numbers.T, *space.codes.T, *space.additive.T]
-    code = np.zeros(len(space), dtype=np.int64)
-    for column in columns:
-        parts, kinds = pd.factorize(column, use_na_sentinel=False)
-        code = pd.factorize(code * len(kinds) + parts)[0]
-    _, one_of, way_of = np.unique(code, return_index=True, return_inverse=True)
+    one_of, way_of = _different(len(space), [*space.numbers.T, *space.codes.T, *space.additive.T])
     return Places(space.take(first[used]), space.take(one_of), composition_of, way_of)
 
 
@@ -93,6 +97,10 @@ class Surroundings:
 
     pellets: Floats
     sources: Floats
+
+
+#: Rows of a table, their distances to pellets, shape (n_rows, n_pellets), and how many of these each layer has.
+_Distances = tuple[Ints, Singles, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -113,14 +121,8 @@ class Measured:
     @classmethod
     def of(cls, space: RecipeSpace, sources: NDArray[np.object_]) -> Measured:
         """Sort pellets, given with their sources, shape (m,)."""
-        _, code, counts = np.unique(sources.astype(str), return_inverse=True, return_counts=True)
-        rank = np.argsort(np.argsort(-counts, kind="stable"), kind="stable")[code]
-        by_source = np.argsort(code, kind="stable")
-        turn = np.empty(len(code), dtype=np.intp)
-        starts = np.cumsum(counts) - counts
-        turn[by_source] = np.arange(len(code)) - starts[code[by_source]]
-        order = np.lexsort((rank, turn))
-        return cls(space.take(order), tuple(np.bincount(turn).tolist()))
+        order, layers = _layered(sources.astype(str))
+        return cls(space.take(order), layers)
 
     def surroundings(self, asked: Places, pellets: int, sources: int) -> Surroundings:
         """Measure how near recipes lie, each to its nearest pellets and sources.
@@ -140,40 +142,82 @@ class Measured:
         """
         k, j = min(pellets, len(self.space)), min(sources, self.layers[0])
         near, gaps = np.empty((len(asked), k)), np.empty((len(asked), j))
-        of_composition = _Kept(self._of_compositions, asked.compositions)
-        of_way = _Kept(self._of_ways, asked.ways)
-        for start in range(0, len(asked), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            total = of_way.take(asked.way_of[rows])
-            total += of_composition.take(asked.composition_of[rows])
-            gaps[rows] = np.sort(self._by_source(total), axis=1)[:, :j]
+        for rows, total, layers in self._distances(asked, k, j):
+            gaps[rows] = np.sort(_by_source(total, layers), axis=1)[:, :j]
             near[rows] = _smallest(total, k)
         return Surroundings(near, gaps)
 
+    def _distances(self, asked: Places, k: int, j: int) -> Iterator[_Distances]:
+        """Give the distances block by block, at least to every pellet that is among the nearest of its recipe."""
+        of_composition = _Kept(self._of_compositions, asked.compositions)
+        for first, rows in _by_ways(asked):
+            of_way = self._of_ways(asked.ways.take(slice(first, first + _WAYS)))
+            few, many = _runs(rows, asked.composition_of)
+            for start in range(0, len(few), _BLOCK):
+                some = few[start : start + _BLOCK]
+                total = of_way[asked.way_of[some] - first]
+                total += of_composition.take(asked.composition_of[some])
+                yield some, total, self.layers
+            by_pellet = np.ascontiguousarray(of_way.T) if many else of_way
+            for start in range(0, len(many), _BLOCK):
+                runs = many[start : start + _BLOCK]
+                of_runs = of_composition.take(asked.composition_of[[run[0] for run in runs]])
+                in_reach = self._in_reach(of_runs, of_way, k, j)
+                for run, of_run, kept in zip(runs, of_runs, in_reach, strict=True):
+                    yield from self._of_run(run, asked.way_of[run] - first, of_run, kept, by_pellet)
+
+    def _of_run(
+        self, rows: Ints, ways: Ints, of_run: Singles, kept: NDArray[np.bool_], by_pellet: Singles
+    ) -> Iterator[_Distances]:
+        """Give the distances of recipes that share a composition, to some pellets only."""
+        order, layers = _layered(self._source[kept])
+        pellets = np.flatnonzero(kept)[order]
+        parts, shared = by_pellet[pellets], of_run[pellets, None]
+        for start in range(0, len(rows), _WAYS):
+            some = slice(start, start + _WAYS)
+            # Pellet after pellet in memory, so that the layers are taken along neighbouring numbers.
+            total = parts.take(ways[some], axis=1)
+            total += shared
+            yield rows[some], total.T, layers
+
+    def _in_reach(self, of_compositions: Singles, of_way: Singles, k: int, j: int) -> NDArray[np.bool_]:
+        """Tell which pellets may be among the nearest of some composition; shape (n_compositions, m).
+
+        Sums in single precision are rounded, but keep their order: a pellet's distance lies between the sum with
+        its nearest way and the sum with its furthest, to the last bit.
+        """
+        furthest = of_compositions + of_way.max(axis=0)
+        bound = np.sort(_by_source(furthest, self.layers), axis=1)[:, j - 1]
+        if k > j:
+            bound = np.maximum(bound, np.partition(furthest, k - 1, axis=1)[:, k - 1])
+        possible: NDArray[np.bool_] = of_compositions + of_way.min(axis=0) <= bound[:, None]
+        return possible
+
+    @cached_property
+    def _source(self) -> Ints:
+        """The source of every pellet, as its position in the first layer; shape (m,)."""
+        return np.concatenate([np.arange(size) for size in self.layers])
+
+    @cached_property
+    def _compositions(self) -> tuple[RecipeSpace, Ints]:
+        """The pellets' different compositions, and which of them each pellet has."""
+        one_of, which = _different(len(self.space), self.space.sites.T[self.space.occurring])
+        return self.space.take(one_of), which
+
     def _of_compositions(self, compositions: RecipeSpace) -> Singles:
         """Give the part of the distances that comes from compositions; shape (len(compositions), m)."""
-        exchanged = composition_distance(compositions, self.space)
-        return (COMPOSITION_WEIGHT * exchanged).astype(np.float32)
+        different, which = self._compositions
+        exchanged = composition_distance(compositions, different)
+        return (COMPOSITION_WEIGHT * exchanged).astype(np.float32).take(which, axis=1)
 
     def _of_ways(self, ways: RecipeSpace) -> Singles:
         """Give the part of the distances that comes from processing; shape (len(ways), m)."""
         found = np.zeros((len(ways), len(self.space)), dtype=np.float32)
-        for first in range(0, len(ways), _WAYS):
-            some = slice(first, min(first + _WAYS, len(ways)))
-            for part in processing_parts(ways.take(some), self.space):
-                gaps = part.gaps.astype(np.float32)
-                for start in range(some.start, some.stop, _BLOCK):
-                    stop = min(start + _BLOCK, some.stop)
-                    found[start:stop] += gaps[part.value_of[start - first : stop - first]]
-        return found
-
-    def _by_source(self, total: Singles) -> Singles:
-        """Take the smallest distance to each source; shape (n, n_sources)."""
-        found = total[:, : self.layers[0]].copy()
-        start = self.layers[0]
-        for size in self.layers[1:]:
-            np.minimum(found[:, :size], total[:, start : start + size], out=found[:, :size])
-            start += size
+        for part in processing_parts(ways, self.space):
+            gaps = part.gaps.astype(np.float32)
+            for start in range(0, len(ways), _BLOCK):
+                some = slice(start, start + _BLOCK)
+                found[some] += gaps[part.value_of[some]]
         return found
 
 
@@ -192,8 +236,61 @@ class _Kept:
         return self._compute(self._points.take(different))[again]
 
 
+def _different(rows: int, columns: Iterable[NDArray[Any]]) -> tuple[Ints, Ints]:
+    """Tell rows apart by what their columns hold: give one row of each kind, and the kind of every row."""
+    code = np.zeros(rows, dtype=np.int64)
+    for column in columns:
+        parts, kinds = pd.factorize(column, use_na_sentinel=False)
+        code = pd.factorize(code * len(kinds) + parts)[0]
+    _, one_of, which = np.unique(code, return_index=True, return_inverse=True)
+    return one_of, which
+
+
+def _layered(source: NDArray[Any]) -> tuple[Ints, tuple[int, ...]]:
+    """Sort pellets by layer: give their order, shape (m,), and how many pellets each layer has, falling.
+
+    A source with more pellets stands before one with fewer, so each layer has the sources that come first.
+    """
+    _, code, counts = np.unique(source, return_inverse=True, return_counts=True)
+    rank = np.argsort(np.argsort(-counts, kind="stable"), kind="stable")[code]
+    by_source = np.argsort(code, kind="stable")
+    turn = np.empty(len(code), dtype=np.intp)
+    starts = np.cumsum(counts) - counts
+    turn[by_source] = np.arange(len(code)) - starts[code[by_source]]
+    return np.lexsort((rank, turn)), tuple(np.bincount(turn).tolist())
+
+
+def _by_ways(asked: Places) -> Iterator[tuple[int, Ints]]:
+    """Part recipes by their ways, `_WAYS` at a time: give the first way, and the rows, sorted by composition."""
+    group = asked.way_of // _WAYS
+    order = np.argsort(group * len(asked.compositions) + asked.composition_of, kind="stable")
+    stops = np.cumsum(np.bincount(group))
+    return zip(range(0, len(asked.ways), _WAYS), np.split(order, stops[:-1]), strict=False)
+
+
+def _runs(rows: Ints, composition_of: Ints) -> tuple[Ints, list[Ints]]:
+    """Part rows, sorted by composition, into those of which few share one, and those of each that many share."""
+    starts = np.flatnonzero(np.diff(composition_of[rows], prepend=-1))
+    lengths = np.diff(starts, append=len(rows))
+    many = lengths >= _MANY
+    runs = [rows[start : start + length] for start, length in zip(starts[many], lengths[many], strict=True)]
+    return rows[np.repeat(~many, lengths)], runs
+
+
+def _by_source(total: Singles, layers: tuple[int, ...]) -> Singles:
+    """Take the smallest distance to each source; shape (n, n_sources)."""
+    found = total[:, : layers[0]].copy(order="K")
+    start = layers[0]
+    for size in layers[1:]:
+        np.minimum(found[:, :size], total[:, start : start + size], out=found[:, :size])
+        start += size
+    return found
+
+
 def _smallest(total: Singles, k: int) -> Singles:
     """Give the k smallest numbers of each row, rising; `total` is used up."""
+    if total.shape[1] <= _FEW:
+        return np.sort(total, axis=1)[:, :k]
     found = np.empty((len(total), k), dtype=np.float32)
     rows = np.arange(len(total))
     for turn in range(k):

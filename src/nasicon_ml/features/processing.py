@@ -75,7 +75,8 @@ def physics_columns(table: pd.DataFrame, m_reducible: Floats) -> Columns:
     table
         Recipe columns, n rows.
     m_reducible
-        Reducible cations per formula unit, shape (n,).
+        Reducible cations per formula unit of each recipe, shape (n,); or of m compositions, shape (m, 1), of which
+        each is made in all n ways: then what depends on both has shape (m, n).
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition import OccupancyTable, occupancies
-from nasicon_ml.features.additives import additive_columns
+from nasicon_ml.features.additives import additive_columns, host_mass_g_mol
 from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_FIELDS
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,8 @@ UNKNOWN = 0.5
 COMPOSITION_WEIGHT = 2.0
 _SMALLEST_TIME_H = 1e-2
 _CHUNK_CELLS = 4_000_000
+#: Differences of amounts that are held at once: what fits into a processor's cache.
+_CACHED_CELLS = 200_000
 _DIGITS = 9
 
 
@@ -62,6 +65,12 @@ class RecipeSpace:
     def __len__(self) -> int:
         return len(self.sites)
 
+    @cached_property
+    def occurring(self) -> NDArray[np.bool_]:
+        """Which columns of `sites` are not empty throughout; shape (n_columns,)."""
+        found: NDArray[np.bool_] = (self.sites != 0).any(axis=0)
+        return found
+
     def take(self, rows: NDArray[np.intp] | slice) -> RecipeSpace:
         """Keep some of the points."""
         return RecipeSpace(self.sites[rows], self.numbers[rows], self.codes[rows], self.additive[rows])
@@ -87,7 +96,7 @@ def recipe_space(table: pd.DataFrame, *, sites: OccupancyTable | None = None) ->
         smallest = LOGARITHMIC.get(field, _SMALLEST_TIME_H)
         numbers.append((np.log10(np.maximum(values, smallest)) if logarithmic else values) / scale)
     codes = [pd.Categorical(table[field], categories=list(field.choices)).codes for field in _CHOICES]
-    extra = additive_columns(table, sites)
+    extra = additive_columns(table, lambda: sites.per_row(host_mass_g_mol(sites)))
     additive = [extra["additive_present"], np.nan_to_num(extra["additive_wt_pct"], nan=5.0) / 10.0]
     return RecipeSpace(
         sites.per_row(np.hstack([sites.a, sites.m, sites.t])),
@@ -109,14 +118,18 @@ def distances(queries: RecipeSpace, references: RecipeSpace) -> Floats:
 
 def composition_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
     """Cations that have to be exchanged to make one of another; shape (n_queries, n_references)."""
-    used = (queries.sites != 0).any(axis=0) | (references.sites != 0).any(axis=0)
-    ours, theirs = queries.sites[:, used], references.sites[:, used]
-    found = np.empty((len(queries), len(references)))
-    step = max(1, _CHUNK_CELLS // max(1, len(references) * int(used.sum())))
+    used = queries.occurring | references.occurring
+    ours, theirs = queries.sites.T[used], references.sites.T[used]
+    found = np.zeros((len(queries), len(references)))
+    step = max(1, _CACHED_CELLS // max(1, theirs.size))
     for start in range(0, len(queries), step):
         rows = slice(start, start + step)
-        # An exchanged cation is counted once where it leaves and once where another takes its place.
-        found[rows] = 0.5 * np.abs(ours[rows, None, :] - theirs[None, :, :]).sum(axis=2)
+        gaps = ours[:, rows, None] - theirs[:, None, :]
+        # Element after element: a sum over one axis would add in an order that depends on the shape of the table.
+        for gap in np.abs(gaps, out=gaps):
+            found[rows] += gap
+    # An exchanged cation is counted once where it leaves and once where another takes its place.
+    found *= 0.5
     return found
 
 

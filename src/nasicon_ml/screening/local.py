@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nasicon_ml.screening.question import Effort
@@ -56,10 +57,12 @@ def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | Non
     scorer = Scorer(scorer.space, scorer.model, scorer.question)
     scorer.prepare()
     trial = min(scorer.space.size, effort.chunk, _TRIAL)
-    scorer.tally(0, max(1, trial // 16))
-    start = time.perf_counter()
-    scored = scorer.tally(0, trial).counts.candidates
-    per_second = max(scored, 1) / max(time.perf_counter() - start, 1e-9)
+    with _one_thread_each():
+        scorer.tally(0, max(1, trial // 16))
+        start = time.perf_counter()
+        scored = scorer.tally(0, trial).counts.candidates
+        seconds = max(time.perf_counter() - start, 1e-9)
+    per_second = max(scored, 1) / seconds
     at_once = at_once or min(effort.threads, os.cpu_count() or 1)
     return Estimate(candidates, per_second, at_once, candidates / per_second / at_once)
 
@@ -100,20 +103,30 @@ def run_local(
     ahead = chunks(scorer.space.size, effort.chunk, start)
     pool = ThreadPoolExecutor(effort.threads, thread_name_prefix="screening")
     waiting: deque[tuple[Chunk, Future[Tally]]] = deque()
-    try:
-        while True:
-            # One more than there are threads: none has to wait for this one.
-            while len(waiting) <= effort.threads and not stop() and (chunk := next(ahead, None)):
-                waiting.append((chunk, pool.submit(scorer.tally, chunk.start, chunk.stop)))
-            if not waiting or waiting[0][1].cancelled():
-                return
-            if stop():
-                for _, future in waiting:
-                    future.cancel()
-            elif not wait([waiting[0][1]], timeout=_PATIENCE).done:
-                continue
-            if not waiting[0][1].cancelled():
-                chunk, future = waiting.popleft()
-                yield chunk, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with _one_thread_each():
+        try:
+            while True:
+                # One more than there are threads: none has to wait for this one.
+                while len(waiting) <= effort.threads and not stop() and (chunk := next(ahead, None)):
+                    waiting.append((chunk, pool.submit(scorer.tally, chunk.start, chunk.stop)))
+                if not waiting or waiting[0][1].cancelled():
+                    return
+                if stop():
+                    for _, future in waiting:
+                        future.cancel()
+                elif not wait([waiting[0][1]], timeout=_PATIENCE).done:
+                    continue
+                if not waiting[0][1].cancelled():
+                    chunk, future = waiting.popleft()
+                    yield chunk, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let a product of matrices take one thread: the chunks already share the processor."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield

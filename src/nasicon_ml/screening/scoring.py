@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition import CHARGE_TOLERANCE
-from nasicon_ml.estimators.boosting import as_booster
 from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.screening.candidates import Candidates
@@ -66,9 +65,9 @@ class Scorer:
     parts: Path | None = None
 
     def prepare(self) -> None:
-        """Make what all threads share before there are several; a call then takes one thread, whoever makes it."""
+        """Make what all threads share before there are several."""
         for trees in self.model.boosters.values():
-            as_booster(trees).set_param({"nthread": 1})
+            _ = trees.sums.levels, trees.crossed
         _ = self.model.space, self.model.measured
 
     def tally(self, start: int, stop: int) -> Tally:

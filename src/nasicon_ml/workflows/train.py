@@ -19,10 +19,11 @@ from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.errors import DatasetError, FieldError, nearest
-from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, as_booster
 from nasicon_ml.estimators.calibration import OWN_TRUST, BetaCalibration, fit_calibration
 from nasicon_ml.estimators.domain import fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
+from nasicon_ml.estimators.forest import stored
 from nasicon_ml.estimators.held_out import rounded
 from nasicon_ml.estimators.model import NEAR_PELLETS, ModelMetadata, PropertyModel
 from nasicon_ml.estimators.remoteness import SourceGaps, source_gaps
@@ -350,12 +351,13 @@ def _final_model(
         steps.advance(f"fitting {name.replace('_', ' ')} to all pellets")
     energy = fitted[TargetName.CONDUCTIVITY].energy
     assert energy is not None  # noqa: S101 -- conductivity always brings its energy
-    boosters = {name: target.booster for name, target in fitted.items()} | {TargetName.ACTIVATION_ENERGY: energy}
+    grown = {name: target.booster for name, target in fitted.items()} | {TargetName.ACTIVATION_ENERGY: energy}
+    width = len(stage.feature_names)
     pellets = stage.full.pellets
     remoteness = stage.gaps.remoteness(stage.sources)
     calibrations = [a.calibration for a in assessments if a.calibration is not None]
     return PropertyModel(
-        boosters=boosters,
+        boosters={name: stored(as_booster(trees), width) for name, trees in grown.items()},
         feature_set=str(FeatureSet.FULL),
         feature_names=stage.feature_names,
         intervals={a.name: a.intervals for a in assessments if a.intervals is not None},

@@ -1,0 +1,95 @@
+"""Recipes as pairs of a composition and a way of making it: of a million recipes, some hundreds of each.
+
+What depends on one of the two alone is then computed once for each, and not for each pair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column
+from nasicon_ml.composition import OccupancyTable
+from nasicon_ml.features.nearness import Places, places
+from nasicon_ml.features.similarity import recipe_space
+
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """n recipes as pairs.
+
+    Attributes
+    ----------
+    sites
+        The m different compositions, each once.
+    ways
+        The different ways of making: the recipes' columns less the formula, one row each.
+    composition_of, way_of
+        Positions of each recipe among them, shape (n,).
+    """
+
+    sites: OccupancyTable
+    ways: pd.DataFrame
+    composition_of: Ints
+    way_of: Ints
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, sites: OccupancyTable) -> Crossing:
+        """Take recipes apart.
+
+        Parameters
+        ----------
+        table
+            Recipe columns, n rows; two cells that are not given are alike.
+        sites
+            The table's occupancies.
+        """
+        fields = table.drop(columns=[str(Column.FORMULA)], errors="ignore")
+        code = np.zeros(len(table), dtype=np.int64)
+        for name in fields:
+            parts, kinds = pd.factorize(fields[name], use_na_sentinel=False)
+            if len(kinds) > 1:
+                code = pd.factorize(code * len(kinds) + parts)[0]
+        _, first = np.unique(code, return_index=True)
+        used = np.zeros(len(sites.systems), dtype=np.bool_)
+        used[sites.index] = True
+        place = np.cumsum(used) - 1
+        return cls(_taken(sites, np.flatnonzero(used)), fields.iloc[first], place[sites.index], code)
+
+    @property
+    def share(self) -> float:
+        """How much of all pairs of a composition and a way the recipes are; above 1 where some stand twice."""
+        return len(self.way_of) / max(1, len(self.sites.systems) * len(self.ways))
+
+
+def crossed_places(crossing: Crossing) -> Places:
+    """Say where recipes lie, as `nasicon_ml.features.nearness.places` does, from the parts they are made of."""
+    ways, sites = crossing.ways, crossing.sites
+    if ways[Column.ADDITIVE].notna().any():  # how much of it is in a pellet depends on both parts
+        table = ways.iloc[crossing.way_of]
+        rows = replace(sites, index=crossing.composition_of)
+        return places(recipe_space(table, sites=rows), rows)
+    any_way = recipe_space(ways.iloc[np.zeros(len(sites.systems), dtype=np.intp)], sites=sites)
+    any_composition = recipe_space(ways, sites=replace(sites, index=np.zeros(len(ways), dtype=np.intp)))
+    return Places(any_way, any_composition, crossing.composition_of, crossing.way_of)
+
+
+def _taken(sites: OccupancyTable, which: Ints) -> OccupancyTable:
+    """Keep some of the different compositions."""
+    if len(which) == len(sites.systems):
+        return replace(sites, index=which)
+    return OccupancyTable(
+        sites.a[which],
+        sites.m[which],
+        sites.t[which],
+        sites.valence[which],
+        sites.oxygen[which],
+        sites.other_anions[which],
+        sites.systems[which],
+        np.arange(len(which)),
+    )
