@@ -196,7 +196,7 @@ class PropertyModel:
         sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
         crossing = Crossing.of(table, sites)
         if not worth_crossing(crossing):
-            return self._answer(_Asked(table, sites), self._features(table, sites), level).numbers
+            return self._answer(_Asked(table, sites, crossing), self._features(table, sites), level).numbers
         crossed = cross_features(crossing.ways, self.feature_set, crossing.sites)
         self._check_names(crossed.names)
         return self._answer(_Asked(table, sites, crossing), CrossedRecipes(crossing, crossed), level).numbers
@@ -326,7 +326,7 @@ class PropertyModel:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Recipes as a table, by their occupancies, and, if that is worth it, as pairs."""
+    """Recipes as a table, by their occupancies, and, where there are many, as pairs."""
 
     table: pd.DataFrame
     sites: OccupancyTable

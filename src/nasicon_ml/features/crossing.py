@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable
 from nasicon_ml.features.nearness import Places, places
-from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.features.similarity import RecipeSpace, composition_points, recipe_space, way_space
 
 Ints = NDArray[np.intp]
 
@@ -74,9 +74,11 @@ def crossed_places(crossing: Crossing) -> Places:
         table = ways.iloc[crossing.way_of]
         rows = replace(sites, index=crossing.composition_of)
         return places(recipe_space(table, sites=rows), rows)
-    any_way = recipe_space(ways.iloc[np.zeros(len(sites.systems), dtype=np.intp)], sites=sites)
-    any_composition = recipe_space(ways, sites=replace(sites, index=np.zeros(len(ways), dtype=np.intp)))
-    return Places(any_way, any_composition, crossing.composition_of, crossing.way_of)
+    made = way_space(ways, lambda: np.full(len(ways), np.nan))  # of no additive the amount is not asked
+    points = composition_points(sites)
+    no_way = np.empty((len(points), 0))
+    composed = RecipeSpace(points, no_way, no_way.astype(np.int8), no_way)
+    return Places(composed, made, crossing.composition_of, crossing.way_of)
 
 
 def _taken(sites: OccupancyTable, which: Ints) -> OccupancyTable:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -89,6 +89,25 @@ def recipe_space(table: pd.DataFrame, *, sites: OccupancyTable | None = None) ->
         If a formula cannot be read.
     """
     sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
+    ways = way_space(table, lambda: sites.per_row(host_mass_g_mol(sites)))
+    return replace(ways, sites=sites.per_row(composition_points(sites)))
+
+
+def composition_points(sites: OccupancyTable) -> Floats:
+    """Place compositions: `RecipeSpace.sites` of each different one."""
+    return np.hstack([sites.a, sites.m, sites.t])
+
+
+def way_space(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> RecipeSpace:
+    """Place n ways of making, without a composition.
+
+    Parameters
+    ----------
+    table
+        Recipe columns, n rows.
+    host_g_mol
+        As for `nasicon_ml.features.additives.additive_columns`, shape (n,).
+    """
     numbers = []
     for field in _NUMBERS:
         scale, logarithmic = SCALES[field]
@@ -96,10 +115,10 @@ def recipe_space(table: pd.DataFrame, *, sites: OccupancyTable | None = None) ->
         smallest = LOGARITHMIC.get(field, _SMALLEST_TIME_H)
         numbers.append((np.log10(np.maximum(values, smallest)) if logarithmic else values) / scale)
     codes = [pd.Categorical(table[field], categories=list(field.choices)).codes for field in _CHOICES]
-    extra = additive_columns(table, lambda: sites.per_row(host_mass_g_mol(sites)))
+    extra = additive_columns(table, host_g_mol)
     additive = [extra["additive_present"], np.nan_to_num(extra["additive_wt_pct"], nan=5.0) / 10.0]
     return RecipeSpace(
-        sites.per_row(np.hstack([sites.a, sites.m, sites.t])),
+        np.empty((len(table), 0)),
         np.column_stack(numbers),
         np.column_stack(codes).astype(np.int8),
         np.column_stack(additive),
@@ -171,8 +190,12 @@ def processing_parts(queries: RecipeSpace, references: RecipeSpace) -> Iterator[
 
 
 def _number_gap(ours: Floats, theirs: Floats) -> Floats:
-    gap = np.minimum(np.abs(ours - theirs), 1.0)
-    return np.where(np.isnan(gap), UNKNOWN, gap)
+    gap = ours - theirs
+    np.abs(gap, out=gap)
+    np.minimum(gap, 1.0, out=gap)
+    gap[np.isnan(ours[:, 0])] = UNKNOWN
+    gap[:, np.isnan(theirs[0])] = UNKNOWN
+    return np.asarray(gap)
 
 
 def _choice_gap(ours: NDArray[np.int8], theirs: NDArray[np.int8]) -> Floats:
