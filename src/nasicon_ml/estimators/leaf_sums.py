@@ -14,7 +14,7 @@ from nasicon_ml.estimators.tree_levels import Conditions, Leaves, Level, levels,
 Floats = NDArray[np.float64]
 
 #: Recipes and trees evaluated at once: what fits into a processor's cache.
-_RECIPES, _TREES = 512, 32
+_RECIPES, _TREES = 2048, 32
 #: So few recipes are taken through all trees at once.
 _FEW = 16
 
