@@ -28,7 +28,7 @@ def figures(found: Mapping[str, Any]) -> dict[str, float]:
     dict
         ``usual``: how many times as fast as what a user would write, all threads against one; ``usual_one``: one
         thread against one; ``limit``: time over that of the trees alone at the same threads, of the largest
-        screening; ``peak_mb``; ``cold_s``; ``import_s``; ``slope``: of log time over log recipes from 10^4 on;
+        screening; ``peak_mb``; ``cold_s``; ``import_s``; ``slope``: of log time over log recipes from 10^5 on;
         ``drawn`` and ``drawn_usual``: the same as ``limit`` and ``usual`` for recipes drawn one by one; ``once``:
         times as fast as a user who featurizes every formula once.
     """
@@ -42,7 +42,7 @@ def figures(found: Mapping[str, Any]) -> dict[str, float]:
     usual = found["usual"]["recipes"] / found["usual"]["seconds"]
     rate = {threads: row["recipes"] / row["seconds"] for threads, row in largest.items()}
     drawn = next(row["recipes"] / row["seconds"] for row in found["drawn"] if row["threads"] == most)
-    straight = [row for row in by_threads[most] if row["recipes"] >= 10**4]
+    straight = [row for row in by_threads[most] if row["recipes"] >= 10**5]
     logs = np.log10([[row["recipes"], row["seconds"]] for row in straight])
     return {
         "usual": rate[most] / usual,
@@ -95,7 +95,7 @@ def _aims(reached: Mapping[str, float]) -> Iterator[str]:
         yield f"| {name} | {aim} | {value:{form}} | {met} |"
     yield ""
     yield (
-        f"The time grows as the number of recipes to the power {reached['slope']:.3f} from 10,000 on. One thread "
+        f"The time grows as the number of recipes to the power {reached['slope']:.3f} from 100,000 on. One thread "
         f"against one: {reached['usual_one']:.0f} times as fast as what a user would write, "
         f"{reached['limit_one']:.2f} times the time of the trees alone. A grid has few compositions and few ways "
         "of making, and what depends on one of them is computed once. Recipes drawn one by one share nothing: "

@@ -30,9 +30,9 @@ PROCESSING = [column for column in RECIPE if column.role is Role.PROCESSING]
 
 
 def value_of(column: Column) -> st.SearchStrategy[object]:
-    """Any value that a recipe may have, the extremes and nothing among them."""
+    """Any value that a recipe may have, the extremes and nothing among them, and choices that there are not."""
     if column.kind is Kind.CATEGORY:
-        return st.sampled_from([None, *column.choices])
+        return st.sampled_from([None, *column.choices, "what nobody has heard of"])
     low, high = float(column.minimum), float(column.maximum)
     return st.one_of(st.none(), st.sampled_from([low, high]), st.floats(low, high))
 
