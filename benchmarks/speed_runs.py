@@ -205,7 +205,7 @@ def training(times: int, threads: int) -> dict[str, Any]:
 
 
 def _peak_mb() -> float:
-    """Give the most memory that this program has held; `getrusage` would count what its parent held at the fork."""
+    """Give the most memory that this program has held; `getrusage` would count what its parent held before."""
     status = Path("/proc/self/status")
     if status.is_file():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))

@@ -130,8 +130,10 @@ def test_a_probability_stays_one(own, asked):
     asked_at, before = (np.array(column, dtype=float) for column in zip(*asked, strict=True))
     found = brought(at, outcome, known, asked_at, before)
     assert ((found >= 0) & (found <= 1)).all()
-    if outcome.all():  # one that was certain anyway only narrows what is left open, by next to nothing
-        assert (found >= before - 1e-5).all()
+    if outcome.all():
+        # What is known leaves less open, which draws low and high probabilities away from 1/2: low ones can fall by
+        # a little where the outcome was expected anyway.
+        assert (found >= np.where(before < 0.5, before - 0.02, before - 1e-9)).all()
 
 
 def test_the_mode_balances_expectation_and_outcome():

@@ -101,6 +101,7 @@ def test_all_pairs_of_compositions_and_ways_get_what_each_gets_alone(monkeypatch
     table = crossed_table(10, **fields)
     pairs = MODEL.scores(table)
     calls = []
+    predicted = MODEL.predict(table)
     monkeypatch.setattr(model, "worth_crossing", lambda crossing: calls.append(crossing.share))
     rows = MODEL.scores(table)
     assert calls == [1.0]
@@ -108,6 +109,7 @@ def test_all_pairs_of_compositions_and_ways_get_what_each_gets_alone(monkeypatch
     alone = MODEL.predict(some)
     for column, values in pairs.items():
         assert np.array_equal(values, rows[column]), column
+        assert np.array_equal(values, predicted[str(column)].to_numpy()), column
         assert np.array_equal(values[::97], alone[str(column)].to_numpy()), column
 
 

@@ -15,7 +15,7 @@ from nasicon_ml.features.crossing import Crossing
 Floats = NDArray[np.float64]
 
 #: Crossing pays from so many recipes on, of so many compositions and ways, if they are this share of all pairs.
-_RECIPES, _SIDE, _SHARE = 1000, 4, 0.2
+MANY_RECIPES, _SIDE, _SHARE = 1000, 4, 0.2
 
 
 @dataclass(frozen=True)
@@ -56,4 +56,4 @@ class CrossedRecipes:
 def worth_crossing(crossing: Crossing) -> bool:
     """Whether the recipes are a good part of all pairs of their compositions and ways of making."""
     smaller = min(len(crossing.sites.systems), len(crossing.ways))
-    return len(crossing.way_of) >= _RECIPES and smaller >= _SIDE and crossing.share >= _SHARE
+    return len(crossing.way_of) >= MANY_RECIPES and smaller >= _SIDE and crossing.share >= _SHARE

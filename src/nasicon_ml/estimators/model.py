@@ -17,7 +17,7 @@ from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.calibration import BetaCalibration
-from nasicon_ml.estimators.crossed_recipes import CrossedRecipes, worth_crossing
+from nasicon_ml.estimators.crossed_recipes import MANY_RECIPES, CrossedRecipes, worth_crossing
 from nasicon_ml.estimators.domain import Compared, Domain
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.held_out import no_rows
@@ -157,8 +157,7 @@ class PropertyModel:
             If the installed version computes other features than the model was trained on, or the model cannot
             take own pellets, or was trained with these.
         """
-        asked = _Asked(table, occupancies(table[Column.FORMULA].to_list()))
-        features = self._features(table, asked.sites)
+        asked, features = self._ask(table, None)
         answered = self._answer(asked, features, level)
         answers = dict(answered.numbers)
         answers[Column.LIKELY_SECONDARY_PHASES] = self.phases.likely(
@@ -193,13 +192,18 @@ class PropertyModel:
             density and its interval, the phase purity, whether inside the domain, and the domain score; the
             numbers that `predict` gives, however the recipes are divided among calls.
         """
+        return self._answer(*self._ask(table, sites), level).numbers
+
+    def _ask(self, table: pd.DataFrame, sites: OccupancyTable | None) -> tuple[_Asked, Floats | CrossedRecipes]:
+        """Take recipes apart as far as that is worth it, and compute their features."""
         sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
-        crossing = Crossing.of(table, sites)
-        if not worth_crossing(crossing):
-            return self._answer(_Asked(table, sites, crossing), self._features(table, sites), level).numbers
+        crossing = Crossing.of(table, sites) if len(table) >= MANY_RECIPES else None
+        asked = _Asked(table, sites, crossing)
+        if crossing is None or not worth_crossing(crossing):
+            return asked, self._features(table, sites)
         crossed = cross_features(crossing.ways, self.feature_set, crossing.sites)
         self._check_names(crossed.names)
-        return self._answer(_Asked(table, sites, crossing), CrossedRecipes(crossing, crossed), level).numbers
+        return asked, CrossedRecipes(crossing, crossed)
 
     def _answer(self, asked: _Asked, features: Floats | CrossedRecipes, level: float) -> _Answered:
         """Give all answers in numbers, and what they were made from."""
@@ -287,7 +291,7 @@ class PropertyModel:
         self,
         own: pd.DataFrame,
         answered: _Answered,
-        features: Floats,
+        features: Floats | CrossedRecipes,
         level: float,
     ) -> dict[Any, Any]:
         """Bring answers up to date with own pellets."""
@@ -297,14 +301,14 @@ class PropertyModel:
             self.own, own, self._learned(self._features(own, occupancies(own[Column.FORMULA].to_list())))
         )
         learned = self._learned(features)
-        at_25 = replace(circumstances, temperature_c=np.full(len(features), ROOM_TEMPERATURE_C))
+        at_25 = replace(circumstances, temperature_c=np.full(len(circumstances.temperature_c), ROOM_TEMPERATURE_C))
         point = learned[TargetName.CONDUCTIVITY]
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, at_25, level)
         half = np.maximum(upper - point, point - lower)
         moved: dict[Any, Any] = moved_answers(known, answered.asked.space, learned, answered.numbers, half)
         return moved | {Column.OWN_PELLETS: usable_count(known, own)}
 
-    def _learned(self, features: Floats) -> dict[TargetName, Floats]:
+    def _learned(self, features: Floats | CrossedRecipes) -> dict[TargetName, Floats]:
         """Predict on the scale the model learns, conductivity at 25 °C; of purity, the probability."""
         found = {name: self._fitted(name).learned(features) for name in self.boosters}
         found[TargetName.PHASE_PURITY] = self.calibration.probability(found[TargetName.PHASE_PURITY])
