@@ -131,8 +131,8 @@ def test_a_probability_stays_one(own, asked):
     found = brought(at, outcome, known, asked_at, before)
     assert ((found >= 0) & (found <= 1)).all()
     if outcome.all():
-        # What is known leaves less open, which draws low and high probabilities away from 1/2: low ones can fall by
-        # a little where the outcome was expected anyway.
+        # What is known leaves less open, which draws probabilities away from 1/2: low ones can fall by a little
+        # where the outcome was expected anyway.
         assert (found >= np.where(before < 0.5, before - 0.02, before - 1e-9)).all()
 
 
