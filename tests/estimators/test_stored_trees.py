@@ -112,6 +112,7 @@ def test_the_same_numbers_however_many_are_evaluated_at_once(trees, monkeypatch,
     monkeypatch.setattr(leaf_sums, "_RECIPES", recipes)
     monkeypatch.setattr(leaf_sums, "_TREES", at_once)
     monkeypatch.setattr(leaf_sums, "_FEW", few)
+    monkeypatch.setattr(leaf_sums, "_MOST_BYTES", 10**6 if few else 10**9)
     again = read_forest(trees.raw, N_FEATURES)
     assert np.array_equal(again.margin(X), whole)
     assert np.array_equal(np.concatenate([again.margin(X[[row]]) for row in range(len(X))]), whole)

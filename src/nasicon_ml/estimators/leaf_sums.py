@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 _RECIPES, _TREES = 2048, 32
 #: So few recipes are taken through all trees at once.
 _FEW = 16
+#: Trees far larger than ours are evaluated for fewer recipes at once, so that this is held at most.
+_MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,10 @@ class LeafSums:
         """Evaluate the trees for features of shape (n, n_features), NaN where not given; shape (n,)."""
         found = np.zeros(len(X))
         lots = self._lots if len(X) > _FEW else (self.levels,)
-        for start in range(0, len(X), _RECIPES):
-            rows = slice(start, start + _RECIPES)
+        widest = int(self.table.sizes.sum()) + len(self.conditions.features)
+        step = max(1, min(_RECIPES, _MOST_BYTES // widest))
+        for start in range(0, len(X), step):
+            rows = slice(start, start + step)
             left = self.conditions.ask_all(np.asfortranarray(X[rows]))
             right = ~left
             for lot in lots:
