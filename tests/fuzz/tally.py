@@ -15,6 +15,8 @@ from typing import TypeVar
 #: Nothing may take longer, in seconds, on a machine that makes `_yardstick` in `_YARDSTICK_S`.
 LONGEST_S = 5.0
 _YARDSTICK_S = 0.15
+#: A shared machine is not as fast in one second as in the next; what hangs takes longer than this.
+_SPARE = 2.0
 #: A call that does not come back is ended then.
 _STUCK_S = 30
 
@@ -92,7 +94,8 @@ def in_time(channel: str, call: Callable[[], Result], *, elsewhere: bool = False
     TALLY.slowest[channel] = max(TALLY.slowest[channel], took)
     if took > LONGEST_S:
         slowness = max(1.0, _yardstick() / _YARDSTICK_S)
-        assert took <= LONGEST_S * slowness, f"took {took:.1f} s on a machine {slowness:.2f} times as slow as ours"
+        said = f"took {took:.1f} s on a machine {slowness:.2f} times as slow as ours"
+        assert took <= _SPARE * LONGEST_S * slowness, said
     return result
 
 
