@@ -37,6 +37,16 @@ def value_of(column: Column) -> st.SearchStrategy[object]:
     return st.one_of(st.none(), st.sampled_from([low, high]), st.floats(low, high))
 
 
+def as_read(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Make the table that reading such rows would give, without the checks: choices may be any text."""
+    table = pd.DataFrame(rows, columns=[str(column) for column in MODEL_INPUT])
+    numbers = [str(column) for column in MODEL_INPUT if column.kind is Kind.NUMBER]
+    others = [name for name in table if name not in numbers]
+    table[numbers] = table[numbers].astype("float64")
+    table[others] = table[others].astype("object").where(table[others].notna(), None)
+    return table
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> pd.DataFrame:
     rows = draw(
@@ -46,12 +56,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
     for formula, _ in rows:
         given_ = draw(st.lists(st.sampled_from(PROCESSING), unique=True, max_size=len(PROCESSING)))
         made.append({"formula": formula} | {str(column): draw(value_of(column)) for column in given_})
-    table = pd.DataFrame(made, columns=[str(column) for column in MODEL_INPUT])
-    numbers = [str(column) for column in MODEL_INPUT if column.kind is Kind.NUMBER]
-    others = [name for name in table if name not in numbers]
-    table[numbers] = table[numbers].astype("float64")
-    table[others] = table[others].astype("object").where(table[others].notna(), None)
-    return table
+    return as_read(made)
 
 
 def numbers_of(frame: pd.DataFrame, columns: list[Column]) -> np.ndarray:
@@ -85,12 +90,7 @@ def crossed_table(compositions: int, **fields: object) -> pd.DataFrame:
         for um in (0.3, 3.0, None)
     ]
     rows = [{"formula": formula} | way | fields for way in ways for formula in formulas]
-    table = pd.DataFrame(rows, columns=[str(column) for column in MODEL_INPUT])
-    numbers = [str(column) for column in MODEL_INPUT if column.kind is Kind.NUMBER]
-    others = [name for name in table if name not in numbers]
-    table[numbers] = table[numbers].astype("float64")
-    table[others] = table[others].astype("object").where(table[others].notna(), None)
-    return table
+    return as_read(rows)
 
 
 @pytest.mark.parametrize(
