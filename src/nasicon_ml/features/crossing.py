@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable
-from nasicon_ml.features.nearness import Places, places
+from nasicon_ml.features.nearness import Places, different_rows, places
 from nasicon_ml.features.similarity import RecipeSpace, composition_points, recipe_space, way_space
 
 Ints = NDArray[np.intp]
@@ -50,16 +50,11 @@ class Crossing:
             The table's occupancies.
         """
         fields = table.drop(columns=[str(Column.FORMULA)], errors="ignore")
-        code = np.zeros(len(table), dtype=np.int64)
-        for name in fields:
-            parts, kinds = pd.factorize(fields[name], use_na_sentinel=False)
-            if len(kinds) > 1:
-                code = pd.factorize(code * len(kinds) + parts)[0]
-        _, first = np.unique(code, return_index=True)
+        one_of, way_of = different_rows(len(table), (fields[name] for name in fields))
         used = np.zeros(len(sites.systems), dtype=np.bool_)
         used[sites.index] = True
         place = np.cumsum(used) - 1
-        return cls(_taken(sites, np.flatnonzero(used)), fields.iloc[first], place[sites.index], code)
+        return cls(_taken(sites, np.flatnonzero(used)), fields.iloc[one_of], place[sites.index], way_of)
 
     @property
     def share(self) -> float:

@@ -79,7 +79,7 @@ def places(space: RecipeSpace, sites: OccupancyTable) -> Places:
     first = np.zeros(len(sites.systems), dtype=np.intp)
     first[sites.index[::-1]] = np.arange(len(space))[::-1]
     used, composition_of = np.unique(sites.index, return_inverse=True)
-    one_of, way_of = _different(len(space), [*space.numbers.T, *space.codes.T, *space.additive.T])
+    one_of, way_of = different_rows(len(space), [*space.numbers.T, *space.codes.T, *space.additive.T])
     return Places(space.take(first[used]), space.take(one_of), composition_of, way_of)
 
 
@@ -201,7 +201,7 @@ class Measured:
     @cached_property
     def _compositions(self) -> tuple[RecipeSpace, Ints]:
         """The pellets' different compositions, and which of them each pellet has."""
-        one_of, which = _different(len(self.space), self.space.sites.T[self.space.occurring])
+        one_of, which = different_rows(len(self.space), self.space.sites.T[self.space.occurring])
         return self.space.take(one_of), which
 
     def _of_compositions(self, compositions: RecipeSpace) -> Singles:
@@ -236,12 +236,26 @@ class _Kept:
         return self._compute(self._points.take(different))[again]
 
 
-def _different(rows: int, columns: Iterable[NDArray[Any]]) -> tuple[Ints, Ints]:
-    """Tell rows apart by what their columns hold: give one row of each kind, and the kind of every row."""
+def different_rows(rows: int, columns: Iterable[Any]) -> tuple[Ints, Ints]:
+    """Tell rows apart by what their columns hold; what is not given is alike.
+
+    Parameters
+    ----------
+    rows
+        How many.
+    columns
+        Arrays or series, each of shape (rows,).
+
+    Returns
+    -------
+    one_of, which
+        The first row of each kind, and the kind of every row, shape (rows,).
+    """
     code = np.zeros(rows, dtype=np.int64)
     for column in columns:
         parts, kinds = pd.factorize(column, use_na_sentinel=False)
-        code = pd.factorize(code * len(kinds) + parts)[0]
+        if len(kinds) > 1:
+            code = pd.factorize(code * len(kinds) + parts)[0]
     _, one_of, which = np.unique(code, return_index=True, return_inverse=True)
     return one_of, which
 
