@@ -12,7 +12,7 @@ from benchmarks.ground import near_room_temperature
 from benchmarks.predictions import FLOOR, OURS, Predictions
 from nasicon_ml.columns import Column
 from nasicon_ml.data.load import load_pellets
-from nasicon_ml.estimators.model import NEAR_PELLETS
+from nasicon_ml.estimators.remoteness import NEAR_PELLETS
 from nasicon_ml.estimators.targets import TargetName, training_rows
 from nasicon_ml.features.processing import PROCESSING_FIELDS, unknown_share
 from nasicon_ml.features.similarity import nearest, recipe_space

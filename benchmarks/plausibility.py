@@ -22,8 +22,8 @@ from typing import Any
 import pandas as pd
 
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
-from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.evaluation.plausibility import check_plausibility, plausibility_table
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.tables import write_text
 
 ROOT = Path(__file__).resolve().parents[1]

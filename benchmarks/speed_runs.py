@@ -15,7 +15,7 @@ import pandas as pd
 
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.estimators.boosting import as_booster
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening import SearchSpace
 from nasicon_ml.screening.engine import screen
 from nasicon_ml.screening.question import Effort, Question

@@ -14,7 +14,7 @@ import nasicon_ml
 from tests.contracts.source import ROOT
 
 PROMISED = {
-    "PropertyModel": "nasicon_ml.estimators.model",
+    "PropertyModel": "nasicon_ml.model",
     "Recipe": "nasicon_ml.recipe.model",
     "TrainingOptions": "nasicon_ml.workflows.train",
     "load_pellets": "nasicon_ml.data.load",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasicon_ml.composition.reading import parse as parse
     from nasicon_ml.data.load import load_pellets as load_pellets
-    from nasicon_ml.estimators.model import PropertyModel as PropertyModel
+    from nasicon_ml.model import PropertyModel as PropertyModel
     from nasicon_ml.recipe.model import Recipe as Recipe
     from nasicon_ml.workflows.predict import predict as predict
     from nasicon_ml.workflows.train import TrainingOptions as TrainingOptions
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "PropertyModel": "estimators.model",
+    "PropertyModel": "model",
     "Recipe": "recipe.model",
     "TrainingOptions": "workflows.train",
     "load_pellets": "data.load",

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nasicon_ml.bundle.parts import ModelMetadata
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
 from nasicon_ml.composition import parse
-from nasicon_ml.estimators.model import ModelMetadata
 from nasicon_ml.features.similarity import Nearest
 from nasicon_ml.workflows.predict import Prediction
 

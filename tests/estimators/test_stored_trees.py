@@ -16,10 +16,10 @@ from hypothesis.extra import numpy as hnp
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators import leaf_sums
 from nasicon_ml.estimators.forest import read_forest, stored
-from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.stored_trees import StoredTrees, inplace_margin, read_base_score
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import build_features
+from nasicon_ml.model import PropertyModel
 
 CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
 N_FEATURES = 4

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasicon_ml.bundle.out_of_fold import no_rows
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.estimators.held_out import no_rows
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation.comparison import compare, compare_with_baseline
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from nasicon_ml.estimators.held_out import no_rows
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.bundle.out_of_fold import no_rows
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation import gate
 from nasicon_ml.evaluation.gate import ALLOWANCES, TOLERANCES, GateReport, judge
 from nasicon_ml.evaluation.plausibility import check_plausibility
+from nasicon_ml.model import PropertyModel
 
 
 @pytest.fixture(scope="module")

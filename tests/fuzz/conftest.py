@@ -32,7 +32,7 @@ def fuzz(examples: int) -> settings:
 @pytest.fixture(scope="session", autouse=True)
 def _model_read_once() -> Iterator[None]:
     """Read the committed model once; what reads it anew for every command is tested elsewhere."""
-    from nasicon_ml.estimators.model import PropertyModel
+    from nasicon_ml.model import PropertyModel
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PropertyModel, "load", staticmethod(functools.cache(PropertyModel.load)))

@@ -16,7 +16,7 @@ CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
 
 @pytest.fixture(scope="module")
 def champion():
-    from nasicon_ml.estimators.model import PropertyModel
+    from nasicon_ml.model import PropertyModel
 
     return PropertyModel.load(CHAMPION)
 

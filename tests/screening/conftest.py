@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 
 ROOT = Path(__file__).parents[2]
 

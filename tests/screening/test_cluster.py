@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from nasicon_ml.errors import MissingExtraError, NasiconError
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening import cluster as module
 from nasicon_ml.screening.engine import screen
 from nasicon_ml.screening.output import Place

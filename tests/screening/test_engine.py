@@ -11,7 +11,7 @@ import pytest
 
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import FieldError, NasiconError
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.engine import screen
 from nasicon_ml.screening.local import estimate
 from nasicon_ml.screening.objectives import objective_named

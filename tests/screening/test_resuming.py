@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.errors import NasiconError, UnreadableFileError
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.engine import screen
 from nasicon_ml.screening.output import Place
 from nasicon_ml.screening.question import Effort, Question

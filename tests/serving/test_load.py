@@ -8,7 +8,7 @@ import pytest
 from benchmarks.serving import TOLERANCE, described, make_requests, measure, page
 
 from nasicon_ml.columns import MODEL_INPUT
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import read_batch
 from tests.serving.server import Served
 

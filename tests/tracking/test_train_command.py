@@ -13,7 +13,7 @@ import pytest
 
 from nasicon_ml.cli.main import main
 from nasicon_ml.cli.scores import score_report
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking import load_bundle
 from nasicon_ml.workflows.train import TrainingOptions
 from tests.tracking.conftest import returning

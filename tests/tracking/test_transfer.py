@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nasicon_ml.errors import BundleError, TrackingError
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking import export_version, import_bundle, list_versions, show_version, version_card
 from nasicon_ml.tracking.store import opened
 from tests.tracking.test_runs import aliases

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from nasicon_ml.estimators.bundle import MANIFEST
+from nasicon_ml.bundle.store import MANIFEST
 
 _TRAIN = """
 import sys

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.estimators.boosting import raw_prediction
-from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.targets import ANSWERS, TargetName
 from nasicon_ml.evaluation.feature_groups import COMPOSITION_GROUPS, GROUPS
 from nasicon_ml.features.build import build_features
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.workflows import explain as module
 from nasicon_ml.workflows.explain import COLUMNS, explain, mean_strength, tree_contributions

@@ -9,7 +9,7 @@ import pytest
 from nasicon_ml.columns import PREDICTION, Column, Role, columns_of
 from nasicon_ml.data.own import OwnPelletsError
 from nasicon_ml.errors import BundleError, DatasetError
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe
 from nasicon_ml.workflows.predict import predict
 from nasicon_ml.workflows.train import TrainingOptions, train

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nasicon_ml.errors import BundleError
 
 if TYPE_CHECKING:
-    from nasicon_ml.estimators.model import PropertyModel
+    from nasicon_ml.model import PropertyModel
 
 #: Where a name is an address in MLflow and not a folder.
 _MLFLOW_SCHEMES = ("models:/", "runs:/")

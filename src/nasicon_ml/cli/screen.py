@@ -150,7 +150,7 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
     from nasicon_ml.cli.models import find_model
     from nasicon_ml.cli.screen_asking import effort_of, place_of, question_of, space_of
     from nasicon_ml.cli.screen_progress import followed
-    from nasicon_ml.estimators.model import PropertyModel
+    from nasicon_ml.model import PropertyModel
     from nasicon_ml.screening.engine import screen as screen_space
     from nasicon_ml.screening.local import estimate
     from nasicon_ml.screening.scoring import Scorer

@@ -15,6 +15,8 @@ Mask = NDArray[np.bool_]
 
 #: A recipe is as remote as the mean distance to the nearest pellet of each of this many sources, the nearest.
 NEAR_SOURCES = 8
+#: The distance of a recipe to "the nearest pellets" is the mean over this many.
+NEAR_PELLETS = 3
 _CHUNK_ROWS = 1000
 
 

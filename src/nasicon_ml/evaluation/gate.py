@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation.calibrated import LEVELS, end_columns
 from nasicon_ml.evaluation.comparison import PairedScore, compare, compare_with_baseline
@@ -22,6 +21,7 @@ from nasicon_ml.evaluation.metrics import coverage
 from nasicon_ml.evaluation.physical_rules.model import DEGREES
 from nasicon_ml.evaluation.plausibility import check_plausibility
 from nasicon_ml.evaluation.scores import ALL, scored_subsets
+from nasicon_ml.model import PropertyModel
 
 #: By how much a candidate may be worse than the champion: about a thirtieth of each score.
 TOLERANCES = {

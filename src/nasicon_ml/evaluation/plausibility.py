@@ -31,7 +31,7 @@ _DIGITS = {"points": 2, DEGREES: 0}
 
 
 class Predicts(Protocol):
-    """Anything that answers a table of recipes as `nasicon_ml.estimators.model.PropertyModel` does."""
+    """Anything that answers a table of recipes as `nasicon_ml.model.PropertyModel` does."""
 
     def predict(self, table: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
         """Give columns `nasicon_ml.columns.PREDICTION`, one row a recipe."""

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nasicon_ml.bundle.store import model_files, model_from_files
 from nasicon_ml.errors import MissingExtraError, NasiconError
-from nasicon_ml.estimators.bundle import model_files, model_from_files
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.local import Chunk, chunks
 from nasicon_ml.screening.question import Effort, Question
 from nasicon_ml.screening.sampling import SampledSpace
@@ -45,7 +46,7 @@ class Shipment:
     key
         Tells shipments apart.
     files
-        The model, as `nasicon_ml.estimators.bundle.model_files` gives it.
+        The model, as `nasicon_ml.bundle.store.model_files` gives it.
     space, drawn
         The space; budget, method and seed, if it was sampled.
     question, parts
@@ -75,7 +76,7 @@ class Shipment:
         parts = None if self.parts is None else Path(self.parts)
         if parts is not None and not parts.is_dir():
             raise NasiconError(f"{parts}: a worker does not see this folder, into which it is to write")
-        scorer = Scorer(space, model_from_files(self.files), self.question, parts)
+        scorer = Scorer(space, PropertyModel.from_parts(model_from_files(self.files)), self.question, parts)
         scorer.prepare()
         return scorer
 

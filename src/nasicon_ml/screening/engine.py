@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.local import Chunk, run_local
 from nasicon_ml.screening.output import Place, write_result
 from nasicon_ml.screening.question import Effort, Question

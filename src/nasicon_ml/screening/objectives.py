@@ -23,7 +23,7 @@ class Answers:
     Attributes
     ----------
     numbers
-        As `nasicon_ml.estimators.model.PropertyModel.scores` gives them, each of shape (n,).
+        As `nasicon_ml.model.PropertyModel.scores` gives them, each of shape (n,).
     sintering_temperature_c
         Shape (n,), NaN where not given.
     errors

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column, Kind
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.question import Question
 from nasicon_ml.screening.scoring import Space
 from nasicon_ml.screening.tally import FRONT_PROPERTIES, Tally

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nasicon_ml.bundle.store import model_files
 from nasicon_ml.errors import NasiconError, UnreadableFileError, shown
-from nasicon_ml.estimators.bundle import model_files
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.question import Question
 from nasicon_ml.screening.scoring import Space
 from nasicon_ml.screening.tally import Tally

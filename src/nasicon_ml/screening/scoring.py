@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition import CHARGE_TOLERANCE
-from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.candidates import Candidates
 from nasicon_ml.screening.front import Front
 from nasicon_ml.screening.keeping import Kept

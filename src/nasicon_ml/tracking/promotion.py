@@ -32,8 +32,8 @@ from nasicon_ml.tracking.versions import (
 )
 
 if TYPE_CHECKING:
-    from nasicon_ml.estimators.model import PropertyModel
     from nasicon_ml.evaluation.gate import GateReport
+    from nasicon_ml.model import PropertyModel
 
 #: The tag with all figures of the gate, as JSON; as much of it as MLflow keeps in a tag on any store.
 REPORT, _LONGEST_TAG = "gate_report", 5000

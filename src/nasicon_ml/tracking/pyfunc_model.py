@@ -18,7 +18,7 @@ from mlflow.pyfunc import PythonModel
 
 from nasicon_ml.columns import PREDICTION
 from nasicon_ml.errors import NasiconError
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import read_batch
 from nasicon_ml.tracking.scoring_guard import REASON, guard_scoring_server
 from nasicon_ml.tracking.scoring_requests import read_params

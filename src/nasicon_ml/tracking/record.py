@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import xgboost
     from matplotlib.figure import Figure
 
-    from nasicon_ml.estimators.model import PropertyModel
+    from nasicon_ml.model import PropertyModel
     from nasicon_ml.tracking.store import Store
     from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
 

@@ -18,7 +18,7 @@ from nasicon_ml.tracking.store import Store, opened
 from nasicon_ml.tracking.trouble import OF_THE_DISK
 
 if TYPE_CHECKING:
-    from nasicon_ml.estimators.model import PropertyModel
+    from nasicon_ml.model import PropertyModel
 
 #: The name all versions are registered under; the aliases of the one to use, and of the newest one.
 MODEL_NAME, CHAMPION, CHALLENGER = "nasicon-recipe", "champion", "challenger"
@@ -153,7 +153,7 @@ def load_version(store: Store, version: str) -> PropertyModel:
 
 def _load(store: Store, uri: str, source: str, folder: str) -> PropertyModel:
     """Fetch a bundle into a folder and read it; what is wrong with it is said of the model, not of the folder."""
-    from nasicon_ml.estimators.model import PropertyModel
+    from nasicon_ml.model import PropertyModel
 
     found = _fetch(store, uri, source, folder)
     try:

@@ -68,7 +68,7 @@ def import_bundle(folder: str | Path, *, tracking_uri: str | None = None, experi
     TrackingError
         If the store cannot be used.
     """
-    from nasicon_ml.estimators.model import PropertyModel
+    from nasicon_ml.model import PropertyModel
 
     model = PropertyModel.load(folder)
     metadata = model.metadata

@@ -20,9 +20,9 @@ from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import occupancies
 from nasicon_ml.data.own import own_checksum, own_pellets, refuse_known_sources
 from nasicon_ml.estimators.domain import fit_domain
-from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.remoteness import source_gaps
 from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.model import PropertyModel
 
 #: What a table of own pellets may be given as.
 Given = str | Path | pd.DataFrame

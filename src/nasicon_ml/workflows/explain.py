@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.estimators.boosting import as_booster
-from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.evaluation.feature_groups import GROUPS, group_of
 from nasicon_ml.features.build import build_features
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe
 from nasicon_ml.workflows.predict import predict
 

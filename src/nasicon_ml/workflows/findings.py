@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nasicon_ml.data.validate import count_problems
-from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.evaluation.plausibility import check_plausibility
+from nasicon_ml.model import PropertyModel
 
 
 def with_findings(model: PropertyModel, dataset: Path) -> PropertyModel:

@@ -13,7 +13,7 @@ import pandas as pd
 from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
 from nasicon_ml.data.own import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.shipped import shipped_folder
 

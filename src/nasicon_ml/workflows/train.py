@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.bundle.out_of_fold import rounded
+from nasicon_ml.bundle.parts import ModelMetadata
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
@@ -24,9 +26,7 @@ from nasicon_ml.estimators.calibration import OWN_TRUST, BetaCalibration, fit_ca
 from nasicon_ml.estimators.domain import fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
 from nasicon_ml.estimators.forest import stored
-from nasicon_ml.estimators.held_out import rounded
-from nasicon_ml.estimators.model import NEAR_PELLETS, ModelMetadata, PropertyModel
-from nasicon_ml.estimators.remoteness import SourceGaps, source_gaps
+from nasicon_ml.estimators.remoteness import NEAR_PELLETS, SourceGaps, source_gaps
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, measurement_temperature, training_rows
 from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel, fit_intervals
 from nasicon_ml.evaluation.calibrated import (
@@ -46,6 +46,7 @@ from nasicon_ml.features.build import FeatureSet, build_features
 from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import nearest as nearest_recipes
 from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.workflows.adding import Added, Given
 from nasicon_ml.workflows.findings import with_findings
 from nasicon_ml.workflows.training_options import TrainingOptions as TrainingOptions  # noqa: PLC0414 -- part of this module

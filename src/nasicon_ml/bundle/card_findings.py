@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from nasicon_ml.estimators.model import ModelMetadata
+from nasicon_ml.bundle.parts import ModelMetadata
 
 #: The error by which a target is judged; less is better for all of them.
 HEADLINE = {

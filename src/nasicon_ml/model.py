@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,22 +11,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.bundle.parts import ModelParts
+from nasicon_ml.bundle.store import load_bundle, save_bundle
 from nasicon_ml.columns import PREDICTION, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
-from nasicon_ml.estimators.calibration import BetaCalibration
 from nasicon_ml.estimators.crossed_recipes import MANY_RECIPES, CrossedRecipes, worth_crossing
-from nasicon_ml.estimators.domain import Compared, Domain
+from nasicon_ml.estimators.domain import Compared
 from nasicon_ml.estimators.fitting import FittedTarget
-from nasicon_ml.estimators.held_out import no_rows
-from nasicon_ml.estimators.own import OwnKernel
 from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
 from nasicon_ml.estimators.phases import PhaseMemory
-from nasicon_ml.estimators.prior import CompositionPrior
-from nasicon_ml.estimators.remoteness import NEAR_SOURCES
+from nasicon_ml.estimators.remoteness import NEAR_PELLETS, NEAR_SOURCES
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
-from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel
+from nasicon_ml.estimators.uncertainty import Circumstances
 from nasicon_ml.features.build import build_features, cross_features
 from nasicon_ml.features.crossing import Crossing, crossed_places
 from nasicon_ml.features.nearness import Measured, Places, places
@@ -36,97 +33,13 @@ from nasicon_ml.features.similarity import Nearest, RecipeSpace, nearest, recipe
 
 if TYPE_CHECKING:
     from nasicon_ml.estimators.boosting import Trees
-    from nasicon_ml.estimators.stored_trees import StoredTrees
 
 Floats = NDArray[np.float64]
 
-#: The distance of a recipe to "the nearest pellets" is the mean over this many.
-NEAR_PELLETS = 3
-
 
 @dataclass(frozen=True)
-class ModelMetadata:
-    """What a reader of a bundle wants to know about its making.
-
-    Attributes
-    ----------
-    created
-        UTC time of training, ISO 8601.
-    dataset_sha256, dataset_rows
-        The pellets it was trained on.
-    options
-        Training options by name.
-    versions
-        Versions of this package and the libraries that decide the numbers.
-    rows_used
-        Pellets by target.
-    scores
-        The score table of the training run, one dictionary a row.
-    validation
-        Findings of `nasicon_ml.data.validate` in the file it was trained on: "errors" and "warnings"; empty in
-        bundles from before that.
-    rules_checked
-        How many rules of the literature the model was held to; 0 where it was not.
-    broken_rules
-        Names of those it breaks (`nasicon_ml.evaluation.plausibility`).
-    broken_statements
-        What each of them states, by its name.
-    """
-
-    created: str
-    dataset_sha256: str
-    dataset_rows: int
-    options: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    rows_used: Mapping[str, int] = field(default_factory=dict)
-    scores: tuple[Mapping[str, Any], ...] = ()
-    validation: Mapping[str, int] = field(default_factory=dict)
-    rules_checked: int = 0
-    broken_rules: tuple[str, ...] = ()
-    broken_statements: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PropertyModel:
-    """Conductivity, density and phase purity of recipes.
-
-    Attributes
-    ----------
-    boosters
-        The trees, by target, activation energy among them.
-    feature_set, feature_names
-        The features they take, in order.
-    intervals
-        Conformal intervals of conductivity and density.
-    calibration
-        Of the probability of phase purity.
-    domain
-        What the training pellets cover.
-    pellets
-        The training pellets, columns `nasicon_ml.columns.PELLET` and the system.
-    metadata
-        How it was made.
-    own
-        How errors on pellets of one source go together, by which own pellets move answers; empty in bundles from
-        before that.
-    priors
-        Where the trees of a target start, for those that start from a prior.
-    out_of_fold
-        What the training predicted for held-out sources, all repeats, columns
-        `nasicon_ml.estimators.held_out.COLUMNS`, to six decimals; no rows in bundles from before that.
-    """
-
-    boosters: Mapping[TargetName, StoredTrees]
-    feature_set: str
-    feature_names: tuple[str, ...]
-    intervals: Mapping[TargetName, IntervalModel]
-    calibration: BetaCalibration
-    domain: Domain
-    pellets: pd.DataFrame
-    metadata: ModelMetadata
-    own: Mapping[TargetName, OwnKernel] = field(default_factory=dict)
-    priors: Mapping[TargetName, CompositionPrior] = field(default_factory=dict)
-    out_of_fold: pd.DataFrame = field(default_factory=no_rows)
+class PropertyModel(ModelParts):
+    """Conductivity, density and phase purity of recipes; its attributes are those of `ModelParts`."""
 
     def predict(self, table: pd.DataFrame, *, level: float = 0.9, own: pd.DataFrame | None = None) -> pd.DataFrame:
         """Answer a table of recipes.
@@ -315,17 +228,18 @@ class PropertyModel:
         return found
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model as a bundle (`nasicon_ml.estimators.bundle.save_bundle`)."""
-        from nasicon_ml.estimators.bundle import save_bundle
-
+        """Write the model as a bundle (`nasicon_ml.bundle.store.save_bundle`)."""
         return save_bundle(self, folder)
 
-    @staticmethod
-    def load(folder: str | Path) -> PropertyModel:
-        """Read a bundle (`nasicon_ml.estimators.bundle.load_bundle`)."""
-        from nasicon_ml.estimators.bundle import load_bundle
+    @classmethod
+    def load(cls, folder: str | Path) -> PropertyModel:
+        """Read a bundle (`nasicon_ml.bundle.store.load_bundle`)."""
+        return cls.from_parts(load_bundle(folder))
 
-        return load_bundle(folder)
+    @classmethod
+    def from_parts(cls, parts: ModelParts) -> PropertyModel:
+        """Return the model of fitted parts."""
+        return cls(**{name.name: getattr(parts, name.name) for name in fields(parts)})
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nasicon_ml.bundle.store import FILES, FORMAT_VERSION, MANIFEST, save_bundle
 from nasicon_ml.columns import PREDICTION
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
-from nasicon_ml.estimators.bundle import FILES, FORMAT_VERSION, MANIFEST, load_bundle, save_bundle
-from nasicon_ml.estimators.model import PropertyModel
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import build_features
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.shipped import shipped_folder
 
@@ -78,7 +78,7 @@ def of_format_1(folder):
 
 
 def test_priors_are_part_of_the_bundle(trained, bundle, table):
-    saved, loaded = trained.model, load_bundle(bundle)
+    saved, loaded = trained.model, PropertyModel.load(bundle)
     assert set(saved.priors) == {name for name, one in DEFAULT_SETTINGS.items() if one.prior_share} != set()
     assert loaded.priors == saved.priors
     without = replace(saved, priors={}).predict(table)["predicted_conductivity_s_cm"]
@@ -89,7 +89,7 @@ def test_priors_are_part_of_the_bundle(trained, bundle, table):
 
 
 def test_a_bundle_from_before_priors_still_loads(trained, copy, table):
-    old = load_bundle(edited(copy, lambda content: content.pop("priors")))
+    old = PropertyModel.load(edited(copy, lambda content: content.pop("priors")))
     assert old.priors == {}
     pd.testing.assert_frame_equal(old.predict(table), replace(trained.model, priors={}).predict(table))
 
@@ -99,7 +99,7 @@ def test_a_prior_of_other_terms_is_refused(copy):
     with pytest.raises(
         BundleError, match=r"model\.json does not hold what a bundle holds: a prior of this version"
     ):
-        load_bundle(copy)
+        PropertyModel.load(copy)
 
 
 def test_saving_twice_gives_the_same_bytes(trained, bundle, tmp_path):
@@ -109,20 +109,20 @@ def test_saving_twice_gives_the_same_bytes(trained, bundle, tmp_path):
 
 
 def test_saving_a_loaded_model_gives_the_same_bytes(bundle, tmp_path):
-    again = load_bundle(bundle).save(tmp_path / "again")
+    again = PropertyModel.load(bundle).save(tmp_path / "again")
     assert {path.name for path in again.iterdir()} == {*FILES[FORMAT_VERSION], MANIFEST}
     for path in bundle.iterdir():
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
 
 def test_a_bundle_of_format_1_still_loads(trained, copy, table, tmp_path):
-    old = load_bundle(of_format_1(copy))
+    old = PropertyModel.load(of_format_1(copy))
     pd.testing.assert_frame_equal(old.predict(table), trained.model.predict(table))
     assert old.out_of_fold.empty
     assert list(old.out_of_fold.columns) == list(trained.out_of_fold.columns)
     assert (old.metadata.validation, old.metadata.broken_rules, old.metadata.rules_checked) == ({}, (), 0)
     # Saved again it is of format 2, and that again the same.
-    first, second = old.save(tmp_path / "first"), load_bundle(old.save(tmp_path / "second"))
+    first, second = old.save(tmp_path / "first"), PropertyModel.load(old.save(tmp_path / "second"))
     second.save(tmp_path / "third")
     for path in first.iterdir():
         assert path.read_bytes() == (tmp_path / "third" / path.name).read_bytes(), path.name
@@ -130,7 +130,7 @@ def test_a_bundle_of_format_1_still_loads(trained, copy, table, tmp_path):
 
 def test_the_committed_model_loads_and_is_small():
     folder = shipped_folder("models", "champion")
-    assert load_bundle(folder).metadata.dataset_rows > 1000
+    assert PropertyModel.load(folder).metadata.dataset_rows > 1000
     assert sum(path.stat().st_size for path in folder.iterdir()) < 5_000_000
 
 
@@ -150,7 +150,7 @@ def test_only_text_and_xgboosts_own_format(bundle):
 def test_an_older_bundle_is_replaced_whole(trained, copy):
     (copy / "model.json").write_text("{}")
     trained.model.save(copy)
-    load_bundle(copy)
+    PropertyModel.load(copy)
     assert [path.name for path in copy.parent.iterdir()] == [copy.name], "no draft is left behind"
 
 
@@ -182,28 +182,28 @@ def test_changed_and_missing_files_are_refused_by_name(copy, name):
     original = (copy / name).read_bytes()
     (copy / name).write_bytes(original[:-1] + b"x")
     with pytest.raises(BundleError, match=rf"{name} was changed"):
-        load_bundle(copy)
+        PropertyModel.load(copy)
     (copy / name).unlink()
     with pytest.raises(BundleError, match=rf"missing or additional: \['{name}'\]"):
-        load_bundle(copy)
+        PropertyModel.load(copy)
 
 
 def test_additional_files_are_refused(copy):
     (copy / "weights.pkl").write_bytes(b"")
     with pytest.raises(BundleError, match=r"missing or additional: \['weights\.pkl'\]"):
-        load_bundle(copy)
+        PropertyModel.load(copy)
 
 
 def test_newer_formats_and_other_folders_are_refused(copy, tmp_path):
     manifest = json.loads((copy / MANIFEST).read_text())
     (copy / MANIFEST).write_text(json.dumps(manifest | {"format_version": 99}))
     with pytest.raises(BundleError, match="has format 99; this version of nasicon-ml reads 1 and 2"):
-        load_bundle(copy)
+        PropertyModel.load(copy)
     (copy / MANIFEST).write_text("not json")
     with pytest.raises(BundleError, match="cannot be read"):
-        load_bundle(copy)
+        PropertyModel.load(copy)
     with pytest.raises(BundleError, match="is not a model bundle: it has no manifest"):
-        load_bundle(tmp_path / "nowhere")
+        PropertyModel.load(tmp_path / "nowhere")
 
 
 def test_other_features_are_refused(trained, table):
@@ -241,4 +241,4 @@ def test_other_scales_are_refused(bundle, monkeypatch):
     name = targets.TargetName.RELATIVE_DENSITY
     monkeypatch.setitem(targets.TARGETS, name, replace(targets.TARGETS[name], scale="%"))
     with pytest.raises(BundleError, match=r"learned on other scales .*log10\(100 \+ 0\.5 - %\)"):
-        load_bundle(bundle)
+        PropertyModel.load(bundle)

@@ -2,7 +2,7 @@
 
 What is parsed later are the very bytes whose SHA-256 was compared, so nothing can change in between. The sums
 guard against damage and confusion, not against a stranger who makes a bundle: what is read after them has to be
-safe by itself (`nasicon_ml.estimators.bundle`).
+safe by itself (`nasicon_ml.bundle.store`).
 """
 
 from __future__ import annotations

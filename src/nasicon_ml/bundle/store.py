@@ -11,7 +11,7 @@ card.json        the same for programs; since format 2
 ```
 
 A bundle may come from a stranger. Every file is read once and checked against the manifest
-(`nasicon_ml.estimators.manifest`); then each is parsed by a reader that takes nothing on trust, because sums can
+(`nasicon_ml.bundle.manifest`); then each is parsed by a reader that takes nothing on trust, because sums can
 be computed anew by whoever changes a file. The cards are written and never read.
 """
 
@@ -27,20 +27,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from nasicon_ml.bundle import out_of_fold as held_out
+from nasicon_ml.bundle.card import card_content
+from nasicon_ml.bundle.card_markdown import card_markdown
+from nasicon_ml.bundle.manifest import MANIFEST as MANIFEST  # noqa: PLC0414 -- part of this module
+from nasicon_ml.bundle.manifest import CheckedFiles, read_files, write_manifest
+from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
+from nasicon_ml.bundle.schema import check_content
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.errors import BundleError, NasiconError
-from nasicon_ml.estimators import held_out
-from nasicon_ml.estimators.bundle_shape import check_content
 from nasicon_ml.estimators.calibration import BetaCalibration
-from nasicon_ml.estimators.card import card_content
-from nasicon_ml.estimators.card_text import card_markdown
 from nasicon_ml.estimators.conformal import ConformalScores, Spread
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.forest import read_forest
-from nasicon_ml.estimators.manifest import MANIFEST as MANIFEST  # noqa: PLC0414 -- part of this module
-from nasicon_ml.estimators.manifest import CheckedFiles, read_files, write_manifest
-from nasicon_ml.estimators.model import ModelMetadata, PropertyModel
 from nasicon_ml.estimators.own import OwnKernel
 from nasicon_ml.estimators.plain_csv import read_cells
 from nasicon_ml.estimators.plain_json import read_json, write_json
@@ -61,7 +61,7 @@ _FIRST_FILES = (_MODEL, _PELLETS, _CARD, *_TREES.values())
 FILES = {1: _FIRST_FILES, FORMAT_VERSION: (*_FIRST_FILES, _OUT_OF_FOLD, _CARD_JSON)}
 
 
-def save_bundle(model: PropertyModel, folder: str | Path) -> Path:
+def save_bundle(model: ModelParts, folder: str | Path) -> Path:
     """Write a model as a bundle; the folder appears whole or not at all.
 
     Parameters
@@ -109,7 +109,7 @@ def _put_in_place(draft: Path, folder: Path, old: Path) -> None:
         raise
 
 
-def load_bundle(folder: str | Path) -> PropertyModel:
+def load_bundle(folder: str | Path) -> ModelParts:
     """Read a bundle; every file is checked against the manifest before it is parsed.
 
     Raises
@@ -121,12 +121,12 @@ def load_bundle(folder: str | Path) -> PropertyModel:
     return _model(read_files(Path(folder), FILES))
 
 
-def _model(files: CheckedFiles) -> PropertyModel:
+def _model(files: CheckedFiles) -> ModelParts:
     content = _read_model_json(files)
     metadata = content["metadata"] | {"created": files.created}
     for name in ("scores", "broken_rules"):
         metadata[name] = tuple(metadata.get(name, ()))
-    return PropertyModel(
+    return ModelParts(
         boosters={name: _read_trees(files, name, len(content["feature_names"])) for name in TargetName},
         feature_set=content["feature_set"],
         feature_names=tuple(content["feature_names"]),
@@ -147,7 +147,7 @@ def _model(files: CheckedFiles) -> PropertyModel:
     )
 
 
-def model_files(model: PropertyModel) -> dict[str, bytes]:
+def model_files(model: ModelParts) -> dict[str, bytes]:
     """Give what decides a model's answers as files of a bundle: name -> content, without cards and manifest."""
     pellets = model.pellets.to_csv(index=False, columns=[str(column) for column in PELLET], lineterminator="\n")
     files = {_TREES[name]: bytes(booster.save_raw("ubj")) for name, booster in model.boosters.items()}
@@ -158,7 +158,7 @@ def model_files(model: PropertyModel) -> dict[str, bytes]:
     }
 
 
-def model_from_files(files: Mapping[str, bytes], created: str = "") -> PropertyModel:
+def model_from_files(files: Mapping[str, bytes], created: str = "") -> ModelParts:
     """Make the model of what `model_files` gave, as it is read from a bundle.
 
     Raises
@@ -169,7 +169,7 @@ def model_from_files(files: Mapping[str, bytes], created: str = "") -> PropertyM
     return _model(CheckedFiles(Path(), FORMAT_VERSION, created, files))
 
 
-def _write_files(model: PropertyModel, folder: Path) -> None:
+def _write_files(model: ModelParts, folder: Path) -> None:
     card = card_content(model)
     files = model_files(model) | {_CARD: card_markdown(card).encode("utf-8"), _CARD_JSON: write_json(card)}
     for name, content in files.items():
@@ -177,7 +177,7 @@ def _write_files(model: PropertyModel, folder: Path) -> None:
     write_manifest(folder, FORMAT_VERSION, model.metadata.created, files)
 
 
-def _model_json(model: PropertyModel) -> dict[str, Any]:
+def _model_json(model: ModelParts) -> dict[str, Any]:
     metadata = asdict(model.metadata)
     del metadata["created"]  # stands in the manifest
     if not metadata["validation"]:

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nasicon_ml.bundle.store import FILES, FORMAT_VERSION, MANIFEST
 from nasicon_ml.errors import BundleError, NasiconError
-from nasicon_ml.estimators.bundle import FILES, FORMAT_VERSION, MANIFEST, load_bundle
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 
 PARSED = [name for name in FILES[FORMAT_VERSION] if not name.startswith("card")]
@@ -111,7 +112,7 @@ def test_model_json_with_what_cannot_be(bundle, reseal, path, value, match):
     content = content_of(bundle)
     at(content, *path[:-1])[path[-1]] = value
     with pytest.raises(BundleError, match=rf"model\.json .*{match}"):
-        load_bundle(reseal("model.json", json.dumps(content).encode()))
+        PropertyModel.load(reseal("model.json", json.dumps(content).encode()))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_model_json_with_what_cannot_be(bundle, reseal, path, value, match):
 )
 def test_files_that_are_none(reseal, name, data, match):
     with pytest.raises(BundleError, match=rf"bundle/{name} does not hold what a bundle holds: .*{match}"):
-        load_bundle(reseal(name, data))
+        PropertyModel.load(reseal(name, data))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_files_that_are_none(reseal, name, data, match):
 def test_pellets_that_are_none(bundle, reseal, change, match):
     lines = (bundle / "pellets.csv").read_text(encoding="utf-8").split("\n")
     with pytest.raises(BundleError, match=rf"bundle/pellets\.csv does not hold what a bundle holds: .*{match}"):
-        load_bundle(reseal("pellets.csv", "\n".join(change(lines)).encode()))
+        PropertyModel.load(reseal("pellets.csv", "\n".join(change(lines)).encode()))
 
 
 def test_trees_of_other_features_are_refused(bundle, reseal):
@@ -167,12 +168,12 @@ def test_trees_of_other_features_are_refused(bundle, reseal):
     with pytest.raises(
         BundleError, match=r"conductivity\.ubj .*not as XGBoost writes one of this model's features"
     ):
-        load_bundle(reseal("model.json", json.dumps(content).encode()))
+        PropertyModel.load(reseal("model.json", json.dumps(content).encode()))
 
 
 def test_trees_of_another_target_load_and_answer(bundle, reseal):
     """Well-formed is all that can be checked: whether a model is any good is for its scores to say."""
-    model = load_bundle(reseal("conductivity.ubj", (bundle / "relative_density.ubj").read_bytes()))
+    model = PropertyModel.load(reseal("conductivity.ubj", (bundle / "relative_density.ubj").read_bytes()))
     answers = model.predict(recipe_table([Recipe(formula="LAGP x=0.5")]))
     assert np.isfinite(answers["predicted_conductivity_s_cm"]).all()
 
@@ -180,7 +181,7 @@ def test_trees_of_another_target_load_and_answer(bundle, reseal):
 def outcome(folder):
     """The model, or what is said against it; any other exception fails the test."""
     try:
-        return load_bundle(folder), ""
+        return PropertyModel.load(folder), ""
     except BundleError as error:
         return None, str(error)
 
@@ -247,7 +248,8 @@ _FUZZ = """
 import hashlib, json, random, sys
 from pathlib import Path
 from nasicon_ml.errors import BundleError
-from nasicon_ml.estimators.bundle import MANIFEST, load_bundle
+from nasicon_ml.bundle.store import MANIFEST
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
 good = (folder / "conductivity.ubj").read_bytes()
@@ -269,7 +271,7 @@ for seed in range(count):
     manifest["files"]["conductivity.ubj"] = hashlib.sha256(data).hexdigest()
     (folder / MANIFEST).write_text(json.dumps(manifest))
     try:
-        model = load_bundle(folder)
+        model = PropertyModel.load(folder)
     except BundleError as error:
         assert "conductivity.ubj does not hold what a bundle holds" in str(error), str(error)
         refused += 1

@@ -1,6 +1,6 @@
 """What a person, or a program, should know before trusting a model: the content of its card.
 
-One content, two renderings: `card.json` is the content itself, `card.md` is what `nasicon_ml.estimators.card_text`
+One content, two renderings: `card.json` is the content itself, `card.md` is what `nasicon_ml.bundle.card_markdown`
 makes of it. All of it comes from the model; nothing is typed in but what holds for every model of this package.
 """
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from nasicon_ml.bundle.card_findings import known_failures
+from nasicon_ml.bundle.parts import ModelParts
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.card_findings import known_failures
-from nasicon_ml.estimators.model import NEAR_PELLETS, PropertyModel
 from nasicon_ml.estimators.protocol import protocol
-from nasicon_ml.estimators.remoteness import NEAR_SOURCES
+from nasicon_ml.estimators.remoteness import NEAR_PELLETS, NEAR_SOURCES
 
 SCHEMA = "nasicon-ml/model-card/1"
 LEVELS = (50, 80, 90)
@@ -56,7 +56,7 @@ TITLE = "nasicon-ml: NASICON-type electrolytes predicted from the whole recipe"
 AUTHORS = "the nasicon-ml developers"
 
 
-def card_content(model: PropertyModel) -> dict[str, Any]:
+def card_content(model: ModelParts) -> dict[str, Any]:
     """Give the content of a model's card.
 
     Parameters
@@ -158,7 +158,7 @@ def _coverage(scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _domain(model: PropertyModel, systems: list[dict[str, Any]]) -> dict[str, Any]:
+def _domain(model: ModelParts, systems: list[dict[str, Any]]) -> dict[str, Any]:
     domain = model.domain
     everywhere = domain.ranges[""]
     return {

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nasicon_ml import model
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, RECIPE, Column, Kind, Role
 from nasicon_ml.composition import occupancies
-from nasicon_ml.estimators import model
-from nasicon_ml.estimators.model import PropertyModel
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 
-MODEL = PropertyModel.load(Path(__file__).resolve().parents[2] / "models" / "champion")
+MODEL = PropertyModel.load(Path(__file__).resolve().parents[1] / "models" / "champion")
 FORMULAS = (
     "LATP x=0.3",
     "LAGP x=0.5",

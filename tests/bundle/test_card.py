@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from nasicon_ml.estimators.bundle import load_bundle
-from nasicon_ml.estimators.card import SCHEMA, card_content
-from nasicon_ml.estimators.card_findings import COVERAGE_TOLERANCE, COVERAGE_TOLERANCE_OF_PARTS, HEADLINE
-from nasicon_ml.estimators.card_text import card_markdown
+from nasicon_ml.bundle.card import SCHEMA, card_content
+from nasicon_ml.bundle.card_findings import COVERAGE_TOLERANCE, COVERAGE_TOLERANCE_OF_PARTS, HEADLINE
+from nasicon_ml.bundle.card_markdown import card_markdown
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.shipped import shipped_folder
 from tests.contracts.source import ROOT
 
@@ -42,7 +42,7 @@ def test_both_renderings_have_one_content(trained, content, text):
 
 
 def test_a_loaded_model_has_the_same_card(bundle, content):
-    assert json.loads(json.dumps(card_content(load_bundle(bundle)))) == content
+    assert json.loads(json.dumps(card_content(PropertyModel.load(bundle)))) == content
 
 
 def test_it_has_every_part(text):
@@ -185,6 +185,6 @@ def test_it_is_cited_as_citation_cff_says(trained, text):
 
 
 def test_a_card_of_the_committed_model_can_be_written():
-    text = card_markdown(card_content(load_bundle(shipped_folder("models", "champion"))))
+    text = card_markdown(card_content(PropertyModel.load(shipped_folder("models", "champion"))))
     assert "dealt 3 times" in text
     assert len(text) < 40_000, "a card is read by a person"

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nasicon_ml.bundle import manifest
+from nasicon_ml.bundle.manifest import MANIFEST, read_files, write_manifest
 from nasicon_ml.errors import BundleError
-from nasicon_ml.estimators import manifest
-from nasicon_ml.estimators.manifest import MANIFEST, read_files, write_manifest
 
 CONTENT = {"a.json": b"{}\n", "b.csv": b"x,y\n1,2\n", "c.ubj": bytes(range(256))}
 NEEDED = {1: ("a.json", "b.csv"), 2: tuple(CONTENT)}

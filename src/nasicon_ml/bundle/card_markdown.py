@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from nasicon_ml.bundle.card_findings import HEADLINE, UNITS
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.card_findings import HEADLINE, UNITS
 
 _NAMES = {
     "conductivity": "Conductivity",
@@ -28,7 +28,7 @@ def card_markdown(content: Mapping[str, Any]) -> str:
     Parameters
     ----------
     content
-        What `nasicon_ml.estimators.card.card_content` gives.
+        What `nasicon_ml.bundle.card.card_content` gives.
     """
     lines = [
         f"# {content['name']}: model card",
