@@ -11,16 +11,15 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.checks import Finding, Severity
-from nasicon_ml.cli.answers import Answer, answers
-from nasicon_ml.cli.inputs import Inputs, from_options
-from nasicon_ml.cli.payload import SCHEMA, as_json
+from nasicon_ml.cli.answers import SCHEMA, Answer, answers, as_json
+from nasicon_ml.cli.inputs import Inputs, recipe_from_options
 from nasicon_ml.columns import Column
 from nasicon_ml.workflows.predict import Prediction
 from tests.cli.fakes import FakeModel, fake_predict
 
 
 def one(formula: str = "LATP x=0.4", **fields: object) -> tuple[Inputs, Prediction]:
-    inputs = from_options(formula, None, {}, fields)
+    inputs = recipe_from_options(formula, None, {}, fields)
     return inputs, fake_predict(inputs.table)
 
 

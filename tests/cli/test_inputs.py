@@ -1,14 +1,112 @@
-"""Recipes come with where they stand in their file; the good ones survive the bad ones."""
+"""Options are the vocabulary's and refuse what a table would refuse; recipes come with where they stand."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
-from nasicon_ml.cli.inputs import from_file, from_options
-from nasicon_ml.columns import MODEL_INPUT, Column
+from nasicon_ml.cli.inputs import (
+    ColumnValue,
+    Number,
+    SectionedCommand,
+    option,
+    read_substitutes,
+    recipe_from_options,
+    recipe_options,
+    recipes_from_file,
+)
+from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Role
 from nasicon_ml.errors import FieldError, FormulaError, UnreadableFileError
+
+
+@click.command(cls=SectionedCommand)
+@recipe_options
+@option("--level", section="Answer", type=Number(0, 1, percent_hint=True))
+@click.option("--substitute", multiple=True, callback=read_substitutes)
+def echo(**values: object) -> None:
+    click.echo(repr({name: value for name, value in values.items() if value}))
+
+
+def call(*arguments: str) -> str:
+    return CliRunner().invoke(echo, arguments).output
+
+
+def test_every_field_has_an_option_with_unit_and_limits() -> None:
+    options = {parameter.name: parameter for parameter in echo.params}
+    for column in RECIPE:
+        if column is Column.FORMULA:
+            continue
+        found = options[column.value]
+        assert isinstance(found, click.Option)
+        assert found.opts == [column.option]
+        text = found.help or ""
+        assert column.unit in text
+        assert all(choice in text for choice in column.choices)
+        if column.role is Role.PROCESSING and not column.choices:
+            assert f"{column.minimum:g} to {column.maximum:g}" in text
+
+
+def test_values_are_read_as_in_a_table() -> None:
+    out = call("--sintering-temperature", "800", "--atmosphere", "argon", "--densification", "SPS")
+    assert out == ("{'sintering_temperature_c': 800.0, 'atmosphere': 'Ar', 'densification': 'spark_plasma'}\n")
+
+
+@pytest.mark.parametrize("word", ["", "unknown", "n/a"])
+def test_a_word_for_not_known_is_not_given(word: str) -> None:
+    assert call("--atmosphere", word, "--pressure", word) == "{}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("--sintering-temperature", "2073", "Temperatures are in °C; 2073 K is 1799.85 °C."),
+        ("--sintering-temperature", "1073 K", "Write it in °C: 799.85."),
+        ("--sintering-temperature", "850°C", "Write the number alone: 850."),
+        ("--sintering-temperature", "850 C", "Write the number alone: 850."),
+        ("--sintering-time", "2,5", "Write decimals with a point."),
+        ("--sintering-time", "30 min", "Write it in h: 0.5."),
+        ("--sintering-time", "2 weeks", "Write the number alone, in h."),
+        ("--particle-size", "300 nm", "Write it in µm: 0.3."),
+        ("--particle-size", "3 um", "Write the number alone: 3."),
+        ("--pressure", "0.05 GPa", "Write it in MPa: 50."),
+        ("--heating-rate", "0", "a number from 0.01 to 20000 °C/min"),
+        ("--heating-rate", "fast", "a number from 0.01 to 20000 °C/min"),
+        ("--atmosphere", "argn", "Did you mean 'argon'?"),
+        ("--synthesis-route", "sol-jel", "Did you mean 'sol_gel'?"),
+        ("--level", "90", "90 % is written 0.9."),
+        ("--level", "0,9", "Write decimals with a point."),
+        ("--level", "1", "a number between 0 and 1"),
+        ("--level", "nan", "a number between 0 and 1"),
+        ("--substitute", "M:Sc", "such as M=Sc"),
+    ],
+)
+def test_a_refusal_names_the_option_the_value_and_what_to_write(name: str, value: str, words: str) -> None:
+    outcome = CliRunner().invoke(echo, [name, value])
+    assert outcome.exit_code == 2
+    assert f"Invalid value for '{name}': '{value}' is not accepted" in outcome.output
+    assert words in outcome.output
+
+
+def test_substitutes_are_pairs() -> None:
+    assert call("--substitute", "M=Sc", "--substitute", "Ln = La") == ("{'substitute': {'M': 'Sc', 'Ln': 'La'}}\n")
+
+
+def test_a_place_holder_stands_for_one_element() -> None:
+    assert "'M' is given twice" in call("--substitute", "M=Sc", "--substitute", "M=Y")
+
+
+def test_help_has_sections_in_order() -> None:
+    lines = call("--help").splitlines()
+    heads = [line.split()[0].rstrip(":") for line in lines if line and not line.startswith(" ")]
+    assert heads == ["Usage", "Composition", "Processing", "Answer", "Other"]
+
+
+def test_a_column_shows_what_kind_of_value_it_takes() -> None:
+    assert ColumnValue(Column.PRESSURE_MPA).name == "number"
+    assert ColumnValue(Column.ATMOSPHERE).name == "text"
 
 
 def write(folder: Path, text: str, name: str = "recipes.csv") -> str:
@@ -19,7 +117,7 @@ def write(folder: Path, text: str, name: str = "recipes.csv") -> str:
 
 def test_options_make_one_recipe() -> None:
     fields = {"sintering_temperature_c": 800.0, "atmosphere": None}
-    inputs = from_options("Li1+xMxTi2-x(PO4)3", 0.3, {"M": "Sc"}, fields)
+    inputs = recipe_from_options("Li1+xMxTi2-x(PO4)3", 0.3, {"M": "Sc"}, fields)
     assert list(inputs.table.columns) == list(MODEL_INPUT)
     assert inputs.table[Column.FORMULA].tolist() == ["Li1.3Sc0.3Ti1.7(PO4)3"]
     assert inputs.table[Column.SINTERING_TEMPERATURE_C].tolist() == [800.0]
@@ -28,14 +126,14 @@ def test_options_make_one_recipe() -> None:
 
 def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(FieldError, match="not in both"):
-        from_options("LATP x=0.3 + 2 wt% LiF", None, {}, {"additive": "Al2O3"})
+        recipe_from_options("LATP x=0.3 + 2 wt% LiF", None, {}, {"additive": "Al2O3"})
     with pytest.raises(FormulaError, match="one value of x"):
-        from_options("LATP x=0.3", 0.4, {}, {})
+        recipe_from_options("LATP x=0.3", 0.4, {}, {})
 
 
 def test_good_rows_keep_their_place_and_bad_ones_say_theirs(tmp_path: Path) -> None:
     text = "pellet_id,formula,sintering_temperature_c\na,LATP x=0.3,800\nb,LATPP x=0.3,800\n\n ,LAGP x=0.5,\n"
-    inputs = from_file(write(tmp_path, text), None)
+    inputs = recipes_from_file(write(tmp_path, text), None)
     assert inputs.numbers == (1, 3)
     assert inputs.lines == (2, 5)
     assert inputs.pellet_ids == ("a", None)
@@ -47,19 +145,19 @@ def test_good_rows_keep_their_place_and_bad_ones_say_theirs(tmp_path: Path) -> N
 
 def test_formats_without_lines_count_recipes(tmp_path: Path) -> None:
     path = write(tmp_path, '[{"formula": "LATP x=0.3"}, {"formula": "nonsense"}]', "recipes.json")
-    inputs = from_file(path, None)
+    inputs = recipes_from_file(path, None)
     assert (inputs.numbers, inputs.lines, inputs.pellet_ids) == ((1,), (None,), None)
     assert inputs.place(inputs.findings[0]) == f"{path}, recipe 2"
 
 
 def test_several_bad_cells_of_a_row_are_one_bad_row(tmp_path: Path) -> None:
     text = "formula,sintering_temperature_c,atmosphere\nLATP x=0.3,hot,argn\n"
-    inputs = from_file(write(tmp_path, text), None)
+    inputs = recipes_from_file(write(tmp_path, text), None)
     assert (len(inputs.findings), inputs.bad_rows, len(inputs)) == (2, 1, 0)
 
 
 def test_a_doubtful_row_is_kept_with_a_warning(tmp_path: Path) -> None:
-    inputs = from_file(write(tmp_path, "formula\nLi1.3Al0.5Ti1.7(PO4)3\n"), None)
+    inputs = recipes_from_file(write(tmp_path, "formula\nLi1.3Al0.5Ti1.7(PO4)3\n"), None)
     assert len(inputs) == 1
     (warning,) = inputs.warnings
     assert "charges" in warning.message
@@ -71,7 +169,7 @@ def test_an_unknown_column_refuses_the_file_by_name(tmp_path: Path) -> None:
     with pytest.raises(
         UnreadableFileError, match=r"recipes\.csv: column: .*Did you mean 'sintering_temperature_c'"
     ):
-        from_file(path, None)
+        recipes_from_file(path, None)
 
 
 def test_names_of_recipes_that_cannot_be_written_leave_their_rows_out(tmp_path: Path) -> None:
@@ -81,7 +179,7 @@ def test_names_of_recipes_that_cannot_be_written_leave_their_rows_out(tmp_path: 
         ' {"formula": "LTP", "pellet_id": ["a"]}, {"formula": "LTP x", "pellet_id": "\\u001b[2J"}]',
         encoding="utf-8",
     )
-    inputs = from_file(str(file), None)
+    inputs = recipes_from_file(str(file), None)
     assert inputs.numbers == (2, 3)
     assert inputs.pellet_ids == ("7", None)
     assert [(finding.row, finding.column) for finding in inputs.findings] == [

@@ -86,9 +86,9 @@ def test_a_verb_chooses_its_exit_code(ending: pytest.MonkeyPatch, code: int) -> 
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    for name, verb in VERBS.items():
+    for name, summary in VERBS.items():
         assert f"  {name}" in out
-        assert verb.summary.split()[0] in out
+        assert summary.split()[0] in out
 
 
 @pytest.mark.parametrize("name", VERBS)

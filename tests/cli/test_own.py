@@ -5,8 +5,9 @@ import json
 import pandas as pd
 import pytest
 
+from nasicon_ml.cli.answers import OwnShift
 from nasicon_ml.cli.main import main
-from nasicon_ml.cli.own import OwnShift, own_words
+from nasicon_ml.cli.render import _own_words
 from nasicon_ml.workflows.train import TrainingOptions
 
 RECIPE = ("--system", "LATP", "--x", "0.3", "--sintering-temperature", "900", "--neighbours", "0")
@@ -120,6 +121,6 @@ def test_training_with_own_pellets_end_to_end(here, capsys):
 
 
 def test_words():
-    assert own_words(OwnShift(1, -0.301, 1.24, -0.051)) == (
+    assert _own_words(OwnShift(1, -0.301, 1.24, -0.051)) == (
         "moved conductivity by -0.30 decades (times 0.5), density by +1.2 points, purity by -5 points"
     )

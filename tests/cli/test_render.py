@@ -1,20 +1,24 @@
-"""The text for people: complete, within the width, numbers never cut."""
+"""What people read: complete, within the width, numbers never cut; bars and lines on a terminal only."""
 
 from __future__ import annotations
 
+import io
+import math
 import re
+import sys
 
 import click
+import pandas as pd
 import pytest
 
 from nasicon_ml.cli.answers import Answer, answers
-from nasicon_ml.cli.inputs import from_options
-from nasicon_ml.cli.render import panel, table
+from nasicon_ml.cli.inputs import recipe_from_options
+from nasicon_ml.cli.render import cell_text, panel, print_table, progress, table
 from tests.cli.fakes import fake_predict
 
 
 def answer(formula: str = "LATP x=0.4", **fields: object) -> Answer:
-    inputs = from_options(formula, None, {}, fields)
+    inputs = recipe_from_options(formula, None, {}, fields)
     (found,) = answers(inputs, fake_predict(inputs.table), 3)
     return found
 
@@ -81,7 +85,7 @@ def test_a_very_narrow_terminal_gets_whole_words_and_numbers() -> None:
 
 
 def test_the_title_names_the_pellet_of_the_file() -> None:
-    inputs = from_options("LATP x=0.4", None, {}, {})
+    inputs = recipe_from_options("LATP x=0.4", None, {}, {})
     named = type(inputs)(inputs.table, (1,), (2,), ("slow",))
     (found,) = answers(named, fake_predict(inputs.table), 0)
     assert click.unstyle(panel(found, 0.9, 80)).startswith("slow: Li1.4")
@@ -135,7 +139,86 @@ def test_the_table_fits_eighty_columns() -> None:
 
 
 def test_the_head_names_a_temperature_only_if_all_recipes_share_it() -> None:
-    inputs = from_options("LATP x=0.4", None, {}, {})
+    inputs = recipe_from_options("LATP x=0.4", None, {}, {})
     (cold,) = answers(inputs, fake_predict(inputs.table, at_c=-20.0), 0)
     assert "S/cm, -20 °C" in table([cold], 0.9, None)
     assert "S/cm, " not in table([cold, answer()], 0.9, None)
+
+
+FRAME = pd.DataFrame(
+    {"name": ["a", "a [bold] name"], "count": [5, 12], "value": [1.23456e-7, math.nan], "note": [None, "x" * 300]}
+)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_plain_text_is_aligned_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(FRAME, "Title")
+    assert capsys.readouterr().out.splitlines() == [
+        "Title",
+        "name           count      value  note",
+        "a                  5  1.235e-07",
+        f"a [bold] name     12             {'x' * 300}",
+    ]
+
+
+def test_a_terminal_gets_lines_and_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "60")
+    print_table(FRAME, "A [title]")
+    text = terminal.getvalue()
+    assert "A [title]" in text
+    assert "a [bold]" in text
+    assert text.count("x") == 300
+    assert all(len(line) < 200 for line in text.splitlines())
+
+
+def test_an_empty_table_has_its_head(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(FRAME.iloc[:0])
+    assert capsys.readouterr().out == "name  count  value  note\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (math.nan, ""),
+        (pd.NA, ""),
+        (True, "yes"),
+        (False, "no"),
+        (900.0, "900"),
+        (0.000877, "0.000877"),
+        (8.77e-12, "8.77e-12"),
+        (90.894, "90.89"),
+        (math.inf, "inf"),
+        (5, "5"),
+        ("text", "text"),
+    ],
+)
+def test_values_are_written_for_a_person(value: object, text: str) -> None:
+    assert cell_text(value) == text
+
+
+def test_nothing_is_written_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("predicting") as step:
+        step("half", 0.5)
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
+
+
+def test_a_terminal_sees_the_bar_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress("predicting") as step:
+        step("halfway there", 0.5)
+    assert "halfway there" in terminal.getvalue()
+    assert capsys.readouterr().out == ""

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.cli import screen as command
-from nasicon_ml.cli.screen_asking import read_wishes
-from nasicon_ml.cli.screen_words import duration
+from nasicon_ml.cli.screen import read_wishes
+from nasicon_ml.cli.words import duration
 from nasicon_ml.errors import FieldError
 from nasicon_ml.screening.objectives import Wish
 from nasicon_ml.screening.resuming import read_state
@@ -232,7 +232,7 @@ def stopped(screen: Run, monkeypatch: pytest.MonkeyPatch) -> str:
     """The folder of a screening that Ctrl-C has stopped."""
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
-        patch.setattr("nasicon_ml.cli.screen_progress._Lines", lambda: StopsAfter(2))
+        patch.setattr("nasicon_ml.cli.screen._Lines", lambda: StopsAfter(2))
         outcome = screen("space.yaml", "--output", "out", "--keep", "6", "--chunk", "5", "--threads", "1")
     assert outcome.code == 130
     assert "PARTIAL" in outcome.out

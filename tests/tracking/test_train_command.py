@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.cli.main import main
-from nasicon_ml.cli.scores import score_report
+from nasicon_ml.cli.render import score_report
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking import load_bundle
 from nasicon_ml.workflows.train import TrainingOptions

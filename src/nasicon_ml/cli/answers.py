@@ -1,24 +1,41 @@
-"""One answer a recipe: everything the command line says about it, gathered once for text and JSON alike."""
+"""Answers as values, one for each recipe, from which text and JSON are made; and the JSON (docs/cli.md)."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nasicon_ml.cli.own import OwnShift, own_shift
 from nasicon_ml.cli.words import split
-from nasicon_ml.columns import MODEL_INPUT, PELLET, RECIPE, ROOM_TEMPERATURE_C, Column, is_missing
+from nasicon_ml.columns import (
+    MODEL_INPUT,
+    PELLET,
+    RECIPE,
+    ROOM_TEMPERATURE_C,
+    Column,
+    Role,
+    columns_of,
+    is_missing,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nasicon_ml.checks import Finding
     from nasicon_ml.cli.inputs import Inputs
     from nasicon_ml.composition import Composition
     from nasicon_ml.workflows.predict import Prediction
 
 Cells = Mapping[str, Any]
+
+#: Changes when a key changes its place or its meaning; new keys may come without a change.
+SCHEMA = "nasicon-ml/predictions/1"
+#: More predictions than this nobody reads: without line breaks they are a third as long.
+_INDENTED = 200
+_MEASURED = columns_of(Role.CONDITION, Role.RESULT)
+_IDENTITY = (Column.PELLET_ID, Column.SOURCE, Column.DOI, Column.CITED_IN)
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,16 @@ class Neighbour:
 
     cells: Cells
     distance: float
+
+
+@dataclass(frozen=True)
+class OwnShift:
+    """How far own pellets moved an answer: their number, and decades, points and probability."""
+
+    pellets: int
+    decades: float
+    points: float
+    purity: float
 
 
 @dataclass(frozen=True)
@@ -127,7 +154,7 @@ def _answer(
         domain_score=_number(result[Column.DOMAIN_SCORE]),
         domain_notes=split(result[Column.DOMAIN_NOTES]),
         neighbours=neighbours,
-        own=own_shift(result),
+        own=_own_shift(result),
     )
 
 
@@ -175,9 +202,132 @@ def _plain(record: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
+def _own_shift(result: Mapping[str, Any]) -> OwnShift | None:
+    """Find in a result how far own pellets moved it; None where none were given."""
+    if result.get(Column.OWN_PELLETS) is None:
+        return None
+    return OwnShift(
+        int(result[Column.OWN_PELLETS]),
+        float(result[Column.OWN_SHIFT_DECADES]),
+        float(result[Column.OWN_SHIFT_POINTS]),
+        float(result[Column.OWN_SHIFT_PURITY]),
+    )
+
+
 def _interval(result: Cells, value: Column, lower: Column, upper: Column) -> Interval:
     return Interval(_number(result[value]), _number(result[lower]), _number(result[upper]))
 
 
 def _number(cell: float | None) -> float:
     return math.nan if cell is None else float(cell)
+
+
+# ----------------------------------------------------------------------------------------------- JSON
+
+
+def as_json(prediction: Prediction, found: Iterable[Answer], findings: Iterable[Finding]) -> str:
+    """Give predictions and refused cells as JSON text, numbers with all their digits, null for what is missing."""
+    metadata = prediction.model.metadata
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "level": prediction.level,
+        "model": {
+            "created": metadata.created,
+            "dataset_sha256": metadata.dataset_sha256,
+            "dataset_rows": metadata.dataset_rows,
+        },
+        "predictions": [_answer_json(answer) for answer in found],
+        "rejected": [_finding_json(finding) for finding in findings],
+    }
+    indent = 2 if len(content["predictions"]) <= _INDENTED else None
+    return json.dumps(_without_nan(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _answer_json(answer: Answer) -> dict[str, Any]:
+    return {
+        Column.INPUT_ROW.value: answer.number,
+        "line": answer.line,
+        Column.PELLET_ID.value: answer.pellet_id,
+        "recipe": {column.value: answer.recipe.get(column.value) for column in RECIPE},
+        "not_given": [column.value for column in answer.not_given],
+        "composition": _composition_json(answer.composition),
+        "conductivity": _interval_json(answer.conductivity_s_cm, "S/cm") | {"temperature_c": answer.temperature_c},
+        "activation_energy": {"value": answer.activation_energy_ev, "unit": "eV"},
+        "relative_density": _interval_json(answer.relative_density_pct, "%"),
+        "phase_purity": {"probability": answer.phase_purity},
+        Column.LIKELY_SECONDARY_PHASES.value: list(answer.secondary_phases),
+        "domain": {
+            "inside": answer.inside_domain,
+            "score": answer.domain_score,
+            "reasons": list(answer.domain_notes),
+        },
+        Column.OWN_PELLETS.value: _own_json(answer.own),
+        Column.NEAREST_PELLETS.value: [_neighbour_json(neighbour) for neighbour in answer.neighbours],
+    }
+
+
+def _composition_json(composition: Composition) -> dict[str, Any]:
+    return {
+        Column.FORMULA.value: composition.formula,
+        Column.SYSTEM.value: composition.system,
+        "x": composition.x,
+        "sites": {
+            "A": dict(composition.a_site),
+            "M": dict(composition.m_site),
+            "T": dict(composition.t_site),
+        },
+        "oxygen": composition.oxygen,
+        "other_anions": dict(composition.other_anions),
+        "oxidation_states": dict(composition.oxidation_states),
+        "alkali_excess": composition.alkali_excess,
+        "charge_imbalance": composition.charge_imbalance,
+    }
+
+
+def _interval_json(interval: Interval, unit: str) -> dict[str, Any]:
+    return {"value": interval.value, "lower": interval.lower, "upper": interval.upper, "unit": unit}
+
+
+def _neighbour_json(neighbour: Neighbour) -> dict[str, Any]:
+    cells = neighbour.cells
+    return {
+        **{column.value: cells[column] for column in _IDENTITY},
+        "distance": neighbour.distance,
+        Column.SYSTEM.value: cells[Column.SYSTEM],
+        "recipe": {column.value: cells[column] for column in RECIPE},
+        "results": {column.value: cells[column] for column in _MEASURED},
+    }
+
+
+def _own_json(shift: OwnShift | None) -> dict[str, Any] | None:
+    """Give the shift as JSON would have it."""
+    if shift is None:
+        return None
+    return {
+        "used": shift.pellets,
+        Column.OWN_SHIFT_DECADES.value: shift.decades,
+        Column.OWN_SHIFT_POINTS.value: shift.points,
+        Column.OWN_SHIFT_PURITY.value: shift.purity,
+    }
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        Column.INPUT_ROW.value: finding.row + 1,
+        "line": finding.line,
+        "column": finding.column,
+        "value": None if is_missing(finding.value) else str(finding.value),
+        "rule": finding.rule,
+        "message": finding.message,
+    }
+
+
+def _without_nan(content: Any) -> Any:
+    """JSON has no NaN and no infinity: both become null."""
+    if isinstance(content, Mapping):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_nan(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content

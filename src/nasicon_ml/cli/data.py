@@ -1,13 +1,13 @@
-"""``nasicon-ml data``: checks, summarises and looks up the measured pellets."""
+"""``nasicon-ml data``: check, summarise and look up the measured pellets."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nasicon_ml.cli.render import print_json, print_table
 from nasicon_ml.errors import FieldError, nearest
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ FOUND_ERRORS = 1
 
 
 def _path(ctx: click.Context, param: click.Parameter, name: str | None) -> Path | None:  # noqa: ARG001
-    """Take any name: click's own type looks at once, and fails on a name that no file can have."""
+    """Return any name as a path (`click.Path` would fail on a name that no file can have)."""
     return None if name is None else Path(name)
 
 
@@ -71,7 +71,7 @@ def _sources_beside(path: Path) -> Path | None:
 
 
 def _finding_rows(findings: list[Finding]) -> list[dict[str, Any]]:
-    """Put findings into words for a person: rows counted from 1, none for the header."""
+    """Return findings as they are shown: rows counted from 1, none for the header."""
     return [
         {
             "line": finding.line,
@@ -87,7 +87,7 @@ def _finding_rows(findings: list[Finding]) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Keep what JSON knows; write anything else as text."""
+    """Return what JSON can hold as it is, anything else as text."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
@@ -102,13 +102,11 @@ def _verdict(findings: list[Finding]) -> dict[str, int]:
 
 def _print_findings_json(name: str, rows: int, findings: list[Finding]) -> None:
     report = {"file": name, "rows": rows, **_verdict(findings), "findings": _finding_rows(findings)}
-    click.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    print_json(report)
 
 
 def _print_findings(name: str, rows: int, findings: list[Finding]) -> None:
     import pandas as pd
-
-    from nasicon_ml.cli.listing import print_table
 
     if findings:
         print_table(pd.DataFrame(_finding_rows(findings), dtype="object"))
@@ -137,7 +135,6 @@ def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
 
     "Usable" pellets are those not marked suspect; results, fields and choices are counted among them.
     """
-    from nasicon_ml.cli.listing import print_table
     from nasicon_ml.data.load import load_pellets
     from nasicon_ml.data.sources import load_sources
     from nasicon_ml.data.summary import summarise
@@ -146,7 +143,7 @@ def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
     tables = {part: getattr(found, part) for part in PARTS if part in parts or not parts}
     if as_json:
         content = {part: _records(table.head(top or len(table))) for part, table in tables.items()}
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
         return
     for number, (part, table) in enumerate(tables.items()):
         if number:
@@ -168,7 +165,6 @@ def show(key: str, as_json: bool) -> None:
     """Print one pellet of the dataset, with its source."""
     import pandas as pd
 
-    from nasicon_ml.cli.listing import print_table
     from nasicon_ml.columns import SOURCES, Column
     from nasicon_ml.data.load import load_pellets
     from nasicon_ml.data.sources import citation, load_sources
@@ -185,7 +181,7 @@ def show(key: str, as_json: bool) -> None:
     cited = citation(origin)
     if as_json:
         content = {"pellet": pellet, Column.SOURCE.value: origin, "citation": cited}
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
         return
     labels = {column.value: column.axis_label for column in Column}
     named = [(labels[name], value) for name, value in pellet.items() if value is not None]
@@ -197,7 +193,7 @@ def show(key: str, as_json: bool) -> None:
 
 
 def _printed_formula(pellet_id: str) -> str | None:
-    """Give the formula as it stands in the file, for rows whose formula cannot be understood."""
+    """Return the formula as it stands in the file, for rows whose formula cannot be understood."""
     from nasicon_ml.columns import Column
     from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
     from nasicon_ml.tables import read_table

@@ -1,20 +1,184 @@
-"""The recipes a command works on, from options or from a file, with where each one stands."""
+"""What a command is given: options named after the vocabulary, files of recipes, the model, places to write to."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from nasicon_ml.columns import RECIPE, Column
-from nasicon_ml.errors import FieldError, UnreadableFileError
+import click
+
+from nasicon_ml.columns import RECIPE, Column, Kind, Role
+from nasicon_ml.errors import BundleError, FieldError, UnreadableFileError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from nasicon_ml.checks import Finding
+    from nasicon_ml.model import PropertyModel
     from nasicon_ml.tables import RawTable
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+COMPOSITION = "Composition"
+PROCESSING = "Processing (what you leave out is unknown to the model, and widens the intervals)"
+_OTHER = "Other"
+_SECTIONS = {Role.COMPOSITION: COMPOSITION, Role.PROCESSING: PROCESSING}
+
+
+class SectionedOption(click.Option):
+    """An option that knows under which heading of the help it stands."""
+
+    def __init__(self, *args: Any, section: str = _OTHER, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+
+class SectionedCommand(click.Command):
+    """A command whose help groups its options under headings, in the order of their first options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, section by section."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                sections.setdefault(getattr(parameter, "section", _OTHER), []).append(record)
+        for heading, records in sorted(sections.items(), key=lambda section: section[0] == _OTHER):
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def option(*names: str, section: str, **settings: Any) -> Callable[[Function], Function]:
+    """Add an option that stands under a heading of the help."""
+    return click.option(*names, cls=SectionedOption, section=section, **settings)
+
+
+class ColumnValue(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
+    """The value of a column, read by the same rules as a cell of a table."""
+
+    def __init__(self, column: Column) -> None:
+        self.column = column
+        self.name = "number" if column.kind is Kind.NUMBER else "text"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str | bool | None:
+        """Read the value, or fail with what is allowed and the nearest spelling."""
+        try:
+            return self.column.parse(value)
+        except FieldError as error:
+            return self.fail(refusal(error), param, ctx)
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]
+    """A number between two limits, with a message that knows decimal commas and percentages."""
+
+    name = "number"
+
+    def __init__(self, minimum: float, maximum: float, *, percent_hint: bool = False) -> None:
+        self.minimum, self.maximum = minimum, maximum
+        self.percent_hint = percent_hint
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the value, or fail with what is allowed."""
+        allowed = f"a number between {self.minimum:g} and {self.maximum:g}"
+        try:
+            number = float(str(value))
+        except ValueError:
+            hint = "Write decimals with a point." if re.fullmatch(r"\s*-?\d+,\d+\s*", str(value)) else ""
+            return self.fail(refusal(FieldError("", value, allowed, hint)), param, ctx)
+        if not self.minimum < number < self.maximum:
+            is_percent = self.percent_hint and 1 < number < 100
+            hint = f"{number:g} % is written {number / 100:g}." if is_percent else ""
+            return self.fail(refusal(FieldError("", value, allowed, hint)), param, ctx)
+        return number
+
+
+def refusal(error: FieldError) -> str:
+    """Return the message of a field error without the field, which the option's name stands for."""
+    return error.message.removeprefix(f"{error.field}: ")
+
+
+def read_substitutes(ctx: click.Context, param: click.Parameter, pairs: Iterable[str]) -> dict[str, str]:
+    """Read ``M=Sc`` pairs: the place holder and the element it stands for."""
+    read: dict[str, str] = {}
+    for pair in pairs:
+        match = re.fullmatch(r"\s*([A-Za-z]+)\s*=\s*([A-Za-z]+)\s*", pair)
+        if match is None:
+            allowed = "a place holder, an equals sign and an element, such as M=Sc"
+            raise click.BadParameter(refusal(FieldError("", pair, allowed)), ctx, param)
+        if match[1] in read:
+            raise click.BadParameter(f"{match[1]!r} is given twice", ctx, param)
+        read[match[1]] = match[2]
+    return read
+
+
+def recipe_options(function: Function) -> Function:
+    """Add one option for each column of a recipe except the formula, in the vocabulary's order."""
+    for column in reversed([column for column in RECIPE if column is not Column.FORMULA]):
+        function = option(
+            column.option, column.value, section=_SECTIONS[column.role], type=ColumnValue(column),
+            metavar="NUMBER" if column.kind is Kind.NUMBER else "TEXT", help=_help(column),
+        )(function)  # fmt: skip
+    return function
+
+
+def _help(column: Column) -> str:
+    text = column.label[0].upper() + column.label[1:]
+    if column.kind is Kind.NUMBER:
+        unit = f" in {column.unit}" if column.unit else ""
+        return f"{text}{unit}, {column.minimum:g} to {column.maximum:g}."
+    if column.choices:
+        return f"{text}: {', '.join(column.choices)}."
+    return f"{text}."
+
+
+def level_option(section: str) -> Callable[[Function], Function]:
+    """Add ``--level``, the level of the intervals."""
+    return option(
+        "--level", section=section, type=Number(0, 1, percent_hint=True), default=0.9, show_default=True,
+        metavar="NUMBER", help="Probability with which the intervals should hold the truth.",
+    )  # fmt: skip
+
+
+def own_option(section: str) -> Callable[[Function], Function]:
+    """Add ``--own``, the file of own pellets."""
+    return option(
+        "--own", section=section, metavar="FILE", callback=_check_own,
+        help="Your own measured pellets, in the dataset's columns (formula and one result suffice): they move the"
+        " answers and intervals. Nothing of them is kept or sent.",
+    )  # fmt: skip
+
+
+def _check_own(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    if name == "-":
+        raise click.BadParameter("give the name of a file; standard input is for recipes", ctx, param)
+    return name
+
+
+def model_options(section: str) -> Callable[[Function], Function]:
+    """Add ``--model`` and ``--tracking-uri``, which `find_model` takes."""
+
+    def add(function: Function) -> Function:
+        function = option(
+            "--tracking-uri", section=section, metavar="URI",
+            help="MLflow's store, for a --model in MLflow.  [default: MLFLOW_TRACKING_URI, or mlflow.db here]",
+        )(function)  # fmt: skip
+        return option(
+            "--model", section=section, metavar="MODEL",
+            help="Bundle folder, or an MLflow address such as models:/nasicon-recipe@champion."
+            "  [default: the model that comes with nasicon-ml]",
+        )(function)  # fmt: skip
+
+    return add
+
+
+# --------------------------------------------------------------------------------------------- recipes
 
 
 @dataclass(frozen=True)
@@ -64,7 +228,7 @@ class Inputs:
         return f"{self.name}, recipe {finding.row + 1}"
 
 
-def from_file(path: str, file_format: str | None) -> Inputs:
+def recipes_from_file(path: str, file_format: str | None) -> Inputs:
     """Read a file of recipes.
 
     Raises
@@ -116,10 +280,10 @@ def _pellet_ids(raw: RawTable) -> tuple[list[str | None] | None, dict[int, Findi
     return keys, unfit
 
 
-def from_options(
+def recipe_from_options(
     formula: str, x: float | None, substitute: Mapping[str, str], fields: Mapping[str, object]
 ) -> Inputs:
-    """Make one recipe of options.
+    """Make one recipe from options.
 
     Parameters
     ----------
@@ -139,18 +303,91 @@ def from_options(
     from nasicon_ml.kelvin import kelvin_findings
     from nasicon_ml.recipe import Recipe, recipe_table
 
-    given = {column.value: fields[column] for column in RECIPE if fields.get(column) is not None}
     composition = parse(formula, x=x, substitute=substitute)
-    recipe = Recipe.from_dict({Column.FORMULA.value: composition.formula, **given})
-    table = recipe_table([recipe])
+    table = recipe_table([Recipe.from_dict({**fields, Column.FORMULA.value: composition})])
     # That charges do not add up stands in the answer to one recipe.
     return Inputs(table, (1,), (None,), None, warnings=tuple(kelvin_findings(table)))
 
 
-def doubts_about_temperature(at_c: float) -> tuple[Finding, ...]:
-    """Say what is doubtful about a temperature, in °C, at which the conductivity is wanted."""
+def temperature_warnings(at_c: float) -> tuple[Finding, ...]:
+    """Return warnings about a temperature, in °C, at which the conductivity is wanted, that looks like kelvin."""
     import pandas as pd
 
     from nasicon_ml.kelvin import kelvin_findings
 
     return tuple(kelvin_findings(pd.DataFrame({Column.MEASUREMENT_TEMPERATURE_C.value: [float(at_c)]})))
+
+
+# ------------------------------------------------------------------------------------- model and files
+
+
+#: Where a name is an address in MLflow and not a folder.
+_MLFLOW_SCHEMES = ("models:/", "runs:/")
+
+
+def find_model(name: str | None, tracking_uri: str | None) -> tuple[str, PropertyModel | str]:
+    """Return what a model is called, and the model from MLflow or the name of its folder.
+
+    Parameters
+    ----------
+    name
+        A folder, an address in MLflow, or None for the default model.
+    tracking_uri
+        MLflow's store.
+
+    Raises
+    ------
+    BundleError
+        If there is no such folder.
+    TrackingError
+        If MLflow has no such model.
+    """
+    if name is None:
+        from nasicon_ml.workflows.predict import default_bundle
+
+        folder = str(default_bundle())
+        return folder, folder
+    if name.startswith(_MLFLOW_SCHEMES):
+        from nasicon_ml.tracking.registry import fetch_bundle
+
+        fetched = fetch_bundle(name, tracking_uri=tracking_uri)
+        return fetched.name, fetched.model
+    if not Path(name).is_dir():
+        raise BundleError(
+            f"--model {name}: there is no such folder; MLflow addresses begin with models:/ or runs:/"
+        )
+    return name, name
+
+
+def check_destination(name: str | None, endings: tuple[str, ...], option: str, source: str | None) -> None:
+    """Refuse, before the work, a file to which its result cannot be written.
+
+    Parameters
+    ----------
+    name
+        The file; None passes.
+    endings
+        The endings it may have.
+    option
+        The option that named it.
+    source
+        The file of the recipes, which must not be overwritten.
+
+    Raises
+    ------
+    click.UsageError
+        If nothing could be written there.
+    """
+    if name is None:
+        return
+    path, source_path = Path(name), Path(source or "-")
+    if path.suffix.lower() not in endings:
+        raise click.UsageError(f"{option} {name}: the name must end in {', '.join(endings)}")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"{option} {name}: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise click.UsageError(f"{option} {name}: this is a folder")
+    if path.exists() and source_path.exists() and path.samefile(source_path):
+        raise click.UsageError(f"{option} {name}: this is the file of the recipes, which would be lost")
+    if not os.access(path.parent, os.W_OK):
+        raise click.UsageError(f"{option} {name}: nothing may be written into the folder {path.parent}")

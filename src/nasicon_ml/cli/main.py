@@ -14,13 +14,13 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TextIO, cast
 
 import click
 
-from nasicon_ml.errors import NasiconError, nearest, plain_line
+from nasicon_ml.cli.render import plain, say
+from nasicon_ml.errors import NasiconError, nearest
 
 PROGRAM = "nasicon-ml"
 DEBUG_VARIABLE = "NASICON_ML_DEBUG"
@@ -28,23 +28,13 @@ DEBUG_VARIABLE = "NASICON_ML_DEBUG"
 NOTHING_DONE, FAULT, INTERRUPTED, READER_GONE, TERMINATED = 2, 70, 130, 141, 143
 
 
-@dataclass(frozen=True)
-class Verb:
-    """Where a verb lives ("module:attribute"), and its line in the help, so that help imports no verb."""
-
-    target: str
-    summary: str
-
-
-#: A new verb needs one line here and one file beside this one.
-VERBS: dict[str, Verb] = {
-    "predict": Verb(
-        "nasicon_ml.cli.predict:predict", "Predict conductivity, density and phase purity of recipes."
-    ),
-    "screen": Verb("nasicon_ml.cli.screen:screen", "Find the best recipes of a search space."),
-    "train": Verb("nasicon_ml.cli.train:train", "Train the models, and record the run in MLflow."),
-    "registry": Verb("nasicon_ml.cli.registry:registry", "List, compare, promote and move versions of the model."),
-    "data": Verb("nasicon_ml.cli.data:data", "Check, summarise and look up the measured pellets."),
+#: The verbs, with their lines in the help: each is the command of that name in the module of that name.
+VERBS = {
+    "predict": "Predict conductivity, density and phase purity of recipes.",
+    "screen": "Find the best recipes of a search space.",
+    "train": "Train the models, and record the run in MLflow.",
+    "registry": "List, compare, promote and move versions of the model.",
+    "data": "Check, summarise and look up the measured pellets.",
 }
 
 
@@ -52,15 +42,14 @@ class LazyGroup(click.Group):
     """A group of verbs that are imported when they are called, not when their names are listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Name the verbs in the order of the table."""
+        """Return the names of the verbs in the order of the help."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import one verb."""
+        """Import and return one verb."""
         if cmd_name not in VERBS:
             return None
-        module, attribute = VERBS[cmd_name].target.split(":")
-        return cast("click.Command", getattr(importlib.import_module(module), attribute))
+        return cast("click.Command", getattr(importlib.import_module(f"nasicon_ml.cli.{cmd_name}"), cmd_name))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -75,7 +64,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the verbs without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+            formatter.write_dl(list(VERBS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; a reader that went away (``| head``) is no fault."""
@@ -131,20 +120,20 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], debug: bool) -> int:
-    """Run a verb and give the exit code, whatever happens."""
+    """Run a verb and return the exit code, whatever happens."""
     try:
         outcome = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
     except click.ClickException as error:
-        error.message = _plain(error.message)  # type: ignore[misc]
+        error.message = plain(error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _say("stopped")
+        say("stopped")
         return INTERRUPTED
     except SystemExit as stop:
         if stop.code != TERMINATED:
             raise
-        _say("stopped")
+        say("stopped")
         return TERMINATED
     except BrokenPipeError:
         raise
@@ -175,31 +164,22 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
-    """Say what went wrong: what the person can mend, and what is a fault of ours."""
+    """Say what went wrong, what the person can mend and what is a fault of ours; return the exit code."""
     if debug:
         import traceback
 
-        _say("".join(traceback.format_exception(error)).rstrip())
+        say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, NasiconError):
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return NOTHING_DONE
     if isinstance(error, OSError) and error.filename is not None:
-        _say(f"error: {error.filename}: {error.strerror}")
+        say(f"error: {error.filename}: {error.strerror}")
         return NOTHING_DONE
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    _say(f"error: this is a fault of {PROGRAM}, not of your input ({reason[:300]})")
+    say(f"error: this is a fault of {PROGRAM}, not of your input ({reason[:300]})")
     if not debug:
-        _say(f"please report it with what this shows: {PROGRAM} --debug {shlex.join(arguments)}")
+        say(f"please report it with what this shows: {PROGRAM} --debug {shlex.join(arguments)}")
     return FAULT
-
-
-def _say(message: str) -> None:
-    click.echo(_plain(message), err=True)
-
-
-def _plain(message: str) -> str:
-    """Keep what a name out of a file or an argument may hold from steering the terminal, or filling it."""
-    return "\n".join(plain_line(line) for line in message.split("\n"))
 
 
 def _never_fail_on_a_character(stream: TextIO) -> None:

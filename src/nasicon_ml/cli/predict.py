@@ -5,33 +5,38 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.destinations import check_destination
-from nasicon_ml.cli.models import find_model
-from nasicon_ml.cli.options import (
+from nasicon_ml.cli.answers import Answer, answers, as_json, nearest_origins
+from nasicon_ml.cli.inputs import (
     COMPOSITION,
     ColumnValue,
-    Function,
+    Inputs,
     Number,
     SectionedCommand,
-    SectionedOption,
+    check_destination,
+    find_model,
+    level_option,
+    model_options,
+    option,
+    own_option,
     read_substitutes,
+    recipe_from_options,
     recipe_options,
+    recipes_from_file,
+    temperature_warnings,
 )
-from nasicon_ml.cli.own import own_given, own_option
+from nasicon_ml.cli.render import panel, progress, say, table
+from nasicon_ml.cli.words import model_line, plural
 from nasicon_ml.columns import RECIPE, ROOM_TEMPERATURE_C, Column
-from nasicon_ml.errors import FieldError, plain_line
+from nasicon_ml.errors import FieldError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nasicon_ml.cli.answers import Answer
-    from nasicon_ml.cli.inputs import Inputs
     from nasicon_ml.workflows.predict import Prediction
 
 ANSWER = "Answer"
@@ -59,34 +64,30 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 2 nothing could be predicted."""
 
 
-def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], Function]:
-    return click.option(*names, cls=SectionedOption, section=section, **settings)
-
-
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
 @click.argument("file", required=False, metavar="[FILE]")
-@_option(
+@option(
     Column.FORMULA.option,
     Column.FORMULA.value,
     section=COMPOSITION,
     metavar="TEXT",
     help="Formula: Li1.4Al0.4Ti1.6(PO4)3, 'Li1+xAlxTi2-x(PO4)3' with --x, or 'LATP x=0.4 + 2 wt% Al2O3'.",
 )
-@_option(
+@option(
     "--system",
     Column.SYSTEM.value,
     section=COMPOSITION,
     metavar="TEXT",
     help="Instead of a formula: LATP, LAGP, LATGP, LTP, NZSP, ...; most need --x.",
 )
-@_option(
+@option(
     "--x",
     section=COMPOSITION,
     type=Number(-10, 10),
     metavar="NUMBER",
     help="Substitution x of the system or of a formula with x.",
 )
-@_option(
+@option(
     "--substitute",
     section=COMPOSITION,
     multiple=True,
@@ -95,7 +96,7 @@ def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], 
     help="Element for a place holder in the formula; may be repeated.",
 )
 @recipe_options
-@_option(
+@option(
     "--at",
     "at_c",
     section=ANSWER,
@@ -103,17 +104,9 @@ def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], 
     metavar="NUMBER",
     help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what FILE says]",
 )
-@_option(
-    "--level",
-    section=ANSWER,
-    type=Number(0, 1, percent_hint=True),
-    default=0.9,
-    show_default=True,
-    metavar="NUMBER",
-    help="Probability with which the intervals should hold the truth.",
-)
+@level_option(ANSWER)
 @own_option(ANSWER)
-@_option(
+@option(
     "--neighbours",
     "--neighbors",
     section=ANSWER,
@@ -123,35 +116,23 @@ def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], 
     metavar="NUMBER",
     help="Nearest measured pellets to show with each answer.",
 )
-@_option(
-    "--model",
-    section=ANSWER,
-    metavar="MODEL",
-    help="Bundle folder, or an MLflow address such as models:/nasicon-recipe@champion."
-    "  [default: the model that comes with nasicon-ml]",
-)
-@_option(
-    "--tracking-uri",
-    section=ANSWER,
-    metavar="URI",
-    help="MLflow's store, for a --model in MLflow.  [default: MLFLOW_TRACKING_URI, or mlflow.db here]",
-)
-@_option(
+@model_options(ANSWER)
+@option(
     "--format",
     "file_format",
     section=ANSWER,
     type=click.Choice(["csv", "json", "yaml", "parquet"]),
     help="Format of FILE, where its name does not say it.",
 )
-@_option("--details", is_flag=True, section=ANSWER, help="Give every recipe of FILE its full answer.")
-@_option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
-@_option(
+@option("--details", is_flag=True, section=ANSWER, help="Give every recipe of FILE its full answer.")
+@option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
+@option(
     "--output",
     section=ANSWER,
     metavar="FILE",
     help="Write the predictions to a file, too: .csv, .json or .parquet.",
 )
-@_option("--plot", section=ANSWER, metavar="FILE", help="Draw the predictions: .png, .pdf or .svg.")
+@option("--plot", section=ANSWER, metavar="FILE", help="Draw the predictions: .png, .pdf or .svg.")
 @click.pass_context
 def predict(ctx: click.Context, /, **values: Any) -> None:
     """Predict conductivity, density and phase purity of recipes.
@@ -166,14 +147,17 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
     if not len(inputs):
         _report(inputs)
         reason = "none of the recipes can be read" if inputs.bad_rows else "there is no recipe in it"
-        _say(f"error: {inputs.name}: {reason}; nothing is predicted")
+        say(f"error: {inputs.name}: {reason}; nothing is predicted")
         ctx.exit(2)
     takes_long = len(inputs) > _CHUNK
     if takes_long:  # who has to mend a row need not wait for the others
         _report(inputs)
     name, prediction = _predict(inputs, values)
-    _say_model(name, prediction)
-    _doubt_at(values["at_c"])
+    metadata = prediction.model.metadata
+    say(f"{model_line(name, metadata)} on the dataset {metadata.dataset_sha256[:12]}...")
+    if values["at_c"] is not None:
+        for finding in temperature_warnings(values["at_c"]):
+            say(f"warning: --at: {finding.message}")
     _answer(inputs, prediction, values)
     if not takes_long:
         _report(inputs)
@@ -206,7 +190,7 @@ def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
 
 
 def _check_not_a_formula(name: str) -> None:
-    """Tell who gave a formula where a file is expected how to give it."""
+    """Refuse a formula where a file is expected, and say how to give it."""
     from nasicon_ml.composition import parse
 
     if name == "-" or Path(name).exists():
@@ -219,26 +203,24 @@ def _check_not_a_formula(name: str) -> None:
 
 
 def _inputs(values: dict[str, Any]) -> Inputs:
-    from nasicon_ml.cli.inputs import from_file, from_options
-
     if values["file"] is None:
         formula = values[Column.FORMULA] if values[Column.FORMULA] is not None else values[Column.SYSTEM]
         fields = {column.value: values[column] for column in RECIPE if column is not Column.FORMULA}
-        return from_options(formula, values["x"], values["substitute"], fields)
+        return recipe_from_options(formula, values["x"], values["substitute"], fields)
     if values["file"] == "-" and sys.stdin.isatty():
-        _say("reading recipes from standard input; end with Ctrl-D")
-    return from_file(values["file"], values["file_format"])
+        say("reading recipes from standard input; end with Ctrl-D")
+    return recipes_from_file(values["file"], values["file_format"])
 
 
 def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, Prediction]:
-    """Predict in steps, so that a long table shows how far it is; says by which model, too."""
+    """Predict in steps, so that a long table shows how far it is; return the name of the model, too."""
     import pandas as pd
 
-    from nasicon_ml.cli.progress import progress
+    from nasicon_ml.data.own import own_pellets
     from nasicon_ml.workflows.predict import Prediction
     from nasicon_ml.workflows.predict import predict as predict_recipes
 
-    own = own_given(values)
+    own = {} if values["own"] is None else {"own": own_pellets(values["own"])}
     with progress("predicting") as step:
         step("reading the model", 0.0)
         name, model = find_model(values["model"], values["tracking_uri"])
@@ -256,18 +238,8 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, Prediction]:
     )
 
 
-def _say_model(name: str, prediction: Prediction) -> None:
-    """Say whose answer it was: name, time of training, data."""
-    metadata = prediction.model.metadata
-    created = metadata.created[:16].replace("T", " ")
-    _say(f"model: {name}, trained {created} UTC on the dataset {metadata.dataset_sha256[:12]}...")
-
-
 def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> None:
-    """Write the files first: what is said to be written is there."""
-    from nasicon_ml.cli.answers import answers
-    from nasicon_ml.cli.payload import as_json
-
+    """Write the files, then print the answers and which files were written."""
     one_table = values["file"] is not None and not values["details"]
     output = None if values["output"] is None else Path(values["output"])
     json_file = output is not None and output.suffix.lower() == ".json"
@@ -279,7 +251,7 @@ def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> N
     notes = []
     if output is not None:
         _write(output, inputs, prediction, json_text)
-        notes.append(f"{len(inputs)} {_plural('prediction', len(inputs))} written to {output}")
+        notes.append(f"{plural(len(inputs), 'prediction')} written to {output}")
     if values["plot"] is not None:
         from nasicon_ml.plots import recipe_predictions, save
 
@@ -287,7 +259,7 @@ def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> N
         notes.append(f"figure written to {values['plot']}")
     _print(json_text if values["as_json"] else _text(found, prediction.level, one_table, brief))
     for note in notes:
-        _say(note)
+        say(note)
 
 
 def _write(output: Path, inputs: Inputs, prediction: Prediction, json_text: str) -> None:
@@ -300,12 +272,10 @@ def _write(output: Path, inputs: Inputs, prediction: Prediction, json_text: str)
 
 
 def _frame(inputs: Inputs, prediction: Prediction) -> pd.DataFrame:
-    """Give recipes and predictions side by side, with the row of the input and its id in front, origins last.
+    """Return recipes and predictions side by side, the row of the input and its id in front, origins last.
 
     The temperature is always written: a conductivity without one would be ambiguous.
     """
-    from nasicon_ml.cli.answers import nearest_origins
-
     frame = prediction.frame()
     temperature = Column.MEASUREMENT_TEMPERATURE_C.value
     frame[temperature] = frame[temperature].fillna(ROOM_TEMPERATURE_C)
@@ -317,8 +287,6 @@ def _frame(inputs: Inputs, prediction: Prediction) -> pd.DataFrame:
 
 
 def _text(found: list[Answer], level: float, one_table: bool, with_nearest: bool) -> str:
-    from nasicon_ml.cli.render import panel, table
-
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else 100
     if one_table:
@@ -333,34 +301,17 @@ def _print(text: str) -> None:
         click.echo("".join(lines[start : start + _LINES]), nl=False)
 
 
-def _doubt_at(at_c: float | None) -> None:
-    """Warn of a temperature that looks like kelvin; it is predicted as it was given."""
-    from nasicon_ml.cli.inputs import doubts_about_temperature
-
-    if at_c is not None:
-        for finding in doubts_about_temperature(at_c):
-            _say(f"warning: --at: {finding.message}")
-
-
 def _report(inputs: Inputs) -> None:
     """List what is wrong with the input on standard error."""
     for finding in inputs.warnings[:_LISTED]:
-        _say(f"warning: {inputs.place(finding)}: {finding.message}")
+        say(f"warning: {inputs.place(finding)}: {finding.message}")
     if len(inputs.warnings) > _LISTED:
-        _say(f"... and {len(inputs.warnings) - _LISTED} more warnings")
+        say(f"... and {len(inputs.warnings) - _LISTED} more warnings")
     for finding in inputs.findings[:_LISTED]:
-        _say(f"{inputs.place(finding)}: {finding.message}")
+        say(f"{inputs.place(finding)}: {finding.message}")
     if len(inputs.findings) > _LISTED:
-        _say(f"... and {len(inputs.findings) - _LISTED} more bad cells ('nasicon-ml predict --json' lists all)")
+        say(f"... and {len(inputs.findings) - _LISTED} more bad cells ('nasicon-ml predict --json' lists all)")
     bad = inputs.bad_rows
     if bad and len(inputs):
         predicted = "to be predicted" if len(inputs) > _CHUNK else "predicted"
-        _say(f"{bad} bad {_plural('row', bad)} left out, {len(inputs)} {predicted}")
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
-
-
-def _say(message: str) -> None:
-    click.echo("\n".join(plain_line(line) for line in message.split("\n")), err=True)
+        say(f"{plural(bad, 'bad row')} left out, {len(inputs)} {predicted}")

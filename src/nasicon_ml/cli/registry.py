@@ -1,16 +1,32 @@
-"""``nasicon-ml registry``: the versions of the model, who is champion, and the gate before it."""
+"""``nasicon-ml registry``: the versions of the model, which of them is champion, and the gate before it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from typing import Any
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.options import Function
+from nasicon_ml.cli.inputs import Function
+from nasicon_ml.cli.render import aligned, print_json
+
+if TYPE_CHECKING:
+    from nasicon_ml.evaluation.comparison import PairedScore
+    from nasicon_ml.evaluation.gate import GateReport
+    from nasicon_ml.tracking.promotion import Comparison, Promotion, Rollback
+    from nasicon_ml.tracking.versions import Version
 
 REFUSED = 1
+_WIDTH = 110
+#: Scores in the list: tag, head.
+_LISTED = {
+    "conductivity.mae_decades": "decades",
+    "relative_density.mae_points": "points",
+    "phase_purity.brier": "Brier",
+}
+#: Tags that have a line of their own, or that nobody reads.
+_APART = ("bundle_files", "gate_report", "protocol", "dataset_sha256")
 
 _EPILOG = """\b
 A version V is a number, an alias (champion, challenger) or latest.
@@ -18,7 +34,7 @@ Exit code: 0 done; 1 refused by the gate; 2 nothing could be done, and the messa
 
 
 def _shared(function: Function) -> Function:
-    """Give a verb the options that all of them have."""
+    """Add the options that all of the verbs have."""
     for decorator in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
         click.option("--tracking-uri", metavar="URI", help="MLflow store or server."),
@@ -31,7 +47,7 @@ def _printed(content: Any, as_json: bool, words: Callable[[Any], str]) -> None:
     """Print a result: as JSON, or in words."""
     if as_json:
         shown = [one.to_json() for one in content] if isinstance(content, list) else content.to_json()
-        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        print_json(shown)
     else:
         click.echo(words(content))
 
@@ -45,10 +61,9 @@ def registry() -> None:
 @_shared
 def list_(as_json: bool, tracking_uri: str | None) -> None:
     """List all versions, newest first, and say which can be used."""
-    from nasicon_ml.cli.registry_words import versions_text
     from nasicon_ml.tracking.versions import list_versions
 
-    _printed(list_versions(tracking_uri=tracking_uri), as_json, versions_text)
+    _printed(list_versions(tracking_uri=tracking_uri), as_json, _versions_text)
 
 
 @registry.command()
@@ -57,20 +72,19 @@ def list_(as_json: bool, tracking_uri: str | None) -> None:
 @_shared
 def show(version: str, card: bool, as_json: bool, tracking_uri: str | None) -> None:
     """Show what is recorded of one version, by default the champion."""
-    from nasicon_ml.cli.registry_words import version_text
     from nasicon_ml.tracking.versions import show_version
 
     found = show_version(version, tracking_uri=tracking_uri)
     if not card:
-        _printed(found, as_json, version_text)
+        _printed(found, as_json, _version_text)
         return
     from nasicon_ml.tracking.cards import version_card
 
     text, content = version_card(found.version, tracking_uri=tracking_uri)
     if as_json:
-        click.echo(json.dumps(found.to_json() | {"card": content}, indent=2, ensure_ascii=False))
+        print_json(found.to_json() | {"card": content})
     else:
-        click.echo(f"{version_text(found)}\n\n{text}")
+        click.echo(f"{_version_text(found)}\n\n{text}")
 
 
 @registry.command()
@@ -80,11 +94,10 @@ def show(version: str, card: bool, as_json: bool, tracking_uri: str | None) -> N
 @click.pass_context
 def compare(ctx: click.Context, reference: str, candidate: str, as_json: bool, tracking_uri: str | None) -> None:
     """Say what the gate would say of version B as the successor of version A; nothing is changed."""
-    from nasicon_ml.cli.registry_words import comparison_text
     from nasicon_ml.tracking.promotion import compare_versions
 
     found = compare_versions(reference, candidate, tracking_uri=tracking_uri)
-    _printed(found, as_json, comparison_text)
+    _printed(found, as_json, _comparison_text)
     ctx.exit(0 if found.report.passed else REFUSED)
 
 
@@ -101,11 +114,10 @@ def promote(ctx: click.Context, /, version: str, as_json: bool, **given: Any) ->
     version that predicts any target worse beyond the tolerance, whose intervals do not hold what they promise,
     that breaks what the literature states and the champion keeps, or whose dataset has errors.
     """
-    from nasicon_ml.cli.registry_words import promotion_text
     from nasicon_ml.tracking.promotion import promote as promote_version
 
     found = promote_version(version, **given)
-    _printed(found, as_json, promotion_text)
+    _printed(found, as_json, _promotion_text)
     ctx.exit(0 if found.promoted else REFUSED)
 
 
@@ -114,10 +126,9 @@ def promote(ctx: click.Context, /, version: str, as_json: bool, **given: Any) ->
 @_shared
 def rollback(reason: str, as_json: bool, tracking_uri: str | None) -> None:
     """Make the previous champion champion again."""
-    from nasicon_ml.cli.registry_words import rollback_text
     from nasicon_ml.tracking.promotion import rollback as roll_back
 
-    _printed(roll_back(reason=reason, tracking_uri=tracking_uri), as_json, rollback_text)
+    _printed(roll_back(reason=reason, tracking_uri=tracking_uri), as_json, _rollback_text)
 
 
 @registry.command()
@@ -130,7 +141,7 @@ def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -
 
     found, path = export_version(version, folder, tracking_uri=tracking_uri)
     if as_json:
-        click.echo(json.dumps(found.to_json() | {"folder": str(path)}, indent=2, ensure_ascii=False))
+        print_json(found.to_json() | {"folder": str(path)})
     else:
         click.echo(f"version {found.version} written to {path}")
 
@@ -141,9 +152,105 @@ def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -
 @_shared
 def import_(folder: str, experiment: str | None, as_json: bool, tracking_uri: str | None) -> None:
     """Register the bundle in the folder DIR as a new version, the challenger."""
-    from nasicon_ml.cli.registry_words import imported_text
     from nasicon_ml.tracking.store import EXPERIMENT
     from nasicon_ml.tracking.transfer import import_bundle
 
     found = import_bundle(folder, tracking_uri=tracking_uri, experiment=experiment or EXPERIMENT)
-    _printed(found, as_json, imported_text)
+    _printed(found, as_json, _imported_text)
+
+
+# ---------------------------------------------------------------------------------------------- words
+
+
+def _versions_text(versions: Sequence[Version]) -> str:
+    """Return a table of versions."""
+    if not versions:
+        return "no version is registered; make one: nasicon-ml train"
+    rows: list[tuple[str, ...]] = [("version", "alias", "registered (UTC)", *_LISTED.values(), "dataset", "")]
+    for version in versions:
+        scores = [version.tags.get(tag, "") for tag in _LISTED]
+        problem = "" if version.usable else f"UNUSABLE: {version.problem}"
+        rows.append(
+            (
+                version.version, ", ".join(version.aliases), version.created[:16].replace("T", " "), *scores,
+                version.tags.get("dataset_sha256", "")[:12], problem,
+            )
+        )  # fmt: skip
+    return "\n".join(aligned(rows))
+
+
+def _version_text(version: Version) -> str:
+    """Return all that is recorded of a version."""
+    lines = [
+        f"version     {version.version} of nasicon-recipe: {version.uri}",
+        f"alias       {', '.join(version.aliases) or 'none'}",
+        f"registered  {version.created}",
+        f"run         {version.run_id or 'gone'}",
+        f"usable      {'yes' if version.usable else f'NO: {version.problem}'}",
+        f"dataset     SHA-256 {version.tags.get('dataset_sha256', 'not on record')}",
+        f"protocol    {version.tags.get('protocol', 'not on record')}",
+        "",
+    ]
+    rows = [(name, value) for name, value in sorted(version.tags.items()) if name not in _APART]
+    return "\n".join([*lines, *aligned(rows)])
+
+
+def _comparison_text(comparison: Comparison) -> str:
+    """Return what the gate says of one version as the successor of another."""
+    names = (f"version {comparison.reference.version}", f"version {comparison.candidate.version}")
+    return "\n".join([*_report(comparison.report, names), "", _outcome(comparison.report)])
+
+
+def _promotion_text(promotion: Promotion) -> str:
+    """Return what came of a promotion."""
+    reference = f"version {promotion.previous}" if promotion.previous else "median"
+    lines: list[str] = []
+    if promotion.report is not None:
+        lines += [*_report(promotion.report, (reference, f"version {promotion.version}")), ""]
+    if not promotion.promoted:
+        kept = f"version {promotion.previous} stays champion" if promotion.previous else "there is no champion"
+        lines.append(f"REFUSED: version {promotion.version} was not promoted; {kept}.")
+        lines.append("To promote it all the same: --force --reason '...'")
+        return "\n".join(lines)
+    how = "against the gate" if promotion.forced else "it passed the gate"
+    before = f", after version {promotion.previous}" if promotion.previous else ""
+    lines.append(f"version {promotion.version} is champion now{before} ({how}): models:/nasicon-recipe@champion")
+    return "\n".join(lines)
+
+
+def _rollback_text(rollback: Rollback) -> str:
+    """Return which version is champion again."""
+    return f"version {rollback.version} is champion again, in place of version {rollback.left}"
+
+
+def _imported_text(version: Version) -> str:
+    """Return which version a bundle became."""
+    return (
+        f"registered as version {version.version} of nasicon-recipe, now challenger: {version.uri}\n"
+        "next: nasicon-ml registry promote"
+    )
+
+
+def _report(report: GateReport, names: tuple[str, str]) -> Iterator[str]:
+    if report.scores:
+        first = report.scores[0]
+        yield f"Each pellet predicted without its source; {first.n_sources} sources of conductivities."
+        rows: list[tuple[str, ...]] = [("target", "score", *names, "difference (95 %)", "pellets")]
+        rows += [_score_row(score) for score in report.scores]
+        yield from aligned(rows)
+        yield ""
+    for verdict in report.verdicts:
+        mark = "passed   " if verdict.passed else "REFUSED  "
+        yield from textwrap.wrap(mark + verdict.message, _WIDTH, subsequent_indent=" " * len(mark))
+
+
+def _score_row(score: PairedScore) -> tuple[str, ...]:
+    difference = score.difference
+    return (
+        score.target.replace("_", " "), score.metric, f"{score.reference:.4g}", f"{score.candidate:.4g}",
+        f"{difference.value:+.4f} ({difference.lower:+.4f} to {difference.upper:+.4f})", str(score.n_rows),
+    )  # fmt: skip
+
+
+def _outcome(report: GateReport) -> str:
+    return "The gate would let it pass." if report.passed else "The gate would refuse it."

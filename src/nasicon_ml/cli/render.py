@@ -1,29 +1,171 @@
-"""The answers as text: a panel for one recipe, a table for many. Frame in, text out; nothing is printed here."""
+"""Everything that is shown: lines on standard error, tables, a progress bar, and answers and results as text."""
 
 from __future__ import annotations
 
+import json
+import sys
 import textwrap
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.own import own_label, own_summary, own_words
 from nasicon_ml.cli.words import (
+    NOTHING,
     conditions,
+    duration,
     fixed,
     ion,
     level_words,
     measured,
     origin,
     percent,
+    plural,
     scientific,
 )
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import Column, is_missing
+from nasicon_ml.errors import plain_line
 
 if TYPE_CHECKING:
-    from nasicon_ml.cli.answers import Answer
+    import pandas as pd
+
+    from nasicon_ml.cli.answers import Answer, OwnShift
     from nasicon_ml.composition import Composition
+    from nasicon_ml.screening.result import ScreeningResult
+    from nasicon_ml.workflows.train import TrainingResult
+
+
+def plain(message: str) -> str:
+    """Replace what could steer the terminal, or fill it, in a message with names of files or arguments."""
+    return "\n".join(plain_line(line) for line in message.split("\n"))
+
+
+def say(message: str) -> None:
+    """Write a message to standard error."""
+    click.echo(plain(message), err=True)
+
+
+def print_json(content: Any) -> None:
+    """Write JSON to standard output."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool] | None = None) -> list[str]:
+    """Write rows of cells as lines, two spaces between the columns.
+
+    Parameters
+    ----------
+    rows
+        At least one, all of the same length.
+    right
+        Which columns are set to the right; by default none.
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    sides = right or [False] * len(widths)
+    return [
+        "  ".join(
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(row, widths, sides, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def cell_text(value: Any) -> str:
+    """Write one value for a person: nothing for what is missing, four digits for numbers, words for flags."""
+    if is_missing(value) and not isinstance(value, str):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.4g}"
+    return str(value)
+
+
+def print_table(frame: pd.DataFrame, title: str = "") -> None:
+    """Print a table to standard output.
+
+    Parameters
+    ----------
+    frame
+        Shape (n_rows, n_columns); numbers are set to the right.
+    title
+        A line above it.
+    """
+    heads = [str(name) for name in frame.columns]
+    rows = [[cell_text(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    right = [frame.iloc[:, position].dtype.kind in "iuf" for position in range(frame.shape[1])]
+    if sys.stdout.isatty():
+        _print_rich(heads, rows, right, title)
+    else:
+        click.echo("\n".join([*([title] if title else []), *aligned([heads, *rows], right)]))
+
+
+def _print_rich(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], title: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title) or None, title_justify="left")
+    for head, is_right in zip(heads, right, strict=True):
+        table.add_column(escape(head), justify="right" if is_right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+#: Takes what is being done, and how much of the whole is done (0 to 1).
+Step = Callable[[str, float], None]
+
+
+@contextmanager
+def progress(label: str, *, line_every_s: float | None = None) -> Iterator[Step]:
+    """Show on standard error how far the work is: a bar on a terminal, elsewhere lines or nothing.
+
+    Parameters
+    ----------
+    label
+        What stands beside the bar until the first step.
+    line_every_s
+        Seconds between two lines where there is no terminal; None: no lines.
+
+    Yields
+    ------
+    Step
+        The function that moves the bar.
+    """
+    if not sys.stderr.isatty():
+        yield _no_step if line_every_s is None else _line_now_and_then(line_every_s)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=1.0)
+        yield lambda message, fraction: bar.update(task, description=message, completed=fraction)
+
+
+def _no_step(_message: str, _fraction: float) -> None:
+    return
+
+
+def _line_now_and_then(every_s: float) -> Step:
+    last = time.monotonic() - every_s
+
+    def step(message: str, fraction: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every_s:
+            last = time.monotonic()
+            click.echo(f"{100 * fraction:3.0f} %  {message}", err=True)
+
+    return step
+
+
+# ----------------------------------------------------------------------------------------------- predictions
+
 
 _LABEL_WIDTH = 22
 _SMALLEST_WIDTH = 72
@@ -32,7 +174,7 @@ _VISIBLE = 0.0005
 
 
 def panel(answer: Answer, level: float, width: int) -> str:
-    """Give the whole answer for one recipe.
+    """Return the whole answer for one recipe as text.
 
     Parameters
     ----------
@@ -108,7 +250,7 @@ def _predicted(answer: Answer, level: float, width: int) -> list[str]:
     lines[0] = click.style(lines[0], dim=True)
     phases = ", ".join(answer.secondary_phases) or "none named by the nearest pellets"
     lines += _entry("if not pure, likely", phases, width)
-    return lines if answer.own is None else lines + _entry(own_label(answer.own), own_words(answer.own), width)
+    return lines if answer.own is None else lines + _entry(_own_label(answer.own), _own_words(answer.own), width)
 
 
 def _domain(answer: Answer, width: int) -> list[str]:
@@ -152,7 +294,7 @@ def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
 
 
 def table(answers: Sequence[Answer], level: float, width: int | None, *, with_nearest: bool = False) -> str:
-    """Give one line a recipe, and below them why recipes lie outside the domain.
+    """Return a table with one line a recipe, and below it why recipes lie outside the domain.
 
     Parameters
     ----------
@@ -184,33 +326,30 @@ def table(answers: Sequence[Answer], level: float, width: int | None, *, with_ne
         for answer in answers
     ]
     rows = _with_names([head, *body], answers, width)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    # Names and words stand left, numbers right.
-    lines = [
-        "  ".join(
-            cell.ljust(size) if column in {1, 7} else cell.rjust(size)
-            for column, (cell, size) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    head_line, *recipe_lines = lines
+    # The name of the recipe and "inside" or "OUTSIDE" stand left, numbers right.
+    head_line, *recipe_lines = aligned(rows, [column not in {1, 7} for column in range(len(head))])
     body_lines = [
         line
         for recipe_line, answer in zip(recipe_lines, answers, strict=True)
         for line in (recipe_line, *(_nearest_in_brief(answer, width) if with_nearest else ()))
     ]
-    moved = own_summary(answers)
-    body_lines += ["", *_wrapped(moved, max(width or 1_000_000, _SMALLEST_WIDTH), "", "  ")] if moved else []
+    moved = _own_summary(answers)
+    body_lines += ["", *_wrapped(moved, _line_width(width), "", "  ")] if moved else []
     return "\n".join([click.style(head_line, bold=True), *body_lines, *_outside(answers, width)]) + "\n"
 
 
+def _line_width(width: int | None) -> int:
+    """Return the longest line: without a terminal, lines are not broken."""
+    return 1_000_000 if width is None else max(width, _SMALLEST_WIDTH)
+
+
 def _nearest_in_brief(answer: Answer, width: int | None) -> list[str]:
-    """Say what was measured on the nearest pellet and where it was published."""
+    """Return a line about what was measured on the nearest pellet and where it was published."""
     if not answer.neighbours:
         return []
     cells = answer.neighbours[0].cells
     text = f"nearest: {cells[Column.FORMULA]}, {measured(cells)}; {origin(cells)}"
-    return _wrapped(text, max(width or 1_000_000, _SMALLEST_WIDTH), " " * 5, " " * 7)
+    return _wrapped(text, _line_width(width), " " * 5, " " * 7)
 
 
 def _with_names(
@@ -240,13 +379,229 @@ def _name(answer: Answer, detail: str) -> str:
 
 def _outside(answers: Sequence[Answer], width: int | None) -> list[str]:
     lines = []
-    width = max(width or 1_000_000, _SMALLEST_WIDTH)
     for answer in answers:
         if not answer.inside_domain:
             reasons = "; ".join(answer.domain_notes) or "outside the known domain"
-            lines += _wrapped(
-                f"{answer.number}: {reasons}", max(width or 1_000_000, _SMALLEST_WIDTH), "  ", "     "
-            )
+            lines += _wrapped(f"{answer.number}: {reasons}", _line_width(width), "  ", "     ")
     if lines:
         lines = ["", click.style("Outside the known domain (trust these numbers less):", fg="yellow"), *lines]
     return lines
+
+
+def _own_words(shift: OwnShift) -> str:
+    """Say how far own pellets moved one answer."""
+    return (
+        f"moved conductivity by {shift.decades:+.2f} decades (times {10.0**shift.decades:.2g}), density by"
+        f" {shift.points:+.1f} points, purity by {100 * shift.purity:+.0f} points"
+    )
+
+
+def _own_summary(answers: Sequence[Answer]) -> str:
+    """Say how far own pellets moved many answers; empty where none were given."""
+    shifts = [answer.own for answer in answers if answer.own is not None]
+    if not shifts:
+        return ""
+    decades = _span([shift.decades for shift in shifts], "+.2f")
+    points = _span([shift.points for shift in shifts], "+.1f")
+    purity = _span([100 * shift.purity for shift in shifts], "+.0f")
+    return (
+        f"{_own_label(shifts[0])} moved conductivity by {decades} decades, density by {points} points,"
+        f" purity by {purity} points"
+    )
+
+
+def _own_label(shift: OwnShift) -> str:
+    return f"your {plural(shift.pellets, 'pellet')}"
+
+
+def _span(values: Sequence[float], form: str) -> str:
+    low, high = (format(end, form) for end in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+# -------------------------------------------------------------------------------------------------- training
+
+
+_SCORED_MODELS = {"full": "whole recipe", "composition only": "composition", "median": "median"}
+#: The subsets shown, and how each is headed.
+_SCORED_SUBSETS = {
+    "all": "{target}",
+    "sintering temperature given": "{target}, sintering temperature given",
+    "away from room temperature": "Conductivity away from room temperature",
+}
+_TARGET_NAMES = {
+    "conductivity": "Conductivity near room temperature",
+    "relative_density": "Relative density",
+    "phase_purity": "Phase purity",
+    "activation_energy": "Activation energy",
+}
+#: How a score is written: words, unit, decimals.
+_METRICS = {
+    "mae_decades": ("mean |error|", "decades", 3),
+    "median_ae_decades": ("median |error|", "decades", 3),
+    "mae_points": ("mean |error|", "points", 2),
+    "median_ae_points": ("median |error|", "points", 2),
+    "mae_ev": ("mean |error|", "eV", 3),
+    "median_ae_ev": ("median |error|", "eV", 3),
+    "r2": ("R²", "", 3),
+    "auroc": ("area under the ROC curve", "", 3),
+    "brier": ("Brier score (0 is best)", "", 3),
+    "brier_skill": ("Brier skill (above 0 beats the base rate)", "", 3),
+    "ece": ("calibration error", "", 3),
+    "ece_by_chance": ("what chance alone makes of it", "", 3),
+}
+for _level in (50, 80, 90):
+    _METRICS |= {
+        f"coverage_{_level}": (f"inside their {_level} % interval", "%", 1),
+        f"width_{_level}_decades": (f"mean width of the {_level} % interval", "decades", 2),
+        f"width_{_level}_points": (f"mean width of the {_level} % interval", "points", 1),
+    }
+_LABEL_CHARACTERS, _CELL_CHARACTERS = 52, 14
+
+
+def score_report(result: TrainingResult) -> str:
+    """Return the scores by target: the model, the same without processing, and the median, side by side.
+
+    Parameters
+    ----------
+    result
+        Of a training run; the subsets of `_SCORED_SUBSETS` are shown.
+
+    Returns
+    -------
+    str
+        Lines of at most 94 characters.
+    """
+    options = result.options
+    times = f", dealt {options.repeats} times" if options.repeats > 1 else ""
+    lines = [
+        click.style("Scores on sources that the models have not seen", bold=True)
+        + f" ({options.folds}-fold cross-validation{times}, seed {options.seed})",
+        "",
+    ]
+    for target in dict.fromkeys(result.scores["target"]):
+        for subset, heading in _SCORED_SUBSETS.items():
+            chosen = result.scores[(result.scores["target"] == target) & (result.scores["subset"] == subset)]
+            if not chosen.empty:
+                name = heading.format(target=_TARGET_NAMES.get(target, target))
+                lines += [*_score_block(chosen, name), ""]
+    lines.append(f"Scores by system: nasicon-ml train --json. Trained in {_minutes(result.seconds)}.")
+    return "\n".join(lines) + "\n"
+
+
+def _score_block(scores: pd.DataFrame, name: str) -> list[str]:
+    counts = f"{scores['n_rows'].max():,} pellets of {scores['n_sources'].max():,} sources"
+    models = [model for model in _SCORED_MODELS if model in set(scores["model"])]
+    is_probability = "brier" in set(scores["metric"])
+    heads = ["base rate" if is_probability and model == "median" else _SCORED_MODELS[model] for model in models]
+    lines = [click.style(name, bold=True) + f": {counts}", _score_line("", heads)]
+    for metric, rows in scores.groupby("metric", sort=False):
+        values = dict(zip(rows["model"], rows["value"], strict=True))
+        if metric == "auroc":
+            values.pop("median", None)  # one rate for all ranks nothing
+        words, unit, decimals = _METRICS.get(str(metric), (str(metric), "", 3))
+        factor = 100 if unit == "%" else 1
+        cells = [f"{factor * values[model]:.{decimals}f}" if model in values else "" for model in models]
+        lines.append(_score_line(f"  {words}{f' ({unit})' if unit else ''}", cells))
+    return lines
+
+
+def _score_line(first: str, others: Sequence[str]) -> str:
+    return f"{first:<{_LABEL_CHARACTERS}}{''.join(f'{other:>{_CELL_CHARACTERS}}' for other in others)}".rstrip()
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+# ------------------------------------------------------------------------------------------------- screening
+
+
+#: Recipes and systems shown; the files hold all.
+_SHOWN = 10
+_BEST_HEADS = ("#", "objective", "S/cm", "interval", "dense", "pure", "domain", "recipe")
+
+
+def screening_report(found: ScreeningResult) -> str:
+    """Return the summary of a screening: the question, the counts, the best recipes, systems and the front."""
+    parts = [_question(found), _counts(found), _best(found), _systems(found), _front(found)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _question(found: ScreeningResult) -> str:
+    question = found.question
+    limits = [
+        "inside the known domain" if question.inside_only else "inside the known domain or not",
+        "with balanced charges" if question.balanced_only else "with any charge",
+    ]
+    at = "at the temperatures of the space" if question.at_c is None else f"at {question.at_c:g} °C"
+    return (
+        f"looked for: {question.objective.describe()}\n"
+        f"among: recipes {' and '.join(limits)}; conductivity {at}; intervals of {level_words(question.level)}"
+    )
+
+
+def _counts(found: ScreeningResult) -> str:
+    counts, size = found.tally.counts, found.space.size
+    partial = "" if found.is_complete else " (PARTIAL: stopped)"
+    rate = f", {counts.balanced / found.seconds:,.0f} scored a second" if found.seconds > 0 else ""
+    lines = [f"looked through: {counts.positions:,} of {size:,}{partial} in {duration(found.seconds)}{rate}"]
+    if counts.candidates < counts.positions:
+        lines.append(f"  {counts.candidates:,} satisfy the constraints")
+    if counts.balanced < counts.candidates:
+        lines.append(f"  {counts.balanced:,} of them have balanced charges")
+    share = f" ({100 * counts.inside / counts.balanced:.0f} %)" if counts.balanced else ""
+    lines.append(f"  {counts.inside:,} of {counts.balanced:,} scored lie inside the known domain{share}")
+    return "\n".join(lines)
+
+
+def _best(found: ScreeningResult) -> str:
+    kept = found.kept
+    if kept.empty:
+        return "best: none; no recipe fulfils what is asked"
+    rows = [_BEST_HEADS, *(_row(place, row) for place, row in enumerate(kept.head(_SHOWN).to_dict("records"), 1))]
+    return "\n".join([f"best {min(_SHOWN, len(kept))} of {len(kept)} kept:", *aligned(rows)])
+
+
+def _row(place: int, row: dict[Any, Any]) -> tuple[str, ...]:
+    lower, upper = (
+        scientific(row[column])
+        for column in (Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM, Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM)
+    )
+    how = conditions({name: cell for name, cell in row.items() if not is_missing(cell)})
+    inside = "inside" if row[Column.INSIDE_DOMAIN] else "OUTSIDE"
+    return (
+        str(place),
+        f"{row[Column.OBJECTIVE]:.3g}",
+        scientific(row[Column.PREDICTED_CONDUCTIVITY_S_CM]),
+        f"{lower} to {upper}",
+        f"{fixed(row[Column.PREDICTED_RELATIVE_DENSITY_PCT])} %",
+        percent(row[Column.PREDICTED_PHASE_PURITY]),
+        f"{inside} {row[Column.DOMAIN_SCORE]:.2f}",
+        f"{row[Column.FORMULA]}, {how}" if how else str(row[Column.FORMULA]),
+    )
+
+
+def _systems(found: ScreeningResult) -> str:
+    systems = sorted(
+        found.tally.systems.items(), key=lambda one: (one[1].number < 0, -one[1].value, one[1].number)
+    )
+    if not systems:
+        return ""
+    rows: list[tuple[str, ...]] = [(Column.SYSTEM.value, "scored", "inside", "best objective")]
+    for name, one in systems[:_SHOWN]:
+        best = NOTHING if one.number < 0 else f"{one.value:.3g}"
+        rows.append((name, f"{one.candidates:,}", f"{one.inside:,}", best))
+    more = [f"... and {len(systems) - _SHOWN} more systems"] if len(systems) > _SHOWN else []
+    return "\n".join(["by system:", *aligned(rows), *more])
+
+
+def _front(found: ScreeningResult) -> str:
+    front = found.tally.front
+    if front.given_up:
+        return "front: too many recipes are in it; it is left out"
+    return (
+        f"front: {len(front.numbers):,} recipes that no other beats in conductivity, density, purity and low "
+        "sintering temperature at once"
+    )

@@ -4,28 +4,54 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from nasicon_ml.cli.options import ColumnValue, Function, Number, SectionedCommand, SectionedOption
+from nasicon_ml.cli.inputs import (
+    ColumnValue,
+    Number,
+    SectionedCommand,
+    find_model,
+    level_option,
+    model_options,
+    option,
+)
+from nasicon_ml.cli.render import progress, say, screening_report
+from nasicon_ml.cli.words import duration, model_line, scientific
 from nasicon_ml.columns import Column
-from nasicon_ml.errors import NasiconError, plain_line
+from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
     from nasicon_ml.screening.local import Estimate
+    from nasicon_ml.screening.objectives import Wish
+    from nasicon_ml.screening.output import Place
+    from nasicon_ml.screening.question import Effort, Question
     from nasicon_ml.screening.result import ScreeningResult
     from nasicon_ml.screening.sampling import SampledSpace
     from nasicon_ml.screening.space import SearchSpace
+    from nasicon_ml.screening.watching import Progress, Watch
 
 SOUGHT, WORK, ANSWER = "What is looked for", "Work", "Answer"
 STOPPED = 130
 #: More candidates than this are not looked through unless --yes says so.
 MOST_WITHOUT_YES = 10_000_000
+MAP, FRONT = "map.png", "front.png"
+#: Lines about the progress are written no more often than this, in seconds.
+_EVERY_S = 10.0
 #: Options that a resumed screening takes from its state where they are not given again.
 _REMEMBERED = (
     "space", "objective", "threshold", "desire", "keep", "at_c", "level", "outside", "unbalanced", "budget",
@@ -44,61 +70,51 @@ Exit code: 0 done; 2 nothing could be done, and the message says why; 130 stoppe
 until then is shown and written, and --resume goes on."""
 
 
-def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], Function]:
-    return click.option(*names, cls=SectionedOption, section=section, **settings)
-
-
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
 @click.argument("space", required=False, metavar="[SPACE.yaml]")
-@_option("--objective", section=SOUGHT, default="conductivity", show_default=True, metavar="NAME",
+@option("--objective", section=SOUGHT, default="conductivity", show_default=True, metavar="NAME",
          help="conductivity; lower-bound (of its interval); success (probability of exceeding --threshold, times "
               "that of phase purity); desirability (of several properties, --desire).")  # fmt: skip
-@_option("--threshold", section=SOUGHT, type=Number(0, 1000), metavar="NUMBER",
+@option("--threshold", section=SOUGHT, type=Number(0, 1000), metavar="NUMBER",
          help="Conductivity in S/cm that is to be exceeded, for 'success'.")  # fmt: skip
-@_option("--desire", section=SOUGHT, multiple=True, metavar="PROPERTY=WORST:BEST[:WEIGHT]",
+@option("--desire", section=SOUGHT, multiple=True, metavar="PROPERTY=WORST:BEST[:WEIGHT]",
          help="What 'desirability' is made of: conductivity, density, purity, sintering-temperature; may be "
               "repeated.  [default: conductivity=1e-6:1e-3, density=80:98, purity=0:1, "
               "sintering-temperature=1200:700]")  # fmt: skip
-@_option("--keep", section=SOUGHT, type=int, default=100, show_default=True, metavar="NUMBER",
+@option("--keep", section=SOUGHT, type=int, default=100, show_default=True, metavar="NUMBER",
          help="How many of the best recipes are kept.")  # fmt: skip
-@_option("--at", "--at-c", "at_c", section=SOUGHT, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C),
+@option("--at", "--at-c", "at_c", section=SOUGHT, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C),
          metavar="NUMBER",
          help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what SPACE says]",
 )  # fmt: skip
-@_option("--level", section=SOUGHT, type=Number(0, 1, percent_hint=True), default=0.9, show_default=True,
-         metavar="NUMBER", help="Probability with which the intervals should hold the truth.")  # fmt: skip
-@_option("--outside", is_flag=True, section=SOUGHT, help="Also keep recipes outside the known domain.")
-@_option("--unbalanced", is_flag=True, section=SOUGHT, help="Also score recipes whose charges do not add up.")
-@_option("--budget", section=WORK, type=int, metavar="NUMBER",
+@level_option(SOUGHT)
+@option("--outside", is_flag=True, section=SOUGHT, help="Also keep recipes outside the known domain.")
+@option("--unbalanced", is_flag=True, section=SOUGHT, help="Also score recipes whose charges do not add up.")
+@option("--budget", section=WORK, type=int, metavar="NUMBER",
          help="Score only so many candidates of the space, drawn from it.")  # fmt: skip
-@_option("--method", section=WORK, default="sobol", show_default=True, metavar="NAME",
+@option("--method", section=WORK, default="sobol", show_default=True, metavar="NAME",
          help="How they are drawn: sobol (evenly spread) or random.")  # fmt: skip
-@_option("--seed", section=WORK, type=int, default=0, show_default=True, metavar="NUMBER", help="Of the draw.")
-@_option("--threads", section=WORK, type=int, default=min(8, os.cpu_count() or 1), metavar="NUMBER",
+@option("--seed", section=WORK, type=int, default=0, show_default=True, metavar="NUMBER", help="Of the draw.")
+@option("--threads", section=WORK, type=int, default=min(8, os.cpu_count() or 1), metavar="NUMBER",
          help="Chunks scored at the same time; the result is the same.  [default: one a processor]")  # fmt: skip
-@_option("--chunk", section=WORK, type=int, default=65_536, show_default=True, metavar="NUMBER",
+@option("--chunk", section=WORK, type=int, default=65_536, show_default=True, metavar="NUMBER",
          help="Candidates scored in one call; the result is the same.")  # fmt: skip
-@_option("--engine", section=WORK, default="local", show_default=True, metavar="NAME",
+@option("--engine", section=WORK, default="local", show_default=True, metavar="NAME",
          help="Where it is computed: local, or dask (a cluster); the result is the same.")  # fmt: skip
-@_option("--scheduler", section=WORK, metavar="ADDRESS",
+@option("--scheduler", section=WORK, metavar="ADDRESS",
          help="Of the Dask cluster, such as tcp://host:8786.")  # fmt: skip
-@_option("--yes", is_flag=True, section=WORK, help=f"Begin, even with more than {MOST_WITHOUT_YES:,} candidates.")
-@_option("--model", section=ANSWER, metavar="MODEL",
-         help="Bundle folder, or an MLflow address such as models:/nasicon-recipe@champion."
-              "  [default: the model that comes with nasicon-ml]")  # fmt: skip
-@_option("--tracking-uri", section=ANSWER, metavar="URI",
-         help="MLflow's store, for a --model in MLflow.  [default: MLFLOW_TRACKING_URI, or mlflow.db here]",
-)  # fmt: skip
-@_option("--output", section=ANSWER, metavar="FOLDER",
+@option("--yes", is_flag=True, section=WORK, help=f"Begin, even with more than {MOST_WITHOUT_YES:,} candidates.")
+@model_options(ANSWER)
+@option("--output", section=ANSWER, metavar="FOLDER",
          help="New folder for the kept recipes, the front, a summary, figures, and what --resume needs.",
 )  # fmt: skip
-@_option("--format", "file_format", section=ANSWER, type=click.Choice(["csv", "parquet"]), default="csv",
+@option("--format", "file_format", section=ANSWER, type=click.Choice(["csv", "parquet"]), default="csv",
          show_default=True, help="Format of the kept recipes and the front.")  # fmt: skip
-@_option("--scored", is_flag=True, section=ANSWER,
+@option("--scored", is_flag=True, section=ANSWER,
          help="Write every scored recipe, too, as Parquet files in the folder.")  # fmt: skip
-@_option("--resume", section=ANSWER, metavar="FOLDER",
+@option("--resume", section=ANSWER, metavar="FOLDER",
          help="Go on with the screening in a folder; its options need not be repeated.")  # fmt: skip
-@_option("--json", "as_json", is_flag=True, section=ANSWER, help="Write the summary as JSON to standard output.")
+@option("--json", "as_json", is_flag=True, section=ANSWER, help="Write the summary as JSON to standard output.")
 @click.pass_context
 def screen(ctx: click.Context, /, **values: Any) -> None:
     """Look through all recipes of a search space for the best ones.
@@ -146,18 +162,15 @@ def _is_given(ctx: click.Context, name: str) -> bool:
 
 
 def _screened(values: dict[str, Any]) -> ScreeningResult:
-    """Read everything first, then tell how long it takes, then do it."""
-    from nasicon_ml.cli.models import find_model
-    from nasicon_ml.cli.screen_asking import effort_of, place_of, question_of, space_of
-    from nasicon_ml.cli.screen_progress import followed
+    """Read everything, say how long it takes, then screen."""
     from nasicon_ml.model import PropertyModel
     from nasicon_ml.screening.engine import screen as screen_space
     from nasicon_ml.screening.local import estimate
     from nasicon_ml.screening.scoring import Scorer
 
-    question, effort = question_of(values), effort_of(values)
-    space = space_of(values)
-    place = place_of(values)
+    question, effort = _question_of(values), _effort_of(values)
+    space = _space_of(values)
+    place = _place_of(values)
     if place is not None:
         place.check()
     name, model = find_model(values["model"], values["tracking_uri"])
@@ -167,7 +180,7 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
     if place is not None:
         note = {name: values[name] for name in _REMEMBERED} | {"stated": _stated(space)}
         place = replace(place, note=json.loads(json.dumps(note, default=str)))
-    say(f"model: {name}, trained {model.metadata.created[:16].replace('T', ' ')} UTC")
+    say(model_line(name, model.metadata))
     say(space.describe())
     if not space.size:
         raise NasiconError(f"{values['space']}: the constraints leave no candidate")
@@ -178,7 +191,7 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
         at_once = cluster_threads(effort.scheduler)
     expected = estimate(Scorer(space, model, question), effort, space.count().candidates, at_once)
     _tell(expected, yes=values["yes"])
-    with followed() as watch:
+    with _followed() as watch:
         return screen_space(space, model, question, effort, place=place, watch=watch)
 
 
@@ -189,9 +202,7 @@ def _stated(space: SearchSpace | SampledSpace) -> Any:
 
 
 def _tell(expected: Estimate, *, yes: bool) -> None:
-    """Say how long it takes, and ask before it takes long."""
-    from nasicon_ml.cli.screen_words import duration
-
+    """Say how long it takes, and refuse what takes long unless ``--yes`` is given."""
     say(
         f"{expected.candidates:,} to score at {expected.per_second:,.0f} a second and thread, {expected.at_once} "
         f"{'thread' if expected.at_once == 1 else 'threads'}: about {duration(expected.seconds)}"
@@ -204,17 +215,15 @@ def _tell(expected: Estimate, *, yes: bool) -> None:
 
 
 def _written(found: ScreeningResult, values: dict[str, Any]) -> tuple[list[Path], dict[str, Any]]:
-    """Name the files, draw the figures if there is a folder, and give the summary."""
+    """Draw the figures if there is a folder; return the names of the files, and the summary."""
     summary = found.to_json()
     summary["model"] = {"name": values["model"]} | summary["model"]
     folder = values["output"] or values["resume"]
     if folder is None:
         return [], summary
-    from nasicon_ml.cli.screen_figures import draw
-
     ending = values["file_format"]
     names = [Path(folder) / name for name in (f"kept.{ending}", f"front.{ending}", "summary.json")]
-    figures, problem = draw(found, Path(folder))
+    figures, problem = _draw(found, Path(folder))
     if problem:
         say(f"warning: {problem}")
     names += figures
@@ -223,12 +232,10 @@ def _written(found: ScreeningResult, values: dict[str, Any]) -> tuple[list[Path]
 
 
 def _show(found: ScreeningResult, summary: dict[str, Any], names: list[Path], values: dict[str, Any]) -> None:
-    from nasicon_ml.cli.screen_words import summary_text
-
     if values["as_json"]:
         click.echo(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        click.echo(summary_text(found))
+        click.echo(screening_report(found))
     if names:
         say(f"written: {', '.join(str(name) for name in names)}")
     if not found.is_complete:
@@ -238,6 +245,195 @@ def _show(found: ScreeningResult, summary: dict[str, Any], names: list[Path], va
         say(f"stopped: this is a partial result, of {done:,} of {found.space.size:,} candidates{on}")
 
 
-def say(message: str) -> None:
-    """Write a line of what is to be said about the work to standard error."""
-    click.echo("\n".join(plain_line(line) for line in message.split("\n")), err=True)
+# --------------------------------------------------------------------------------------------- inputs
+
+
+def _question_of(values: dict[str, Any]) -> Question:
+    """Return what is looked for.
+
+    Raises
+    ------
+    FieldError
+        If there is no such objective, or one of its settings is wrong.
+    """
+    from nasicon_ml.screening.objectives import objective_named
+    from nasicon_ml.screening.question import Question
+
+    objective = objective_named(
+        values["objective"], threshold_s_cm=values["threshold"], wishes=read_wishes(values["desire"])
+    )
+    return Question(
+        objective,
+        values["keep"],
+        values["level"],
+        values["at_c"],
+        inside_only=not values["outside"],
+        balanced_only=not values["unbalanced"],
+    )
+
+
+def _effort_of(values: dict[str, Any]) -> Effort:
+    """Return how it is computed."""
+    from nasicon_ml.screening.question import Effort
+
+    return Effort(values["threads"], values["chunk"], values["engine"], values["scheduler"])
+
+
+def _space_of(values: dict[str, Any]) -> SearchSpace | SampledSpace:
+    """Read the space, and draw from it if a budget is given."""
+    from nasicon_ml.screening.space import SearchSpace
+
+    stated = values.get("stated")
+    space = SearchSpace.from_yaml(values["space"]) if stated is None else SearchSpace.from_dict(stated)
+    if values["budget"] is None:
+        return space
+    return space.sample(values["budget"], values["method"], values["seed"])
+
+
+def _place_of(values: dict[str, Any]) -> Place | None:
+    """Return where the result goes to."""
+    from nasicon_ml.screening.output import Place
+
+    folder = values["resume"] if values["resume"] is not None else values["output"]
+    if folder is None:
+        return None
+    return Place(
+        Path(folder),
+        resume=values["resume"] is not None,
+        scored=values["scored"],
+        file_format=values["file_format"],
+    )
+
+
+def read_wishes(texts: Iterable[str]) -> dict[str, Wish]:
+    """Read ``density=85:98:2``: property, worst and best value, and weight.
+
+    Raises
+    ------
+    FieldError
+        If a text is written otherwise, or a property stands there twice.
+    """
+    from nasicon_ml.screening.objectives import Wish
+
+    wishes: dict[str, Wish] = {}
+    for text in texts:
+        name, _, numbers = text.partition("=")
+        name = name.strip().replace("_", "-")
+        try:
+            read = [float(number) for number in numbers.split(":")]
+        except ValueError:
+            read = []
+        if len(read) not in {2, 3}:
+            raise FieldError(
+                "--desire", text, "PROPERTY=WORST:BEST or PROPERTY=WORST:BEST:WEIGHT, as density=85:98:2"
+            )
+        if name in wishes:
+            raise FieldError("--desire", text, "each property once")
+        wishes[name] = Wish(*read)
+    return wishes
+
+
+# ------------------------------------------------------------------------------------------- progress
+
+
+@contextmanager
+def _followed() -> Iterator[Watch]:
+    """Show the progress on standard error, and let Ctrl-C stop between chunks; a second one stops at once."""
+    from nasicon_ml.screening.watching import Watch
+
+    with _stopped_by_ctrl_c() as stop, _shown() as show:
+        yield Watch(show, stop)
+
+
+@contextmanager
+def _stopped_by_ctrl_c() -> Iterator[Callable[[], bool]]:
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        click.echo("stopping after the chunks in work (Ctrl-C again: at once)", err=True)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[Progress], None]]:
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    with progress("screening") as step:
+        yield lambda at: step(_state(at), at.done / at.size)
+
+
+class _Lines:
+    """Writes a line now and then."""
+
+    def __init__(self) -> None:
+        self.written = time.monotonic()
+
+    def __call__(self, at: Progress) -> None:
+        now = time.monotonic()
+        if now - self.written >= _EVERY_S:
+            self.written = now
+            click.echo(f"{at.done:,} of {at.size:,} ({100 * at.done / at.size:.0f} %), {_state(at)}", err=True)
+
+
+def _state(at: Progress) -> str:
+    return f"{at.per_second:,.0f} a second, {duration(at.remaining_s)} left, best {scientific(at.best)}"
+
+
+# -------------------------------------------------------------------------------------------- figures
+
+
+def _draw(found: ScreeningResult, folder: Path) -> tuple[list[Path], str]:
+    """Draw the map and the front into the folder.
+
+    Returns
+    -------
+    list of Path
+        The figures; one that would show nothing is left out, and an older one of its name removed.
+    str
+        Why there is none, if Matplotlib is not installed; else empty.
+    """
+    try:
+        from nasicon_ml.plots import save, screening_front, screening_map
+
+        figures: dict[str, Callable[[], Figure]] = {
+            MAP: lambda: screening_map(_map_cells(found)),
+            FRONT: lambda: screening_front(found.front),
+        }
+        written = []
+        for name, figure in figures.items():
+            try:
+                written.append(save(figure(), folder / name))
+            except DatasetError:
+                (folder / name).unlink(missing_ok=True)
+    except MissingExtraError as error:
+        return [], f"no figures: {error}"
+    return written, ""
+
+
+def _map_cells(found: ScreeningResult) -> pd.DataFrame:
+    """Return the best conductivity at every substitution and sintering temperature as a table."""
+    import pandas as pd
+
+    from nasicon_ml.plots.screening import SUBSTITUTION
+
+    x, temperature_c, best = found.tally.landscape.points()
+    return pd.DataFrame(
+        {
+            SUBSTITUTION: x,
+            Column.SINTERING_TEMPERATURE_C.value: temperature_c,
+            Column.PREDICTED_CONDUCTIVITY_S_CM.value: best,
+        }
+    )

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from nasicon_ml.cli.options import Function, SectionedCommand, SectionedOption
-from nasicon_ml.cli.progress import Step, progress
+from nasicon_ml.cli.inputs import Function, SectionedCommand, option
+from nasicon_ml.cli.render import Step, print_json, progress, score_report
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import MissingExtraError, NasiconError
 
@@ -40,12 +36,8 @@ this folder, and 'mlflow ui' started here shows it. A run that fails or is stopp
 Exit code: 0 done; 2 nothing could be trained; 130 stopped with Ctrl-C."""
 
 
-def _option(*names: str, section: str, **settings: Any) -> Callable[[Function], Function]:
-    return click.option(*names, cls=SectionedOption, section=section, **settings)
-
-
 def _count(name: str, smallest: int, default: int, text: str, section: str) -> Callable[[Function], Function]:
-    return _option(
+    return option(
         name, section=section, type=click.IntRange(smallest), default=default, show_default=True,
         metavar="NUMBER", help=text,
     )  # fmt: skip
@@ -55,13 +47,13 @@ _DATA, _PROTOCOL, _KEPT = "Data", "Protocol", "What is kept"
 
 
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
-@_option("--dataset", section=_DATA, metavar="FILE", help="Pellet table.  [default: the one that comes along]")
-@_option(
+@option("--dataset", section=_DATA, metavar="FILE", help="Pellet table.  [default: the one that comes along]")
+@option(
     "--add", section=_DATA, metavar="FILE",
     help="Train with your own pellets, too, as a source of their own. No row of them is recorded or saved.",
 )  # fmt: skip
-@_option("--include-suspect", is_flag=True, section=_DATA, help="Use pellets that are marked suspect, too.")
-@_option(
+@option("--include-suspect", is_flag=True, section=_DATA, help="Use pellets that are marked suspect, too.")
+@option(
     "--exclude-source", "exclude_sources", multiple=True, section=_DATA, metavar="KEY",
     help="Leave a source out altogether; may be repeated.",
 )  # fmt: skip
@@ -70,12 +62,12 @@ _DATA, _PROTOCOL, _KEPT = "Data", "Protocol", "What is kept"
 @_count("--seed", 0, 0, "Seed of folds, sampling and tuning.", _PROTOCOL)
 @_count("--trials", 0, 0, "Optuna trials for each target in each fold; 0: good fixed settings.", _PROTOCOL)
 @_count("--threads", 1, 2, "Threads; they change no number.", _PROTOCOL)
-@_option("--bundle", section=_KEPT, metavar="FOLDER", help="Save the model as a bundle there, too.")
-@_option("--no-register", is_flag=True, section=_KEPT, help="Record the run, but register no version.")
-@_option("--no-track", is_flag=True, section=_KEPT, help="Record nothing in MLflow.")
-@_option("--experiment", section=_KEPT, metavar="NAME", help="MLflow experiment.  [default: nasicon-ml]")
-@_option("--tracking-uri", section=_KEPT, metavar="URI", help="MLflow store or server.")
-@_option("--json", "as_json", is_flag=True, section=_KEPT, help="Write JSON to standard output.")
+@option("--bundle", section=_KEPT, metavar="FOLDER", help="Save the model as a bundle there, too.")
+@option("--no-register", is_flag=True, section=_KEPT, help="Record the run, but register no version.")
+@option("--no-track", is_flag=True, section=_KEPT, help="Record nothing in MLflow.")
+@option("--experiment", section=_KEPT, metavar="NAME", help="MLflow experiment.  [default: nasicon-ml]")
+@option("--tracking-uri", section=_KEPT, metavar="URI", help="MLflow store or server.")
+@option("--json", "as_json", is_flag=True, section=_KEPT, help="Write JSON to standard output.")
 def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> None:
     """Train the models on measured pellets, score them on unseen sources, and record the run in MLflow."""
     if no_track and (given["tracking_uri"] or given["experiment"]):
@@ -84,15 +76,13 @@ def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> No
         _check_bundle_folder(Path(bundle))
     if given["add"] is not None:
         _check_added(given["add"], given["dataset"], given["exclude_sources"])
-    with _reported() as step:
+    with progress("training", line_every_s=_LINE_EVERY_S) as step:
         result, run = _train(given, step, no_track=no_track)
         if bundle is not None:
             _save_bundle(result, run, bundle)
     if as_json:
-        click.echo(json.dumps(_content(result, run, bundle), indent=2, ensure_ascii=False))
+        print_json(_content(result, run, bundle))
         return
-    from nasicon_ml.cli.scores import score_report
-
     click.echo(score_report(result))
     for label, text in _places(result, run, bundle):
         click.echo(f"{label:<9}{text}")
@@ -145,7 +135,7 @@ def _save_bundle(result: TrainingResult, run: TrackedRun | None, bundle: str) ->
 
 
 def _check_added(add: str, dataset: str | None, left_out: Sequence[str]) -> None:
-    """Find bad rows before a run is begun; what is on standard input can be read once only."""
+    """Refuse bad rows before the run begins, and standard input, which can be read only once."""
     if add == "-":
         raise click.UsageError("--add: give the name of a file; standard input cannot be read twice")
     from nasicon_ml.data.load import load_pellets
@@ -161,33 +151,15 @@ def _check_bundle_folder(folder: Path) -> None:
         raise click.UsageError(f"--bundle: {folder} exists and is not a model bundle; choose another folder")
 
 
-@contextmanager
-def _reported() -> Iterator[Step]:
-    """Report the progress on standard error: a bar on a terminal, else a line now and then."""
-    if sys.stderr.isatty():
-        with progress("training") as step:
-            yield step
-        return
-    last = time.monotonic() - _LINE_EVERY_S
-
-    def line(message: str, fraction: float) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _LINE_EVERY_S:
-            last = time.monotonic()
-            click.echo(f"{100 * fraction:3.0f} %  {message}", err=True)
-
-    yield line
-
-
 def _added(options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Find in a model's options what is kept of own pellets: their number and a checksum."""
+    """Return what a model's options keep of own pellets: their number and a checksum."""
     if "added_pellets" not in options:
         return None
     return {"pellets": options["added_pellets"], "sha256": options["added_sha256"]}
 
 
 def _places(result: TrainingResult, run: TrackedRun | None, bundle: str | None) -> Iterator[tuple[str, str]]:
-    """Say where everything is."""
+    """Return where everything is, as pairs of a label and a text."""
     added = _added(result.model.metadata.options)
     if added is not None:
         yield (
@@ -212,7 +184,7 @@ def _places(result: TrainingResult, run: TrackedRun | None, bundle: str | None) 
 
 
 def _plots_folder(artifact_uri: str) -> Path | None:
-    """Find the folder of a run's figures, where they are files of this machine and not kept by a server."""
+    """Return the folder of a run's figures; None where a server keeps them."""
     parts = urlsplit(artifact_uri)
     folder = Path(unquote(parts.path) if parts.scheme == "file" else artifact_uri) / "plots"
     return folder if folder.is_dir() else None
@@ -231,7 +203,7 @@ def _how_to_look(uri: str) -> str:
 
 
 def _content(result: TrainingResult, run: TrackedRun | None, bundle: str | None) -> dict[str, Any]:
-    """Give everything as JSON would have it."""
+    """Return everything that ``--json`` prints."""
     recorded = None
     if run is not None:
         recorded = {

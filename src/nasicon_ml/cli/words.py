@@ -1,12 +1,15 @@
-"""Numbers and recipes in words, as they stand in a table or a panel."""
+"""Numbers, recipes and measured pellets in words, as they stand in a table or a panel."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasicon_ml.columns import Column, Kind
+
+if TYPE_CHECKING:
+    from nasicon_ml.bundle.parts import ModelMetadata
 
 #: What stands where there is no number.
 NOTHING = "n/a"
@@ -55,6 +58,24 @@ def percent(share: float | None) -> str:
 def level_words(level: float) -> str:
     """Write the level of an interval: 90 %."""
     return f"{100 * level:.6g} %"
+
+
+def duration(seconds: float) -> str:
+    """Write a time that a person waits: 40 s, 12 min, 3.4 h, 2.1 d."""
+    for unit, length in (("d", 86_400.0), ("h", 3_600.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+
+
+def plural(count: int, word: str) -> str:
+    """Write a number of things: 1 row, 2 rows."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def model_line(name: str, metadata: ModelMetadata) -> str:
+    """Say which model answers: its name and its time of training."""
+    return f"model: {name}, trained {metadata.created[:16].replace('T', ' ')} UTC"
 
 
 def conditions(cells: Mapping[str, Any]) -> str:
@@ -111,7 +132,7 @@ def measured(cells: Mapping[str, Any]) -> str:
 
 
 def split(cell: str | None) -> tuple[str, ...]:
-    """Take a cell that holds several words apart."""
+    """Return the words of a cell that holds several."""
     return tuple(part.strip() for part in (cell or "").split(";") if part.strip())
 
 

@@ -32,7 +32,7 @@ class Recipe:
     Parameters
     ----------
     formula
-        Formula or shorthand.
+        Formula or shorthand, or what `parse` made of it (with a value of x, or elements for place holders).
     additive, additive_amount, additive_unit
         Sintering aid or second phase; the amount in wt%, mol% or formula_unit (per formula unit as written).
     synthesis_route, densification, atmosphere
@@ -72,11 +72,14 @@ class Recipe:
     pressure_mpa: float | None = None
 
     def __post_init__(self) -> None:
+        given: Any = self.formula
+        if isinstance(given, Composition):
+            self._set(Column.FORMULA, given.formula)
         for column in RECIPE:
             self._set(column, column.parse(getattr(self, column.value)))
         if self.formula is None:
             raise NO_FORMULA.error(None)
-        composition = parse(self.formula)
+        composition = given if isinstance(given, Composition) else parse(self.formula)
         if composition.second_phase:
             self._move(composition.second_phase)
         given = [
