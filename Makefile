@@ -7,12 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+WORKERS ?= 2
 OUT := out
 # Programs that tests and notebooks start are those of this environment.
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train tuned champion golden docs benchmark-plausibility benchmark-accuracy benchmark-serving benchmark-speed test lint format notebooks lock ui clean distclean
+.PHONY: help setup demo train tuned champion golden docs benchmark-plausibility benchmark-accuracy benchmark-serving benchmark-speed test test-slow test-all lint format notebooks lock ui clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -85,8 +86,16 @@ benchmark-serving: $(STAMP) ## 2,000 requests of 1 to 200 recipes to MLflow's se
 benchmark-speed: $(STAMP) ## screening beside what a user would write and the trees alone, 10^3 to 10^7 recipes (20 min)
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
-test: $(STAMP) ## run the whole test-suite
-	@$(IN_VENV) $(BIN)/python -m pytest $(ARGS)
+# What comes last on a command line counts: ARGS="-n 0" runs the tests one after the other in one process.
+PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+test: $(STAMP) ## run the tests that are quick (6 min on 2 cores); ARGS="-k conformal -x" and the like
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: $(STAMP) ## run those that train, start servers or inject faults (10 min on 2 cores)
+	@$(PYTEST) -m slow $(ARGS)
+
+test-all: $(STAMP) ## run both; ARGS="tests/faults" runs all that is there
+	@$(PYTEST) $(ARGS)
 
 lint: $(STAMP) ## ruff (rules and layout) and mypy
 	@$(BIN)/ruff check .

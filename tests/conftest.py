@@ -1,12 +1,16 @@
-"""What every test may rely on: no run of the suite depends on the machine's settings or leaves anything behind."""
+"""What every test may rely on: nothing depends on how the suite was started, and nothing is left behind."""
 
 from __future__ import annotations
 
 import os
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from tests.fuzz.tally import TALLY
 
 if TYPE_CHECKING:
     from nasicon_ml.workflows.train import TrainingResult
@@ -17,6 +21,45 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 os.environ["MPLBACKEND"] = "Agg"  # also for the programs that tests start: no display is needed
+
+# A job in the background is started with SIGINT ignored, and so would be the programs that tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGTERM, signal.SIGCHLD):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
+
+#: Folders whose tests share something that takes long to make (a server, a program, a store): one worker
+#: runs them. All others are shared out file by file.
+TOGETHER = ("faults", "server", "serving", "tracking")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests belong to one worker (`--dist loadgroup`)."""
+    for item in items:
+        parts = item.path.relative_to(Path(__file__).parent).parts
+        item.add_marker(pytest.mark.xdist_group(parts[0] if parts[0] in TOGETHER else "/".join(parts)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Add the malformed inputs that a worker has counted to those of the others."""
+    TALLY.merge(getattr(node, "workeroutput", {}).get("tally", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand over what this worker has counted."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tally"] = TALLY.to_json()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show how many malformed inputs there were, and how they ended."""
+    if TALLY.total():
+        terminalreporter.section("fuzz: malformed input in numbers")
+        for line in TALLY.lines():
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +75,18 @@ def trained() -> TrainingResult:
     from nasicon_ml.workflows.train import TrainingOptions, train
 
     return train(TrainingOptions(folds=3))
+
+
+@pytest.fixture(scope="session")
+def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every fourth source that states a sintering temperature, as a file of its own."""
+    import pandas as pd
+
+    from nasicon_ml.columns import Column
+    from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
+
+    frame = pd.read_csv(datasets_folder() / PELLETS_FILE, dtype=str, keep_default_na=False)
+    sources = sorted(frame.loc[frame[Column.SINTERING_TEMPERATURE_C] != "", Column.SOURCE].unique())[::4]
+    path = tmp_path_factory.mktemp("dataset") / "small.csv"
+    frame[frame[Column.SOURCE].isin(sources)].to_csv(path, index=False)
+    return path

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.faults.workers import CHAMPION, FORMULA, PROMOTE, Shop, json_in
-from tests.tracking.conftest import small_dataset as small_dataset  # noqa: PLC0414 -- a fixture
 
 PREDICT = ["predict", "--formula", FORMULA, "--sintering-temperature", "900", "--model", CHAMPION, "--json"]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.programs import free_port
 
 #: How servers can be bad; those that begin with "later" answer the first question as they should.
 KINDS = ("down", "silent", "slow", "error", "page", "not found", "later silent", "later error", "later down")
@@ -74,16 +74,12 @@ class _Server(ThreadingHTTPServer):
 def bad_server(kind: str) -> Iterator[str]:
     """Run a server of a kind, and give its address."""
     if kind == "down":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{free_port()}"
         return
     server = _Server(("127.0.0.1", 0), _Bad)
     server.kind, server.ended = kind, threading.Event()  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    time.sleep(0)
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:

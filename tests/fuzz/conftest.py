@@ -1,4 +1,4 @@
-"""The settings of the fuzz tests, the model they ask, and the figures at the end.
+"""The settings of the fuzz tests, and the model they ask.
 
 The cases are the same in every run. ``NASICON_ML_FUZZ_EXAMPLES=10`` makes ten times as many, other ones in every
 run.
@@ -12,8 +12,6 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-from tests.fuzz.tally import TALLY
 
 FACTOR = float(os.environ.get("NASICON_ML_FUZZ_EXAMPLES") or 1)
 
@@ -39,11 +37,3 @@ def _model_read_once() -> Iterator[None]:
         patch.delenv("NASICON_ML_MODEL", raising=False)
         patch.delenv("NASICON_ML_DEBUG", raising=False)
         yield
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the figures."""
-    if TALLY.total():
-        terminalreporter.section("fuzz: malformed input in numbers")
-        for line in TALLY.lines():
-            terminalreporter.write_line(line)

@@ -3,11 +3,8 @@
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from nasicon_ml.columns import Column
-from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
 from tests.server.postgres import running_cluster
 from tests.server.site import BIN, DATABASE, Site
 
@@ -38,25 +35,15 @@ def site(cluster, tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def few_pellets(tmp_path_factory):
-    """Every fourth source that states a sintering temperature, as a file of its own."""
-    frame = pd.read_csv(datasets_folder() / PELLETS_FILE, dtype=str, keep_default_na=False)
-    sources = sorted(frame.loc[frame[Column.SINTERING_TEMPERATURE_C] != "", Column.SOURCE].unique())[::4]
-    path = tmp_path_factory.mktemp("dataset") / "small.csv"
-    frame[frame[Column.SOURCE].isin(sources)].to_csv(path, index=False)
-    return path
-
-
-@pytest.fixture(scope="package")
 def bundle():
     """The committed model: another than the first version."""
     return Path(__file__).parents[2] / "models" / "champion"
 
 
 @pytest.fixture(scope="package")
-def first(site, few_pellets):
+def first(site, small_dataset):
     """What `nasicon-ml train` said of the first version, trained by the trainer through the server."""
-    options = ("--dataset", few_pellets, "--folds", "2", "--threads", "1", "--json")
+    options = ("--dataset", small_dataset, "--folds", "2", "--threads", "1", "--json")
     done = site.run(BIN / "nasicon-ml", "train", *options, user="trainer")
     assert done.returncode == 0, done.stderr
     assert site.aliases() == {"challenger": "1"}

@@ -5,7 +5,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.programs import free_port
 
 REQUIRED = "NASICON_ML_REQUIRE_POSTGRES"
 #: A short path that every account may enter: that of a socket may have a hundred characters.
@@ -44,12 +45,6 @@ class Cluster:
             [self.programs / "psql", *options, self.uri(database), "-c", statement],
             env=os.environ | self.environment, capture_output=True, text=True, check=True, timeout=PATIENCE_S,
         ).stdout.strip()  # fmt: skip
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def programs():

@@ -16,7 +16,8 @@ from pathlib import Path
 from unittest import mock
 
 from nasicon_ml.cli.main import main
-from tests.server.postgres import PATIENCE_S, free_port
+from tests.programs import free_port
+from tests.server.postgres import PATIENCE_S
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = Path(sys.executable).parent

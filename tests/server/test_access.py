@@ -34,9 +34,9 @@ def test_who_is_no_maintainer_can_neither_promote_nor_roll_back(site, champion, 
     assert (site.model(), site.version("1"), site.version(champion)) == before
 
 
-def test_a_reader_can_neither_train_nor_register(site, champion, few_pellets, bundle):
+def test_a_reader_can_neither_train_nor_register(site, champion, small_dataset, bundle):
     before = site.model()
-    training = site.nasicon("train", "--dataset", few_pellets, "--folds", "2", user="reader")
+    training = site.nasicon("train", "--dataset", small_dataset, "--folds", "2", user="reader")
     assert (training.returncode, training.stdout) == (2, "")
     assert NO_PERMISSION in training.stderr.splitlines()[-1]
     assert refused(site.nasicon("registry", "import", bundle, user="reader"), NO_PERMISSION)

@@ -4,11 +4,8 @@ import itertools
 import shutil
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from nasicon_ml.columns import Column
-from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
 from nasicon_ml.tracking import record
 from nasicon_ml.tracking import store as stores
 from nasicon_ml.tracking.registry import CHAMPION, MODEL_NAME
@@ -22,16 +19,6 @@ def all_of_mlflow():
     stores.load_mlflow()
     with stores.quiet():
         import mlflow.pyfunc  # noqa: F401
-
-
-@pytest.fixture(scope="session")
-def small_dataset(tmp_path_factory):
-    """Every fourth source that states a sintering temperature, as a file of its own."""
-    frame = pd.read_csv(datasets_folder() / PELLETS_FILE, dtype=str, keep_default_na=False)
-    sources = sorted(frame.loc[frame[Column.SINTERING_TEMPERATURE_C] != "", Column.SOURCE].unique())[::4]
-    path = tmp_path_factory.mktemp("dataset") / "small.csv"
-    frame[frame[Column.SOURCE].isin(sources)].to_csv(path, index=False)
-    return path
 
 
 @pytest.fixture(scope="session")

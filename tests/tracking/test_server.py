@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +17,7 @@ import pytest
 from nasicon_ml.errors import TrackingError
 from nasicon_ml.tracking import load_bundle, run_training
 from nasicon_ml.tracking import store as stores
+from tests.programs import free_port, running
 from tests.tracking.conftest import crown, returning
 from tests.tracking.test_registry import conductivity
 
@@ -55,31 +54,19 @@ class Site:
 @contextmanager
 def mlflow_ui(folder):
     """Start `mlflow ui` in a folder; only the port is chosen, and one worker is enough."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
     env |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"}
     command = [str(Path(sys.executable).parent / "mlflow"), "ui", "--port", str(port), "--workers", "1"]
     log = folder / "ui.log"
-    with log.open("w") as output:
-        program = subprocess.Popen(
-            command, cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
+    settings = {"cwd": folder, "env": env, "stderr": subprocess.STDOUT}
+    with log.open("w") as output, running(*command, stdout=output, **settings) as program:
         site, started = Site(port), time.monotonic()
         while not site.is_up():
             assert program.poll() is None, log.read_text()
             assert time.monotonic() - started < PATIENCE_S, log.read_text()
             time.sleep(0.3)
         yield site
-    finally:
-        os.killpg(program.pid, signal.SIGTERM)
-        try:
-            program.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(program.pid, signal.SIGKILL)
-            program.wait(30)
 
 
 @pytest.fixture(scope="module")

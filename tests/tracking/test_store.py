@@ -1,5 +1,4 @@
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -9,6 +8,7 @@ import pytest
 from nasicon_ml.errors import MissingExtraError, TrackingError
 from nasicon_ml.tracking import store as stores
 from nasicon_ml.tracking.store import opened, resolve_uri, sqlite_path
+from tests.programs import free_port
 
 
 def test_the_store_given_comes_before_the_variable_and_the_variable_before_the_folder(tmp_path, monkeypatch):
@@ -105,13 +105,11 @@ def test_a_folder_in_the_way_is_named(tmp_path):
 
 
 def test_a_server_that_is_not_there_is_said_at_once():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+    uri = f"http://127.0.0.1:{free_port()}"
     started = time.monotonic()
     with pytest.raises(TrackingError, match=f"{uri} cannot be reached"), opened(uri):
         pass
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25  # asking again would take 30 s
 
 
 def test_other_errors_pass_unchanged(workplace):
