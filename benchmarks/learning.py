@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from benchmarks.ground import Ground, Options
 from benchmarks.predictions import OURS, OURS_COMPOSITION, scored
+from benchmarks.scoring import weighted_auroc
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.calibration import OWN_TRUST
 from nasicon_ml.estimators.fitting import FitContext, fit_target
 from nasicon_ml.estimators.targets import TARGETS, TargetName, measurement_temperature, training_rows
-from nasicon_ml.evaluation.bootstrap import source_weights, weighted_auroc, weighted_mean
-from nasicon_ml.evaluation.calibrated import held_out_probabilities
-from nasicon_ml.evaluation.splits import assert_disjoint, grouped_folds
+from nasicon_ml.estimators.uncertainty import OWN_TRUST
+from nasicon_ml.evaluation.comparison import source_weights, weighted_mean
+from nasicon_ml.evaluation.cross_validation import assert_disjoint, grouped_folds, out_of_fold_probabilities
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -65,7 +65,7 @@ def learning_curve(ground: Ground, name: TargetName, options: Options, say: Call
                 predicted[test] = answer
                 counts.append(count)
         if TARGETS[name].is_probability:
-            predicted = held_out_probabilities(rows.y, predicted, fold, trust=OWN_TRUST)
+            predicted = out_of_fold_probabilities(rows.y, predicted, fold, trust=OWN_TRUST)
         return predicted, float(np.mean(counts))
 
     for share in SHARES:

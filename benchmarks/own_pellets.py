@@ -10,8 +10,8 @@ from benchmarks.ground import Options
 from benchmarks.scoring import Ledger, differences, over_repeats
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TARGETS, TargetName
-from nasicon_ml.evaluation.bootstrap import source_weights
-from nasicon_ml.evaluation.own import LEAST_PELLETS, own_pellets_predictions, summarise_own_pellets
+from nasicon_ml.evaluation.comparison import source_weights
+from nasicon_ml.evaluation.own_pellets import LEAST_PELLETS, own_pellets_predictions, summarise_own_pellets
 from nasicon_ml.workflows.train import TrainingOptions, train
 
 Floats = NDArray[np.float64]

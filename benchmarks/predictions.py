@@ -16,12 +16,10 @@ from benchmarks.ground import Ground, Options, lithium, near_room_temperature
 from benchmarks.peers import Inputs, Peer, Setting, take
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.data.agreement import median_of_others
-from nasicon_ml.estimators.calibration import OWN_TRUST
 from nasicon_ml.estimators.fitting import fit_target
 from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature, training_rows
-from nasicon_ml.evaluation.calibrated import held_out_probabilities
-from nasicon_ml.evaluation.crossval import cross_validate
-from nasicon_ml.evaluation.splits import assert_disjoint
+from nasicon_ml.estimators.uncertainty import OWN_TRUST
+from nasicon_ml.evaluation.cross_validation import assert_disjoint, cross_validate, out_of_fold_probabilities
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -99,7 +97,7 @@ def out_of_fold(
         columns = {OURS: found.full, OURS_COMPOSITION: found.composition_only}
         if TARGETS[name].is_probability:
             columns = {
-                key: held_out_probabilities(rows.y, margin, found.fold, trust=OWN_TRUST)
+                key: out_of_fold_probabilities(rows.y, margin, found.fold, trust=OWN_TRUST)
                 for key, margin in columns.items()
             }
         columns |= peers_out_of_fold(ground, name, rows, found.fold, peers, inputs, options)
@@ -135,7 +133,7 @@ def peers_out_of_fold(
     if TARGETS[name].is_probability:
         for peer in peers[1:]:  # the base rate is no forecast that could be too sure of itself
             share = np.clip(found[peer.name], _SURE, 1 - _SURE)
-            found[peer.name] = held_out_probabilities(rows.y, np.log(share / (1 - share)), fold)
+            found[peer.name] = out_of_fold_probabilities(rows.y, np.log(share / (1 - share)), fold)
     return found
 
 

@@ -33,9 +33,8 @@ from nasicon_ml.estimators.targets import (
     measurement_temperature,
     training_rows,
 )
-from nasicon_ml.evaluation.crossval import cross_validate
-from nasicon_ml.evaluation.metrics import coverage, mean_width
-from nasicon_ml.evaluation.splits import assert_disjoint
+from nasicon_ml.evaluation.cross_validation import assert_disjoint, cross_validate
+from nasicon_ml.evaluation.scores import coverage, mean_width
 from nasicon_ml.workflows.train import REPORTED_LEVEL, TrainingOptions, train
 
 Floats = NDArray[np.float64]

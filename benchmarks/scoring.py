@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.predictions import FLOOR, FLOOR_ALIKE, Predictions
+from benchmarks.series import recipes_of_series, series_scores
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TARGETS, TargetName
-from nasicon_ml.evaluation import metrics
-from nasicon_ml.evaluation.bootstrap import interval, source_weights, weighted_auroc, weighted_mean
-from nasicon_ml.evaluation.series import recipes_of_series, series_scores
+from nasicon_ml.evaluation.comparison import interval, source_weights, weighted_mean
+from nasicon_ml.evaluation.scores import auroc, expected_calibration_error
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -79,17 +79,19 @@ def drawn_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, Dr
 
 def plain_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, Plain]:
     """Give the metrics of a target that are stated without differences."""
+    from sklearn.metrics import median_absolute_error, r2_score
+
     if TARGETS[name].is_probability:
         return {} if ranks_only else {"auroc_within_folds": auroc_within_folds, "ece": _calibration_error}
     return {
-        f"median_ae_{TARGETS[name].unit}": lambda y, p, _: metrics.median_absolute_error(y, p),
-        "r2": lambda y, p, _: metrics.r_squared(y, p),
+        f"median_ae_{TARGETS[name].unit}": lambda y, p, _: float(median_absolute_error(y, p)),
+        "r2": lambda y, p, _: float(r2_score(y, p, force_finite=False)),
         "spearman": lambda y, p, _: rank_correlation(y, p),
     }
 
 
 def _calibration_error(measured: Floats, predicted: Floats, _: Floats) -> float:
-    return metrics.expected_calibration_error(measured, predicted)
+    return expected_calibration_error(measured, predicted)
 
 
 def auroc_within_folds(measured: Floats, predicted: Floats, fold: Floats) -> float:
@@ -104,7 +106,7 @@ def auroc_within_folds(measured: Floats, predicted: Floats, fold: Floats) -> flo
         test = fold == held_out
         number = float((measured[test] > 0.5).sum() * (measured[test] <= 0.5).sum())
         if number:
-            won += number * metrics.auroc(measured[test], predicted[test])
+            won += number * auroc(measured[test], predicted[test])
             pairs += number
     return won / pairs if pairs else float("nan")
 
@@ -247,3 +249,29 @@ def score_series(predictions: Predictions, how: Scoring) -> tuple[Ledger, pd.Dat
         rows = differences(predictions.ours, scored, of_draws, **better)
         found.differences.extend(head | {"metric": metric} | row | counts for row in rows)
     return found, long
+
+
+def weighted_auroc(outcome: Floats, score: Floats, weights: Floats) -> Floats:
+    """Return the probability that a positive row ranks above a negative one, ties counting half, in each draw.
+
+    Parameters
+    ----------
+    outcome, score
+        Shape (n,); an outcome above 0.5 is positive.
+    weights
+        Shape (draws, n).
+
+    Returns
+    -------
+    ndarray
+        Shape (draws,); NaN for draws with one class only.
+    """
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
+    positive = outcome[order] > 0.5
+    ahead = np.add.reduceat(weights[:, order] * positive, starts, axis=1)
+    behind = np.add.reduceat(weights[:, order] * ~positive, starts, axis=1)
+    below = np.cumsum(behind, axis=1) - behind
+    with np.errstate(invalid="ignore"):
+        won = (ahead * (below + 0.5 * behind)).sum(axis=1)
+        return np.asarray(won / (ahead.sum(axis=1) * behind.sum(axis=1)))

@@ -15,8 +15,7 @@ import pandas as pd
 from tools.renew_docs import between_markers
 
 from nasicon_ml import plots
-from nasicon_ml.evaluation.coverage import coverage_curves, coverage_table
-from nasicon_ml.evaluation.domain_check import domain_curve, domain_table
+from nasicon_ml.evaluation.coverage import coverage_curves, coverage_table, domain_curve, domain_table
 from nasicon_ml.evaluation.scores import ALL, AWAY, KNOWN, SODIUM, scored_subsets
 from nasicon_ml.workflows.train import TrainingOptions, TrainingResult, train
 

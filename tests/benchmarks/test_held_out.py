@@ -18,7 +18,7 @@ from benchmarks.protocols import from_all_pellets
 
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, TrainingRows, training_rows
-from nasicon_ml.evaluation.splits import grouped_folds
+from nasicon_ml.evaluation.cross_validation import grouped_folds
 
 OPTIONS = Options(folds=3, repeats=1, draws=50, trees=5, threads=1)
 

@@ -36,7 +36,7 @@ HEAVY = (
 )
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
 # Tests compare with these; no module may need them.
-TESTS_ONLY = {"mapie", "scikit-learn"}
+TESTS_ONLY = {"mapie"}
 
 KNOWN = frozenset(module.name for module in modules())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -11,8 +11,9 @@ from nasicon_ml.cli.predict import predict
 from nasicon_ml.cli.train import train
 from nasicon_ml.columns import Column, Role, columns_of
 from nasicon_ml.data.own import OWN_SOURCE, own_pellets
-from nasicon_ml.estimators import closeness, own_fitting
-from nasicon_ml.evaluation import own as p8
+from nasicon_ml.estimators import closeness
+from nasicon_ml.estimators import own_pellets as own_fitting
+from nasicon_ml.evaluation import own_pellets as p8
 from tests.contracts.source import ROOT
 
 PAGE = (ROOT / "docs" / "own-pellets.md").read_text(encoding="utf-8")

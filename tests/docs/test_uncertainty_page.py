@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tools.uncertainty_tables import FEWEST_SOURCES, PAGE, renew
 
-from nasicon_ml.estimators.calibration import OWN_TRUST
+from nasicon_ml.estimators.uncertainty import OWN_TRUST
 from nasicon_ml.workflows.train import TrainingResult
 from tests.contracts.source import ROOT
 
@@ -33,7 +33,7 @@ def test_the_page_is_renewed_from_a_training(trained: TrainingResult, tmp_path: 
 
 def test_calibration_is_drawn_to_unchanged_as_the_page_says() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert f"| `nasicon_ml.estimators.calibration.OWN_TRUST` | {OWN_TRUST:g} |" in text
+    assert f"| `nasicon_ml.estimators.uncertainty.OWN_TRUST` | {OWN_TRUST:g} |" in text
     assert "end close to 1, 1 and 0" in text
     champion = json.loads((ROOT / "models" / "champion" / "model.json").read_text(encoding="utf-8"))
     assert champion["calibration"] == {

@@ -12,7 +12,7 @@ import math
 import pandas as pd
 import pytest
 
-from nasicon_ml.evaluation.calibrated import LEVELS
+from nasicon_ml.evaluation.cross_validation import LEVELS
 from nasicon_ml.evaluation.scores import ALL, INSIDE, KNOWN, OUTSIDE
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.workflows.predict import default_bundle

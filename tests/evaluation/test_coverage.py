@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.columns import Column
-from nasicon_ml.evaluation.calibrated import LEVELS, end_columns
-from nasicon_ml.evaluation.coverage import coverage_curve, coverage_table
-from nasicon_ml.evaluation.domain_check import domain_curve, domain_table
+from nasicon_ml.evaluation.coverage import coverage_curve, coverage_table, domain_curve, domain_table
+from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
 from nasicon_ml.evaluation.scores import KNOWN, score_table
 
 

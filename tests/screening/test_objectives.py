@@ -9,7 +9,7 @@ import pytest
 
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import FieldError
-from nasicon_ml.estimators.conformal import ConformalScores
+from nasicon_ml.estimators.uncertainty import ConformalScores
 from nasicon_ml.screening.objectives import (
     OBJECTIVES,
     Answers,

@@ -10,7 +10,7 @@ import pytest
 
 from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.targets import ANSWERS, TargetName
-from nasicon_ml.evaluation.feature_groups import COMPOSITION_GROUPS, GROUPS
+from nasicon_ml.evaluation.importance import COMPOSITION_GROUPS, GROUPS
 from nasicon_ml.features.build import build_features
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table

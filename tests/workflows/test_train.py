@@ -1,12 +1,19 @@
+"""A training run: repeatable, without leakage, and complete about itself."""
+
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import mean_absolute_error
 
-from nasicon_ml.data.files import datasets_folder
+from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
 from nasicon_ml.data.load import load_pellets
+from nasicon_ml.data.validate import count_problems
 from nasicon_ml.errors import DatasetError, FieldError, LeakageError
-from nasicon_ml.evaluation import crossval, metrics
-from nasicon_ml.workflows.train import TrainingOptions, train
+from nasicon_ml.evaluation import cross_validation
+from nasicon_ml.evaluation.plausibility import check_plausibility
+from nasicon_ml.workflows.train import TrainingOptions, train, with_findings
 
 
 def test_same_data_seed_and_versions_give_the_same_numbers_with_any_number_of_threads(trained):
@@ -30,7 +37,7 @@ def test_every_pellet_is_predicted_once_by_a_model_that_did_not_see_its_source(t
 def test_scores_are_those_of_the_out_of_fold_table(trained):
     frame = trained.out_of_fold
     part = frame[(frame["target"] == "relative_density") & frame["system"].str.startswith("L")]
-    expected = metrics.mean_absolute_error(part["measured"].to_numpy(), part["predicted"].to_numpy())
+    expected = mean_absolute_error(part["measured"].to_numpy(), part["predicted"].to_numpy())
     scores = trained.scores.set_index(["target", "subset", "model", "metric"])["value"]
     assert scores["relative_density", "all", "full", "mae_points"] == pytest.approx(expected)
     for target, metric in (("conductivity", "mae_decades"), ("relative_density", "mae_points")):
@@ -52,7 +59,9 @@ def test_coverage_is_near_what_is_promised(trained):
 
 
 def test_a_leaking_split_stops_the_run(monkeypatch):
-    monkeypatch.setattr(crossval, "grouped_folds", lambda sources, folds, _seed: np.arange(len(sources)) % folds)
+    monkeypatch.setattr(
+        cross_validation, "grouped_folds", lambda sources, folds, _seed: np.arange(len(sources)) % folds
+    )
     with pytest.raises(LeakageError, match="stand on both sides of a split"):
         train(TrainingOptions(folds=3))
 
@@ -111,3 +120,41 @@ def test_one_trial_is_the_fixed_settings():
     fixed, searched = train(TrainingOptions(folds=2)), train(TrainingOptions(folds=2, trials=1))
     pd.testing.assert_frame_equal(fixed.scores, searched.scores)
     assert searched.model.metadata.options["trials"] == 1
+
+
+@pytest.fixture
+def pellets():
+    return pd.read_csv(datasets_folder() / PELLETS_FILE, dtype=str, keep_default_na=False)
+
+
+def test_a_training_records_the_rules_that_its_model_breaks(trained):
+    checked = check_plausibility(trained.model)
+    broken = checked[~checked["holds"]]
+    metadata = trained.model.metadata
+    assert metadata.rules_checked == len(checked)
+    assert metadata.broken_rules == tuple(broken["rule"])
+    assert metadata.broken_statements == dict(zip(broken["rule"], broken["statement"], strict=True))
+
+
+def test_a_training_records_what_is_wrong_with_its_dataset(trained):
+    found = trained.model.metadata.validation
+    assert found == count_problems(datasets_folder() / PELLETS_FILE)
+    assert found["errors"] == 0
+    assert found["warnings"] > 0
+
+
+def test_it_is_the_file_that_was_trained_on(trained, pellets, tmp_path):
+    """Not the committed one: an error put into the file is counted."""
+    pellets.loc[0, "relative_density_pct"] = "0.93"
+    pellets.to_csv(tmp_path / "mine.csv", index=False)
+    clean = trained.model.metadata.validation
+    assert with_findings(trained.model, tmp_path / "mine.csv").metadata.validation["errors"] == clean["errors"] + 1
+
+
+def test_sources_beside_the_file_are_held_against_it(pellets, tmp_path):
+    pellets.head(20).to_csv(tmp_path / "mine.csv", index=False)
+    alone = count_problems(tmp_path / "mine.csv")
+    (tmp_path / "sources.csv").write_text("source\nsomebody2026\n")
+    assert count_problems(tmp_path / "mine.csv")["errors"] == alone["errors"] + 20
+    (tmp_path / "sources.csv").write_bytes(b"\xff\xfe\x00")
+    assert count_problems(tmp_path / "mine.csv") == {**alone, "errors": alone["errors"] + 1}

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nasicon_ml.bundle.out_of_fold import no_rows
-from nasicon_ml.estimators.calibration import BetaCalibration
+from nasicon_ml.estimators.boosting import CompositionPrior
 from nasicon_ml.estimators.domain import Domain
-from nasicon_ml.estimators.own import OwnKernel
-from nasicon_ml.estimators.prior import CompositionPrior
+from nasicon_ml.estimators.own_pellets import OwnKernel
 from nasicon_ml.estimators.targets import TargetName
-from nasicon_ml.estimators.uncertainty import IntervalModel
+from nasicon_ml.estimators.uncertainty import BetaCalibration, IntervalModel
 
 if TYPE_CHECKING:
     from nasicon_ml.estimators.stored_trees import StoredTrees

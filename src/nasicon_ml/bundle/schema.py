@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nasicon_ml.columns import Column, Kind
-from nasicon_ml.estimators.prior import INPUTS, TERMS
+from nasicon_ml.estimators.boosting import INPUTS, TERMS
 from nasicon_ml.estimators.shapes import Shape, either, flag, listing, mapping, number, one_of, record, text, whole
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import FeatureSet

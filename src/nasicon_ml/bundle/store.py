@@ -37,17 +37,15 @@ from nasicon_ml.bundle.schema import check_content
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.errors import BundleError, NasiconError
-from nasicon_ml.estimators.calibration import BetaCalibration
-from nasicon_ml.estimators.conformal import ConformalScores, Spread
+from nasicon_ml.estimators.boosting import CompositionPrior
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.forest import read_forest
-from nasicon_ml.estimators.own import OwnKernel
+from nasicon_ml.estimators.own_pellets import OwnKernel
 from nasicon_ml.estimators.plain_csv import read_cells
 from nasicon_ml.estimators.plain_json import read_json, write_json
-from nasicon_ml.estimators.prior import CompositionPrior
 from nasicon_ml.estimators.stored_trees import StoredTrees
 from nasicon_ml.estimators.targets import TARGETS, TargetName
-from nasicon_ml.estimators.uncertainty import IntervalModel
+from nasicon_ml.estimators.uncertainty import BetaCalibration, ConformalScores, IntervalModel, Spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,16 +1,29 @@
-"""Gradient-boosted trees, with the settings each target gets when nobody tunes them."""
+"""Gradient-boosted trees with a level for every source, and the composition prior they start from.
+
+Pellets of one paper share powder, furnace, electrodes and habits, so that the whole paper lies above or below
+what its recipes explain. Trees that are shown such rows as if they were independent learn the paper: its odd
+calcination time comes to mean its level. Here each source has a random intercept; before every round of boosting
+the intercepts are estimated from the errors so far, shrunk towards zero, and the new tree is fitted to what they
+leave. A new source has the intercept zero, so predictions are the sum of the trees alone. The gradient of the
+marginal loss with respect to the trees is that of the loss at the best intercepts (Sigrist,
+10.48550/arXiv.2004.02653, for Gaussian errors; here the loss is robust or logistic, and the intercepts are its
+mode).
+
+The composition prior is a handful of terms, fitted robustly. Trees answer between the pellets they know and stay
+flat beyond; a few coefficients say the same of aluminium in germanium as in titanium, and are hard to mislead. The
+trees learn what the terms leave, so that an answer falls back to the terms where no pellet is near.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nasicon_ml.estimators.crossed_recipes import CrossedRecipes
-from nasicon_ml.estimators.mixed_effects import Objective, logistic_objective, robust_objective
 from nasicon_ml.estimators.stored_trees import StoredTrees, inplace_margin
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.processing import SINTERING_ENERGIES_KJ_MOL
@@ -21,10 +34,46 @@ if TYPE_CHECKING:
     #: Trees as XGBoost grew them, or as a bundle holds them.
     Trees: TypeAlias = xgboost.Booster | StoredTrees
 
+
 Floats = NDArray[np.float64]
 
+#: What XGBoost wants of an objective: predictions and data in, gradient and curvature of each row out.
+Objective = Callable[[Floats, object], tuple[Floats, Floats]]
 
-#: Objectives of this package's own (`nasicon_ml.estimators.mixed_effects`): with an intercept for every source.
+#: Reweighting steps for the intercepts in a round; they start where the last round ended.
+_STEPS = 3
+#: No row's curvature may vanish, or a leaf of certain rows would have no size.
+_SMALLEST_CURVATURE = 1e-3
+#: Features the terms are made of.
+INPUTS = ("x", "m_Ge", "m_Zr", "m_Hf", "m_Sn", "t_silicon", "a_sodium")
+#: Up to this substitution conductivity rises with x, beyond it second phases form (DeWees and Wang, ChemSusChem
+#: 2019, 12, 3713: 0.4 to 0.5).
+BEST_X = 0.4
+#: Substitution below which a pellet behaves as undoped: its carriers are few, and it sinters badly.
+UNDOPED_X = 0.1
+_LOWEST_X = -0.5
+_SODIUM = 0.1
+#: Term -> the feature it belongs to. The intercept stands for LiTi2(PO4)3 at x = 0.
+TERMS = {
+    "x up to the best": "x",
+    "x beyond the best": "x",
+    "undoped": "x",
+    "germanium": "m_Ge",
+    "zirconium": "m_Zr",
+    "hafnium": "m_Hf",
+    "tin": "m_Sn",
+    "silicon": "t_silicon",
+    "sodium": "a_sodium",
+}
+#: Pellets that speak for a coefficient of zero, by term; the intercept is free.
+_PENALTIES = (0.3, 0.3, 0.3, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+_FREE = 1e-6
+#: Certain directions: carriers conduct, second phases and the want of carriers do not; the data say the rest.
+_LOWEST = (-np.inf, 0.0, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf, -np.inf)
+_HIGHEST = (np.inf, np.inf, 0.0, 0.0, np.inf, np.inf, np.inf, np.inf, np.inf, np.inf)
+_ITERATIONS = 30
+
+#: Objectives of this package: with an intercept for every source.
 MIXED_ROBUST, MIXED_LOGISTIC = "mixed:pseudohuber", "mixed:logistic"
 
 
@@ -39,7 +88,7 @@ class BoosterSettings:
     `source_shrinkage` and `tolerance` belong to the mixed objectives (see there). A row weighs its source's number
     of rows to the power of minus `source_weight`: 0 counts pellets, 1 counts sources. `monotone` names features
     whose effect has one known direction, +1 or -1. `prior_share` is how much of the composition's prior the trees
-    start from (`nasicon_ml.estimators.prior`); 0 is none. Trees never split on `ignored` features: a constraint on
+    start from (`CompositionPrior`); 0 is none. Trees never split on `ignored` features: a constraint on
     one side of a temperature says nothing while the temperature itself is there to split on.
     """
 
@@ -60,7 +109,7 @@ class BoosterSettings:
     ignored: tuple[str, ...] = ()
 
     def parameters(self, seed: int, feature_names: Sequence[str] = ()) -> dict[str, Any]:
-        """Give XGBoost's parameter dictionary; constraints on features that are not there fall away."""
+        """Return XGBoost's parameters; constraints on features that are not there fall away."""
         own = {name: value for name, value in asdict(self).items() if name not in _OURS}
         if self.objective in (MIXED_ROBUST, MIXED_LOGISTIC):
             del own["objective"]
@@ -71,7 +120,7 @@ class BoosterSettings:
         return own | {"seed": seed, "nthread": 1, "tree_method": "hist", "verbosity": 1}
 
     def changed(self, **changes: Any) -> BoosterSettings:
-        """Give a copy with some settings changed."""
+        """Return a copy with some settings changed."""
         return replace(self, **changes)
 
 
@@ -155,7 +204,7 @@ def fit_booster(rows: TrainingMatrix, settings: BoosterSettings, *, seed: int) -
 
 
 def _objective(rows: TrainingMatrix, weight: Floats, settings: BoosterSettings) -> tuple[Objective | None, float]:
-    """Give our own objective and where the trees start; None for one of XGBoost's."""
+    """Return the objective with source levels and where the trees start; None for one of XGBoost's."""
     shrinkage = settings.source_shrinkage
     if settings.objective == MIXED_ROBUST:
         objective = robust_objective(
@@ -177,7 +226,7 @@ def _source_size(sources: NDArray[np.object_]) -> Floats:
 
 
 def raw_prediction(trees: Trees, X: Floats | CrossedRecipes) -> Floats:
-    """Evaluate trees; shape (n,), on the scale the model learns (log-odds for probabilities).
+    """Return the sum of the trees, shape (n,), on the scale the model learns (log-odds for probabilities).
 
     Trees that XGBoost has just grown answer with its own single-precision sums, those of a bundle with exact ones.
     """
@@ -191,5 +240,210 @@ def raw_prediction(trees: Trees, X: Floats | CrossedRecipes) -> Floats:
 
 
 def as_booster(trees: Trees) -> xgboost.Booster:
-    """Give XGBoost's own model of trees."""
+    """Return XGBoost's own model of trees."""
     return trees.booster if isinstance(trees, StoredTrees) else trees
+
+
+class _Intercepts:
+    """The level of each source, on the scale the model learns."""
+
+    def __init__(self, sources: ArrayLike) -> None:
+        names, self._codes = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
+        self._levels = np.zeros(len(names))
+
+    def per_row(self) -> Floats:
+        return np.asarray(self._levels[self._codes])
+
+    def step(self, gradient: Floats, curvature: Floats, shrinkage: float) -> None:
+        """Take one Newton step on the loss of all rows plus the penalty on the levels."""
+        count = len(self._levels)
+        slope = np.bincount(self._codes, gradient, count) + shrinkage * self._levels
+        self._levels = self._levels - slope / (np.bincount(self._codes, curvature, count) + shrinkage)
+
+
+def robust_objective(
+    y: Floats, weight: Floats, sources: ArrayLike, *, tolerance: float, shrinkage: float
+) -> Objective:
+    """Return the pseudo-Huber objective of trees plus the source's intercept.
+
+    Parameters
+    ----------
+    y, weight, sources
+        Target on the scale the model learns, weight and source key of each row; shape (n,).
+    tolerance
+        Errors much smaller than this count squared, much larger ones by their size.
+    shrinkage
+        Variance within a source over that between sources: as many pellets as speak for an intercept of zero.
+
+    Returns
+    -------
+    callable
+        For `xgboost.train(obj=...)`. The curvature is that of the reweighted least squares (Charbonnier et al.,
+        10.1109/83.551699), which does not vanish for outliers as the second derivative does.
+    """
+    intercepts = _Intercepts(sources)
+
+    def objective(predicted: Floats, _data: object) -> tuple[Floats, Floats]:
+        for _ in range(_STEPS):
+            error = predicted + intercepts.per_row() - y
+            reweighted = weight / np.sqrt(1.0 + (error / tolerance) ** 2)
+            intercepts.step(reweighted * error, reweighted, shrinkage)
+        error = predicted + intercepts.per_row() - y
+        reweighted = weight / np.sqrt(1.0 + (error / tolerance) ** 2)
+        return reweighted * error, reweighted
+
+    return objective
+
+
+def logistic_objective(y: Floats, weight: Floats, sources: ArrayLike, *, shrinkage: float) -> Objective:
+    """Return the logistic objective of trees plus the source's intercept.
+
+    Parameters
+    ----------
+    y
+        Outcomes, 0 or 1, shape (n,).
+    weight, sources
+        Weight and source key of each row; shape (n,).
+    shrinkage
+        One over the variance of the intercepts, in log-odds.
+
+    Returns
+    -------
+    callable
+        For `xgboost.train(obj=...)`.
+    """
+    intercepts = _Intercepts(sources)
+
+    def slopes(predicted: Floats) -> tuple[Floats, Floats]:
+        probability = 1.0 / (1.0 + np.exp(-(predicted + intercepts.per_row())))
+        return weight * (probability - y), weight * probability * (1.0 - probability)
+
+    def objective(predicted: Floats, _data: object) -> tuple[Floats, Floats]:
+        for _ in range(_STEPS):
+            intercepts.step(*slopes(predicted), shrinkage)
+        gradient, curvature = slopes(predicted)
+        return gradient, np.maximum(curvature, _SMALLEST_CURVATURE)
+
+    return objective
+
+
+@dataclass(frozen=True)
+class CompositionPrior:
+    """A fitted prior of the composition, from which the trees start.
+
+    Attributes
+    ----------
+    share
+        Part of the terms' answer that the trees start from, 0 to 1; they learn the rest along with what the terms
+        leave.
+    intercept
+        On the scale the model learns.
+    coefficients, means
+        By term, in the order of `TERMS`: effect, and mean over the pellets learned from.
+    columns
+        Where `INPUTS` stand among the features.
+    """
+
+    share: float
+    intercept: float
+    coefficients: tuple[float, ...]
+    means: tuple[float, ...]
+    columns: tuple[int, ...]
+
+    def margin(self, X: Floats) -> Floats:
+        """Return the start of the trees for features of shape (n, n_features); shape (n,)."""
+        return self.start([X[:, at] for at in self.columns])
+
+    def start(self, inputs: Sequence[Floats]) -> Floats:
+        """Return the start of the trees, shape (n,), for the features at `columns`, each of shape (n,)."""
+        found = np.full(len(inputs[0]), self.intercept)
+        # Term by term: a product of matrices would depend, in the last bit, on how many recipes there are.
+        for coefficient, term in zip(self.coefficients, _terms(inputs), strict=True):
+            found += coefficient * term
+        return self.share * found
+
+    def contributions(self, X: Floats) -> tuple[Floats, float]:
+        """Return Shapley values, shape (n, n_features), and the margin of the mean pellet.
+
+        Shapley values of a sum of terms are coefficient times distance from the mean (Lundberg and Lee,
+        10.48550/arXiv.1705.07874).
+        """
+        coefficients, means = np.array(self.coefficients), np.array(self.means)
+        by_term = self.share * coefficients * (np.column_stack(_terms([X[:, at] for at in self.columns])) - means)
+        found = np.zeros(X.shape)
+        for at, feature in enumerate(TERMS.values()):
+            found[:, self.columns[INPUTS.index(feature)]] += by_term[:, at]
+        return found, float(self.share * (self.intercept + coefficients @ means))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain numbers and lists."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CompositionPrior:
+        """Read what `to_json` returned.
+
+        Raises
+        ------
+        ValueError
+            If the number of terms or inputs is not that of this version.
+        """
+        prior = cls(
+            float(data["share"]),
+            float(data["intercept"]),
+            tuple(float(value) for value in data["coefficients"]),
+            tuple(float(value) for value in data["means"]),
+            tuple(int(at) for at in data["columns"]),
+        )
+        found = (len(prior.coefficients), len(prior.means), len(prior.columns))
+        if found != (len(TERMS), len(TERMS), len(INPUTS)):
+            raise ValueError(f"a prior of this version has {len(TERMS)} terms of {len(INPUTS)} features")
+        return prior
+
+
+def fit_prior(rows: TrainingMatrix, settings: BoosterSettings) -> CompositionPrior:
+    """Fit the terms by ridge regression with robust weights and a level for every source.
+
+    Parameters
+    ----------
+    rows
+        What to learn from; `INPUTS` are among its features.
+    settings
+        Of the booster that learns the rest: share of the prior, tolerance and shrinkage mean the same for terms as
+        for trees (`robust_objective`).
+    """
+    from scipy.optimize import lsq_linear
+
+    columns = tuple(rows.feature_names.index(name) for name in INPUTS)
+    terms = np.column_stack(_terms([rows.X[:, at] for at in columns]))
+    design = np.column_stack([np.ones(len(terms)), terms])
+    penalty = np.diag(np.sqrt([_FREE, *_PENALTIES]))
+    sources, codes = np.unique(rows.sources.astype(str), return_inverse=True)
+    levels = np.zeros(len(sources))
+    solution = np.zeros(design.shape[1])
+    solution[0] = np.median(rows.y)
+    for _ in range(_ITERATIONS):
+        unexplained = rows.y - design @ solution
+        robust = rows.weight / np.sqrt(1.0 + ((unexplained - levels[codes]) / settings.tolerance) ** 2)
+        total = np.bincount(codes, robust, len(sources)) + settings.source_shrinkage
+        levels = np.bincount(codes, robust * unexplained, len(sources)) / total
+        root = np.sqrt(robust)
+        left = np.vstack([design * root[:, None], penalty])
+        right = np.concatenate([root * (rows.y - levels[codes]), np.zeros(len(penalty))])
+        solution = lsq_linear(left, right, bounds=(_LOWEST, _HIGHEST)).x
+    intercept, *coefficients = (float(value) for value in solution)
+    means = tuple(float(mean) for mean in terms.mean(axis=0))
+    return CompositionPrior(settings.prior_share, intercept, tuple(coefficients), means, columns)
+
+
+def _terms(inputs: Sequence[Floats]) -> list[Floats]:
+    """Return the terms of n recipes from their `INPUTS`; each of shape (n,)."""
+    x, germanium, zirconium, hafnium, tin, silicon, sodium = inputs
+    return [
+        np.clip(x, _LOWEST_X, BEST_X),
+        np.maximum(x - BEST_X, 0.0),
+        np.exp(-np.maximum(x, 0.0) / UNDOPED_X),
+        *(host / 2.0 for host in (germanium, zirconium, hafnium, tin)),
+        silicon / 3.0,
+        (sodium > _SODIUM).astype(np.float64),
+    ]

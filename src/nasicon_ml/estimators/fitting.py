@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.estimators.boosting import BoosterSettings, TrainingMatrix, fit_booster, raw_prediction
+from nasicon_ml.estimators.boosting import (
+    BoosterSettings,
+    CompositionPrior,
+    TrainingMatrix,
+    fit_booster,
+    fit_prior,
+    raw_prediction,
+)
 from nasicon_ml.estimators.crossed_recipes import CrossedRecipes
-from nasicon_ml.estimators.prior import CompositionPrior, fit_prior
 from nasicon_ml.estimators.targets import (
     TARGETS,
     TargetName,

@@ -1,9 +1,22 @@
-"""Turns a user's own pellets into what they change about predictions of each target."""
+"""Own pellets: predictions conditioned on what the trees got wrong about a user's own measured pellets.
+
+The errors of the trees on pellets of one source are alike, the more so the more alike the recipes are. Their
+covariance, estimated in training from out-of-fold errors of the sources of the dataset, is
+
+``level^2 + recipe^2 * matern(hypot(c / c0, f / f0)) * exp(-p / p0)``, and ``noise^2`` for a pellet with itself,
+
+with the distances of `nasicon_ml.estimators.closeness` in composition c, processing p and prediction f, and the
+Matern function of smoothness 3/2. A new pellet's error is predicted from those of the known ones (Gaussian
+process regression: Rasmussen and Williams, 10.7551/mitpress/3206.001.0001); for the probability of purity the
+same process stands on the log-odds (their Laplace approximation). Pellets of other sources say nothing here: the
+trees know them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from math import lgamma
 from typing import Any
 
 import numpy as np
@@ -14,7 +27,6 @@ from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.data.own import own_checksum
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.closeness import Gaps, gaps
-from nasicon_ml.estimators.own import Conditioned, OwnKernel, bounded_log_odds, condition, condition_probability
 from nasicon_ml.estimators.targets import (
     ANSWERS,
     ENERGY_SPREAD_EV,
@@ -29,6 +41,442 @@ from nasicon_ml.features.similarity import RecipeSpace, recipe_space
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+Strings = NDArray[np.object_]
+
+#: Log-odds beyond this are as good as certain.
+LARGEST_LOG_ODDS = 6.0
+_NEWTON_STEPS = 25
+_JITTER = 1e-6
+#: Degrees of freedom of the errors of a source as a whole: some sources are wilder than others.
+_FREEDOM = 4.0
+#: Level at which intervals are made to hold after conditioning.
+_LEVEL = 0.9
+_MOST_KNOWN = 3
+_DRAWS = 8
+_MOST_NARROWING = 2.0
+_MOST_TRUST = 1.5
+_MOST_STEPS = 60
+#: Most sources are pure or impure throughout, for which any spread of log-odds would do, the larger the likelier.
+#: Beyond this, probabilities after conditioning were too sure (protocol P8; from 2 to 6 it matters little).
+_MOST_LOG_ODDS = 3.0
+#: Standard deviation of the prior of each logarithm: what few sources leave open stays near the start.
+_PULL = 1.0
+
+
+@dataclass(frozen=True)
+class OwnKernel:
+    """How errors of one target on pellets of one source go together.
+
+    Attributes
+    ----------
+    noise, level, recipe
+        Standard deviations on the scale the model learns (log-odds for a probability): of a pellet alone, shared
+        by all pellets of a source, and shared by those with like recipes.
+    composition, processing, prediction
+        Distances over which likeness is lost.
+    trust
+        How much of a predicted difference between two pellets of a source comes true.
+    narrowing
+        Power of the share of the spread that is left, by which intervals narrow: 0 not at all, 1 wholly.
+    """
+
+    noise: float
+    level: float
+    recipe: float
+    composition: float
+    processing: float
+    prediction: float
+    trust: float = 1.0
+    narrowing: float = 1.0
+
+    def covariance(self, gaps: Gaps) -> Floats:
+        """Return the covariance of the errors that pellets share, same shape as the gaps; no noise."""
+        far = np.sqrt(3.0) * np.hypot(gaps.composition / self.composition, gaps.prediction / self.prediction)
+        alike = (1.0 + far) * np.exp(-far - gaps.processing / self.processing)
+        return np.asarray(self.level**2 + self.recipe**2 * alike)
+
+    @property
+    def variance(self) -> float:
+        """Variance that pellets can share."""
+        return self.level**2 + self.recipe**2
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON knows them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """What known pellets change about n predictions.
+
+    Attributes
+    ----------
+    shift
+        What to add on the scale the model learns, shape (n,).
+    width
+        What to multiply half-widths of intervals with, shape (n,), in (0, 1].
+    """
+
+    shift: Floats
+    width: Floats
+
+
+def condition(
+    kernel: OwnKernel, among: Gaps, towards: Gaps, errors: Floats, ahead: Floats, extra: Floats | None = None
+) -> Conditioned:
+    """Predict the errors of n pellets from those of k known ones.
+
+    Parameters
+    ----------
+    kernel
+        Of the target.
+    among, towards
+        Distances among the known pellets, shape (k, k), and of the others to them, shape (n, k).
+    errors
+        Measured minus predicted of the known pellets, on the scale the model learns, shape (k,).
+    ahead
+        How much higher the prediction of each of the n pellets is than that of each known one, shape (n, k).
+    extra
+        Variance that the error of a known pellet has beyond its noise, shape (k,).
+    """
+    n, k = towards.composition.shape
+    if k == 0:
+        return Conditioned(np.zeros(n), np.ones(n))
+    shares = kernel.covariance(towards)
+    own = np.full(k, kernel.noise**2 + _JITTER) if extra is None else kernel.noise**2 + _JITTER + extra
+    weights = np.linalg.solve(kernel.covariance(among) + np.diag(own), shares.T).T
+    shift = weights @ errors + (kernel.trust - 1.0) * (weights * ahead).sum(axis=1)
+    whole = kernel.variance + kernel.noise**2
+    left = np.clip((whole - (weights * shares).sum(axis=1)) / whole, 1e-4, 1.0)
+    return Conditioned(shift, left ** (kernel.narrowing / 2.0))
+
+
+def condition_probability(
+    kernel: OwnKernel, among: Gaps, towards: Gaps, outcome: Floats, known: Floats, asked: Floats
+) -> Floats:
+    """Return n probabilities conditioned on the outcomes of k pellets.
+
+    Parameters
+    ----------
+    kernel
+        Of the target.
+    among, towards
+        Distances among the known pellets, shape (k, k), and of the others to them, shape (n, k).
+    outcome
+        0 or 1 for each known pellet, shape (k,).
+    known, asked
+        Probabilities predicted without them, shapes (k,) and (n,).
+
+    Returns
+    -------
+    ndarray
+        Probabilities, shape (n,). Without known pellets, or far from them, they are those asked about.
+    """
+    if len(outcome) == 0:
+        return asked
+    # Averaging over the process draws a probability towards 1/2; the centre lies further out by as much, so that
+    # a probability that nothing is known about stays what it is.
+    centre = attenuation(kernel.variance) * bounded_log_odds(known)
+    covariance = kernel.covariance(among) + _JITTER * np.eye(len(outcome))
+    mode, _ = laplace_mode(covariance[None], centre[None], outcome[None])
+    shares = kernel.covariance(towards)
+    slope = _expit(mode[0])
+    root = np.sqrt(slope * (1.0 - slope))
+    inner = np.eye(len(outcome)) + root[:, None] * covariance * root[None, :]
+    scaled = root[:, None] * shares.T
+    left = kernel.variance - (scaled * np.linalg.solve(inner, scaled)).sum(axis=0)
+    moved = shares @ (outcome - slope)
+    prior = attenuation(kernel.variance) * bounded_log_odds(asked)
+    probability = _expit((prior + moved) / attenuation(np.clip(left, 0.0, kernel.variance)))
+    # Nearly certain probabilities were bounded; only what moved may differ from what was asked.
+    unmoved = _expit(bounded_log_odds(asked))
+    return np.clip(np.where(np.abs(moved) < 1e-12, asked, probability + (asked - unmoved)), 0.0, 1.0)
+
+
+def attenuation(variance: Floats | float) -> Any:
+    """Return the factor by which a normal spread draws mean log-odds towards 0 (MacKay's approximation)."""
+    return np.sqrt(1.0 + np.pi * np.asarray(variance) / 8.0)
+
+
+def bounded_log_odds(probability: Floats) -> Floats:
+    """Return log-odds within `LARGEST_LOG_ODDS`; shape (n,)."""
+    with np.errstate(divide="ignore"):
+        log_odds = np.log(probability) - np.log1p(-probability)
+    return np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
+
+
+def laplace_mode(covariance: Floats, centre: Floats, outcome: Floats) -> tuple[Floats, Floats]:
+    """Find the most likely log-odds of m groups of n pellets each, by Newton's method.
+
+    Parameters
+    ----------
+    covariance
+        Shape (m, n, n).
+    centre, outcome
+        Log-odds expected beforehand and what happened (0 or 1), shape (m, n).
+
+    Returns
+    -------
+    mode
+        Shape (m, n).
+    evidence
+        Logarithm of the marginal likelihood (Laplace), shape (m,).
+    """
+    unit = np.eye(covariance.shape[-1])
+    weights = np.zeros_like(centre)  # mode = centre + covariance @ weights
+    best = _posterior(covariance, centre, outcome, weights)
+    for _ in range(_NEWTON_STEPS):
+        mode = centre + np.einsum("mij,mj->mi", covariance, weights)
+        slope = _expit(mode)
+        root = np.sqrt(slope * (1.0 - slope))
+        inner = unit + root[:, :, None] * covariance * root[:, None, :]
+        aim = root**2 * (mode - centre) + outcome - slope
+        through = root * np.einsum("mij,mj->mi", covariance, aim)
+        step = aim - root * np.linalg.solve(inner, through[:, :, None])[:, :, 0] - weights
+        length = np.ones(len(centre))
+        for _ in range(6):  # where a full step overshoots, half of it
+            tried = _posterior(covariance, centre, outcome, weights + length[:, None] * step)
+            length = np.where(tried >= best - 1e-12, length, length / 2.0)
+        tried = _posterior(covariance, centre, outcome, weights + length[:, None] * step)
+        length = np.where(tried >= best - 1e-12, length, 0.0)
+        weights = weights + length[:, None] * step
+        gained = np.where(length > 0.0, tried - best, 0.0)
+        best = best + gained
+        if gained.max(initial=0.0) < 1e-9:
+            break
+    mode = centre + np.einsum("mij,mj->mi", covariance, weights)
+    slope = _expit(mode)
+    root = np.sqrt(slope * (1.0 - slope))
+    volume = np.linalg.slogdet(unit + root[:, :, None] * covariance * root[:, None, :])[1]
+    return mode, best - volume / 2.0
+
+
+def _posterior(covariance: Floats, centre: Floats, outcome: Floats, weights: Floats) -> Floats:
+    """Logarithm of likelihood times prior, but for a constant; shape (m,)."""
+    moved = np.einsum("mij,mj->mi", covariance, weights)
+    mode = centre + moved
+    likelihood = outcome * mode - np.logaddexp(0.0, mode)
+    return np.asarray(likelihood.sum(axis=1) - (weights * moved).sum(axis=1) / 2.0)
+
+
+def _expit(values: Floats) -> Floats:
+    return np.asarray(0.5 * (1.0 + np.tanh(values / 2.0)))
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Out-of-fold predictions of one target, with all that conditioning needs; n rows.
+
+    Attributes
+    ----------
+    name
+        Which target.
+    measured, predicted
+        On the scale the model learns; of a probability, the outcome and the calibrated probability. Shape (n,).
+    half
+        Half-width of the 90 % interval on that scale, shape (n,); NaN for a probability.
+    sources
+        Shape (n,).
+    space
+        The recipes.
+    """
+
+    name: TargetName
+    measured: Floats
+    predicted: Floats
+    half: Floats
+    sources: Strings
+    space: RecipeSpace
+
+    @property
+    def scale(self) -> Floats:
+        """What predictions are compared by: log-odds of probabilities."""
+        return bounded_log_odds(self.predicted) if TARGETS[self.name].is_probability else self.predicted
+
+    def gaps(self, rows: Ints, columns: Ints) -> Gaps:
+        """Measure the distances between some of the rows and others."""
+        scale = self.scale
+        return gaps(self.space.take(rows), self.space.take(columns), scale[rows], scale[columns])
+
+    def groups(self) -> dict[str, Ints]:
+        """Return the rows of each source, in the order in which the sources first appear."""
+        names, first, codes = np.unique(self.sources.astype(str), return_index=True, return_inverse=True)
+        return {str(names[code]): np.flatnonzero(codes == code) for code in np.argsort(first)}
+
+    def take(self, rows: Ints | NDArray[np.bool_]) -> Errors:
+        """Keep some of the rows."""
+        kept = np.arange(len(self.measured))[rows]
+        return Errors(
+            self.name, self.measured[kept], self.predicted[kept], self.half[kept], self.sources[kept],
+            self.space.take(kept),
+        )  # fmt: skip
+
+    def known(self, kernel: OwnKernel, rows: Ints) -> Known:
+        """Return some of the rows as known pellets."""
+        return Known(kernel, self.space.take(rows), self.predicted[rows], self.measured[rows], np.zeros(len(rows)))
+
+    def conditioned(self, kernel: OwnKernel, known: Ints, asked: Ints) -> Conditioned:
+        """Condition some rows on others; not for probabilities."""
+        return self.known(kernel, known).conditioned(self.space.take(asked), self.predicted[asked])
+
+    def probability(self, kernel: OwnKernel, known: Ints, asked: Ints) -> Floats:
+        """Condition some rows on others, for probabilities."""
+        return self.known(kernel, known).probability(self.space.take(asked), self.predicted[asked])
+
+
+def fit_own_kernel(errors: Errors, *, seed: int = 0) -> OwnKernel:
+    """Fit the covariance by marginal likelihood, each source a draw of its own; then trust and narrowing.
+
+    Parameters
+    ----------
+    errors
+        Out-of-fold predictions of all sources, or of all but those to be assessed.
+    seed
+        Of the draws of pellets taken as known.
+
+    Notes
+    -----
+    The likelihood is Student's with 4 degrees of freedom over a source as a whole: what one wild source does
+    counts less. `trust` makes the absolute error smallest, and `narrowing` brings the share inside to 90 %, when
+    one to three pellets of a source are known.
+    """
+    from scipy.optimize import minimize
+
+    stacks = list(_stacks(errors))
+    is_probability = TARGETS[errors.name].is_probability
+    start, bounds = _start(errors)
+
+    def loss(parameters: Floats) -> float:
+        kernel = _kernel(parameters, is_probability)
+        likelihood = _log_odds_likelihood if is_probability else _likelihood
+        total = sum(likelihood(kernel, stack) for stack in stacks)
+        # A faint pull to the start keeps what the data leave open from running away.
+        return (total + 0.5 * float((((parameters - start) / _PULL) ** 2).sum())) / len(errors.measured)
+
+    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": _MOST_STEPS})
+    kernel = _kernel(found.x, is_probability)
+    return kernel if is_probability else _settled(errors, kernel, seed)
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """All sources of one size: gaps of shape (m, n, n), the rest (m, n)."""
+
+    gaps: Gaps
+    measured: Floats
+    predicted: Floats
+
+
+def _stacks(errors: Errors) -> Iterator[_Stack]:
+    by_size: dict[int, list[Ints]] = {}
+    for rows in errors.groups().values():
+        by_size.setdefault(len(rows), []).append(rows)
+    for groups in by_size.values():
+        each = [errors.gaps(rows, rows) for rows in groups]
+        at = np.stack(groups)
+        stacked = Gaps(
+            np.stack([gap.composition for gap in each]),
+            np.stack([gap.processing for gap in each]),
+            np.stack([gap.prediction for gap in each]),
+        )
+        yield _Stack(stacked, errors.measured[at], errors.predicted[at])
+
+
+def _start(errors: Errors) -> tuple[Floats, list[tuple[float, float]]]:
+    """Logarithms of noise, level, recipe and the three distances, to start from, and how far they may go."""
+    if TARGETS[errors.name].is_probability:
+        deviation, across = 2.0, 2.0
+    else:
+        deviation = float(np.std(errors.measured - errors.predicted)) + 1e-6
+        across = float(np.std(errors.predicted)) + 1e-6
+    start = np.log([deviation / 3.0, deviation / 2.0, deviation, 0.6, 1.5, 16.0 * across])
+    bounds = [(value - 4.0, value + 2.5) for value in start]
+    if TARGETS[errors.name].is_probability:
+        bounds[1:3] = [(bounds[at][0], float(np.log(_MOST_LOG_ODDS))) for at in (1, 2)]
+    return start, bounds
+
+
+def _kernel(parameters: Floats, is_probability: bool) -> OwnKernel:
+    noise, level, recipe, composition, processing, prediction = (float(value) for value in np.exp(parameters))
+    return OwnKernel(0.0 if is_probability else noise, level, recipe, composition, processing, prediction)
+
+
+def _likelihood(kernel: OwnKernel, stack: _Stack) -> float:
+    """Negative log-likelihood of errors, Student's, constants left out."""
+    size = stack.measured.shape[1]
+    covariance = kernel.covariance(stack.gaps) + (kernel.noise**2 + 1e-8) * np.eye(size)
+    factor = np.linalg.cholesky(covariance)
+    whitened = np.linalg.solve(factor, (stack.measured - stack.predicted)[:, :, None])[:, :, 0]
+    squares = (whitened**2).sum(axis=1)
+    volume = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    constant = lgamma(_FREEDOM / 2.0) - lgamma((_FREEDOM + size) / 2.0)
+    tail = (_FREEDOM + size) / 2.0 * np.log1p(squares / (_FREEDOM - 2.0))
+    return float((volume + tail + constant).sum())
+
+
+def _log_odds_likelihood(kernel: OwnKernel, stack: _Stack) -> float:
+    """Negative log-likelihood of outcomes, by Laplace's approximation."""
+    size = stack.measured.shape[1]
+    centre = attenuation(kernel.variance) * bounded_log_odds(stack.predicted)
+    covariance = kernel.covariance(stack.gaps) + 1e-6 * np.eye(size)
+    return -float(laplace_mode(covariance, centre, stack.measured)[1].sum())
+
+
+def _settled(errors: Errors, kernel: OwnKernel, seed: int) -> OwnKernel:
+    """Find trust and narrowing by predicting pellets from one to three others of their source."""
+    from scipy.optimize import brentq, minimize_scalar
+
+    with_trust, without = replace(kernel, trust=1.0), replace(kernel, trust=0.0)
+    parts: list[Floats] = []
+    for known, asked, weight in known_and_asked(errors.groups(), (1, 2, _MOST_KNOWN), 2, _DRAWS, seed):
+        full, none = (errors.conditioned(each, known, asked) for each in (with_trust, without))
+        off = errors.measured[asked] - errors.predicted[asked] - full.shift
+        parts.append(np.stack([off, full.shift - none.shift, full.width, errors.half[asked],
+                               np.full(len(asked), weight)]))  # fmt: skip
+    if not parts:
+        return kernel
+    off, slope, width, half, weight = np.hstack(parts)
+
+    def mean_error(trust: float) -> float:
+        return float(np.average(np.abs(off + (1.0 - trust) * slope), weights=weight))
+
+    trust = float(minimize_scalar(mean_error, bounds=(0.0, _MOST_TRUST), method="bounded").x)
+    size = np.abs(off + (1.0 - trust) * slope)
+
+    def short(narrowing: float) -> float:
+        return float(np.average(size <= half * width**narrowing, weights=weight)) - _LEVEL
+
+    if short(0.0) <= 0.0:
+        narrowing = 0.0
+    elif short(_MOST_NARROWING) >= 0.0:
+        narrowing = _MOST_NARROWING
+    else:
+        narrowing = float(brentq(short, 0.0, _MOST_NARROWING, xtol=1e-3))
+    return replace(kernel, trust=trust, narrowing=narrowing)
+
+
+def known_and_asked(
+    groups: dict[str, Ints], ks: tuple[int, ...], least: int, draws: int, seed: int
+) -> Iterator[tuple[Ints, Ints, float]]:
+    """Draw pellets of each source as known, and give the others as asked about.
+
+    Yields
+    ------
+    known, asked
+        Positions of rows.
+    weight
+        Of each asked row, so that every pellet of every source counts once for each number of known pellets.
+    """
+    for name, rows in groups.items():
+        if len(rows) < least:
+            continue
+        # Seeded by name: which other sources there are changes no draw.
+        generator = np.random.default_rng([seed, *name.encode()])
+        for _ in range(draws):
+            order = generator.permutation(rows)
+            for k in ks:
+                if k < len(rows):
+                    yield order[:k], order[k:], len(rows) / (len(rows) - k) / draws
 
 
 @dataclass(frozen=True)
@@ -54,13 +502,13 @@ class Known:
     extra: Floats
 
     def conditioned(self, space: RecipeSpace, predicted: Floats) -> Conditioned:
-        """Say what these pellets change about n predictions, given on the scale the model learns."""
+        """Return what these pellets change about n predictions on the scale the model learns."""
         among, towards = self._gaps(space, self.predicted, predicted)
         ahead = predicted[:, None] - self.predicted[None, :]
         return condition(self.kernel, among, towards, self.measured - self.predicted, ahead, self.extra)
 
     def probability(self, space: RecipeSpace, asked: Floats) -> Floats:
-        """Bring n probabilities up to date."""
+        """Return n probabilities conditioned on these pellets."""
         among, towards = self._gaps(space, bounded_log_odds(self.predicted), bounded_log_odds(asked))
         return condition_probability(self.kernel, among, towards, self.measured, self.predicted, asked)
 
@@ -149,7 +597,7 @@ def moved_answers(
     answers: Mapping[Column, Floats],
     half_at_25: Floats,
 ) -> dict[str, Floats]:
-    """Bring the answers to n recipes up to date.
+    """Return the answers to n recipes conditioned on own pellets.
 
     Parameters
     ----------

@@ -221,7 +221,7 @@ def training_rows(pellets: pd.DataFrame, name: TargetName) -> TrainingRows:
 
 
 def measured(pellets: pd.DataFrame, name: TargetName) -> Floats:
-    """Give the measured values of a target on the reported scale, NaN where there is none; shape (n,)."""
+    """Return the measured values of a target on the reported scale, NaN where there is none; shape (n,)."""
     column: Any = pellets[TARGETS[name].column]
     if name is TargetName.CONDUCTIVITY:
         return np.log10(column.to_numpy(dtype=np.float64))
@@ -229,7 +229,7 @@ def measured(pellets: pd.DataFrame, name: TargetName) -> Floats:
 
 
 def measurement_temperature(table: pd.DataFrame) -> Floats:
-    """Give the temperature of measurement in °C, 25 where none is given; shape (n,)."""
+    """Return the temperature of measurement in °C, 25 where none is given; shape (n,)."""
     given = table[Column.MEASUREMENT_TEMPERATURE_C].to_numpy(dtype=np.float64)
     return np.where(np.isnan(given), ROOM_TEMPERATURE_C, given)
 

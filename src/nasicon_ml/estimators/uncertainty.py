@@ -1,20 +1,40 @@
-"""Turns a prediction into an interval on the scale of reports."""
+"""Intervals and calibrated probabilities, fitted to out-of-fold predictions.
+
+The errors come from folds in which no source stands on both sides, so they are errors on sources the model
+has not seen, which is what a new recipe is. Their size is first described by a spread: two causes that can
+only widen it, the share of the recipe that is not given and the distance to the nearest measured pellets of
+other sources, and a factor for each system. The conformal step then takes the quantile of error / spread, so
+that the stated share of unseen sources' pellets falls inside, whatever the spread model got wrong on average
+(cross-conformal prediction: Vovk, 10.1007/s10472-013-9368-4; normalised scores: Papadopoulos et al.,
+10.1613/jair.3198). Probabilities of phase purity are calibrated by beta calibration of out-of-fold scores.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.estimators.conformal import ConformalScores, Spread, fit_spread
+from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.targets import TARGETS, TargetName, inverse_temperature_step
 
 Floats = NDArray[np.float64]
 Strings = NDArray[np.object_]
 
+#: A spread never falls below this share of its median: a handful of lucky rows must not promise certainty.
+_SMALLEST_SHARE = 0.25
+#: A recipe is incomplete where more than this share of its processing is unknown: there errors jump.
+INCOMPLETE = 1 / 3
+#: A recipe that says less comes nearer to others by at most this for each unit of unknown share that it gains: a
+#: field that differs wholly counts 1 and an unknown one 0.5, two of the fourteen weights at most, a tenth each.
+_NEARER_BY_SILENCE = 0.5 * 2 / 14 * 10
+#: By how much the logarithm of the spread differs between systems before any error is seen: as the width of a
+#: normal distribution, a factor of 1.6 either way.
+SYSTEM_SPREAD = 0.5
 #: Conductivities within this of 25 °C tell how wrong the model is there, energies left aside.
 NEAR_ROOM_TEMPERATURE_C = (15.0, 40.0)
 #: A system has a spread of its own from this many sources on.
@@ -25,6 +45,147 @@ _LARGEST_ENERGY_ERROR_EV = 0.5
 _SCORING_FOLDS = 20
 #: Fewer rows than this do not tell how errors differ.
 _FEW = 20
+#: Trust in the trees of this package: they learn with a level for every source, so that their log-odds already are
+#: those of a new one. Without trust, calibration on two hundred papers gave worse probabilities
+#: (docs/uncertainty.md).
+OWN_TRUST = 2.0
+_UNCHANGED = np.array([1.0, 1.0, 0.0])
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Expected absolute error as ``exp(intercept + unknown * u + distance * d + incomplete * (u > 1/3))``.
+
+    Parameters
+    ----------
+    intercept
+        Logarithm of the error, on the scale the model learns, of a fully stated recipe at distance 0.
+    unknown, distance
+        How much the logarithm grows from nothing unknown (0) to everything unknown (1), and per unit of
+        distance. Neither is ever negative: knowing less cannot narrow an interval.
+    incomplete
+        How much it grows where more than a third (`INCOMPLETE`) is unknown; never negative, either.
+    """
+
+    intercept: float
+    unknown: float = 0.0
+    distance: float = 0.0
+    incomplete: float = 0.0
+
+    def scale(self, unknown: Floats, distance: Floats) -> Floats:
+        """Return the expected absolute error of each recipe; shape (n,), on the scale the model learns."""
+        # Cause by cause: a product of matrices would depend, in the last bit, on how many recipes there are.
+        log_scale = self.intercept + self.unknown * unknown + self.distance * distance
+        return np.asarray(np.exp(log_scale + self.incomplete * (unknown > INCOMPLETE)))
+
+
+def _causes(unknown: Floats, distance: Floats) -> Floats:
+    """Return what a spread is made of, shape (n, 4)."""
+    return np.column_stack([np.ones(len(unknown)), unknown, distance, unknown > INCOMPLETE])
+
+
+def fit_spread(
+    residuals: Floats,
+    unknown: Floats,
+    distance: Floats,
+    *,
+    groups: Sequence[NDArray[np.bool_]] = (),
+) -> tuple[Spread, Floats]:
+    """Fit the spread to out-of-fold residuals by maximum likelihood of a Laplace distribution.
+
+    Parameters
+    ----------
+    residuals
+        Measured minus predicted on the scale the model learns, shape (n,).
+    unknown
+        Share of the processing fields that is not given, shape (n,), 0 to 1.
+    distance
+        Distance to the nearest pellets of other sources, shape (n,).
+    groups
+        Rows (masks of shape (n,)) that have a factor of their own on the spread, each shrunk towards 1: its
+        logarithm is taken to be normal with a width of `SYSTEM_SPREAD`.
+
+    Returns
+    -------
+    spread
+        Of rows without a group.
+    factors
+        Of the groups, shape (len(groups),).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 20 residuals.
+    """
+    from scipy.optimize import minimize
+
+    size = np.abs(residuals)
+    if len(size) < 20:
+        raise ValueError(f"a spread needs at least 20 out-of-fold residuals, got {len(size)}")
+    # Silence brings a recipe nearer to others: whatever distance is worth, the unknown share makes up for that.
+    causes = _causes(unknown, distance + _NEARER_BY_SILENCE * unknown)
+    inputs = np.column_stack([causes, *groups]).astype(np.float64)
+    penalty = np.concatenate([np.zeros(4), np.full(len(groups), SYSTEM_SPREAD**-2)]) / len(size)
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        log_scale = inputs @ parameters
+        ratio = size * np.exp(-log_scale)
+        value = float(np.mean(log_scale + ratio) + 0.5 * penalty @ parameters**2)
+        return value, inputs.T @ (1.0 - ratio) / len(size) + penalty * parameters
+
+    start = np.zeros(inputs.shape[1])
+    start[0] = np.log(size.mean() + 1e-9)
+    bounds = [(None, None), *[(0.0, None)] * 3, *[(None, None)] * len(groups)]
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    floor = _SMALLEST_SHARE * float(np.median(np.exp(causes @ found[:4])))
+    intercept, by_unknown, by_distance, incomplete = (float(value) for value in found[:4])
+    by_unknown += _NEARER_BY_SILENCE * by_distance
+    spread = Spread(max(intercept, float(np.log(floor))), by_unknown, by_distance, incomplete)
+    return spread, np.exp(found[4:])
+
+
+@dataclass(frozen=True)
+class ConformalScores:
+    """Sorted out-of-fold scores |error| / spread, shape (n,): their quantiles make the intervals."""
+
+    scores: Floats
+
+    @classmethod
+    def from_residuals(cls, residuals: Floats, scale: Floats) -> ConformalScores:
+        """Sort the scores of out-of-fold residuals; both of shape (n,)."""
+        return cls(np.sort(np.abs(residuals) / scale))
+
+    def quantile(self, level: float) -> float:
+        """Return the score that a new recipe stays below with probability `level`.
+
+        The ``ceil((n + 1) level)``-th smallest score, which carries the correction for a finite number of
+        scores.
+
+        Raises
+        ------
+        FieldError
+            If the level is not between 0 and 1, or is closer to 1 than n scores can support.
+        """
+        count = len(self.scores)
+        highest = count / (count + 1)
+        if not 0.0 < level <= highest:
+            allowed = (
+                f"a number above 0 and up to {highest:.4f}, which is all that {count} measured pellets support"
+            )
+            raise FieldError("level", level, allowed)
+        # The tolerance keeps 0.9 * 10 = 9.000000000000002 from becoming 10.
+        rank = int(np.ceil((count + 1) * level - 1e-9))
+        return float(self.scores[rank - 1])
+
+    def level_needed(self, scores: Floats) -> Floats:
+        """Return the highest level whose interval still misses a score; shape (n,), 1 beyond all known scores.
+
+        At every level above it the interval holds the score. So the share of out-of-fold pellets whose value is
+        below a level is the coverage at that level.
+        """
+        count = len(self.scores)
+        below = np.searchsorted(self.scores, scores, side="left")
+        return np.where(below == count, 1.0, below / (count + 1))
 
 
 @dataclass(frozen=True)
@@ -80,7 +241,7 @@ class IntervalModel:
     scores: ConformalScores
 
     def interval(self, reported: Floats, circumstances: Circumstances, level: float) -> tuple[Floats, Floats]:
-        """Give lower and upper ends around predictions on the scale of reports; shape (n,) each.
+        """Return lower and upper ends around predictions on the scale of reports; shape (n,) each.
 
         Raises
         ------
@@ -94,11 +255,11 @@ class IntervalModel:
         return np.minimum(*ends), np.maximum(*ends)
 
     def scale(self, circumstances: Circumstances) -> Floats:
-        """Give the expected absolute error of each recipe on the scale the model learns; shape (n,)."""
-        return _Scale(self.spread, self.by_system, self.energy_error_ev).of(circumstances)
+        """Return the expected absolute error of each recipe on the scale the model learns; shape (n,)."""
+        return _expected_error(self.spread, self.by_system, self.energy_error_ev, circumstances)
 
     def level_needed(self, measured: Floats, reported: Floats, circumstances: Circumstances) -> Floats:
-        """Give the highest level whose interval still misses the measured value; shape (n,), 0 to 1."""
+        """Return the highest level whose interval still misses the measured value; shape (n,), 0 to 1."""
         target = TARGETS[self.name]
         residuals = target.forward(measured) - target.forward(reported)
         return self.scores.level_needed(np.abs(residuals) / self.scale(circumstances))
@@ -133,42 +294,28 @@ def fit_intervals(
     residuals = target.forward(measured) - target.forward(reported)
     scale = np.empty(len(residuals))
     fold = np.unique(sources.astype(str), return_inverse=True)[1] % _SCORING_FOLDS
-    for held_out in np.unique(fold):
-        test = fold == held_out
+    for part in np.unique(fold):
+        test = fold == part
         # Too few rows to spare a part of them are scored by what they themselves were fitted with.
         train = ~test if (~test).sum() >= _FEW else np.ones(len(test), dtype=bool)
         fitted = _fit_scale(name, residuals[train], sources[train], circumstances.take(train), energy_error_ev)
-        scale[test] = fitted.of(circumstances.take(test))
+        scale[test] = _expected_error(*fitted, circumstances.take(test))
     scores = ConformalScores.from_residuals(residuals, scale)
     whole = _fit_scale(name, residuals, sources, circumstances, energy_error_ev)
-    return IntervalModel(name, whole.spread, whole.by_system, whole.energy_error_ev, scores)
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """The expected error of recipes, without the scores."""
-
-    spread: Spread
-    by_system: Mapping[str, float]
-    energy_error_ev: float
-
-    def of(self, circumstances: Circumstances) -> Floats:
-        return np.hypot(
-            _at_room_temperature(self.spread, self.by_system, circumstances),
-            self.energy_error_ev * _decades_per_ev(circumstances),
-        )
+    return IntervalModel(name, *whole, scores)
 
 
 def _fit_scale(
     name: TargetName, residuals: Floats, sources: Strings, circumstances: Circumstances, energy_error_ev: float
-) -> _Scale:
+) -> tuple[Spread, dict[str, float], float]:
     """Fit spread, factors and energy error to residuals on the scale the model learns."""
     low, high = NEAR_ROOM_TEMPERATURE_C
     near = (circumstances.temperature_c >= low) & (circumstances.temperature_c <= high)
     if name is not TargetName.CONDUCTIVITY or near.sum() < _FEW:
         near = np.ones(len(residuals), dtype=bool)
     here = circumstances.take(near)
-    group = _group(here.system, _spoken_for(here.system, sources[near]))
+    count = pd.Series(sources[near]).groupby(here.system).nunique()
+    group = _group(here.system, {str(name) for name in count.index[count >= _ENOUGH_SOURCES]})
     systems = sorted(set(group))
     groups = [group == system for system in systems]
     spread, factors = fit_spread(residuals[near], here.unknown, here.distance, groups=groups)
@@ -177,13 +324,7 @@ def _fit_scale(
         scale = _at_room_temperature(spread, by_system, circumstances)
         steps = _decades_per_ev(circumstances)[~near]
         energy_error_ev = _fit_energy_error(residuals[~near], scale[~near], steps, energy_error_ev)
-    return _Scale(spread, by_system, energy_error_ev)
-
-
-def _spoken_for(system: Strings, sources: Strings) -> set[str]:
-    """Name the systems of enough sources."""
-    count = pd.Series(sources).groupby(system).nunique()
-    return {str(name) for name in count.index[count >= _ENOUGH_SOURCES]}
+    return spread, by_system, energy_error_ev
 
 
 def _group(system: Strings, named: Collection[str]) -> Strings:
@@ -203,18 +344,106 @@ def _fit_energy_error(residuals: Floats, scale: Floats, steps: Floats, least: fl
     return float(found.x)
 
 
+def _expected_error(
+    spread: Spread, by_system: Mapping[str, float], energy_error_ev: float, circumstances: Circumstances
+) -> Floats:
+    """Return the expected absolute error of recipes on the scale the model learns; shape (n,)."""
+    return np.hypot(
+        _at_room_temperature(spread, by_system, circumstances), energy_error_ev * _decades_per_ev(circumstances)
+    )
+
+
 def _at_room_temperature(spread: Spread, by_system: Mapping[str, float], circumstances: Circumstances) -> Floats:
-    systems, system_of = _different(circumstances.system)
-    factor = np.array([by_system.get(name, 1.0) for name in _group(systems, by_system)])[system_of]
+    # There are few different systems, and comparing texts is slow.
+    system_of, systems = pd.factorize(circumstances.system)
+    factor = np.array([by_system.get(name, 1.0) for name in _group(np.asarray(systems), by_system)])[system_of]
     return spread.scale(circumstances.unknown, circumstances.distance) * factor
-
-
-def _different(system: Strings) -> tuple[Strings, NDArray[np.intp]]:
-    """Give the different names and which of them each row has: there are few, and comparing texts is slow."""
-    system_of, names = pd.factorize(system)
-    return np.asarray(names, dtype=object), system_of
 
 
 def _decades_per_ev(circumstances: Circumstances) -> Floats:
     """How many decades an eV of activation energy moves a conductivity between 25 °C and where it was measured."""
     return inverse_temperature_step(circumstances.temperature_c) / np.log(10.0)
+
+
+@dataclass(frozen=True)
+class BetaCalibration:
+    """Probability = 1 / (1 + exp(-(pure * log p - impure * log(1 - p) + intercept))), p being the trees' own.
+
+    Three numbers (beta calibration: Kull et al., 10.1214/17-EJS1338SI). With both slopes alike it is Platt's
+    scaling of the log-odds (10.1145/1102351.1102430 compares that with isotonic regression); with two of them,
+    trees may be too sure of purity and not of impurity. Neither is negative, so that the order stays.
+
+    Attributes
+    ----------
+    pure, impure
+        Slopes: below 1, the trees were too sure of themselves; 1 leaves them as they are.
+    intercept
+        The constant, in log-odds.
+    """
+
+    pure: float
+    impure: float
+    intercept: float
+
+    def probability(self, margin: Floats) -> Floats:
+        """Turn log-odds of the trees, shape (n,), into calibrated probabilities of shape (n,)."""
+        log_odds = (
+            self.intercept + self.impure * np.logaddexp(0.0, margin) - self.pure * np.logaddexp(0.0, -margin)
+        )
+        return np.asarray(np.exp(-np.logaddexp(0.0, -log_odds)))  # scipy's expit, without importing scipy
+
+    def to_json(self) -> dict[str, float]:
+        """Return a plain dictionary."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> BetaCalibration:
+        """Read what `to_json` returned, or Platt's slope and intercept of a bundle of version 0.1."""
+        if "slope" in data:
+            return cls(float(data["slope"]), float(data["slope"]), float(data["intercept"]))
+        return cls(float(data["pure"]), float(data["impure"]), float(data["intercept"]))
+
+
+def fit_calibration(margin: Floats, outcome: Floats, *, trust: float = 0.0) -> BetaCalibration:
+    """Fit the three numbers to out-of-fold margins (log-odds) and outcomes (0 or 1), both of shape (n,).
+
+    A model that ranks worse than chance falls back to the base rate instead of being turned around, unless it is
+    trusted.
+
+    Parameters
+    ----------
+    margin, outcome
+        What the trees said of unseen sources, and what was seen.
+    trust
+        How strongly the numbers are drawn to slopes of 1 and intercept 0, which leave the probabilities as they
+        are: the weight of a squared step away from there against the mean logarithmic loss of a row.
+
+    Raises
+    ------
+    ValueError
+        If only one outcome occurs.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    if outcome.min() == outcome.max():
+        raise ValueError("calibration needs both outcomes among the rows")
+    inputs = _inputs(margin)
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        log_odds = inputs @ parameters
+        value = float(np.mean(np.logaddexp(0.0, log_odds) - outcome * log_odds))
+        step = parameters - _UNCHANGED
+        slope = inputs.T @ (expit(log_odds) - outcome) / len(outcome)
+        return value + trust * float(step @ step), slope + 2.0 * trust * step
+
+    base = float(outcome.mean())
+    start = np.array([0.5, 0.5, np.log(base / (1.0 - base))])
+    bounds = [(0.0, None), (0.0, None), (None, None)]
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    return BetaCalibration(*(float(value) for value in found))
+
+
+def _inputs(margin: Floats) -> Floats:
+    """Return log p, -log(1 - p) and 1 for log-odds of shape (n,); shape (n, 3)."""
+    return np.column_stack([-np.logaddexp(0.0, -margin), np.logaddexp(0.0, margin), np.ones(len(margin))])

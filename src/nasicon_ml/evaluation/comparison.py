@@ -1,7 +1,8 @@
-"""Two models on the same pellets, each predicted by models that had not seen the pellet's source.
+"""Two models on the same pellets: paired differences, with intervals from a bootstrap over sources.
 
-Differences are paired: row by row, then over sources, drawn anew many times. So what both find hard cancels out,
-and what is left is the difference between the models and the luck of the papers at hand.
+Both models predicted each pellet without having seen its source. Differences are paired, so that what both find
+hard cancels out. Then whole sources are drawn again with replacement, for pellets of one paper are alike; a draw
+is kept as a weight of each row, how often its source was drawn, so that one matrix product scores all draws.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.targets import ANSWERS, TargetName
-from nasicon_ml.evaluation.bootstrap import Difference, interval, source_weights, weighted_mean
 from nasicon_ml.evaluation.scores import ALL, scored_subsets
 
 Floats = NDArray[np.float64]
@@ -29,6 +29,63 @@ MEASURES = {
 #: How often the sources are drawn anew, and the seed of it.
 DRAWS, SEED = 2000, 0
 _KEYS = ["repeat", str(Column.PELLET_ID)]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two scores, with the middle 95 % of what other papers might have shown.
+
+    Attributes
+    ----------
+    value
+        On the rows at hand.
+    lower, upper
+        2.5 and 97.5 % of the draws.
+    """
+
+    value: float
+    lower: float
+    upper: float
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.lower > 0 or self.upper < 0
+
+
+def source_weights(sources: ArrayLike, draws: int, seed: int) -> Floats:
+    """Draw as many sources as there are, with replacement, many times.
+
+    Parameters
+    ----------
+    sources
+        Source of each row, shape (n,).
+    draws, seed
+        How many times; same seed and sources: same draws.
+
+    Returns
+    -------
+    ndarray
+        Shape (draws, n): how often each row counts in each draw, a whole number from 0.
+    """
+    names, codes = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
+    counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    return np.asarray(counts[:, codes], dtype=np.float64)
+
+
+def interval(at_hand: float, drawn: Floats) -> Difference:
+    """Return a difference with the interval of its draws, shape (draws,); draws without a number are left out."""
+    usable = drawn[np.isfinite(drawn)]
+    if len(usable) == 0:
+        return Difference(at_hand, float("nan"), float("nan"))
+    lower, upper = np.percentile(usable, [2.5, 97.5])
+    return Difference(at_hand, float(lower), float(upper))
+
+
+def weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """Return the mean of values, shape (n,), by draw, for weights of shape (draws, n); NaN for an empty draw."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(weights @ values / weights.sum(axis=1))
 
 
 @dataclass(frozen=True)
@@ -90,7 +147,7 @@ def compare_with_baseline(candidate: pd.DataFrame) -> tuple[PairedScore, ...]:
 
 
 def _scored(out_of_fold: pd.DataFrame, name: TargetName) -> pd.DataFrame:
-    """Give the rows that the score of a target is made of."""
+    """Return the rows that a target is scored on."""
     if out_of_fold.empty:
         raise DatasetError("a model without out-of-fold predictions cannot be compared: train it again")
     rows = scored_subsets(out_of_fold, name).get(ALL)

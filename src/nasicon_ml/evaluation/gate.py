@@ -15,12 +15,11 @@ import numpy as np
 
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.targets import TargetName
-from nasicon_ml.evaluation.calibrated import LEVELS, end_columns
 from nasicon_ml.evaluation.comparison import PairedScore, compare, compare_with_baseline
-from nasicon_ml.evaluation.metrics import coverage
+from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
 from nasicon_ml.evaluation.physical_rules.model import DEGREES
 from nasicon_ml.evaluation.plausibility import check_plausibility
-from nasicon_ml.evaluation.scores import ALL, scored_subsets
+from nasicon_ml.evaluation.scores import ALL, coverage, scored_subsets
 from nasicon_ml.model import PropertyModel
 
 #: By how much a candidate may be worse than the champion: about a thirtieth of each score.
@@ -83,7 +82,7 @@ class GateReport:
         return tuple(verdict.message for verdict in self.verdicts if not verdict.passed)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the report as JSON knows it."""
+        """Return the report as JSON knows it."""
         return {
             "passed": self.passed,
             "compared_with": "champion" if self.has_reference else "baseline",

@@ -1,17 +1,23 @@
-"""The score table of a training run: every number with its subset, counts, baseline and composition-only twin."""
+"""Scores of out-of-fold predictions, with subsets, counts, baseline and composition-only model.
+
+The metrics are scikit-learn's where it has them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
-from nasicon_ml.evaluation import metrics
-from nasicon_ml.evaluation.calibrated import LEVELS, UNKNOWN_SHARE, end_columns
+from nasicon_ml.evaluation.cross_validation import LEVELS, UNKNOWN_SHARE, end_columns
+
+Floats = NDArray[np.float64]
 
 #: A system gets scores of its own from this many pellets and sources on.
 ENOUGH_PELLETS = 15
@@ -33,6 +39,59 @@ _UNITS = {
     TargetName.RELATIVE_DENSITY: "points",
     TargetName.ACTIVATION_ENERGY: "ev",
 }
+
+
+def loss(name: TargetName, measured: Floats, predicted: Floats) -> float:
+    """Return the mean absolute error on the scale of reports; of log-odds, the mean logarithmic loss."""
+    from sklearn.metrics import mean_absolute_error
+
+    if TARGETS[name].is_probability:
+        return float(np.mean(np.logaddexp(0.0, predicted) - measured * predicted))
+    return float(mean_absolute_error(measured, predicted))
+
+
+def coverage(measured: Floats, lower: Floats, upper: Floats) -> float:
+    """Return the share of measured values inside their interval, ends included."""
+    return float(np.mean((measured >= lower) & (measured <= upper)))
+
+
+def mean_width(lower: Floats, upper: Floats) -> float:
+    """Return the mean width of the intervals, in their unit."""
+    return float(np.mean(upper - lower))
+
+
+def auroc(outcome: Floats, score: Floats) -> float:
+    """Return the area under the ROC curve; NaN where only one class occurs."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(outcome, score)) if np.ptp(outcome) > 0 else float("nan")
+
+
+def expected_calibration_error(outcome: Floats, probability: Floats, bins: int = 10) -> float:
+    """Return the mean |observed share - mean probability| over bins of equal counts, weighted by count.
+
+    Bins of equal counts, because probabilities from few data crowd in the middle and bins of equal width
+    would rest on a handful of rows each.
+    """
+    order = np.argsort(probability, kind="stable")
+    gaps = [
+        len(rows) * abs(float(outcome[rows].mean() - probability[rows].mean()))
+        for rows in np.array_split(order, min(bins, len(order)))
+        if len(rows)
+    ]
+    return float(np.sum(gaps) / len(outcome))
+
+
+def calibration_error_by_chance(probability: Floats, bins: int = 10, draws: int = 200) -> float:
+    """Return the calibration error that these probabilities show on average when they are exactly right.
+
+    Outcomes are drawn from the probabilities themselves, each on its own: it is the least that a finite number
+    of rows can be held to. Pellets of one source are alike, so the real least is somewhat higher.
+    """
+    outcomes = np.random.default_rng(0).uniform(size=(draws, len(probability))) < probability
+    return float(
+        np.mean([expected_calibration_error(drawn.astype(np.float64), probability, bins) for drawn in outcomes])
+    )
 
 
 def score_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +129,7 @@ def score_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
 
 
 def scored_subsets(out_of_fold: pd.DataFrame, target: str) -> dict[str, pd.DataFrame]:
-    """Give the rows of one target behind each subset of `score_table`, so that figures can show the same."""
+    """Return the rows of one target behind each subset of `score_table`, so that figures can show the same."""
     return dict(_subsets(TargetName(target), out_of_fold[out_of_fold["target"] == target]))
 
 
@@ -115,22 +174,22 @@ Score = Callable[[pd.DataFrame, str], float]
 
 
 def _metrics(name: TargetName, model: str) -> dict[str, Score]:
+    """Return the metrics of a model by name, each a function of rows and the column of its predictions."""
+    from sklearn import metrics
+
     if name is TargetName.PHASE_PURITY:
-        scores: dict[str, Score] = {"brier": lambda f, c: metrics.brier(_values(f, "measured"), _values(f, c))}
+        scores = {"brier": _of_values(metrics.mean_squared_error)}  # what Brier's score of 0 and 1 is
         # A base rate ranks nothing; that it differs a little from fold to fold is no forecast.
         if model != MEDIAN:
-            scores["auroc"] = lambda f, c: metrics.auroc(_values(f, "measured"), _values(f, c))
-            scores["brier_skill"] = lambda f, c: metrics.brier_skill(
-                _values(f, "measured"), _values(f, c), _values(f, "median")
-            )
-            scores["ece"] = lambda f, c: metrics.expected_calibration_error(_values(f, "measured"), _values(f, c))
-            scores["ece_by_chance"] = lambda f, c: metrics.calibration_error_by_chance(_values(f, c))
+            scores |= {"auroc": _of_values(auroc), "brier_skill": _brier_skill}
+            scores |= {"ece": _of_values(expected_calibration_error)}
+            scores |= {"ece_by_chance": lambda rows, column: calibration_error_by_chance(_values(rows, column))}
         return scores
     unit = _UNITS[name]
     scores = {
-        f"mae_{unit}": lambda f, c: metrics.mean_absolute_error(_values(f, "measured"), _values(f, c)),
-        f"median_ae_{unit}": lambda f, c: metrics.median_absolute_error(_values(f, "measured"), _values(f, c)),
-        "r2": lambda f, c: metrics.r_squared(_values(f, "measured"), _values(f, c)),
+        f"mae_{unit}": _of_values(metrics.mean_absolute_error),
+        f"median_ae_{unit}": _of_values(metrics.median_absolute_error),
+        "r2": _of_values(partial(metrics.r2_score, force_finite=False)),
     }
     if model == FULL and name is not TargetName.ACTIVATION_ENERGY:
         for level in LEVELS:
@@ -138,17 +197,30 @@ def _metrics(name: TargetName, model: str) -> dict[str, Score]:
     return scores
 
 
+def _of_values(metric: Callable[[Floats, Floats], float]) -> Score:
+    """Return a metric of measured and predicted values as one of rows."""
+    return lambda rows, column: float(metric(_values(rows, "measured"), _values(rows, column)))
+
+
+def _brier_skill(rows: pd.DataFrame, column: str) -> float:
+    """Return 1 - Brier score over that of the base rate; above 0 is better than the base rate."""
+    from sklearn.metrics import mean_squared_error
+
+    brier = _of_values(mean_squared_error)
+    return 1.0 - brier(rows, column) / brier(rows, MODELS[MEDIAN])
+
+
 def _interval_metrics(level: float, unit: str) -> dict[str, Score]:
     lower, upper = end_columns(level)
 
-    def covered(frame: pd.DataFrame, _: str) -> float:
-        return metrics.coverage(*(_values(frame, column) for column in ("measured", lower, upper)))
+    def covered(rows: pd.DataFrame, _: str) -> float:
+        return coverage(*(_values(rows, column) for column in ("measured", lower, upper)))
 
-    def width(frame: pd.DataFrame, _: str) -> float:
-        return metrics.mean_width(_values(frame, lower), _values(frame, upper))
+    def width(rows: pd.DataFrame, _: str) -> float:
+        return mean_width(_values(rows, lower), _values(rows, upper))
 
     return {f"coverage_{100 * level:.0f}": covered, f"width_{100 * level:.0f}_{unit}": width}
 
 
-def _values(frame: pd.DataFrame, column: str) -> metrics.Floats:
-    return frame[column].to_numpy(dtype=np.float64)
+def _values(rows: pd.DataFrame, column: str) -> Floats:
+    return rows[column].to_numpy(dtype=np.float64)

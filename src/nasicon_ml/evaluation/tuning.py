@@ -1,4 +1,4 @@
-"""Chooses booster settings by Optuna on inner folds, grouped by source like the outer ones."""
+"""Booster settings chosen by Optuna on inner folds, grouped by source like the outer ones."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nasicon_ml.columns import Column
 from nasicon_ml.errors import MissingExtraError
 from nasicon_ml.estimators.boosting import BoosterSettings
 from nasicon_ml.estimators.fitting import FitContext, fit_target
-from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature
-from nasicon_ml.evaluation.metrics import mean_absolute_error
-from nasicon_ml.evaluation.splits import assert_disjoint, grouped_folds
+from nasicon_ml.estimators.targets import TargetName, TrainingRows, measurement_temperature
+from nasicon_ml.evaluation.cross_validation import grouped_folds, grouped_splits
+from nasicon_ml.evaluation.scores import loss
 
 if TYPE_CHECKING:
     import optuna
@@ -37,7 +37,7 @@ class OptunaTuner:
     def __call__(
         self, context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]
     ) -> FitContext:
-        """Give the context with the settings that predict the inner held-out sources best.
+        """Return the context with the settings that predict the sources of the inner folds best.
 
         Raises
         ------
@@ -92,19 +92,12 @@ def _suggest(trial: optuna.Trial, default: BoosterSettings) -> BoosterSettings:
 
 
 def _inner_loss(context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]) -> float:
-    """Mean absolute error (log loss of a probability) over inner folds of the chosen rows."""
-    sources = context.pellets[Column.SOURCE].to_numpy()[rows.rows]
-    temperature = measurement_temperature(context.pellets)[rows.rows]
-    inner = np.full(len(chosen), -1)
-    inner[chosen] = grouped_folds(sources[chosen], INNER_FOLDS, context.seed)
-    predicted = np.full(len(chosen), np.nan)
-    for held_out in range(INNER_FOLDS):
-        test = inner == held_out
-        train = chosen & ~test
-        assert_disjoint(sources[train], sources[test])
-        fitted = fit_target(context, name, rows, train)
-        predicted[test] = fitted.reported(context.features.values[rows.rows[test]], temperature[test])
-    y, guess = rows.y[chosen], predicted[chosen]
-    if TARGETS[name].is_probability:
-        return float(np.mean(np.logaddexp(0.0, guess) - y * guess))
-    return mean_absolute_error(y, guess)
+    """Return the loss of the chosen rows, predicted in inner folds."""
+    at = np.flatnonzero(chosen)
+    sources = context.pellets[Column.SOURCE].to_numpy()[rows.rows[at]]
+    temperature = measurement_temperature(context.pellets)[rows.rows[at]]
+    predicted = np.empty(len(at))
+    for train, test in grouped_splits(sources, grouped_folds(sources, INNER_FOLDS, context.seed)):
+        fitted = fit_target(context, name, rows, np.isin(np.arange(len(chosen)), at[train]))
+        predicted[test] = fitted.reported(context.features.values[rows.rows[at[test]]], temperature[test])
+    return loss(name, rows.y[at], predicted)

@@ -84,7 +84,7 @@ def error_by_domain(curve: pd.DataFrame, target: str) -> Figure:
     ----------
     curve
         score, score_from, score_to, error, error_se, n_rows, n_sources, one row a group, as
-        `nasicon_ml.evaluation.domain_check.domain_curve` gives it.
+        `nasicon_ml.evaluation.coverage.domain_curve` gives it.
     target
         ``conductivity``, ``relative_density`` or ``phase_purity`` (whose error is squared).
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import FieldError, nearest
-from nasicon_ml.estimators.conformal import ConformalScores
+from nasicon_ml.estimators.uncertainty import ConformalScores
 
 Floats = NDArray[np.float64]
 

@@ -181,8 +181,7 @@ def figures(result: TrainingResult) -> Iterator[tuple[str, Figure]]:
     Figures show the rows that the scores of the subset "all" are made of; those by system show sodium, too.
     """
     from nasicon_ml import plots
-    from nasicon_ml.evaluation.coverage import coverage_curves
-    from nasicon_ml.evaluation.domain_check import domain_curve
+    from nasicon_ml.evaluation.coverage import coverage_curves, domain_curve
     from nasicon_ml.evaluation.scores import ALL, SODIUM, scored_subsets
 
     drawings: dict[str, Callable[[], Figure]] = {}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.estimators.boosting import as_booster
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
-from nasicon_ml.evaluation.feature_groups import GROUPS, group_of
+from nasicon_ml.evaluation.importance import GROUPS, group_of
 from nasicon_ml.features.build import build_features
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe
@@ -46,7 +46,7 @@ def explain(
     -------
     pandas.DataFrame
         One row for each recipe, answer and part of the recipe, the strongest part of each answer first: row (of
-        the recipes, from 0), target, group (`nasicon_ml.evaluation.feature_groups`), contribution, unit, learned
+        the recipes, from 0), target, group (`nasicon_ml.evaluation.importance`), contribution, unit, learned
         (the contribution on the scale that the model learned), base and predicted. In the unit of the
         contribution, base + the sum of contributions = predicted:
 

@@ -1,11 +1,17 @@
-"""A training run: dataset in; model, honest scores, out-of-fold predictions and importance out."""
+"""Train the models: dataset in; model, scores, out-of-fold predictions and importance out.
+
+Own pellets can be trained with. They are a source of their own in every fold, and no result holds a row of them:
+out-of-fold tables, scores and folds are those of the dataset, and so are the bundle's measured pellets, by which
+it finds neighbours and secondary phases and knows its domain. What remains of own pellets are the trees, the
+intervals, the calibration and the covariance that learned from them, their number and a checksum.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,39 +26,47 @@ from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
 from nasicon_ml.data.load import load_pellets
+from nasicon_ml.data.own import own_checksum, own_pellets, refuse_known_sources
+from nasicon_ml.data.validate import count_problems
 from nasicon_ml.errors import DatasetError, FieldError, nearest
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, as_booster
-from nasicon_ml.estimators.calibration import OWN_TRUST, BetaCalibration, fit_calibration
 from nasicon_ml.estimators.domain import fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
 from nasicon_ml.estimators.forest import stored
 from nasicon_ml.estimators.remoteness import NEAR_PELLETS, SourceGaps, source_gaps
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, measurement_temperature, training_rows
-from nasicon_ml.estimators.uncertainty import Circumstances, IntervalModel, fit_intervals
-from nasicon_ml.evaluation.calibrated import (
-    UNKNOWN_SHARE,
-    HeldOutIntervals,
-    held_out_domain,
-    held_out_intervals,
-    held_out_probabilities,
+from nasicon_ml.estimators.uncertainty import (
+    OWN_TRUST,
+    BetaCalibration,
+    Circumstances,
+    IntervalModel,
+    fit_calibration,
+    fit_intervals,
 )
-from nasicon_ml.evaluation.crossval import OutOfFold, cross_validate
+from nasicon_ml.evaluation.cross_validation import (
+    UNKNOWN_SHARE,
+    OutOfFold,
+    OutOfFoldIntervals,
+    cross_validate,
+    out_of_fold_domain,
+    out_of_fold_intervals,
+    out_of_fold_probabilities,
+)
 from nasicon_ml.evaluation.importance import ImportanceCollector
-from nasicon_ml.evaluation.metrics import mean_absolute_error
-from nasicon_ml.evaluation.own import own_kernels
-from nasicon_ml.evaluation.scores import score_table
+from nasicon_ml.evaluation.own_pellets import own_kernels
+from nasicon_ml.evaluation.plausibility import check_plausibility
+from nasicon_ml.evaluation.scores import loss, score_table
 from nasicon_ml.evaluation.tuning import OptunaTuner
 from nasicon_ml.features.build import FeatureSet, build_features
 from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import nearest as nearest_recipes
 from nasicon_ml.features.similarity import recipe_space
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.workflows.adding import Added, Given
-from nasicon_ml.workflows.findings import with_findings
-from nasicon_ml.workflows.training_options import TrainingOptions as TrainingOptions  # noqa: PLC0414 -- part of this module
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, float], None]
+#: What a table of own pellets may be given as.
+Given = str | Path | pd.DataFrame
 
 #: Level of the intervals in out-of-fold tables and scores.
 REPORTED_LEVEL = 0.9
@@ -61,8 +75,135 @@ DECISIVE_LIBRARIES = ("nasicon-ml", "numpy", "pandas", "scipy", "scikit-learn", 
 
 
 @dataclass(frozen=True)
+class TrainingOptions:
+    """How to train.
+
+    Attributes
+    ----------
+    folds, repeats
+        Grouped folds, and how often the sources are assigned to folds anew.
+    seed
+        Of folds, subsampling and tuning.
+    trials
+        Optuna trials for each target in each fold; 0 keeps the fixed settings.
+    include_suspect
+        Whether pellets marked suspect teach and are scored.
+    exclude_sources
+        Sources to leave out altogether, to predict them afterwards.
+    threads
+        Folds fitted side by side; they change no number.
+    """
+
+    folds: int = 10
+    repeats: int = 1
+    seed: int = 0
+    trials: int = 0
+    include_suspect: bool = False
+    exclude_sources: tuple[str, ...] = ()
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot work."""
+        for name, smallest in (("folds", 2), ("repeats", 1), ("seed", 0), ("trials", 0), ("threads", 1)):
+            if getattr(self, name) < smallest:
+                raise FieldError(name, getattr(self, name), f"a whole number from {smallest}")
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the options that make a model, as plain values; threads change no number."""
+        recorded = asdict(self) | {"exclude_sources": list(self.exclude_sources)}
+        del recorded["threads"]
+        return recorded
+
+
+@dataclass(frozen=True)
+class Added:
+    """Own pellets that are trained with.
+
+    Attributes
+    ----------
+    pellets
+        As `nasicon_ml.data.own.own_pellets` returns them; none where none were given.
+    sha256
+        `nasicon_ml.data.own.own_checksum` of them; empty where there are none.
+    """
+
+    pellets: pd.DataFrame
+    sha256: str
+
+    @classmethod
+    def read(cls, given: Given | None, dataset: pd.DataFrame) -> Added:
+        """Read own pellets, if any, and refuse a source that is one of the dataset.
+
+        Raises
+        ------
+        DatasetError
+            If rows are bad, or the source is one of the dataset.
+        """
+        if given is None:
+            return cls(dataset.iloc[:0], "")
+        pellets = own_pellets(given)
+        refuse_known_sources(pellets, set(dataset[Column.SOURCE]))
+        return cls(pellets, own_checksum(pellets))
+
+    def beside(self, dataset: pd.DataFrame) -> pd.DataFrame:
+        """Return the dataset's pellets and then the own ones, with keys that differ from the dataset's."""
+        if self.pellets.empty:
+            return dataset
+        taken = set(dataset[Column.PELLET_ID])
+        keys = self.pellets[Column.PELLET_ID]
+        clashing = keys.isin(taken)
+        named = self.pellets.assign(**{Column.PELLET_ID.value: keys.where(~clashing, "own pellet " + keys)})
+        return pd.concat([dataset, named], ignore_index=True)
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what metadata keep of them."""
+        if self.pellets.empty:
+            return {}
+        return {"added_pellets": len(self.pellets), "added_sha256": self.sha256}
+
+    def left_out_of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with sources without their rows."""
+        if self.pellets.empty:
+            return table
+        return table[~table[Column.SOURCE].isin(self.pellets[Column.SOURCE])].reset_index(drop=True)
+
+    def withheld_from(self, model: PropertyModel) -> PropertyModel:
+        """Return the model without their rows among its measured pellets, and with the dataset's domain."""
+        if self.pellets.empty:
+            return model
+        pellets = self.left_out_of(model.pellets)
+        sites = occupancies(pellets[Column.FORMULA].to_list())
+        space = recipe_space(pellets, sites=sites)
+        sources = pellets[Column.SOURCE].to_numpy(dtype=object)
+        remoteness = source_gaps(space, space, sources).remoteness(np.asarray(sources))
+        return replace(model, pellets=pellets, domain=fit_domain(pellets[list(MODEL_INPUT)], sites, remoteness))
+
+
+def with_findings(model: PropertyModel, dataset: Path) -> PropertyModel:
+    """Return the model with the findings of its dataset and the rules of the literature that it breaks.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    dataset
+        The file it was trained on.
+    """
+    checked = check_plausibility(model)
+    broken = checked[~checked["holds"]]
+    metadata = replace(
+        model.metadata,
+        validation=count_problems(dataset),
+        rules_checked=len(checked),
+        broken_rules=tuple(broken["rule"]),
+        broken_statements=dict(zip(broken["rule"], broken["statement"], strict=True)),
+    )
+    return replace(model, metadata=metadata)
+
+
+@dataclass(frozen=True)
 class TrainingResult:
-    """What a training run gives.
+    """What a training run returns.
 
     Attributes
     ----------
@@ -307,7 +448,7 @@ def _assess_energies(stage: _Stage) -> _Energies:
     rows = training_rows(stage.full.pellets, name)
     folds = min(5, stage.options.folds)
     found = cross_validate(stage.full, stage.composition_only, name, rows, folds=folds, seed=stage.options.seed)
-    return _Energies(_out_of_fold_frame(stage, name, found, 0, 0.0), mean_absolute_error(rows.y, found.full))
+    return _Energies(_out_of_fold_frame(stage, name, found, 0, 0.0), loss(name, rows.y, found.full))
 
 
 def _out_of_fold_frame(
@@ -316,13 +457,13 @@ def _out_of_fold_frame(
     rows, y = found.rows.rows, found.rows.y
     pellets = stage.full.pellets.iloc[rows].reset_index(drop=True)
     predicted, composition_only = found.full, found.composition_only
-    intervals = HeldOutIntervals.none(len(y))
+    intervals = OutOfFoldIntervals.none(len(y))
     if name is TargetName.PHASE_PURITY:
-        predicted = held_out_probabilities(y, found.full, found.fold, trust=OWN_TRUST)
-        composition_only = held_out_probabilities(y, found.composition_only, found.fold, trust=OWN_TRUST)
+        predicted = out_of_fold_probabilities(y, found.full, found.fold, trust=OWN_TRUST)
+        composition_only = out_of_fold_probabilities(y, found.composition_only, found.fold, trust=OWN_TRUST)
     elif name is not TargetName.ACTIVATION_ENERGY:
         around = stage.circumstances.take(rows)
-        intervals = held_out_intervals(name, found, stage.sources[rows], around, energy_error_ev=energy_error)
+        intervals = out_of_fold_intervals(name, found, stage.sources[rows], around, energy_error_ev=energy_error)
     columns: dict[str, Any] = {"target": str(name), "repeat": repeat, "fold": found.fold}
     carried = (
         Column.PELLET_ID, Column.SOURCE, Column.SYSTEM, Column.MEASUREMENT_TEMPERATURE_C,
@@ -332,7 +473,7 @@ def _out_of_fold_frame(
     columns |= {"measured": y, "predicted": predicted} | intervals.columns()
     columns |= {"composition_only": composition_only, "median": found.median}
     columns[UNKNOWN_SHARE] = stage.circumstances.unknown[rows]
-    columns[str(Column.DOMAIN_SCORE)] = held_out_domain(
+    columns[str(Column.DOMAIN_SCORE)] = out_of_fold_domain(
         stage.full.pellets, stage.sites, stage.gaps, rows, found.fold
     )
     return pd.DataFrame(columns)

@@ -9,8 +9,8 @@ import pytest
 
 from nasicon_ml.columns import RECIPE, Column
 from nasicon_ml.errors import FieldError
-from nasicon_ml.evaluation import feature_groups as groups
-from nasicon_ml.evaluation.feature_groups import COMPOSITION_GROUPS, GROUPS, group_of
+from nasicon_ml.evaluation import importance as groups
+from nasicon_ml.evaluation.importance import COMPOSITION_GROUPS, GROUPS, group_of
 from nasicon_ml.features.build import FeatureSet, build_features, feature_names
 from nasicon_ml.recipe import Recipe, recipe_table
 

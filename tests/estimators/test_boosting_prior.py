@@ -8,9 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasicon_ml.data.load import load_pellets
-from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, TrainingMatrix
+from nasicon_ml.estimators.boosting import (
+    BEST_X,
+    DEFAULT_SETTINGS,
+    INPUTS,
+    TERMS,
+    CompositionPrior,
+    TrainingMatrix,
+    fit_prior,
+)
 from nasicon_ml.estimators.fitting import FitContext, fit_target
-from nasicon_ml.estimators.prior import BEST_X, INPUTS, TERMS, CompositionPrior, fit_prior
 from nasicon_ml.estimators.targets import TargetName, training_rows
 from nasicon_ml.features.build import FeatureMatrix, FeatureSet, build_features, feature_names
 

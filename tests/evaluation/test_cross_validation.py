@@ -1,23 +1,34 @@
-"""What is held out has no say: spoil it, and nothing that is said about it may change."""
+"""No source stands on both sides, and what a fold tests has no say in what is said about it."""
+
+from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import occupancies
 from nasicon_ml.data.load import load_pellets
+from nasicon_ml.errors import LeakageError
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
 from nasicon_ml.estimators.fitting import FitContext
 from nasicon_ml.estimators.remoteness import source_gaps
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, training_rows
 from nasicon_ml.estimators.uncertainty import Circumstances
-from nasicon_ml.evaluation.calibrated import held_out_domain, held_out_intervals, held_out_probabilities
-from nasicon_ml.evaluation.crossval import OutOfFold, cross_validate
+from nasicon_ml.evaluation.cross_validation import (
+    OutOfFold,
+    assert_disjoint,
+    cross_validate,
+    grouped_folds,
+    out_of_fold_domain,
+    out_of_fold_intervals,
+    out_of_fold_probabilities,
+)
 from nasicon_ml.evaluation.importance import ImportanceCollector
 from nasicon_ml.evaluation.scores import score_table
-from nasicon_ml.evaluation.splits import grouped_folds
 from nasicon_ml.features.build import FeatureSet, build_features
 from nasicon_ml.features.similarity import recipe_space
 
@@ -75,7 +86,7 @@ def test_an_interval_is_not_made_from_its_own_error():
 
     def ends(measured):
         found = OutOfFold(TrainingRows(np.arange(n), measured, np.ones(n)), fold, reported, reported, reported)
-        said = held_out_intervals(TargetName.CONDUCTIVITY, found, sources, around)
+        said = out_of_fold_intervals(TargetName.CONDUCTIVITY, found, sources, around)
         return np.array([end for ends in said.ends.values() for end in ends])
 
     before, after = ends(y), ends(np.where(fold == 2, y * 3.0, y))
@@ -88,8 +99,8 @@ def test_a_probability_is_not_calibrated_on_its_own_outcome():
     random = np.random.default_rng(0)
     fold, margin = np.arange(200) % 5, random.normal(size=200)
     outcome = (random.uniform(size=200) < 1 / (1 + np.exp(-margin))).astype(float)
-    before = held_out_probabilities(outcome, margin, fold)
-    after = held_out_probabilities(np.where(fold == 2, 1 - outcome, outcome), margin, fold)
+    before = out_of_fold_probabilities(outcome, margin, fold)
+    after = out_of_fold_probabilities(np.where(fold == 2, 1 - outcome, outcome), margin, fold)
     np.testing.assert_array_equal(after[fold == 2], before[fold == 2])
     assert (after[fold != 2] != before[fold != 2]).all()
 
@@ -105,7 +116,7 @@ def test_a_domain_is_not_made_from_the_pellets_it_judges(contexts):
         sites = occupancies(table[Column.FORMULA].to_list())
         space = recipe_space(table, sites=sites)
         gaps = source_gaps(space, space, table[Column.SOURCE].to_numpy(dtype=object))
-        return held_out_domain(table, sites, gaps, rows, fold)
+        return out_of_fold_domain(table, sites, gaps, rows, fold)
 
     strange = pellets.copy()
     strange.loc[moved, Column.FORMULA.value] = "Li1.3V0.3Ti1.7(PO4)3"
@@ -145,3 +156,42 @@ def test_room_temperature_scores_leave_out_what_was_measured_hot(trained):
     away = scores["conductivity", "away from room temperature", "full", "mae_decades"]
     assert away == pytest.approx(error[hot].mean())
     assert hot.sum() > 15
+
+
+@given(
+    st.lists(st.integers(0, 30), min_size=8, max_size=200).filter(lambda keys: len(set(keys)) >= 5),
+    st.integers(2, 5),
+    st.integers(0, 1000),
+)
+def test_no_source_stands_in_two_folds(keys, folds, seed):
+    sources = np.array([f"s{key}" for key in keys])
+    fold = grouped_folds(sources, folds, seed)
+    assert set(fold) == set(range(folds))
+    for source in np.unique(sources):
+        assert len(np.unique(fold[sources == source])) == 1
+
+
+@given(st.integers(0, 50))
+def test_folds_do_not_depend_on_the_order_of_rows(seed):
+    sources = np.array([f"s{number % 17}" for number in range(60)])
+    order = np.random.default_rng(seed).permutation(60)
+    np.testing.assert_array_equal(grouped_folds(sources, 5, 3)[order], grouped_folds(sources[order], 5, 3))
+
+
+def test_folds_are_even_and_differ_by_seed():
+    sources = np.repeat([f"s{number}" for number in range(40)], 5)
+    fold = grouped_folds(sources, 10, 0)
+    assert np.bincount(fold).tolist() == [20] * 10
+    assert (fold != grouped_folds(sources, 10, 1)).any()
+
+
+@pytest.mark.parametrize("folds", [1, 4])
+def test_too_few_sources_are_refused(folds):
+    with pytest.raises(ValueError, match="cannot be made of 3 sources"):
+        grouped_folds(["a", "b", "c"], folds, 0)
+
+
+def test_a_source_on_both_sides_is_named():
+    assert_disjoint(["a", "b"], ["c"])
+    with pytest.raises(LeakageError, match="1 sources stand on both sides of a split: b"):
+        assert_disjoint(["a", "b"], ["b", "c"])

@@ -12,9 +12,10 @@ from nasicon_ml.estimators.boosting import (
     BoosterSettings,
     TrainingMatrix,
     fit_booster,
+    logistic_objective,
     raw_prediction,
+    robust_objective,
 )
-from nasicon_ml.estimators.mixed_effects import logistic_objective, robust_objective
 
 #: In one round three steps are made; over many rounds at the same predictions the intercepts reach their optimum.
 MANY = 300

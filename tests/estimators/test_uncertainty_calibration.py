@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from nasicon_ml.estimators.calibration import BetaCalibration, fit_calibration
+from nasicon_ml.estimators.uncertainty import BetaCalibration, fit_calibration
 
 
 def outcomes(log_odds, seed=0):

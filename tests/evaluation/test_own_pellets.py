@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasicon_ml.evaluation import own as p8
-from nasicon_ml.evaluation.own import own_kernels, own_pellets_curve, own_pellets_predictions
+from nasicon_ml.evaluation import own_pellets as p8
+from nasicon_ml.evaluation.own_pellets import own_kernels, own_pellets_curve, own_pellets_predictions
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.own import OwnKernel
-from nasicon_ml.estimators.own_fitting import Errors, fit_own_kernel, known_and_asked
+from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, fit_own_kernel, known_and_asked
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
-from nasicon_ml.evaluation import metrics
-from nasicon_ml.evaluation.splits import assert_disjoint
+from nasicon_ml.evaluation.cross_validation import grouped_splits
+from nasicon_ml.evaluation.scores import auroc
 from nasicon_ml.features.similarity import recipe_space
 
 Floats = NDArray[np.float64]
@@ -85,7 +84,7 @@ def own_kernels(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int =
 
 
 def near_room_temperature(name: TargetName, frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Say which rows count: conductivities of 15 to 40 °C, all rows of the other targets; shape (n,)."""
+    """Return which rows count, shape (n,): conductivities of 15 to 40 °C, all rows of the other targets."""
     if name is not TargetName.CONDUCTIVITY:
         return np.ones(len(frame), dtype=bool)
     low, high = NEAR_ROOM_TEMPERATURE_C
@@ -142,12 +141,9 @@ def _conditioned(
     name: TargetName, frame: pd.DataFrame, pellets: pd.DataFrame, ks: tuple[int, ...], draws: int, seed: int
 ) -> Iterator[pd.DataFrame]:
     errors = out_of_fold_errors(name, frame, pellets)
-    fold = frame["fold"].to_numpy()
     lithium = frame[Column.SYSTEM].str.startswith("L").to_numpy(dtype=bool)
-    for held_out in np.unique(fold):
-        test = fold == held_out
-        assert_disjoint(errors.sources[~test], errors.sources[test])
-        kernel = fit_own_kernel(errors.take(~test), seed=seed)
+    for train, test in grouped_splits(errors.sources, frame["fold"].to_numpy()):
+        kernel = fit_own_kernel(errors.take(train), seed=seed)
         asked_about = np.flatnonzero(test & lithium)
         groups = {source: asked_about[rows] for source, rows in errors.take(asked_about).groups().items()}
         last: dict[str, int] = {}
@@ -169,7 +165,7 @@ def _conditioned(
 
 
 def _answers(errors: Errors, kernel: OwnKernel, known: Ints, asked: Ints) -> dict[str, Floats]:
-    """Give predictions and 90 % intervals on the scale of reports."""
+    """Return predictions and 90 % intervals on the scale of reports."""
     if TARGETS[errors.name].is_probability:
         nothing = np.full(len(asked), np.nan)
         return {"predicted": errors.probability(kernel, known, asked), "lower": nothing, "upper": nothing}
@@ -201,7 +197,7 @@ def own_pellets_curve(
 
 
 def summarise_own_pellets(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Turn what `own_pellets_predictions` gives into the table of `own_pellets_curve`."""
+    """Return the scores of predictions from `own_pellets_predictions`, the table of `own_pellets_curve`."""
     table = []
     for (target, k), rows in predictions.groupby(["target", "k"], sort=False):
         is_probability = TARGETS[TargetName(str(target))].is_probability
@@ -229,7 +225,7 @@ def _value_scores(rows: pd.DataFrame) -> dict[str, float]:
 def _probability_scores(rows: pd.DataFrame) -> dict[str, float]:
     squared = (rows["measured"] - rows["predicted"]) ** 2
     each = [
-        metrics.auroc(part["measured"].to_numpy(dtype=np.float64), part["predicted"].to_numpy(dtype=np.float64))
+        auroc(part["measured"].to_numpy(dtype=np.float64), part["predicted"].to_numpy(dtype=np.float64))
         for _, part in rows.groupby(["repeat", "draw"])
     ]
     return {"brier": float(np.average(squared, weights=rows["weight"])), "auroc": float(np.mean(each))}

@@ -5,18 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.series import kendall_tau, recipes_of_series, regret, regret_of_chance, series_scores
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nasicon_ml.columns import RECIPE, Column
-from nasicon_ml.evaluation.series import (
-    kendall_tau,
-    recipes_of_series,
-    regret,
-    regret_of_chance,
-    series_scores,
-)
 
 MEASURED = np.array([1.0, 2.0, 3.0, 4.0])
 VALUES = arrays(np.float64, 6, elements=st.floats(-5, 5).map(lambda value: round(value, 2)))

@@ -1,0 +1,308 @@
+"""Cross-validation by source: folds, out-of-fold predictions, and their intervals, probabilities and domain.
+
+No source stands on both sides of a split. What is said about an out-of-fold row must not be made from its own
+error, either: spread, quantiles, calibration and domain of each fold are fitted to the sources of all other folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from nasicon_ml.columns import MODEL_INPUT, Column
+from nasicon_ml.composition import OccupancyTable
+from nasicon_ml.errors import LeakageError
+from nasicon_ml.estimators.domain import fit_domain
+from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
+from nasicon_ml.estimators.remoteness import SourceGaps
+from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature
+from nasicon_ml.estimators.uncertainty import Circumstances, fit_calibration, fit_intervals
+
+Ints = NDArray[np.intp]
+Floats = NDArray[np.float64]
+Strings = NDArray[np.object_]
+Mask = NDArray[np.bool_]
+
+_CONTEXTS = ("full", "composition")
+#: Chooses settings from training rows only: (context, target, rows, chosen) -> context with the settings.
+Tuner = Callable[[FitContext, TargetName, TrainingRows, Mask], FitContext]
+#: Levels of the intervals in an out-of-fold table; its columns lower and upper are those of the last.
+LEVELS = (0.5, 0.8, 0.9)
+#: Columns of an out-of-fold table: the highest level whose interval misses the measured value, and the share of
+#: the processing that is not known.
+LEVEL_NEEDED, UNKNOWN_SHARE = "level_needed", "unknown_share"
+
+
+def grouped_folds(sources: ArrayLike, folds: int, seed: int) -> Ints:
+    """Assign whole sources to folds of about equal numbers of rows.
+
+    Parameters
+    ----------
+    sources
+        Source key of each row, shape (n,).
+    folds
+        Number of folds, at least 2 and at most the number of sources.
+    seed
+        Same seed and sources: same folds, whatever the order of the rows.
+
+    Returns
+    -------
+    ndarray of int
+        Shape (n,), fold of each row, 0 to folds - 1.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer sources than folds, or fewer than 2 folds.
+    """
+    names, codes, counts = np.unique(np.asarray(sources, dtype=str), return_inverse=True, return_counts=True)
+    if not 2 <= folds <= len(names):
+        raise ValueError(f"{folds} folds cannot be made of {len(names)} sources: at least 2, at most one each")
+    # Largest first into the emptiest fold keeps folds even; the shuffle before decides among equals.
+    # scikit-learn's GroupKFold either balances or shuffles, not both.
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    order = shuffled[np.argsort(-counts[shuffled], kind="stable")]
+    filled = np.zeros(folds)
+    fold_of = np.empty(len(names), dtype=np.intp)
+    for name in order:
+        emptiest = int(filled.argmin())
+        fold_of[name] = emptiest
+        filled[emptiest] += counts[name]
+    return fold_of[codes]
+
+
+def assert_disjoint(training: ArrayLike, testing: ArrayLike) -> None:
+    """Refuse to go on if a source stands on both sides.
+
+    Raises
+    ------
+    LeakageError
+        Naming the sources.
+    """
+    shared = set(np.unique(np.asarray(training, dtype=str))) & set(np.unique(np.asarray(testing, dtype=str)))
+    if shared:
+        shown = ", ".join(sorted(shared)[:5])
+        raise LeakageError(f"{len(shared)} sources stand on both sides of a split: {shown}")
+
+
+def grouped_splits(sources: ArrayLike, fold: Ints) -> Iterator[tuple[Mask, Mask]]:
+    """Yield the training and the test rows of each fold as masks of shape (n,).
+
+    Raises
+    ------
+    LeakageError
+        If a source stands on both sides of a fold; checked in every fold, not assumed.
+    """
+    names = np.asarray(sources, dtype=str)
+    for part in np.unique(fold):
+        test = fold == part
+        assert_disjoint(names[~test], names[test])
+        yield ~test, test
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions of rows by models that never saw their source; each of shape (n,).
+
+    Attributes
+    ----------
+    rows
+        The rows, as positions in the pellet table, with measured values on the scale of reports.
+    fold
+        The fold whose models predicted a row, having been trained on the others.
+    full, composition_only, median
+        Predictions on the scale of reports. Of a probability: log-odds of the trees, not yet calibrated, for
+        the first two, and the training rows' base rate for the last.
+    """
+
+    rows: TrainingRows
+    fold: Ints
+    full: Floats
+    composition_only: Floats
+    median: Floats
+
+
+def cross_validate(  # noqa: PLR0913 -- two contexts, one split
+    full: FitContext,
+    composition_only: FitContext,
+    name: TargetName,
+    rows: TrainingRows,
+    *,
+    folds: int,
+    seed: int,
+    tuner: Tuner | None = None,
+    inspect: Callable[[FittedTarget, Ints], None] | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> OutOfFold:
+    """Predict every row by models trained on other sources.
+
+    Parameters
+    ----------
+    full, composition_only
+        The same pellets with all features and with those of the composition alone.
+    name, rows
+        The target and its usable rows.
+    folds, seed
+        How sources are assigned to folds.
+    tuner
+        Chooses settings inside each fold's training rows; None keeps those of the context.
+    inspect
+        Shown each fold's full model and which of `rows` it was not trained on.
+    advance
+        Called after each fold.
+
+    Raises
+    ------
+    LeakageError
+        If a source stood on both sides of a fold; checked in every fold, not assumed.
+    """
+    sources = full.pellets[Column.SOURCE].to_numpy()[rows.rows]
+    temperature = measurement_temperature(full.pellets)[rows.rows]
+    fold = grouped_folds(sources, folds, seed)
+    splits = list(grouped_splits(sources, fold))
+    found = {key: np.empty(len(rows.rows)) for key in (*_CONTEXTS, "median")}
+    contexts = dict(zip(_CONTEXTS, (full, composition_only), strict=True))
+
+    def fit(split: tuple[Mask, Mask]) -> dict[str, FittedTarget]:
+        train, _ = split
+        settled = {
+            key: context if tuner is None else tuner(context, name, rows, train)
+            for key, context in contexts.items()
+        }
+        return {key: fit_target(context, name, rows, train) for key, context in settled.items()}
+
+    # Folds share the threads, one each: two threads inside one booster of some hundred rows wait for each other
+    # longer than they work, above all on a busy machine.
+    with ThreadPoolExecutor(full.threads) as pool:
+        for (train, test), fitted in zip(splits, pool.map(fit, splits), strict=True):
+            for key, model in fitted.items():
+                features = contexts[key].features.values[rows.rows[test]]
+                found[key][test] = model.reported(features, temperature[test])
+            if inspect is not None:
+                inspect(fitted["full"], np.flatnonzero(test))
+            middle = np.mean if TARGETS[name].is_probability else np.median
+            found["median"][test] = middle(rows.y[train])
+            advance()
+    return OutOfFold(rows, fold, found["full"], found["composition"], found["median"])
+
+
+def end_columns(level: float) -> tuple[str, str]:
+    """Return the names of the columns of an out-of-fold table that hold the ends of intervals at a level."""
+    suffix = "" if level == LEVELS[-1] else f"_{100 * level:.0f}"
+    return f"lower{suffix}", f"upper{suffix}"
+
+
+@dataclass(frozen=True)
+class OutOfFoldIntervals:
+    """Intervals of n out-of-fold rows at several levels.
+
+    Attributes
+    ----------
+    ends
+        Level -> lower and upper end, each of shape (n,), on the scale of reports.
+    level_needed
+        The highest level whose interval misses the measured value, shape (n,): the share of rows below a level
+        is the coverage at that level, whatever the level.
+    """
+
+    ends: dict[float, tuple[Floats, Floats]]
+    level_needed: Floats
+
+    @classmethod
+    def none(cls, count: int) -> OutOfFoldIntervals:
+        """Return the intervals of a target that has none, NaN for each of `count` rows."""
+        nothing = np.full(count, np.nan)
+        return cls(dict.fromkeys(LEVELS, (nothing, nothing)), nothing)
+
+    def columns(self) -> dict[str, Floats]:
+        """Return the columns of an out-of-fold table: lower and upper at each level, and `LEVEL_NEEDED`."""
+        named = {
+            name: end
+            for level, ends in self.ends.items()
+            for name, end in zip(end_columns(level), ends, strict=True)
+        }
+        return named | {LEVEL_NEEDED: self.level_needed}
+
+
+def out_of_fold_intervals(
+    name: TargetName,
+    found: OutOfFold,
+    sources: Strings,
+    circumstances: Circumstances,
+    *,
+    levels: Sequence[float] = LEVELS,
+    energy_error_ev: float = 0.0,
+) -> OutOfFoldIntervals:
+    """Return the intervals of each row, fitted on the other folds.
+
+    Parameters
+    ----------
+    name, found
+        Target and its out-of-fold predictions, n rows.
+    sources, circumstances
+        Of each row.
+    levels
+        Of the intervals, each above 0 and below 1.
+    energy_error_ev
+        As in `fit_intervals`.
+    """
+    measured, reported = found.rows.y, found.full
+    ends = {level: (np.empty(len(measured)), np.empty(len(measured))) for level in levels}
+    needed = np.empty(len(measured))
+    for train, test in grouped_splits(sources, found.fold):
+        model = fit_intervals(
+            name, measured[train], reported[train], sources[train], circumstances.take(train), energy_error_ev
+        )
+        here = circumstances.take(test)
+        needed[test] = model.level_needed(measured[test], reported[test], here)
+        for level, (lower, upper) in ends.items():
+            lower[test], upper[test] = model.interval(reported[test], here, level)
+    return OutOfFoldIntervals(ends, needed)
+
+
+def out_of_fold_probabilities(outcome: Floats, margin: Floats, fold: Ints, *, trust: float = 0.0) -> Floats:
+    """Return each row's probability, calibrated on the other folds (`fit_calibration`); shape (n,)."""
+    probability = np.empty(len(outcome))
+    for part in np.unique(fold):
+        test = fold == part
+        probability[test] = fit_calibration(margin[~test], outcome[~test], trust=trust).probability(margin[test])
+    return probability
+
+
+def out_of_fold_domain(
+    pellets: pd.DataFrame, sites: OccupancyTable, gaps: SourceGaps, rows: Ints, fold: Ints
+) -> Floats:
+    """Return the domain score of each row for the sources of the other folds; shape (n,), from 1 on outside.
+
+    Parameters
+    ----------
+    pellets
+        All pellets, those without a value of the target, too: the domain is that of the recipes.
+    sites
+        Their occupancies.
+    gaps
+        Distances of all pellets to all sources among them.
+    rows, fold
+        Which pellets are judged, and the fold of each, shape (n,).
+    """
+    table = pellets[[str(column) for column in MODEL_INPUT]]
+    sources = pellets[Column.SOURCE].to_numpy(dtype=object)
+    score = np.empty(len(rows))
+    for part in np.unique(fold):
+        test = rows[fold == part]
+        kept = ~np.isin(gaps.names.astype(str), np.unique(sources[test].astype(str)))
+        training = np.flatnonzero(np.isin(sources.astype(str), gaps.names[kept].astype(str)))
+        domain = fit_domain(
+            table.iloc[training],
+            replace(sites, index=sites.index[training]),
+            replace(gaps, gaps=gaps.gaps[training]).remoteness(sources[training], kept),
+        )
+        remoteness = replace(gaps, gaps=gaps.gaps[test]).remoteness(among=kept)
+        judged = domain.judge(table.iloc[test], replace(sites, index=sites.index[test]), remoteness)
+        score[fold == part] = judged.score
+    return score
