@@ -1,4 +1,4 @@
-"""Protocol P8: how good predictions become when some pellets of one's own are known (`evaluation.own`)."""
+"""Protocol P8: how good predictions become when some pellets of one's own are known (`evaluation.own_pellets`)."""
 
 from __future__ import annotations
 
