@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +36,54 @@ if TYPE_CHECKING:
     from nasicon_ml.estimators.boosting import Trees
 
 Floats = NDArray[np.float64]
+Strings = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers to n recipes.
+
+    Attributes
+    ----------
+    numbers
+        By column, shape (n,): all predicted numbers, the system, whether inside the domain; with own pellets also
+        how many were used and how far they moved the answers.
+    secondary_phases
+        The likely ones of each recipe, the likeliest first.
+    domain_notes
+        Why each recipe lies outside the domain; empty for those inside.
+    nearest
+        The nearest training pellets of each recipe, shape (n, k).
+    pellet_ids
+        Keys of all training pellets.
+    """
+
+    numbers: Mapping[Column, NDArray[Any]]
+    secondary_phases: Sequence[tuple[str, ...]]
+    domain_notes: Sequence[tuple[str, ...]]
+    nearest: Nearest
+    pellet_ids: Strings
+
+    @property
+    def named_positions(self) -> NDArray[np.intp]:
+        """Positions of the nearest training pellets that the table names, shape (n, `NEAR_PELLETS`)."""
+        return self.nearest.positions[:, :NEAR_PELLETS]
+
+    def table(self, index: pd.Index[Any] | None = None) -> pd.DataFrame:
+        """Return the answers as a table, "; " between phases, notes and the keys of the nearest pellets."""
+        words = {
+            Column.LIKELY_SECONDARY_PHASES: self.secondary_phases,
+            Column.DOMAIN_NOTES: self.domain_notes,
+            Column.NEAREST_PELLETS: self.pellet_ids[self.named_positions],
+        }
+        joined = {column: _joined(texts) for column, texts in words.items()}
+        values = {**self.numbers, **joined}
+        moved = [column for column in self.numbers if column not in PREDICTION]
+        return pd.DataFrame({str(column): values[column] for column in (*PREDICTION, *moved)}, index=index)
+
+
+def _joined(texts: Iterable[Iterable[str]]) -> Strings:
+    return np.array(["; ".join(row) for row in texts], dtype=object)
 
 
 @dataclass(frozen=True)
@@ -70,21 +119,37 @@ class PropertyModel(ModelParts):
             If the installed version computes other features than the model was trained on, or the model cannot
             take own pellets, or was trained with these.
         """
+        return self.answer(table, level=level, own=own).table(table.index)
+
+    def answer(
+        self,
+        table: pd.DataFrame,
+        *,
+        level: float = 0.9,
+        own: pd.DataFrame | None = None,
+        neighbours: int = NEAR_PELLETS,
+    ) -> Answers:
+        """Answer a table of recipes as `predict` does, in values instead of a table.
+
+        Parameters
+        ----------
+        table, level, own
+            As for `predict`.
+        neighbours
+            How many nearest pellets the answers hold, at least `NEAR_PELLETS` and at most all.
+        """
         asked, features = self._ask(table, None)
         answered = self._answer(asked, features, level)
-        answers = dict(answered.numbers)
-        answers[Column.LIKELY_SECONDARY_PHASES] = self.phases.likely(
-            asked.space, self.space, asked.sites, table[Column.ADDITIVE]
-        )
-        answers[Column.SYSTEM] = asked.sites.per_row(asked.sites.systems)
-        answers[Column.DOMAIN_NOTES] = answered.compared.reasons(answered.remoteness)
-        positions = nearest(asked.space, self.space, NEAR_PELLETS).positions
-        names = self.pellets[Column.PELLET_ID].to_numpy(dtype=object)[positions]
-        answers[Column.NEAREST_PELLETS] = np.array(["; ".join(row) for row in names], dtype=object)
-        answers = {column: answers[column] for column in PREDICTION}
+        numbers = answered.numbers | {Column.SYSTEM: asked.sites.per_row(asked.sites.systems)}
         if own is not None:
-            answers |= self._moved(own, answered, features, level)
-        return pd.DataFrame({str(name): values for name, values in answers.items()}, index=table.index)
+            numbers |= self._moved(own, answered, features, level)
+        return Answers(
+            numbers,
+            self.phases.likely(asked.space, self.space, asked.sites, table[Column.ADDITIVE]),
+            answered.compared.reasons(answered.remoteness),
+            nearest(asked.space, self.space, max(neighbours, NEAR_PELLETS)),
+            self.pellets[Column.PELLET_ID].to_numpy(dtype=object),
+        )
 
     def scores(
         self, table: pd.DataFrame, *, level: float = 0.9, sites: OccupancyTable | None = None
@@ -219,7 +284,7 @@ class PropertyModel(ModelParts):
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, at_25, level)
         half = np.maximum(upper - point, point - lower)
         moved: dict[Any, Any] = moved_answers(known, answered.asked.space, learned, answered.numbers, half)
-        return moved | {Column.OWN_PELLETS: usable_count(known, own)}
+        return moved | {Column.OWN_PELLETS: np.full(len(point), usable_count(known, own))}
 
     def _learned(self, features: Floats | CrossedRecipes) -> dict[TargetName, Floats]:
         """Predict on the scale the model learns, conductivity at 25 °C; of purity, the probability."""

@@ -12,6 +12,7 @@ from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
 from nasicon_ml.composition import parse
 from nasicon_ml.features.similarity import Nearest
+from nasicon_ml.model import Answers
 from nasicon_ml.workflows.predict import Prediction
 
 PELLETS = (
@@ -45,40 +46,46 @@ class FakeModel:
         assert findings == []
         self.pellets = clean.assign(**{Column.SYSTEM.value: "LATP"})
 
-    def nearest(self, table: pd.DataFrame, k: int = 3) -> Nearest:
-        positions = np.tile(np.arange(k), (len(table), 1))
-        return Nearest(positions, positions / 10)
-
-    def predict(self, table: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
-        sigma = table[Column.SINTERING_TEMPERATURE_C] * 1e-7
-        inside = table[Column.SINTERING_TEMPERATURE_C].isna() | (table[Column.SINTERING_TEMPERATURE_C] < 1200)
-        results = {
+    def answer(self, table: pd.DataFrame, *, level: float = 0.9) -> Answers:
+        temperature = table[Column.SINTERING_TEMPERATURE_C].to_numpy()
+        n, sigma, inside = len(table), temperature * 1e-7, ~(temperature >= 1200)
+        numbers: dict[Column, Any] = {
             Column.PREDICTED_CONDUCTIVITY_S_CM: sigma,
             Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM: sigma * (1 - level),
             Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM: sigma / (1 - level),
-            Column.PREDICTED_ACTIVATION_ENERGY_EV: 0.36,
-            Column.PREDICTED_RELATIVE_DENSITY_PCT: 95.25,
-            Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT: 88.0,
-            Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT: 99.5,
-            Column.PREDICTED_PHASE_PURITY: 0.45,
-            Column.LIKELY_SECONDARY_PHASES: "AlPO4; LiTiOPO4",
-            Column.SYSTEM: [parse(formula).system for formula in table[Column.FORMULA]],
+            Column.PREDICTED_ACTIVATION_ENERGY_EV: np.full(n, 0.36),
+            Column.PREDICTED_RELATIVE_DENSITY_PCT: np.full(n, 95.25),
+            Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT: np.full(n, 88.0),
+            Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT: np.full(n, 99.5),
+            Column.PREDICTED_PHASE_PURITY: np.full(n, 0.45),
+            Column.SYSTEM: np.array([parse(formula).system for formula in table[Column.FORMULA]], dtype=object),
             Column.INSIDE_DOMAIN: inside,
             Column.DOMAIN_SCORE: np.where(inside, 0.4, 1.7),
-            Column.DOMAIN_NOTES: np.where(
-                inside, "", "sintering temperature is above that of any pellet; far away"
-            ),
-            Column.NEAREST_PELLETS: "p1; p2; p3",
         }
-        return pd.DataFrame({str(name): values for name, values in results.items()}, index=table.index)
+        outside = ("sintering temperature is above that of any pellet", "far away")
+        positions = np.tile(np.arange(len(PELLETS)), (n, 1))
+        return Answers(
+            numbers,
+            [("AlPO4", "LiTiOPO4")] * n,
+            [() if is_inside else outside for is_inside in inside],
+            Nearest(positions, positions / 10),
+            self.pellets[Column.PELLET_ID].to_numpy(dtype=object),
+        )
 
 
 def fake_predict(
-    recipes: pd.DataFrame, model: Any = None, *, level: float = 0.9, at_c: float | None = None
+    recipes: pd.DataFrame,
+    model: Any = None,
+    *,
+    level: float = 0.9,
+    at_c: float | None = None,
+    own: pd.DataFrame | None = None,
+    neighbours: int = 3,
 ) -> Prediction:
     """Stand in for `nasicon_ml.workflows.predict.predict`."""
     model = model if isinstance(model, FakeModel) else FakeModel()
     table = recipes[[str(column) for column in MODEL_INPUT]].reset_index(drop=True)
     if at_c is not None:
         table[Column.MEASUREMENT_TEMPERATURE_C.value] = at_c
-    return Prediction(table, model.predict(table, level=level), model, level)  # type: ignore[arg-type]
+    answers = model.answer(table, level=level)
+    return Prediction(table, answers, model, level)  # type: ignore[arg-type]

@@ -31,8 +31,8 @@ def domain():
 def reasons(domain, distance=0.0, **recipe):
     table, sites = recipes(recipe)
     verdict = domain.judge(table, sites, np.array([distance]))
-    assert verdict.inside[0] == (verdict.reasons[0] == "")
-    return verdict.reasons[0]
+    assert verdict.inside[0] == (verdict.reasons[0] == ())
+    return "; ".join(verdict.reasons[0])
 
 
 def score(domain, distance=0.0, **recipe):
@@ -86,9 +86,9 @@ def test_lagp_at_800_is_inside_where_latp_was_seen(domain):
 def test_measurement_beyond_all_data_is_a_reason(domain):
     table, sites = recipes({"formula": "LATP x=0.3"})
     zero = np.zeros(1)
-    assert domain.judge(table.assign(measurement_temperature_c=60.0), sites, zero).reasons[0] == ""
+    assert domain.judge(table.assign(measurement_temperature_c=60.0), sites, zero).reasons[0] == ()
     hot = domain.judge(table.assign(measurement_temperature_c=600.0), sites, zero).reasons[0]
-    assert hot == "measurement temperature (°C) 600 is above that of any pellet (100)"
+    assert hot == ("measurement temperature (°C) 600 is above that of any pellet (100)",)
 
 
 def test_fields_beyond_the_data_count_as_unknown(domain):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from nasicon_ml.cli.words import split
 from nasicon_ml.columns import (
     MODEL_INPUT,
     PELLET,
@@ -105,21 +104,23 @@ class Answer:
 
 
 def answers(inputs: Inputs, prediction: Prediction, neighbours: int) -> list[Answer]:
-    """Gather the answers to all recipes, each with that many nearest measured pellets."""
+    """Return the answers to all recipes, each with at most that many nearest measured pellets."""
+    given = prediction.answers
     recipes = prediction.recipes[[str(column) for column in MODEL_INPUT]].to_dict("records")
-    results = prediction.results.to_dict("records")
-    near = _neighbours(prediction, neighbours)
+    columns = [values.tolist() for values in given.numbers.values()]
+    numbers = [dict(zip(given.numbers, row, strict=True)) for row in zip(*columns, strict=True)]
     ids = inputs.pellet_ids or (None,) * len(inputs)
     places = zip(inputs.numbers, inputs.lines, ids, strict=True)
+    near = _neighbours(prediction, neighbours)
     return [
-        _answer(place, _plain(recipe), _plain(result), pellets)
-        for place, recipe, result, pellets in zip(places, recipes, results, near, strict=True)
+        _answer(place, _plain(recipe), found, secondary_phases=phases, domain_notes=notes, neighbours=pellets)
+        for place, recipe, found, phases, notes, pellets in zip(
+            places, recipes, numbers, given.secondary_phases, given.domain_notes, near, strict=True
+        )
     ]
 
 
-def _answer(
-    place: tuple[int, int | None, str | None], recipe: Cells, result: Cells, neighbours: tuple[Neighbour, ...]
-) -> Answer:
+def _answer(place: tuple[int, int | None, str | None], recipe: Cells, result: Cells, **others: Any) -> Answer:
     from nasicon_ml.composition import parse
 
     given = {column.value: recipe[column] for column in RECIPE if recipe[column] is not None}
@@ -141,53 +142,48 @@ def _answer(
             Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
             Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
         ),
-        activation_energy_ev=_number(result[Column.PREDICTED_ACTIVATION_ENERGY_EV]),
+        activation_energy_ev=result[Column.PREDICTED_ACTIVATION_ENERGY_EV],
         relative_density_pct=_interval(
             result,
             Column.PREDICTED_RELATIVE_DENSITY_PCT,
             Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
             Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT,
         ),
-        phase_purity=_number(result[Column.PREDICTED_PHASE_PURITY]),
-        secondary_phases=split(result[Column.LIKELY_SECONDARY_PHASES]),
-        inside_domain=bool(result[Column.INSIDE_DOMAIN]),
-        domain_score=_number(result[Column.DOMAIN_SCORE]),
-        domain_notes=split(result[Column.DOMAIN_NOTES]),
-        neighbours=neighbours,
+        phase_purity=result[Column.PREDICTED_PHASE_PURITY],
+        inside_domain=result[Column.INSIDE_DOMAIN],
+        domain_score=result[Column.DOMAIN_SCORE],
         own=_own_shift(result),
+        **others,
     )
 
 
 def _neighbours(prediction: Prediction, count: int) -> list[tuple[Neighbour, ...]]:
-    """Look all recipes up at once: one call, not one a recipe."""
-    if count == 0 or prediction.recipes.empty:
-        return [()] * len(prediction.recipes)
-    pellets = prediction.model.pellets
-    found = prediction.model.nearest(prediction.recipes, min(count, len(pellets)))
+    pellets, found = prediction.model.pellets, prediction.answers.nearest
     columns = [str(column) for column in (*PELLET, Column.SYSTEM)]
     # A pellet is often the neighbour of many recipes: each is turned into plain cells once.
-    used = sorted({int(position) for position in found.positions.ravel()})
+    used = sorted(set(found.positions[:, :count].ravel().tolist()))
     shown = pellets[columns].iloc[used].assign(**{Column.DOI.value: _dois(pellets).iloc[used]})
     cells = dict(zip(used, map(_plain, shown.to_dict("records")), strict=True))
     return [
-        tuple(Neighbour(cells[int(at)], float(far)) for at, far in zip(row, distance, strict=True))
-        for row, distance in zip(found.positions, found.distances, strict=True)
+        tuple(Neighbour(cells[at], far) for at, far in zip(row, distance, strict=True))
+        for row, distance in zip(
+            found.positions[:, :count].tolist(), found.distances[:, :count].tolist(), strict=True
+        )
     ]
 
 
-def nearest_origins(prediction: Prediction) -> pd.Series[Any]:
-    """Give the DOIs of the pellets that each result names as nearest, in their order, "; " between them.
+def nearest_origins(prediction: Prediction) -> list[str]:
+    """Return the DOIs of the pellets that the table of results names as nearest, "; " between them.
 
-    Where no DOI is known, the key of the source stands in its place. Length n, index of the results.
+    Where no DOI is known, the key of the source stands in its place.
     """
     pellets = prediction.model.pellets
-    by_id = _dois(pellets).fillna(pellets[Column.SOURCE]).set_axis(pellets[Column.PELLET_ID], axis=0)
-    named = prediction.results[Column.NEAREST_PELLETS].str.split("; ").explode()
-    return named.map(by_id).groupby(level=0, sort=False).agg("; ".join)
+    origins = _dois(pellets).fillna(pellets[Column.SOURCE]).to_numpy(dtype=object)
+    return ["; ".join(row) for row in origins[prediction.answers.named_positions]]
 
 
 def _dois(pellets: pd.DataFrame) -> pd.Series[Any]:
-    """Give each pellet a DOI: its own; else the one that its source is named by, or has at all other pellets."""
+    """Return a DOI for each pellet: its own; else its source's name, or the only one of the source's pellets."""
     source, doi = pellets[Column.SOURCE], pellets[Column.DOI]
     by_source = doi.groupby(source)
     only = by_source.transform("first").where(by_source.transform("nunique") == 1)
@@ -195,38 +191,29 @@ def _dois(pellets: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _plain(record: Mapping[Any, Any]) -> dict[str, Any]:
-    """Turn the cells of a row into Python's own values, None where missing."""
+    """Return the cells of a row as Python's own values, None where missing."""
     return {
         str(name): None if is_missing(cell) else cell.item() if hasattr(cell, "item") else cell
         for name, cell in record.items()
     }
 
 
-def _own_shift(result: Mapping[str, Any]) -> OwnShift | None:
-    """Find in a result how far own pellets moved it; None where none were given."""
-    if result.get(Column.OWN_PELLETS) is None:
-        return None
-    return OwnShift(
-        int(result[Column.OWN_PELLETS]),
-        float(result[Column.OWN_SHIFT_DECADES]),
-        float(result[Column.OWN_SHIFT_POINTS]),
-        float(result[Column.OWN_SHIFT_PURITY]),
-    )
-
-
 def _interval(result: Cells, value: Column, lower: Column, upper: Column) -> Interval:
-    return Interval(_number(result[value]), _number(result[lower]), _number(result[upper]))
+    return Interval(result[value], result[lower], result[upper])
 
 
-def _number(cell: float | None) -> float:
-    return math.nan if cell is None else float(cell)
+def _own_shift(result: Cells) -> OwnShift | None:
+    if Column.OWN_PELLETS not in result:
+        return None
+    columns = (Column.OWN_PELLETS, Column.OWN_SHIFT_DECADES, Column.OWN_SHIFT_POINTS, Column.OWN_SHIFT_PURITY)
+    return OwnShift(*(result[column] for column in columns))
 
 
 # ----------------------------------------------------------------------------------------------- JSON
 
 
 def as_json(prediction: Prediction, found: Iterable[Answer], findings: Iterable[Finding]) -> str:
-    """Give predictions and refused cells as JSON text, numbers with all their digits, null for what is missing."""
+    """Return predictions and refused cells as JSON text, numbers with all digits, null for what is missing."""
     metadata = prediction.model.metadata
     content: dict[str, Any] = {
         "schema": SCHEMA,
@@ -251,9 +238,9 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
         "recipe": {column.value: answer.recipe.get(column.value) for column in RECIPE},
         "not_given": [column.value for column in answer.not_given],
         "composition": _composition_json(answer.composition),
-        "conductivity": _interval_json(answer.conductivity_s_cm, "S/cm") | {"temperature_c": answer.temperature_c},
+        "conductivity": asdict(answer.conductivity_s_cm) | {"unit": "S/cm", "temperature_c": answer.temperature_c},
         "activation_energy": {"value": answer.activation_energy_ev, "unit": "eV"},
-        "relative_density": _interval_json(answer.relative_density_pct, "%"),
+        "relative_density": asdict(answer.relative_density_pct) | {"unit": "%"},
         "phase_purity": {"probability": answer.phase_purity},
         Column.LIKELY_SECONDARY_PHASES.value: list(answer.secondary_phases),
         "domain": {
@@ -284,10 +271,6 @@ def _composition_json(composition: Composition) -> dict[str, Any]:
     }
 
 
-def _interval_json(interval: Interval, unit: str) -> dict[str, Any]:
-    return {"value": interval.value, "lower": interval.lower, "upper": interval.upper, "unit": unit}
-
-
 def _neighbour_json(neighbour: Neighbour) -> dict[str, Any]:
     cells = neighbour.cells
     return {
@@ -300,7 +283,6 @@ def _neighbour_json(neighbour: Neighbour) -> dict[str, Any]:
 
 
 def _own_json(shift: OwnShift | None) -> dict[str, Any] | None:
-    """Give the shift as JSON would have it."""
     if shift is None:
         return None
     return {
@@ -323,7 +305,7 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
 
 
 def _without_nan(content: Any) -> Any:
-    """JSON has no NaN and no infinity: both become null."""
+    """Return JSON content with None for NaN and infinity, which JSON does not have."""
     if isinstance(content, Mapping):
         return {key: _without_nan(value) for key, value in content.items()}
     if isinstance(content, list):

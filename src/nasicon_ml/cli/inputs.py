@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -218,6 +218,13 @@ class Inputs:
     def bad_rows(self) -> int:
         """How many rows are left out."""
         return len({finding.row for finding in self.findings})
+
+    def parts(self, size: int) -> Iterator[Inputs]:
+        """Yield the recipes in parts of so many, without findings and warnings."""
+        for start in range(0, len(self), size):
+            rows = slice(start, start + size)
+            ids = None if self.pellet_ids is None else self.pellet_ids[rows]
+            yield Inputs(self.table.iloc[rows], self.numbers[rows], self.lines[rows], ids)
 
     def place(self, finding: Finding) -> str:
         """Say where a finding stands: the file, and the line or the number of the recipe."""

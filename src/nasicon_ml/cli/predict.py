@@ -152,13 +152,13 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
     takes_long = len(inputs) > _CHUNK
     if takes_long:  # who has to mend a row need not wait for the others
         _report(inputs)
-    name, prediction = _predict(inputs, values)
-    metadata = prediction.model.metadata
+    name, predictions = _predict(inputs, values)
+    metadata = predictions[0].model.metadata
     say(f"{model_line(name, metadata)} on the dataset {metadata.dataset_sha256[:12]}...")
     if values["at_c"] is not None:
         for finding in temperature_warnings(values["at_c"]):
             say(f"warning: --at: {finding.message}")
-    _answer(inputs, prediction, values)
+    _answer(inputs, predictions, values)
     if not takes_long:
         _report(inputs)
     ctx.exit(1 if inputs.bad_rows else 0)
@@ -212,33 +212,25 @@ def _inputs(values: dict[str, Any]) -> Inputs:
     return recipes_from_file(values["file"], values["file_format"])
 
 
-def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, Prediction]:
+def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, list[Prediction]]:
     """Predict in steps, so that a long table shows how far it is; return the name of the model, too."""
-    import pandas as pd
-
     from nasicon_ml.data.own import own_pellets
-    from nasicon_ml.workflows.predict import Prediction
     from nasicon_ml.workflows.predict import predict as predict_recipes
 
-    own = {} if values["own"] is None else {"own": own_pellets(values["own"])}
+    own = None if values["own"] is None else own_pellets(values["own"])
+    asked = {name: values[name] for name in ("level", "at_c", "neighbours")}
+    predictions: list[Prediction] = []
     with progress("predicting") as step:
         step("reading the model", 0.0)
         name, model = find_model(values["model"], values["tracking_uri"])
-        parts = []
-        for start in range(0, len(inputs), _CHUNK):
-            rows = inputs.table.iloc[start : start + _CHUNK]
-            parts.append(predict_recipes(rows, model, level=values["level"], at_c=values["at_c"], **own))
-            model = parts[-1].model
-            step("predicting", min(1.0, (start + _CHUNK) / len(inputs)))
-    return name, Prediction(
-        pd.concat([part.recipes for part in parts], ignore_index=True),
-        pd.concat([part.results for part in parts], ignore_index=True),
-        parts[-1].model,
-        values["level"],
-    )
+        for part in inputs.parts(_CHUNK):
+            predictions.append(predict_recipes(part.table, model, own=own, **asked))
+            model = predictions[-1].model
+            step("predicting", part.numbers[-1] / inputs.numbers[-1])
+    return name, predictions
 
 
-def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> None:
+def _answer(inputs: Inputs, predictions: list[Prediction], values: dict[str, Any]) -> None:
     """Write the files, then print the answers and which files were written."""
     one_table = values["file"] is not None and not values["details"]
     output = None if values["output"] is None else Path(values["output"])
@@ -246,40 +238,39 @@ def _answer(inputs: Inputs, prediction: Prediction, values: dict[str, Any]) -> N
     brief = one_table and len(inputs) <= _WITH_NEAREST
     full = values["as_json"] or json_file or not one_table
     shown = values["neighbours"] if full else min(int(brief), values["neighbours"])
-    found = answers(inputs, prediction, shown)
-    json_text = as_json(prediction, found, inputs.findings) if values["as_json"] or json_file else ""
+    parts = zip(inputs.parts(_CHUNK), predictions, strict=True)
+    found = [answer for part, prediction in parts for answer in answers(part, prediction, shown)]
+    json_text = as_json(predictions[0], found, inputs.findings) if values["as_json"] or json_file else ""
     notes = []
     if output is not None:
-        _write(output, inputs, prediction, json_text)
+        from nasicon_ml.tables import write_table, write_text
+
+        if json_file:
+            write_text(json_text, output)
+        else:
+            write_table(_frame(inputs, predictions), output)
         notes.append(f"{plural(len(inputs), 'prediction')} written to {output}")
     if values["plot"] is not None:
         from nasicon_ml.plots import recipe_predictions, save
 
-        save(recipe_predictions(prediction.frame(), level=prediction.level), values["plot"])
+        save(recipe_predictions(_frame(inputs, predictions), level=values["level"]), values["plot"])
         notes.append(f"figure written to {values['plot']}")
-    _print(json_text if values["as_json"] else _text(found, prediction.level, one_table, brief))
+    _print(json_text if values["as_json"] else _text(found, values["level"], one_table, brief))
     for note in notes:
         say(note)
 
 
-def _write(output: Path, inputs: Inputs, prediction: Prediction, json_text: str) -> None:
-    from nasicon_ml.tables import write_table, write_text
-
-    if output.suffix.lower() == ".json":
-        write_text(json_text, output)
-    else:
-        write_table(_frame(inputs, prediction), output)
-
-
-def _frame(inputs: Inputs, prediction: Prediction) -> pd.DataFrame:
+def _frame(inputs: Inputs, predictions: list[Prediction]) -> pd.DataFrame:
     """Return recipes and predictions side by side, the row of the input and its id in front, origins last.
 
     The temperature is always written: a conductivity without one would be ambiguous.
     """
-    frame = prediction.frame()
+    import pandas as pd
+
+    frame = pd.concat([prediction.frame() for prediction in predictions], ignore_index=True)
     temperature = Column.MEASUREMENT_TEMPERATURE_C.value
     frame[temperature] = frame[temperature].fillna(ROOM_TEMPERATURE_C)
-    frame[Column.NEAREST_DOIS.value] = nearest_origins(prediction)
+    frame[Column.NEAREST_DOIS.value] = [text for part in predictions for text in nearest_origins(part)]
     if inputs.pellet_ids is not None:
         frame.insert(0, Column.PELLET_ID.value, list(inputs.pellet_ids))
     frame.insert(0, Column.INPUT_ROW.value, list(inputs.numbers))

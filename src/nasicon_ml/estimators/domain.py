@@ -166,8 +166,8 @@ class Compared:
             score[beyond.rows] = np.maximum(score[beyond.rows], beyond.steps)
         return np.asarray(score)
 
-    def reasons(self, remoteness: Floats) -> Strings:
-        """Say why recipes are outside, shape (n,); empty text for a recipe inside."""
+    def reasons(self, remoteness: Floats) -> list[tuple[str, ...]]:
+        """Return why each recipe is outside; nothing for a recipe inside."""
         found: list[list[str]] = [[] for _ in range(len(self.table))]
         for row in np.flatnonzero(self.sites.per_row(self._has_strange_elements())):
             found[row] += self._strange_elements(int(self.sites.index[row]))
@@ -183,7 +183,7 @@ class Compared:
                 f"far from what was measured (mean distance to the nearest {NEAR_SOURCES} sources "
                 f"{remoteness[row]:.2f}, for {NEAR_SHARE:.0%} of known pellets below {self.domain.near:.2f})"
             )
-        return np.array(["; ".join(reasons) for reasons in found], dtype=object)
+        return [tuple(reasons) for reasons in found]
 
     def _amounts(self) -> Iterator[tuple[str, Floats]]:
         yield from zip(_SITES, (self.sites.a, self.sites.m, self.sites.t), strict=True)
@@ -216,11 +216,11 @@ class Verdict:
     score
         0 amid the training pellets, from 1 on outside, shape (n,).
     reasons
-        Why outside, shape (n,); empty text for a recipe inside.
+        Why outside, for each recipe; nothing for a recipe inside.
     """
 
     score: Floats
-    reasons: Strings
+    reasons: list[tuple[str, ...]]
 
     @property
     def inside(self) -> Mask:

@@ -14,7 +14,6 @@ from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.features.similarity import RecipeSpace, nearest
 
 Floats = NDArray[np.float64]
-Strings = NDArray[np.object_]
 
 #: How many pellets with named secondary phases are asked.
 ASKED_PELLETS = 8
@@ -57,8 +56,8 @@ class PhaseMemory:
 
     def likely(
         self, space: RecipeSpace, references: RecipeSpace, sites: OccupancyTable, additives: pd.Series
-    ) -> Strings:
-        """Name the likeliest phases of each recipe, "; " between them, the likeliest first; shape (n,).
+    ) -> list[tuple[str, ...]]:
+        """Return the likely phases of each recipe, the likeliest first.
 
         Parameters
         ----------
@@ -70,7 +69,7 @@ class PhaseMemory:
             The recipes' additives: their elements can end up in a phase, too.
         """
         if not self.names or len(space) == 0:
-            return np.full(len(space), "", dtype=object)
+            return [()] * len(space)
         found = nearest(space, references.take(self.pellets), ASKED_PELLETS)
         weight = np.exp(-found.distances)
         weight /= weight.sum(axis=1, keepdims=True)
@@ -79,7 +78,7 @@ class PhaseMemory:
         order = np.argsort(-share, axis=1, kind="stable")[:, :NAMED_PHASES]
         names = np.array(self.names, dtype=object)[order]
         keep = np.take_along_axis(share, order, axis=1) >= SMALLEST_SHARE
-        return np.array(["; ".join(row[kept]) for row, kept in zip(names, keep, strict=True)], dtype=object)
+        return [tuple(row[kept]) for row, kept in zip(names, keep, strict=True)]
 
     def _possible(self, sites: OccupancyTable, additives: pd.Series) -> NDArray[np.bool_]:
         present = (sites.a > 0) | (sites.m > 0) | (sites.t > 0) | (sites.other_anions > 0)

@@ -6,6 +6,7 @@ import numbers
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,8 @@ import pandas as pd
 from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
 from nasicon_ml.data.own import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
-from nasicon_ml.model import PropertyModel
+from nasicon_ml.estimators.remoteness import NEAR_PELLETS
+from nasicon_ml.model import Answers, PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.shipped import shipped_folder
 
@@ -30,8 +32,8 @@ class Prediction:
     ----------
     recipes
         Columns `nasicon_ml.columns.MODEL_INPUT`, n rows.
-    results
-        Columns `nasicon_ml.columns.PREDICTION`, n rows; with own pellets also those of role `Role.OWN`.
+    answers
+        The answers as values.
     model
         Who answered.
     level
@@ -39,16 +41,21 @@ class Prediction:
     """
 
     recipes: pd.DataFrame
-    results: pd.DataFrame
+    answers: Answers
     model: PropertyModel
     level: float
 
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """Columns `nasicon_ml.columns.PREDICTION`, n rows; with own pellets also those of role `Role.OWN`."""
+        return self.answers.table()
+
     def frame(self) -> pd.DataFrame:
-        """Give recipes and results side by side."""
+        """Return recipes and results side by side."""
         return pd.concat([self.recipes, self.results], axis=1)
 
     def nearest(self, row: int, k: int = 3) -> pd.DataFrame:
-        """Give the k measured pellets nearest to one recipe, nearest first.
+        """Return the k measured pellets nearest to one recipe, nearest first.
 
         Returns
         -------
@@ -69,6 +76,7 @@ def predict(
     level: float = 0.9,
     at_c: float | None = None,
     own: str | Path | pd.DataFrame | None = None,
+    neighbours: int = NEAR_PELLETS,
 ) -> Prediction:
     """Predict conductivity, density and phase purity.
 
@@ -86,6 +94,8 @@ def predict(
     own
         Measured pellets of one's own, a file or a table (`nasicon_ml.data.own.own_pellets`): they move answers and
         intervals without retraining, and the results say by how much. Nothing of them is kept.
+    neighbours
+        How many nearest measured pellets `Prediction.answers` holds.
 
     Raises
     ------
@@ -112,9 +122,9 @@ def predict(
         table[Column.MEASUREMENT_TEMPERATURE_C] = Column.MEASUREMENT_TEMPERATURE_C.parse(at_c)
     if not isinstance(model, PropertyModel):
         model = PropertyModel.load(default_bundle() if model is None else model)
-    if own is None:
-        return Prediction(table, model.predict(table, level=level), model, level)
-    return Prediction(table, model.predict(table, level=level, own=own_pellets(own)), model, level)
+    pellets = None if own is None else own_pellets(own)
+    answers = model.answer(table, level=level, own=pellets, neighbours=neighbours)
+    return Prediction(table, answers, model, level)
 
 
 def default_bundle() -> Path:
