@@ -1,4 +1,4 @@
-"""The part of README.md that compares the models with what others would use, from the benchmark's results."""
+"""The part of docs/accuracy.md that compares the models with what others would use, from its results."""
 
 from __future__ import annotations
 

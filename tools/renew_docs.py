@@ -1,4 +1,4 @@
-"""Renews what README.md and docs/python.md show but a person should not type: scores, answers, outputs.
+"""Renew what README.md and pages of docs/ show but a person should not type: scores, answers, outputs.
 
     python -m tools.renew_docs [--check]
 
@@ -28,7 +28,7 @@ from tools.readme_tables import dataset_paragraph, score_section
 
 ROOT = Path(__file__).resolve().parents[1]
 README, PYTHON_PAGE = ROOT / "README.md", ROOT / "docs" / "python.md"
-OWN_PAGE = ROOT / "docs" / "own-pellets.md"
+OWN_PAGE, ACCURACY_PAGE = ROOT / "docs" / "own-pellets.md", ROOT / "docs" / "accuracy.md"
 CHAMPION = ROOT / "models" / "champion"
 #: What the reader's own settings may not change.
 OWN_SETTINGS = ("NASICON_ML_MODEL", "NASICON_ML_DATASETS", "MLFLOW_TRACKING_URI", "COLUMNS")
@@ -90,7 +90,7 @@ def with_python_outputs(text: str) -> str:
 
 
 def run_command(command: str) -> str:
-    """Run a command of this project from the repository's folder; give its standard output.
+    """Run a command of this project from the repository's folder; return its standard output.
 
     Raises
     ------
@@ -117,28 +117,30 @@ def run_command(command: str) -> str:
 
 
 def renewed_readme(text: str) -> str:
-    """Give README.md with everything in it that is computed."""
+    """Return README.md with everything in it that is computed."""
     scores = json.loads((CHAMPION / "model.json").read_text(encoding="utf-8"))["metadata"]["scores"]
     text = between_markers(text, "scores", score_section(scores))
     text = between_markers(text, "dataset", dataset_paragraph())
-    text = between_markers(text, "benchmark", benchmark_section())
     return with_python_outputs(with_console_outputs(text, run_command))
 
 
 def renewed_python_page(text: str, folder: Path) -> str:
-    """Give docs/python.md with its outputs; files it writes end up in `folder`."""
+    """Return docs/python.md with its outputs; files it writes end up in `folder`."""
     shutil.copytree(ROOT / "examples", folder / "examples", dirs_exist_ok=True)
     with contextlib.chdir(folder):
         return with_python_outputs(text)
 
 
 def main() -> int:
-    """Renew both pages, or say which are out of date."""
+    """Renew the pages, or say which are out of date."""
     for name in OWN_SETTINGS:
         os.environ.pop(name, None)
     with tempfile.TemporaryDirectory() as folder:
         pages = {
             README: renewed_readme(README.read_text(encoding="utf-8")),
+            ACCURACY_PAGE: between_markers(
+                ACCURACY_PAGE.read_text(encoding="utf-8"), "benchmark", benchmark_section()
+            ),
             OWN_PAGE: between_markers(OWN_PAGE.read_text(encoding="utf-8"), "own", own_section()),
             PYTHON_PAGE: renewed_python_page(PYTHON_PAGE.read_text(encoding="utf-8"), Path(folder)),
         }
