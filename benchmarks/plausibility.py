@@ -21,8 +21,9 @@ from typing import Any
 
 import pandas as pd
 
+from nasicon_ml.columns import Column
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
-from nasicon_ml.evaluation.plausibility import check_plausibility, plausibility_table
+from nasicon_ml.evaluation.plausibility import DEGREES, check_plausibility
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.tables import write_text
 
@@ -32,10 +33,12 @@ RESULT = ROOT / "benchmarks" / "results" / "plausibility.md"
 KNOWN = ROOT / "tests" / "physics" / "known_violations.json"
 COMMAND = "make benchmark-plausibility"
 DIGITS = 4
+#: Decimals of an effect by its unit, three where it is not named.
+_DECIMALS = {"points": 2, DEGREES: 0}
 
 
 def champion_checksum() -> str:
-    """Give the SHA-256 of what the champion holds, as its manifest states it."""
+    """Return the SHA-256 of what the champion holds, as its manifest states it."""
     manifest = json.loads((CHAMPION / "manifest.json").read_text(encoding="utf-8"))
     return str(manifest["files"]["model.json"])
 
@@ -47,7 +50,7 @@ def read_known() -> dict[str, dict[str, Any]]:
 
 
 def renewed(known: Mapping[str, Mapping[str, Any]], checked: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """List the violations as they are now, with the reasons that were given before."""
+    """Return the violations as they are now, with the reasons that were given before."""
     violated = checked[~checked["holds"]]
     return {
         name: {"margin": round(margin, DIGITS), "reason": known.get(name, {}).get("reason", "")}
@@ -56,7 +59,7 @@ def renewed(known: Mapping[str, Mapping[str, Any]], checked: pd.DataFrame) -> di
 
 
 def heading() -> list[str]:
-    """Say what the result belongs to."""
+    """Return what the result belongs to, as Markdown."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("nasicon-ml", "xgboost", "numpy", "pandas"))
     return [
         "# Does the committed model agree with the literature?",
@@ -70,6 +73,51 @@ def heading() -> list[str]:
         "What the rules are, and how they are put: [docs/plausibility.md](../../docs/plausibility.md).",
         "",
     ]
+
+
+def plausibility_table(checked: pd.DataFrame, reasons: Mapping[str, str] | None = None) -> str:
+    """Return what holds and what does not as Markdown, the violated rules first.
+
+    Parameters
+    ----------
+    checked
+        What `check_plausibility` returns.
+    reasons
+        Why a rule is violated, by its name, where that is known.
+    """
+    violated, held = checked[~checked["holds"]], checked[checked["holds"]]
+    lines = [
+        f"{len(held)} of {len(checked)} rules of the literature hold.",
+        "",
+        "Effect: the size of what is stated, as the model has it, positive in the stated direction. It has to",
+        "exceed what is required, or to reach it where a statement says no more than *not below*. Required is 0",
+        "where the literature states a direction alone.",
+        "",
+        "## Violated",
+        "",
+        *(_table(violated, reasons or {}, notes=True) if len(violated) else ["None."]),
+        "",
+        "## Held",
+        "",
+        *(_table(held, {}, notes=False) if len(held) else ["None."]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(checked: pd.DataFrame, reasons: Mapping[str, str], *, notes: bool) -> list[str]:
+    heads = ("rule", "what the literature says", "effect", "required", "unit", Column.SOURCE.label)
+    lines = [f"| {' | '.join(heads)} |", "|---|---|--:|--:|---|---|"]
+    for row in checked.sort_values(["target", "unit", "margin"], kind="stable").to_dict("records"):
+        said = [row["statement"]]
+        if notes:
+            said += [f"*{row['note']}*" if row["note"] else "", reasons.get(row["rule"], "")]
+        cells = (
+            f"`{row['rule']}`", " ".join(part for part in said if part),
+            f"{float(row['effect']):+.{_DECIMALS.get(row['unit'], 3)}f}", f"{row['required']:g}", row["unit"],
+            row[str(Column.SOURCE)],
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from nasicon_ml import tracking
 from nasicon_ml.cli.registry import registry
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation import comparison, gate
-from nasicon_ml.evaluation.physical_rules.model import DEGREES
+from nasicon_ml.evaluation.plausibility import DEGREES
 from nasicon_ml.tracking import promotion, record, versions
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")

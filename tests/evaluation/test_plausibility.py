@@ -5,28 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.plausibility import plausibility_table
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TargetName
-from nasicon_ml.evaluation.physical_rules import Check, PhysicalRule, physical_rules
-from nasicon_ml.evaluation.physical_rules.contexts import LATP_FIRED, fired_at, varied
-from nasicon_ml.evaluation.physical_rules.model import (
+from nasicon_ml.evaluation.plausibility import (
+    COLUMNS,
     DEGREES,
+    SHAPES,
     UNITS,
-    along,
-    best_within,
-    higher,
-    interior_maximum,
-    least_rise,
-    lower,
-    no_hotter,
+    PhysicalRule,
+    check_plausibility,
+    physical_rules,
+    read_rules,
 )
-from nasicon_ml.evaluation.plausibility import COLUMNS, check_plausibility, plausibility_report
 
 Floats = NDArray[np.float64]
 SIGMA, DENSITY, PURE = TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY, TargetName.PHASE_PURITY
@@ -60,73 +58,108 @@ def _temperature(table: pd.DataFrame) -> Floats:
     return table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
 
 
-def _rule(check: Check, target: TargetName = DENSITY, **fields: object) -> PhysicalRule:
-    return PhysicalRule("a_rule", "Hotter is denser.", "Somebody (10.1/x)", target, check, **fields)
+RECIPES = {"fired": {"formula": "LATP x=0.3", "sintering_temperature_c": 900, "sintering_time_h": 6}}
+HOT, COLD = ({"of": ["fired", "fired"], "sintering_temperature_c": celsius} for celsius in (900, 700))
+HOTTER_IS_DENSER: dict[str, Any] = {"higher": HOT, "lower": COLD}
 
 
-HOT, COLD = (varied((LATP_FIRED,) * 2, sintering_temperature_c=value) for value in (900, 700))
+def _rule(stated: dict[str, Any], target: TargetName = DENSITY, **fields: object) -> PhysicalRule:
+    entry = {"name": "a_rule", "statement": "Hotter is denser.", "source": "{somebody}", "target": str(target)}
+    content = {
+        "sources": {"somebody": "Somebody (10.1/x)"},
+        "recipes": RECIPES,
+        "rules": [entry | stated | fields],
+    }
+    (rule,) = read_rules(content)
+    return rule
+
+
+def _fired_at(of: str = "fired", **changes: object) -> dict[str, Any]:
+    return {"of": of, **changes, "sintering_temperature_c": list(CELSIUS)}
 
 
 class TestMargins:
     @pytest.mark.parametrize(("slope", "holds"), [(0.01, True), (-0.01, False), (0.0, False)])
     def test_the_sign_is_that_of_the_statement(self, slope: float, holds: bool) -> None:
         model = FakeModel(density=lambda table: 80 + slope * _temperature(table))
-        found = check_plausibility(model, [_rule(higher(DENSITY, HOT, COLD))]).iloc[0]
+        found = check_plausibility(model, [_rule(HOTTER_IS_DENSER)]).iloc[0]
         assert found["margin"] == pytest.approx(200 * slope)
         assert found["holds"] == holds
-        opposite = check_plausibility(model, [_rule(lower(DENSITY, HOT, COLD))]).iloc[0]
+        opposite = check_plausibility(model, [_rule({"higher": COLD, "lower": HOT})]).iloc[0]
         assert opposite["margin"] == pytest.approx(-200 * slope)
 
     def test_conductivity_counts_in_decades(self) -> None:
         model = FakeModel(sigma=lambda table: -6 + (_temperature(table) - 700) / 100)
-        found = check_plausibility(model, [_rule(higher(SIGMA, HOT, COLD), SIGMA)]).iloc[0]
+        found = check_plausibility(model, [_rule(HOTTER_IS_DENSER, SIGMA)]).iloc[0]
         assert (found["effect"], found["unit"]) == (pytest.approx(2.0), "decades")
 
     @pytest.mark.parametrize(("required", "holds"), [(1.9, True), (2.1, False)])
     def test_a_size_that_is_required_has_to_be_reached(self, required: float, holds: bool) -> None:
         model = FakeModel(density=lambda table: _temperature(table) / 100)
-        found = check_plausibility(model, [_rule(higher(DENSITY, HOT, COLD), required=required)]).iloc[0]
+        found = check_plausibility(model, [_rule(HOTTER_IS_DENSER, required=required)]).iloc[0]
         assert found["effect"] == pytest.approx(2.0)
         assert found["margin"] == pytest.approx(2.0 - required)
         assert found["holds"] == holds
 
     def test_equal_is_enough_only_where_the_rule_says_so(self) -> None:
-        check = higher(DENSITY, HOT, COLD)
-        rules = [_rule(check), _rule(check, may_be_equal=True)]
+        rules = [_rule(HOTTER_IS_DENSER), _rule(HOTTER_IS_DENSER, may_be_equal=True)]
         assert check_plausibility(FakeModel(), rules)["holds"].tolist() == [False, True]
 
     def test_an_answer_that_is_no_number_holds_nowhere(self) -> None:
         model = FakeModel(density=lambda table: np.full(len(table), np.nan))
-        rules = [_rule(higher(DENSITY, HOT, COLD), may_be_equal=True)]
+        rules = [_rule(HOTTER_IS_DENSER, may_be_equal=True)]
         assert not check_plausibility(model, rules)["holds"].any()
 
 
 class TestCurves:
     @pytest.mark.parametrize(
-        ("measure", "curve", "expected"),
+        ("shape", "value", "curve", "expected"),
         [
-            (least_rise, [1, 2, 2.5], 0.5),
-            (least_rise, [1, 3, 2], -1),
-            (interior_maximum, [1, 3, 2], 1),
-            (interior_maximum, [1, 2, 3], -1),
-            (interior_maximum, [3, 2, 1], -1),
-            (best_within(1, 2), [1, 2, 4, 3], 1),
-            (best_within(0, 0), [1, 2, 4, 3], -3),
+            ("rises", None, [1, 2, 2.5], 0.5),
+            ("rises", None, [1, 3, 2], -1),
+            ("inner_maximum", None, [1, 3, 2], 1),
+            ("inner_maximum", None, [1, 2, 3], -1),
+            ("inner_maximum", None, [3, 2, 1], -1),
+            ("best_points", [2, 3], [1, 2, 4, 3], 1),
+            ("best_points", [1, 1], [1, 2, 4, 3], -3),
+            ("first_lead", 2, [5, 3, 2, 1], 1),
+            ("first_lead", 2, [5, 1, 2, 1], -1),
+            ("at_least", 2, [3, 2.5], 0.5),
+            ("at_most", 2, [1, 2.5], -0.5),
         ],
     )
-    def test_what_is_read_from_a_curve(self, measure, curve, expected) -> None:
-        assert measure(np.array(curve, dtype=float)) == pytest.approx(expected)
+    def test_what_is_read_from_a_curve(self, shape, value, curve, expected) -> None:
+        assert SHAPES[shape](np.array(curve, dtype=float), value) == pytest.approx(expected)
 
-    def test_points_are_means_over_contexts(self) -> None:
-        contexts = (LATP_FIRED, *varied((LATP_FIRED,), sintering_time_h=12))
-        check = along(DENSITY, fired_at(contexts, CELSIUS), lambda curve: float(curve[1]))
+    def test_points_are_means_over_recipes(self) -> None:
+        recipes = ["fired", {"of": "fired", "sintering_time_h": 12}]
+        rule = _rule({"curve": _fired_at(recipes), "shape": {"at_most": 0}})
         model = FakeModel(density=lambda t: _temperature(t) + t[Column.SINTERING_TIME_H].to_numpy(float))
-        assert check_plausibility(model, [_rule(check)])["effect"].iloc[0] == pytest.approx(800 + 9)
+        assert check_plausibility(model, [rule])["effect"].iloc[0] == pytest.approx(-(900 + 9))
+
+    def test_lists_of_two_fields_make_a_point_for_every_pair(self) -> None:
+        both = {"of": "fired", "atmosphere": ["air", "Ar"], "sintering_temperature_c": [700, 800]}
+        rule = _rule({"curve": ["fired", both], "shape": "rises"})
+        made = [(recipe.atmosphere, recipe.sintering_temperature_c) for recipe in rule.recipes]
+        assert made == [(None, 900), ("air", 700), ("air", 800), ("Ar", 700), ("Ar", 800)]
+
+    @pytest.mark.parametrize(
+        ("shape", "target", "expected"),
+        [("peaks_with", SIGMA, -100), ("follows", SIGMA, 1), ("lowest_at_best", ENERGY, 0.25)],
+    )
+    def test_two_targets_are_compared_along_a_curve(self, shape: str, target: TargetName, expected: float) -> None:
+        model = FakeModel(
+            sigma=lambda _: np.array([-5.0, -4.0, -3.0]),
+            density=lambda _: np.array([70.0, 90.0, 80.0]),
+            energy=lambda _: np.array([0.5, 0.25, 0.75]),
+        )
+        rule = _rule({"curve": _fired_at(), "shape": {shape: str(DENSITY)}}, target)
+        assert check_plausibility(model, [rule])["effect"].iloc[0] == pytest.approx(expected)
 
     def test_needed_temperatures_are_compared(self) -> None:
-        fine, coarse = varied((LATP_FIRED,), particle_size_um=0.3), varied((LATP_FIRED,), particle_size_um=3)
-        check = no_hotter(DENSITY, fired_at(fine, CELSIUS), fired_at(coarse, CELSIUS), CELSIUS)
-        rule = _rule(check, may_be_equal=True, unit=DEGREES)
+        first, second = _fired_at(particle_size_um=0.3), _fired_at(particle_size_um=3)
+        rule = _rule({"no_hotter": first, "than": second}, may_be_equal=True)
+        assert rule.unit == DEGREES
 
         def dense_from(start_fine: float, start_coarse: float) -> FakeModel:
             def density(table: pd.DataFrame) -> Floats:
@@ -168,8 +201,10 @@ class TestTable:
         assert found["effect"] == pytest.approx(0.2)
         assert found["holds"]
 
-    def test_the_report_names_what_is_violated_first_and_why(self) -> None:
-        text = plausibility_report(FakeModel(), {"lif_raises_lagp": "Nothing changes anything."})
+    def test_the_table_names_what_is_violated_first_and_why(self) -> None:
+        text = plausibility_table(
+            check_plausibility(FakeModel()), {"lif_raises_lagp": "Nothing changes anything."}
+        )
         violated, held = text.split("## Held")
         assert "`lif_raises_lagp`" in violated
         assert "Nothing changes anything." in violated
@@ -194,32 +229,30 @@ def _draws(size: int) -> list[Floats]:
 
 
 @pytest.mark.parametrize("name", RULES)
-class TestEveryRule:
-    def test_it_says_who_states_what(self, name: str) -> None:
-        rule = RULES[name]
-        assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", name)
-        assert re.search(r"10\.\d{4,}/\S+", rule.source)
-        assert rule.statement.endswith(".")
-        assert len(rule.statement) > 40
-        assert "|" not in rule.statement + rule.source + rule.note
+def test_every_rule_is_well_stated_and_can_hold_and_fail(name: str) -> None:
+    rule = RULES[name]
+    assert re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", name)
+    assert re.search(r"10\.\d{4,}/\S+", rule.source)
+    assert rule.statement.endswith(".")
+    assert len(rule.statement) > 40
+    assert not set("|{}") & set(rule.statement + rule.source + rule.note)
+    assert rule.unit in {UNITS[rule.target], DEGREES}
+    assert np.isfinite(rule.required)
+    assert rule.required >= 0
 
-    def test_its_unit_is_that_of_what_is_predicted(self, name: str) -> None:
-        rule = RULES[name]
-        assert rule.unit in {UNITS[rule.target], DEGREES}
-        assert np.isfinite(rule.required)
-        assert rule.required >= 0
+    draws = _draws(len(rule.recipes))
+    outcomes = set()
+    for values in draws:
+        outcomes.add(rule.holds(rule.margin({SIGMA: values, DENSITY: values, PURE: values, ENERGY: -values})))
+    # Where two targets are compared, they have to be able to differ.
+    for first, second in pairwise(draws[6:]):
+        outcomes.add(rule.holds(rule.margin({SIGMA: first, DENSITY: second, PURE: first, ENERGY: second})))
+    assert outcomes == {True, False}
 
-    def test_it_can_hold_and_it_can_fail(self, name: str) -> None:
-        rule = RULES[name]
-        draws = _draws(len(rule.check.recipes))
-        outcomes = set()
-        for values in draws:
-            answers = {SIGMA: values, DENSITY: values, PURE: values, ENERGY: -values}
-            outcomes.add(rule.holds(rule.margin(answers)))
-        # Where two targets are compared, they have to be able to differ.
-        for first, second in pairwise(draws[6:]):
-            outcomes.add(rule.holds(rule.margin({SIGMA: first, DENSITY: second, PURE: first, ENERGY: second})))
-        assert outcomes == {True, False}
+
+def test_a_rule_that_asks_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="a_rule: one of higher"):
+        _rule({})
 
 
 def test_there_are_enough_rules_of_every_answer() -> None:

@@ -13,8 +13,7 @@ import pytest
 from benchmarks.plausibility import CHAMPION, DIGITS, KNOWN, RESULT, champion_checksum, read_known, renewed
 
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
-from nasicon_ml.evaluation.physical_rules import PhysicalRule, physical_rules
-from nasicon_ml.evaluation.plausibility import check_plausibility
+from nasicon_ml.evaluation.plausibility import PhysicalRule, check_plausibility, physical_rules
 from nasicon_ml.model import PropertyModel
 
 KNOWN_VIOLATIONS = read_known()

@@ -17,8 +17,7 @@ from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation.comparison import PairedScore, compare, compare_with_baseline
 from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
-from nasicon_ml.evaluation.physical_rules.model import DEGREES
-from nasicon_ml.evaluation.plausibility import check_plausibility
+from nasicon_ml.evaluation.plausibility import DEGREES, check_plausibility
 from nasicon_ml.evaluation.scores import ALL, coverage, scored_subsets
 from nasicon_ml.model import PropertyModel
 
