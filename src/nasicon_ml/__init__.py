@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasicon_ml.composition.reading import parse as parse
     from nasicon_ml.data.load import load_pellets as load_pellets
+    from nasicon_ml.estimators.regressors import ConductivityRegressor as ConductivityRegressor
+    from nasicon_ml.estimators.regressors import DensityRegressor as DensityRegressor
+    from nasicon_ml.estimators.regressors import PhasePurityClassifier as PhasePurityClassifier
     from nasicon_ml.model import PropertyModel as PropertyModel
     from nasicon_ml.recipe.model import Recipe as Recipe
     from nasicon_ml.workflows.predict import predict as predict
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "ConductivityRegressor": "estimators.regressors",
+    "DensityRegressor": "estimators.regressors",
+    "PhasePurityClassifier": "estimators.regressors",
     "PropertyModel": "model",
     "Recipe": "recipe.model",
     "TrainingOptions": "workflows.train",

@@ -192,8 +192,7 @@ def fit_booster(rows: TrainingMatrix, settings: BoosterSettings, *, seed: int) -
     """
     import xgboost as xgb
 
-    weight = rows.weight * _source_size(rows.sources) ** -settings.source_weight
-    weight = weight / weight.mean()
+    weight = row_weights(rows, settings)
     ignored = np.isin(rows.feature_names, settings.ignored)
     matrix = xgb.DMatrix(np.where(ignored, np.nan, rows.X), label=rows.y, weight=weight, missing=np.nan, nthread=1)
     parameters = settings.parameters(seed, rows.feature_names)
@@ -220,9 +219,11 @@ def _objective(rows: TrainingMatrix, weight: Floats, settings: BoosterSettings) 
     return None, float("nan")
 
 
-def _source_size(sources: NDArray[np.object_]) -> Floats:
-    _, codes, counts = np.unique(sources.astype(str), return_inverse=True, return_counts=True)
-    return np.asarray(counts[codes], dtype=np.float64)
+def row_weights(rows: TrainingMatrix, settings: BoosterSettings) -> Floats:
+    """Return the weights of rows, the size of their source considered; shape (n,), mean 1."""
+    _, codes, counts = np.unique(rows.sources.astype(str), return_inverse=True, return_counts=True)
+    weight = rows.weight * counts[codes].astype(np.float64) ** -settings.source_weight
+    return np.asarray(weight / weight.mean())
 
 
 def raw_prediction(trees: Trees, X: Floats | CrossedRecipes) -> Floats:

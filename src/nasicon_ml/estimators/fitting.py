@@ -1,4 +1,4 @@
-"""Fits the boosters of one target to pellets, and predicts on the scale of the reports."""
+"""One target fitted to pellets: prior, trees and, for conductivity, the activation energy."""
 
 from __future__ import annotations
 
@@ -72,9 +72,13 @@ class FittedTarget:
     energy: Trees | None = None
     prior: CompositionPrior | None = None
 
+    def raw(self, features: Floats | CrossedRecipes) -> Floats:
+        """Return what was learned beyond the prior, shape (n,)."""
+        return raw_prediction(self.booster, features)
+
     def learned(self, features: Floats | CrossedRecipes) -> Floats:
         """Predict on the scale the model learns: log10(S/cm) at 25 °C, log10 porosity, log-odds or eV."""
-        raw = raw_prediction(self.booster, features)
+        raw = self.raw(features)
         if self.prior is None:
             return raw
         if isinstance(features, CrossedRecipes):
@@ -98,7 +102,7 @@ class FittedTarget:
 def fit_target(
     context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]
 ) -> FittedTarget:
-    """Fit one target on some of its rows.
+    """Fit one target to some of its rows.
 
     Parameters
     ----------
@@ -111,17 +115,33 @@ def fit_target(
     chosen
         Which of `rows` to learn from, shape (len(rows.rows),).
 
+    Raises
+    ------
+    DatasetError
+        If conductivities were measured away from 25 °C and no pellet states an activation energy.
+
     Notes
     -----
     Conductivities measured at other temperatures are carried to 25 °C with the pellet's own activation energy
     where it was measured, else with one predicted by trees that saw only the sources chosen here.
     """
+    matrix, energy, prior = training_matrix(context, name, rows, chosen)
+    return FittedTarget(name, fit_booster(matrix, context.settings[name], seed=context.seed), energy, prior)
+
+
+def training_matrix(
+    context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]
+) -> tuple[TrainingMatrix, xgboost.Booster | None, CompositionPrior | None]:
+    """Return what the trees of a target learn from, less the prior; with the trees of the energy, and the prior.
+
+    Parameters, errors and notes as in `fit_target`.
+    """
     at = rows.rows[chosen]
     y = rows.y[chosen]
     energy = None
     if name is TargetName.CONDUCTIVITY:
-        energy = _fit_energy(context, context.pellets.iloc[at][Column.SOURCE].unique())
-        y = _at_room_temperature(context, at, y, energy)
+        energy = _fit_energy(context, at)
+        y = y if energy is None else _at_room_temperature(context, at, y, energy)
     else:
         y = TARGETS[name].forward(y)
     matrix = _matrix(context, at, y, rows.weight[chosen])
@@ -129,14 +149,18 @@ def fit_target(
     prior = fit_prior(matrix, settings) if settings.prior_share else None
     if prior is not None:
         matrix = replace(matrix, y=matrix.y - prior.margin(matrix.X))
-    return FittedTarget(name, fit_booster(matrix, settings, seed=context.seed), energy, prior)
+    return matrix, energy, prior
 
 
-def _fit_energy(context: FitContext, sources: NDArray[np.object_]) -> xgboost.Booster:
+def _fit_energy(context: FitContext, rows: Ints) -> xgboost.Booster | None:
+    """Fit the activation energy to all pellets of the rows' sources; None if there is none and no need."""
+    sources = context.pellets.iloc[rows][Column.SOURCE].unique()
     measured = context.pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)
     allowed = context.pellets[Column.SOURCE].isin(sources).to_numpy()
     at = np.flatnonzero(np.isfinite(measured) & allowed)
     if len(at) == 0:
+        if np.all(measurement_temperature(context.pellets.iloc[rows]) == ROOM_TEMPERATURE_C):
+            return None
         raise DatasetError("no pellet to learn from states an activation energy, which conductivity needs")
     matrix = _matrix(context, at, measured[at], np.ones(len(at)))
     return fit_booster(matrix, context.settings[TargetName.ACTIVATION_ENERGY], seed=context.seed)

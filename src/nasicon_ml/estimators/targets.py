@@ -201,7 +201,7 @@ class TrainingRows:
 
 
 def training_rows(pellets: pd.DataFrame, name: TargetName) -> TrainingRows:
-    """Choose the pellets with a usable measured value of one target.
+    """Return the pellets with a usable measured value of one target.
 
     Bounds (``<1e-10``) are left out: a bound is not a value. A conductivity whose temperature of measurement
     is not stated is taken as one at 25 °C (such rows are counted in the data card).
@@ -216,7 +216,7 @@ def training_rows(pellets: pd.DataFrame, name: TargetName) -> TrainingRows:
     rows = np.flatnonzero(usable)
     weight = np.ones(len(rows))
     if target.name is TargetName.CONDUCTIVITY:
-        weight = _temperature_weight(pellets.iloc[rows])
+        weight = temperature_weight(pellets.iloc[rows])
     return TrainingRows(rows, y[rows], weight)
 
 
@@ -234,8 +234,8 @@ def measurement_temperature(table: pd.DataFrame) -> Floats:
     return np.where(np.isnan(given), ROOM_TEMPERATURE_C, given)
 
 
-def _temperature_weight(pellets: pd.DataFrame) -> Floats:
-    """Weigh a conductivity by how far it had to be carried to 25 °C without an energy of its own."""
+def temperature_weight(pellets: pd.DataFrame) -> Floats:
+    """Return weights of conductivities, smaller the further one was carried to 25 °C without its own energy."""
     step = inverse_temperature_step(measurement_temperature(pellets))
     own_energy = pellets[Column.ACTIVATION_ENERGY_EV].notna().to_numpy()
     error = np.where(own_energy, 0.0, ENERGY_SPREAD_EV) * step / np.log(10.0)

@@ -1,0 +1,551 @@
+"""The three models as scikit-learn estimators: conductivity, relative density and phase purity.
+
+They fit what `nasicon_ml.workflows.train` fits, one target at a time, to recipes (a DataFrame with the columns of
+the vocabulary, `formula` at least) or to a matrix of features. Groups are the sources of the rows: each gets a
+level of its own while boosting, and the folds that intervals and calibration come from keep a source together.
+"""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.model_selection import GroupKFold
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+
+from nasicon_ml.checks import check_columns
+from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column
+from nasicon_ml.composition import occupancies
+from nasicon_ml.errors import FieldError
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, INPUTS, BoosterSettings, raw_prediction, row_weights
+from nasicon_ml.estimators.crossed_recipes import CrossedRecipes
+from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target, training_matrix
+from nasicon_ml.estimators.remoteness import NEAR_PELLETS
+from nasicon_ml.estimators.targets import TargetName, TrainingRows, measurement_temperature, temperature_weight
+from nasicon_ml.estimators.uncertainty import (
+    OWN_TRUST,
+    BetaCalibration,
+    Circumstances,
+    fit_calibration,
+    fit_intervals,
+)
+from nasicon_ml.features.build import FeatureMatrix, FeatureSet, build_features
+from nasicon_ml.features.processing import unknown_share
+from nasicon_ml.features.similarity import RecipeSpace, nearest, recipe_space
+
+Floats = NDArray[np.float64]
+Strings = NDArray[np.object_]
+Mask = NDArray[np.bool_]
+
+#: Intervals and calibration need this many rows that were predicted out of fold.
+_FEWEST_ROWS = 20
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What an estimator reads from X.
+
+    Attributes
+    ----------
+    table
+        Measurement temperature and, of recipes, all of `MODEL_INPUT` and the activation energy; n rows.
+    features
+        Shape (n, n_features).
+    space
+        The recipes in recipe space; None for a matrix of features.
+    systems, unknown
+        System and unknown share of the processing of each row, shape (n,).
+    """
+
+    table: pd.DataFrame
+    features: FeatureMatrix
+    space: RecipeSpace | None
+    systems: Strings
+    unknown: Floats
+
+    @classmethod
+    def of_recipes(cls, X: pd.DataFrame, feature_set: str) -> _Rows:
+        """Read recipes, as `nasicon_ml.recipe` would."""
+        table, findings = check_columns(X, (*MODEL_INPUT, Column.ACTIVATION_ENERGY_EV))
+        if findings:
+            raise FieldError(findings[0].column, findings[0].value, findings[0].message)
+        sites = occupancies(table[Column.FORMULA].to_list())
+        features = build_features(table, feature_set, sites=sites)
+        space = recipe_space(table, sites=sites)
+        return cls(table, features, space, sites.per_row(sites.systems), unknown_share(table))
+
+    @classmethod
+    def of_features(cls, X: Floats, names: tuple[str, ...]) -> _Rows:
+        """Take features as they are: nothing is known of the recipes behind them."""
+        n = len(X)
+        table = pd.DataFrame({str(Column.MEASUREMENT_TEMPERATURE_C): np.full(n, np.nan)})
+        table[str(Column.ACTIVATION_ENERGY_EV)] = np.nan
+        return cls(table, FeatureMatrix(names, X), None, np.full(n, "", dtype=object), np.zeros(n))
+
+    def circumstances(
+        self, references: RecipeSpace | None, own: Strings | None = None, sources: Strings | None = None
+    ) -> Circumstances:
+        """Return what decides the widths of intervals; rows of a reference's own source pass it over."""
+        distance = np.zeros(len(self.table))
+        if self.space is not None and references is not None:
+            found = nearest(self.space, references, NEAR_PELLETS, query_sources=own, reference_sources=sources)
+            distance = found.distances.mean(axis=1)
+        return Circumstances(self.unknown, distance, measurement_temperature(self.table), self.systems)
+
+
+@dataclass(frozen=True)
+class _OtherBooster(FittedTarget):
+    """A target learned by another scikit-learn estimator in the place of the trees."""
+
+    def raw(self, features: Floats | CrossedRecipes) -> Floats:
+        model: Any = self.booster
+        if not hasattr(model, "predict_proba"):
+            return np.asarray(model.predict(features), dtype=np.float64)
+        share = np.clip(model.predict_proba(features)[:, 1], 1e-6, 1.0 - 1e-6)
+        return np.asarray(np.log(share / (1.0 - share)))
+
+
+@dataclass(frozen=True)
+class _Training:
+    """Rows that an estimator was fitted to."""
+
+    context: FitContext
+    rows: TrainingRows
+    circumstances: Circumstances
+
+    @property
+    def sources(self) -> Strings:
+        """Source of each row, shape (n,)."""
+        return self.context.pellets[Column.SOURCE].to_numpy(dtype=object)
+
+
+class _TargetEstimator(BaseEstimator):  # type: ignore[misc]
+    """What the three estimators share: reading X, fitting, and predicting out of fold."""
+
+    _target: ClassVar[TargetName]
+
+    def _settings(self, names: tuple[str, ...]) -> BoosterSettings:
+        default, parameters = DEFAULT_SETTINGS[self._target], self.get_params(deep=False)
+        given = {field.name: parameters[field.name] for field in fields(default) if field.name in parameters}
+        given |= {"rounds": self.n_estimators, "monotone": default.monotone if self.monotone else ()}
+        if not set(INPUTS) <= set(names):
+            given["prior_share"] = 0.0
+        return default.changed(**given)
+
+    def _read(self, X: Any, *, reset: bool) -> _Rows:
+        """Read recipes or features, and hold them to what was fitted."""
+        if not reset:
+            check_is_fitted(self)
+        if Column.FORMULA in getattr(X, "columns", ()):
+            rows = _Rows.of_recipes(X, self.feature_set)
+            columns = [str(column) for column in MODEL_INPUT]
+            validate_data(self, rows.table[columns], reset=reset, skip_check_array=True)
+            return rows
+        X = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
+        names = getattr(self, "feature_names_in_", [f"x{at}" for at in range(X.shape[1])])
+        return _Rows.of_features(X, tuple(map(str, names)))
+
+    def _fit_all(self, X: Any, y: Floats, groups: ArrayLike | None) -> _Training:
+        """Fit to all rows; return what it takes to fit to some."""
+        rows = self._read(X, reset=True)
+        check_consistent_length(X, y)
+        sources = _sources(X, groups, len(y))
+        pellets = rows.table.assign(**{Column.SOURCE.value: sources})
+        is_conductivity = self._target is TargetName.CONDUCTIVITY
+        weight = temperature_weight(pellets) if is_conductivity else np.ones(len(y))
+        settings = DEFAULT_SETTINGS | {self._target: self._settings(rows.features.names)}
+        seed = self.random_state
+        if not isinstance(seed, numbers.Integral):
+            seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
+        context = FitContext(pellets, rows.features, settings, int(seed), threads=1)
+        training = TrainingRows(np.arange(len(y)), y, weight)
+        self.target_ = self._fit_rows(context, training, np.ones(len(y), dtype=bool))
+        self.space_ = rows.space
+        return _Training(context, training, rows.circumstances(rows.space, sources, sources))
+
+    def _out_of_fold(self, training: _Training) -> tuple[Floats, Floats]:
+        """Return predictions and activation energies by models of the other folds, shape (n,); NaN without one."""
+        context, rows = training.context, training.rows
+        reported, energy = np.full(len(rows.y), np.nan), np.full(len(rows.y), np.nan)
+        temperature = measurement_temperature(context.pellets)
+        for train, test in self._splits(training.sources):
+            fitted = self._fit_rows(context, rows, np.isin(rows.rows, train))
+            X = context.features.values[test]
+            if fitted.energy is not None:
+                energy[test] = raw_prediction(fitted.energy, X)
+            reported[test] = fitted.reported(X, temperature[test], energy[test])
+        return reported, energy
+
+    def _splits(self, sources: Strings) -> list[tuple[Any, Any]]:
+        splitter, folds = self.cv, len(np.unique(sources.astype(str)))
+        if splitter is None or len(sources) < _FEWEST_ROWS or folds < 2:
+            return []
+        if isinstance(splitter, numbers.Integral):
+            splitter = GroupKFold(min(int(splitter), folds))
+        return list(splitter.split(np.empty((len(sources), 1)), groups=sources))
+
+    def _fit_rows(self, context: FitContext, training: TrainingRows, chosen: Mask) -> FittedTarget:
+        if self.booster is None:
+            return fit_target(context, self._target, training, chosen)
+        matrix, energy, prior = training_matrix(context, self._target, training, chosen)
+        model = clone(self.booster)
+        weight = {"sample_weight": row_weights(matrix, context.settings[self._target])}
+        model.fit(matrix.X, matrix.y, **(weight if has_fit_parameter(model, "sample_weight") else {}))
+        return _OtherBooster(self._target, model, energy, prior)
+
+    def _reported(self, rows: _Rows) -> Floats:
+        temperature = measurement_temperature(rows.table)
+        knows_energy = self.target_.energy is not None or self._target is not TargetName.CONDUCTIVITY
+        if not knows_energy and np.any(temperature != ROOM_TEMPERATURE_C):
+            raise ValueError(
+                "no row that was fitted states an activation energy: conductivities are at 25 °C alone"
+            )
+        return self.target_.reported(rows.features.values, temperature)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = False
+        return tags
+
+
+def _sources(X: Any, groups: ArrayLike | None, count: int) -> Strings:
+    """Return the source of each row: the groups, else the column `source` of X, else a source for each row."""
+    if groups is None and Column.SOURCE in getattr(X, "columns", ()):
+        groups = X[Column.SOURCE]
+    if groups is None:
+        groups = np.arange(count)
+    found = np.asarray(groups)
+    if found.ndim != 1 or len(found) != count or pd.isna(found).any():
+        raise ValueError(f"groups must name the source of each of the {count} rows, with none missing")
+    return found.astype(str).astype(object)
+
+
+class _Regressor(RegressorMixin, _TargetEstimator):  # type: ignore[misc]
+    """A measured quantity, with intervals."""
+
+    def fit(self, X: Any, y: ArrayLike, groups: ArrayLike | None = None) -> Any:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X
+            Recipes, a DataFrame with the column `formula` and as many of the other recipe columns as are known, or
+            features of shape (n, n_features). Recipes may state `measurement_temperature_c` and, to fit a
+            conductivity, `activation_energy_ev`.
+        y
+            What was measured, shape (n,); unit as in the class.
+        groups
+            Source of each row, shape (n,). By default the column `source` of X; else every row is its own.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X or y cannot be used; of recipes it is a `nasicon_ml.errors.FieldError`.
+        DatasetError
+            If conductivities were measured away from 25 °C and no row states an activation energy.
+        """
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
+        values = column_or_1d(y, warn=True)
+        values = np.asarray(check_array(values, ensure_2d=False, dtype=np.float64, input_name="y"))
+        self._check_target(values)
+        training = self._fit_all(X, values, groups)
+        reported, energy = self._out_of_fold(training)
+        done = np.isfinite(reported)
+        self.intervals_ = None
+        if done.sum() >= _FEWEST_ROWS:
+            measured = training.context.pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)
+            errors = np.abs(measured - energy)[np.isfinite(measured - energy)]
+            around, sources = training.circumstances.take(done), training.sources[done]
+            error = float(errors.mean()) if len(errors) else 0.0
+            self.intervals_ = fit_intervals(self._target, values[done], reported[done], sources, around, error)
+        return self
+
+    def predict(self, X: Any) -> Floats:
+        """Return predictions, shape (n,), in the unit of y; conductivities at the temperature that X states."""
+        return self._reported(self._read(X, reset=False))
+
+    def predict_interval(self, X: Any, level: float = 0.9) -> Floats:
+        """Return lower and upper ends of intervals, shape (n, 2), in the unit of y.
+
+        Parameters
+        ----------
+        X
+            As for `predict`.
+        level
+            Share of rows of unseen sources that the intervals should hold.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted without folds, to too few rows, or these do not support the level.
+        """
+        rows = self._read(X, reset=False)
+        if self.intervals_ is None:
+            raise ValueError(
+                f"there are no intervals: they need cv and at least {_FEWEST_ROWS} rows of several sources"
+            )
+        around = rows.circumstances(self.space_)
+        return np.column_stack(self.intervals_.interval(self._reported(rows), around, level))
+
+    def _check_target(self, y: Floats) -> None:
+        """Refuse values that cannot be."""
+
+
+class ConductivityRegressor(_Regressor):
+    """Total ionic conductivity as log10(S/cm), by boosted trees that start from a prior of the composition.
+
+    Parameters
+    ----------
+    n_estimators, learning_rate, max_depth, min_child_weight, subsample, colsample_bynode, reg_lambda, \
+    num_parallel_tree
+        Of XGBoost; each of the `n_estimators` rounds grows `num_parallel_tree` trees.
+    source_shrinkage
+        How strongly the level of each source is drawn to zero: as many pellets as speak for no level at all.
+    tolerance
+        Errors much smaller than this, in decades, count squared, much larger ones by their size.
+    source_weight
+        A row weighs the size of its source to the power of minus this: 0 counts pellets, 1 counts sources.
+    prior_share
+        How much of the prior of the composition the trees start from, 0 to 1; 0 is none.
+    monotone
+        Whether firing too hot or too cold may never raise the conductivity.
+    feature_set
+        Features computed from recipes (`nasicon_ml.features.build.FeatureSet`).
+    booster
+        A scikit-learn regressor in the place of the trees, which takes NaN; the prior and the carrying of
+        conductivities to 25 °C stay, the levels of sources are part of our trees alone. None: our trees.
+    cv
+        Folds for the intervals: a number of folds by source, a splitter that takes groups, or None, which fits
+        once and knows no intervals (enough in a search or a cross-validation).
+    random_state
+        Seed of subsampling.
+
+    Attributes
+    ----------
+    target_ : FittedTarget
+        Prior, trees, and the trees of the activation energy.
+    intervals_ : IntervalModel or None
+        How wide intervals are.
+    n_features_in_, feature_names_in_
+        As in scikit-learn; of recipes, their columns.
+    """
+
+    _target = TargetName.CONDUCTIVITY
+
+    def __init__(  # noqa: PLR0913 -- scikit-learn reads the parameters of a model here
+        self,
+        *,
+        n_estimators: int = 250,
+        learning_rate: float = 0.06,
+        max_depth: int = 5,
+        min_child_weight: float = 3.0,
+        subsample: float = 0.7,
+        colsample_bynode: float = 0.3,
+        reg_lambda: float = 3.0,
+        num_parallel_tree: int = 4,
+        source_shrinkage: float = 2.0,
+        tolerance: float = 0.3,
+        source_weight: float = 0.0,
+        prior_share: float = 0.5,
+        monotone: bool = True,
+        feature_set: str = FeatureSet.FULL.value,
+        booster: Any = None,
+        cv: Any = 5,
+        random_state: Any = 0,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.max_depth = max_depth
+        self.min_child_weight = min_child_weight
+        self.subsample = subsample
+        self.colsample_bynode = colsample_bynode
+        self.reg_lambda = reg_lambda
+        self.num_parallel_tree = num_parallel_tree
+        self.source_shrinkage = source_shrinkage
+        self.tolerance = tolerance
+        self.source_weight = source_weight
+        self.prior_share = prior_share
+        self.monotone = monotone
+        self.feature_set = feature_set
+        self.booster = booster
+        self.cv = cv
+        self.random_state = random_state
+
+
+class DensityRegressor(_Regressor):
+    """Relative density in per cent of theoretical, learned as log10 of the porosity.
+
+    Parameters
+    ----------
+    n_estimators, learning_rate, max_depth, min_child_weight, subsample, colsample_bynode, reg_lambda, \
+    num_parallel_tree, source_weight, feature_set, booster, cv, random_state
+        As in `ConductivityRegressor`.
+    monotone
+        Whether firing too hot or too cold may never raise the density.
+
+    Attributes
+    ----------
+    target_, intervals_, n_features_in_, feature_names_in_
+        As in `ConductivityRegressor`.
+    """
+
+    _target = TargetName.RELATIVE_DENSITY
+
+    def __init__(  # noqa: PLR0913 -- scikit-learn reads the parameters of a model here
+        self,
+        *,
+        n_estimators: int = 60,
+        learning_rate: float = 0.1,
+        max_depth: int = 4,
+        min_child_weight: float = 1.0,
+        subsample: float = 0.7,
+        colsample_bynode: float = 0.2,
+        reg_lambda: float = 1.0,
+        num_parallel_tree: int = 6,
+        source_weight: float = 0.5,
+        monotone: bool = True,
+        feature_set: str = FeatureSet.FULL.value,
+        booster: Any = None,
+        cv: Any = 5,
+        random_state: Any = 0,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.max_depth = max_depth
+        self.min_child_weight = min_child_weight
+        self.subsample = subsample
+        self.colsample_bynode = colsample_bynode
+        self.reg_lambda = reg_lambda
+        self.num_parallel_tree = num_parallel_tree
+        self.source_weight = source_weight
+        self.monotone = monotone
+        self.feature_set = feature_set
+        self.booster = booster
+        self.cv = cv
+        self.random_state = random_state
+
+    def _check_target(self, y: Floats) -> None:
+        if (y > 100.0).any():
+            raise ValueError(f"relative density is in per cent of theoretical, at most 100; y has {y.max():g}")
+
+
+class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[misc]
+    """Whether XRD shows no secondary phase, with calibrated probabilities.
+
+    Parameters
+    ----------
+    n_estimators, learning_rate, max_depth, min_child_weight, subsample, colsample_bynode, reg_lambda, \
+    num_parallel_tree, source_weight, feature_set, random_state
+        As in `ConductivityRegressor`.
+    source_shrinkage
+        One over the variance of the levels of sources, in log-odds.
+    monotone
+        Whether firing too hot may never raise the probability of purity.
+    booster
+        A scikit-learn classifier in the place of the trees, which takes NaN. None: our trees.
+    cv
+        Folds for the calibration, as in `ConductivityRegressor`; None keeps the probabilities of the trees.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        The second one is predicted as purity.
+    target_ : FittedTarget
+        The trees.
+    calibration_ : BetaCalibration or None
+        What makes of log-odds probabilities.
+    """
+
+    _target = TargetName.PHASE_PURITY
+
+    def __init__(  # noqa: PLR0913 -- scikit-learn reads the parameters of a model here
+        self,
+        *,
+        n_estimators: int = 200,
+        learning_rate: float = 0.04,
+        max_depth: int = 2,
+        min_child_weight: float = 3.0,
+        subsample: float = 0.7,
+        colsample_bynode: float = 0.3,
+        reg_lambda: float = 5.0,
+        num_parallel_tree: int = 4,
+        source_shrinkage: float = 0.7,
+        source_weight: float = 0.0,
+        monotone: bool = True,
+        feature_set: str = FeatureSet.FULL.value,
+        booster: Any = None,
+        cv: Any = 5,
+        random_state: Any = 0,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.max_depth = max_depth
+        self.min_child_weight = min_child_weight
+        self.subsample = subsample
+        self.colsample_bynode = colsample_bynode
+        self.reg_lambda = reg_lambda
+        self.num_parallel_tree = num_parallel_tree
+        self.source_shrinkage = source_shrinkage
+        self.source_weight = source_weight
+        self.monotone = monotone
+        self.feature_set = feature_set
+        self.booster = booster
+        self.cv = cv
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: ArrayLike, groups: ArrayLike | None = None) -> PhasePurityClassifier:
+        """Fit the model; parameters as in `ConductivityRegressor.fit`, y of two classes.
+
+        Raises
+        ------
+        ValueError
+            If X or y cannot be used.
+        """
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        self.classes_, outcome = np.unique(y, return_inverse=True)
+        if len(self.classes_) > 2:
+            raise ValueError(
+                f"Only binary classification is supported. The type of the target is {type_of_target(y)}."
+            )
+        if len(self.classes_) < 2:
+            raise ValueError("purity has two classes, pure and impure, and y holds 1 class")
+        training = self._fit_all(X, outcome.astype(np.float64), groups)
+        margin, _ = self._out_of_fold(training)
+        done = np.isfinite(margin)
+        self.calibration_ = None
+        if done.any() and np.ptp(training.rows.y[done]) > 0:
+            self.calibration_ = fit_calibration(margin[done], training.rows.y[done], trust=OWN_TRUST)
+        return self
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Return the probabilities of `classes_`, shape (n, 2)."""
+        margin = self._reported(self._read(X, reset=False))
+        calibration = BetaCalibration(1.0, 1.0, 0.0) if self.calibration_ is None else self.calibration_
+        pure = calibration.probability(margin)
+        return np.column_stack([1.0 - pure, pure])
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the likelier class of each row, shape (n,)."""
+        likelier = np.argmax(self.predict_proba(X), axis=1)
+        return np.asarray(self.classes_[likelier])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
