@@ -28,6 +28,7 @@ from tools.readme_tables import dataset_paragraph, score_section
 
 ROOT = Path(__file__).resolve().parents[1]
 README, PYTHON_PAGE = ROOT / "README.md", ROOT / "docs" / "python.md"
+SCIKIT_LEARN_PAGE = ROOT / "docs" / "scikit-learn.md"
 OWN_PAGE, ACCURACY_PAGE = ROOT / "docs" / "own-pellets.md", ROOT / "docs" / "accuracy.md"
 CHAMPION = ROOT / "models" / "champion"
 #: What the reader's own settings may not change.
@@ -77,7 +78,7 @@ def with_python_outputs(text: str) -> str:
     def renewed(match: re.Match[str]) -> str:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(match["code"], "docs/python.md", "exec"), names)  # noqa: S102 -- our own page
+            exec(compile(match["code"], "a page of docs", "exec"), names)  # noqa: S102 -- our own page
         block = f"```python\n{match['code']}```\n"
         output = "".join(f"{line.rstrip()}\n" for line in printed.getvalue().splitlines())
         if match["output"] is None:
@@ -125,7 +126,7 @@ def renewed_readme(text: str) -> str:
 
 
 def renewed_python_page(text: str, folder: Path) -> str:
-    """Return docs/python.md with its outputs; files it writes end up in `folder`."""
+    """Return a page of Python with its outputs; files it writes end up in `folder`."""
     shutil.copytree(ROOT / "examples", folder / "examples", dirs_exist_ok=True)
     with contextlib.chdir(folder):
         return with_python_outputs(text)
@@ -143,6 +144,7 @@ def main() -> int:
             ),
             OWN_PAGE: between_markers(OWN_PAGE.read_text(encoding="utf-8"), "own", own_section()),
             PYTHON_PAGE: renewed_python_page(PYTHON_PAGE.read_text(encoding="utf-8"), Path(folder)),
+            SCIKIT_LEARN_PAGE: renewed_python_page(SCIKIT_LEARN_PAGE.read_text(encoding="utf-8"), Path(folder)),
         }
     old = [page for page, text in pages.items() if page.read_text(encoding="utf-8") != text]
     for page in old:

@@ -61,7 +61,7 @@ def load_pellets(
             f"{file}{place}: {first.message} ({len(errors)} errors in all;"
             f" 'nasicon-ml data validate {file}' lists them)"
         )
-    clean[Column.SYSTEM] = systems_of(clean[Column.FORMULA])
+    clean[Column.SYSTEM.value] = systems_of(clean[Column.FORMULA])
     if include_suspect:
         return clean
     return clean[~clean[Column.SUSPECT].astype(bool)].reset_index(drop=True)
