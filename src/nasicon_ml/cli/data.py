@@ -39,6 +39,8 @@ def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_jso
     The sources must stand in the list given by --sources, by default sources.csv beside FILE, else the committed
     one. Exit code 0: no errors (there may be warnings); 1: errors; 2: the file cannot be read.
     """
+    import pandas as pd
+
     from nasicon_ml.columns import Column
     from nasicon_ml.data.files import PELLETS_FILE, datasets_folder, verify_checksum
     from nasicon_ml.data.sources import load_sources
@@ -51,10 +53,14 @@ def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_jso
     known = set(load_sources(sources or _sources_beside(path), verify=False)[Column.SOURCE])
     findings = find_problems(raw, known)
     errors = sum(finding.severity == "error" for finding in findings)
+    counts = {"errors": errors, "warnings": len(findings) - errors}
+    rows = _finding_rows(findings)
     if as_json:
-        _print_findings_json(raw.name, len(raw.frame), findings)
+        print_json({"file": raw.name, "rows": len(raw.frame), **counts, "findings": rows})
     else:
-        _print_findings(raw.name, len(raw.frame), findings)
+        if rows:
+            print_table(pd.DataFrame(rows, dtype="object"))
+        click.echo(f"{raw.name}: {len(raw.frame)} rows, {counts['errors']} errors, {counts['warnings']} warnings")
     if file is None:
         try:
             verify_checksum(path)
@@ -93,25 +99,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if value - value == 0 else str(value)  # JSON has no NaN and no infinity
     return str(value)
-
-
-def _verdict(findings: list[Finding]) -> dict[str, int]:
-    errors = sum(finding.severity == "error" for finding in findings)
-    return {"errors": errors, "warnings": len(findings) - errors}
-
-
-def _print_findings_json(name: str, rows: int, findings: list[Finding]) -> None:
-    report = {"file": name, "rows": rows, **_verdict(findings), "findings": _finding_rows(findings)}
-    print_json(report)
-
-
-def _print_findings(name: str, rows: int, findings: list[Finding]) -> None:
-    import pandas as pd
-
-    if findings:
-        print_table(pd.DataFrame(_finding_rows(findings), dtype="object"))
-    verdict = _verdict(findings)
-    click.echo(f"{name}: {rows} rows, {verdict['errors']} errors, {verdict['warnings']} warnings")
 
 
 #: The parts of a summary, in the order in which they are printed, with the line above each.

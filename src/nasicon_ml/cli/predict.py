@@ -66,72 +66,30 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
 @click.argument("file", required=False, metavar="[FILE]")
-@option(
-    Column.FORMULA.option,
-    Column.FORMULA.value,
-    section=COMPOSITION,
-    metavar="TEXT",
-    help="Formula: Li1.4Al0.4Ti1.6(PO4)3, 'Li1+xAlxTi2-x(PO4)3' with --x, or 'LATP x=0.4 + 2 wt% Al2O3'.",
-)
-@option(
-    "--system",
-    Column.SYSTEM.value,
-    section=COMPOSITION,
-    metavar="TEXT",
-    help="Instead of a formula: LATP, LAGP, LATGP, LTP, NZSP, ...; most need --x.",
-)
-@option(
-    "--x",
-    section=COMPOSITION,
-    type=Number(-10, 10),
-    metavar="NUMBER",
-    help="Substitution x of the system or of a formula with x.",
-)
-@option(
-    "--substitute",
-    section=COMPOSITION,
-    multiple=True,
-    callback=read_substitutes,
-    metavar="M=ELEMENT",
-    help="Element for a place holder in the formula; may be repeated.",
-)
+@option(Column.FORMULA.option, Column.FORMULA.value, section=COMPOSITION, metavar="TEXT",
+        help="Formula: Li1.4Al0.4Ti1.6(PO4)3, 'Li1+xAlxTi2-x(PO4)3' with --x, or 'LATP x=0.4 + 2 wt% Al2O3'.",
+)  # fmt: skip
+@option("--system", Column.SYSTEM.value, section=COMPOSITION, metavar="TEXT",
+        help="Instead of a formula: LATP, LAGP, LATGP, LTP, NZSP, ...; most need --x.")  # fmt: skip
+@option("--x", section=COMPOSITION, type=Number(-10, 10), metavar="NUMBER",
+        help="Substitution x of the system or of a formula with x.")  # fmt: skip
+@option("--substitute", section=COMPOSITION, multiple=True, callback=read_substitutes, metavar="M=ELEMENT",
+        help="Element for a place holder in the formula; may be repeated.")  # fmt: skip
 @recipe_options
-@option(
-    "--at",
-    "at_c",
-    section=ANSWER,
-    type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C),
-    metavar="NUMBER",
-    help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what FILE says]",
-)
+@option("--at", "at_c", section=ANSWER, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C), metavar="NUMBER",
+        help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what FILE says]",
+)  # fmt: skip
 @level_option(ANSWER)
 @own_option(ANSWER)
-@option(
-    "--neighbours",
-    "--neighbors",
-    section=ANSWER,
-    type=click.IntRange(0, 100),
-    default=3,
-    show_default=True,
-    metavar="NUMBER",
-    help="Nearest measured pellets to show with each answer.",
-)
+@option("--neighbours", "--neighbors", section=ANSWER, type=click.IntRange(0, 100), default=3, show_default=True,
+        metavar="NUMBER", help="Nearest measured pellets to show with each answer.")  # fmt: skip
 @model_options(ANSWER)
-@option(
-    "--format",
-    "file_format",
-    section=ANSWER,
-    type=click.Choice(["csv", "json", "yaml", "parquet"]),
-    help="Format of FILE, where its name does not say it.",
-)
+@option("--format", "file_format", section=ANSWER, type=click.Choice(["csv", "json", "yaml", "parquet"]),
+        help="Format of FILE, where its name does not say it.")  # fmt: skip
 @option("--details", is_flag=True, section=ANSWER, help="Give every recipe of FILE its full answer.")
 @option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
-@option(
-    "--output",
-    section=ANSWER,
-    metavar="FILE",
-    help="Write the predictions to a file, too: .csv, .json or .parquet.",
-)
+@option("--output", section=ANSWER, metavar="FILE",
+        help="Write the predictions to a file, too: .csv, .json or .parquet.")  # fmt: skip
 @option("--plot", section=ANSWER, metavar="FILE", help="Draw the predictions: .png, .pdf or .svg.")
 @click.pass_context
 def predict(ctx: click.Context, /, **values: Any) -> None:

@@ -6,7 +6,7 @@ import json
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -290,9 +290,6 @@ def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
     ) or [first.rstrip()]
 
 
-# --------------------------------------------------------------------------------------------- many
-
-
 def table(answers: Sequence[Answer], level: float, width: int | None, *, with_nearest: bool = False) -> str:
     """Return a table with one line a recipe, and below it why recipes lie outside the domain.
 
@@ -358,14 +355,11 @@ def _with_names(
     """Name the recipes as fully as the width allows; numbers are never cut."""
     others = sum(max(len(row[column]) for row in rows) + 2 for column in range(len(rows[0])) if column != 1)
     choices = [[_name(answer, detail) for answer in answers] for detail in ("conditions", "full", "short")]
-    names = next((names for names in choices if width is None or others + _longest(names) <= width), choices[-1])
+    fitting = (names for names in choices if width is None or others + max(map(len, names)) <= width)
+    names = next(fitting, choices[-1])
     head, *body = rows
     named = [(row[0], name, *row[2:]) for row, name in zip(body, names, strict=True)]
     return [(head[0], "recipe", *head[2:]), *named]
-
-
-def _longest(names: Iterable[str]) -> int:
-    return max(len(name) for name in names)
 
 
 def _name(answer: Answer, detail: str) -> str:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from nasicon_ml.screening.local import Estimate
     from nasicon_ml.screening.objectives import Wish
     from nasicon_ml.screening.output import Place
-    from nasicon_ml.screening.question import Effort, Question
+    from nasicon_ml.screening.question import Question
     from nasicon_ml.screening.result import ScreeningResult
     from nasicon_ml.screening.sampling import SampledSpace
     from nasicon_ml.screening.space import SearchSpace
@@ -166,9 +166,11 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
     from nasicon_ml.model import PropertyModel
     from nasicon_ml.screening.engine import screen as screen_space
     from nasicon_ml.screening.local import estimate
+    from nasicon_ml.screening.question import Effort
     from nasicon_ml.screening.scoring import Scorer
 
-    question, effort = _question_of(values), _effort_of(values)
+    question = _question_of(values)
+    effort = Effort(values["threads"], values["chunk"], values["engine"], values["scheduler"])
     space = _space_of(values)
     place = _place_of(values)
     if place is not None:
@@ -223,10 +225,10 @@ def _written(found: ScreeningResult, values: dict[str, Any]) -> tuple[list[Path]
         return [], summary
     ending = values["file_format"]
     names = [Path(folder) / name for name in (f"kept.{ending}", f"front.{ending}", "summary.json")]
-    figures, problem = _draw(found, Path(folder))
-    if problem:
-        say(f"warning: {problem}")
-    names += figures
+    try:
+        names += _draw(found, Path(folder))
+    except MissingExtraError as error:
+        say(f"warning: no figures: {error}")
     names += [Path(folder) / "scored"] if values["scored"] else []
     return names, summary | {"files": [str(name) for name in names]}
 
@@ -272,13 +274,6 @@ def _question_of(values: dict[str, Any]) -> Question:
     )
 
 
-def _effort_of(values: dict[str, Any]) -> Effort:
-    """Return how it is computed."""
-    from nasicon_ml.screening.question import Effort
-
-    return Effort(values["threads"], values["chunk"], values["engine"], values["scheduler"])
-
-
 def _space_of(values: dict[str, Any]) -> SearchSpace | SampledSpace:
     """Read the space, and draw from it if a budget is given."""
     from nasicon_ml.screening.space import SearchSpace
@@ -294,15 +289,11 @@ def _place_of(values: dict[str, Any]) -> Place | None:
     """Return where the result goes to."""
     from nasicon_ml.screening.output import Place
 
-    folder = values["resume"] if values["resume"] is not None else values["output"]
+    resume = values["resume"] is not None
+    folder = values["resume"] if resume else values["output"]
     if folder is None:
         return None
-    return Place(
-        Path(folder),
-        resume=values["resume"] is not None,
-        scored=values["scored"],
-        file_format=values["file_format"],
-    )
+    return Place(Path(folder), resume=resume, scored=values["scored"], file_format=values["file_format"])
 
 
 def read_wishes(texts: Iterable[str]) -> dict[str, Wish]:
@@ -395,32 +386,29 @@ def _state(at: Progress) -> str:
 # -------------------------------------------------------------------------------------------- figures
 
 
-def _draw(found: ScreeningResult, folder: Path) -> tuple[list[Path], str]:
-    """Draw the map and the front into the folder.
+def _draw(found: ScreeningResult, folder: Path) -> list[Path]:
+    """Draw the map and the front into the folder; return the figures.
 
-    Returns
-    -------
-    list of Path
-        The figures; one that would show nothing is left out, and an older one of its name removed.
-    str
-        Why there is none, if Matplotlib is not installed; else empty.
+    One that would show nothing is left out, and an older one of its name removed.
+
+    Raises
+    ------
+    MissingExtraError
+        If Matplotlib is not installed.
     """
-    try:
-        from nasicon_ml.plots import save, screening_front, screening_map
+    from nasicon_ml.plots import save, screening_front, screening_map
 
-        figures: dict[str, Callable[[], Figure]] = {
-            MAP: lambda: screening_map(_map_cells(found)),
-            FRONT: lambda: screening_front(found.front),
-        }
-        written = []
-        for name, figure in figures.items():
-            try:
-                written.append(save(figure(), folder / name))
-            except DatasetError:
-                (folder / name).unlink(missing_ok=True)
-    except MissingExtraError as error:
-        return [], f"no figures: {error}"
-    return written, ""
+    figures: dict[str, Callable[[], Figure]] = {
+        MAP: lambda: screening_map(_map_cells(found)),
+        FRONT: lambda: screening_front(found.front),
+    }
+    written = []
+    for name, figure in figures.items():
+        try:
+            written.append(save(figure(), folder / name))
+        except DatasetError:
+            (folder / name).unlink(missing_ok=True)
+    return written
 
 
 def _map_cells(found: ScreeningResult) -> pd.DataFrame:

@@ -92,15 +92,8 @@ def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[Traini
     from nasicon_ml.workflows.train import TrainingOptions
     from nasicon_ml.workflows.train import train as train_models
 
-    options = TrainingOptions(
-        folds=given["folds"],
-        repeats=given["repeats"],
-        seed=given["seed"],
-        trials=given["trials"],
-        include_suspect=given["include_suspect"],
-        exclude_sources=given["exclude_sources"],
-        threads=given["threads"],
-    )
+    names = ("folds", "repeats", "seed", "trials", "include_suspect", "exclude_sources", "threads")
+    options = TrainingOptions(**{name: given[name] for name in names})
     added = {} if given["add"] is None else {"add": given["add"]}
     if no_track:
         return train_models(options, dataset=given["dataset"], progress=step, **added), None
