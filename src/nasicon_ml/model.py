@@ -18,7 +18,6 @@ from nasicon_ml.columns import PREDICTION, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
-from nasicon_ml.estimators.crossed_recipes import MANY_RECIPES, CrossedRecipes, worth_crossing
 from nasicon_ml.estimators.domain import Compared
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
@@ -31,6 +30,7 @@ from nasicon_ml.features.crossing import Crossing, crossed_places
 from nasicon_ml.features.nearness import Measured, Places, places
 from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import Nearest, RecipeSpace, nearest, recipe_space
+from nasicon_ml.trees.grids import MANY_RECIPES, CrossedRecipes, worth_crossing
 
 if TYPE_CHECKING:
     from nasicon_ml.estimators.boosting import Trees

@@ -18,7 +18,7 @@ from nasicon_ml.bundle import manifest
 from nasicon_ml.bundle.manifest import MANIFEST, read_files, write_manifest
 from nasicon_ml.errors import BundleError
 
-CONTENT = {"a.json": b"{}\n", "b.csv": b"x,y\n1,2\n", "c.ubj": bytes(range(256))}
+CONTENT = {"a.json": b"{}\n", "b.csv": b"x,y\n1,2\n", "c.npz": bytes(range(256))}
 NEEDED = {1: ("a.json", "b.csv"), 2: tuple(CONTENT)}
 
 
@@ -237,7 +237,7 @@ def test_sizes_are_bounded_and_said(folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(manifest, "MAX_BUNDLE_BYTES", whole)
     read_files(folder, NEEDED)
     monkeypatch.setattr(manifest, "MAX_BUNDLE_BYTES", whole - 1)
-    refused(folder, r"c\.ubj has 256 bytes; at most 255 are read, what is left of the whole bundle's")
+    refused(folder, r"c\.npz has 256 bytes; at most 255 are read, what is left of the whole bundle's")
     with (folder / MANIFEST).open("r+b") as file:
         file.truncate(manifest.MAX_MANIFEST_BYTES + 1)
     refused(folder, rf"{MANIFEST} has 65537 bytes; at most 65536 are read")
@@ -253,7 +253,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(folder: Path, monkeypatch
             self.st_mode, self.st_size = found.st_mode, 0
 
     monkeypatch.setattr(manifest.os, "fstat", lambda descriptor: Lies(really(descriptor)))
-    refused(folder, r"c\.ubj has 101 bytes; at most 100 are read")
+    refused(folder, r"c\.npz has 101 bytes; at most 100 are read")
 
 
 def test_an_unreadable_file_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

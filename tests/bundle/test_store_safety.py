@@ -132,11 +132,11 @@ def test_model_json_with_what_cannot_be(bundle, reseal, path, value, match):
         ("pellets.csv", b"a," * 1_000_000, "line 1: (the columns are not the 40|field)"),
         ("pellets.csv", b"\xff", "codec can't decode"),
         ("out_of_fold.csv", b"a,b\n", "line 1: the columns are not the 21"),
-        ("conductivity.ubj", b"", "ends too early"),
-        ("conductivity.ubj", b"{}", "learner is missing"),
-        ("conductivity.ubj", b'{"learner": 1}', "a count that is not of the type L"),
-        ("phase_purity.ubj", bytes(1000), "unknown mark"),
-        ("relative_density.ubj", b"\x80\x04\x95.", "unknown mark"),
+        ("conductivity.npz", b"", "it is no archive of arrays"),
+        ("conductivity.npz", b"{}", "it is no archive of arrays"),
+        ("conductivity.npz", b"PK\x05\x06" + bytes(18), "does not hold exactly the arrays"),
+        ("phase_purity.npz", bytes(1000), "it is no archive of arrays"),
+        ("relative_density.npz", b"\x80\x04\x95.", "it is no archive of arrays"),
     ],
 )
 def test_files_that_are_none(reseal, name, data, match):
@@ -166,14 +166,14 @@ def test_trees_of_other_features_are_refused(bundle, reseal):
     content = content_of(bundle)
     content["feature_names"].append("one_more")
     with pytest.raises(
-        BundleError, match=r"conductivity\.ubj .*not as XGBoost writes one of this model's features"
+        BundleError, match=r"conductivity\.npz .*the trees are for \d+ features, the model has \d+"
     ):
         PropertyModel.load(reseal("model.json", json.dumps(content).encode()))
 
 
 def test_trees_of_another_target_load_and_answer(bundle, reseal):
     """Well-formed is all that can be checked: whether a model is any good is for its scores to say."""
-    model = PropertyModel.load(reseal("conductivity.ubj", (bundle / "relative_density.ubj").read_bytes()))
+    model = PropertyModel.load(reseal("conductivity.npz", (bundle / "relative_density.npz").read_bytes()))
     answers = model.predict(recipe_table([Recipe(formula="LAGP x=0.5")]))
     assert np.isfinite(answers["predicted_conductivity_s_cm"]).all()
 
@@ -247,12 +247,13 @@ def test_mutated_tables_are_refused_by_name_or_answer(bundle, reseal, data):
 _FUZZ = """
 import hashlib, json, random, sys
 from pathlib import Path
+from tests.trees.test_arrays import with_checksums
 from nasicon_ml.errors import BundleError
 from nasicon_ml.bundle.store import MANIFEST
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
-good = (folder / "conductivity.ubj").read_bytes()
+good = (folder / "conductivity.npz").read_bytes()
 manifest = json.loads((folder / MANIFEST).read_bytes())
 table = recipe_table([Recipe(formula="LATP x=0.4")])
 refused = answered = 0
@@ -267,13 +268,14 @@ for seed in range(count):
         del data[at : at + chance.randrange(1, 60)]
     else:
         data[at : at + 8] = chance.randbytes(8)
-    (folder / "conductivity.ubj").write_bytes(data)
-    manifest["files"]["conductivity.ubj"] = hashlib.sha256(data).hexdigest()
+    data = with_checksums(bytes(data))
+    (folder / "conductivity.npz").write_bytes(data)
+    manifest["files"]["conductivity.npz"] = hashlib.sha256(data).hexdigest()
     (folder / MANIFEST).write_text(json.dumps(manifest))
     try:
         model = PropertyModel.load(folder)
     except BundleError as error:
-        assert "conductivity.ubj does not hold what a bundle holds" in str(error), str(error)
+        assert "conductivity.npz does not hold what a bundle holds" in str(error), str(error)
         refused += 1
         continue
     model.predict(table)
@@ -291,4 +293,4 @@ def test_300_mutations_of_trees_are_refused_or_answer_and_crash_nothing(bundle, 
     assert outcome.returncode == 0, (outcome.returncode, outcome.stderr[-2000:])
     refused, answered = map(int, outcome.stdout.split())
     assert refused + answered == 300
-    assert refused > 150
+    assert refused > 50, "most bytes are digits of thresholds and leaves, which may change"

@@ -57,7 +57,7 @@ def flipped(path):
 @pytest.mark.parametrize(
     ("damage", "name"),
     [
-        (truncated, "conductivity.ubj"),
+        (truncated, "conductivity.npz"),
         (emptied, "model.json"),
         (os.remove, "manifest.json"),
         (flipped, "pellets.csv"),

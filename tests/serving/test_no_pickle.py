@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -31,7 +32,7 @@ PACKED = (
 )
 #: MLflow's own description of the model, and its note, written when it is fetched, of what it is registered as.
 NAMES = {"MLmodel", "registered_model_meta"}
-ENDINGS = {".py", ".typed", ".json", ".yaml", ".txt", ".csv", ".md", ".ubj"}
+ENDINGS = {".py", ".typed", ".json", ".yaml", ".txt", ".csv", ".md", ".npz"}
 #: Modules that read or write pickles, or code objects.
 PICKLERS = ("pickle", "joblib", "cloudpickle", "dill", "marshal", "shelve")
 
@@ -51,7 +52,10 @@ def problems(path: Path) -> list[str]:
         found.append("an ending that is not expected")
     if is_pickle(data):
         found.append("a pickle")
-    if data.startswith(PACKED):
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:  # raises for what is no array
+            found += [name for name in arrays if arrays[name].dtype.hasobject]
+    elif data.startswith(PACKED):
         found.append("packed")
     if path.suffix == ".py":
         lines = data.decode().splitlines()
@@ -95,7 +99,7 @@ def test_a_pickle_is_seen(protocol: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zlib.compress, zipped])
 def test_a_packed_file_is_seen(pack, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    path = tmp_path / "model.ubj"
+    path = tmp_path / "model.csv"
     path.write_bytes(pack(pickle.dumps(CONTENT)))
     assert "packed" in problems(path)
 

@@ -190,10 +190,10 @@ def lose_files(workplace, version, name=None):
 
 
 def test_a_version_that_lost_files_cannot_be_promoted_even_by_force(own_two_versions):
-    lose_files(own_two_versions, "2", "conductivity.ubj")
-    assert show_version("2").problem == "these of its files are missing or not whole: conductivity.ubj"
+    lose_files(own_two_versions, "2", "conductivity.npz")
+    assert show_version("2").problem == "these of its files are missing or not whole: conductivity.npz"
     for force in ({}, {"force": True, "reason": "we need it"}):
-        with pytest.raises(TrackingError, match=r"version 2 .* cannot be used: .*conductivity\.ubj"):
+        with pytest.raises(TrackingError, match=r"version 2 .* cannot be used: .*conductivity\.npz"):
             promote(**force)
     assert aliases()[CHAMPION] == "1"
 

@@ -114,7 +114,7 @@ def test_a_changed_bundle_is_refused(tracked, bundle_folder):
         load_bundle("models:/nasicon-recipe@champion", tracking_uri=tracked.tracking_uri)
 
 
-@pytest.mark.parametrize("name", ["conductivity.ubj", "manifest.json"])
+@pytest.mark.parametrize("name", ["conductivity.npz", "manifest.json"])
 def test_a_missing_file_is_refused(name, tracked, bundle_folder):
     (bundle_folder / name).unlink()
     with pytest.raises(BundleError, match=name):

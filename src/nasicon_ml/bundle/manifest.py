@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from nasicon_ml.bundle.shapes import Shape, mapping, record, text, whole
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.plain_json import read_json, write_json
-from nasicon_ml.estimators.shapes import Shape, mapping, record, text, whole
 
 MANIFEST = "manifest.json"
 #: What is read at most, in bytes. The committed model has 5 MB in all, its largest file 1.6 MB.

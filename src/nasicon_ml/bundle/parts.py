@@ -16,7 +16,7 @@ from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, IntervalModel
 
 if TYPE_CHECKING:
-    from nasicon_ml.estimators.stored_trees import StoredTrees
+    from nasicon_ml.trees.ensemble import TreeEnsemble
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class ModelParts:
         `nasicon_ml.bundle.out_of_fold.COLUMNS`, to six decimals; no rows in bundles from before that.
     """
 
-    boosters: Mapping[TargetName, StoredTrees]
+    boosters: Mapping[TargetName, TreeEnsemble]
     feature_set: str
     feature_names: tuple[str, ...]
     intervals: Mapping[TargetName, IntervalModel]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nasicon_ml.bundle.shapes import Shape, either, flag, listing, mapping, number, one_of, record, text, whole
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.estimators.boosting import INPUTS, TERMS
-from nasicon_ml.estimators.shapes import Shape, either, flag, listing, mapping, number, one_of, record, text, whole
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import FeatureSet
 from nasicon_ml.features.processing import PROCESSING_FIELDS

@@ -1,9 +1,9 @@
-"""A model on disk: a folder of XGBoost's own format, JSON, CSV and Markdown. Nothing in it is ever executed.
+"""A model on disk: a folder of arrays, JSON, CSV and Markdown. Nothing in it is ever executed.
 
 ```
 manifest.json    format version, when it was made, SHA-256 of every other file
 model.json       features, priors, intervals, calibration, domain, how it was trained, its scores
-*.ubj            the trees of each target, XGBoost's own binary JSON
+*.npz            the trees of each target, arrays of NumPy; XGBoost's own *.ubj until format 2
 pellets.csv      the training pellets, for neighbours and distances
 out_of_fold.csv  what the training predicted for held-out sources; since format 2
 card.md          the model card
@@ -39,24 +39,30 @@ from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.errors import BundleError, NasiconError
 from nasicon_ml.estimators.boosting import CompositionPrior
 from nasicon_ml.estimators.domain import Domain
-from nasicon_ml.estimators.forest import read_forest
 from nasicon_ml.estimators.own_pellets import OwnKernel
 from nasicon_ml.estimators.plain_csv import read_cells
 from nasicon_ml.estimators.plain_json import read_json, write_json
-from nasicon_ml.estimators.stored_trees import StoredTrees
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, ConformalScores, IntervalModel, Spread
+from nasicon_ml.trees.arrays import read_npz, write_npz
+from nasicon_ml.trees.ensemble import TreeEnsemble
+from nasicon_ml.trees.xgboost_format import from_json, json_of_ubj
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _MODEL, _PELLETS, _OUT_OF_FOLD = "model.json", "pellets.csv", "out_of_fold.csv"
 _CARD, _CARD_JSON = "card.md", "card.json"
-_TREES = {name: f"{name}.ubj" for name in TargetName}
-_FIRST_FILES = (_MODEL, _PELLETS, _CARD, *_TREES.values())
+_TREES = {name: f"{name}.npz" for name in TargetName}
+_OLD_TREES = {name: f"{name}.ubj" for name in TargetName}
+_OTHERS = (_MODEL, _PELLETS, _CARD)
 #: The files of each format, the manifest left out.
-FILES = {1: _FIRST_FILES, FORMAT_VERSION: (*_FIRST_FILES, _OUT_OF_FOLD, _CARD_JSON)}
+FILES = {
+    1: (*_OTHERS, *_OLD_TREES.values()),
+    2: (*_OTHERS, *_OLD_TREES.values(), _OUT_OF_FOLD, _CARD_JSON),
+    FORMAT_VERSION: (*_OTHERS, *_TREES.values(), _OUT_OF_FOLD, _CARD_JSON),
+}
 
 
 def save_bundle(model: ModelParts, folder: str | Path) -> Path:
@@ -125,7 +131,7 @@ def _model(files: CheckedFiles) -> ModelParts:
     for name in ("scores", "broken_rules"):
         metadata[name] = tuple(metadata.get(name, ()))
     return ModelParts(
-        boosters={name: _read_trees(files, name, len(content["feature_names"])) for name in TargetName},
+        boosters=_read_trees(files, len(content["feature_names"])),
         feature_set=content["feature_set"],
         feature_names=tuple(content["feature_names"]),
         intervals={
@@ -148,7 +154,7 @@ def _model(files: CheckedFiles) -> ModelParts:
 def model_files(model: ModelParts) -> dict[str, bytes]:
     """Give what decides a model's answers as files of a bundle: name -> content, without cards and manifest."""
     pellets = model.pellets.to_csv(index=False, columns=[str(column) for column in PELLET], lineterminator="\n")
-    files = {_TREES[name]: bytes(booster.save_raw("ubj")) for name, booster in model.boosters.items()}
+    files = {_TREES[name]: write_npz(trees.arrays) for name, trees in model.boosters.items()}
     return files | {
         _MODEL: write_json(_model_json(model)),
         _PELLETS: pellets.encode("utf-8"),
@@ -219,9 +225,21 @@ def _scales() -> dict[str, str]:
     return {str(name): target.scale for name, target in TARGETS.items()}
 
 
-def _read_trees(files: CheckedFiles, name: TargetName, n_features: int) -> StoredTrees:
-    with _held(files, _TREES[name]):
-        return read_forest(files.content[_TREES[name]], n_features)
+def _read_trees(files: CheckedFiles, n_features: int) -> dict[TargetName, TreeEnsemble]:
+    found = {}
+    if files.format_version < FORMAT_VERSION:
+        with _held(files, " or ".join(_OLD_TREES.values())):
+            texts = json_of_ubj({name: files.content[_OLD_TREES[name]] for name in TargetName})
+        for name in TargetName:
+            with _held(files, _OLD_TREES[name]):
+                trees = from_json(texts[name])
+                trees.check(n_features)
+                found[name] = TreeEnsemble(trees)
+        return found
+    for name, file in _TREES.items():
+        with _held(files, file):
+            found[name] = TreeEnsemble(read_npz(files.content[file], n_features))
+    return found
 
 
 def _read_pellets(files: CheckedFiles) -> pd.DataFrame:

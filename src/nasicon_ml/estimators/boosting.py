@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nasicon_ml.estimators.crossed_recipes import CrossedRecipes
-from nasicon_ml.estimators.stored_trees import StoredTrees, inplace_margin
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.processing import SINTERING_ENERGIES_KJ_MOL
+from nasicon_ml.trees.ensemble import TreeEnsemble
+from nasicon_ml.trees.grids import CrossedRecipes
 
 if TYPE_CHECKING:
     import xgboost
 
     #: Trees as XGBoost grew them, or as a bundle holds them.
-    Trees: TypeAlias = xgboost.Booster | StoredTrees
+    Trees: TypeAlias = xgboost.Booster | TreeEnsemble
 
 
 Floats = NDArray[np.float64]
@@ -231,18 +231,18 @@ def raw_prediction(trees: Trees, X: Floats | CrossedRecipes) -> Floats:
 
     Trees that XGBoost has just grown answer with its own single-precision sums, those of a bundle with exact ones.
     """
+    if isinstance(trees, TreeEnsemble):
+        return trees.margin(X)
     if isinstance(X, CrossedRecipes):
-        if not isinstance(trees, StoredTrees):
-            raise TypeError("crossed recipes are answered by stored trees (nasicon_ml.estimators.forest.stored)")
-        return X.margin(trees)
+        raise TypeError("recipes as pairs are answered by a TreeEnsemble alone")
     if len(X) == 0:
         return np.empty(0)
-    return trees.margin(X) if isinstance(trees, StoredTrees) else inplace_margin(trees, X)
+    return np.asarray(trees.inplace_predict(X, predict_type="margin", missing=np.nan), dtype=np.float64)
 
 
 def as_booster(trees: Trees) -> xgboost.Booster:
     """Return XGBoost's own model of trees."""
-    return trees.booster if isinstance(trees, StoredTrees) else trees
+    return trees.to_xgboost() if isinstance(trees, TreeEnsemble) else trees
 
 
 class _Intercepts:

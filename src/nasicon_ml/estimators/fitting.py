@@ -19,7 +19,6 @@ from nasicon_ml.estimators.boosting import (
     fit_prior,
     raw_prediction,
 )
-from nasicon_ml.estimators.crossed_recipes import CrossedRecipes
 from nasicon_ml.estimators.targets import (
     TARGETS,
     TargetName,
@@ -28,6 +27,7 @@ from nasicon_ml.estimators.targets import (
     shift_log10_conductivity,
 )
 from nasicon_ml.features.build import FeatureMatrix
+from nasicon_ml.trees.grids import CrossedRecipes
 
 if TYPE_CHECKING:
     import xgboost

@@ -67,7 +67,7 @@ class Scorer:
     def prepare(self) -> None:
         """Make what all threads share before there are several."""
         for trees in self.model.boosters.values():
-            _ = trees.sums.levels, trees.crossed
+            trees.prepare()
         _ = self.model.space, self.model.measured
 
     def tally(self, start: int, stop: int) -> Tally:

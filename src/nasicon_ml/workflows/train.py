@@ -32,7 +32,6 @@ from nasicon_ml.errors import DatasetError, FieldError, nearest
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, as_booster
 from nasicon_ml.estimators.domain import fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
-from nasicon_ml.estimators.forest import stored
 from nasicon_ml.estimators.remoteness import NEAR_PELLETS, SourceGaps, source_gaps
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, measurement_temperature, training_rows
 from nasicon_ml.estimators.uncertainty import (
@@ -62,6 +61,7 @@ from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import nearest as nearest_recipes
 from nasicon_ml.features.similarity import recipe_space
 from nasicon_ml.model import PropertyModel
+from nasicon_ml.trees.ensemble import TreeEnsemble
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -499,7 +499,7 @@ def _final_model(
     remoteness = stage.gaps.remoteness(stage.sources)
     calibrations = [a.calibration for a in assessments if a.calibration is not None]
     return PropertyModel(
-        boosters={name: stored(as_booster(trees), width) for name, trees in grown.items()},
+        boosters={name: TreeEnsemble.from_xgboost(as_booster(trees), width) for name, trees in grown.items()},
         feature_set=str(FeatureSet.FULL),
         feature_names=stage.feature_names,
         intervals={a.name: a.intervals for a in assessments if a.intervals is not None},

@@ -4,27 +4,92 @@ A leaf is reached if all comparisons on its way say so. Nearly all of them look 
 the way of making alone, so a pair reaches a leaf if both do: a product of two masks, and the sum over all leaves
 is a product of two matrices. Comparisons that look at both (how hot for these cations?) are few; the leaves
 behind them are summed up separately, and taken where the comparisons hold. All sums are of whole numbers, hence
-exact, and they equal those of `nasicon_ml.estimators.leaf_sums` to the last bit.
+exact, and they equal those of `nasicon_ml.trees.rows` to the last bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasicon_ml.estimators.leaf_sums import LeafSums
-from nasicon_ml.estimators.tree_levels import reached
+from nasicon_ml.features.build import CrossedFeatures
+from nasicon_ml.features.crossing import Crossing
+from nasicon_ml.trees.rows import TableSums
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
+#: Crossing pays from so many recipes on, of so many compositions and ways, if they are this share of all pairs.
+MANY_RECIPES, _SIDE, _SHARE = 1000, 4, 0.2
 #: Pairs are evaluated in lots of so many compositions and ways, and leaves so many at once.
-_COMPOSITIONS, _WAYS, _LEAVES = 256, 512, 4096
+_COMPOSITIONS, _PROCESSES, _LEAVES = 256, 512, 4096
+
+
+@dataclass(frozen=True)
+class CrossedRecipes:
+    """n recipes with their features.
+
+    Attributes
+    ----------
+    crossing
+        Which composition and which way of making each recipe has.
+    features
+        Of all pairs of the two.
+    """
+
+    crossing: Crossing
+    features: CrossedFeatures
+
+    @cached_property
+    def singles(self) -> tuple[NDArray[np.float32], ...]:
+        """The features as trees compare them, in single precision."""
+        return tuple(column.astype(np.float32) for column in self.features.columns)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many compositions and ways there are."""
+        return len(self.crossing.sites.systems), len(self.crossing.ways)
+
+    def column(self, at: int) -> Floats:
+        """Return one feature, by its position; shape (n,)."""
+        return self.of_recipes(np.broadcast_to(self.features.columns[at], self.shape))
+
+    def of_recipes(self, pairs: Floats) -> Floats:
+        """Return the values of the recipes, shape (n,), of those of all pairs."""
+        return pairs[self.crossing.composition_of, self.crossing.way_of]
+
+
+def worth_crossing(crossing: Crossing) -> bool:
+    """Return whether the recipes are a good part of all pairs of their compositions and ways of making."""
+    smaller = min(len(crossing.sites.systems), len(crossing.ways))
+    return len(crossing.way_of) >= MANY_RECIPES and smaller >= _SIDE and crossing.share >= _SHARE
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The nodes of some trees that are equally far from their roots.
+
+    The next level holds the left children of `inner`, in this order, and then the right ones.
+
+    Attributes
+    ----------
+    inner, leaves
+        Positions on the level, of nodes with children and of leaves.
+    conditions
+        Of `inner`.
+    counts
+        Of `leaves`: how many quanta each adds.
+    """
+
+    inner: Ints
+    leaves: Ints
+    conditions: Ints
+    counts: Floats
 
 
 @dataclass(frozen=True)
@@ -33,23 +98,23 @@ class _Answers:
 
     Attributes
     ----------
-    of_composition, of_way
+    of_composition, of_process
         Which go left; shapes (k, m) and (k, n). Where a condition does not look at that side, of no meaning.
-    sees_composition, sees_way
+    sees_composition, sees_process
         Which do, shape (k,). Those that have to see both at once do neither.
     of_pair
         Answers of those, by their number, each of shape (m, n).
     """
 
     of_composition: Mask
-    of_way: Mask
+    of_process: Mask
     sees_composition: Mask
-    sees_way: Mask
+    sees_process: Mask
     of_pair: dict[int, Mask]
 
 
-@dataclass(frozen=True)
-class CrossedTrees:
+@dataclass(frozen=True, eq=False)
+class PairSums:
     """The trees of one target, for pairs.
 
     Attributes
@@ -58,7 +123,7 @@ class CrossedTrees:
         The trees.
     """
 
-    sums: LeafSums
+    sums: TableSums
 
     def margin(self, columns: Sequence[NDArray[np.float32]], shape: tuple[int, int]) -> Floats:
         """Evaluate the trees.
@@ -78,28 +143,44 @@ class CrossedTrees:
         """
         found = np.empty(shape)
         for start in range(0, shape[0], _COMPOSITIONS):
-            for first in range(0, shape[1], _WAYS):
-                lot = (slice(start, start + _COMPOSITIONS), slice(first, first + _WAYS))
+            for first in range(0, shape[1], _PROCESSES):
+                lot = (slice(start, start + _COMPOSITIONS), slice(first, first + _PROCESSES))
                 found[lot] = self._counts([_cut(column, *lot) for column in columns])
         return self.sums.scaled(found)
+
+    def prepare(self) -> None:
+        """Make the tables that an evaluation needs."""
+        _ = self._paths, self._values
+
+    @cached_property
+    def _levels(self) -> tuple[_Level, ...]:
+        """All trees; the first level holds their roots, in order, the last has leaves alone."""
+        trees, conditions, counts = self.sums.trees, self.sums.conditions.of_node, self.sums.leaves.counts
+        nodes, found = trees.starts, []
+        while len(nodes):
+            leaf = trees.is_leaf[nodes]
+            inner = nodes[~leaf]
+            found.append(
+                _Level(np.flatnonzero(~leaf), np.flatnonzero(leaf), conditions[inner], counts[nodes[leaf]])
+            )
+            nodes = np.concatenate([trees.left[inner], trees.left[inner] + 1])
+        return tuple(found)
 
     @cached_property
     def _values(self) -> Floats:
         """What each leaf adds, in the order of levels, in whole numbers; shape (n_leaves,)."""
-        return np.concatenate([level.counts for level in self.sums.levels])
+        return np.concatenate([level.counts for level in self._levels])
 
     @cached_property
-    def _ways(self) -> NDArray[np.int32]:
+    def _paths(self) -> NDArray[np.int32]:
         """The conditions on the way to each leaf, shape (n_leaves, depth).
 
         Twice the number of the condition, one more if it must not hold; -1 behind the last.
         """
-        depth = len(self.sums.levels) - 1
-        ways = np.full(
-            (len(self.sums.levels[0].inner) + len(self.sums.levels[0].leaves), depth), -1, dtype=np.int32
-        )
+        depth = len(self._levels) - 1
+        ways = np.full((len(self._levels[0].inner) + len(self._levels[0].leaves), depth), -1, dtype=np.int32)
         found = []
-        for at, level in enumerate(self.sums.levels):
+        for at, level in enumerate(self._levels):
             found.append(ways[level.leaves])
             if len(level.inner):
                 left, right = ways[level.inner], ways[level.inner]
@@ -111,7 +192,7 @@ class CrossedTrees:
         """Sum up the leaves, in whole numbers; shape (m, n)."""
         said = self._asked(columns)
         here = self._reached(said.of_composition, said.sees_composition)
-        there = self._reached(said.of_way, said.sees_way)
+        there = self._reached(said.of_process, said.sees_process)
         alive = np.flatnonzero(here.any(axis=1) & there.any(axis=1))
         group, needs = self._groups(said, alive)
         total = np.zeros((here.shape[1], there.shape[1]))
@@ -145,9 +226,9 @@ class CrossedTrees:
         )
         for feature, which in conditions.by_feature.items():
             values = columns[feature]
-            answers = conditions.ask(which, values)
+            answers = conditions.goes_left(which, values)
             if values.ndim == 1:
-                said.of_way[which], said.sees_way[which] = answers, True
+                said.of_process[which], said.sees_process[which] = answers, True
             elif values.shape[1] == 1:
                 said.of_composition[which], said.sees_composition[which] = answers[:, :, 0], True
             else:
@@ -157,7 +238,7 @@ class CrossedTrees:
     def _reached(self, goes_left: Mask, sees: Mask) -> Mask:
         """Say which leaves one side reaches as far as it goes by what that side sees; shape (n_leaves, ...)."""
         blind = ~sees[:, None]
-        masks = reached(self.sums.levels, goes_left | blind, ~goes_left | blind)
+        masks = _follow(self._levels, goes_left | blind, ~goes_left | blind)
         return np.concatenate([mask for _, mask in masks])
 
     def _groups(self, said: _Answers, leaves: Ints) -> tuple[Ints, list[tuple[int, ...]]]:
@@ -168,11 +249,11 @@ class CrossedTrees:
         group
             Which of the following each leaf needs, shape (len(leaves),).
         needs
-            Conditions as `_ways` writes them.
+            Conditions as `_paths` writes them.
         """
-        of_pair = np.zeros(len(said.sees_way) + 1, dtype=np.bool_)
+        of_pair = np.zeros(len(said.sees_process) + 1, dtype=np.bool_)
         of_pair[list(said.of_pair)] = True
-        ways = self._ways[leaves]
+        ways = self._paths[leaves]
         needed = np.sort(np.where(of_pair[ways // 2], ways, -1), axis=1)
         different, group = np.unique(needed, axis=0, return_inverse=True)
         return group.ravel(), [tuple(one for one in need if one >= 0) for need in different.tolist()]
@@ -191,7 +272,7 @@ def _sort_out(answers: Mask, start: int, said: _Answers) -> None:
     for at, answer in enumerate(answers):
         number = start + at
         if by_way[at]:
-            said.of_way[number], said.sees_way[number] = answer[0], True
+            said.of_process[number], said.sees_process[number] = answer[0], True
         elif by_composition[at]:
             said.of_composition[number], said.sees_composition[number] = answer[:, 0], True
         else:
@@ -205,3 +286,28 @@ def _all_hold(of_pair: dict[int, Mask], need: tuple[int, ...]) -> Mask | None:
         answer = of_pair[one // 2] ^ bool(one % 2)
         found = answer if found is None else found & answer
     return found
+
+
+def _follow(trees: tuple[_Level, ...], left: Mask, right: Mask) -> Iterator[tuple[_Level, Mask]]:
+    """Follow n recipes through trees, from the roots down.
+
+    Parameters
+    ----------
+    trees
+        As `PairSums` lays them out.
+    left, right
+        Which recipes may go left, and right, by condition; shape (n_conditions, n).
+
+    Yields
+    ------
+    level, mask
+        Each level, and which of its leaves the recipes reach, shape (len(level.leaves), n).
+    """
+    first = trees[0]
+    mask = np.ones((len(first.inner) + len(first.leaves), left.shape[1]), dtype=np.bool_)
+    for level in trees:
+        yield level, mask[level.leaves]
+        parents, half = mask[level.inner], len(level.inner)
+        mask = np.empty((2 * half, left.shape[1]), dtype=np.bool_)
+        np.logical_and(parents, left[level.conditions], out=mask[:half])
+        np.logical_and(parents, right[level.conditions], out=mask[half:])

@@ -9,16 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from nasicon_ml.estimators import crossed_trees
-from nasicon_ml.estimators.forest import stored
-from nasicon_ml.estimators.stored_trees import StoredTrees
+from nasicon_ml.trees import grids
+from nasicon_ml.trees.ensemble import TreeEnsemble
 
 N_FEATURES = 6
 #: What each feature depends on.
 SIDES = ("composition", "composition", "way", "way", "both", "both")
 
 
-def grown(seed: int, depth: int) -> StoredTrees:
+def grown(seed: int, depth: int) -> TreeEnsemble:
     rng = np.random.default_rng(seed)
     X = rng.integers(-3, 4, size=(400, N_FEATURES)).astype(float)
     X[rng.random(X.shape) < 0.1] = np.nan
@@ -31,7 +30,7 @@ def grown(seed: int, depth: int) -> StoredTrees:
     )
     settings = {"max_depth": depth, "nthread": 1, "eta": 0.5}
     booster = xgb.train(settings, xgb.DMatrix(X, label=y, nthread=1), num_boost_round=15)
-    return stored(booster, N_FEATURES)
+    return TreeEnsemble.from_xgboost(booster, N_FEATURES)
 
 
 FORESTS = [grown(seed, depth) for seed, depth in ((0, 1), (1, 3), (2, 6))]
@@ -66,16 +65,16 @@ def pairs(given: list[np.ndarray], m: int, n: int) -> np.ndarray:
 @settings(max_examples=60)
 def test_pairs_get_what_rows_get(seed, m, n, trees, joined) -> None:
     given = columns(seed, m, n, joined=joined)
-    assert np.array_equal(trees.crossed.margin(given, (m, n)).ravel(), trees.margin(pairs(given, m, n)))
+    assert np.array_equal(trees.pairs.margin(given, (m, n)).ravel(), trees.margin(pairs(given, m, n)))
 
 
 @pytest.mark.parametrize("trees", FORESTS)
 def test_the_same_however_many_are_evaluated_at_once(monkeypatch, trees) -> None:
     given = columns(0, 23, 31)
-    whole = trees.crossed.margin(given, (23, 31))
-    for name, size in (("_COMPOSITIONS", 5), ("_WAYS", 7), ("_LEAVES", 3)):
-        monkeypatch.setattr(crossed_trees, name, size)
-    assert np.array_equal(trees.crossed.margin(given, (23, 31)), whole)
+    whole = trees.pairs.margin(given, (23, 31))
+    for name, size in (("_COMPOSITIONS", 5), ("_PROCESSES", 7), ("_LEAVES", 3)):
+        monkeypatch.setattr(grids, name, size)
+    assert np.array_equal(trees.pairs.margin(given, (23, 31)), whole)
 
 
 def test_the_same_with_one_and_two_threads_of_the_algebra() -> None:
@@ -83,7 +82,7 @@ def test_the_same_with_one_and_two_threads_of_the_algebra() -> None:
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads, user_api="blas"):
-            found.append(FORESTS[2].crossed.margin(given, (300, 700)))
+            found.append(FORESTS[2].pairs.margin(given, (300, 700)))
     assert np.array_equal(*found)
 
 
@@ -92,6 +91,6 @@ def test_leaves_that_are_single_trees_reach_all() -> None:
     booster = xgb.train(
         {"gamma": 1e9, "nthread": 1}, xgb.DMatrix(X, label=np.arange(10.0), nthread=1), num_boost_round=3
     )
-    trees = stored(booster, N_FEATURES)
+    trees = TreeEnsemble.from_xgboost(booster, N_FEATURES)
     given = columns(0, 3, 4)
-    assert np.array_equal(trees.crossed.margin(given, (3, 4)).ravel(), trees.margin(pairs(given, 3, 4)))
+    assert np.array_equal(trees.pairs.margin(given, (3, 4)).ravel(), trees.margin(pairs(given, 3, 4)))

@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nasicon_ml.errors import BundleError
-from nasicon_ml.estimators import leaf_sums
-from nasicon_ml.estimators.forest import read_forest, stored
-from nasicon_ml.estimators.stored_trees import StoredTrees, inplace_margin, read_base_score
+from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import build_features
 from nasicon_ml.model import PropertyModel
+from nasicon_ml.trees import rows
+from nasicon_ml.trees.arrays import read_npz, write_npz
+from nasicon_ml.trees.ensemble import TreeEnsemble
+from nasicon_ml.trees.xgboost_format import from_json, to_json
 
 CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
 N_FEATURES = 4
@@ -30,26 +31,26 @@ def champion() -> PropertyModel:
     return PropertyModel.load(CHAMPION)
 
 
-def grown(**settings: object) -> StoredTrees:
+def grown(**settings: object) -> TreeEnsemble:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, N_FEATURES))
     X[rng.random(X.shape) < 0.2] = np.nan
     y = np.nan_to_num(X[:, 0]) * np.nan_to_num(X[:, 1], nan=1.0) + np.isnan(X[:, 2])
     given = {"max_depth": 4, "nthread": 1, "objective": "reg:squarederror"} | settings
     booster = xgb.train(given, xgb.DMatrix(X, label=y, nthread=1), num_boost_round=20)
-    return stored(booster, N_FEATURES)
+    return TreeEnsemble.from_xgboost(booster, N_FEATURES)
 
 
-def leaves_of_xgboost(trees: StoredTrees, X: np.ndarray) -> np.ndarray:
+def leaves_of_xgboost(trees: TreeEnsemble, X: np.ndarray) -> np.ndarray:
     """Add up, in double precision, the leaves that XGBoost says recipes reach."""
-    reached = trees.booster.predict(xgb.DMatrix(X, nthread=1), pred_leaf=True).reshape(len(X), -1)
-    nodes = trees.table.starts + reached.astype(np.int64)
-    values = trees.table.columns["split_conditions"].astype(np.float64)[nodes]
-    return np.float32(trees.base_score) + values.sum(axis=1)
+    reached = trees.to_xgboost().predict(xgb.DMatrix(X, nthread=1), pred_leaf=True).reshape(len(X), -1)
+    nodes = trees.arrays.starts + reached.astype(np.int64)
+    values = trees.arrays.value.astype(np.float64)[nodes]
+    return trees.arrays.base_score + values.sum(axis=1)
 
 
 @pytest.fixture(scope="module")
-def trees() -> StoredTrees:
+def trees() -> TreeEnsemble:
     return grown()
 
 
@@ -60,7 +61,7 @@ def test_the_champions_trees_say_of_every_pellet_what_xgboost_says(champion, tar
     found = trees.margin(X)
     assert found == pytest.approx(leaves_of_xgboost(trees, X), rel=0, abs=1e-8)
     # XGBoost itself adds a thousand leaves in single precision.
-    assert found == pytest.approx(inplace_margin(trees.booster, X), rel=0, abs=1e-5)
+    assert found == pytest.approx(raw_prediction(trees.to_xgboost(), X), rel=0, abs=1e-5)
 
 
 @pytest.mark.parametrize("target", list(TargetName))
@@ -68,12 +69,12 @@ def test_lots_of_trees_in_single_precision_come_within_a_millionth(champion, tar
     """XGBoost, asked for twenty rounds at a time: what it loses is lost by adding up, and not by other leaves."""
     X = build_features(champion.pellets, champion.feature_set).values
     trees = champion.boosters[target]
-    booster = trees.booster.copy()
+    booster = trees.to_xgboost().copy()
     matrix, rounds = xgb.DMatrix(X, nthread=1), booster.num_boosted_rounds()
     matrix.set_base_margin(np.zeros(len(X)))
     lots = [(start, min(start + 20, rounds)) for start in range(0, rounds, 20)]
     parts = [booster.predict(matrix, output_margin=True, iteration_range=lot).astype(np.float64) for lot in lots]
-    total = np.float32(trees.base_score) + np.sum(parts, axis=0)
+    total = trees.arrays.base_score + np.sum(parts, axis=0)
     assert trees.margin(X) == pytest.approx(total, rel=0, abs=1e-6)
 
 
@@ -90,8 +91,7 @@ def test_any_numbers_and_gaps_reach_the_leaves_that_xgboost_reaches(trees, X) ->
 
 
 def test_a_number_on_a_threshold_goes_where_xgboost_sends_it(trees) -> None:
-    inner = trees.table.columns["left_children"] >= 0
-    thresholds = trees.table.columns["split_conditions"][inner]
+    thresholds = trees.arrays.value[~trees.arrays.is_leaf]
     X = np.repeat(thresholds[:, None], N_FEATURES, axis=1).astype(np.float64)
     assert trees.margin(X) == pytest.approx(leaves_of_xgboost(trees, X), rel=0, abs=1e-8)
 
@@ -105,33 +105,57 @@ def test_stumps_and_single_leaves_are_trees_too(settings) -> None:
     assert trees.margin(X) == pytest.approx(leaves_of_xgboost(trees, X), rel=0, abs=1e-8)
 
 
-@pytest.mark.parametrize(("recipes", "at_once", "few"), [(1, 1, 0), (7, 3, 0), (512, 32, 100), (50, 1000, 0)])
-def test_the_same_numbers_however_many_are_evaluated_at_once(trees, monkeypatch, recipes, at_once, few) -> None:
-    X = np.random.default_rng(2).normal(size=(50, N_FEATURES))
+@pytest.mark.parametrize(
+    ("recipes", "at_once", "few", "entries", "turns"),
+    [
+        (64, 1, 0, 2**22, 10),
+        (128, 7, 0, 2**22, 5),
+        (512, 32, 30, 2**22, 12),
+        (512, 32, 0, 1, 10),
+        (64, 9, 0, 99, 3),
+    ],
+)
+def test_the_same_numbers_however_they_are_evaluated(trees, monkeypatch, recipes, at_once, few, entries, turns):
+    X = np.random.default_rng(2).normal(size=(200, N_FEATURES))
+    X[::3, 2] = np.nan
     whole = trees.margin(X)
-    monkeypatch.setattr(leaf_sums, "_RECIPES", recipes)
-    monkeypatch.setattr(leaf_sums, "_TREES", at_once)
-    monkeypatch.setattr(leaf_sums, "_FEW", few)
-    monkeypatch.setattr(leaf_sums, "_MOST_BYTES", 10**6 if few else 10**9)
-    again = read_forest(trees.raw, N_FEATURES)
+    given = {"_RECIPES": recipes, "_TREES": at_once, "_FEW": few, "_MOST_ENTRIES": entries, "_TURNS": turns}
+    for name, value in given.items():
+        monkeypatch.setattr(rows, name, value)
+    again = TreeEnsemble(trees.arrays)
     assert np.array_equal(again.margin(X), whole)
-    assert np.array_equal(np.concatenate([again.margin(X[[row]]) for row in range(len(X))]), whole)
+    for size in (1, 3, 63, 64, 65):
+        parts = [again.margin(X[start : start + size]) for start in range(0, len(X), size)]
+        assert np.array_equal(np.concatenate(parts), whole)
 
 
-def test_what_is_saved_again_is_the_file(trees) -> None:
-    assert trees.save_raw("ubj") == trees.raw
-    assert trees.save_raw("json").startswith(b"{")
+@pytest.mark.parametrize("depth", [1, 2, 3, 7, 11])
+def test_trees_of_any_depth_reach_the_leaves_that_xgboost_reaches(depth) -> None:
+    trees = grown(max_depth=depth, min_child_weight=0, reg_lambda=0)
+    X = np.random.default_rng(3).normal(size=(100, N_FEATURES))
+    X[::4, 1] = np.nan
+    assert trees.margin(X) == pytest.approx(leaves_of_xgboost(trees, X), rel=0, abs=1e-8)
+    assert np.array_equal(np.concatenate([trees.margin(X[[row]]) for row in range(len(X))]), trees.margin(X))
 
 
-@pytest.mark.parametrize(("text", "value"), [("[-1.5E0]", -1.5), ("5E-1", 0.5), ("[3]", 3.0)])
-def test_the_base_score_is_read_as_any_version_writes_it(text, value) -> None:
-    assert read_base_score(text) == value
+def test_xgboosts_own_model_of_a_bundles_trees_is_the_one_that_was_grown(trees, tmp_path) -> None:
+    """Predictions, contributions and importances to the last bit, also from the file that XGBoost writes of it."""
+    X = np.random.default_rng(4).normal(size=(50, N_FEATURES))
+    X[::5, 0] = np.nan
+    matrix = xgb.DMatrix(X, nthread=1)
+    exported = TreeEnsemble(read_npz(write_npz(trees.arrays), N_FEATURES)).to_xgboost()
+    exported.save_model(tmp_path / "trees.ubj")
+    for booster in (exported, xgb.Booster(model_file=tmp_path / "trees.ubj")):
+        for options in ({}, {"pred_contribs": True}, {"pred_leaf": True}, {"iteration_range": (0, 7)}):
+            assert np.array_equal(booster.predict(matrix, **options), trees.grown.predict(matrix, **options))
+        for kind in ("weight", "gain", "cover"):
+            assert booster.get_score(importance_type=kind) == trees.grown.get_score(importance_type=kind)
+        assert booster.num_boosted_rounds() == trees.grown.num_boosted_rounds()
+    assert exported.inplace_predict(X) == pytest.approx(trees.margin(X), abs=1e-5)
 
 
-def test_trees_that_xgboost_refuses_after_all_are_a_bad_bundle(trees) -> None:
-    broken = StoredTrees(b"{", trees.table, trees.base_score)
-    with pytest.raises(BundleError, match="XGBoost cannot read"):
-        _ = broken.booster
+def test_trees_from_xgboosts_export_are_the_same_again(trees) -> None:
+    assert write_npz(from_json(to_json(trees.arrays))) == write_npz(trees.arrays)
 
 
 def test_a_single_prediction_imports_neither_xgboost_nor_scipy_nor_pymatgen() -> None:

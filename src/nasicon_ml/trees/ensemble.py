@@ -1,0 +1,92 @@
+"""The trees of one target: evaluated as arrays, and XGBoost's own where somebody asks for it.
+
+Importing XGBoost takes longer than all the rest of a prediction, and its evaluation longer than all the rest of a
+screening.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasicon_ml.trees.arrays import TreeArrays
+from nasicon_ml.trees.grids import CrossedRecipes, PairSums
+from nasicon_ml.trees.rows import TableSums
+from nasicon_ml.trees.xgboost_format import from_json, to_json
+
+if TYPE_CHECKING:
+    import xgboost
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TreeEnsemble:
+    """The boosted trees of one target.
+
+    Attributes
+    ----------
+    arrays
+        The trees, checked.
+    grown
+        What XGBoost has just grown, which knows its settings; None for trees from a bundle.
+    """
+
+    arrays: TreeArrays = field(repr=False)
+    grown: xgboost.Booster | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_xgboost(cls, booster: xgboost.Booster, n_features: int) -> TreeEnsemble:
+        """Return trees that XGBoost has grown, as a bundle will hold them: saving them changes no answer."""
+        arrays = from_json(bytes(booster.save_raw("json")))
+        arrays.check(n_features)
+        return cls(arrays, booster)
+
+    def to_xgboost(self) -> xgboost.Booster:
+        """Return XGBoost's own model of the trees; `save_model` writes its file."""
+        return self._booster
+
+    @cached_property
+    def _booster(self) -> xgboost.Booster:
+        if self.grown is not None:
+            return self.grown
+        import xgboost as xgb
+
+        return xgb.Booster(model_file=bytearray(to_json(self.arrays)))
+
+    def margin(self, X: NDArray[Any] | CrossedRecipes) -> Floats:
+        """Evaluate the trees.
+
+        Parameters
+        ----------
+        X
+            Features, shape (n, n_features), NaN where not given; or recipes as pairs, which is faster.
+
+        Returns
+        -------
+        ndarray
+            Shape (n,), on the scale the model learns: the sum of the leaves that XGBoost reaches, to a billionth.
+            XGBoost adds them one after another in single precision, and is off by some millionths.
+        """
+        if isinstance(X, CrossedRecipes):
+            return X.of_recipes(self.pairs.margin(X.singles, X.shape))
+        return self.sums.margin(np.asarray(X, dtype=np.float32))
+
+    def prepare(self) -> None:
+        """Make the tables that an evaluation needs, before threads share them."""
+        self.sums.prepare()
+        self.pairs.prepare()
+
+    @cached_property
+    def sums(self) -> TableSums:
+        """The trees, for recipes of any kind."""
+        return TableSums(self.arrays)
+
+    @cached_property
+    def pairs(self) -> PairSums:
+        """The trees, for all pairs of some compositions and some ways of making them: the same numbers, faster."""
+        return PairSums(self.sums)

@@ -1,0 +1,97 @@
+"""XGBoost's files: read as they are written, and refused where this package cannot evaluate them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from nasicon_ml.trees.ensemble import TreeEnsemble
+from nasicon_ml.trees.xgboost_format import from_json, json_of_ubj
+
+N_FEATURES = 4
+
+
+def grown(X: Any = None, **settings: Any) -> xgb.Booster:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, N_FEATURES)) if X is None else X
+    y = X[:, 0] > 0 if "num_class" in settings or "binary" in str(settings) else X[:, 0] * X[:, 1]
+    matrix = xgb.DMatrix(X, label=y, nthread=1)
+    return xgb.train({"max_depth": 3, "seed": 0, "nthread": 1} | settings, matrix, num_boost_round=5)
+
+
+@pytest.fixture(scope="module")
+def model() -> dict[str, Any]:
+    return json.loads(bytes(grown().save_raw("json")))
+
+
+def test_all_nodes_are_those_that_xgboost_names(model) -> None:
+    trees = from_json(json.dumps(model).encode())
+    seen = model["learner"]["gradient_booster"]["model"]["trees"]
+    assert trees.tree_sizes.tolist() == [len(tree["parents"]) for tree in seen]
+    for ours, theirs in (("left_child", "left_children"), ("value", "split_conditions"), ("cover", "sum_hessian")):
+        whole = np.concatenate([np.array(tree[theirs], dtype=np.float32) for tree in seen])
+        np.testing.assert_array_equal(getattr(trees, ours), whole, err_msg=ours)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"booster": "dart"}, "of kind 'dart' for 'reg:squarederror' is not supported"),
+        ({"booster": "gblinear", "verbosity": 0}, "of kind 'gblinear'|not a model as XGBoost"),
+        ({"objective": "binary:logistic"}, "for 'binary:logistic' is not supported"),
+        ({"objective": "multi:softprob", "num_class": 2}, "for 'multi:softprob' is not supported"),
+    ],
+)
+def test_other_models_are_refused(settings, match) -> None:
+    with pytest.raises(ValueError, match=match):
+        TreeEnsemble.from_xgboost(grown(**settings), N_FEATURES)
+
+
+def test_trees_of_other_features_are_refused() -> None:
+    with pytest.raises(ValueError, match="the trees are for 4 features, the model has 5"):
+        TreeEnsemble.from_xgboost(grown(), N_FEATURES + 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "match"),
+    [
+        (("learner_model_param", "num_target"), "2", "several classes or targets"),
+        (("learner_model_param", "num_class"), "3", "several classes or targets"),
+        (("learner_model_param", "base_score"), "much", "could not convert"),
+        (("learner_model_param",), None, "not a model as XGBoost writes one"),
+        (("gradient_booster", "model", "trees"), [], "need at least one array|not a model"),
+        (("gradient_booster", "model", "trees", 0, "right_children", 0), 5, "does not stand behind the left one"),
+        (("gradient_booster", "model", "trees", 0, "split_type", 0), 1, "divides by categories"),
+        (("gradient_booster", "model", "trees", 0, "split_indices", 0), 10**9, "not a model as XGBoost|int16"),
+        (("gradient_booster", "model", "trees", 0, "split_indices", 0), "x", "invalid literal"),
+    ],
+)
+def test_what_is_written_otherwise_is_refused(model, path, value, match) -> None:
+    content = json.loads(json.dumps(model))
+    inside = content["learner"]
+    for step in path[:-1]:
+        inside = inside[step]
+    inside[path[-1]] = value
+    with pytest.raises(ValueError, match=match):
+        from_json(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"learner": 1}', b"[" * 100_000])
+def test_what_is_no_model_is_refused(text) -> None:
+    with pytest.raises(ValueError, match=r"not a model as XGBoost|Expecting value|nested"):
+        from_json(text)
+
+
+def test_a_file_that_xgboost_dies_of_ends_the_process_of_the_conversion_alone() -> None:
+    good = bytes(grown().save_raw("ubj"))
+    assert from_json(json_of_ubj({"a": good})["a"]).depth == 3
+    # A child that is not there: XGBoost itself follows it, or does not look.
+    at = good.index(b"left_children[$l#L") + len(b"left_children[$l#L") + 8
+    wrong = good[:at] + (2**30).to_bytes(4, "big") + good[at + 4 :]
+    for files in ({"a": good, "b": wrong}, {"a": b"nonsense"}, {"a": good[:-40]}):
+        with pytest.raises(ValueError, match=r"XGBoost cannot read|behind the left one|not there"):
+            [from_json(text).check(N_FEATURES) for text in json_of_ubj(files).values()]
