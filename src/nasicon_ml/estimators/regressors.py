@@ -25,7 +25,6 @@ from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import occupancies
 from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, INPUTS, BoosterSettings, raw_prediction, row_weights
-from nasicon_ml.estimators.crossed_recipes import CrossedRecipes
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target, training_matrix
 from nasicon_ml.estimators.remoteness import NEAR_PELLETS
 from nasicon_ml.estimators.targets import TargetName, TrainingRows, measurement_temperature, temperature_weight
@@ -39,6 +38,7 @@ from nasicon_ml.estimators.uncertainty import (
 from nasicon_ml.features.build import FeatureMatrix, FeatureSet, build_features
 from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import RecipeSpace, nearest, recipe_space
+from nasicon_ml.trees.grids import CrossedRecipes
 
 Floats = NDArray[np.float64]
 Strings = NDArray[np.object_]
