@@ -16,6 +16,8 @@ PURITY = TargetName.PHASE_PURITY
 @pytest.fixture(scope="module")
 def context():
     pellets = load_pellets()
+    sources = np.unique(pellets[Column.SOURCE].astype(str))[::4]
+    pellets = pellets[pellets[Column.SOURCE].isin(sources)].reset_index(drop=True)
     return FitContext(pellets, build_features(pellets), DEFAULT_SETTINGS, seed=0, threads=1)
 
 

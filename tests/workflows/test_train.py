@@ -17,12 +17,25 @@ from nasicon_ml.trees.arrays import write_npz
 from nasicon_ml.workflows.train import TrainingOptions, train, with_findings
 
 
-def test_same_data_seed_and_versions_give_the_same_numbers_with_any_number_of_threads(trained):
-    again = train(TrainingOptions(folds=3, threads=1))
-    pd.testing.assert_frame_equal(again.scores, trained.scores)
-    pd.testing.assert_frame_equal(again.out_of_fold, trained.out_of_fold)
-    pd.testing.assert_frame_equal(again.importance, trained.importance)
-    for name, trees in trained.model.boosters.items():
+@pytest.fixture(scope="module")
+def progress():
+    """Hold what a training reports."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def small(small_dataset, progress):
+    """Train on the small dataset."""
+    options = TrainingOptions(folds=2)
+    return train(options, dataset=small_dataset, progress=lambda message, share: progress.append((message, share)))
+
+
+def test_same_data_seed_and_versions_give_the_same_numbers_with_any_number_of_threads(small, small_dataset):
+    again = train(TrainingOptions(folds=2, threads=1), dataset=small_dataset)
+    pd.testing.assert_frame_equal(again.scores, small.scores)
+    pd.testing.assert_frame_equal(again.out_of_fold, small.out_of_fold)
+    pd.testing.assert_frame_equal(again.importance, small.importance)
+    for name, trees in small.model.boosters.items():
         assert write_npz(again.model.boosters[name].arrays) == write_npz(trees.arrays), name
 
 
@@ -59,18 +72,23 @@ def test_coverage_is_near_what_is_promised(trained):
         assert scores[target, "all", "full", "coverage_90"] == pytest.approx(0.9, abs=0.05)
 
 
-def test_a_leaking_split_stops_the_run(monkeypatch):
+def test_a_leaking_split_stops_the_run(monkeypatch, small_dataset):
     monkeypatch.setattr(
         cross_validation, "grouped_folds", lambda sources, folds, _seed: np.arange(len(sources)) % folds
     )
     with pytest.raises(LeakageError, match="stand on both sides of a split"):
-        train(TrainingOptions(folds=3))
+        train(TrainingOptions(folds=3), dataset=small_dataset)
 
 
-def test_a_left_out_source_is_nowhere_in_the_model():
-    result = train(TrainingOptions(folds=2, exclude_sources=("raj2023",)))
-    assert "raj2023" not in set(result.model.pellets["source"])
-    assert "raj2023" not in set(result.out_of_fold["source"])
+@pytest.mark.slow
+def test_a_left_out_source_is_nowhere_in_the_model(small, small_dataset):
+    source = small.model.pellets["source"].value_counts().index[0]
+    result = train(TrainingOptions(folds=2, exclude_sources=(source,)), dataset=small_dataset)
+    assert source not in set(result.model.pellets["source"])
+    assert source not in set(result.out_of_fold["source"])
+
+
+def test_a_source_to_leave_out_that_does_not_exist_is_refused():
     with pytest.raises(FieldError, match=r"source: 'raj2022' .*Did you mean 'raj2023'"):
         train(TrainingOptions(exclude_sources=("raj2022",)))
 
@@ -100,26 +118,27 @@ def test_a_pellet_without_key_or_source_is_refused_before_any_work(tmp_path, col
         train(dataset=tmp_path / "nameless.csv")
 
 
-def test_progress_goes_from_nothing_to_done():
-    seen = []
-    train(TrainingOptions(folds=2), progress=lambda message, share: seen.append((message, share)))
-    shares = [share for _, share in seen]
+@pytest.mark.usefixtures("small")
+def test_progress_goes_from_nothing_to_done(progress):
+    shares = [share for _, share in progress]
     assert shares == sorted(shares)
     assert shares[0] == 0.0
-    assert seen[-1] == ("done", 1.0)
+    assert progress[-1] == ("done", 1.0)
 
 
-def test_suspect_rows_only_on_request(trained):
+@pytest.mark.slow
+def test_suspect_rows_only_on_request(trained, small, small_dataset):
     assert not trained.model.pellets["suspect"].astype(bool).any()
     assert len(load_pellets(include_suspect=True)) > len(load_pellets())
-    with_them = train(TrainingOptions(folds=2, include_suspect=True))
-    assert with_them.rows_used["conductivity"] > trained.rows_used["conductivity"]
+    with_them = train(TrainingOptions(folds=2, include_suspect=True), dataset=small_dataset)
+    assert with_them.rows_used["conductivity"] > small.rows_used["conductivity"]
 
 
-def test_one_trial_is_the_fixed_settings():
+@pytest.mark.slow
+def test_one_trial_is_the_fixed_settings(small, small_dataset):
     """The search begins with the fixed settings, so a search of one ends with them."""
-    fixed, searched = train(TrainingOptions(folds=2)), train(TrainingOptions(folds=2, trials=1))
-    pd.testing.assert_frame_equal(fixed.scores, searched.scores)
+    searched = train(TrainingOptions(folds=2, trials=1), dataset=small_dataset)
+    pd.testing.assert_frame_equal(small.scores, searched.scores)
     assert searched.model.metadata.options["trials"] == 1
 
 

@@ -14,7 +14,6 @@ import pandas as pd
 from nasicon_ml.bundle.card_findings import known_failures
 from nasicon_ml.bundle.parts import ModelParts
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.protocol import protocol
 from nasicon_ml.estimators.remoteness import NEAR_PELLETS, NEAR_SOURCES
 
 SCHEMA = "nasicon-ml/model-card/1"
@@ -182,3 +181,23 @@ def _domain(model: ModelParts, systems: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _label(name: str) -> str:
     return "substitution x" if name == "x" else _COLUMNS[name].axis_label
+
+
+def protocol(options: Mapping[str, Any]) -> str:
+    """Return how the scores came about, in one line; runs with equal lines can be compared.
+
+    Parameters
+    ----------
+    options
+        What `nasicon_ml.workflows.train.TrainingOptions.recorded` gives, as in a model's metadata.
+    """
+    repeats, trials = options.get("repeats", 1), options.get("trials", 0)
+    times = f", dealt {repeats} times" if repeats > 1 else ""
+    tuned = f", settings tuned in each fold by {trials} trials" if trials else ", fixed settings"
+    suspect = "with" if options.get("include_suspect") else "without"
+    sources = options.get("exclude_sources", ())
+    left_out = f", without {', '.join(sources)}" if sources else ""
+    return (
+        f"{options.get('folds', 'unknown')}-fold cross-validation by source{times}, "
+        f"seed {options.get('seed', 'unknown')}{tuned}, {suspect} suspect pellets{left_out}"
+    )
