@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from nasicon_ml.bundle.card_findings import HEADLINE, UNITS
+from nasicon_ml.bundle.card import HEADLINE, UNITS
 from nasicon_ml.columns import Column
 
 _NAMES = {

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from nasicon_ml.bundle.shapes import Shape, mapping, record, text, whole
+from nasicon_ml.bundle.schema import Shape, mapping, record, text, whole
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.plain_json import read_json, write_json
 
