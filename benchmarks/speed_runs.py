@@ -18,7 +18,8 @@ from nasicon_ml.estimators.boosting import as_booster
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening import SearchSpace
 from nasicon_ml.screening.engine import screen
-from nasicon_ml.screening.question import Effort, Question
+from nasicon_ml.screening.objectives import Question
+from nasicon_ml.screening.scoring import Effort
 from nasicon_ml.workflows.predict import default_bundle
 
 #: A space of 10.2 million recipes; its beginnings are the smaller ones.

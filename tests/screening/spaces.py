@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import occupancies
 from nasicon_ml.recipe import Recipe, recipe_table
-from nasicon_ml.screening.candidates import Candidates
+from nasicon_ml.screening.space import Candidates
 
 FORMULAS = tuple(
     f"Li{1 + x:g}{dopant}{x:g}{host}{2 - x:g}(PO4)3"

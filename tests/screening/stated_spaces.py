@@ -10,7 +10,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from nasicon_ml.composition.oxidation import USUAL_STATES
-from nasicon_ml.screening.mixtures import DOPANTS
+from nasicon_ml.screening.compositions import DOPANTS
 
 SMALL: dict[str, Any] = {
     "compositions": [

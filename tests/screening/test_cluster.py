@@ -18,12 +18,11 @@ import pytest
 from nasicon_ml.errors import MissingExtraError, NasiconError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening import cluster as module
-from nasicon_ml.screening.engine import screen
-from nasicon_ml.screening.output import Place
-from nasicon_ml.screening.question import Effort, Question
-from nasicon_ml.screening.resuming import STATE, read_state
+from nasicon_ml.screening.engine import Progress, screen
+from nasicon_ml.screening.objectives import Question
+from nasicon_ml.screening.output import STATE, OutputFolder, read_state
+from nasicon_ml.screening.scoring import Effort
 from nasicon_ml.screening.space import SearchSpace
-from nasicon_ml.screening.watching import Progress, Watch
 
 needs_dask = pytest.mark.usefixtures("dask")
 QUESTION = Question(keep=30)
@@ -120,7 +119,7 @@ class Then:
 @pytest.fixture(scope="module")
 def local(champion: PropertyModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("local") / "out"
-    screen(SPACE, champion, QUESTION, Effort(threads=2, chunk=CHUNK), place=Place(folder, scored=True))
+    screen(SPACE, champion, QUESTION, Effort(threads=2, chunk=CHUNK), output=OutputFolder(folder, scored=True))
     return files(folder)
 
 
@@ -138,8 +137,8 @@ def test_a_cluster_finds_what_this_machine_finds(
     cluster: Cluster, champion: PropertyModel, local: dict[str, bytes], tmp_path: Path
 ) -> None:
     then = Then(lambda: None)
-    place = Place(tmp_path / "out", scored=True)
-    screen(SPACE, champion, QUESTION, cluster.effort, place=place, watch=Watch(then))
+    output = OutputFolder(tmp_path / "out", scored=True)
+    screen(SPACE, champion, QUESTION, cluster.effort, output=output, progress=then)
     assert len(then.seen) > 3
     assert files(tmp_path / "out") == local
     drawn = SPACE.sample(100, "sobol", seed=1)
@@ -153,8 +152,8 @@ def test_a_killed_worker_costs_time_and_no_result(
     cluster: Cluster, champion: PropertyModel, local: dict[str, bytes], tmp_path: Path
 ) -> None:
     then = Then(lambda: os.kill(cluster.workers[0].pid, signal.SIGKILL))
-    place = Place(tmp_path / "out", scored=True)
-    screen(SPACE, champion, QUESTION, cluster.effort, place=place, watch=Watch(then))
+    output = OutputFolder(tmp_path / "out", scored=True)
+    screen(SPACE, champion, QUESTION, cluster.effort, output=output, progress=then)
     assert cluster.workers[0].wait(timeout=30) == -signal.SIGKILL
     assert len(then.seen) > 3
     assert files(tmp_path / "out") == local
@@ -165,12 +164,12 @@ def test_a_lost_scheduler_is_said_and_the_work_goes_on_elsewhere(
     cluster: Cluster, champion: PropertyModel, local: dict[str, bytes], tmp_path: Path
 ) -> None:
     then = Then(lambda: os.kill(cluster.scheduler.pid, signal.SIGKILL))
-    place = Place(tmp_path / "out", scored=True)
+    output = OutputFolder(tmp_path / "out", scored=True)
     with pytest.raises(NasiconError, match=r"scheduler tcp://.* was lost; .* can be resumed"):
-        screen(SPACE, champion, QUESTION, cluster.effort, place=place, watch=Watch(then))
+        screen(SPACE, champion, QUESTION, cluster.effort, output=output, progress=then)
     assert 0 < read_state(tmp_path / "out").position < SPACE.size
-    resumed = Place(tmp_path / "out", scored=True, resume=True)
-    screen(SPACE, champion, QUESTION, Effort(threads=2, chunk=CHUNK), place=resumed)
+    resumed = OutputFolder(tmp_path / "out", scored=True, resume=True)
+    screen(SPACE, champion, QUESTION, Effort(threads=2, chunk=CHUNK), output=resumed)
     assert files(tmp_path / "out") == local
 
 

@@ -1,4 +1,4 @@
-"""Compositions of a space are those that their formulas are read as."""
+"""Compositions of families: mixtures on M, formulas, charges, systems."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from nasicon_ml.composition import ELEMENTS, OccupancyTable, occupancies
 from nasicon_ml.composition.oxidation import USUAL_STATES
 from nasicon_ml.errors import SpaceError
 from nasicon_ml.screening import Candidates, SearchSpace, compositions
+from nasicon_ml.screening.compositions import Ion, dopant_mixtures, host_mixtures
+from nasicon_ml.screening.reading import Stated
 from tests.screening.stated_spaces import families
 
 
@@ -102,3 +104,119 @@ def test_states_of_several_come_from_the_formula() -> None:
     """A little Fe2+ could as well be Fe3+ within the tolerance: a reader then takes that, and so do we."""
     sites = candidates({"hosts": "Ti", "dopants": "Fe2+", "amount": [0.02, 0.2]}).sites
     assert sites.valence[:, ELEMENTS.index("Fe")].tolist() == [3.0, 2.0]
+
+
+def read(family: Any, **more: Any) -> SearchSpace:
+    return SearchSpace.from_dict({"compositions": [family], **more})
+
+
+@pytest.mark.parametrize(
+    ("family", "message"),
+    [
+        ({"system": "LATB", "x": 0.1}, "system: 'LATB' .*the name of a system: .*Did you mean 'LATP'"),
+        ({"system": 3}, "the name of a system"),
+        ({"system": "LATP"}, "with x .* or with amount"),
+        ({"system": "LATP", "x": 0.1, "amount": 0.1}, "Give one of them"),
+        ({"system": "LATP", "x": 2.5}, r"x: 2.5 is not accepted; allowed: at most two cations on M"),
+        ({"system": "LATP", "x": 0.1, "dopants": "Sc"}, "a LATP without dopants"),
+        ({"system": "LATP", "x": 0.1, "hosts": "Ge"}, "mixtures of the hosts of LATP: Ti"),
+        ({"system": "LATP", "x": 0.1, "ion": "Na"}, "ion: 'Na' is not accepted; allowed: Li"),
+        ({"system": "LATP", "x": 0.1, "silicon": 0.1}, "silicon where the system has an S"),
+        ({"system": "NZSP"}, "silicon where the system has an S"),
+        ({"system": "LATGP", "x": 0.1}, r"As in hosts: \{Ti: 0.75, Ge: 0.25\}"),
+        ({"system": "LTP", "x": 0.1}, "no x where there is no dopant"),
+        ({"system": "LMTP", "x": 0.1}, "no x where there is no dopant"),
+        ({"x": 0.1}, "a family with its hosts"),
+        ({"hosts": "Ti", "host": "Ge"}, r"host: 'Ge' is not accepted; .*Did you mean 'hosts'\?"),
+        ({"hosts": "Ti", "ion": "Mg"}, "ion: 'Mg' is not accepted; allowed: Li, Na"),
+        ({"hosts": "Ti", "silicon": 3.5}, "silicon: 3.5 is not accepted; allowed: a number from 0 to 3"),
+        ({"hosts": "Ti", "silicon": True}, "silicon: True is not accepted"),
+        ({"hosts": "Ti", "silicon": [0.1, 0.1]}, "every value once"),
+        ({"hosts": "Ti", "dopants": "Nb", "x": 0.1}, "For 1 Nb give amount in place of x"),
+        ({"hosts": "Ti", "dopants": {"Al": 0.5, "Nb": 0.5}, "x": 0.1}, "give amount in place of x"),
+        ({"hosts": "Ti", "dopants": "Nb", "amount": 1.0}, "some Li left on A"),
+        ({"hosts": "Ti", "dopants": "Mg", "amount": 1.5, "silicon": 3}, "at most 5 Li"),
+        ({"hosts": ["Ti", "Sn"], "dopants": "Sn2+", "amount": 0.1}, r"dopants: 'Sn2\+' .*Sn4\+"),
+        ({"hosts": "Ti", "excess": 0.1}, "excess: 0.1 is not accepted; allowed: a number from -0.05 to 0.05"),
+        ("LATP", "compositions: 'LATP' is not accepted; allowed: a mapping with system"),
+        ([], "compositions: "),
+    ],
+)  # fmt: skip
+def test_what_is_no_family_is_refused(family: Any, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        read(family)
+
+
+def test_excess_beyond_the_tolerance_needs_consent() -> None:
+    space = read({"hosts": "Ti", "excess": [0, 0.2]}, charge_balance="any")
+    assert space.chunk(0, 2).sites.alkali_excess.tolist() == [0.0, 0.2]
+    with pytest.raises(SpaceError, match="charge_balance: 'maybe' is not accepted; allowed: required or any"):
+        read({"hosts": "Ti"}, charge_balance="maybe")
+
+
+def test_a_system_without_a_letter_for_its_dopant_takes_any() -> None:
+    space = read({"system": "LMTP", "dopants": ["Sc", "Y"], "x": 0.2})
+    assert space.chunk(0, 2).formulas([0, 1]) == ["Li1.2Sc0.2Ti1.8(PO4)3", "Li1.2Y0.2Ti1.8(PO4)3"]
+
+
+def dopants(value: Any) -> list[dict[str, float]]:
+    return [{str(ion): share for ion, share in mixture} for mixture in dopant_mixtures(Stated(value, "dopants"))]
+
+
+def test_elements_shares_and_steps() -> None:
+    assert dopants("Al") == [{"Al": 1.0}]
+    assert dopants(["Al", {"Al": 0.9, "Y": 0.1}]) == [{"Al": 1.0}, {"Al": 0.9, "Y": 0.1}]
+    assert dopants({"mix": ["Al", "Y"], "step": 0.5}) == [{"Al": 1.0}, {"Al": 0.5, "Y": 0.5}, {"Y": 1.0}]
+
+
+@pytest.mark.parametrize(("elements", "step", "count"), [(["Al"], 0.5, 1), (["Al", "Y", "Sc"], 0.25, 15)])
+def test_all_mixtures_in_steps(elements: list[str], step: float, count: int) -> None:
+    found = dopants({"mix": elements, "step": step})
+    assert len({tuple(sorted(mixture.items())) for mixture in found}) == len(found) == count
+    assert all(sum(mixture.values()) == pytest.approx(1) for mixture in found)
+
+
+def test_charges() -> None:
+    assert dopant_mixtures(Stated(["Fe", "Fe2+", "Fe+2", "Mg", "Ta5+"]))[0] == ((Ion("Fe", 3), 1.0),)
+    assert dopants(["Fe3+", "Fe2+", "Fe+2"]) == [{"Fe": 1.0}, {"Fe2+": 1.0}, {"Fe2+": 1.0}]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("Alu", r"dopants: 'Alu' is not accepted; allowed: elements that can stand on M"),
+        ("al", r"Did you mean 'Al'\?"),
+        ("Na", "elements that can stand on M"),
+        ("P", "elements that can stand on M"),
+        ("Al2+", r"a usual charge of Al: Al3\+"),
+        ("Fe4+", r"a usual charge of Fe: Fe3\+, Fe2\+"),
+        (3, "an element, shares of elements"),
+        ({}, "an element, shares of elements"),
+        ({"Al": 0.5, "Y": 0.6}, r"shares that add up to 1. These add up to 1.1"),
+        ({"Al": 0.5, "Al3+": 0.5}, "every element once"),
+        ({"Fe2+": 0.5, "Fe": 0.5}, "every element once"),
+        ({"Al": 1.5}, "a number from 0 to 1"),
+        ({"mix": ["Al", "Al"], "step": 0.5}, "every element once"),
+        ({"mix": ["Al", "Y"], "step": 0.3}, "a step that divides 1"),
+        ({"mix": ["Al", "Y"], "step": 0}, "step: 0 is not accepted"),
+        ({"mix": ["Al", "Y"]}, "There is no 'step' in it"),
+        ({"mix": "Al", "step": 0.5}, "Write it as a list"),
+    ],
+)
+def test_what_is_no_mixture_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        dopants(value)
+
+
+def test_hosts_are_the_four_valent_ones() -> None:
+    assert host_mixtures(Stated("Ti", "hosts")) == [((Ion("Ti", 4), 1.0),)]
+    with pytest.raises(SpaceError, match="hosts: 'Al' is not accepted; allowed: hosts Ti, Ge, Zr, Hf, Sn"):
+        host_mixtures(Stated("Al", "hosts"))
+
+
+def test_too_many_mixtures_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SpaceError, match="at most 20000 mixtures"):
+        dopants({"mix": ["Al", "Y", "Sc", "In", "Ga"], "step": 0.001})
+    monkeypatch.setattr(compositions, "MOST_MIXTURES", 2)
+    with pytest.raises(SpaceError, match="at most 2 mixtures"):
+        dopants(["Al", "Y", "Sc"])

@@ -12,15 +12,12 @@ import pytest
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import FieldError, NasiconError
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.screening.engine import screen
-from nasicon_ml.screening.local import estimate
-from nasicon_ml.screening.objectives import objective_named
-from nasicon_ml.screening.output import Place
-from nasicon_ml.screening.question import Effort, Question
+from nasicon_ml.screening.engine import Progress, estimate, screen
+from nasicon_ml.screening.objectives import Question, objective_named
+from nasicon_ml.screening.output import OutputFolder
 from nasicon_ml.screening.result import COLUMNS, ScreeningResult
-from nasicon_ml.screening.scoring import Scorer
+from nasicon_ml.screening.scoring import Effort, Scorer
 from nasicon_ml.screening.space import SearchSpace
-from nasicon_ml.screening.watching import Progress, Watch
 from tests.screening.spaces import UNBALANCED, SmallSpace
 
 SPACE = SmallSpace()
@@ -139,7 +136,7 @@ def test_what_is_kept_of_a_sample_is_what_the_space_holds(champion: PropertyMode
 
 def test_a_space_without_a_good_recipe_gives_an_empty_result(champion: PropertyModel, tmp_path: Path) -> None:
     space = dataclasses.replace(SPACE, formulas=(UNBALANCED,), times_h=(2.0,))
-    found = screen(space, champion, place=Place(tmp_path / "out", scored=True))
+    found = screen(space, champion, output=OutputFolder(tmp_path / "out", scored=True))
     assert found.kept.empty
     assert found.front.empty
     assert (
@@ -152,7 +149,9 @@ def test_the_scored_space_is_what_predict_says(
     champion: PropertyModel, one_by_one: pd.DataFrame, tmp_path: Path
 ) -> None:
     question = Question(keep=3, balanced_only=False)
-    screen(SPACE, champion, question, Effort(threads=2, chunk=100), place=Place(tmp_path / "out", scored=True))
+    screen(
+        SPACE, champion, question, Effort(threads=2, chunk=100), output=OutputFolder(tmp_path / "out", scored=True)
+    )
     scored = pd.read_parquet(tmp_path / "out" / "scored")
     assert len(list((tmp_path / "out" / "scored").iterdir())) > 5
     assert scored[Column.SPACE_POSITION].tolist() == one_by_one["number"].tolist()
@@ -164,7 +163,7 @@ def test_the_scored_space_is_what_predict_says(
 
 def test_progress_counts_up_to_the_size(champion: PropertyModel) -> None:
     seen: list[Progress] = []
-    screen(SPACE, champion, Question(keep=3), Effort(threads=2, chunk=200), watch=Watch(seen.append))
+    screen(SPACE, champion, Question(keep=3), Effort(threads=2, chunk=200), progress=seen.append)
     assert [one.done for one in seen] == [200, 400, 600, 800, 900]
     assert seen[-1].remaining_s == 0
     assert all(one.per_second > 0 for one in seen)
@@ -196,7 +195,7 @@ def test_an_effort_that_makes_no_sense_is_refused(settings: dict[str, object]) -
 
 def test_a_level_that_nothing_supports_writes_nothing(champion: PropertyModel, tmp_path: Path) -> None:
     with pytest.raises(FieldError, match="level"):
-        screen(SPACE, champion, Question(level=0.99999), place=Place(tmp_path / "out"))
+        screen(SPACE, champion, Question(level=0.99999), output=OutputFolder(tmp_path / "out"))
     assert not list(tmp_path.iterdir())
 
 
@@ -207,5 +206,5 @@ def test_a_place_that_is_none_is_refused(champion: PropertyModel, tmp_path: Path
         kind
     ]
     with pytest.raises(NasiconError, match=r"is a file|is not empty|there is no folder"):
-        screen(SPACE, champion, place=Place(folder))
+        screen(SPACE, champion, output=OutputFolder(folder))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

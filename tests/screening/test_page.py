@@ -12,21 +12,19 @@ import pytest
 import yaml
 
 from nasicon_ml.columns import Kind
-from nasicon_ml.screening import SearchSpace, ranges
+from nasicon_ml.screening import SearchSpace, reading
 from nasicon_ml.screening.axes import ADDITIVE_KEYS, FIELDS
+from nasicon_ml.screening.compositions import FAMILY_KEYS, MIX_KEYS, dopant_mixtures
 from nasicon_ml.screening.constraints import CONDITION_KEYS, CONSTRAINT_KEYS, read_rules
-from nasicon_ml.screening.families import FAMILY_KEYS
-from nasicon_ml.screening.mixtures import MIX_KEYS, dopant_mixtures
 from nasicon_ml.screening.reading import Stated
-from nasicon_ml.screening.sampling import METHODS
-from nasicon_ml.screening.space import SPACE_KEYS
+from nasicon_ml.screening.space import METHODS, SPACE_KEYS
 from tests.contracts.source import ROOT
 
 PAGE = (ROOT / "docs" / "search-spaces.md").read_text(encoding="utf-8")
 EXAMPLES = sorted((ROOT / "examples" / "screening").glob("*.yaml"))
 TABLES: list[tuple[str, Iterable[str]]] = [
     ("key", SPACE_KEYS),
-    ("key of a range", ranges.RANGE_KEYS),
+    ("key of a range", reading.RANGE_KEYS),
     ("key of a family", FAMILY_KEYS),
     ("key of mixtures in steps", MIX_KEYS),
     ("key of an additive", ADDITIVE_KEYS),
@@ -64,7 +62,7 @@ def test_values_are_those_that_are_written() -> None:
         items = value if isinstance(value, list) else [value]
         stated = Stated([item for item in items if item != "not given"])
         found = ["not given"] * ("not given" in items) + [
-            f"{number:g}" for number in ranges.numbers(stated, 0, 1e4)
+            f"{number:g}" for number in reading.read_numbers(stated, 0, 1e4)
         ]
         assert ", ".join(found) == said
 

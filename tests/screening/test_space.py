@@ -1,4 +1,4 @@
-"""A space gives the same candidates however it is cut, and refuses what no recipe may have."""
+"""Search spaces, whole and sampled: what is read, numbered, counted and described."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError
-from nasicon_ml.recipe import read_batch
+from nasicon_ml.model import PropertyModel
+from nasicon_ml.recipe import Recipe, read_batch, recipe_table
 from nasicon_ml.screening import SearchSpace, space
-from nasicon_ml.screening.candidates import Candidates
+from nasicon_ml.screening.space import Candidates
+from tests.contracts.source import ROOT
 from tests.screening.stated_spaces import small
 
 SPACE = SearchSpace.from_dict(small())
@@ -329,3 +331,131 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         except (SpaceError, UnreadableFileError) as error:
             message = str(error)
     assert "space.yaml" in message
+
+
+MODEL = PropertyModel.load(Path(ROOT) / "models" / "champion")
+SPACES = {
+    "small": SearchSpace.from_dict(small()),
+    "nothing but compositions": SearchSpace.from_dict({"compositions": small()["compositions"]}),
+    "argon": SearchSpace.from_yaml(ROOT / "examples" / "screening" / "argon_cosintering.yaml"),
+    "example": SearchSpace.from_yaml(ROOT / "examples" / "screening" / "small.yaml"),
+}
+
+
+@pytest.mark.parametrize("name", SPACES)
+@given(seed=st.integers(0, 2**32), level=st.sampled_from([0.5, 0.9]))
+@settings(max_examples=4)
+def test_scores_are_the_predictions_for_the_same_fields(name: str, seed: int, level: float) -> None:
+    space = SPACES[name]
+    found = space.at(np.random.default_rng(seed).integers(space.size, size=60))
+    made = []
+    for row, formula in enumerate(found.formulas(range(len(found)))):
+        fields = {key: value for key, value in found.table.iloc[row].items() if not pd.isna(value)}
+        fields.pop(Column.MEASUREMENT_TEMPERATURE_C.value, None)
+        made.append(Recipe.from_dict({Column.FORMULA.value: formula, **fields}))
+    table = recipe_table(made)
+    temperature = Column.MEASUREMENT_TEMPERATURE_C.value
+    table[temperature] = found.table[temperature]
+    expected = MODEL.predict(table, level=level)
+    for column, values in MODEL.scores(found.table, level=level, sites=found.sites).items():
+        np.testing.assert_allclose(values, expected[column].to_numpy(dtype=np.float64), rtol=1e-9, err_msg=column)
+    systems = found.sites.per_row(found.sites.systems)
+    assert expected[Column.SYSTEM].tolist() == systems.tolist()
+
+
+SMALL = SearchSpace.from_dict(small())
+FINE = {"from": 700, "to": 800, "step": 0.01}
+LARGE = SearchSpace.from_dict(small(processing=small()["processing"] | {"sintering_temperature_c": FINE}))
+
+
+@pytest.mark.parametrize("method", space.METHODS)
+@pytest.mark.parametrize("searched", [SMALL, LARGE], ids=["small", "large"])
+def test_samples_are_good_different_and_repeatable(searched: SearchSpace, method: str) -> None:
+    sample = searched.sample(200, method, seed=7)
+    assert sample.size == len(np.unique(sample.chosen)) == 200
+    assert np.array_equal(searched.at(sample.chosen).numbers, sample.chosen)  # all satisfy the constraints
+    assert np.array_equal(sample.chosen, searched.sample(200, method, seed=7).chosen)
+    assert not np.array_equal(sample.chosen, searched.sample(200, method, seed=8).chosen)
+
+
+@pytest.mark.parametrize("method", space.METHODS)
+@pytest.mark.parametrize("budget", [810, 811, 10_000])
+def test_a_budget_beyond_the_space_takes_all_of_it(method: str, budget: int) -> None:
+    sample = SMALL.sample(budget, method)
+    assert np.array_equal(sample.chosen, SMALL.chunk(0, SMALL.size).numbers)
+
+
+def test_a_sample_is_cut_like_a_space() -> None:
+    sample = LARGE.sample(100, "sobol")
+    whole = sample.chunk(0, sample.size)
+    parts = [sample.chunk(start, start + 30) for start in range(0, 120, 30)]
+    assert whole.numbers.tolist() == [number for part in parts for number in part.numbers] == [*range(100)]
+    assert whole.formulas(range(100)) == [spelled for part in parts for spelled in part.formulas(range(len(part)))]
+    assert sample.at(np.array([42])).formulas([0]) == whole.formulas([42])
+    assert LARGE.at(sample.chosen[[42]]).formulas([0]) == whole.formulas([42])
+
+
+def test_random_samples_are_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn one by one or by shuffling, every candidate is as likely as any other."""
+    for shuffled in (10**7, 0):
+        monkeypatch.setattr(space, "_SHUFFLED", shuffled)
+        counts = np.zeros(SMALL.size)
+        for seed in range(60):
+            counts[SMALL.sample(81, "random", seed).chosen] += 1
+        good = SMALL.chunk(0, SMALL.size).numbers
+        assert counts.sum() == counts[good].sum() == 60 * 81
+        # chi-squared over 810 cells of 6 expected draws each, draws without replacement: variance 0.9
+        chi = ((counts[good] - 6) ** 2 / (6 * 0.9)).sum()
+        assert abs(chi - 810) < 5 * np.sqrt(2 * 810)
+
+
+def test_sobol_spreads_over_every_axis_better_than_chance() -> None:
+    free = SearchSpace.from_dict(
+        small(
+            constraints=None,
+            processing={"sintering_temperature_c": FINE, "sintering_time_h": {"from": 1, "to": 9, "count": 1000}},
+        )
+    )
+
+    def unevenness(method: str) -> float:
+        total = 0.0
+        for seed in range(5):
+            table = free.sample(256, method, seed).chunk(0, 256).table
+            for column in ("sintering_temperature_c", "sintering_time_h"):
+                counts = np.histogram(table[column], bins=64)[0]
+                total += float(((counts - 4) ** 2).sum())
+        return total
+
+    assert unevenness("sobol") < 0.25 * unevenness("random")
+
+
+def test_a_sample_says_what_it_is() -> None:
+    sample = SMALL.sample(100, "random", 3)
+    assert sample.describe().endswith("sample: 100 of them, at random, seed 3")
+    assert sample.to_json()["sample"] == {"method": "random", "budget": 100, "seed": 3, "size": 100}
+    assert "fewer than the 9,000 asked for" in SMALL.sample(9000, "sobol").describe()
+    prints = {SMALL.sample(*asked).fingerprint for asked in [(9, "random", 1), (9, "sobol", 1), (9, "random", 2)]}
+    assert len(prints) == 3
+    assert str(sample.count()) == "100"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ((10, "sobel", 0), r"sample: 'sobel' is not accepted; allowed: random or sobol. Did you mean 'sobol'\?"),
+        ((0, "sobol", 0), "budget: 0 is not accepted; allowed: a whole number from 1 to 50000000"),
+        ((10**9, "sobol", 0), "budget: 1000000000 is not accepted"),
+        ((1.5, "sobol", 0), "budget: 1.5 is not accepted"),
+        ((True, "sobol", 0), "budget: True is not accepted"),
+        ((10, "sobol", -1), "seed: -1 is not accepted; allowed: a whole number from 0"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(asked: Any, message: str) -> None:
+    with pytest.raises(FieldError, match=message):
+        SMALL.sample(*asked)
+
+
+def test_few_candidates_among_many_are_found_or_the_search_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(space, "_SHUFFLED", 0)
+    sample = SMALL.sample(809, "random")
+    assert 700 < sample.size <= 809

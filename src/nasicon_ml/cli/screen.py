@@ -36,14 +36,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from nasicon_ml.screening.local import Estimate
-    from nasicon_ml.screening.objectives import Wish
-    from nasicon_ml.screening.output import Place
-    from nasicon_ml.screening.question import Question
+    from nasicon_ml.screening.engine import Estimate, Progress
+    from nasicon_ml.screening.objectives import Question, Wish
+    from nasicon_ml.screening.output import OutputFolder
     from nasicon_ml.screening.result import ScreeningResult
-    from nasicon_ml.screening.sampling import SampledSpace
-    from nasicon_ml.screening.space import SearchSpace
-    from nasicon_ml.screening.watching import Progress, Watch
+    from nasicon_ml.screening.space import SampledSpace, SearchSpace
 
 SOUGHT, WORK, ANSWER = "What is looked for", "Work", "Answer"
 STOPPED = 130
@@ -146,7 +143,7 @@ def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
 
 def _recall(ctx: click.Context, values: dict[str, Any]) -> None:
     """Take from the state what was not given again; what was is compared before anything is scored."""
-    from nasicon_ml.screening.resuming import read_state
+    from nasicon_ml.screening.output import read_state
 
     note = read_state(Path(values["resume"])).note
     for name in _REMEMBERED:
@@ -164,24 +161,23 @@ def _is_given(ctx: click.Context, name: str) -> bool:
 def _screened(values: dict[str, Any]) -> ScreeningResult:
     """Read everything, say how long it takes, then screen."""
     from nasicon_ml.model import PropertyModel
+    from nasicon_ml.screening.engine import estimate
     from nasicon_ml.screening.engine import screen as screen_space
-    from nasicon_ml.screening.local import estimate
-    from nasicon_ml.screening.question import Effort
-    from nasicon_ml.screening.scoring import Scorer
+    from nasicon_ml.screening.scoring import Effort, Scorer
 
     question = _question_of(values)
     effort = Effort(values["threads"], values["chunk"], values["engine"], values["scheduler"])
     space = _space_of(values)
-    place = _place_of(values)
-    if place is not None:
-        place.check()
+    output = _output_of(values)
+    if output is not None:
+        output.check()
     name, model = find_model(values["model"], values["tracking_uri"])
     values["model"] = name
     if not isinstance(model, PropertyModel):
         model = PropertyModel.load(model)
-    if place is not None:
+    if output is not None:
         note = {name: values[name] for name in _REMEMBERED} | {"stated": _stated(space)}
-        place = replace(place, note=json.loads(json.dumps(note, default=str)))
+        output = replace(output, note=json.loads(json.dumps(note, default=str)))
     say(model_line(name, model.metadata))
     say(space.describe())
     if not space.size:
@@ -193,12 +189,12 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
         at_once = cluster_threads(effort.scheduler)
     expected = estimate(Scorer(space, model, question), effort, space.count().candidates, at_once)
     _tell(expected, yes=values["yes"])
-    with _followed() as watch:
-        return screen_space(space, model, question, effort, place=place, watch=watch)
+    with _stopped_by_ctrl_c() as stop, _shown() as show:
+        return screen_space(space, model, question, effort, output=output, progress=show, stop=stop)
 
 
 def _stated(space: SearchSpace | SampledSpace) -> Any:
-    from nasicon_ml.screening.sampling import SampledSpace
+    from nasicon_ml.screening.space import SampledSpace
 
     return (space.space if isinstance(space, SampledSpace) else space).stated
 
@@ -258,8 +254,7 @@ def _question_of(values: dict[str, Any]) -> Question:
     FieldError
         If there is no such objective, or one of its settings is wrong.
     """
-    from nasicon_ml.screening.objectives import objective_named
-    from nasicon_ml.screening.question import Question
+    from nasicon_ml.screening.objectives import Question, objective_named
 
     objective = objective_named(
         values["objective"], threshold_s_cm=values["threshold"], wishes=read_wishes(values["desire"])
@@ -285,15 +280,15 @@ def _space_of(values: dict[str, Any]) -> SearchSpace | SampledSpace:
     return space.sample(values["budget"], values["method"], values["seed"])
 
 
-def _place_of(values: dict[str, Any]) -> Place | None:
+def _output_of(values: dict[str, Any]) -> OutputFolder | None:
     """Return where the result goes to."""
-    from nasicon_ml.screening.output import Place
+    from nasicon_ml.screening.output import OutputFolder
 
     resume = values["resume"] is not None
     folder = values["resume"] if resume else values["output"]
     if folder is None:
         return None
-    return Place(Path(folder), resume=resume, scored=values["scored"], file_format=values["file_format"])
+    return OutputFolder(Path(folder), resume=resume, scored=values["scored"], file_format=values["file_format"])
 
 
 def read_wishes(texts: Iterable[str]) -> dict[str, Wish]:
@@ -328,16 +323,8 @@ def read_wishes(texts: Iterable[str]) -> dict[str, Wish]:
 
 
 @contextmanager
-def _followed() -> Iterator[Watch]:
-    """Show the progress on standard error, and let Ctrl-C stop between chunks; a second one stops at once."""
-    from nasicon_ml.screening.watching import Watch
-
-    with _stopped_by_ctrl_c() as stop, _shown() as show:
-        yield Watch(show, stop)
-
-
-@contextmanager
 def _stopped_by_ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Yield whether Ctrl-C asked to stop between chunks; a second one stops at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
@@ -417,7 +404,7 @@ def _map_cells(found: ScreeningResult) -> pd.DataFrame:
 
     from nasicon_ml.plots.screening import SUBSTITUTION
 
-    x, temperature_c, best = found.tally.landscape.points()
+    x, temperature_c, best = found.tally.conductivity_map.points()
     return pd.DataFrame(
         {
             SUBSTITUTION: x,

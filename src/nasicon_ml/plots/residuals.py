@@ -86,7 +86,7 @@ def parity(out_of_fold: pd.DataFrame, target: str, *, subset: str = "") -> Figur
 
 
 def _square_limits(axes: Axes, values: Floats, style: TargetStyle) -> Floats:
-    """Give both axes the same range, a little wider than the points; return its two ends."""
+    """Return both axes the same range, a little wider than the points; return its two ends."""
     low, high = float(values.min()), float(values.max())
     margin = 0.04 * (high - low) or style.band
     ends = np.array([low - margin, high + margin])

@@ -132,7 +132,7 @@ def screening_front(front: pd.DataFrame) -> Figure:
 
 
 def _edges(centres: Floats) -> Floats:
-    """Give the borders between rising values: halfway; shape (n + 1,)."""
+    """Return the borders between rising values: halfway; shape (n + 1,)."""
     if len(centres) == 1:
         return centres[0] + np.array([-0.5, 0.5]) * max(abs(centres[0]) * 0.1, 0.05)
     middle = (centres[1:] + centres[:-1]) / 2

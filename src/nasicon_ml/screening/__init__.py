@@ -6,13 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasicon_ml.screening.candidates import Candidates as Candidates
-    from nasicon_ml.screening.sampling import SampledSpace as SampledSpace
+    from nasicon_ml.screening.space import Candidates as Candidates
+    from nasicon_ml.screening.space import SampledSpace as SampledSpace
     from nasicon_ml.screening.space import SearchSpace as SearchSpace
 
 _HOMES = {
-    "Candidates": "candidates",
-    "SampledSpace": "sampling",
+    "Candidates": "space",
+    "SampledSpace": "space",
     "SearchSpace": "space",
 }
 __all__ = [*_HOMES]  # noqa: PLE0604 - the names are the keys of the table above

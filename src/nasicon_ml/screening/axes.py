@@ -15,8 +15,7 @@ from nasicon_ml.columns import MODEL_INPUT, Column, Kind, Role
 from nasicon_ml.errors import FieldError
 from nasicon_ml.kelvin import STEPS, looks_like_kelvin
 from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, unknown_field
-from nasicon_ml.screening import ranges
-from nasicon_ml.screening.reading import Stated
+from nasicon_ml.screening.reading import Stated, read_values, refuse_repeats
 
 Cell = float | str | None
 Mask = NDArray[np.bool_]
@@ -50,12 +49,12 @@ class Axis:
         return next(iter(self.cells)).label
 
     def take(self, mask: Mask) -> Axis:
-        """Keep some of the values."""
+        """Return the axis with some of its values."""
         rows = np.flatnonzero(mask).tolist()
         return Axis({column: [cells[row] for row in rows] for column, cells in self.cells.items()})
 
     def series(self, at: NDArray[np.intp]) -> dict[Column, Any]:
-        """Give the columns for positions on the axis: float64 with NaN, or categorical."""
+        """Return the columns for positions on the axis: float64 with NaN, or categorical."""
         return {column: _taken(prepared, at) for column, prepared in self._prepared.items()}
 
     @cached_property
@@ -77,7 +76,7 @@ def _taken(prepared: Any, at: NDArray[np.intp]) -> Any:
 
 
 def absent(column: Column) -> Axis:
-    """Make the axis of a field that is never given."""
+    """Return the axis of a field that is never given."""
     return Axis({column: [None]})
 
 
@@ -131,8 +130,8 @@ def _values(column: Column, stated: Stated, warnings: list[str]) -> list[Cell]:
     for item in stated.one_or_more(column.allowed):
         if isinstance(item.value, dict) and column.kind is not Kind.NUMBER:
             raise item.error(column.allowed, "Only numbers have ranges.")
-    found = [*ranges.values_of(stated, read, column.allowed)]
-    ranges.refuse_repeats(found, stated)
+    found = [*read_values(stated, read, column.allowed)]
+    refuse_repeats(found, stated)
     return found
 
 
@@ -174,7 +173,7 @@ def additive_axis(stated: Stated | None) -> Axis:
         rows += [_NO_ADDITIVE] if item.not_given else _one_additive(item)
     rows = rows or [_NO_ADDITIVE]
     if stated:
-        ranges.refuse_repeats(rows, stated)
+        refuse_repeats(rows, stated)
     return Axis({column: [row[at] for row in rows] for at, column in enumerate(ADDITIVE_COLUMNS)})
 
 

@@ -21,10 +21,9 @@ from typing import Any
 from nasicon_ml.bundle.store import model_files, model_from_files
 from nasicon_ml.errors import MissingExtraError, NasiconError
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.screening.local import Chunk, chunks
-from nasicon_ml.screening.question import Effort, Question
-from nasicon_ml.screening.sampling import SampledSpace
-from nasicon_ml.screening.scoring import Scorer, Space
+from nasicon_ml.screening.objectives import Question
+from nasicon_ml.screening.scoring import Chunk, Effort, Scorer, Space, chunks
+from nasicon_ml.screening.space import SampledSpace
 from nasicon_ml.screening.tally import Tally
 
 #: Tallies that one task puts together.
@@ -71,7 +70,7 @@ class Shipment:
         return cls(secrets.token_hex(8), files, space, drawn, scorer.question, parts)
 
     def unpack(self) -> Scorer:
-        """Make the scorer, ready to be used by several threads."""
+        """Return the scorer, ready to be used by several threads."""
         space: Space = self.space if self.drawn is None else self.space.sample(*self.drawn)
         parts = None if self.parts is None else Path(self.parts)
         if parts is not None and not parts.is_dir():
@@ -96,7 +95,7 @@ def score_chunk(shipment: Shipment, start: int, stop: int) -> Tally:
 
 
 def merge_tallies(tallies: Sequence[Tally]) -> Tally:
-    """Put tallies together on a worker."""
+    """Return the sum of tallies; runs on a worker."""
     total = tallies[0]
     for tally in tallies[1:]:
         total = total.merged(tally)
@@ -104,7 +103,7 @@ def merge_tallies(tallies: Sequence[Tally]) -> Tally:
 
 
 def cluster_threads(scheduler: str) -> int:
-    """Say how many chunks a cluster scores at the same time.
+    """Return how many chunks a cluster scores at the same time.
 
     Raises
     ------
@@ -125,7 +124,7 @@ def run_dask(
     Parameters
     ----------
     scorer, effort, start, stop
-        As for `nasicon_ml.screening.local.run_local`; when `stop` says so, what is in work is dropped.
+        As for `nasicon_ml.screening.engine.run_local`; when `stop` says so, what is in work is dropped.
 
     Yields
     ------
@@ -224,7 +223,7 @@ def _threads(client: Any, scheduler: str) -> int:
 
 
 def _code_checksum() -> str:
-    """Give the SHA-256 of this package's code: other code may give other numbers."""
+    """Return the SHA-256 of this package's code: other code may give other numbers."""
     root = Path(__file__).parents[1]
     total = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

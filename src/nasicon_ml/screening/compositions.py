@@ -1,8 +1,16 @@
-"""The axis of compositions: every different one once, in whole millionths; wide arrays only when asked for."""
+"""The axis of compositions: families A1+x(D, H)2(SiO4)s(PO4)3-s; every different composition stands once.
+
+A family is a small grid of mixtures on M, amounts of dopant, silicon and excess of the mobile ion, in whole
+millionths of a formula unit. Charges balance by construction: what dopants and silicon lack is made up by the
+mobile ion. Wide arrays are made only when asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +18,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.composition import Composition, OccupancyTable
-from nasicon_ml.composition.elements import ALKALI_LETTERS, ELEMENT_INDEX, ELEMENTS, HOST_LETTERS
+from nasicon_ml.columns import Column
+from nasicon_ml.composition import Composition, OccupancyTable, shorthand
+from nasicon_ml.composition.elements import (
+    ALKALI_LETTERS,
+    ELEMENT_INDEX,
+    ELEMENTS,
+    HOST_LETTERS,
+    LARGE,
+    OCTAHEDRAL,
+    nearest_element,
+)
 from nasicon_ml.composition.model import NAMED_DOPANT, NAMED_HOST_SHARE
 from nasicon_ml.composition.oxidation import (
     CHARGE_TOLERANCE,
@@ -19,11 +36,339 @@ from nasicon_ml.composition.oxidation import (
     USUAL_STATES,
     oxidation_states,
 )
-from nasicon_ml.composition.sites import RESOLUTION, Sites
-from nasicon_ml.screening.families import Family, read_family
-from nasicon_ml.screening.reading import Stated
+from nasicon_ml.composition.sites import RESOLUTION, T_CATIONS, Sites
+from nasicon_ml.errors import SpaceError
+from nasicon_ml.screening.reading import Stated, read_numbers
+
+MIX_KEYS = ("mix", "step")
+#: More mixtures than this from one list are a typing error.
+MOST_MIXTURES = 20_000
+_SHARE_ROUNDING = 1e-6
+_LEAST_STEP = 1e-3
+_ION = re.compile(r"([A-Z][a-z]?)(?:(\d)\+|\+(\d))?")
+#: Elements that can stand on M as dopants.
+DOPANTS = tuple(element for element in ELEMENT_INDEX if element in OCTAHEDRAL or element in LARGE)
+
+
+@dataclass(frozen=True, order=True)
+class Ion:
+    """An element with the charge it brings to the balance."""
+
+    element: str
+    charge: int
+
+    def __str__(self) -> str:
+        usual = USUAL_STATES[self.element][0] == self.charge
+        return self.element if usual else f"{self.element}{self.charge}+"
+
+
+Mixture = tuple[tuple[Ion, float], ...]
+
+
+def host_mixtures(stated: Stated) -> list[Mixture]:
+    """Read the 4+ hosts of a family: symbols, shares such as ``{Ti: 0.75, Ge: 0.25}``, or mixtures in steps."""
+    return _mixtures(stated, _host)
+
+
+def dopant_mixtures(stated: Stated) -> list[Mixture]:
+    """Read the dopants of a family, as hosts are read; charges may be stated, as in ``Fe2+``."""
+    return _mixtures(stated, _dopant)
+
+
+def _mixtures(stated: Stated, read: Callable[[str, Stated], Ion]) -> list[Mixture]:
+    allowed = "an element, shares of elements, or mix with step; one of them or a list"
+    found: list[Mixture] = []
+    for item in stated.one_or_more(allowed):
+        if isinstance(item.value, str):
+            found.append(((read(item.value, item), 1.0),))
+        elif isinstance(item.value, Mapping) and "mix" in item.value:
+            found += _in_steps(item, read)
+        elif isinstance(item.value, Mapping) and item.value:
+            found.append(_shares(item, read))
+        else:
+            raise item.error(allowed)
+        if len(found) > MOST_MIXTURES:
+            raise item.error(f"at most {MOST_MIXTURES} mixtures", "Take larger steps, or fewer elements.")
+    return found
+
+
+def _shares(item: Stated, read: Callable[[str, Stated], Ion]) -> Mixture:
+    parts = item.any_fields("elements with their shares")
+    shares = {read(key, part): part.number(0, 1) for key, part in parts.items()}
+    if len({ion.element for ion in shares}) < len(parts):
+        raise item.error("every element once")
+    total = math.fsum(shares.values())
+    if abs(total - 1) > _SHARE_ROUNDING:
+        raise item.error("shares that add up to 1", f"These add up to {total:g}.")
+    return tuple((ion, share) for ion, share in shares.items() if share)
+
+
+def _in_steps(item: Stated, read: Callable[[str, Stated], Ion]) -> list[Mixture]:
+    """Return all mixtures of some elements whose shares are whole numbers of steps; pure elements among them."""
+    parts = item.fields(MIX_KEYS, MIX_KEYS)
+    ions = [read(part.value, part) for part in parts["mix"].items("a list of elements")]
+    if len({ion.element for ion in ions}) < len(ions):
+        raise parts["mix"].error("every element once")
+    step = parts["step"].number(_LEAST_STEP, 1)
+    whole = round(1 / step)
+    if abs(whole * step - 1) > _SHARE_ROUNDING:
+        raise parts["step"].error("a step that divides 1, such as 0.25")
+    count = math.comb(whole + len(ions) - 1, len(ions) - 1)
+    if count > MOST_MIXTURES:
+        raise item.error(f"at most {MOST_MIXTURES} mixtures", f"These would be {count}.")
+    bars = itertools.combinations(range(whole + len(ions) - 1), len(ions) - 1)
+    found = []
+    for cut in bars:
+        edges = (-1, *cut, whole + len(ions) - 1)
+        parts_of_whole = [high - low - 1 for low, high in itertools.pairwise(edges)]
+        found.append(tuple((ion, n / whole) for ion, n in zip(ions, parts_of_whole, strict=True) if n))
+    return found[::-1]  # the first element first
+
+
+def _host(symbol: object, stated: Stated) -> Ion:
+    if symbol not in HOST_LETTERS:
+        raise stated.error(f"hosts {', '.join(HOST_LETTERS)}", value=symbol)
+    return Ion(str(symbol), 4)
+
+
+def _dopant(symbol: object, stated: Stated) -> Ion:
+    match = _ION.fullmatch(symbol.strip()) if isinstance(symbol, str) else None
+    element = match[1] if match else ""
+    if match is None or element not in DOPANTS:
+        raise _strange(symbol, stated)
+    states = USUAL_STATES[element]
+    charge = int(match[2] or match[3] or states[0])
+    if charge not in states:
+        usual = ", ".join(f"{element}{state}+" for state in states)
+        raise stated.error(f"a usual charge of {element}: {usual}", value=symbol)
+    return Ion(element, charge)
+
+
+def _strange(symbol: object, stated: Stated) -> SpaceError:
+    hint = nearest_element(symbol) if isinstance(symbol, str) and symbol not in ELEMENT_INDEX else ""
+    return stated.error(f"elements that can stand on M: {', '.join(DOPANTS)}", hint, value=symbol)
+
 
 Floats = NDArray[np.float64]
+Units = NDArray[np.int64]
+
+SYSTEM = Column.SYSTEM.value
+FAMILY_KEYS = (SYSTEM, "ion", "hosts", "dopants", "x", "amount", "silicon", "excess")
+_M_FULL, _T_FULL = 2 * RESOLUTION, T_CATIONS * RESOLUTION
+_MOST_IONS = 5 * RESOLUTION
+_LEAST_PER_CATION = 1e-6
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family, as stated.
+
+    Attributes
+    ----------
+    ion
+        The mobile ion.
+    hosts, dopants
+        Mixtures on M, in shares of the hosts, and of the dopants; an empty mixture where there is no dopant.
+    amounts
+        What the dopants bring or amount to (see `by_charge`), per formula unit.
+    by_charge
+        Whether the amounts are x, the charge that dopants leave to the mobile ion, or cations.
+    silicon, excess
+        On T, and of the mobile ion beyond the balance, per formula unit.
+    stated
+        Where it stands.
+    """
+
+    ion: str
+    hosts: tuple[Mixture, ...]
+    dopants: tuple[Mixture, ...]
+    amounts: tuple[float, ...]
+    by_charge: bool
+    silicon: tuple[float, ...]
+    excess: tuple[float, ...]
+    stated: Stated
+
+    def __len__(self) -> int:
+        lengths = (self.hosts, self.dopants, self.amounts, self.silicon, self.excess)
+        return math.prod(len(values) for values in lengths)
+
+    @property
+    def elements(self) -> set[str]:
+        """All cations it may hold."""
+        mixed = {ion.element for mixture in (*self.hosts, *self.dopants) for ion, _ in mixture}
+        return {self.ion, "Si", "P"} | mixed
+
+    def grids(self) -> Iterator[dict[str, Units]]:
+        """Return element -> millionths per formula unit, shape (n,), for each mixture of hosts.
+
+        Raises
+        ------
+        SpaceError
+            If there is more dopant than M holds, or no mobile ion left, or more than there is room for.
+        """
+        grid = np.meshgrid(np.array(self.amounts), _units(self.silicon), _units(self.excess), indexing="ij")
+        amounts, silicon, excess = (np.tile(values.ravel(), len(self.dopants)) for values in grid)
+        mixture_of = np.repeat(np.arange(len(self.dopants)), grid[0].size)
+        doped = self._doped(amounts, mixture_of)
+        room = _M_FULL - sum(doped.values(), np.zeros(len(amounts), dtype=np.int64))
+        ions = RESOLUTION + silicon.astype(np.int64) + excess.astype(np.int64)
+        for ion, units in doped.items():
+            ions = ions + (4 - ion.charge) * units
+        self._check(room, ions, amounts, mixture_of)
+        for hosts in self.hosts:
+            found = {self.ion: ions, "Si": silicon, "P": _T_FULL - silicon}
+            for ion, units in (*doped.items(), *_shared(hosts, room).items()):
+                found[ion.element] = found.get(ion.element, 0) + units
+            yield found
+
+    def _doped(self, amounts: Floats, mixture_of: NDArray[np.intp]) -> dict[Ion, Units]:
+        """Return the millionths of each dopant, shape (n,), where the n-th has a stated amount of a mixture."""
+        ions = sorted({ion for mixture in self.dopants for ion, _ in mixture})
+        shares = np.array([[dict(mixture).get(ion, 0.0) for ion in ions] for mixture in self.dopants])
+        if self.by_charge:
+            amounts = amounts / np.array([self._per_cation(mixture) for mixture in self.dopants])[mixture_of]
+        return {ion: _units(amounts * shares[mixture_of, at]) for at, ion in enumerate(ions)}
+
+    def _per_cation(self, dopants: Mixture) -> float:
+        """Charge that one cation of the mixture leaves to the mobile ion."""
+        charge = math.fsum(share * (4 - ion.charge) for ion, share in dopants)
+        if charge < _LEAST_PER_CATION:
+            raise self.stated.error(
+                "x for dopants that need more of the mobile ion",
+                f"For {_words(dopants)} give amount in place of x.",
+                value=_words(dopants),
+            )
+        return charge
+
+    def _check(self, room: Units, ions: Units, amounts: Floats, mixture_of: NDArray[np.intp]) -> None:
+        key = "x" if self.by_charge else "amount"
+        place = self.stated.child(key) if key in self.stated.value else self.stated
+        for bad, what in (
+            (room < 0, "at most two cations on M"),
+            (ions <= 0, f"some {self.ion} left on A"),
+            (ions > _MOST_IONS, f"at most {_MOST_IONS / RESOLUTION:g} {self.ion}"),
+        ):
+            if bad.any():
+                at = int(np.argmax(bad))
+                names = _words(self.dopants[mixture_of[at]]) or "no dopant"
+                raise place.error(what, f"With {names} there is too much.", value=float(amounts[at]))
+
+
+def _words(mixture: Mixture) -> str:
+    return ", ".join(f"{share:g} {ion}" for ion, share in mixture)
+
+
+def _units(amounts: tuple[float, ...] | Floats) -> Units:
+    return np.rint(np.array(amounts) * RESOLUTION).astype(np.int64)
+
+
+def _shared(hosts: Mixture, room: Units) -> dict[Ion, Units]:
+    """Share what the dopants leave of M among the hosts; the last takes what rounding leaves."""
+    found = {ion: np.rint(room * share).astype(np.int64) for ion, share in hosts[:-1]}
+    found[hosts[-1][0]] = room - sum(found.values(), np.zeros(len(room), dtype=np.int64))
+    return found
+
+
+def read_family(stated: Stated, *, any_charge: bool) -> Family:
+    """Read one family.
+
+    Parameters
+    ----------
+    stated
+        Its mapping.
+    any_charge
+        Whether compositions may be off balance by more than `CHARGE_TOLERANCE`.
+
+    Raises
+    ------
+    SpaceError
+        If it is none.
+    """
+    parts = stated.fields(FAMILY_KEYS)
+    named = _system(parts[SYSTEM]) if SYSTEM in parts else None
+    hosts = _hosts(parts, named, stated)
+    dopants: list[Mixture] = [((Ion(_symbol(named), 3), 1.0),)] if named and _symbol(named) else []
+    if "dopants" in parts:
+        if dopants:
+            raise parts["dopants"].error(f"a {parts[SYSTEM].value} without dopants", "Its name says the dopant.")
+        dopants = dopant_mixtures(parts["dopants"])
+        _check_charges(hosts, dopants, parts["dopants"])
+    amounts, by_charge = _amounts(parts, bool(dopants), stated)
+    silicon = read_numbers(parts["silicon"], 0, T_CATIONS) if "silicon" in parts else [0.0]
+    if named and named.silicon != ("silicon" in parts):
+        raise stated.error(f"silicon where the system has an S, and nowhere else ({named.name})")
+    limit = 2.0 if any_charge else CHARGE_TOLERANCE
+    excess = read_numbers(parts["excess"], -limit, limit) if "excess" in parts else [0.0]
+    return Family(
+        _ion(parts, named),
+        tuple(hosts),
+        tuple(dopants) or ((),),
+        tuple(amounts),
+        by_charge,
+        tuple(silicon),
+        tuple(excess),
+        stated,
+    )
+
+
+def _check_charges(hosts: list[Mixture], dopants: list[Mixture], stated: Stated) -> None:
+    """Refuse an element with two charges: no formula can tell the two apart."""
+    elements = {ion.element for mixture in hosts for ion, _ in mixture}
+    for mixture in dopants:
+        for ion, _ in mixture:
+            if ion.element in elements and ion.charge != 4:
+                raise stated.error(f"{ion.element}4+ beside the host {ion.element}", value=str(ion))
+
+
+def _system(stated: Stated) -> shorthand.Shorthand:
+    short = shorthand.find(stated.value) if isinstance(stated.value, str) else None
+    if short is None:
+        hint = shorthand.hint(stated.value) if isinstance(stated.value, str) else ""
+        raise stated.error(f"the name of a system: {', '.join(shorthand.COMMON)}", hint)
+    return short
+
+
+def _symbol(short: shorthand.Shorthand) -> str:
+    """Return the dopant that a name says; empty where it says none, or M."""
+    return "" if short.dopant == "M" else short.dopant
+
+
+def _ion(parts: Mapping[str, Stated], named: shorthand.Shorthand | None) -> str:
+    if "ion" not in parts:
+        return named.alkali if named else "Li"
+    ion = parts["ion"].value
+    if ion not in ALKALI_LETTERS or (named and ion != named.alkali):
+        raise parts["ion"].error(named.alkali if named else ", ".join(ALKALI_LETTERS))
+    return str(ion)
+
+
+def _hosts(parts: Mapping[str, Stated], named: shorthand.Shorthand | None, stated: Stated) -> list[Mixture]:
+    if "hosts" in parts:
+        found = host_mixtures(parts["hosts"])
+        used = {ion.element for mixture in found for ion, _ in mixture}
+        if named and used != set(named.hosts):
+            raise parts["hosts"].error(f"mixtures of the hosts of {named.name}: {', '.join(named.hosts)}")
+        return found
+    if named is None:
+        raise stated.error("a family with its hosts, or the name of a system", "There are neither.")
+    if len(named.hosts) > 1:
+        first, second = named.hosts
+        raise stated.error(f"{named.name} with its hosts", f"As in hosts: {{{first}: 0.75, {second}: 0.25}}.")
+    return [((Ion(named.hosts[0], 4), 1.0),)]
+
+
+def _amounts(parts: Mapping[str, Stated], doped: bool, stated: Stated) -> tuple[list[float], bool]:
+    given = [key for key in ("x", "amount") if key in parts]
+    if not doped:
+        if given:
+            raise parts[given[0]].error(f"no {given[0]} where there is no dopant", "Name the dopants.")
+        return [0.0], False
+    if len(given) != 1:
+        raise stated.error(
+            "dopants with x (the charge they bring) or with amount (of cations)", "Give one of them."
+        )
+    return read_numbers(parts[given[0]], 0, 4 if given[0] == "x" else 2), given == ["x"]
+
 
 #: So many compositions are held at once, some eighty bytes each.
 MOST_COMPOSITIONS = 1_000_000
@@ -58,7 +403,7 @@ class Compositions:
         return len(self.units)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Compositions:
-        """Keep some of them."""
+        """Return some of them."""
         return Compositions(self.elements, self.units[rows], self.states[rows], self.names, self.name_of[rows])
 
     def amount(self, element: str) -> Floats:
@@ -83,7 +428,7 @@ class Compositions:
         return np.array(self.names, dtype=object)[self.name_of]
 
     def occupancies(self, rows: NDArray[np.intp], index: NDArray[np.intp]) -> OccupancyTable:
-        """Put some of them into wide arrays.
+        """Return some of them as wide arrays.
 
         Parameters
         ----------
@@ -130,7 +475,7 @@ def read_compositions(stated: Stated, *, any_charge: bool = False) -> Compositio
 
 
 def _distinct_rows(table: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give the first row of each kind, in order of appearance, and which kind each row is; without sorting."""
+    """Return the first row of each kind, in order of appearance, and which kind each row is; without sorting."""
     code = np.zeros(len(table), dtype=np.int64)
     for column in table.T:
         parts, kinds = pd.factorize(column)
@@ -149,7 +494,7 @@ def _of_family(family: Family, elements: Sequence[str]) -> NDArray[np.int32]:
 
 
 def _states(elements: Sequence[str], units: NDArray[np.int32]) -> NDArray[np.int8]:
-    """Give the states that a reader of the formula takes: the usual ones, or others where the charge asks."""
+    """Return the states that a reader of the formula takes: the usual ones, or others where the charge asks."""
     usual = np.array([_usual(element) for element in elements])
     states = np.tile(usual.astype(np.int8), (len(units), 1))
     surplus = units.astype(np.int64) @ usual - 2 * _OXYGEN * RESOLUTION
@@ -201,7 +546,7 @@ def _on_m(element: str) -> bool:
 
 
 def composition_of(elements: Sequence[str], units: NDArray[np.int32], states: NDArray[np.int8]) -> Composition:
-    """Make the composition of one row."""
+    """Return the composition of one row."""
     sites = _sites(elements, units)
     found = {el: float(states[elements.index(el)]) for el in (*sites.a_site, *sites.m_site, *sites.t_site)}
     return Composition(sites.a_site, sites.m_site, sites.t_site, sites.oxygen, {}, found | {"O": -2.0}, None)

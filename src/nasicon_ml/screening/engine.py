@@ -1,24 +1,165 @@
-"""Screens a space chunk by chunk, in bounded memory; what is found does not depend on how it was divided."""
+"""Screen a space chunk by chunk, in bounded memory; what is found does not depend on how it was divided."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Generator
-from contextlib import closing
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.screening.local import Chunk, run_local
-from nasicon_ml.screening.output import Place, write_result
-from nasicon_ml.screening.question import Effort, Question
+from nasicon_ml.screening.cluster import run_dask
+from nasicon_ml.screening.objectives import Question
+from nasicon_ml.screening.output import Identity, OutputFolder, State, read_state, write_result
 from nasicon_ml.screening.result import ScreeningResult
-from nasicon_ml.screening.resuming import Identity, State, read_state
-from nasicon_ml.screening.scoring import Scorer, Space
+from nasicon_ml.screening.scoring import Chunk, Effort, Scorer, Space, chunks
 from nasicon_ml.screening.tally import Tally
-from nasicon_ml.screening.watching import Progress, Watch
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a screening is.
+
+    Attributes
+    ----------
+    done, size
+        Positions of the space.
+    seconds
+        Since the beginning, earlier parts of a resumed screening included.
+    per_second
+        Positions a second of this part.
+    remaining_s
+        Seconds that the rest takes at this rate.
+    best
+        The best objective so far; NaN while there is none.
+    """
+
+    done: int
+    size: int
+    seconds: float
+    per_second: float
+    remaining_s: float
+    best: float
+
+
+#: Positions that tell the rate before a screening begins.
+_TRIAL = 16_384
+#: How long to wait for a chunk before looking whether somebody wants to stop, in seconds.
+_PATIENCE = 0.2
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long a screening will take.
+
+    Attributes
+    ----------
+    candidates
+        Recipes to score.
+    per_second
+        Recipes that one thread scored in a second, at the beginning of the space.
+    at_once
+        Threads that can work at the same time.
+    seconds
+        For all of them.
+    """
+
+    candidates: int
+    per_second: float
+    at_once: int
+    seconds: float
+
+
+def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | None = None) -> Estimate:
+    """Score the beginning of a space, once to warm up and once against the clock.
+
+    Parameters
+    ----------
+    scorer, effort
+        What will be scored, and how.
+    candidates
+        Recipes of the space.
+    at_once
+        Chunks that will be scored at the same time; by default those of this machine.
+    """
+    scorer = Scorer(scorer.space, scorer.model, scorer.question)
+    scorer.prepare()
+    trial = min(scorer.space.size, effort.chunk, _TRIAL)
+    with _one_thread_each():
+        scorer.tally(0, max(1, trial // 16))
+        start = time.perf_counter()
+        scored = scorer.tally(0, trial).counts.candidates
+        seconds = max(time.perf_counter() - start, 1e-9)
+    per_second = max(scored, 1) / seconds
+    at_once = at_once or min(effort.threads, os.cpu_count() or 1)
+    return Estimate(candidates, per_second, at_once, candidates / per_second / at_once)
+
+
+def run_local(
+    scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
+) -> Generator[tuple[Chunk, Tally], None, None]:
+    """Score the chunks from a position on, in threads of this process.
+
+    Parameters
+    ----------
+    scorer, effort
+        What to score, and how.
+    start
+        First position.
+    stop
+        Asked now and then; when it says so, no further chunk is begun, and those in work are waited for.
+
+    Yields
+    ------
+    tuple
+        Chunks and their tallies, in the order of the space, without a gap.
+    """
+    scorer.prepare()
+    ahead = chunks(scorer.space.size, effort.chunk, start)
+    pool = ThreadPoolExecutor(effort.threads, thread_name_prefix="screening")
+    waiting: deque[tuple[Chunk, Future[Tally]]] = deque()
+    with _one_thread_each():
+        try:
+            while True:
+                # One more than there are threads: none has to wait for this one.
+                while len(waiting) <= effort.threads and not stop() and (chunk := next(ahead, None)):
+                    waiting.append((chunk, pool.submit(scorer.tally, chunk.start, chunk.stop)))
+                if not waiting or waiting[0][1].cancelled():
+                    return
+                if stop():
+                    for _, future in waiting:
+                        future.cancel()
+                elif not wait([waiting[0][1]], timeout=_PATIENCE).done:
+                    continue
+                if not waiting[0][1].cancelled():
+                    chunk, future = waiting.popleft()
+                    yield chunk, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let a product of matrices take one thread: the chunks already share the processor."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
 
 #: The state is written no more often than this, in seconds.
 _SAVE_EVERY_S = 3.0
+
+
+def _ignore(_: Progress) -> None:
+    return
+
+
+def _never() -> bool:
+    return False
 
 
 def screen(
@@ -27,8 +168,9 @@ def screen(
     question: Question | None = None,
     effort: Effort | None = None,
     *,
-    place: Place | None = None,
-    watch: Watch | None = None,
+    output: OutputFolder | None = None,
+    progress: Callable[[Progress], None] = _ignore,
+    stop: Callable[[], bool] = _never,
 ) -> ScreeningResult:
     """Look through a space for the best recipes.
 
@@ -42,10 +184,12 @@ def screen(
         What is looked for; by default the 100 highest predicted conductivities inside the known domain.
     effort
         Threads, length of chunks, engine: the result does not depend on them.
-    place
+    output
         Where to write the result, and the state from which it can be resumed; by default nothing is written.
-    watch
-        Who is told how far it is, and may stop it.
+    progress
+        Called after each chunk.
+    stop
+        Called several times a second; once it returns True, the chunks in work are finished and no more are begun.
 
     Returns
     -------
@@ -55,35 +199,42 @@ def screen(
     Raises
     ------
     NasiconError
-        If the model does not support the level; if the place is taken or cannot be written to; if the screening
+        If the model does not support the level; if the folder is taken or cannot be written to; if the screening
         to be resumed was of another space, model or question.
     """
-    question, effort, watch = question or Question(), effort or Effort(), watch or Watch()
+    question, effort = question or Question(), effort or Effort()
     for interval in model.intervals.values():
         interval.scores.quantile(question.level)  # refused before anything is written
     state = State(Identity("", "", {}), 0, 0.0, Tally.empty(question.keep))
-    if place is not None:
-        place.check()
-        identity = Identity.of(space, model, question, chunk=effort.chunk, scored=place.scored)
-        state = replace(state, identity=identity, note=place.note)
-        if place.resume:
-            state = read_state(place.folder)
-            state.identity.refuse_other(identity, place.folder)
-        place.make()
-    scorer = Scorer(space, model, question, place.parts if place else None)
-    state = _run(scorer, effort, state, place, watch)
+    if output is not None:
+        output.check()
+        identity = Identity.of(space, model, question, chunk=effort.chunk, scored=output.scored)
+        state = replace(state, identity=identity, note=output.note)
+        if output.resume:
+            state = read_state(output.folder)
+            state.identity.refuse_other(identity, output.folder)
+        output.make()
+    scorer = Scorer(space, model, question, output.parts if output else None)
+    state = _run(scorer, effort, state, output, progress, stop)
     result = ScreeningResult(space, model, question, state.tally, state.seconds)
-    if place is not None:
-        write_result(result, place)
+    if output is not None:
+        write_result(result, output)
     return result
 
 
-def _run(scorer: Scorer, effort: Effort, state: State, place: Place | None, watch: Watch) -> State:
+def _run(
+    scorer: Scorer,
+    effort: Effort,
+    state: State,
+    output: OutputFolder | None,
+    progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> State:
     """Go through the chunks; however that ends, what was done is on disk."""
     before, begun = state, time.monotonic()
     saved = begun
     try:
-        with closing(_results(scorer, effort, state.position, watch.stop)) as results:
+        with closing(_results(scorer, effort, state.position, stop)) as results:
             for chunk, tally in results:
                 now = time.monotonic()
                 state = replace(
@@ -92,14 +243,14 @@ def _run(scorer: Scorer, effort: Effort, state: State, place: Place | None, watc
                     seconds=before.seconds + now - begun,
                     tally=state.tally.merged(tally),
                 )
-                watch.progress(_progress(before, state, scorer.space.size))
-                if place is not None and now - saved >= _SAVE_EVERY_S:
-                    state.write(place.folder)
+                progress(_progress(before, state, scorer.space.size))
+                if output is not None and now - saved >= _SAVE_EVERY_S:
+                    state.write(output.folder)
                     saved = now
     finally:
-        if place is not None:
-            state.write(place.folder)
-            place.remove_parts_from(state.position)
+        if output is not None:
+            state.write(output.folder)
+            output.remove_parts_from(state.position)
     return state
 
 
@@ -108,8 +259,6 @@ def _results(
 ) -> Generator[tuple[Chunk, Tally], None, None]:
     """Score with the engine that was asked for."""
     if effort.engine == "dask":
-        from nasicon_ml.screening.cluster import run_dask
-
         return run_dask(scorer, effort, start, stop)
     return run_local(scorer, effort, start, stop)
 

@@ -1,4 +1,4 @@
-"""What a screening looks for: a number for every recipe, the higher the better."""
+"""What a screening looks for: an objective, a number for every recipe, the higher the better; and the settings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.estimators.uncertainty import ConformalScores
+from nasicon_ml.screening.space import Candidates
 
 Floats = NDArray[np.float64]
 
@@ -46,13 +47,13 @@ class Objective(Protocol):
         """The word for it on the command line."""
 
     def values(self, answers: Answers) -> Floats:
-        """Give the objective of each recipe, shape (n,): the higher the better, NaN where it has none."""
+        """Return the objective of each recipe, shape (n,): the higher the better, NaN where it has none."""
 
     def describe(self) -> str:
-        """Say what it is, in words."""
+        """Return what it is, in words."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give name and settings."""
+        """Return name and settings by name."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ class Conductivity:
     name: ClassVar[str] = "conductivity"
 
     def values(self, answers: Answers) -> Floats:
-        """Give the predicted conductivity, shape (n,)."""
+        """Return the predicted conductivity, shape (n,)."""
         return np.asarray(answers.numbers[Column.PREDICTED_CONDUCTIVITY_S_CM], dtype=np.float64)
 
     def describe(self) -> str:
-        """Say what it is."""
+        """Return what it is, in words."""
         return "predicted conductivity in S/cm"
 
     def to_json(self) -> dict[str, Any]:
-        """Give name and settings."""
+        """Return name and settings by name."""
         return {"name": self.name}
 
 
@@ -81,15 +82,15 @@ class LowerBound:
     name: ClassVar[str] = "lower-bound"
 
     def values(self, answers: Answers) -> Floats:
-        """Give the lower end, shape (n,)."""
+        """Return the lower end, shape (n,)."""
         return np.asarray(answers.numbers[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM], dtype=np.float64)
 
     def describe(self) -> str:
-        """Say what it is."""
+        """Return what it is, in words."""
         return "lower end of the interval of the conductivity in S/cm"
 
     def to_json(self) -> dict[str, Any]:
-        """Give name and settings."""
+        """Return name and settings by name."""
         return {"name": self.name}
 
 
@@ -113,21 +114,21 @@ class Success:
     name: ClassVar[str] = "success"
 
     def values(self, answers: Answers) -> Floats:
-        """Give the product of the probabilities, shape (n,)."""
+        """Return the product of the probabilities, shape (n,)."""
         above = exceedance(answers, self.threshold_s_cm)
         return above * np.asarray(answers.numbers[Column.PREDICTED_PHASE_PURITY], dtype=np.float64)
 
     def describe(self) -> str:
-        """Say what it is."""
+        """Return what it is, in words."""
         return f"probability of more than {self.threshold_s_cm:g} S/cm, times the probability of phase purity"
 
     def to_json(self) -> dict[str, Any]:
-        """Give name and settings."""
+        """Return name and settings by name."""
         return {"name": self.name, "threshold_s_cm": self.threshold_s_cm}
 
 
 def exceedance(answers: Answers, threshold_s_cm: float) -> Floats:
-    """Give the probability that the measured conductivity exceeds a threshold (see `Success`); shape (n,)."""
+    """Return the probability that the measured conductivity exceeds a threshold (see `Success`); shape (n,)."""
     numbers = answers.numbers
     point = np.log10(numbers[Column.PREDICTED_CONDUCTIVITY_S_CM])
     # An end at the border of what is possible was cut off there; the longer half was not.
@@ -160,7 +161,7 @@ class Wish:
     weight: float = 1.0
 
     def desirability(self, values: Floats) -> Floats:
-        """Give the desirability, shape (n,), 0 to 1; NaN where the value is not given."""
+        """Return the desirability, shape (n,), 0 to 1; NaN where the value is not given."""
         return np.clip((values - self.worst) / (self.best - self.worst), 0.0, 1.0)
 
 
@@ -208,7 +209,7 @@ class Desirability:
             raise FieldError("desirability", {}, "at least one of " + ", ".join(_PROPERTIES))
 
     def values(self, answers: Answers) -> Floats:
-        """Give the overall desirability, shape (n,); NaN where a property is wished for and not given."""
+        """Return the overall desirability, shape (n,); NaN where a property is wished for and not given."""
         total = sum(wish.weight for wish in self.wishes.values())
         found = np.ones(len(answers.sintering_temperature_c))
         for name, wish in self.wishes.items():
@@ -224,7 +225,7 @@ class Desirability:
         return found
 
     def describe(self) -> str:
-        """Say what it is."""
+        """Return what it is, in words."""
         parts = [
             f"{name} from {wish.worst:g} (0) to {wish.best:g} (1), weight {wish.weight:g}"
             for name, wish in self.wishes.items()
@@ -232,7 +233,7 @@ class Desirability:
         return f"desirability: {'; '.join(parts)}"
 
     def to_json(self) -> dict[str, Any]:
-        """Give name and settings."""
+        """Return name and settings by name."""
         wishes = {name: [wish.worst, wish.best, wish.weight] for name, wish in self.wishes.items()}
         return {"name": self.name, "wishes": wishes}
 
@@ -243,7 +244,7 @@ OBJECTIVES = (Conductivity.name, LowerBound.name, Success.name, Desirability.nam
 def objective_named(
     name: str, *, threshold_s_cm: float | None = None, wishes: Mapping[str, Wish] | None = None
 ) -> Objective:
-    """Make an objective of its name and settings.
+    """Return an objective by its name and settings.
 
     Parameters
     ----------
@@ -277,6 +278,80 @@ def objective_named(
 
 
 def objective_from_json(content: Mapping[str, Any]) -> Objective:
-    """Make an objective of what `Objective.to_json` gave."""
+    """Return the objective that `Objective.to_json` wrote."""
     wishes = {name: Wish(*numbers) for name, numbers in content.get("wishes", {}).items()}
     return objective_named(content["name"], threshold_s_cm=content.get("threshold_s_cm"), wishes=wishes or None)
+
+
+#: Recipes that may be kept: each is written out, and stands in the state file.
+MOST_KEPT = 100_000
+
+
+@dataclass(frozen=True)
+class Question:
+    """Everything that decides the result, beside space and model.
+
+    Attributes
+    ----------
+    objective
+        What the kept recipes are best in.
+    keep
+        How many are kept.
+    level
+        Of the intervals.
+    at_c
+        Temperature in °C at which the conductivity is wanted; None: what the space says, else 25.
+    inside_only
+        Whether recipes outside the known domain are left out of everything that is kept.
+    balanced_only
+        Whether recipes whose charges do not add up are left out, unscored.
+    """
+
+    objective: Objective = field(default_factory=Conductivity)
+    keep: int = 100
+    level: float = 0.9
+    at_c: float | None = None
+    inside_only: bool = True
+    balanced_only: bool = True
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.keep, MOST_KEPT):
+            raise FieldError("keep", self.keep, f"a whole number from 1 to {MOST_KEPT}")
+        if not 0 < self.level < 1:
+            raise FieldError("level", self.level, "a number between 0 and 1")
+        if self.at_c is not None:
+            Column.MEASUREMENT_TEMPERATURE_C.parse(self.at_c)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings by name."""
+        return {
+            "objective": self.objective.to_json(),
+            "keep": self.keep,
+            "level": self.level,
+            "at_c": self.at_c,
+            "inside_only": self.inside_only,
+            "balanced_only": self.balanced_only,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Question:
+        """Read what `to_json` gave."""
+        return cls(**(dict(content) | {"objective": objective_from_json(content["objective"])}))
+
+    def conductivity_at(self, candidates: Candidates) -> Candidates:
+        """Return recipes with the temperature at which the conductivity is wanted."""
+        if self.at_c is None:
+            return candidates
+        name = Column.MEASUREMENT_TEMPERATURE_C.value
+        table = candidates.table.assign(**{name: np.full(len(candidates.numbers), float(self.at_c))})
+        return Candidates(candidates.numbers, table, candidates.sites)
+
+    def temperatures_c(self, candidates: Candidates) -> NDArray[np.float64]:
+        """Return the temperature of each recipe's conductivity, in °C; shape (n,)."""
+        given = candidates.table[Column.MEASUREMENT_TEMPERATURE_C].to_numpy(dtype=np.float64)
+        return np.where(np.isnan(given), ROOM_TEMPERATURE_C, given)
+
+
+def is_whole(value: object, most: int) -> bool:
+    """Return whether a value is a whole number from 1 to `most`."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most

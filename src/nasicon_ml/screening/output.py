@@ -1,7 +1,8 @@
-"""Writes what a screening found into its folder: tables, summary, figures; each file whole or not at all."""
+"""The folder of a screening: tables, summary, and the state to resume from; each file whole or not at all."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from nasicon_ml.errors import FieldError, NasiconError, nearest
+from nasicon_ml.bundle.store import model_files
+from nasicon_ml.errors import FieldError, NasiconError, UnreadableFileError, nearest, shown
+from nasicon_ml.model import PropertyModel
+from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.result import ScreeningResult
-from nasicon_ml.screening.resuming import STATE
-from nasicon_ml.screening.scoring import part_name
+from nasicon_ml.screening.scoring import Space, part_name
+from nasicon_ml.screening.tally import Tally
 from nasicon_ml.tables import write_table, write_text
 
 KEPT, FRONT, SUMMARY, SCORED = "kept", "front", "summary.json", "scored"
@@ -21,7 +25,7 @@ FORMATS = ("csv", "parquet")
 
 
 @dataclass(frozen=True)
-class Place:
+class OutputFolder:
     """Where the files of a screening go.
 
     Attributes
@@ -54,7 +58,7 @@ class Place:
         return self.folder / SCORED if self.scored else None
 
     def check(self) -> None:
-        """Find out before the work whether its result has a place to go to.
+        """Check before the work that the result can be written.
 
         Raises
         ------
@@ -76,7 +80,7 @@ class Place:
             raise NasiconError(f"{folder}: there is no folder {folder.parent}; make it first")
 
     def make(self) -> None:
-        """Make the folders."""
+        """Create the folders."""
         try:
             (self.parts or self.folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -92,7 +96,7 @@ class Place:
                 draft.unlink(missing_ok=True)
 
 
-def write_result(result: ScreeningResult, place: Place) -> list[Path]:
+def write_result(result: ScreeningResult, output: OutputFolder) -> list[Path]:
     """Write kept recipes, front and summary.
 
     Returns
@@ -107,8 +111,8 @@ def write_result(result: ScreeningResult, place: Place) -> list[Path]:
     """
     written = []
     for name, frame in ((KEPT, result.kept), (FRONT, result.front)):
-        written.append(_write(frame, place.folder / f"{name}.{place.file_format}"))
-    summary = place.folder / SUMMARY
+        written.append(_write(frame, output.folder / f"{name}.{output.file_format}"))
+    summary = output.folder / SUMMARY
     write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", summary)
     return [*written, summary]
 
@@ -116,3 +120,138 @@ def write_result(result: ScreeningResult, place: Place) -> list[Path]:
 def _write(frame: pd.DataFrame, path: Path) -> Path:
     write_table(frame, path)
     return path
+
+
+STATE = "state.json"
+_FORMAT = 1
+_MAX_BYTES = 256 * 1024**2
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a screening is of: two with the same have the same result.
+
+    Attributes
+    ----------
+    space, model
+        SHA-256 of what decides which recipe stands where, and of what decides the answers.
+    settings
+        Of the question, and of what is written; by name.
+    """
+
+    space: str
+    model: str
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, space: Space, model: PropertyModel, question: Question, *, chunk: int, scored: bool) -> Identity:
+        """Return the checksums; the chunk length counts, as a scored space has one file for each."""
+        settings = question.to_json() | {"chunk": chunk, "scored": scored}
+        return cls(space_checksum(space), model_checksum(model), settings)
+
+    def refuse_other(self, other: Identity, path: Path) -> None:
+        """Refuse to go on with another space, model or setting.
+
+        Raises
+        ------
+        NasiconError
+            If they differ; it says in what.
+        """
+        for what, begun, now in (("space", self.space, other.space), ("model", self.model, other.model)):
+            if begun != now:
+                raise NasiconError(
+                    f"{path}: this screening was begun with another {what} (SHA-256 {begun[:12]}..., not "
+                    f"{now[:12]}...); resume it with that one, or begin anew in another folder"
+                )
+        for name in sorted({*self.settings, *other.settings}):
+            was, asked = self.settings.get(name), other.settings.get(name)
+            if was != asked:
+                raise NasiconError(
+                    f"{path}: this screening was begun with {name} {shown(was)}, not {shown(asked)}; resume it "
+                    "with that, or begin anew in another folder"
+                )
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a screening is.
+
+    Attributes
+    ----------
+    identity
+        Of what.
+    position
+        All positions of the space before this one are in the tally.
+    seconds
+        What they took.
+    tally
+        What was found.
+    note
+        What whoever began it wants to know when it is resumed.
+    """
+
+    identity: Identity
+    position: int
+    seconds: float
+    tally: Tally
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write the state into the folder of a screening; whole or not at all."""
+        content = {
+            "space": self.identity.space,
+            "model": self.identity.model,
+            "settings": dict(self.identity.settings),
+            "position": self.position,
+            "seconds": self.seconds,
+            "tally": self.tally.to_json(),
+            "note": dict(self.note),
+        }
+        text = _dumped(content)
+        write_text(_dumped({"format": _FORMAT, "sha256": _sha256(text), "state": content}) + "\n", folder / STATE)
+
+
+def read_state(folder: Path) -> State:
+    """Read the state of a screening.
+
+    Raises
+    ------
+    UnreadableFileError
+        If there is none, or it was damaged.
+    """
+    path = folder / STATE
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UnreadableFileError(f"{path}: is larger than {_MAX_BYTES} bytes, which no state is")
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        content = whole["state"]
+        if whole["format"] != _FORMAT or whole["sha256"] != _sha256(_dumped(content)):
+            raise UnreadableFileError(f"{path}: was changed or damaged (SHA-256 differs); begin anew")
+        identity = Identity(content["space"], content["model"], content["settings"])
+        tally = Tally.from_json(content["tally"])
+        return State(identity, int(content["position"]), float(content["seconds"]), tally, content["note"])
+    except OSError as error:
+        raise UnreadableFileError(f"{path}: there is no screening to resume ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UnreadableFileError(f"{path}: is not the state of a screening; begin anew") from None
+
+
+def space_checksum(space: Space) -> str:
+    """Return the SHA-256 of all that decides which recipe stands where."""
+    return _sha256(space.fingerprint)
+
+
+def model_checksum(model: PropertyModel) -> str:
+    """Return the SHA-256 of all that decides a model's answers."""
+    total = hashlib.sha256()
+    for name, content in sorted(model_files(model).items()):
+        total.update(name.encode() + hashlib.sha256(content).digest())
+    return total.hexdigest()
+
+
+def _dumped(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

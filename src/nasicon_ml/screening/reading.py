@@ -1,10 +1,11 @@
-"""A search space as it was stated: values that know their name, and where in the file they stand."""
+"""Read a file of a search space: values that know their name and their line, one by one or as ranges."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,15 +64,15 @@ class Stated:
         return is_missing(self.value) or (isinstance(self.value, str) and self.value.strip().lower() == NOT_GIVEN)
 
     def error(self, allowed: str, hint: str = "", value: object = ...) -> SpaceError:
-        """Make the error that refuses this value, or the part of it that is given."""
+        """Return the error that refuses this value, or the part of it that is given."""
         return SpaceError(self.name, self.value if value is ... else value, allowed, hint, self.place)
 
     def refused(self, error: FieldError) -> SpaceError:
-        """Say of an error where it is."""
+        """Return an error with the place of this value."""
         return SpaceError(error.field, error.value, error.allowed, error.hint, self.place)
 
     def child(self, key: object, name: str | None = None) -> Stated:
-        """Give what stands under a key, or at a position."""
+        """Return what stands under a key, or at a position."""
         return Stated(self.value[key], name or str(key), (*self.path, key), self.lines, self.file)
 
     def fields(self, known: Iterable[str], needed: Sequence[str] = ()) -> dict[str, Stated]:
@@ -161,7 +162,7 @@ class Stated:
 
 
 def plain(value: object, depth: int = 0) -> Any:
-    """Bring what a program may give, arrays and tuples among it, to what a YAML file can hold.
+    """Return what a program may give, arrays and tuples among it, as what a YAML file can hold.
 
     Raises
     ------
@@ -227,3 +228,116 @@ def _note_lines(node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> None:
     elif isinstance(node, yaml.SequenceNode):
         for at, below in enumerate(node.value):
             _note_lines(below, (*path, at), lines)
+
+
+#: More values than this on one axis are no screening but a typing error.
+MOST_VALUES = 100_000
+RANGE_KEYS = ("from", "to", "step", "count", "scale")
+SCALES = ("linear", "log")
+_DIGITS = 12
+#: Significant digits of the inner values of a logarithmic range.
+_LOG_DIGITS = 4
+_STEPS = 1e-9
+_ALLOWED = "a range with from, to, and step or count"
+
+Reader = Callable[[Stated], Any]
+
+
+def read_range(stated: Stated, read: Reader) -> list[float]:
+    """Read a range: ``{from: 700, to: 800, step: 10}``, or with `count` and `scale: log`.
+
+    Parameters
+    ----------
+    stated
+        The mapping.
+    read
+        Reads `from` and `to`, and refuses what is out of bounds.
+
+    Returns
+    -------
+    list of float
+        Rising; `from` is the first, and `to` the last if a step ends there.
+
+    Raises
+    ------
+    SpaceError
+        If it is no range, or one of more than `MOST_VALUES` values.
+    """
+    parts = stated.fields(RANGE_KEYS, ("from", "to"))
+    first, last = (read(parts[key].renamed(stated.name)) for key in ("from", "to"))
+    if first > last:
+        raise stated.error("a range that rises", "from is above to.")
+    scale = parts["scale"].value if "scale" in parts else SCALES[0]
+    if scale not in SCALES:
+        raise parts["scale"].error(" or ".join(SCALES))
+    if ("step" in parts) == ("count" in parts):
+        raise stated.error(_ALLOWED, "It needs one of step and count.")
+    if "step" in parts:
+        if scale == "log":
+            raise stated.error("a logarithmic range with from, to and count", "Steps belong to a linear range.")
+        return _in_steps(first, last, parts["step"])
+    count = parts["count"].whole(1 if first == last else 2, MOST_VALUES)
+    if scale == "linear":
+        return [round(float(value), _DIGITS) for value in np.linspace(first, last, count)]
+    return _by_logarithm(first, last, count, stated)
+
+
+def _in_steps(first: float, last: float, stated: Stated) -> list[float]:
+    step = stated.number(0, math.inf)
+    if not 0 < step < math.inf:
+        raise stated.error("a step above 0")
+    steps = (last - first) / step + _STEPS
+    if steps >= MOST_VALUES:
+        raise stated.error(f"a step that makes at most {MOST_VALUES} values", f"This makes {steps:.3g}.")
+    return [round(first + at * step, _DIGITS) for at in range(int(steps) + 1)]
+
+
+def _by_logarithm(first: float, last: float, count: int, stated: Stated) -> list[float]:
+    if first <= 0:
+        raise stated.error("a logarithmic range that begins above 0")
+    values = [_significant(float(value)) for value in np.geomspace(first, last, count)]
+    values[0], values[-1] = first, last
+    if any(low >= high for low, high in itertools.pairwise(values)):
+        raise stated.error(f"values that differ in {_LOG_DIGITS} significant digits", "Take a smaller count.")
+    return values
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.{_LOG_DIGITS - 1}e}")
+
+
+def read_numbers(stated: Stated, minimum: float, maximum: float) -> list[float]:
+    """Read a number, a list of numbers and ranges, or a range; every value once, in the order stated."""
+
+    def read(one: Stated) -> float:
+        return one.number(minimum, maximum)
+
+    found = [*read_values(stated, read, f"a number from {minimum:g} to {maximum:g}, a list, or a range")]
+    refuse_repeats(found, stated)
+    return found
+
+
+def read_values(stated: Stated, read: Callable[[Stated], Any], allowed: str) -> Iterator[Any]:
+    """Yield the values of a value, a list of values and ranges, or a range.
+
+    Raises
+    ------
+    SpaceError
+        If there are more than `MOST_VALUES`.
+    """
+    count = 0
+    for item in stated.one_or_more(allowed):
+        values = read_range(item, read) if isinstance(item.value, dict) else [read(item)]
+        count += len(values)
+        if count > MOST_VALUES:
+            raise stated.error(f"at most {MOST_VALUES} values", f"These are more than {count - 1}.", value=count)
+        yield from values
+
+
+def refuse_repeats(values: Sequence[object], stated: Stated) -> None:
+    """Refuse a value that stands twice: its candidates would count twice."""
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise stated.error("every value once", value=value, hint="It stands there twice.")
+        seen.add(value)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column, Kind
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.screening.question import Question
+from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.scoring import Space
 from nasicon_ml.screening.tally import FRONT_PROPERTIES, Tally
 
@@ -71,7 +71,7 @@ class ScreeningResult:
         return pd.concat([first, recipes, answers], axis=1)[names]
 
     def to_json(self, best: int = 10) -> dict[str, Any]:
-        """Give the summary: what was asked, how many, how fast, the best ones, by system."""
+        """Return the summary: what was asked, how many, how fast, the best ones, by system."""
         counts = self.tally.counts
         metadata = self.model.metadata
         return {
@@ -108,7 +108,7 @@ class ScreeningResult:
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give rows as plain values, null where there is none."""
+    """Return rows as plain values, null where there is none."""
     plain = frame.astype("object").where(frame.notna(), None)
     return [{str(name): _plain(cell) for name, cell in row.items()} for row in plain.to_dict("records")]
 
@@ -118,7 +118,7 @@ def _plain(cell: Any) -> Any:
 
 
 def recipes_at(space: Space, question: Question, numbers: NDArray[np.int64]) -> pd.DataFrame:
-    """Give the recipes at some positions, columns `nasicon_ml.columns.MODEL_INPUT`, in the order asked for.
+    """Return the recipes at some positions, columns `nasicon_ml.columns.MODEL_INPUT`, in the order asked for.
 
     The temperature of the conductivity is always given: without one it would be ambiguous.
     """

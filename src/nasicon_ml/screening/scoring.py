@@ -1,8 +1,10 @@
-"""Scores one chunk of a space: candidates in, a tally out."""
+"""Score one chunk of a space: candidates in, a tally out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,16 +14,65 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition import CHARGE_TOLERANCE
+from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.screening.candidates import Candidates
-from nasicon_ml.screening.front import Front
-from nasicon_ml.screening.keeping import Kept
-from nasicon_ml.screening.landscape import Landscape
-from nasicon_ml.screening.objectives import Answers
-from nasicon_ml.screening.question import Question
-from nasicon_ml.screening.tally import Counts, Tally, best_by_system
+from nasicon_ml.screening.objectives import Answers, Question, is_whole
+from nasicon_ml.screening.space import Candidates
+from nasicon_ml.screening.tally import ConductivityMap, Counts, Front, Kept, Tally, best_by_system
 from nasicon_ml.tables import write_table
+
+#: Positions of a chunk: enough that few calls are made, few enough that some hundred megabytes hold several.
+CHUNK = 65_536
+MOST_CHUNK = 1_048_576
+ENGINES = ("local", "dask")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How it is computed; the result is the same.
+
+    Attributes
+    ----------
+    threads
+        Chunks that are scored at the same time on this machine.
+    chunk
+        Positions of the space that are scored in one call.
+    engine
+        "local", or "dask" for a cluster.
+    scheduler
+        Address of the Dask scheduler, such as tcp://host:8786.
+    """
+
+    threads: int = field(default_factory=lambda: min(8, os.cpu_count() or 1))
+    chunk: int = CHUNK
+    engine: str = "local"
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("threads", self.threads, 1_000), ("chunk", self.chunk, MOST_CHUNK)):
+            if not is_whole(value, most):
+                raise FieldError(name, value, f"a whole number from 1 to {most}")
+        if self.engine not in ENGINES:
+            raise FieldError("engine", self.engine, ", ".join(ENGINES), nearest(self.engine, ENGINES))
+        if (self.scheduler is not None) != (self.engine == "dask"):
+            raise FieldError(
+                "scheduler", self.scheduler, "an address such as tcp://host:8786, with the engine dask alone"
+            )
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Positions of a space, from `start` to before `stop`."""
+
+    start: int
+    stop: int
+
+
+def chunks(size: int, length: int, start: int = 0) -> Iterator[Chunk]:
+    """Divide the positions from `start` on."""
+    return (Chunk(first, min(first + length, size)) for first in range(start, size, length))
+
 
 Floats = NDArray[np.float64]
 
@@ -34,17 +85,17 @@ class Space(Protocol):
         """Positions, before constraints."""
 
     def chunk(self, start: int, stop: int) -> Candidates:
-        """Give the recipes at some positions that the space's constraints leave."""
+        """Return the recipes at some positions that the space's constraints leave."""
 
     def at(self, positions: NDArray[np.int64]) -> Candidates:
-        """Give the recipes at positions that a chunk named."""
+        """Return the recipes at positions that a chunk named."""
 
     @property
     def fingerprint(self) -> str:
         """All that decides which recipe stands where."""
 
     def to_json(self) -> dict[str, Any]:
-        """Say what the space holds."""
+        """Return what the space holds, as plain dictionaries."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +116,7 @@ class Scorer:
     parts: Path | None = None
 
     def prepare(self) -> None:
-        """Make what all threads share before there are several."""
+        """Compute what all threads share before there are several."""
         for trees in self.model.boosters.values():
             trees.prepare()
         _ = self.model.space, self.model.measured
@@ -119,12 +170,14 @@ class Scorer:
             Kept.best_of(self.question.keep, values, candidates.numbers),
             Front.of(points[may], candidates.numbers[may]),
             best_by_system(sites.index, sites.systems, inside, values, candidates.numbers),
-            Landscape.of(sites.per_row(sites.x)[may], answers.sintering_temperature_c[may], conductivity[may]),
+            ConductivityMap.of(
+                sites.per_row(sites.x)[may], answers.sintering_temperature_c[may], conductivity[may]
+            ),
         )
 
 
 def taken(candidates: Candidates, rows: NDArray[np.intp]) -> Candidates:
-    """Take some of the recipes."""
+    """Return some of the recipes."""
     return Candidates(
         candidates.numbers[rows],
         candidates.table.iloc[rows].reset_index(drop=True),
@@ -138,7 +191,7 @@ def part_name(start: int) -> str:
 
 
 def _part(candidates: Candidates, numbers: dict[Column, NDArray[Any]], objective: Floats) -> pd.DataFrame:
-    """Give the scored recipes of a chunk as they are written; every different formula is spelled once."""
+    """Return the scored recipes of a chunk as they are written; every different formula is spelled once."""
     _, first, code = np.unique(candidates.sites.index, return_index=True, return_inverse=True)
     formulas = np.asarray(candidates.formulas(first), dtype=object)
     columns: dict[str, Any] = {

@@ -1,4 +1,7 @@
-"""What a screening has found so far: parts of a space are tallied apart, and put together in any order."""
+"""What a screening has found so far: parts of a space are tallied apart, and put together in any order.
+
+The k best recipes, the Pareto front, the best of each system, and a map of the best conductivity.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,250 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasicon_ml.screening.front import Front
-from nasicon_ml.screening.keeping import Kept
-from nasicon_ml.screening.landscape import Landscape
-
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Recipes with the highest values, best first; among equal ones, the earlier in the space comes first.
+
+    Attributes
+    ----------
+    most
+        How many are kept.
+    values
+        Shape (n,), n at most `most`, falling.
+    numbers
+        Positions in the space, shape (n,).
+    """
+
+    most: int
+    values: Floats
+    numbers: Ints
+
+    @classmethod
+    def best_of(cls, most: int, values: Floats, numbers: Ints) -> Kept:
+        """Return the best of some recipes; those whose value is NaN are left out."""
+        valued = np.flatnonzero(~np.isnan(values))
+        values, numbers = values[valued], numbers[valued]
+        if len(values) > most:
+            # All that reach the value of the last one kept: the sort decides among equal ones.
+            last = np.partition(values, len(values) - most)[len(values) - most]
+            reached = values >= last
+            values, numbers = values[reached], numbers[reached]
+        order = np.lexsort((numbers, -values))[:most]
+        return cls(most, values[order], numbers[order])
+
+    def merged(self, other: Kept) -> Kept:
+        """Return the best of both."""
+        values = np.concatenate([self.values, other.values])
+        return Kept.best_of(self.most, values, np.concatenate([self.numbers, other.numbers]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as plain values, every digit."""
+        return {"most": self.most, "values": self.values.tolist(), "numbers": self.numbers.tolist()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Kept:
+        """Read what `to_json` gave."""
+        return cls(
+            int(content["most"]),
+            np.asarray(content["values"], dtype=np.float64),
+            np.asarray(content["numbers"], dtype=np.int64),
+        )
+
+
+#: A front of more recipes is given up: nobody chooses among so many, and finding them costs their square.
+MOST_IN_FRONT = 100_000
+
+
+@dataclass(frozen=True)
+class Front:
+    """Recipes that no other dominates. Of those with the same properties the earliest in the space stands for all.
+
+    Attributes
+    ----------
+    points
+        Properties of n recipes, each the higher the better; shape (n, n_properties), in order of `numbers`.
+    numbers
+        Positions in the space, rising; shape (n,).
+    given_up
+        Whether there were too many (`MOST_IN_FRONT`): then it is empty.
+    """
+
+    points: Floats
+    numbers: Ints
+    given_up: bool = False
+
+    @classmethod
+    def of(cls, points: Floats, numbers: Ints) -> Front:
+        """Return the front of some recipes; those with a NaN are left out.
+
+        Parameters
+        ----------
+        points
+            Shape (n, n_properties), each the higher the better.
+        numbers
+            Positions in the space, shape (n,).
+        """
+        valued = ~np.isnan(points).any(axis=1)
+        points, numbers = points[valued], numbers[valued]
+        best = undominated(points, numbers)
+        if len(best) > MOST_IN_FRONT:
+            return cls._none(points.shape[1])
+        best = best[np.argsort(numbers[best], kind="stable")]
+        return cls(points[best], numbers[best])
+
+    @classmethod
+    def _none(cls, properties: int) -> Front:
+        return cls(np.empty((0, properties)), np.empty(0, dtype=np.int64), given_up=True)
+
+    def merged(self, other: Front) -> Front:
+        """Return the front of both."""
+        if self.given_up or other.given_up:
+            return Front._none(self.points.shape[1])
+        return Front.of(np.concatenate([self.points, other.points]), np.concatenate([self.numbers, other.numbers]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as plain values, every digit; null for infinity."""
+        points = [[value if np.isfinite(value) else None for value in row] for row in self.points.tolist()]
+        return {
+            "points": points,
+            "properties": self.points.shape[1],
+            "numbers": self.numbers.tolist(),
+            "given_up": self.given_up,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Front:
+        """Read what `to_json` gave."""
+        rows = [[-np.inf if value is None else value for value in row] for row in content["points"]]
+        points = np.asarray(rows, dtype=np.float64).reshape(len(rows), int(content["properties"]))
+        return cls(points, np.asarray(content["numbers"], dtype=np.int64), bool(content["given_up"]))
+
+
+def undominated(points: Floats, numbers: Ints) -> NDArray[np.intp]:
+    """Return the rows that no other row dominates (as good everywhere, better somewhere), of equal rows the first.
+
+    Parameters
+    ----------
+    points
+        Shape (n, n_properties), no NaN.
+    numbers
+        Which of equal rows is the first; shape (n,).
+
+    Returns
+    -------
+    ndarray
+        Rows, in no particular order. No row that is found has to be looked at again: the one with the highest sum
+        of ranks among those left is dominated by none, and takes with it all that it dominates.
+    """
+    left = np.arange(len(points))
+    if not len(left):
+        return left
+    # Ranks instead of values: infinite or huge values do not swallow the others in the sum.
+    ranks = np.column_stack([np.unique(column, return_inverse=True)[1] for column in points.T])
+    order = np.lexsort((numbers, -ranks.sum(axis=1)))
+    left, columns = left[order], [np.ascontiguousarray(column) for column in ranks[order].T]
+    found = []
+    while len(left):
+        found.append(left[0])
+        beats = np.zeros(len(left), dtype=bool)
+        for column in columns:
+            beats |= column > column[0]
+        left, columns = left[beats], [column[beats] for column in columns]
+    return np.asarray(found, dtype=np.intp)
+
+
+#: Steps of x and of the temperature (°C) that are told apart.
+_FINE = (0.001, 0.1)
+#: Steps where the fine ones would give more cells than `MOST_CELLS`.
+_COARSE = (0.05, 10.0)
+MOST_CELLS = 4_000
+
+
+@dataclass(frozen=True)
+class ConductivityMap:
+    """The highest conductivity in each cell of x and sintering temperature.
+
+    Attributes
+    ----------
+    x_step, t_step
+        How far cells are apart; `MOST_CELLS` cells at most have the fine steps, more are put into coarse ones.
+        That depends on which cells there are, not on the order in which they come.
+    x, t
+        Of each cell, in steps; shape (n,), sorted by x, then t.
+    best
+        Highest conductivity in S/cm, shape (n,).
+    """
+
+    x_step: float
+    t_step: float
+    x: Ints
+    t: Ints
+    best: Floats
+
+    @classmethod
+    def of(cls, x: Floats, temperature_c: Floats, conductivity: Floats) -> ConductivityMap:
+        """Map some recipes, all arrays of shape (n,); those without a sintering temperature are left out."""
+        given = ~np.isnan(temperature_c)
+        x_cells, t_cells = (
+            np.rint(values[given] / step).astype(np.int64)
+            for values, step in zip((x, temperature_c), _FINE, strict=True)
+        )
+        return _map_of(_FINE, x_cells, t_cells, conductivity[given])
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether cells were put together."""
+        return (self.x_step, self.t_step) == _COARSE
+
+    def merged(self, other: ConductivityMap) -> ConductivityMap:
+        """Return the higher of both in each cell."""
+        pair = (self, other)
+        if self.is_coarse != other.is_coarse:
+            pair = (self.coarse(), other.coarse())
+        x, t, best = (np.concatenate([getattr(one, name) for one in pair]) for name in ("x", "t", "best"))
+        return _map_of((pair[0].x_step, pair[0].t_step), x, t, best)
+
+    def coarse(self) -> ConductivityMap:
+        """Return the map in coarse cells."""
+        if self.is_coarse:
+            return self
+        factors = [round(coarse / fine) for coarse, fine in zip(_COARSE, _FINE, strict=True)]
+        x, t = (np.floor_divide(cells, factor) for cells, factor in zip((self.x, self.t), factors, strict=True))
+        return _map_of(_COARSE, x, t, self.best)
+
+    def points(self) -> tuple[Floats, Floats, Floats]:
+        """Return x, temperature in °C and best conductivity of each cell (of a coarse one, its lower corner)."""
+        # Dividing by a whole number instead gives 0.3 and not 0.30000000000000004.
+        return self.x / round(1 / self.x_step), np.round(self.t * self.t_step, 1), self.best
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as plain values, every digit."""
+        cells = {"x": self.x.tolist(), "t": self.t.tolist(), "best": self.best.tolist()}
+        return {"coarse": self.is_coarse} | cells
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> ConductivityMap:
+        """Read what `to_json` gave."""
+        x, t = (np.asarray(content[name], dtype=np.int64) for name in ("x", "t"))
+        steps = _COARSE if content["coarse"] else _FINE
+        return cls(*steps, x, t, np.asarray(content["best"], dtype=np.float64))
+
+
+def _map_of(steps: tuple[float, float], x: Ints, t: Ints, best: Floats) -> ConductivityMap:
+    order = np.lexsort((t, x))
+    x, t, best = x[order], t[order], best[order]
+    is_first = np.ones(len(x), dtype=bool)
+    is_first[1:] = (np.diff(x) != 0) | (np.diff(t) != 0)
+    starts = np.flatnonzero(is_first)
+    if len(starts):
+        x, t, best = x[starts], t[starts], np.maximum.reduceat(best, starts)
+    found = ConductivityMap(*steps, x, t, best)
+    return found.coarse() if len(starts) > MOST_CELLS and steps == _FINE else found
+
 
 #: The properties of the front, in the order of its columns: the sintering temperature counts downwards.
 FRONT_PROPERTIES = ("conductivity", "density", "purity", "sintering temperature")
@@ -44,15 +286,15 @@ class Counts:
     valued: int = 0
 
     def merged(self, other: Counts) -> Counts:
-        """Add them up."""
+        """Return the sums of both."""
         return Counts(*(mine + theirs for mine, theirs in zip(self.as_tuple(), other.as_tuple(), strict=True)))
 
     def as_tuple(self) -> tuple[int, ...]:
-        """Give the numbers in order."""
+        """Return the numbers in order."""
         return (self.positions, self.candidates, self.balanced, self.inside, self.valued)
 
     def to_json(self) -> dict[str, int]:
-        """Give the numbers by name."""
+        """Return the numbers by name."""
         names = ("positions", "candidates", "balanced", "inside", "valued")
         return dict(zip(names, self.as_tuple(), strict=True))
 
@@ -91,17 +333,17 @@ class Tally:
     kept: Kept
     front: Front
     systems: Mapping[str, BestOfSystem]
-    landscape: Landscape
+    conductivity_map: ConductivityMap
 
     @classmethod
     def empty(cls, keep: int) -> Tally:
-        """Start with nothing, to keep so many."""
+        """Return the tally of no recipe, which keeps so many."""
         none, numbers = np.empty(0), np.empty(0, dtype=np.int64)
         front = Front(np.empty((0, len(FRONT_PROPERTIES))), numbers)
-        return cls(Counts(), Kept(keep, none, numbers), front, {}, Landscape.of(none, none, none))
+        return cls(Counts(), Kept(keep, none, numbers), front, {}, ConductivityMap.of(none, none, none))
 
     def merged(self, other: Tally) -> Tally:
-        """Put two parts together."""
+        """Return the tally of both parts."""
         systems = dict(self.systems)
         for name, found in other.systems.items():
             systems[name] = systems[name].merged(found) if name in systems else found
@@ -110,11 +352,11 @@ class Tally:
             self.kept.merged(other.kept),
             self.front.merged(other.front),
             dict(sorted(systems.items())),
-            self.landscape.merged(other.landscape),
+            self.conductivity_map.merged(other.conductivity_map),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give all of it, every digit."""
+        """Return all of it as plain values, every digit."""
         return {
             "counts": self.counts.to_json(),
             "kept": self.kept.to_json(),
@@ -123,7 +365,7 @@ class Tally:
                 name: [one.candidates, one.inside, None if one.number < 0 else one.value, one.number]
                 for name, one in self.systems.items()
             },
-            "landscape": self.landscape.to_json(),
+            "landscape": self.conductivity_map.to_json(),
         }
 
     @classmethod
@@ -140,7 +382,7 @@ class Tally:
             Kept.from_json(content["kept"]),
             Front.from_json(content["front"]),
             systems,
-            Landscape.from_json(content["landscape"]),
+            ConductivityMap.from_json(content["landscape"]),
         )
 
 

@@ -7,18 +7,18 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from nasicon_ml.errors import NasiconError, UnreadableFileError
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.screening.engine import screen
-from nasicon_ml.screening.output import Place
-from nasicon_ml.screening.question import Effort, Question
+from nasicon_ml.screening.engine import Progress, screen
+from nasicon_ml.screening.objectives import Question
+from nasicon_ml.screening.output import STATE, OutputFolder, model_checksum, read_state
 from nasicon_ml.screening.result import ScreeningResult
-from nasicon_ml.screening.resuming import STATE, model_checksum, read_state
-from nasicon_ml.screening.watching import Progress, Watch
+from nasicon_ml.screening.scoring import Effort
 from tests.screening.spaces import SmallSpace
 
 SPACE = SmallSpace()
@@ -41,14 +41,14 @@ class StopAfter:
         return self.error is None and self.left <= 0
 
     @property
-    def watch(self) -> Watch:
-        return Watch(self.progress, self.stop)
+    def calls(self) -> dict[str, Any]:
+        return {"progress": self.progress, "stop": self.stop}
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(champion: PropertyModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "out"
-    screen(SPACE, champion, QUESTION, EFFORT, place=Place(folder, scored=True))
+    screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder, scored=True))
     return folder
 
 
@@ -73,10 +73,10 @@ def test_it_ends_as_if_it_had_not_been_stopped(
 ) -> None:
     folder = tmp_path / "out"
     for turn, chunks in enumerate(stops):
-        place = Place(folder, resume=turn > 0, scored=True)
-        partial = screen(SPACE, champion, QUESTION, EFFORT, place=place, watch=StopAfter(chunks).watch)
+        output = OutputFolder(folder, resume=turn > 0, scored=True)
+        partial = screen(SPACE, champion, QUESTION, EFFORT, output=output, **StopAfter(chunks).calls)
         check_partial(partial, folder)
-    whole = screen(SPACE, champion, QUESTION, EFFORT, place=Place(folder, resume=True, scored=True))
+    whole = screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder, resume=True, scored=True))
     assert whole.is_complete
     assert files(folder) == files(uninterrupted)
     assert summary(folder) == summary(uninterrupted)
@@ -101,26 +101,31 @@ def test_whatever_ends_it_the_state_is_there(
     folder = tmp_path / "out"
     with pytest.raises(error):
         screen(
-            SPACE, champion, QUESTION, EFFORT, place=Place(folder, scored=True), watch=StopAfter(2, error).watch
+            SPACE,
+            champion,
+            QUESTION,
+            EFFORT,
+            output=OutputFolder(folder, scored=True),
+            **StopAfter(2, error).calls,
         )
     assert read_state(folder).position == 120
     assert pd.read_parquet(folder / "scored")["space_position"].max() < 120
-    screen(SPACE, champion, QUESTION, EFFORT, place=Place(folder, resume=True, scored=True))
+    screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder, resume=True, scored=True))
     assert files(folder) == files(uninterrupted)
 
 
 def test_threads_may_change(champion: PropertyModel, uninterrupted: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    screen(SPACE, champion, QUESTION, EFFORT, place=Place(folder, scored=True), watch=StopAfter(2).watch)
+    screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder, scored=True), **StopAfter(2).calls)
     effort = dataclasses.replace(EFFORT, threads=1)
-    screen(SPACE, champion, QUESTION, effort, place=Place(folder, resume=True, scored=True))
+    screen(SPACE, champion, QUESTION, effort, output=OutputFolder(folder, resume=True, scored=True))
     assert files(folder) == files(uninterrupted)
 
 
 @pytest.fixture
 def stopped(champion: PropertyModel, tmp_path: Path) -> Path:
     folder = tmp_path / "out"
-    screen(SPACE, champion, QUESTION, EFFORT, place=Place(folder), watch=StopAfter(1).watch)
+    screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder), **StopAfter(1).calls)
     return folder
 
 
@@ -153,7 +158,7 @@ def test_another_screening_is_refused_by_name(
             model,
             asked["question"],  # type: ignore[arg-type]
             asked["effort"],  # type: ignore[arg-type]
-            place=Place(stopped, resume=True, scored=bool(asked["scored"])),
+            output=OutputFolder(stopped, resume=True, scored=bool(asked["scored"])),
         )
     assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
 
@@ -173,19 +178,19 @@ def test_a_damaged_state_is_refused(champion: PropertyModel, stopped: Path, dama
     assert damage(text) != text
     state.write_text(damage(text), encoding="utf-8")
     with pytest.raises(UnreadableFileError, match=r"state\.json: (was changed|is not the state)"):
-        screen(SPACE, champion, QUESTION, EFFORT, place=Place(stopped, resume=True))
+        screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(stopped, resume=True))
 
 
 def test_there_has_to_be_something_to_resume(champion: PropertyModel, tmp_path: Path) -> None:
     with pytest.raises(NasiconError, match="there is no screening to resume"):
-        screen(SPACE, champion, QUESTION, EFFORT, place=Place(tmp_path, resume=True))
+        screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(tmp_path, resume=True))
     with pytest.raises(UnreadableFileError, match="there is no screening to resume"):
         read_state(tmp_path)
 
 
 def test_a_finished_one_is_finished(champion: PropertyModel, uninterrupted: Path) -> None:
     before = files(uninterrupted)
-    again = screen(SPACE, champion, QUESTION, EFFORT, place=Place(uninterrupted, resume=True, scored=True))
+    again = screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(uninterrupted, resume=True, scored=True))
     assert again.is_complete
     assert files(uninterrupted) == before
 

@@ -1,4 +1,4 @@
-"""One value, a list, a range in steps or by logarithms."""
+"""Values of one quantity: one, a list, a range in steps or by logarithms."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.errors import SpaceError
-from nasicon_ml.screening import ranges
+from nasicon_ml.screening import reading
 from nasicon_ml.screening.reading import Stated
 
 
 def numbers(value: Any) -> list[float]:
-    return ranges.numbers(Stated(value, "x"), 0, 1000)
+    return reading.read_numbers(Stated(value, "x"), 0, 1000)
 
 
 def test_what_can_be_written() -> None:
