@@ -14,8 +14,8 @@ from nasicon_ml.estimators.own_pellets import (
     OwnKernel,
     condition,
     condition_probability,
+    draw_known_pellets,
     fit_own_kernel,
-    known_and_asked,
     laplace_mode,
 )
 from nasicon_ml.estimators.targets import TargetName
@@ -195,7 +195,7 @@ def test_the_fit_predicts_the_others_of_a_source_and_its_intervals_hold():
     errors, fresh = simulated(1.0, 0.3), simulated(1.0, 0.3, seed=1)
     kernel = fit_own_kernel(errors)
     before, after, inside, width = [], [], [], []
-    for known, asked, _ in known_and_asked(fresh.groups(), (2,), 4, 5, 0):
+    for known, asked, _ in draw_known_pellets(fresh.groups(), (2,), 4, 5, 0):
         found = fresh.conditioned(kernel, known, asked)
         off = fresh.measured[asked] - fresh.predicted[asked]
         before.extend(np.abs(off))
@@ -227,7 +227,7 @@ def test_the_fit_knows_no_order_of_sources():
 def test_every_pellet_counts_once_for_each_number_of_known_ones():
     groups = {"a": np.arange(5), "b": np.arange(5, 9), "few": np.arange(9, 11)}
     weights = {k: np.zeros(11) for k in (1, 3)}
-    for known, asked, weight in known_and_asked(groups, (1, 3), 4, 7, 0):
+    for known, asked, weight in draw_known_pellets(groups, (1, 3), 4, 7, 0):
         assert not set(known) & set(asked)
         weights[len(known)][asked] += weight
     for total in weights.values():
@@ -238,6 +238,6 @@ def test_every_pellet_counts_once_for_each_number_of_known_ones():
 
 def test_draws_of_a_source_do_not_depend_on_the_others():
     groups = {"a": np.arange(5), "b": np.arange(5, 9)}
-    alone = [known.tolist() for known, _, _ in known_and_asked({"b": groups["b"]}, (2,), 4, 3, 0)]
-    both = [known.tolist() for known, _, _ in known_and_asked(groups, (2,), 4, 3, 0) if known[0] >= 5]
+    alone = [known.tolist() for known, _, _ in draw_known_pellets({"b": groups["b"]}, (2,), 4, 3, 0)]
+    both = [known.tolist() for known, _, _ in draw_known_pellets(groups, (2,), 4, 3, 0) if known[0] >= 5]
     assert alone == both

@@ -9,7 +9,7 @@ from nasicon_ml.data.load import load_pellets
 from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.estimators.uncertainty import (
-    _NEARER_BY_SILENCE,
+    _DISTANCE_PER_UNKNOWN,
     Circumstances,
     ConformalScores,
     Spread,
@@ -219,7 +219,7 @@ def test_spread_recovers_what_widens_errors():
     residuals = random.laplace(scale=np.exp(-1.0 + 0.7 * unknown + 0.3 * distance))
     spread, _ = fit_spread(residuals, unknown, distance)
     assert (spread.intercept, spread.unknown, spread.distance) == pytest.approx((-1.0, 0.7, 0.3), abs=0.1)
-    assert spread.unknown >= _NEARER_BY_SILENCE * spread.distance
+    assert spread.unknown >= _DISTANCE_PER_UNKNOWN * spread.distance
 
 
 def test_knowing_less_never_narrows():
@@ -244,7 +244,7 @@ def test_silence_brings_a_recipe_no_nearer_than_the_spread_makes_up_for(field):
     gained = unknown_share(silent) - unknown_share(said)
     told = gained > 0  # a pressure is no part of the recipe where nothing presses
     assert told.any()
-    assert (nearer[told] <= _NEARER_BY_SILENCE * gained[told] + 1e-9).all()
+    assert (nearer[told] <= _DISTANCE_PER_UNKNOWN * gained[told] + 1e-9).all()
 
 
 def test_spread_refuses_a_handful():

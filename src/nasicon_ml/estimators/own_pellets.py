@@ -355,7 +355,7 @@ def fit_own_kernel(errors: Errors, *, seed: int = 0) -> OwnKernel:
 
     found = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": _MOST_STEPS})
     kernel = _kernel(found.x, is_probability)
-    return kernel if is_probability else _settled(errors, kernel, seed)
+    return kernel if is_probability else _with_trust_and_narrowing(errors, kernel, seed)
 
 
 @dataclass(frozen=True)
@@ -422,13 +422,13 @@ def _log_odds_likelihood(kernel: OwnKernel, stack: _Stack) -> float:
     return -float(laplace_mode(covariance, centre, stack.measured)[1].sum())
 
 
-def _settled(errors: Errors, kernel: OwnKernel, seed: int) -> OwnKernel:
+def _with_trust_and_narrowing(errors: Errors, kernel: OwnKernel, seed: int) -> OwnKernel:
     """Find trust and narrowing by predicting pellets from one to three others of their source."""
     from scipy.optimize import brentq, minimize_scalar
 
     with_trust, without = replace(kernel, trust=1.0), replace(kernel, trust=0.0)
     parts: list[Floats] = []
-    for known, asked, weight in known_and_asked(errors.groups(), (1, 2, _MOST_KNOWN), 2, _DRAWS, seed):
+    for known, asked, weight in draw_known_pellets(errors.groups(), (1, 2, _MOST_KNOWN), 2, _DRAWS, seed):
         full, none = (errors.conditioned(each, known, asked) for each in (with_trust, without))
         off = errors.measured[asked] - errors.predicted[asked] - full.shift
         parts.append(np.stack([off, full.shift - none.shift, full.width, errors.half[asked],
@@ -455,10 +455,10 @@ def _settled(errors: Errors, kernel: OwnKernel, seed: int) -> OwnKernel:
     return replace(kernel, trust=trust, narrowing=narrowing)
 
 
-def known_and_asked(
+def draw_known_pellets(
     groups: dict[str, Ints], ks: tuple[int, ...], least: int, draws: int, seed: int
 ) -> Iterator[tuple[Ints, Ints, float]]:
-    """Draw pellets of each source as known, and give the others as asked about.
+    """Draw pellets of each source as known; the others of it are to be predicted.
 
     Yields
     ------

@@ -31,7 +31,7 @@ _SMALLEST_SHARE = 0.25
 INCOMPLETE = 1 / 3
 #: A recipe that says less comes nearer to others by at most this for each unit of unknown share that it gains: a
 #: field that differs wholly counts 1 and an unknown one 0.5, two of the fourteen weights at most, a tenth each.
-_NEARER_BY_SILENCE = 0.5 * 2 / 14 * 10
+_DISTANCE_PER_UNKNOWN = 0.5 * 2 / 14 * 10
 #: By how much the logarithm of the spread differs between systems before any error is seen: as the width of a
 #: normal distribution, a factor of 1.6 either way.
 SYSTEM_SPREAD = 0.5
@@ -44,7 +44,7 @@ _LARGEST_ENERGY_ERROR_EV = 0.5
 #: Parts of the sources, each scored by a spread fitted to the others: one that knows it promises too much for it.
 _SCORING_FOLDS = 20
 #: Fewer rows than this do not tell how errors differ.
-_FEW = 20
+_FEWEST_ROWS = 20
 #: Trust in the trees of this package: they learn with a level for every source, so that their log-odds already are
 #: those of a new one. Without trust, calibration on two hundred papers gave worse probabilities
 #: (docs/uncertainty.md).
@@ -122,8 +122,8 @@ def fit_spread(
     size = np.abs(residuals)
     if len(size) < 20:
         raise ValueError(f"a spread needs at least 20 out-of-fold residuals, got {len(size)}")
-    # Silence brings a recipe nearer to others: whatever distance is worth, the unknown share makes up for that.
-    causes = _causes(unknown, distance + _NEARER_BY_SILENCE * unknown)
+    # What is not stated brings a recipe nearer to others: the unknown share has to make up for that distance.
+    causes = _causes(unknown, distance + _DISTANCE_PER_UNKNOWN * unknown)
     inputs = np.column_stack([causes, *groups]).astype(np.float64)
     penalty = np.concatenate([np.zeros(4), np.full(len(groups), SYSTEM_SPREAD**-2)]) / len(size)
 
@@ -139,7 +139,7 @@ def fit_spread(
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
     floor = _SMALLEST_SHARE * float(np.median(np.exp(causes @ found[:4])))
     intercept, by_unknown, by_distance, incomplete = (float(value) for value in found[:4])
-    by_unknown += _NEARER_BY_SILENCE * by_distance
+    by_unknown += _DISTANCE_PER_UNKNOWN * by_distance
     spread = Spread(max(intercept, float(np.log(floor))), by_unknown, by_distance, incomplete)
     return spread, np.exp(found[4:])
 
@@ -297,7 +297,7 @@ def fit_intervals(
     for part in np.unique(fold):
         test = fold == part
         # Too few rows to spare a part of them are scored by what they themselves were fitted with.
-        train = ~test if (~test).sum() >= _FEW else np.ones(len(test), dtype=bool)
+        train = ~test if (~test).sum() >= _FEWEST_ROWS else np.ones(len(test), dtype=bool)
         fitted = _fit_scale(name, residuals[train], sources[train], circumstances.take(train), energy_error_ev)
         scale[test] = _expected_error(*fitted, circumstances.take(test))
     scores = ConformalScores.from_residuals(residuals, scale)
@@ -311,7 +311,7 @@ def _fit_scale(
     """Fit spread, factors and energy error to residuals on the scale the model learns."""
     low, high = NEAR_ROOM_TEMPERATURE_C
     near = (circumstances.temperature_c >= low) & (circumstances.temperature_c <= high)
-    if name is not TargetName.CONDUCTIVITY or near.sum() < _FEW:
+    if name is not TargetName.CONDUCTIVITY or near.sum() < _FEWEST_ROWS:
         near = np.ones(len(residuals), dtype=bool)
     here = circumstances.take(near)
     count = pd.Series(sources[near]).groupby(here.system).nunique()
@@ -320,7 +320,7 @@ def _fit_scale(
     groups = [group == system for system in systems]
     spread, factors = fit_spread(residuals[near], here.unknown, here.distance, groups=groups)
     by_system = dict(zip(systems, map(float, factors), strict=True))
-    if (~near).sum() >= _FEW:
+    if (~near).sum() >= _FEWEST_ROWS:
         scale = _at_room_temperature(spread, by_system, circumstances)
         steps = _decades_per_ev(circumstances)[~near]
         energy_error_ev = _fit_energy_error(residuals[~near], scale[~near], steps, energy_error_ev)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, fit_own_kernel, known_and_asked
+from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, draw_known_pellets, fit_own_kernel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
 from nasicon_ml.evaluation.cross_validation import grouped_splits
@@ -147,7 +147,7 @@ def _conditioned(
         asked_about = np.flatnonzero(test & lithium)
         groups = {source: asked_about[rows] for source, rows in errors.take(asked_about).groups().items()}
         last: dict[str, int] = {}
-        for known, asked, weight in known_and_asked(groups, ks, LEAST_PELLETS, draws, seed):
+        for known, asked, weight in draw_known_pellets(groups, ks, LEAST_PELLETS, draws, seed):
             source = str(errors.sources[asked[0]])
             last[source] = last.get(source, -1) + 1
             answers = _answers(errors, kernel, known, asked)

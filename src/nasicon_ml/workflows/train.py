@@ -9,6 +9,7 @@ intervals, the calibration and the covariance that learned from them, their numb
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -285,13 +286,13 @@ def train(
     pellets = added.beside(pellets)
     report("computing features", 0.01)
     stage = _Stage.prepare(pellets, options)
-    steps = _Steps(report, total=options.repeats * options.folds * len(ANSWERS) + len(TargetName))
+    advance = _counting(report, options.repeats * options.folds * len(ANSWERS) + len(TargetName))
     _check_size(stage)
-    energies = _assess_energies(stage)
-    assessments = [_assess(stage, name, energies.error_ev, steps) for name in ANSWERS]
+    energies, energy_error_ev = _assess_energies(stage)
+    assessments = [_assess(stage, name, energy_error_ev, advance) for name in ANSWERS]
     out_of_fold = pd.concat([assessment.frame for assessment in assessments], ignore_index=True)
-    shown, energy_frame = (added.left_out_of(frame) for frame in (out_of_fold, energies.frame))
-    scores = score_table(pd.concat([shown, energy_frame], ignore_index=True))
+    shown, energies = (added.left_out_of(frame) for frame in (out_of_fold, energies))
+    scores = score_table(pd.concat([shown, energies], ignore_index=True))
     sha256 = dataset_checksum(path)
     rows_used = {str(assessment.name): len(assessment.rows.rows) for assessment in assessments}
     metadata = ModelMetadata(
@@ -304,17 +305,18 @@ def train(
         scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
     )
     own = own_kernels(out_of_fold, pellets, seed=options.seed)
-    model = replace(_final_model(stage, assessments, metadata, steps), own=own, out_of_fold=rounded(shown))
+    model = replace(_final_model(stage, assessments, metadata, advance), own=own, out_of_fold=rounded(shown))
     report("checking dataset and model", 0.99)
     model = with_findings(added.withheld_from(model), path)
     report("done", 1.0)
+    folds = ["target", "repeat", "fold", str(Column.SOURCE)]
     return TrainingResult(
         model=model,
         options=options,
         scores=scores,
         out_of_fold=shown,
         importance=pd.concat([assessment.importance for assessment in assessments], ignore_index=True),
-        folds=_folds(shown),
+        folds=shown[folds].drop_duplicates().sort_values(folds, ignore_index=True),
         dataset_path=str(path),
         dataset_sha256=sha256,
         rows_used=rows_used,
@@ -338,15 +340,10 @@ def _chosen_pellets(pellets: pd.DataFrame, options: TrainingOptions) -> pd.DataF
     return pellets[kept].reset_index(drop=True)
 
 
-class _Steps:
-    """Counts the steps of a run and reports them."""
-
-    def __init__(self, report: Progress, total: int) -> None:
-        self._report, self._total, self._done = report, total, 0
-
-    def advance(self, message: str) -> None:
-        self._done += 1
-        self._report(message, 0.02 + 0.97 * self._done / self._total)
+def _counting(report: Progress, total: int) -> Callable[[str], None]:
+    """Return a function that reports one more of all steps as done."""
+    done = itertools.count(1)
+    return lambda message: report(message, 0.02 + 0.97 * next(done) / total)
 
 
 @dataclass(frozen=True)
@@ -393,12 +390,14 @@ class _Assessment:
     calibration: BetaCalibration | None
 
 
-def _assess(stage: _Stage, name: TargetName, energy_error_ev: float, steps: _Steps) -> _Assessment:
+def _assess(
+    stage: _Stage, name: TargetName, energy_error_ev: float, advance: Callable[[str], None]
+) -> _Assessment:
     options, pellets = stage.options, stage.full.pellets
     rows = training_rows(pellets, name)
     collector = ImportanceCollector(pellets, name, rows, FeatureSet.FULL, seed=options.seed)
     energy_error = energy_error_ev if name is TargetName.CONDUCTIVITY else 0.0
-    frames, folds_of_repeats = [], []
+    repeats, frames = [], []
     for repeat in range(options.repeats):
         found = cross_validate(
             stage.full,
@@ -409,17 +408,16 @@ def _assess(stage: _Stage, name: TargetName, energy_error_ev: float, steps: _Ste
             seed=options.seed + repeat,
             tuner=OptunaTuner(options.trials) if options.trials else None,
             inspect=collector.inspect if repeat == 0 else None,
-            advance=lambda: steps.advance(f"cross-validating {name.replace('_', ' ')}"),
+            advance=lambda: advance(f"cross-validating {name.replace('_', ' ')}"),
         )
-        folds_of_repeats.append(found)
+        repeats.append(found)
         frames.append(_out_of_fold_frame(stage, name, found, repeat, energy_error))
-    first = folds_of_repeats[0]
-    intervals = calibration = None
+    first, intervals, calibration = repeats[0].full, None, None
     if name is TargetName.PHASE_PURITY:
-        calibration = fit_calibration(first.full, rows.y, trust=OWN_TRUST)
+        calibration = fit_calibration(first, rows.y, trust=OWN_TRUST)
     else:
         around = stage.circumstances.take(rows.rows)
-        intervals = fit_intervals(name, rows.y, first.full, stage.sources[rows.rows], around, energy_error)
+        intervals = fit_intervals(name, rows.y, first, stage.sources[rows.rows], around, energy_error)
     return _Assessment(name, rows, pd.concat(frames, ignore_index=True), collector.frame(), intervals, calibration)
 
 
@@ -435,20 +433,13 @@ def _check_size(stage: _Stage) -> None:
             )
 
 
-@dataclass(frozen=True)
-class _Energies:
-    """The activation energy, cross-validated: its table, and its mean absolute error in eV."""
-
-    frame: pd.DataFrame
-    error_ev: float
-
-
-def _assess_energies(stage: _Stage) -> _Energies:
+def _assess_energies(stage: _Stage) -> tuple[pd.DataFrame, float]:
+    """Return the out-of-fold table of the activation energy, and its mean absolute error in eV."""
     name = TargetName.ACTIVATION_ENERGY
     rows = training_rows(stage.full.pellets, name)
     folds = min(5, stage.options.folds)
     found = cross_validate(stage.full, stage.composition_only, name, rows, folds=folds, seed=stage.options.seed)
-    return _Energies(_out_of_fold_frame(stage, name, found, 0, 0.0), loss(name, rows.y, found.full))
+    return _out_of_fold_frame(stage, name, found, 0, 0.0), loss(name, rows.y, found.full)
 
 
 def _out_of_fold_frame(
@@ -480,7 +471,7 @@ def _out_of_fold_frame(
 
 
 def _final_model(
-    stage: _Stage, assessments: list[_Assessment], metadata: ModelMetadata, steps: _Steps
+    stage: _Stage, assessments: list[_Assessment], metadata: ModelMetadata, advance: Callable[[str], None]
 ) -> PropertyModel:
     fitted: dict[TargetName, FittedTarget] = {}
     for name in ANSWERS:
@@ -490,7 +481,7 @@ def _final_model(
         if stage.options.trials:
             context = OptunaTuner(stage.options.trials)(context, name, rows, everything)
         fitted[name] = fit_target(context, name, rows, everything)
-        steps.advance(f"fitting {name.replace('_', ' ')} to all pellets")
+        advance(f"fitting {name.replace('_', ' ')} to all pellets")
     energy = fitted[TargetName.CONDUCTIVITY].energy
     assert energy is not None  # noqa: S101 -- conductivity always brings its energy
     grown = {name: target.booster for name, target in fitted.items()} | {TargetName.ACTIVATION_ENERGY: energy}
@@ -509,8 +500,3 @@ def _final_model(
         metadata=metadata,
         priors={name: target.prior for name, target in fitted.items() if target.prior is not None},
     )
-
-
-def _folds(out_of_fold: pd.DataFrame) -> pd.DataFrame:
-    columns = ["target", "repeat", "fold", str(Column.SOURCE)]
-    return out_of_fold[columns].drop_duplicates().sort_values(columns, ignore_index=True)
