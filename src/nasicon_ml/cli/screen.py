@@ -402,7 +402,7 @@ def _map_cells(found: ScreeningResult) -> pd.DataFrame:
     """Return the best conductivity at every substitution and sintering temperature as a table."""
     import pandas as pd
 
-    from nasicon_ml.plots.screening import SUBSTITUTION
+    from nasicon_ml.plots.recipes import SUBSTITUTION
 
     x, temperature_c, best = found.tally.conductivity_map.points()
     return pd.DataFrame(

@@ -10,13 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasicon_ml.plots.explanations import contributions
-    from nasicon_ml.plots.features import importance
-    from nasicon_ml.plots.honesty import coverage_curves, error_by_domain
-    from nasicon_ml.plots.intervals import interval_calibration, reliability
-    from nasicon_ml.plots.recipes import recipe_predictions
+    from nasicon_ml.plots.calibration import coverage_curves, error_by_domain, interval_calibration, reliability
+    from nasicon_ml.plots.explanations import contributions, importance
+    from nasicon_ml.plots.recipes import recipe_predictions, screening_front, screening_map
     from nasicon_ml.plots.residuals import parity, residuals_by_system
-    from nasicon_ml.plots.screening import screening_front, screening_map
     from nasicon_ml.plots.style import save
 
 __all__ = [
@@ -36,17 +33,17 @@ __all__ = [
 
 _HOME = {
     "contributions": "explanations",
-    "coverage_curves": "honesty",
-    "error_by_domain": "honesty",
-    "importance": "features",
-    "interval_calibration": "intervals",
+    "coverage_curves": "calibration",
+    "error_by_domain": "calibration",
+    "importance": "explanations",
+    "interval_calibration": "calibration",
     "parity": "residuals",
     "recipe_predictions": "recipes",
-    "reliability": "intervals",
+    "reliability": "calibration",
     "residuals_by_system": "residuals",
     "save": "style",
-    "screening_front": "screening",
-    "screening_map": "screening",
+    "screening_front": "recipes",
+    "screening_map": "recipes",
 }
 
 

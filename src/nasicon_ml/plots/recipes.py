@@ -1,4 +1,4 @@
-"""What a model says about recipes, side by side."""
+"""What a model says about recipes: predictions side by side, and the map and front of a screening."""
 
 from __future__ import annotations
 
@@ -11,14 +11,28 @@ import pandas as pd
 
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column, is_missing
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.plots.style import BLUE, GREY, INK, ORANGE, PALE, Flags, drawing, new_figure, percent
+from nasicon_ml.plots.style import (
+    BLUE,
+    DENSITY_MAP,
+    GREY,
+    INK,
+    ORANGE,
+    PALE,
+    VERMILION,
+    Flags,
+    Floats,
+    drawing,
+    headline,
+    new_figure,
+    percent,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: More rows than this cannot be read on a page.
-MOST = 30
+MOST_RECIPES = 30
 _CONDITIONS = (
     Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.HEATING_RATE_C_MIN,
     Column.PARTICLE_SIZE_UM, Column.PRESSURE_MPA,
@@ -26,7 +40,9 @@ _CONDITIONS = (
 
 
 @drawing
-def recipe_predictions(predictions: pd.DataFrame, *, level: float | None = None, most: int = MOST) -> Figure:
+def recipe_predictions(
+    predictions: pd.DataFrame, *, level: float | None = None, most: int = MOST_RECIPES
+) -> Figure:
     """Draw conductivity, density and phase purity of some recipes.
 
     Parameters
@@ -104,7 +120,7 @@ def _draw_purity(axes: Axes, shown: pd.DataFrame, inside: Flags) -> None:
 
 
 def _temperature(shown: pd.DataFrame) -> str:
-    """Say at which temperature the conductivities are, if it is the same for all."""
+    """Return at which temperature the conductivities are, if it is the same for all."""
     if Column.MEASUREMENT_TEMPERATURE_C not in shown.columns:
         return ""
     given = pd.to_numeric(shown[Column.MEASUREMENT_TEMPERATURE_C]).fillna(ROOM_TEMPERATURE_C).unique()
@@ -142,3 +158,124 @@ def _with_unit(column: Column, value: object) -> str:
 def subscripted(formula: str) -> str:
     """Write a formula with its amounts as subscripts, in matplotlib's mathematical text."""
     return re.sub(r"(?<=[A-Za-z)\]])(\d+(?:\.\d+)?)", r"$_{\1}$", formula)
+
+
+#: Name of the column of the substitution, which is no field of a recipe.
+SUBSTITUTION = "x"
+#: Area of the marks of the front, in points squared, from the least to the most dense.
+_SMALLEST, _LARGEST = 12.0, 90.0
+
+
+@drawing
+def screening_map(cells: pd.DataFrame) -> Figure:
+    """Draw the highest predicted conductivity at every substitution and sintering temperature.
+
+    Parameters
+    ----------
+    cells
+        Columns ``x``, sintering temperature (°C) and predicted conductivity (S/cm), a row for each pair that
+        occurs.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A coloured field for each pair, white where no recipe may be kept; a cross at the best.
+
+    Raises
+    ------
+    DatasetError
+        If there is no row.
+    """
+    if cells.empty:
+        raise DatasetError("there is no recipe with a sintering temperature to map")
+    grid = cells.pivot_table(
+        index=Column.SINTERING_TEMPERATURE_C,
+        columns=SUBSTITUTION,
+        values=Column.PREDICTED_CONDUCTIVITY_S_CM,
+        aggfunc="max",
+    )
+    figure = new_figure(7.2, 4.8)
+    axes = figure.subplots()
+    x, y = grid.columns.to_numpy(float), grid.index.to_numpy(float)
+    field = axes.pcolormesh(_edges(x), _edges(y), np.log10(grid.to_numpy(float)), cmap=DENSITY_MAP)
+    best = cells.iloc[int(cells[Column.PREDICTED_CONDUCTIVITY_S_CM].to_numpy(float).argmax())]
+    axes.plot(
+        best[SUBSTITUTION],
+        best[Column.SINTERING_TEMPERATURE_C],
+        marker="x",
+        color=VERMILION,
+        markersize=9,
+        markeredgewidth=2,
+    )
+    bar = figure.colorbar(field, ax=axes)
+    bar.set_label(f"log10 of the highest {Column.PREDICTED_CONDUCTIVITY_S_CM.axis_label}")
+    axes.set_xlabel("net substitution x per three T cations")
+    axes.set_ylabel(Column.SINTERING_TEMPERATURE_C.axis_label)
+    headline(
+        axes,
+        "Best predicted conductivity",
+        f"each field: the best of all other choices; cross: {best[Column.PREDICTED_CONDUCTIVITY_S_CM]:.1e} S/cm",
+    )
+    return figure
+
+
+@drawing
+def screening_front(front: pd.DataFrame) -> Figure:
+    """Draw the Pareto front of conductivity, density, purity and sintering temperature.
+
+    Parameters
+    ----------
+    front
+        Recipes and predictions, as `nasicon_ml.screening` gives them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Conductivity against sintering temperature; colour is the probability of purity, size the density.
+
+    Raises
+    ------
+    DatasetError
+        If no recipe of it gives a sintering temperature.
+    """
+    shown = front[front[Column.SINTERING_TEMPERATURE_C].notna()]
+    if shown.empty:
+        raise DatasetError("no recipe of the front gives a sintering temperature")
+    figure = new_figure(7.2, 4.8)
+    axes = figure.subplots()
+    density = shown[Column.PREDICTED_RELATIVE_DENSITY_PCT].to_numpy(float)
+    marks = axes.scatter(
+        shown[Column.SINTERING_TEMPERATURE_C].to_numpy(float),
+        shown[Column.PREDICTED_CONDUCTIVITY_S_CM].to_numpy(float),
+        s=_sizes(density),
+        c=shown[Column.PREDICTED_PHASE_PURITY].to_numpy(float),
+        cmap=DENSITY_MAP, vmin=0, vmax=1, edgecolor=INK, linewidth=0.3, alpha=0.85,
+    )  # fmt: skip
+    axes.set_yscale("log")
+    axes.grid(visible=True, color=PALE)
+    axes.set_xlabel(Column.SINTERING_TEMPERATURE_C.axis_label)
+    axes.set_ylabel(Column.PREDICTED_CONDUCTIVITY_S_CM.axis_label)
+    bar = figure.colorbar(marks, ax=axes, format=percent)
+    bar.set_label(Column.PREDICTED_PHASE_PURITY.axis_label)
+    omitted = len(front) - len(shown)
+    without = f"; {omitted} without a sintering temperature are not shown" if omitted else ""
+    headline(
+        axes,
+        f"Pareto front: {len(front):,} recipes",
+        f"size: relative density, {density.min():.0f} to {density.max():.0f} %{without}",
+    )
+    return figure
+
+
+def _edges(centres: Floats) -> Floats:
+    """Return the borders between rising values: halfway; shape (n + 1,)."""
+    if len(centres) == 1:
+        return centres[0] + np.array([-0.5, 0.5]) * max(abs(centres[0]) * 0.1, 0.05)
+    middle = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def _sizes(density: Floats) -> Floats:
+    span = density.max() - density.min()
+    share = (density - density.min()) / span if span > 0 else np.ones(len(density))
+    return _SMALLEST + (_LARGEST - _SMALLEST) * share

@@ -32,7 +32,7 @@ DENSITY_MAP = "cividis"
 
 DPI = 160
 #: z of a 95 % normal interval, for Wilson's interval of a share (10.1080/01621459.1927.10502953).
-_Z95 = 1.959964
+Z95 = 1.959964
 
 _SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -120,7 +120,7 @@ def drawing(function: Callable[Arguments, Figure]) -> Callable[Arguments, Figure
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Make an empty figure of a size in inches, with a layout that leaves room for labels."""
+    """Return an empty figure of a size in inches, with a layout that leaves room for labels."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
@@ -134,7 +134,7 @@ def target_style(target: str) -> TargetStyle:
 
 
 def first_repeat(out_of_fold: pd.DataFrame, target: str) -> pd.DataFrame:
-    """Take the out-of-fold rows of one target, each pellet once (of its first repeat).
+    """Return the out-of-fold rows of one target, each pellet once (of its first repeat).
 
     Raises
     ------
@@ -195,8 +195,8 @@ def wilson(successes: Floats, total: Floats) -> tuple[Floats, Floats]:
         Of the same shape, within 0 and 1.
     """
     share = successes / total
-    centre = (share + _Z95**2 / (2 * total)) / (1 + _Z95**2 / total)
-    half = _Z95 * np.sqrt(share * (1 - share) / total + _Z95**2 / (4 * total**2)) / (1 + _Z95**2 / total)
+    centre = (share + Z95**2 / (2 * total)) / (1 + Z95**2 / total)
+    half = Z95 * np.sqrt(share * (1 - share) / total + Z95**2 / (4 * total**2)) / (1 + Z95**2 / total)
     # At a share of 0 or 1 rounding can put an end on the wrong side of the share itself.
     return np.minimum(np.clip(centre - half, 0, 1), share), np.maximum(np.clip(centre + half, 0, 1), share)
 
