@@ -150,6 +150,8 @@ def test_folds_calibrate_probabilities(taught):
     raw, calibrated = (quick(TargetName.PHASE_PURITY, cv=cv).fit(table, y > 0) for cv in (None, GroupKFold(3)))
     assert raw.calibration_ is None
     assert calibrated.classes_.tolist() == [False, True]
+    column = quick(TargetName.PHASE_PURITY).fit(table, table[Column.PHASE_PURE])
+    np.testing.assert_array_equal(column.predict_proba(table), raw.predict_proba(table))
     before, after = (model.predict_proba(table)[:, 1] for model in (raw, calibrated))
     assert (before != after).any()
     np.testing.assert_array_equal(np.argsort(before, kind="stable"), np.argsort(after, kind="stable"))
@@ -215,6 +217,8 @@ def test_what_cannot_be_is_refused(taught):
         quick(TargetName.RELATIVE_DENSITY).fit(table, y + 30)
     with pytest.raises(ValueError, match="source of each of the"):
         quick(TargetName.RELATIVE_DENSITY).fit(table, y, groups=["a", "b"])
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        quick(TargetName.PHASE_PURITY).fit(table, table[Column.PHASE_PURE].where(np.arange(len(table)) > 3, None))
     with pytest.raises(ValueError, match="Only binary classification"):
         quick(TargetName.PHASE_PURITY).fit(table, np.arange(len(table)) % 3)
 

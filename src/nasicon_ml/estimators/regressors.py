@@ -516,12 +516,16 @@ class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[
         """
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        self.classes_, outcome = np.unique(y, return_inverse=True)
+        labels = np.asarray(column_or_1d(y, warn=True))
+        if labels.dtype == object:  # as the column of a table that is true, false or missing
+            if pd.isna(labels).any():
+                raise ValueError("Input y contains NaN: leave out the rows of which purity is not known")
+            labels = pd.Series(labels).infer_objects().to_numpy()
+        check_classification_targets(labels)
+        self.classes_, outcome = np.unique(labels, return_inverse=True)
         if len(self.classes_) > 2:
             raise ValueError(
-                f"Only binary classification is supported. The type of the target is {type_of_target(y)}."
+                f"Only binary classification is supported. The type of the target is {type_of_target(labels)}."
             )
         if len(self.classes_) < 2:
             raise ValueError("purity has two classes, pure and impure, and y holds 1 class")
