@@ -35,6 +35,8 @@ Ints = NDArray[np.intp]
 
 #: Recipes whose distances to all pellets are held at once: what fits into a processor's cache.
 _BLOCK = 256
+#: Ways of making whose distances are added up field by field at once: what fits into a processor's cache.
+_CACHED = 64
 #: Different compositions whose distances are computed beforehand; of more, block by block.
 _MOST_KEPT = 4096
 #: Different ways of making whose distances are held at once.
@@ -212,12 +214,12 @@ class Measured:
 
     def _of_ways(self, ways: RecipeSpace) -> Singles:
         """Give the part of the distances that comes from processing; shape (len(ways), m)."""
+        parts = list(processing_parts(ways, self.space))
         found = np.zeros((len(ways), len(self.space)), dtype=np.float32)
-        for part in processing_parts(ways, self.space):
-            gaps = part.gaps.astype(np.float32)
-            for start in range(0, len(ways), _BLOCK):
-                some = slice(start, start + _BLOCK)
-                found[some] += gaps[part.value_of[some]]
+        for start in range(0, len(ways), _CACHED):
+            some = slice(start, start + _CACHED)
+            for part in parts:
+                part.add(found[some], some)
         return found
 
 
