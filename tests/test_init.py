@@ -14,6 +14,9 @@ import nasicon_ml
 from tests.contracts.source import ROOT
 
 PROMISED = {
+    "ConductivityRegressor": "nasicon_ml.estimators.regressors",
+    "DensityRegressor": "nasicon_ml.estimators.regressors",
+    "PhasePurityClassifier": "nasicon_ml.estimators.regressors",
     "PropertyModel": "nasicon_ml.model",
     "Recipe": "nasicon_ml.recipe.model",
     "TrainingOptions": "nasicon_ml.workflows.train",

@@ -13,7 +13,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_validate
 from sklearn.utils.estimator_checks import check_estimator
 
-import nasicon_ml
 from nasicon_ml import ConductivityRegressor, DensityRegressor, PhasePurityClassifier
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.data.load import load_pellets
@@ -221,7 +220,3 @@ def test_what_cannot_be_is_refused(taught):
         quick(TargetName.PHASE_PURITY).fit(table, table[Column.PHASE_PURE].where(np.arange(len(table)) > 3, None))
     with pytest.raises(ValueError, match="Only binary classification"):
         quick(TargetName.PHASE_PURITY).fit(table, np.arange(len(table)) % 3)
-
-
-def test_they_are_offered_and_loaded_only_when_asked_for():
-    assert {"ConductivityRegressor", "DensityRegressor", "PhasePurityClassifier"} <= set(nasicon_ml.__all__)
