@@ -90,7 +90,7 @@ class Beginning:
         self.at, self.fingerprint, self.to_json = space.at, space.fingerprint, space.to_json
 
     def chunk(self, start: int, stop: int) -> Any:
-        """Give the recipes at some positions."""
+        """Return the recipes at some positions."""
         return self._space.chunk(start, min(stop, self.size))
 
 
@@ -206,7 +206,7 @@ def training(times: int, threads: int) -> dict[str, Any]:
 
 
 def _peak_mb() -> float:
-    """Give the most memory that this program has held; `getrusage` would count what its parent held before."""
+    """Return the most memory that this program has held; `getrusage` would count what its parent held before."""
     status = Path("/proc/self/status")
     if status.is_file():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))

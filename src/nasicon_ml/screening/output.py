@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from nasicon_ml.bundle.store import model_files
 from nasicon_ml.errors import FieldError, NasiconError, UnreadableFileError, nearest, shown
 from nasicon_ml.model import PropertyModel
@@ -111,15 +109,12 @@ def write_result(result: ScreeningResult, output: OutputFolder) -> list[Path]:
     """
     written = []
     for name, frame in ((KEPT, result.kept), (FRONT, result.front)):
-        written.append(_write(frame, output.folder / f"{name}.{output.file_format}"))
+        path = output.folder / f"{name}.{output.file_format}"
+        write_table(frame, path)
+        written.append(path)
     summary = output.folder / SUMMARY
     write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", summary)
     return [*written, summary]
-
-
-def _write(frame: pd.DataFrame, path: Path) -> Path:
-    write_table(frame, path)
-    return path
 
 
 STATE = "state.json"

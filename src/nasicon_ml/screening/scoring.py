@@ -142,7 +142,7 @@ class Scorer:
             return candidates
         sites = candidates.sites
         is_balanced = sites.per_row(np.abs(sites.charge_imbalance) <= CHARGE_TOLERANCE)
-        return candidates if is_balanced.all() else taken(candidates, np.flatnonzero(is_balanced))
+        return candidates if is_balanced.all() else candidates.take(np.flatnonzero(is_balanced))
 
     def _tally(self, candidates: Candidates, answers: Answers, objective: Floats, counts: Counts) -> Tally:
         inside = np.asarray(answers.numbers[Column.INSIDE_DOMAIN], dtype=np.bool_)
@@ -174,15 +174,6 @@ class Scorer:
                 sites.per_row(sites.x)[may], answers.sintering_temperature_c[may], conductivity[may]
             ),
         )
-
-
-def taken(candidates: Candidates, rows: NDArray[np.intp]) -> Candidates:
-    """Return some of the recipes."""
-    return Candidates(
-        candidates.numbers[rows],
-        candidates.table.iloc[rows].reset_index(drop=True),
-        replace(candidates.sites, index=candidates.sites.index[rows]),
-    )
 
 
 def part_name(start: int) -> str:

@@ -48,6 +48,11 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def take(self, rows: NDArray[np.intp]) -> Candidates:
+        """Return some of the recipes."""
+        table = self.table.iloc[rows].reset_index(drop=True)
+        return Candidates(self.numbers[rows], table, replace(self.sites, index=self.sites.index[rows]))
+
     def formulas(self, rows: Sequence[int] | NDArray[Any]) -> list[str]:
         """Spell the formulas of some rows; `nasicon_ml.composition.parse` reads the same occupancies from them."""
         which = self.sites.index[np.asarray(rows, dtype=np.intp)]
@@ -395,6 +400,7 @@ def _read(stated: Stated) -> SearchSpace:
     return space
 
 
+#: Values of an axis that a description shows.
 _MOST_SHOWN = 8
 
 
