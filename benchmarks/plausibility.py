@@ -24,8 +24,8 @@ import pandas as pd
 from nasicon_ml.columns import Column
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
 from nasicon_ml.evaluation.plausibility import DEGREES, check_plausibility
+from nasicon_ml.io import write_text
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.tables import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAMPION = ROOT / "models" / "champion"

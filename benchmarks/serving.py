@@ -27,8 +27,8 @@ import pandas as pd
 
 from benchmarks.serving_server import CHAMPION, CSV, JSON, Answer, Served, published, serving
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column, Kind
+from nasicon_ml.io import write_text
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.tables import write_text
 from nasicon_ml.workflows.predict import default_bundle, predict
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.serving import processor
 from benchmarks.serving_server import CHAMPION, published
 from benchmarks.speed_report import page
-from nasicon_ml.tables import write_text
+from nasicon_ml.io import write_text
 from nasicon_ml.workflows.predict import default_bundle
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 from tools.renew_docs import CHAMPION, OWN_SETTINGS
 
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
-from nasicon_ml.tables import write_text
+from nasicon_ml.io import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"

@@ -90,8 +90,8 @@ def test_everything_is_written_into_the_folder(screen: Run, tmp_path: Path) -> N
 
 
 def test_what_was_kept_can_be_predicted_again(screen: Run, tmp_path: Path) -> None:
+    from nasicon_ml.io import read_table
     from nasicon_ml.recipe import read_batch
-    from nasicon_ml.tables import read_table
 
     assert screen("space.yaml", "--output", "out", "--keep", "5").code == 0
     again = read_batch(read_table(tmp_path / "out" / "kept.csv"))

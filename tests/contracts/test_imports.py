@@ -13,7 +13,7 @@ from tests.contracts.source import PACKAGE, ROOT, Module, imports, modules
 
 # Each may import what stands before it, and itself.
 ORDER = (
-    "errors", "shipped", "columns", "parsing", "checks", "kelvin", "io", "tables", "composition", "recipe", "data",
+    "errors", "shipped", "columns", "parsing", "checks", "kelvin", "io", "composition", "recipe", "data",
     "features", "trees", "estimators", "bundle", "model", "evaluation", "plots", "screening", "workflows",
     "tracking", "cli",
 )  # fmt: skip

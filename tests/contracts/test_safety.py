@@ -106,7 +106,7 @@ def _has_safe_loader(call: ast.Call, tree: ast.AST) -> bool:
     safe = _safe_classes(tree)
     loaders = [keyword.value for keyword in call.keywords if keyword.arg == "Loader"]
     return any(
-        ast.unparse(loader) in safe or (isinstance(loader, ast.Call) and _is_imported_maker(loader.func, tree))
+        ast.unparse(loader) in safe or (isinstance(loader, ast.Call) and _is_safe_maker(loader.func, tree))
         for loader in loaders
     )
 
@@ -119,8 +119,10 @@ def _safe_classes(tree: ast.AST) -> set[str]:
     return safe
 
 
-def _is_imported_maker(function: ast.expr, tree: ast.AST) -> bool:
-    """Whether a function comes from a module of the package where all that it returns are safe loaders."""
+def _is_safe_maker(function: ast.expr, tree: ast.AST) -> bool:
+    """Whether all that a function of this module, or of another one of the package, returns are safe loaders."""
+    if isinstance(tree, ast.Module) and _makes_safe_loaders(tree, ast.unparse(function)):
+        return True
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and ast.unparse(function) in {alias.name for alias in node.names}:
             homes = [module for module in modules() if module.name == node.module]

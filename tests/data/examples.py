@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from nasicon_ml.columns import PELLET
-from nasicon_ml.tables import RawTable
-from nasicon_ml.tables.comma_separated import read_csv
+from nasicon_ml.io import RawTable
+from nasicon_ml.io.csv import read_csv
 
 GOOD = {
     "pellet_id": "p1",

@@ -12,7 +12,7 @@ from nasicon_ml.data.files import dataset_checksum, datasets_folder, recorded_ch
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.data.sources import citation, load_sources
 from nasicon_ml.data.validate import find_problems
-from nasicon_ml.tables import read_table
+from nasicon_ml.io import read_table
 
 FOLDER = datasets_folder()
 

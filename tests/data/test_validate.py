@@ -10,7 +10,7 @@ from nasicon_ml.checks import Finding, Severity
 from nasicon_ml.columns import PELLET
 from nasicon_ml.data.sources import load_sources
 from nasicon_ml.data.validate import FINDING_COLUMNS, find_problems, validate_pellets
-from nasicon_ml.tables import RawTable
+from nasicon_ml.io import RawTable
 from tests.data.examples import GOOD, OTHER, SECOND, table
 
 KNOWN = {"raj2023", "zhao2022"}

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.data.own import own_pellets
 from nasicon_ml.errors import NasiconError
+from nasicon_ml.io import read_table
 from nasicon_ml.recipe import read_batch
-from nasicon_ml.tables import read_table
 from tests.fuzz.conftest import fuzz
 from tests.fuzz.files import ODD_CELLS, Sample, any_file, odd_cells, write
 from tests.fuzz.oracle import check_answers, check_command, command, refused

@@ -11,8 +11,8 @@ import pytest
 
 from nasicon_ml.checks import MOST_BAD_CELLS
 from nasicon_ml.errors import NasiconError
+from nasicon_ml.io import read_table
 from nasicon_ml.recipe import RecipeBatch, read_batch
-from nasicon_ml.tables import read_table
 from tests.fuzz.oracle import check_command, command, refused
 from tests.fuzz.tally import LONGEST_S, TALLY, Verdict, in_time
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from nasicon_ml.checks import Severity
 from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column
 from nasicon_ml.errors import FieldError, NasiconError
+from nasicon_ml.io import RawTable, read_table
 from nasicon_ml.recipe import Recipe, read_batch, recipe_table, recipe_warnings
 from nasicon_ml.recipe import batch as batch_module
-from nasicon_ml.tables import RawTable, read_table
 from tests.recipe.strategies import any_row, recipe_fields
 
 NAMES = [column.value for column in RECIPE]

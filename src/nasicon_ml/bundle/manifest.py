@@ -18,7 +18,7 @@ from pathlib import Path
 
 from nasicon_ml.bundle.schema import Shape, mapping, record, text, whole
 from nasicon_ml.errors import BundleError
-from nasicon_ml.estimators.plain_json import read_json, write_json
+from nasicon_ml.io.structured import dump_json, load_json
 
 MANIFEST = "manifest.json"
 #: What is read at most, in bytes. The committed model has 5 MB in all, its largest file 1.6 MB.
@@ -64,7 +64,7 @@ def write_manifest(folder: Path, format_version: int, created: str, files: Mappi
     """
     sums = {name: _sha256(content) for name, content in files.items()}
     content = {"format_version": format_version, "created": created, "files": sums}
-    (folder / MANIFEST).write_bytes(write_json(content))
+    (folder / MANIFEST).write_bytes(dump_json(content))
 
 
 def read_files(folder: Path, needed: Mapping[int, Collection[str]]) -> CheckedFiles:
@@ -88,7 +88,7 @@ def read_files(folder: Path, needed: Mapping[int, Collection[str]]) -> CheckedFi
         raise BundleError(f"{folder} is not a model bundle: it has no {MANIFEST}")
     path = folder / MANIFEST
     try:
-        manifest = read_json(_read(path, MAX_MANIFEST_BYTES))
+        manifest = load_json(_read(path, MAX_MANIFEST_BYTES).decode("utf-8"), finite=True)
         _MANIFEST_SHAPE(manifest, "")
     except ValueError as error:
         raise BundleError(f"{path} cannot be read: {error}") from None

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.plain_csv import read_cells, read_numbers
+from nasicon_ml.io.csv import read_exact_csv, to_numbers
 
 DECIMALS = 6
 TEXTS = ("target", str(Column.PELLET_ID), str(Column.SOURCE), str(Column.SYSTEM))
@@ -53,13 +53,13 @@ def from_csv(text: str) -> pd.DataFrame:
     ValueError
         If columns differ, a row has too few or too many cells, or a number is none.
     """
-    cells = read_cells(text, COLUMNS)
+    cells = read_exact_csv(text, COLUMNS)
     columns: dict[str, object] = {}
     for name in COLUMNS:
         if name in TEXTS:
             columns[name] = np.array(cells[name], dtype=object)
         else:
-            numbers = read_numbers(cells[name], name, may_be_missing=name in NUMBERS)
+            numbers = to_numbers(cells[name], name, may_be_missing=name in NUMBERS)
             if name in COUNTS and not np.all((numbers >= 0) & (numbers < 2**31) & (numbers == np.floor(numbers))):
                 raise ValueError(f"{name}: holds other than whole numbers from 0")
             columns[name] = numbers.astype(np.int64) if name in COUNTS else numbers

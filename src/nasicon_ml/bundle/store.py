@@ -40,10 +40,10 @@ from nasicon_ml.errors import BundleError, NasiconError
 from nasicon_ml.estimators.boosting import CompositionPrior
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.own_pellets import OwnKernel
-from nasicon_ml.estimators.plain_csv import read_cells
-from nasicon_ml.estimators.plain_json import read_json, write_json
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, ConformalScores, IntervalModel, Spread
+from nasicon_ml.io.csv import read_exact_csv
+from nasicon_ml.io.structured import dump_json, load_json
 from nasicon_ml.trees.arrays import read_npz, write_npz
 from nasicon_ml.trees.ensemble import TreeEnsemble
 from nasicon_ml.trees.xgboost_format import from_json, json_of_ubj
@@ -156,7 +156,7 @@ def model_files(model: ModelParts) -> dict[str, bytes]:
     pellets = model.pellets.to_csv(index=False, columns=[str(column) for column in PELLET], lineterminator="\n")
     files = {_TREES[name]: write_npz(trees.arrays) for name, trees in model.boosters.items()}
     return files | {
-        _MODEL: write_json(_model_json(model)),
+        _MODEL: dump_json(_model_json(model)),
         _PELLETS: pellets.encode("utf-8"),
         _OUT_OF_FOLD: held_out.to_csv(model.out_of_fold).encode("utf-8"),
     }
@@ -175,7 +175,7 @@ def model_from_files(files: Mapping[str, bytes], created: str = "") -> ModelPart
 
 def _write_files(model: ModelParts, folder: Path) -> None:
     card = card_content(model)
-    files = model_files(model) | {_CARD: card_markdown(card).encode("utf-8"), _CARD_JSON: write_json(card)}
+    files = model_files(model) | {_CARD: card_markdown(card).encode("utf-8"), _CARD_JSON: dump_json(card)}
     for name, content in files.items():
         (folder / name).write_bytes(content)
     write_manifest(folder, FORMAT_VERSION, model.metadata.created, files)
@@ -201,7 +201,7 @@ def _model_json(model: ModelParts) -> dict[str, Any]:
 
 def _read_model_json(files: CheckedFiles) -> dict[str, Any]:
     with _held(files, _MODEL):
-        content: Any = read_json(files.content[_MODEL])
+        content: Any = load_json(files.content[_MODEL].decode("utf-8"), finite=True)
         if isinstance(content, dict) and isinstance(content.get("targets"), dict):
             _check_scales(files, content["targets"])
         check_content(content)
@@ -246,7 +246,7 @@ def _read_pellets(files: CheckedFiles) -> pd.DataFrame:
     from nasicon_ml.composition import occupancies
 
     with _held(files, _PELLETS):
-        cells = read_cells(files.content[_PELLETS].decode("utf-8"), [str(column) for column in PELLET])
+        cells = read_exact_csv(files.content[_PELLETS].decode("utf-8"), [str(column) for column in PELLET])
         clean, findings = check_columns(pd.DataFrame(cells, dtype="object"), PELLET)
         if findings:
             raise ValueError(f"{len(findings)} cells cannot be read, the first: {findings[0].message}")

@@ -46,7 +46,7 @@ def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_jso
     from nasicon_ml.data.sources import load_sources
     from nasicon_ml.data.validate import find_problems
     from nasicon_ml.errors import DatasetError
-    from nasicon_ml.tables import read_table
+    from nasicon_ml.io import read_table
 
     path = file or datasets_folder() / PELLETS_FILE
     raw = read_table(path)
@@ -183,7 +183,7 @@ def _printed_formula(pellet_id: str) -> str | None:
     """Return the formula as it stands in the file, for rows whose formula cannot be understood."""
     from nasicon_ml.columns import Column
     from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
-    from nasicon_ml.tables import read_table
+    from nasicon_ml.io import read_table
 
     raw = read_table(datasets_folder() / PELLETS_FILE).frame
     cells = raw.loc[raw[Column.PELLET_ID] == pellet_id, Column.FORMULA]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from nasicon_ml.checks import Finding
+    from nasicon_ml.io import RawTable
     from nasicon_ml.model import PropertyModel
-    from nasicon_ml.tables import RawTable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -243,8 +243,8 @@ def recipes_from_file(path: str, file_format: str | None) -> Inputs:
     UnreadableFileError
         If it is no table, or a column is unknown.
     """
+    from nasicon_ml.io import read_table
     from nasicon_ml.recipe import read_batch
-    from nasicon_ml.tables import read_table
 
     raw = read_table(path, file_format=file_format)
     try:

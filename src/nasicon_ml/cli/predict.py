@@ -201,7 +201,7 @@ def _answer(inputs: Inputs, predictions: list[Prediction], values: dict[str, Any
     json_text = as_json(predictions[0], found, inputs.findings) if values["as_json"] or json_file else ""
     notes = []
     if output is not None:
-        from nasicon_ml.tables import write_table, write_text
+        from nasicon_ml.io import write_table, write_text
 
         if json_file:
             write_text(json_text, output)

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 from nasicon_ml.errors import DatasetError
+from nasicon_ml.io import write_text
 from nasicon_ml.shipped import shipped_folder
-from nasicon_ml.tables import write_text
 
 #: The variable that names another folder to take the dataset from.
 DATASETS_VARIABLE = "NASICON_ML_DATASETS"

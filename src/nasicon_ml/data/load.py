@@ -13,7 +13,7 @@ from nasicon_ml.composition import occupancies
 from nasicon_ml.data.files import PELLETS_FILE, datasets_folder, verify_checksum
 from nasicon_ml.data.reading import clean_pellets, excuse_suspects, with_lines
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.tables import read_table
+from nasicon_ml.io import read_table
 
 
 def load_pellets(

@@ -19,7 +19,7 @@ from nasicon_ml.data.load import systems_of
 from nasicon_ml.data.reading import HEADER, clean_pellets, with_lines
 from nasicon_ml.data.validate import find_problems
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.tables import RawTable, read_table
+from nasicon_ml.io import RawTable, read_table
 
 #: The source of pellets whose file names none.
 OWN_SOURCE = "own"

@@ -10,8 +10,8 @@ import pandas as pd
 from nasicon_ml.checks import Finding, Severity, check_columns
 from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.composition import check_formulas
+from nasicon_ml.io import RawTable
 from nasicon_ml.recipe.headers import column_hint
-from nasicon_ml.tables import RawTable
 
 #: Without these a file is no list of pellets.
 OBLIGATORY = (Column.PELLET_ID, Column.SOURCE, Column.FORMULA)

@@ -12,7 +12,7 @@ from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import SOURCES, Column
 from nasicon_ml.data.files import SOURCES_FILE, datasets_folder, verify_checksum
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.tables import read_table
+from nasicon_ml.io import read_table
 
 #: What separates several values in one cell.
 SEPARATOR = ";"

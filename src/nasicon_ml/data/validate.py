@@ -15,8 +15,8 @@ from nasicon_ml.data.files import SOURCES_FILE
 from nasicon_ml.data.reading import HEADER, clean_pellets, excuse_suspects, with_lines
 from nasicon_ml.data.sources import load_sources
 from nasicon_ml.errors import NasiconError
+from nasicon_ml.io import RawTable, read_table
 from nasicon_ml.kelvin import kelvin_findings
-from nasicon_ml.tables import RawTable, read_table
 
 #: The columns of a table of findings.
 FINDING_COLUMNS = tuple(field.name for field in fields(Finding))

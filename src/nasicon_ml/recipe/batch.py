@@ -24,7 +24,7 @@ from nasicon_ml.recipe.rules import (
 )
 
 if TYPE_CHECKING:
-    from nasicon_ml.tables import RawTable
+    from nasicon_ml.io import RawTable
 
 _ADDITIVE_COLUMNS = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, NoReturn
+from typing import Any
 
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.errors import FieldError, UnreadableFileError
-from nasicon_ml.tables.plain_yaml import plain_loader
+from nasicon_ml.io.structured import RepeatedKeyError, load_json, plain_loader
 
 #: A recipe has sixteen short fields; anything longer is not one.
 MAX_CHARACTERS = 20_000
@@ -28,13 +27,11 @@ def fields_of_json(text: str) -> dict[str, Any]:
     """
     _check_length(text)
     try:
-        content = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_number)
-    except FieldError:
-        raise
+        content = load_json(text, finite=True)
+    except RepeatedKeyError as error:
+        raise _twice(error.key, error.value) from None
     except ValueError as error:
         raise UnreadableFileError(f"recipe: this is not JSON: {error}") from None
-    except RecursionError:
-        raise UnreadableFileError(f"recipe: this is nested too deeply to be {_ONE_RECIPE}") from None
     if not isinstance(content, dict):
         kind = "a list" if isinstance(content, list) else "a single value"
         raise UnreadableFileError(f"recipe: this is {kind}; needed: {_ONE_RECIPE}")
@@ -97,13 +94,13 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name in fields:
-            raise FieldError(name, value, "every field once", "It is given twice.")
+            raise _twice(name, value)
         fields[name] = value
     return fields
 
 
-def _no_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number; leave the field out if the value is not known")
+def _twice(name: str, value: Any) -> FieldError:
+    return FieldError(name, value, "every field once", "It is given twice.")
 
 
 def _nested(name: object) -> UnreadableFileError:

@@ -11,12 +11,12 @@ from typing import Any
 
 from nasicon_ml.bundle.store import model_files
 from nasicon_ml.errors import FieldError, NasiconError, UnreadableFileError, nearest, shown
+from nasicon_ml.io import write_table, write_text
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.result import ScreeningResult
 from nasicon_ml.screening.scoring import Space, part_name
 from nasicon_ml.screening.tally import Tally
-from nasicon_ml.tables import write_table, write_text
 
 KEPT, FRONT, SUMMARY, SCORED = "kept", "front", "summary.json", "scored"
 FORMATS = ("csv", "parquet")

@@ -14,9 +14,8 @@ import numpy as np
 
 from nasicon_ml.columns import is_missing
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest
-from nasicon_ml.tables.limits import read_bytes, refuse_bytes
-from nasicon_ml.tables.plain_yaml import plain_loader
-from nasicon_ml.tables.raw import decode
+from nasicon_ml.io.raw import decode, read_bytes, refuse_bytes
+from nasicon_ml.io.structured import plain_loader
 
 if TYPE_CHECKING:
     import yaml

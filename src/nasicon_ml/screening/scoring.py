@@ -16,11 +16,11 @@ from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition import CHARGE_TOLERANCE
 from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.io import write_table
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.objectives import Answers, Question, is_whole
 from nasicon_ml.screening.space import Candidates
 from nasicon_ml.screening.tally import ConductivityMap, Counts, Front, Kept, Tally, best_by_system
-from nasicon_ml.tables import write_table
 
 #: Positions of a chunk: enough that few calls are made, few enough that some hundred megabytes hold several.
 CHUNK = 65_536

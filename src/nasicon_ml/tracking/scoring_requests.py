@@ -13,9 +13,10 @@ from urllib.parse import parse_qsl
 
 from nasicon_ml.columns import Column, is_missing
 from nasicon_ml.errors import FieldError, NasiconError, nearest
+from nasicon_ml.io.csv import read_csv
+from nasicon_ml.io.raw import decode
+from nasicon_ml.io.structured import RepeatedKeyError, load_json
 from nasicon_ml.recipe.rules import unknown_columns
-from nasicon_ml.tables.comma_separated import read_csv
-from nasicon_ml.tables.raw import decode
 from nasicon_ml.tracking.signature import AT_C, LEVEL
 
 #: A request may be so large, and hold so many recipes. Ten thousand recipes stated in full are 6 MB of JSON, and
@@ -140,24 +141,18 @@ def _json_table(body: bytes) -> tuple[Rows, Mapping[str, Any]]:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_without_repeats, parse_int=_whole)
+        return load_json(text, parse_int=_whole)
+    except RepeatedKeyError as error:
+        raise RefusedRequest(f"{_shown(error.key)} is given twice in one object") from None
     except json.JSONDecodeError as error:
         raise RefusedRequest(f"line {error.lineno}, column {error.colno}: not valid JSON ({error.msg})") from None
-    except RecursionError:
+    except ValueError:
         raise RefusedRequest("the JSON is no table: it is nested too deeply") from None
 
 
 def _whole(digits: str) -> float:
     """Read a whole number; one that pandas could not hold is refused by its column as any that is too large."""
     return int(digits) if len(digits) <= _LONGEST_WHOLE else float(digits)
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = _first_repeated([key for key, _ in pairs])
-        raise RefusedRequest(f"{_shown(twice)} is given twice in one object")
-    return found
 
 
 def _rows(form: str, table: Any) -> Rows:

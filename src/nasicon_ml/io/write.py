@@ -1,4 +1,4 @@
-"""Writes tables and texts: whole or not at all."""
+"""Write tables and texts: whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.errors import NasiconError
-from nasicon_ml.tables.guarded import guarded
+from nasicon_ml.io.csv import mark_as_text
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
@@ -57,7 +57,7 @@ def _with_words(frame: pd.DataFrame) -> pd.DataFrame:
     """Write flags as the words of the vocabulary instead of Python's, and no cell that a spreadsheet would run."""
 
     def word(cell: object) -> object:
-        return ("true" if cell else "false") if isinstance(cell, (bool, np.bool_)) else guarded(cell)
+        return ("true" if cell else "false") if isinstance(cell, (bool, np.bool_)) else mark_as_text(cell)
 
     columns = {
         position: cells.astype("object").map(word) if cells.dtype.kind in "Ob" else cells

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.tables import FORMATS, read_table
+from nasicon_ml.io import FORMATS, read_table
 
 
 class Stdin:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.tables import RawTable, comma_separated, read_table
-from nasicon_ml.tables.even_rows import read_even_rows
+from nasicon_ml.io import RawTable, csv, read_table
+from nasicon_ml.io.csv import read_even_rows
 
 CELLS = st.text(st.sampled_from("aLi3.=' \x0b\x0c\x1f\x85\u2028é"), max_size=4)
 ENDS = st.sampled_from(["\n", "\r\n", "\r", "\r\r\n", "\n\n", "\n \n", "\n,,\n", "\n, ,\n"])
@@ -27,7 +27,7 @@ def files(draw: st.DrawFn) -> str:
 
 def read(text: str) -> tuple[list[list[str]], list[int]] | str:
     try:
-        table = comma_separated.read_csv(text.encode(), "t.csv")
+        table = csv.read_csv(text.encode(), "t.csv")
     except UnreadableFileError as error:
         return str(error)
     assert table.lines is not None
@@ -38,7 +38,7 @@ def read(text: str) -> tuple[list[list[str]], list[int]] | str:
 def test_both_readers_read_the_same(text: str) -> None:
     fast = read(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comma_separated, "read_even_rows", lambda *_: None)
+        patch.setattr(csv, "read_even_rows", lambda *_: None)
         assert fast == read(text)
 
 

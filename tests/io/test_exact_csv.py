@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasicon_ml.estimators.plain_csv import read_cells, read_numbers
+from nasicon_ml.io.csv import read_exact_csv, to_numbers
 
 CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\0"))
 
@@ -14,7 +14,7 @@ CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters=
 @given(st.lists(st.tuples(CELLS, CELLS)))
 def test_what_pandas_writes_is_read_to_the_letter(rows):
     frame = pd.DataFrame(rows, columns=["a", "b"])
-    cells = read_cells(frame.to_csv(index=False, lineterminator="\n"), ["a", "b"])
+    cells = read_exact_csv(frame.to_csv(index=False, lineterminator="\n"), ["a", "b"])
     assert cells == {"a": [row[0] for row in rows], "b": [row[1] for row in rows]}
 
 
@@ -34,22 +34,22 @@ def test_what_pandas_writes_is_read_to_the_letter(rows):
 )
 def test_anything_else_is_refused_with_its_line(text, match):
     with pytest.raises(ValueError, match=match):
-        read_cells(text, ["a", "b"])
+        read_exact_csv(text, ["a", "b"])
 
 
 @given(st.lists(st.floats(allow_nan=False)))
 def test_numbers_come_back_to_the_last_bit(numbers):
-    found = read_numbers([repr(number) for number in numbers], "x", may_be_missing=False)
+    found = to_numbers([repr(number) for number in numbers], "x", may_be_missing=False)
     np.testing.assert_array_equal(found, np.array(numbers, dtype=np.float64))
 
 
 def test_empty_cells_are_missing_where_they_may_be():
-    np.testing.assert_array_equal(read_numbers(["1", "", "-2.5"], "x", may_be_missing=True), [1.0, np.nan, -2.5])
+    np.testing.assert_array_equal(to_numbers(["1", "", "-2.5"], "x", may_be_missing=True), [1.0, np.nan, -2.5])
     with pytest.raises(ValueError, match="x, row 2: '' is not a number"):
-        read_numbers(["1", ""], "x", may_be_missing=False)
+        to_numbers(["1", ""], "x", may_be_missing=False)
 
 
 @pytest.mark.parametrize("cell", ["one", "1,5", "nan", "NaN", "1 2", "=1+1", "0x10"])
 def test_what_is_no_number_is_refused_with_its_row(cell):
     with pytest.raises(ValueError, match="x, row 3: "):
-        read_numbers(["1", "", cell, "also"], "x", may_be_missing=True)
+        to_numbers(["1", "", cell, "also"], "x", may_be_missing=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import NasiconError
-from nasicon_ml.tables import read_table, table_as_json, write_table, write_text
+from nasicon_ml.io import read_table, table_as_json, write_table, write_text
 
 COLUMNS = (Column.FORMULA, Column.SINTERING_TEMPERATURE_C, Column.ATMOSPHERE, Column.PHASE_PURE, Column.NOTES)
 NUMBERS = st.floats(Column.SINTERING_TEMPERATURE_C.minimum, Column.SINTERING_TEMPERATURE_C.maximum)

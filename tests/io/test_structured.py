@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.tables import RawTable, read_table
-from nasicon_ml.tables.limits import MAX_BYTES
+from nasicon_ml.io import RawTable, read_table
+from nasicon_ml.io.raw import MAX_BYTES
 
 
 def read(tmp_path: Path, content: str | bytes, name: str) -> RawTable:

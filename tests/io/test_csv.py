@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.tables import RawTable, read_table
+from nasicon_ml.io import RawTable, read_table
 
 GOOD = "formula,sintering_temperature_c\nLATP x=0.3,900\n"
 

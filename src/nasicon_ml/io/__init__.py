@@ -10,20 +10,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasicon_ml.tables.files import FORMATS as FORMATS
-    from nasicon_ml.tables.files import read_table as read_table
-    from nasicon_ml.tables.raw import RawTable as RawTable
-    from nasicon_ml.tables.writing import table_as_json as table_as_json
-    from nasicon_ml.tables.writing import write_table as write_table
-    from nasicon_ml.tables.writing import write_text as write_text
+    from nasicon_ml.io.raw import RawTable as RawTable
+    from nasicon_ml.io.read import FORMATS as FORMATS
+    from nasicon_ml.io.read import read_table as read_table
+    from nasicon_ml.io.write import table_as_json as table_as_json
+    from nasicon_ml.io.write import write_table as write_table
+    from nasicon_ml.io.write import write_text as write_text
 
 _HOMES = {
-    "FORMATS": "files",
+    "FORMATS": "read",
     "RawTable": "raw",
-    "read_table": "files",
-    "table_as_json": "writing",
-    "write_table": "writing",
-    "write_text": "writing",
+    "read_table": "read",
+    "table_as_json": "write",
+    "write_table": "write",
+    "write_text": "write",
 }
 __all__ = [*_HOMES]  # noqa: PLE0604 - the names are the keys of the table above
 

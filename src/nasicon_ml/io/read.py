@@ -1,4 +1,4 @@
-"""Finds out where a table is and in which format, and reads it."""
+"""Find out where a table is and in which format, and read it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nasicon_ml.errors import UnreadableFileError, nearest
-from nasicon_ml.tables.comma_separated import read_csv
-from nasicon_ml.tables.limits import read_bytes, refuse_bytes, refuse_shape
-from nasicon_ml.tables.raw import RESAVE, RawTable
-from nasicon_ml.tables.structured import read_json, read_parquet, read_yaml
+from nasicon_ml.io.csv import read_csv
+from nasicon_ml.io.raw import RESAVE, RawTable, read_bytes, refuse_bytes, refuse_shape
+from nasicon_ml.io.structured import read_json, read_parquet, read_yaml
 
 #: The formats by the ending of a file's name.
 FORMATS = {
@@ -43,7 +42,7 @@ def read_table(path: str | Path, *, file_format: str | None = None) -> RawTable:
     Raises
     ------
     UnreadableFileError
-        If there is no such file, it is larger than `nasicon_ml.tables.limits` allows, or it is not a table in
+        If there is no such file, it is larger than `nasicon_ml.io.raw` allows, or it is not a table in
         that format; the message says where and what to do.
     """
     data, name = read_bytes(path)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.tables import limits, read_table
+from nasicon_ml.io import raw, read_table
 
 GOOD = b"formula,atmosphere\nLTP,air\n"
 
@@ -31,7 +31,7 @@ def test_a_file_that_is_too_large_is_not_read_at_all(tmp_path: Path) -> None:
 
 
 def test_a_pipe_without_a_writer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_WRITER_WAIT_S", 0.05)
+    monkeypatch.setattr(raw, "_WRITER_WAIT_S", 0.05)
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(UnreadableFileError, match="this is a pipe, and nothing is written into it"):
         read_table(tmp_path / "pipe.csv")
@@ -63,7 +63,7 @@ def test_an_empty_device_is_an_empty_file() -> None:
 
 @pytest.mark.parametrize("file_format", ["csv", "json", "yaml", "parquet"])
 def test_every_format_has_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str) -> None:
-    monkeypatch.setattr(limits, "MAX_BYTES", {file_format: 10})
+    monkeypatch.setattr(raw, "MAX_BYTES", {file_format: 10})
     (tmp_path / "t").write_bytes(GOOD)
     with pytest.raises(UnreadableFileError, match=rf"t: 27 bytes of {file_format.upper()} are more than the 10"):
         read_table(tmp_path / "t", file_format=file_format)
@@ -71,8 +71,8 @@ def test_every_format_has_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_rows_and_columns_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quote: str) -> None:
-    for module in ("limits", "comma_separated"):
-        monkeypatch.setattr(f"nasicon_ml.tables.{module}.MAX_ROWS", 2)
+    for module in ("raw", "csv"):
+        monkeypatch.setattr(f"nasicon_ml.io.{module}.MAX_ROWS", 2)
     file = tmp_path / "t.csv"
     file.write_text("formula\n" + f"{quote}LTP{quote}\n" * 2, encoding="utf-8")
     assert len(read_table(file).frame) == 2
@@ -87,7 +87,7 @@ def test_rows_and_columns_are_limited(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_parquet_is_measured_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "t.parquet"
     pd.DataFrame({"formula": ["LTP"] * 1000}).to_parquet(file)
-    monkeypatch.setattr(limits, "MAX_ROWS", 999)
+    monkeypatch.setattr(raw, "MAX_ROWS", 999)
     monkeypatch.setattr("pyarrow.parquet.ParquetFile.read", None)
     with pytest.raises(UnreadableFileError, match="1000 rows are more than the 999"):
         read_table(file)

@@ -1,0 +1,299 @@
+"""Read CSV files, and recognise what spreadsheets write instead."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column
+from nasicon_ml.errors import UnreadableFileError
+from nasicon_ml.io.raw import MAX_ROWS, RESAVE, RawTable, decode, refuse_repeated, refuse_shape
+
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?([eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"(?:^|[;\t])\s*[+-]?\d+,\d+\s*(?=$|[;\t])")
+
+
+def read_csv(data: bytes, name: str) -> RawTable:
+    """Read a CSV: commas, UTF-8, one header, points in decimals. Blank rows are skipped, short ones filled up.
+
+    The apostrophe by which a cell is marked as text (`mark_as_text`) is taken away.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is not such a file; the message says where and what to do.
+    """
+    text = decode(data, name)
+    records = _records(text, name)
+    try:
+        header_line, header = next(records)
+    except StopIteration:
+        raise UnreadableFileError(f"{name}: the file is empty") from None
+    header = [cell.strip() for cell in header]
+    _check_separator(text, header, name)
+    while header and not header[-1]:
+        header.pop()
+    _check_header(header, header_line, name)
+    refuse_shape(0, len(header), name)
+    even = read_even_rows(text, header_line, len(header))
+    if even is not None:
+        columns, lines = even
+        frame = pd.DataFrame(dict(enumerate(columns)), dtype="object")
+        frame.columns = pd.Index(header, dtype="object")
+        table = RawTable(frame, lines, name)
+    else:
+        table = _row_by_row(records, header, name)
+    return replace(table, frame=table.frame.map(without_text_mark)) if "'" in text else table
+
+
+def _row_by_row(records: Iterator[tuple[int, list[str]]], header: list[str], name: str) -> RawTable:
+    """Read the rows below the header, whatever they look like."""
+    width = len(header)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    for line, cells in records:
+        if len(cells) > width and any(cell.strip() for cell in cells[width:]):
+            raise UnreadableFileError(
+                f"{name}, line {line}: {len(cells)} cells, but the header names {width} columns."
+                f" {_surplus_hint(cells)}"
+            )
+        rows.append(cells if len(cells) == width else cells[:width] + [""] * (width - len(cells)))
+        lines.append(line)
+        if len(rows) > MAX_ROWS:
+            refuse_shape(len(rows), width, name)
+    frame = pd.DataFrame(rows, columns=header, dtype="object")
+    return RawTable(frame, np.asarray(lines, dtype=np.int64), name)
+
+
+def _records(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Give each row that is not blank, with the line where it begins."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if cells and (cells[0].strip() or any(cell.strip() for cell in cells)):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise UnreadableFileError(
+            f"{name}, line {line}: not a well-formed CSV row ({error}); check the quotation marks"
+        ) from None
+
+
+def _check_separator(text: str, header: list[str], name: str) -> None:
+    first = ",".join(header)
+    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+        if first.count(separator) > first.count(","):
+            commas = " Its decimal commas must become points, too." if _has_decimal_commas(text) else ""
+            raise UnreadableFileError(
+                f"{name}: the columns are separated by {word}; separate them by commas.{commas} {RESAVE}"
+                " If Excel still writes semicolons, set the list separator of the system to a comma."
+            )
+
+
+def _has_decimal_commas(text: str) -> bool:
+    return any(_DECIMAL_COMMA.search(line) for line in text[:100_000].splitlines()[1:])
+
+
+def _check_header(header: list[str], line: int, name: str) -> None:
+    known = set(Column)
+    if not known.intersection(header) and any(_NUMBER.fullmatch(cell) for cell in header):
+        raise UnreadableFileError(
+            f"{name}, line {line}: the first row holds data, not column names; put the names of the columns"
+            " (for example formula,sintering_temperature_c) above it"
+        )
+    refuse_repeated(header, f"{name}, line {line}")
+    for position, cell in enumerate(header, start=1):
+        if not cell:
+            raise UnreadableFileError(f"{name}, line {line}: column {position} has no name")
+
+
+def _surplus_hint(cells: list[str]) -> str:
+    whole = any(
+        re.fullmatch(r"\s*[+-]?\d+", left) and re.fullmatch(r"\d+\s*", right)
+        for left, right in itertools.pairwise(cells)
+    )
+    if whole:
+        return "If these are decimal commas, write decimals with a point."
+    return "Put text that holds a comma in double quotes."
+
+
+Positions = NDArray[np.int64]
+Texts = NDArray[np.object_]
+_FEED, _COMMA = 0x0A, 0x2C
+#: A file with more short rows than this is left to the other reader.
+_MOST_SHORT = 10_000
+
+
+def read_even_rows(text: str, header_line: int, columns: int) -> tuple[list[Texts], Positions] | None:
+    """Read all rows below the header.
+
+    Parameters
+    ----------
+    text
+        The whole file.
+    header_line
+        Line of the header, the first being 1.
+    columns
+        Number of columns that the header names.
+
+    Returns
+    -------
+    tuple of (list of object arrays, int64 array), or None
+        The cells of each column, and the line of each row; rows that are blank are left out. None if the file is
+        not so plain.
+    """
+    if '"' in text or columns < 1:
+        return None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    data = text.encode("utf-8")
+    starts, ends = _lines(data, header_line)
+    if not len(starts):
+        return [np.zeros(0, dtype="object")] * columns, np.zeros(0, dtype=np.int64)
+    marks = np.frombuffer(data, dtype=np.uint8)
+    commas = np.flatnonzero(marks == _COMMA)
+    counts = np.searchsorted(commas, ends) - np.searchsorted(commas, starts)
+    filled = ends > starts
+    missing = np.where(filled, columns - 1 - counts, 0)
+    # A row that is too long is a matter for words, and a cell that never ends for the other reader's limit.
+    if (
+        missing.min() < 0
+        or np.count_nonzero(missing) > _MOST_SHORT
+        or (ends - starts).max() > csv.field_size_limit()
+    ):
+        return None
+    cells = _cells(_filled_up(data, ends, missing)[starts[0] :], columns)
+    cells = [column[filled] for column in cells]
+    stated = ~_blank(cells)
+    lines = header_line + 1 + np.flatnonzero(filled)[stated]
+    return [column[stated] for column in cells], lines.astype(np.int64)
+
+
+def _lines(data: bytes, header_line: int) -> tuple[Positions, Positions]:
+    """Find where each line below the header begins and ends."""
+    feeds = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == _FEED).astype(np.int64)
+    ends = feeds if data.endswith(b"\n") else np.append(feeds, len(data))
+    starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)
+    return starts[header_line:], ends[header_line:]
+
+
+def _filled_up(data: bytes, ends: Positions, missing: Positions) -> bytes:
+    """Put the commas that are missing behind each line that is too short."""
+    pieces, position = [], 0
+    for line in np.flatnonzero(missing).tolist():
+        end = int(ends[line])
+        pieces += [data[position:end], b"," * int(missing[line])]
+        position = end
+    return b"".join([*pieces, data[position:]]) if pieces else data
+
+
+def _cells(data: bytes, columns: int) -> list[Texts]:
+    """Read the cells of all lines, an empty line as a row of empty cells."""
+    frame = pd.read_csv(
+        io.BytesIO(data), header=None, names=range(columns), index_col=False, dtype="object", na_filter=False,
+        quoting=csv.QUOTE_NONE, skip_blank_lines=False, engine="c", low_memory=False, lineterminator="\n",
+        encoding="utf-8",
+    )  # fmt: skip
+    return [frame[name].to_numpy(dtype="object") for name in frame.columns]
+
+
+def _blank(cells: list[Texts]) -> NDArray[np.bool_]:
+    """Find rows without anything in them."""
+    rows = np.arange(len(cells[0]))
+    for column in cells:
+        rows = rows[[not cell.strip() for cell in column[rows]]]
+        if not len(rows):
+            break
+    blank = np.zeros(len(cells[0]), dtype=bool)
+    blank[rows] = True
+    return blank
+
+
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\t\r"
+_WOULD_RUN = re.compile(rf"['\s]*[{_SIGNS}]")
+_GUARDED = re.compile(rf"'['\s]*[{_SIGNS}]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def mark_as_text(cell: object) -> object:
+    """Mark a cell as text that would be run; give any other as it is."""
+    if isinstance(cell, str) and _WOULD_RUN.match(cell) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
+
+
+def without_text_mark(cell: str) -> str:
+    """Take the mark away."""
+    return cell[1:] if _GUARDED.match(cell) else cell
+
+
+def read_exact_csv(text: str, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Read a CSV whose header is known, every row as long as the header; nothing is guessed.
+
+    Parameters
+    ----------
+    text
+        The whole file.
+    columns
+        What its first line has to name, in this order.
+
+    Returns
+    -------
+    dict
+        Column -> cells, all of the same length.
+
+    Raises
+    ------
+    ValueError
+        If the header is another, or a row has too few or too many cells; it names the line.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[list[str]] = []
+    try:
+        header = next(reader, [])
+        if header != list(columns):
+            raise ValueError(f"line 1: the columns are not the {len(columns)} that are expected")
+        for row in reader:
+            if len(row) != len(columns):
+                raise ValueError(f"line {reader.line_num}: {len(row)} cells instead of {len(columns)}")
+            rows.append(row)
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from None
+    if not rows:
+        return {name: [] for name in columns}
+    return {name: list(cells) for name, cells in zip(columns, zip(*rows, strict=True), strict=True)}
+
+
+def to_numbers(cells: Sequence[str], name: str, *, may_be_missing: bool) -> NDArray[np.float64]:
+    """Convert the cells of a column into numbers, empty ones into NaN; shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If a cell is no number, or empty where none may be missing; it names the row.
+    """
+    try:
+        found = np.array([float(cell) if cell else np.nan for cell in cells], dtype=np.float64)
+    except ValueError:
+        found = np.array([np.nan if _is_not_a_number(cell) else 0.0 for cell in cells])
+    stated = np.array([bool(cell) for cell in cells], dtype=bool) if may_be_missing else True
+    wrong = np.flatnonzero(np.isnan(found) & stated)
+    if len(wrong):
+        raise ValueError(f"{name}, row {wrong[0] + 1}: {cells[wrong[0]][:40]!r} is not a number")
+    return found
+
+
+def _is_not_a_number(cell: str) -> bool:
+    try:
+        return math.isnan(float(cell))
+    except ValueError:
+        return True

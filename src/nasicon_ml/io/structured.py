@@ -1,0 +1,218 @@
+"""Read JSON, YAML and Parquet. Nothing in a file is executed, and no key stands twice."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pandas as pd
+
+from nasicon_ml.errors import UnreadableFileError
+from nasicon_ml.io.raw import RawTable, decode, refuse_repeated, refuse_shape
+
+if TYPE_CHECKING:
+    import yaml
+
+#: A list of recipes with their fields is three deep. PyYAML's time grows with the square of the depth.
+_DEEPEST = 20
+_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+
+
+def plain_loader(name: str) -> type[yaml.SafeLoader]:
+    """Make the loader for a file or text, which messages call `name`.
+
+    It is PyYAML's safe loader, without aliases (a few bytes of which can fill the memory), repeated keys and deep
+    nesting, each of which raises `UnreadableFileError`.
+    """
+    import yaml
+
+    class PlainLoader(yaml.SafeLoader):
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+            if self.check_event(yaml.AliasEvent):
+                raise UnreadableFileError(f"{name}, line {line}: YAML aliases (*name) are not read; write it out")
+            if self.depth > _DEEPEST:
+                raise UnreadableFileError(f"{name}, line {line}: this is nested too deeply for recipes")
+            self.depth += 1
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [str(key.value) for key, _ in node.value]
+            refuse_repeated(keys, f"{name}, line {node.start_mark.line + 1}")
+            return dict(super().construct_mapping(node, deep=deep))
+
+        def construct_yaml_int(self, node: Any) -> Any:
+            # YAML would read 1:30 as ninety and 010 as eight.
+            text = str(self.construct_scalar(node))
+            return int(text) if _WHOLE.fullmatch(text) else text
+
+        def construct_yaml_float(self, node: Any) -> Any:
+            text = str(self.construct_scalar(node))
+            return text if ":" in text else super().construct_yaml_float(node)
+
+    for kind in ("int", "float"):
+        PlainLoader.add_constructor(f"tag:yaml.org,2002:{kind}", getattr(PlainLoader, f"construct_yaml_{kind}"))
+    return PlainLoader
+
+
+class RepeatedKeyError(ValueError):
+    """A JSON object that names a key twice: one of its two values would be lost.
+
+    Attributes
+    ----------
+    key, value
+        The key, and its second value.
+    """
+
+    def __init__(self, key: str, value: Any) -> None:
+        self.key, self.value = key, value
+        super().__init__(f"{key[:80]!r} stands twice")
+
+
+def load_json(text: str, *, finite: bool = False, parse_int: Callable[[str], Any] | None = None) -> Any:
+    """Read JSON, and refuse repeated keys.
+
+    Parameters
+    ----------
+    text
+        All of it.
+    finite
+        Whether NaN, infinities and numbers too large for a float are refused, too.
+    parse_int
+        Reads a whole number from its digits; `int` by default.
+
+    Raises
+    ------
+    RepeatedKeyError
+        If an object names a key twice.
+    json.JSONDecodeError
+        If it is not JSON.
+    ValueError
+        If a number is not finite, has thousands of digits, or the text is nested too deeply.
+    """
+    strict: dict[str, Any] = {"parse_constant": _refuse_constant, "parse_float": _finite} if finite else {}
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_int=parse_int, **strict)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def dump_json(content: Any) -> bytes:
+    """Return JSON with sorted keys, in UTF-8; equal content gives equal bytes.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    return (text + "\n").encode("utf-8")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise RepeatedKeyError(key, value)
+        found[key] = value
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:40]} is too large a number")
+    return number
+
+
+def read_json(data: bytes, name: str) -> RawTable:
+    """Read a JSON list of objects, or one object for one row.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is neither; the message says where.
+    """
+    try:
+        content = load_json(decode(data, name))
+    except RepeatedKeyError as error:
+        raise UnreadableFileError(f"{name}: the column {error.key!r} stands more than once") from None
+    except json.JSONDecodeError as error:
+        raise UnreadableFileError(f"{name}, line {error.lineno}: not valid JSON ({error.msg})") from None
+    except ValueError:
+        raise UnreadableFileError(f"{name}: not a table (nested too deeply, or an endless number)") from None
+    return _table_of_items(content, name)
+
+
+def read_yaml(data: bytes, name: str) -> RawTable:
+    """Read a YAML list of mappings, or one mapping for one row; nothing in it is ever executed.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is neither, too large, or holds aliases; the message says where.
+    """
+    import yaml
+
+    try:
+        content = yaml.load(decode(data, name), Loader=plain_loader(name))  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{name}, line {mark.line + 1}" if mark else name
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "broken"
+        raise UnreadableFileError(f"{place}: not valid YAML ({problem})") from None
+    except (RecursionError, ValueError, TypeError):  # ValueError: a date such as 2020-13-45
+        raise UnreadableFileError(f"{name}: not a table (nested too deeply, or an impossible value)") from None
+    return _table_of_items(content, name)
+
+
+def _table_of_items(content: object, name: str) -> RawTable:
+    """Make a table of a list of objects, or of one object."""
+    items: list[Any] = content if isinstance(content, list) else [content]
+    if not items:
+        raise UnreadableFileError(f"{name}: the list is empty")
+    for number, item in enumerate(items, start=1):
+        if not isinstance(item, dict):
+            raise UnreadableFileError(
+                f"{name}, item {number}: a {type(item).__name__} where an object with named fields is needed"
+            )
+    rows = [{str(key).strip(): value for key, value in item.items()} for item in items]
+    frame = pd.DataFrame(rows, dtype="object", index=pd.RangeIndex(len(rows)))
+    return RawTable(frame, None, name)
+
+
+def read_parquet(data: bytes, name: str) -> RawTable:
+    """Read a Parquet file.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is not one, or too large.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        # A few bytes can say that one value stands in a billion rows.
+        refuse_shape(file.metadata.num_rows, len(file.schema_arrow.names), name)
+        table = file.read()
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "broken"
+        raise UnreadableFileError(f"{name}: not a Parquet file ({reason})") from None
+    refuse_repeated([str(column) for column in table.column_names], name)
+    frame = table.to_pandas(ignore_metadata=True)
+    frame.columns = pd.Index([str(column).strip() for column in frame.columns])
+    return RawTable(frame.reset_index(drop=True), None, name)
