@@ -18,7 +18,7 @@ PROMISED = {
     "DensityRegressor": "nasicon_ml.estimators.regressors",
     "PhasePurityClassifier": "nasicon_ml.estimators.regressors",
     "PropertyModel": "nasicon_ml.model",
-    "Recipe": "nasicon_ml.recipe.model",
+    "Recipe": "nasicon_ml.recipe.recipe",
     "TrainingOptions": "nasicon_ml.workflows.train",
     "load_pellets": "nasicon_ml.data.load",
     "parse": "nasicon_ml.composition.reading",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nasicon_ml.estimators.regressors import DensityRegressor as DensityRegressor
     from nasicon_ml.estimators.regressors import PhasePurityClassifier as PhasePurityClassifier
     from nasicon_ml.model import PropertyModel as PropertyModel
-    from nasicon_ml.recipe.model import Recipe as Recipe
+    from nasicon_ml.recipe.recipe import Recipe as Recipe
     from nasicon_ml.workflows.predict import predict as predict
     from nasicon_ml.workflows.train import TrainingOptions as TrainingOptions
     from nasicon_ml.workflows.train import train as train
@@ -33,7 +33,7 @@ _HOMES = {
     "DensityRegressor": "estimators.regressors",
     "PhasePurityClassifier": "estimators.regressors",
     "PropertyModel": "model",
-    "Recipe": "recipe.model",
+    "Recipe": "recipe.recipe",
     "TrainingOptions": "workflows.train",
     "load_pellets": "data.load",
     "parse": "composition.reading",

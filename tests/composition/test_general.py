@@ -1,7 +1,7 @@
 import pytest
 
 from nasicon_ml.composition import parse
-from nasicon_ml.composition.general import Scanner
+from nasicon_ml.composition.reading import Scanner
 from nasicon_ml.errors import FormulaError
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from nasicon_ml.composition import parse
-from nasicon_ml.composition.oxidation import USUAL_STATES
+from nasicon_ml.composition.sites import USUAL_STATES
 from tests.contracts.source import ROOT
 
 PAGE = (ROOT / "docs" / "compositions.md").read_text(encoding="utf-8")

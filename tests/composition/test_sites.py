@@ -89,7 +89,7 @@ def test_elements_by_atomic_number() -> None:
 
 
 def _usual_radius(element: str) -> float:
-    from nasicon_ml.composition.oxidation import USUAL_STATES
+    from nasicon_ml.composition.sites import USUAL_STATES
 
     state = 3 if element == "Ce" else USUAL_STATES[element][0]
     by_spin = Element(element).data["Shannon radii"][str(state)]["VI"]

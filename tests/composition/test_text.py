@@ -1,6 +1,6 @@
 import pytest
 
-from nasicon_ml.composition.text import MAX_LENGTH, clean
+from nasicon_ml.composition.formula import MAX_LENGTH, clean
 from nasicon_ml.errors import FormulaError
 
 

@@ -13,7 +13,7 @@ from tests.contracts.source import PACKAGE, ROOT, Module, imports, modules
 
 # Each may import what stands before it, and itself.
 ORDER = (
-    "errors", "shipped", "columns", "parsing", "checks", "kelvin", "io", "composition", "recipe", "data",
+    "errors", "shipped", "columns", "parsing", "checks", "io", "composition", "recipe", "data",
     "features", "trees", "estimators", "bundle", "model", "evaluation", "plots", "screening", "workflows",
     "tracking", "cli",
 )  # fmt: skip
@@ -134,7 +134,7 @@ def test_the_build_backend_is_locked_as_it_is_required() -> None:
         ("nasicon_ml.data.load", "from ..estimators import targets"),
         ("nasicon_ml.data.load", "from nasicon_ml import workflows"),
         ("nasicon_ml.data.load", "import nasicon_ml"),
-        ("nasicon_ml.plots.parity", "from nasicon_ml.recipe.model import Recipe"),
+        ("nasicon_ml.plots.parity", "from nasicon_ml.recipe.recipe import Recipe"),
         ("nasicon_ml.columns", "from nasicon_ml.utils import helper"),
     ],
 )
@@ -146,7 +146,7 @@ def test_a_wrong_direction_is_seen(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("nasicon_ml.data.load", "from nasicon_ml.recipe.model import Recipe\nfrom nasicon_ml import columns"),
+        ("nasicon_ml.data.load", "from nasicon_ml.recipe.recipe import Recipe\nfrom nasicon_ml import columns"),
         ("nasicon_ml.data.load", "from .sources import load_sources\nfrom ..errors import DatasetError"),
         ("nasicon_ml.cli.main", "from nasicon_ml.tracking.store import default_uri"),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from nasicon_ml.composition.oxidation import USUAL_STATES
+from nasicon_ml.composition.sites import USUAL_STATES
 from nasicon_ml.screening.compositions import DOPANTS
 
 SMALL: dict[str, Any] = {

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasicon_ml.composition import ELEMENTS, OccupancyTable, occupancies
-from nasicon_ml.composition.oxidation import USUAL_STATES
+from nasicon_ml.composition.sites import USUAL_STATES
 from nasicon_ml.errors import SpaceError
 from nasicon_ml.screening import Candidates, SearchSpace, compositions
 from nasicon_ml.screening.compositions import Ion, dopant_mixtures, host_mixtures

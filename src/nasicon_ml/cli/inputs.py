@@ -306,8 +306,8 @@ def recipe_from_options(
     FieldError
         If a field is wrong, or two contradict each other.
     """
+    from nasicon_ml.checks import kelvin_findings
     from nasicon_ml.composition import parse
-    from nasicon_ml.kelvin import kelvin_findings
     from nasicon_ml.recipe import Recipe, recipe_table
 
     composition = parse(formula, x=x, substitute=substitute)
@@ -320,7 +320,7 @@ def temperature_warnings(at_c: float) -> tuple[Finding, ...]:
     """Return warnings about a temperature, in °C, at which the conductivity is wanted, that looks like kelvin."""
     import pandas as pd
 
-    from nasicon_ml.kelvin import kelvin_findings
+    from nasicon_ml.checks import kelvin_findings
 
     return tuple(kelvin_findings(pd.DataFrame({Column.MEASUREMENT_TEMPERATURE_C.value: [float(at_c)]})))
 

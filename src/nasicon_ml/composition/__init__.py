@@ -6,21 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nasicon_ml.composition.composition import Composition as Composition
+    from nasicon_ml.composition.composition import SecondPhase as SecondPhase
     from nasicon_ml.composition.elements import ELEMENTS as ELEMENTS
-    from nasicon_ml.composition.model import Composition as Composition
-    from nasicon_ml.composition.model import SecondPhase as SecondPhase
     from nasicon_ml.composition.occupancy import OccupancyTable as OccupancyTable
     from nasicon_ml.composition.occupancy import check_formulas as check_formulas
     from nasicon_ml.composition.occupancy import occupancies as occupancies
-    from nasicon_ml.composition.oxidation import CHARGE_TOLERANCE as CHARGE_TOLERANCE
     from nasicon_ml.composition.reading import parse as parse
+    from nasicon_ml.composition.sites import CHARGE_TOLERANCE as CHARGE_TOLERANCE
 
 _HOMES = {
-    "CHARGE_TOLERANCE": "oxidation",
-    "Composition": "model",
+    "CHARGE_TOLERANCE": "sites",
+    "Composition": "composition",
     "ELEMENTS": "elements",
     "OccupancyTable": "occupancy",
-    "SecondPhase": "model",
+    "SecondPhase": "composition",
     "check_formulas": "occupancy",
     "occupancies": "occupancy",
     "parse": "reading",

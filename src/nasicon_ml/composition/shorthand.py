@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from nasicon_ml.composition.elements import HOST_LETTERS
-from nasicon_ml.composition.formula import format_amount
-from nasicon_ml.composition.oxidation import USUAL_STATES
-from nasicon_ml.composition.text import refusal
+from nasicon_ml.composition.formula import format_amount, refusal
+from nasicon_ml.composition.sites import USUAL_STATES
 from nasicon_ml.errors import nearest
 
 #: The names people most often mean; misspellings are compared with these.

@@ -11,7 +11,7 @@ from nasicon_ml.checks import Finding, Severity, check_columns
 from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.composition import check_formulas
 from nasicon_ml.io import RawTable
-from nasicon_ml.recipe.headers import column_hint
+from nasicon_ml.recipe.rules import column_hint
 
 #: Without these a file is no list of pellets.
 OBLIGATORY = (Column.PELLET_ID, Column.SOURCE, Column.FORMULA)

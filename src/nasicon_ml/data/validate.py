@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nasicon_ml.checks import Finding, Severity
+from nasicon_ml.checks import Finding, Severity, kelvin_findings
 from nasicon_ml.columns import Column
 from nasicon_ml.data import contradictions, rules
 from nasicon_ml.data.files import SOURCES_FILE
@@ -16,7 +16,6 @@ from nasicon_ml.data.reading import HEADER, clean_pellets, excuse_suspects, with
 from nasicon_ml.data.sources import load_sources
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.io import RawTable, read_table
-from nasicon_ml.kelvin import kelvin_findings
 
 #: The columns of a table of findings.
 FINDING_COLUMNS = tuple(field.name for field in fields(Finding))

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from nasicon_ml.recipe.batch import read_batch as read_batch
     from nasicon_ml.recipe.batch import recipe_table as recipe_table
     from nasicon_ml.recipe.batch import recipe_warnings as recipe_warnings
-    from nasicon_ml.recipe.model import Recipe as Recipe
+    from nasicon_ml.recipe.recipe import Recipe as Recipe
 
 _HOMES = {
-    "Recipe": "model",
+    "Recipe": "recipe",
     "RecipeBatch": "batch",
     "read_batch": "batch",
     "recipe_table": "batch",

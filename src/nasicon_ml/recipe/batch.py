@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.checks import Finding, Severity, check_columns, refuse_twice
+from nasicon_ml.checks import Finding, Severity, check_columns, kelvin_findings, refuse_twice
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
-from nasicon_ml.kelvin import kelvin_findings
-from nasicon_ml.recipe.model import Recipe
+from nasicon_ml.recipe.recipe import Recipe
 from nasicon_ml.recipe.rules import (
     ADDITIVE_PROBLEMS,
     SECOND_PHASE_TWICE,

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.checks import STEPS, looks_like_kelvin
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind, Role
 from nasicon_ml.errors import FieldError
-from nasicon_ml.kelvin import STEPS, looks_like_kelvin
 from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, unknown_field
 from nasicon_ml.screening.reading import Stated, read_values, refuse_repeats
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import Composition, OccupancyTable, shorthand
+from nasicon_ml.composition.composition import NAMED_DOPANT, NAMED_HOST_SHARE
 from nasicon_ml.composition.elements import (
     ALKALI_LETTERS,
     ELEMENT_INDEX,
@@ -29,14 +30,15 @@ from nasicon_ml.composition.elements import (
     OCTAHEDRAL,
     nearest_element,
 )
-from nasicon_ml.composition.model import NAMED_DOPANT, NAMED_HOST_SHARE
-from nasicon_ml.composition.oxidation import (
+from nasicon_ml.composition.sites import (
     CHARGE_TOLERANCE,
+    RESOLUTION,
+    T_CATIONS,
     TETRAHEDRAL_STATES,
     USUAL_STATES,
+    Sites,
     oxidation_states,
 )
-from nasicon_ml.composition.sites import RESOLUTION, T_CATIONS, Sites
 from nasicon_ml.errors import SpaceError
 from nasicon_ml.screening.reading import Stated, read_numbers
 

@@ -3,7 +3,7 @@
 import pytest
 
 from nasicon_ml.columns import RECIPE, Column
-from nasicon_ml.recipe.headers import NAME_AND_X, column_hint, column_meant, plain_name
+from nasicon_ml.recipe.rules import NAME_AND_X, column_hint, column_meant, plain_name
 
 
 @pytest.mark.parametrize(

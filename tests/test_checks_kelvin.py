@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasicon_ml.checks import Severity
+from nasicon_ml.checks import STEPS, Severity, kelvin_findings, looks_like_kelvin
 from nasicon_ml.columns import Column
-from nasicon_ml.kelvin import STEPS, kelvin_findings, looks_like_kelvin
 
 SINTERING, MEASUREMENT = Column.SINTERING_TEMPERATURE_C, Column.MEASUREMENT_TEMPERATURE_C
 
