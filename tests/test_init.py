@@ -19,6 +19,7 @@ PROMISED = {
     "PhasePurityClassifier": "nasicon_ml.estimators.regressors",
     "PropertyModel": "nasicon_ml.model",
     "Recipe": "nasicon_ml.recipe.recipe",
+    "RecipeFeaturizer": "nasicon_ml.features.transformers",
     "TrainingOptions": "nasicon_ml.workflows.train",
     "load_pellets": "nasicon_ml.data.load",
     "parse": "nasicon_ml.composition.reading",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nasicon_ml.estimators.regressors import ConductivityRegressor as ConductivityRegressor
     from nasicon_ml.estimators.regressors import DensityRegressor as DensityRegressor
     from nasicon_ml.estimators.regressors import PhasePurityClassifier as PhasePurityClassifier
+    from nasicon_ml.features.transformers import RecipeFeaturizer as RecipeFeaturizer
     from nasicon_ml.model import PropertyModel as PropertyModel
     from nasicon_ml.recipe.recipe import Recipe as Recipe
     from nasicon_ml.workflows.predict import predict as predict
@@ -34,6 +35,7 @@ _HOMES = {
     "PhasePurityClassifier": "estimators.regressors",
     "PropertyModel": "model",
     "Recipe": "recipe.recipe",
+    "RecipeFeaturizer": "features.transformers",
     "TrainingOptions": "workflows.train",
     "load_pellets": "data.load",
     "parse": "composition.reading",

@@ -26,20 +26,24 @@ class FieldError(NasiconError, ValueError):
         What would be accepted, in words.
     hint
         What the person probably meant, if that can be guessed.
+    place
+        Where it stands, if that is known: file and line, or row.
     """
 
-    def __init__(self, field: str, value: object, allowed: str, hint: str = "") -> None:
+    def __init__(self, field: str, value: object, allowed: str, hint: str = "", place: str = "") -> None:
         self.field = field
         self.value = value
         self.allowed = allowed
         self.hint = hint
+        self.place = place
         super().__init__(self.message)
 
     @property
     def message(self) -> str:
-        """The whole message, without file and line."""
+        """The whole message, with the place."""
         name, allowed = plain_line(self.field, 80), plain_line(self.allowed)
         text = f"{name}: {shown(self.value)} is not accepted; allowed: {allowed}"
+        text = f"{plain_line(self.place)}: {text}" if self.place else text
         return f"{text}. {plain_line(self.hint)}" if self.hint else text
 
 
@@ -48,25 +52,7 @@ class FormulaError(FieldError):
 
 
 class SpaceError(FieldError):
-    """A search space that says something which no recipe can have, or which cannot be understood.
-
-    Parameters
-    ----------
-    field, value, allowed, hint
-        As for `FieldError`.
-    place
-        File and line, where the space came from a file.
-    """
-
-    def __init__(self, field: str, value: object, allowed: str, hint: str = "", place: str = "") -> None:
-        self.place = place
-        super().__init__(field, value, allowed, hint)
-
-    @property
-    def message(self) -> str:
-        """The whole message, with file and line."""
-        message = super().message
-        return f"{plain_line(self.place)}: {message}" if self.place else message
+    """A search space that says something which no recipe can have, or which cannot be understood."""
 
 
 class UnreadableFileError(NasiconError):

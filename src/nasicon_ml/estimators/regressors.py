@@ -23,7 +23,6 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import occupancies
-from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, INPUTS, BoosterSettings, raw_prediction, row_weights
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target, training_matrix
 from nasicon_ml.estimators.remoteness import NEAR_PELLETS
@@ -38,6 +37,7 @@ from nasicon_ml.estimators.uncertainty import (
 from nasicon_ml.features.build import FeatureMatrix, FeatureSet, build_features
 from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.features.similarity import RecipeSpace, nearest, recipe_space
+from nasicon_ml.recipe.batch import read_recipes, recipe_frame
 from nasicon_ml.trees.grids import CrossedRecipes
 
 Floats = NDArray[np.float64]
@@ -73,9 +73,11 @@ class _Rows:
     @classmethod
     def of_recipes(cls, X: pd.DataFrame, feature_set: str) -> _Rows:
         """Read recipes, as `nasicon_ml.recipe` would."""
-        table, findings = check_columns(X, (*MODEL_INPUT, Column.ACTIVATION_ENERGY_EV))
+        table = read_recipes(recipe_frame(X)).table
+        energies, findings = check_columns(X, [Column.ACTIVATION_ENERGY_EV])
         if findings:
-            raise FieldError(findings[0].column, findings[0].value, findings[0].message)
+            Column.ACTIVATION_ENERGY_EV.parse(findings[0].value)
+        table = table.join(energies)
         sites = occupancies(table[Column.FORMULA].to_list())
         features = build_features(table, feature_set, sites=sites)
         space = recipe_space(table, sites=sites)

@@ -16,7 +16,7 @@ from matminer.featurizers.base import BaseFeaturizer
 
 from nasicon_ml.columns import RECIPE, Column
 from nasicon_ml.features.build import FeatureSet, build_features, feature_names
-from nasicon_ml.recipe import Recipe, recipe_table
+from nasicon_ml.recipe.batch import formula_text, read_recipes, recipe_frame
 
 _SHANNON = """@article{shannon1976,
   author={Shannon, R. D.},
@@ -87,7 +87,7 @@ class NasiconComposition(_ArrayFeaturizer):
     feature_set = FeatureSet.COMPOSITION
 
     def _table(self, entries: Sequence[Any]) -> pd.DataFrame:
-        formulas = [_formula_text(entry[0]) for entry in entries]
+        formulas = [formula_text(entry[0]) for entry in entries]
         return pd.DataFrame({str(Column.FORMULA): formulas})
 
 
@@ -106,17 +106,5 @@ class NasiconRecipe(_ArrayFeaturizer):
         return [_SHANNON, _MAGPIE, _SINTERING]
 
     def _table(self, entries: Sequence[Any]) -> pd.DataFrame:
-        from nasicon_ml.recipe import read_batch
-
         frame = pd.DataFrame([list(entry) for entry in entries], columns=self.columns)
-        frame[str(Column.FORMULA)] = frame[str(Column.FORMULA)].map(_formula_text)
-        batch = read_batch(frame)
-        if batch.findings:
-            # One recipe of its own raises the error that names the field.
-            bad = frame.iloc[batch.findings[0].row]
-            return recipe_table([Recipe.from_row(bad)])
-        return batch.table
-
-
-def _formula_text(entry: Any) -> str:
-    return entry if isinstance(entry, str) else str(entry.formula).replace(" ", "")
+        return read_recipes(recipe_frame(frame, RECIPE)).table

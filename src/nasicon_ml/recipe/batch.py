@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nasicon_ml.checks import Finding, Severity, check_columns, kelvin_findings, refuse_twice
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
+from nasicon_ml.errors import FieldError
 from nasicon_ml.recipe.recipe import Recipe
 from nasicon_ml.recipe.rules import (
     ADDITIVE_PROBLEMS,
@@ -127,6 +128,70 @@ def read_batch(raw: RawTable | pd.DataFrame) -> RecipeBatch:
     )
 
 
+def recipe_frame(X: Any, columns: Sequence[Column] = MODEL_INPUT, *, refuse_others: bool = False) -> pd.DataFrame:
+    """Return the recipe columns of a table, or a table of formulas.
+
+    Parameters
+    ----------
+    X
+        A DataFrame, or n formulas: a list, an array or a Series of text or of pymatgen's Composition.
+    columns
+        Which columns of the DataFrame are kept, where it has them; found by name.
+    refuse_others
+        Whether columns that are not in the vocabulary are refused instead of passed over.
+
+    Returns
+    -------
+    pandas.DataFrame
+        n rows, cells as they were given; index of X.
+
+    Raises
+    ------
+    FieldError
+        If there are no formulas, a column stands twice, or is unknown and refused.
+    ValueError
+        If X is neither a table nor formulas.
+    """
+    if isinstance(X, pd.DataFrame):
+        _check_header(X, known=set(Column) if refuse_others else set(X.columns))
+        frame = X[[str(column) for column in columns if column in X.columns]]
+    else:
+        if isinstance(X, str) or (getattr(X, "ndim", 1) != 1 and X.shape[1:] != (1,)):
+            raise ValueError(
+                f"recipes are a DataFrame with the column {Column.FORMULA}, or a list of formulas; no sparse "
+                f"matrix, no numbers and no single text, but this is {type(X).__name__}"
+            )
+        # Not an array: that would take a Composition apart.
+        cells = X if isinstance(X, pd.Series) else pd.Series(list(np.ravel(X) if hasattr(X, "ndim") else X))
+        frame = pd.DataFrame({str(Column.FORMULA): cells.astype(object)})
+    return frame.assign(**{str(Column.FORMULA): frame[Column.FORMULA].map(formula_text)})
+
+
+def formula_text(cell: Any) -> Any:
+    """Return the formula of a pymatgen Composition; anything else as it is."""
+    return str(cell.formula).replace(" ", "") if hasattr(cell, "get_el_amt_dict") else cell
+
+
+def read_recipes(frame: pd.DataFrame, *, raise_errors: bool = True) -> RecipeBatch:
+    """Read a table of recipes as `read_batch` does, and raise the first error.
+
+    Raises
+    ------
+    FieldError
+        If a row cannot be read: it names the row and the value.
+    """
+    batch = read_batch(frame)
+    if batch.findings and raise_errors:
+        first = batch.findings[0]
+        try:
+            next(column for column in MODEL_INPUT if column == first.column).parse(first.value)
+            Recipe.from_row(frame.iloc[first.row])
+        except FieldError as error:
+            place = f"row {frame.index[first.row]}"
+            raise type(error)(error.field, error.value, error.allowed, error.hint, place) from None
+    return batch
+
+
 def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
     """Find temperatures of recipes that look like kelvin: 1073, 1123.15, or a measurement at 298.
 
@@ -148,9 +213,8 @@ def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.row)
 
 
-def _check_header(frame: pd.DataFrame) -> None:
+def _check_header(frame: pd.DataFrame, known: Collection[object] = frozenset(Column)) -> None:
     names = list(frame.columns)
-    known = set(Column)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise unknown_columns(unknown)
