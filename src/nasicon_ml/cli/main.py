@@ -9,23 +9,20 @@ from __future__ import annotations
 import importlib
 import os
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 from typing import Any, TextIO, cast
 
 import click
 
 from nasicon_ml.cli.render import plain, say
 from nasicon_ml.errors import NasiconError, nearest
+from nasicon_ml.signals import TERMINATED, stoppable
 
 PROGRAM = "nasicon-ml"
 DEBUG_VARIABLE = "NASICON_ML_DEBUG"
 #: Exit codes beyond 0 (done) and 1 (done, but some rows are bad).
-NOTHING_DONE, FAULT, INTERRUPTED, READER_GONE, TERMINATED = 2, 70, 130, 141, 143
+NOTHING_DONE, FAULT, INTERRUPTED, READER_GONE = 2, 70, 130, 141
 
 
 #: The verbs, with their lines in the help: each is the command of that name in the module of that name.
@@ -105,8 +102,7 @@ def main(args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         _never_fail_on_a_character(stream)
     try:
-        with _stopped_by_sigterm():
-            code = _run(arguments, debug)
+        code = _run(arguments, debug)
         sys.stdout.flush()
     except BrokenPipeError:
         _silence_stdout()
@@ -122,7 +118,8 @@ def main(args: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str], debug: bool) -> int:
     """Run a verb and return the exit code, whatever happens."""
     try:
-        outcome = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        with stoppable():
+            outcome = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
     except click.ClickException as error:
         error.message = plain(error.message)  # type: ignore[misc]
         error.show()
@@ -140,27 +137,6 @@ def _run(arguments: list[str], debug: bool) -> int:
     except Exception as error:  # noqa: BLE001  (the last line of defence: a person gets a sentence, not a traceback)
         return _failed(error, arguments, debug)
     return outcome if isinstance(outcome, int) else 0
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the program as Ctrl-C does: what is half done is taken back, and the run is ended."""
-    is_free = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if not is_free:  # whoever embeds this program and handles the signal keeps doing so
-        yield
-        return
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _failed(error: Exception, arguments: list[str], debug: bool) -> int:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +28,7 @@ from nasicon_ml.cli.render import progress, say, screening_report
 from nasicon_ml.cli.words import duration, model_line, scientific
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError
+from nasicon_ml.signals import first_ctrl_c
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +187,7 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
         at_once = cluster_threads(effort.scheduler)
     expected = estimate(Scorer(space, model, question), effort, space.count().candidates, at_once)
     _tell(expected, yes=values["yes"])
-    with _stopped_by_ctrl_c() as stop, _shown() as show:
+    with first_ctrl_c(_say_stopping) as stop, _shown() as show:
         return screen_space(space, model, question, effort, output=output, progress=show, stop=stop)
 
 
@@ -322,26 +320,8 @@ def read_wishes(texts: Iterable[str]) -> dict[str, Wish]:
 # ------------------------------------------------------------------------------------------- progress
 
 
-@contextmanager
-def _stopped_by_ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Yield whether Ctrl-C asked to stop between chunks; a second one stops at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-        click.echo("stopping after the chunks in work (Ctrl-C again: at once)", err=True)
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _say_stopping() -> None:
+    click.echo("stopping after the chunks in work (Ctrl-C again: at once)", err=True)
 
 
 @contextmanager

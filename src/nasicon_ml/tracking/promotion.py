@@ -2,6 +2,7 @@
 
 The alias ``champion`` is moved in one step of the registry. Everything that belongs to a promotion is written
 before it, as tags of the version, so that a program killed at any moment leaves the old champion or the new one.
+Ctrl-C or SIGTERM before the first of these writes changes nothing; after that they are all done.
 """
 
 from __future__ import annotations
@@ -177,8 +178,9 @@ def promote(
                     f"version {champion_of(store)} was made champion while {wanted.version} was compared with "
                     f"version {previous or NOBODY}; nothing was changed: compare again"
                 )
-            _record(store, wanted, previous, report, reason if not passed else "")
-            _crown(store, wanted.version)
+            with store.stop.delayed():
+                _record(store, wanted, previous, report, reason if not passed else "")
+                _crown(store, wanted.version)
     return Promotion(wanted.version, previous, promoted=True, forced=not passed, report=report)
 
 
@@ -206,10 +208,13 @@ def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
         if before == NOBODY:
             raise TrackingError(f"version {number} is the first champion on record: there is none to return to")
         previous = _complete(store, before)
-        store.client.set_model_version_tag(MODEL_NAME, number, ROLLED_BACK_AT, _now())
-        if reason.split():
-            store.client.set_model_version_tag(MODEL_NAME, number, ROLLED_BACK_REASON, " ".join(reason.split()))
-        _crown(store, previous.version)
+        with store.stop.delayed():
+            store.client.set_model_version_tag(MODEL_NAME, number, ROLLED_BACK_AT, _now())
+            if reason.split():
+                store.client.set_model_version_tag(
+                    MODEL_NAME, number, ROLLED_BACK_REASON, " ".join(reason.split())
+                )
+            _crown(store, previous.version)
     return Rollback(number, previous.version)
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from nasicon_ml.plots.style import load_matplotlib
 from nasicon_ml.tracking import record, registry
 from nasicon_ml.tracking.processes import PROCESS_TAG, end_left_runs, end_models, find_run, this_process
-from nasicon_ml.tracking.stopping import Stop, stoppable
 from nasicon_ml.tracking.store import EXPERIMENT, Store, hurried, opened
 from nasicon_ml.workflows.train import TrainingOptions, train
 
@@ -108,7 +107,7 @@ def run_training(
     with opened(tracking_uri) as store, recording(store, experiment, "train", record.start_tags(options)) as run:
 
         def step(text: str, share: float) -> None:
-            run.stop.check()
+            store.stop.check()
             report(text, share)
 
         record.log_params(store, run.run_id, record.option_params(options))
@@ -125,14 +124,14 @@ def run_training(
             lambda text, share: step(text, _TRAINING_SHARE + (0.98 - _TRAINING_SHARE) * share),
         )  # fmt: skip
         artifact_uri = str(store.client.get_run(run.run_id).info.artifact_uri)
-        run.stop.check()
+        store.stop.check()
         store.client.set_terminated(run.run_id, "FINISHED")
         version = None
         if register:
             step("registering the model", 0.98)
             tags = version_tags(store, run.run_id, result.scores)
             version = registry.register(store, run.run_id, run.model_id, tags)
-        report("done", 1.0)
+    report("done", 1.0)
     return TrackedRun(
         run_id=run.run_id,
         result=result,
@@ -146,11 +145,10 @@ def run_training(
 
 @dataclass
 class Recording:
-    """A run while it is being recorded: its id, that of its model once it is announced, whether it is to stop."""
+    """A run while it is being recorded: its id, and that of its model once it is announced."""
 
     run_id: str = ""
     model_id: str = ""
-    stop: Stop = field(default_factory=Stop)
     #: How its process is named in its tags; unlike that of any other run of it.
     process: str = field(default_factory=lambda: f"{this_process()}/{secrets.token_hex(4)}")
 
@@ -168,18 +166,17 @@ def recording(store: Store, experiment: str, what: str, tags: Mapping[str, str])
     what, tags
         The first word of its name, and its tags.
     """
-    with stoppable() as stop:
-        run = Recording(stop=stop)
-        try:
-            run.run_id = _start(store, experiment, what, {**tags, PROCESS_TAG: run.process})
-            yield run
-        except BaseException as error:
-            cause = stop.raised or error
-            killed = isinstance(cause, (KeyboardInterrupt, SystemExit))
-            _abandon(store, run, "KILLED" if killed else "FAILED", cause)
-            if cause is not error:  # a library made something else of it
-                raise cause from None
-            raise
+    run = Recording()
+    try:
+        run.run_id = _start(store, experiment, what, {**tags, PROCESS_TAG: run.process})
+        yield run
+    except BaseException as error:
+        cause = store.stop.raised or error  # a library may have made something else of it
+        killed = isinstance(cause, (KeyboardInterrupt, SystemExit))
+        _abandon(store, run, "KILLED" if killed else "FAILED", cause)
+        if cause is not error:
+            raise cause from None
+        raise
 
 
 def _start(store: Store, experiment: str, what: str, tags: Mapping[str, str]) -> str:

@@ -12,12 +12,13 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from nasicon_ml.errors import MissingExtraError, TrackingError
+from nasicon_ml.signals import Stop, stoppable
 from nasicon_ml.tracking import database
 from nasicon_ml.tracking.database import ARTIFACTS as ARTIFACTS  # noqa: PLC0414 -- belongs to what a store is
 from nasicon_ml.tracking.database import sqlite_path as sqlite_path  # noqa: PLC0414
@@ -56,10 +57,13 @@ class Store:
         Its tracking URI.
     client
         The `mlflow.MlflowClient` of it.
+    stop
+        Whether the program was told to stop while the store is open.
     """
 
     uri: str
     client: Any
+    stop: Stop = field(default_factory=Stop)
 
     @property
     def database(self) -> Path | None:
@@ -138,6 +142,8 @@ def load_mlflow() -> Any:
 def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iterator[Store]:
     """Open a store, and leave MLflow's global settings afterwards as they were.
 
+    While it is open, SIGTERM unwinds the program as Ctrl-C does.
+
     Parameters
     ----------
     tracking_uri
@@ -159,14 +165,14 @@ def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iter
     # MLflow has no public way to ask for the URI that was set, as opposed to the one that is in effect.
     before = getattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", None)
     before_env = os.environ.get(URI_VARIABLE)
-    with quiet(), explained(uri):
+    with stoppable() as stop, quiet(), explained(uri):
         path = sqlite_path(uri)
         if path is not None:
             database.prepare(path, must_exist=must_exist)
         _check_server(uri)
         mlflow.set_tracking_uri(uri)
         try:
-            yield Store(uri, mlflow.MlflowClient(uri))
+            yield Store(uri, mlflow.MlflowClient(uri), stop)
         finally:
             mlflow.set_tracking_uri(before)
             if before_env is not None:

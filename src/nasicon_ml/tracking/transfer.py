@@ -12,7 +12,7 @@ from nasicon_ml.errors import TrackingError
 from nasicon_ml.tracking import record, registry
 from nasicon_ml.tracking.runs import announce_model, recording, version_tags
 from nasicon_ml.tracking.store import EXPERIMENT, opened
-from nasicon_ml.tracking.versions import Version, find_version
+from nasicon_ml.tracking.versions import Version, find_version, show_version
 from nasicon_ml.workflows.train import TrainingOptions
 
 
@@ -86,7 +86,7 @@ def import_bundle(folder: str | Path, *, tracking_uri: str | None = None, experi
         record.log_bundle(store, run.run_id, run.model_id, model)
         store.client.set_terminated(run.run_id, "FINISHED")
         number = registry.register(store, run.run_id, run.model_id, version_tags(store, run.run_id, scores))
-        return find_version(store, number)
+    return show_version(number, tracking_uri=tracking_uri)
 
 
 def _options(recorded: Any) -> TrainingOptions:
