@@ -64,3 +64,24 @@ def test_a_bad_value_names_its_field(some):
     row[recipe.columns.index(Column.ATMOSPHERE)] = "argn"
     with pytest.raises(FieldError, match=r"atmosphere: 'argn' is not accepted.*Did you mean"):
         recipe.featurize(*row)
+
+
+def test_tables_go_through_the_arrays_and_bad_rows_are_explained(some, monkeypatch):
+    recipe, composition = NasiconRecipe(), NasiconComposition()
+    table = some[recipe.columns].astype(object)
+    np.testing.assert_array_equal(recipe.transform(table), build_features(some).values)
+    formulas = [*some[Column.FORMULA].head(3), "Qq2O3", None]
+    calls = []
+    monkeypatch.setattr(NasiconComposition, "featurize", lambda _, *entry: calls.append(entry) or 1 / 0)
+    found = np.array(composition.transform(formulas))
+    assert calls == [("Qq2O3",), (None,)]
+    np.testing.assert_array_equal(found[:3], build_features(some.head(3), FeatureSet.COMPOSITION).values)
+    assert np.isnan(found[3:]).all()
+    explained = composition.featurize_many(formulas, ignore_errors=True, return_errors=True, pbar=False)
+    assert {len(row) for row in explained} == {found.shape[1] + 1}
+    assert np.isnan(explained[0][-1])
+    assert "ZeroDivisionError" in explained[3][-1]
+    with pytest.raises(FieldError, match="row 3: formula: 'Qq2O3'"):
+        composition.featurize_many(formulas, pbar=False)
+    assert composition.featurize_many([], pbar=False) == []
+    assert np.isnan(recipe.featurize_many([("LATP x=0.3",)], ignore_errors=True, pbar=False)).all()

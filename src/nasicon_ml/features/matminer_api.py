@@ -7,7 +7,7 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from matminer.featurizers.base import BaseFeaturizer
 
 from nasicon_ml.columns import RECIPE, Column
 from nasicon_ml.features.build import FeatureSet, build_features, feature_names
-from nasicon_ml.recipe.batch import formula_text, read_recipes, recipe_frame
+from nasicon_ml.recipe.batch import read_recipes, recipe_frame
 
 _SHANNON = """@article{shannon1976,
   author={Shannon, R. D.},
@@ -37,39 +37,54 @@ _SINTERING = """@article{su1996,
 class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
     """Runs a feature set of this package; whole tables go through it at once, not row by row."""
 
-    feature_set: FeatureSet
+    feature_set: ClassVar[FeatureSet]
+    columns: ClassVar[list[str]]
 
     def featurize(self, *entry: Any) -> list[float]:
-        """Featurize one entry; matminer's contract."""
-        values: list[float] = build_features(self._table([entry]), self.feature_set).values[0].tolist()
+        """Return the features of one entry."""
+        batch = read_recipes(self._frame([entry]))
+        values: list[float] = build_features(batch.table, self.feature_set).values[0].tolist()
         return values
 
     def featurize_many(
-        self, entries: Iterable[Any], ignore_errors: bool = False, return_errors: bool = False, pbar: bool = True
+        self, entries: Any, ignore_errors: bool = False, return_errors: bool = False, pbar: Any = True
     ) -> list[list[Any]]:
-        """Featurize many entries in arrays; row by row only where matminer is asked to swallow errors."""
-        if ignore_errors:
-            rows: list[list[Any]] = super().featurize_many(
-                entries, ignore_errors=True, return_errors=return_errors, pbar=pbar
-            )
-            return rows
-        wrapped = [entry if isinstance(entry, (tuple, list, np.ndarray)) else (entry,) for entry in entries]
-        table = self._table(wrapped)
-        return build_features(table, self.feature_set).values.tolist() if len(table) else []
+        """Return the features of many entries, by arrays; matminer's own loop explains the rows that are bad.
+
+        Raises
+        ------
+        FieldError
+            If an entry cannot be read and errors are not ignored.
+        """
+        found: list[list[Any]]
+        entries = entries.to_numpy() if isinstance(entries, (pd.Series, pd.DataFrame)) else list(entries)
+        rows = [entry if isinstance(entry, (tuple, list, np.ndarray)) else (entry,) for entry in entries]
+        if {len(row) for row in rows} != {len(self.columns)} or (return_errors and not ignore_errors):
+            found = super().featurize_many(rows, ignore_errors, return_errors, pbar)
+            return found
+        batch = read_recipes(self._frame(rows), raise_errors=not ignore_errors)
+        values = build_features(batch.table, self.feature_set).values.tolist()
+        good = dict(zip(batch.rows.tolist(), values, strict=True))
+        no_error = [np.nan] if return_errors else []
+        return [
+            good[at] + no_error if at in good else self.featurize_wrapper(row, return_errors, ignore_errors)
+            for at, row in enumerate(rows)
+        ]
 
     def feature_labels(self) -> list[str]:
-        """Give the frozen column order of the feature set."""
+        """Return the frozen column order of the feature set."""
         return list(feature_names(self.feature_set))
 
     def citations(self) -> list[str]:
-        """Give BibTeX of what the features rest on."""
+        """Return BibTeX of what the features rest on."""
         return [_SHANNON, _MAGPIE]
 
     def implementors(self) -> list[str]:
-        """Give who to ask."""
+        """Return who to ask."""
         return ["the nasicon-ml developers"]
 
-    def _table(self, entries: Sequence[Any]) -> pd.DataFrame:
+    def _frame(self, rows: Sequence[Any]) -> pd.DataFrame:
+        """Return the entries as a table for `read_recipes`."""
         raise NotImplementedError
 
 
@@ -85,10 +100,10 @@ class NasiconComposition(_ArrayFeaturizer):
     """
 
     feature_set = FeatureSet.COMPOSITION
+    columns: ClassVar[list[str]] = [str(Column.FORMULA)]
 
-    def _table(self, entries: Sequence[Any]) -> pd.DataFrame:
-        formulas = [formula_text(entry[0]) for entry in entries]
-        return pd.DataFrame({str(Column.FORMULA): formulas})
+    def _frame(self, rows: Sequence[Any]) -> pd.DataFrame:
+        return recipe_frame([formula for (formula,) in rows])
 
 
 class NasiconRecipe(_ArrayFeaturizer):
@@ -102,9 +117,8 @@ class NasiconRecipe(_ArrayFeaturizer):
     columns: ClassVar[list[str]] = [str(column) for column in RECIPE]
 
     def citations(self) -> list[str]:
-        """Give BibTeX of what the features rest on."""
+        """Return BibTeX of what the features rest on."""
         return [_SHANNON, _MAGPIE, _SINTERING]
 
-    def _table(self, entries: Sequence[Any]) -> pd.DataFrame:
-        frame = pd.DataFrame([list(entry) for entry in entries], columns=self.columns)
-        return read_recipes(recipe_frame(frame, RECIPE)).table
+    def _frame(self, rows: Sequence[Any]) -> pd.DataFrame:
+        return recipe_frame(pd.DataFrame([list(row) for row in rows], columns=self.columns), RECIPE)

@@ -164,10 +164,10 @@ def recipe_frame(X: Any, columns: Sequence[Column] = MODEL_INPUT, *, refuse_othe
         # Not an array: that would take a Composition apart.
         cells = X if isinstance(X, pd.Series) else pd.Series(list(np.ravel(X) if hasattr(X, "ndim") else X))
         frame = pd.DataFrame({str(Column.FORMULA): cells.astype(object)})
-    return frame.assign(**{str(Column.FORMULA): frame[Column.FORMULA].map(formula_text)})
+    return frame.assign(**{str(Column.FORMULA): frame[Column.FORMULA].map(_formula_text)})
 
 
-def formula_text(cell: Any) -> Any:
+def _formula_text(cell: Any) -> Any:
     """Return the formula of a pymatgen Composition; anything else as it is."""
     return str(cell.formula).replace(" ", "") if hasattr(cell, "get_el_amt_dict") else cell
 

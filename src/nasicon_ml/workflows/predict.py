@@ -6,7 +6,7 @@ import numbers
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -86,7 +86,8 @@ def predict(
         One recipe, several, or a table with the columns `nasicon_ml.columns.MODEL_INPUT` as
         `nasicon_ml.recipe` makes it.
     model
-        A model, a bundle folder, or None for the default model.
+        A model, a bundle folder, or None for the default model. A bundle is read once and kept while its files
+        stay as they are.
     level
         Probability with which the intervals should hold the truth.
     at_c
@@ -121,10 +122,30 @@ def predict(
     if at_c is not None:
         table[Column.MEASUREMENT_TEMPERATURE_C] = Column.MEASUREMENT_TEMPERATURE_C.parse(at_c)
     if not isinstance(model, PropertyModel):
-        model = PropertyModel.load(default_bundle() if model is None else model)
+        model = loaded_model(default_bundle() if model is None else model)
     pellets = None if own is None else own_pellets(own)
     answers = model.answer(table, level=level, own=pellets, neighbours=neighbours)
     return Prediction(table, answers, model, level)
+
+
+def loaded_model(folder: str | Path) -> PropertyModel:
+    """Return the model of a bundle; read again only if a file of the bundle has changed since.
+
+    Raises
+    ------
+    BundleError
+        If the model cannot be loaded.
+    """
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        return PropertyModel.load(folder)
+    states = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    return _load(folder, tuple((name, s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for name, s in states))
+
+
+@lru_cache(maxsize=2)
+def _load(folder: Path, state: tuple[object, ...]) -> PropertyModel:  # noqa: ARG001 -- of the key
+    return PropertyModel.load(folder)
 
 
 def default_bundle() -> Path:
