@@ -81,6 +81,29 @@ def undeclared(module: Module, declared: set[str]) -> list[str]:
     return found
 
 
+def circles(among: tuple[Module, ...]) -> list[list[str]]:
+    """Return the groups of modules that import each other, also inside functions; imports for types are free."""
+    known = frozenset(module.name for module in among)
+    left = {
+        module.name: {item.target for item in imports(module, known) if not item.for_types_only} & known
+        for module in among
+    }
+    while ends := {name for name, targets in left.items() if not targets & left.keys() - {name}}:
+        left = {name: targets for name, targets in left.items() if name not in ends}
+
+    def reached(start: str) -> set[str]:
+        found, waiting = set[str](), [start]
+        while waiting:
+            for target in (left.get(waiting.pop(), set()) & left.keys()) - found:
+                found.add(target)
+                waiting.append(target)
+        return found
+
+    reach = {name: reached(name) for name in left}
+    groups = {tuple(sorted(other for other in reach[name] if name in reach[other])) for name in reach}
+    return sorted(list(group) for group in groups if group)
+
+
 def requirement_names(requirements: list[str]) -> set[str]:
     """The distributions' names of a list of requirements, lower case."""
     matches = (re.match(r"[A-Za-z0-9._-]+", requirement) for requirement in requirements)
@@ -99,6 +122,24 @@ def test_every_part_has_a_place_in_the_order() -> None:
 
 def test_imports_go_one_way() -> None:
     assert [line for module in modules() for line in wrong_directions(module)] == []
+
+
+def test_no_circles() -> None:
+    assert circles(modules()) == []
+
+
+def test_a_circle_is_seen() -> None:
+    name = "nasicon_ml.data.{}".format
+    found = circles(
+        (
+            Module(name("a"), "from nasicon_ml.data import b"),
+            Module(name("b"), "def f():\n    import nasicon_ml.data.c"),
+            Module(name("c"), "from nasicon_ml.data.a import x\nfrom nasicon_ml.data.d import y"),
+            Module(name("d"), "if TYPE_CHECKING:\n    from nasicon_ml.data.a import x"),
+            Module(name("e"), "from nasicon_ml.data.a import x"),
+        )
+    )
+    assert found == [[name("a"), name("b"), name("c")]]
 
 
 def test_libraries_stay_with_their_owners() -> None:
