@@ -29,9 +29,9 @@ for _number in (signal.SIGTERM, signal.SIGCHLD):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
 
-#: Folders whose tests share something that takes long to make (a server, a program, a store): one worker
-#: runs them. All others are shared out file by file.
-TOGETHER = ("faults", "server", "serving", "tracking")
+#: Folders whose tests share something that takes long to make (a server, a program, a store), or are counted
+#: together: one worker runs them. All others are shared out file by file.
+TOGETHER = ("faults", "fuzz", "server", "serving", "tracking")
 
 
 @pytest.hookimpl(tryfirst=True)

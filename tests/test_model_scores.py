@@ -63,6 +63,7 @@ def numbers_of(frame: pd.DataFrame, columns: list[Column]) -> np.ndarray:
     return frame[[str(column) for column in columns]].to_numpy(dtype=np.float64)
 
 
+@pytest.mark.slow
 @given(tables(), st.sampled_from([0.5, 0.9]))
 @settings(max_examples=25)
 def test_many_at_once_get_what_each_gets_alone(table: pd.DataFrame, level: float) -> None:

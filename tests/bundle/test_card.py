@@ -34,6 +34,7 @@ def with_metadata(model, **changes):
     return replace(model, metadata=replace(model.metadata, **changes))
 
 
+@pytest.mark.slow
 def test_both_renderings_have_one_content(trained, content, text):
     assert content["schema"] == SCHEMA == "nasicon-ml/model-card/1"
     assert card_markdown(content) == text, "the text can be made from the JSON alone"
@@ -44,6 +45,7 @@ def test_a_loaded_model_has_the_same_card(bundle, content):
     assert json.loads(json.dumps(card_content(PropertyModel.load(bundle)))) == content
 
 
+@pytest.mark.slow
 def test_it_has_every_part(text):
     heads = [line for line in text.split("\n") if line.startswith("## ")]
     assert heads == [

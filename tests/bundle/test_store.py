@@ -138,6 +138,7 @@ def asked_when_it_was_made():
     )
 
 
+@pytest.mark.slow
 def test_a_bundle_of_format_2_answers_as_it_did_and_is_saved_as_format_3(old, tmp_path):
     model = PropertyModel.load(old)
     again = PropertyModel.load(model.save(tmp_path / "again"))
@@ -149,6 +150,7 @@ def test_a_bundle_of_format_2_answers_as_it_did_and_is_saved_as_format_3(old, tm
         assert (tmp_path / "again" / name).read_bytes() == (FORMAT_2 / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_bundle_of_format_1_still_loads(trained, old, tmp_path):
     model = PropertyModel.load(of_format_1(old))
     table = model.predict(asked_when_it_was_made())
@@ -164,6 +166,7 @@ def test_a_bundle_of_format_1_still_loads(trained, old, tmp_path):
         assert path.read_bytes() == (tmp_path / "third" / path.name).read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_old_trees_that_xgboost_dies_of_are_refused(old):
     """XGBoost follows children that are not there: it may die of a file, and this program may not."""
     data = bytearray((old / "conductivity.ubj").read_bytes())

@@ -209,6 +209,7 @@ def mutated(content, data):
     return content
 
 
+@pytest.mark.slow
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_junk_anywhere_in_model_json_is_refused_or_answers(bundle, reseal, data):
@@ -227,6 +228,7 @@ def test_junk_anywhere_in_model_json_is_refused_or_answers(bundle, reseal, data)
         assert not complaint or "trained on other features" in complaint, "found out when they are needed"
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_mutated_tables_are_refused_by_name_or_answer(bundle, reseal, data):

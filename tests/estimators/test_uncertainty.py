@@ -118,6 +118,7 @@ def test_sodium_systems_of_few_sources_share_a_factor_and_lithium_ones_another()
     assert width(fitted, system="KTP") > 0, "of an ion never seen the spread is the common one"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", [1.5, 3.0, 30.0])
 def test_coverage_is_nominal_at_every_level_whatever_the_tail(tail):
     """Errors alike in kind but not in size, sources each with a shift of their own: as a new source would be."""

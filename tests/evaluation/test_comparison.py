@@ -59,6 +59,7 @@ def held_out(error: float = 0.1, repeats: int = 1, seed: int = 0) -> pd.DataFram
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.slow
 @given(st.floats(0.01, 0.4), st.floats(0.01, 0.4))
 def test_the_difference_is_that_of_the_scores(first: float, second: float) -> None:
     scores = {score.target: score for score in compare(held_out(first), held_out(second))}

@@ -74,6 +74,7 @@ def test_energies_of_held_out_sources_carry_nothing_to_their_own_fold(contexts):
     assert (after.full[before.fold != 1] != before.full[before.fold != 1]).any()
 
 
+@pytest.mark.slow
 def test_an_interval_is_not_made_from_its_own_error():
     random = np.random.default_rng(0)
     n, fold = 300, np.arange(300) % 5

@@ -42,6 +42,7 @@ def test_known_pellets_help(trained, frame):
     assert curve[["brier", "auroc"]].isna().all().all()
 
 
+@pytest.mark.slow
 def test_what_is_to_be_predicted_has_no_say(found, frame, trained):
     """Spoil one measured value: where its pellet is asked about and not known, its source's answers stay."""
     spoiled_id = found["pellet_id"].iloc[0]
@@ -90,6 +91,7 @@ def test_purity_is_scored_as_a_probability(trained):
     assert curve[["mae", "coverage_90"]].isna().all().all()
 
 
+@pytest.mark.slow
 def test_a_model_keeps_a_covariance_of_every_answer(trained):
     assert set(trained.model.own) == {"conductivity", "relative_density", "phase_purity"}
     small = trained.out_of_fold[trained.out_of_fold["target"] != "phase_purity"]

@@ -26,6 +26,7 @@ def rows(context):
     return training_rows(context.pellets, PURITY)
 
 
+@pytest.mark.slow
 def test_the_search_is_repeatable_and_never_ends_above_the_fixed_settings(context, rows):
     chosen = np.ones(len(rows.rows), dtype=bool)
     first = tuning.OptunaTuner(4)(context, PURITY, rows, chosen)
@@ -35,6 +36,7 @@ def test_the_search_is_repeatable_and_never_ends_above_the_fixed_settings(contex
     assert found <= fixed
 
 
+@pytest.mark.slow
 def test_the_search_sees_training_rows_only(context, rows):
     """Spoil what is held out: the settings found must not change."""
     sources = context.pellets[Column.SOURCE].to_numpy()[rows.rows]

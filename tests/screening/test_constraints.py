@@ -176,6 +176,7 @@ def _allowed(recipe: dict[str, Any], constraints: list[dict[str, Any]]) -> bool:
     )
 
 
+@pytest.mark.slow
 @given(st.lists(_constraint(), max_size=4), st.sampled_from([list(FIELDS), list(FIELDS)[::-1]]))
 @settings(max_examples=150)
 def test_candidates_are_those_that_satisfy_every_constraint(

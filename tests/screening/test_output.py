@@ -67,6 +67,7 @@ def summary(folder: Path) -> dict[str, object]:
     return {name: value for name, value in content.items() if name not in {"seconds", "scored_per_second"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(1,), (4,), (2, 1, 3)])
 def test_it_ends_as_if_it_had_not_been_stopped(
     champion: PropertyModel, uninterrupted: Path, tmp_path: Path, stops: tuple[int, ...]
@@ -94,6 +95,7 @@ def check_partial(partial: ScreeningResult, folder: Path) -> None:
     assert set(partial.kept["space_position"]) <= set(scored["space_position"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
 def test_whatever_ends_it_the_state_is_there(
     champion: PropertyModel, uninterrupted: Path, tmp_path: Path, error: type[BaseException]

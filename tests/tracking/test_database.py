@@ -15,6 +15,7 @@ def test_an_address_leads_back_to_its_file(name, tmp_path):
     assert unquote(database.sqlite_uri(tmp_path / "lab.db")) == f"sqlite:///{tmp_path}/lab.db"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_new_store_is_whole_and_what_a_killed_program_left_is_cleared(is_there, tmp_path):
     path = tmp_path / "lab.db"
@@ -28,6 +29,7 @@ def test_a_new_store_is_whole_and_what_a_killed_program_left_is_cleared(is_there
     assert sorted(file.name for file in tmp_path.iterdir()) == ["lab.db", "lab.db.lock"]
 
 
+@pytest.mark.slow
 def test_a_store_that_is_not_finished_does_not_appear(tmp_path, monkeypatch):
     from mlflow.store.tracking import sqlalchemy_store
 
@@ -58,6 +60,7 @@ def test_an_empty_file_is_no_store_to_read_from(tmp_path):
     assert (tmp_path / "lab.db").stat().st_size == 0
 
 
+@pytest.mark.slow
 def test_a_store_that_is_held_is_said_to_be(workplace, monkeypatch):
     monkeypatch.setattr(database, "_PATIENCE_S", 0.1)
     with closing(sqlite3.connect("mlflow.db", isolation_level=None)) as other:

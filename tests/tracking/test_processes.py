@@ -50,6 +50,7 @@ def test_a_name_of_other_make_says_nothing(name):
     assert not is_gone(name)
 
 
+@pytest.mark.slow
 @linux_only
 def test_only_runs_that_were_left_are_ended(workplace):
     with opened() as store:

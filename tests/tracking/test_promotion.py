@@ -79,6 +79,7 @@ def own_two_versions(workplace, instant_training, monkeypatch):
     return workplace
 
 
+@pytest.mark.slow
 def test_the_first_champion_is_compared_with_nobody(workplace, instant_training, monkeypatch):
     run_training()
     asked = says(monkeypatch, passed=True)
@@ -88,6 +89,7 @@ def test_the_first_champion_is_compared_with_nobody(workplace, instant_training,
     assert aliases() == {CHAMPION: "1"}
 
 
+@pytest.mark.slow
 def test_a_challenger_that_passes_follows_the_champion(two_versions, monkeypatch):
     asked = says(monkeypatch, passed=True)
     done = promote()
@@ -101,6 +103,7 @@ def test_a_challenger_that_passes_follows_the_champion(two_versions, monkeypatch
     assert "forced_reason" not in tags
 
 
+@pytest.mark.slow
 def test_a_refused_challenger_changes_nothing(two_versions, monkeypatch):
     before = show_version("2").tags
     says(monkeypatch, passed=False)
@@ -189,6 +192,7 @@ def lose_files(workplace, version, name=None):
         os.truncate(bundle / name, 10)
 
 
+@pytest.mark.slow
 def test_a_version_that_lost_files_cannot_be_promoted_even_by_force(own_two_versions):
     lose_files(own_two_versions, "2", "conductivity.npz")
     assert show_version("2").problem == "these of its files are missing or not whole: conductivity.npz"
@@ -198,6 +202,7 @@ def test_a_version_that_lost_files_cannot_be_promoted_even_by_force(own_two_vers
     assert aliases()[CHAMPION] == "1"
 
 
+@pytest.mark.slow
 def test_a_champion_that_lost_its_files_can_be_replaced_by_force_alone(own_two_versions):
     lose_files(own_two_versions, "1")
     assert show_version("champion").problem == "its files are gone"
@@ -210,6 +215,7 @@ def test_a_champion_that_lost_its_files_can_be_replaced_by_force_alone(own_two_v
     assert aliases()[CHAMPION] == "2"
 
 
+@pytest.mark.slow
 def test_a_changed_bundle_is_found_before_it_is_promoted(own_two_versions):
     path = bundle_of("2") / "model.json"
     path.write_bytes(path.read_bytes().replace(b"LATP", b"LAPT"))
@@ -263,6 +269,7 @@ def test_a_report_too_long_for_a_tag_keeps_its_verdicts(monkeypatch):
     assert all("message" not in entry and entry["passed"] is False for entry in kept)
 
 
+@pytest.mark.slow
 def test_the_real_gate_compares_what_was_recorded(workplace, instant_training):
     """No part of it is replaced: models of ten trees on a part of the data pass or fail by their own figures."""
     run_training()

@@ -38,6 +38,7 @@ def same(found, expected):
     )
 
 
+@pytest.mark.slow
 def test_a_formula_is_enough_and_the_numbers_are_those_of_predict(model, result):
     recipes = pd.DataFrame({Column.FORMULA.value: FORMULAS})
     same(model.predict(recipes), predict(read_batch(recipes).table, result.model).results)
@@ -48,6 +49,7 @@ def test_recipes_stated_in_full_give_the_numbers_of_predict(model, result):
     same(model.predict(recipes), predict(recipes, result.model).results)
 
 
+@pytest.mark.slow
 def test_rows_keep_their_order_and_index(model):
     recipes = pd.DataFrame({Column.FORMULA.value: FORMULAS}, index=[7, 3, 5])
     found = model.predict(recipes)

@@ -182,6 +182,7 @@ def test_what_is_fetched_says_which_one_it_is(uri, name, tracked):
     assert found.model.metadata.dataset_sha256 == tracked.result.dataset_sha256
 
 
+@pytest.mark.slow
 def test_latest_is_the_version_just_registered_and_not_the_champion(workplace, instant_training):
     assert [run_training().version, run_training().version] == ["1", "2"]
     crown("1")

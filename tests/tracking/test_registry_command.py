@@ -56,6 +56,7 @@ def test_list_says_which_can_be_used(here, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_show_tells_all_and_the_card_on_demand(here, capsys):
     code, out, _ = run(capsys, "show", "challenger")
     assert code == 0

@@ -180,6 +180,7 @@ def aliases():
         return {key: str(value) for key, value in store.client.get_registered_model(MODEL_NAME).aliases.items()}
 
 
+@pytest.mark.slow
 def test_a_training_makes_challengers_and_never_a_champion(workplace, instant_training):
     assert run_training().version == "1"
     assert aliases() == {CHALLENGER: "1"}
@@ -196,6 +197,7 @@ def test_without_registering_there_is_a_run_and_no_model(workplace, instant_trai
         assert store.client.search_registered_models() == []
 
 
+@pytest.mark.slow
 def test_artifacts_lie_beside_the_database_wherever_one_works(workplace, tmp_path_factory, instant_training):
     folder = tmp_path_factory.mktemp("elsewhere")
     (folder / "runs.db").write_bytes((workplace / "mlflow.db").read_bytes())
@@ -277,6 +279,7 @@ ENDINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "error", "status"), ENDINGS, ids=repr)
 def test_whatever_goes_wrong_the_run_is_ended_and_nothing_registered(
     place, error, status, workplace, instant_training, monkeypatch
@@ -289,6 +292,7 @@ def test_whatever_goes_wrong_the_run_is_ended_and_nothing_registered(
     assert tags["ended_by"].startswith(type(error).__name__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["set_logged_model_tags", "set_registered_model_alias"])
 @pytest.mark.parametrize(("error", "status"), [FAULT, CTRL_C])
 def test_a_registration_that_is_cut_short_is_taken_back(
@@ -303,6 +307,7 @@ def test_a_registration_that_is_cut_short_is_taken_back(
     assert only_run()[2:] == (0, 0)
 
 
+@pytest.mark.slow
 def test_taking_back_spares_the_versions_of_other_runs(workplace, instant_training, monkeypatch):
     crown(run_training().version)
     with monkeypatch.context() as patch:

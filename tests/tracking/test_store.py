@@ -150,16 +150,19 @@ TELEMETRY = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "import mlflow; "])
 def test_telemetry_is_off_even_if_mlflow_was_imported_before(before):
     code = f"{before}from nasicon_ml.tracking.store import load_mlflow; load_mlflow()\n{TELEMETRY}"
     assert run(code, MLFLOW_DISABLE_TELEMETRY="false") == "True True"
 
 
+@pytest.mark.slow
 def test_the_test_of_telemetry_can_fail():
     assert run(TELEMETRY, MLFLOW_DISABLE_TELEMETRY="false").startswith("False")
 
 
+@pytest.mark.slow
 def test_the_users_own_settings_of_mlflow_are_kept():
     code = (
         "import os; from nasicon_ml.tracking.store import load_mlflow; load_mlflow();"

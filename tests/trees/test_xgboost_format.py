@@ -86,6 +86,7 @@ def test_what_is_no_model_is_refused(text) -> None:
         from_json(text)
 
 
+@pytest.mark.slow
 def test_a_file_that_xgboost_dies_of_ends_the_process_of_the_conversion_alone() -> None:
     good = bytes(grown().save_raw("ubj"))
     assert from_json(json_of_ubj({"a": good})["a"]).depth == 3

@@ -30,6 +30,7 @@ def small(small_dataset, progress):
     return train(options, dataset=small_dataset, progress=lambda message, share: progress.append((message, share)))
 
 
+@pytest.mark.slow
 def test_same_data_seed_and_versions_give_the_same_numbers_with_any_number_of_threads(small, small_dataset):
     again = train(TrainingOptions(folds=2, threads=1), dataset=small_dataset)
     pd.testing.assert_frame_equal(again.scores, small.scores)
@@ -118,6 +119,7 @@ def test_a_pellet_without_key_or_source_is_refused_before_any_work(tmp_path, col
         train(dataset=tmp_path / "nameless.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_progress_goes_from_nothing_to_done(progress):
     shares = [share for _, share in progress]
