@@ -29,9 +29,9 @@ for _number in (signal.SIGTERM, signal.SIGCHLD):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
 
-#: Folders whose tests share something that takes long to make (a server, a program, a store), or are counted
-#: together: one worker runs them. All others are shared out file by file.
-TOGETHER = ("faults", "fuzz", "server", "serving", "tracking")
+#: Folders whose tests share something that takes long to make (a server, a program, a store): one worker
+#: runs them. All others are shared out file by file.
+TOGETHER = ("faults", "server", "serving", "tracking")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -42,16 +42,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(parts[0] if parts[0] in TOGETHER else "/".join(parts)))
 
 
+#: Whether every quick test of the fuzz suite was asked for, so that its figures can be held to what it promises.
+WHOLE_FUZZ_SUITE = pytest.StashKey[bool]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note whether the whole fuzz suite is to be run."""
+    folder = Path(__file__).parent / "fuzz"
+    asked = {item.path for item in session.items}
+    quick = {path for path in folder.glob("test_*.py") if path.stem not in {"test_million", "test_process"}}
+    session.config.stash[WHOLE_FUZZ_SUITE] = quick <= asked and not session.config.getoption("keyword")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
     """Add the malformed inputs that a worker has counted to those of the others."""
-    TALLY.merge(getattr(node, "workeroutput", {}).get("tally", {}))
+    output = getattr(node, "workeroutput", {})
+    TALLY.merge(output.get("tally", {}))
+    node.config.stash[WHOLE_FUZZ_SUITE] = output.get("whole_fuzz_suite", False)  # type: ignore[attr-defined]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand over what this worker has counted."""
+    """Hand over what this worker has counted; a whole suite that counts too few malformed inputs fails."""
+    whole = session.config.stash.get(WHOLE_FUZZ_SUITE, False)
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["tally"] = TALLY.to_json()
+        session.config.workeroutput |= {"tally": TALLY.to_json(), "whole_fuzz_suite": whole}
+    elif whole and not session.config.option.collectonly and TALLY.too_few():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -60,6 +77,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("fuzz: malformed input in numbers")
         for line in TALLY.lines():
             terminalreporter.write_line(line)
+        if terminalreporter.config.stash.get(WHOLE_FUZZ_SUITE, False):
+            for line in TALLY.too_few():
+                terminalreporter.write_line(f"FAILED: {line}", red=True)
 
 
 @pytest.fixture(autouse=True)

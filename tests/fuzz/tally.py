@@ -13,6 +13,11 @@ from typing import TypeVar
 #: What hangs is ended by the time limit of the test.
 LONGEST_S = 5.0
 
+#: Malformed cases that a run of all quick tests has to make, by the beginning of the channel's name; requests by HTTP
+#: have a test of their own (`tests/serving/test_fuzz.py`).
+LEAST = {"Python": 1_500, "CLI": 1_500}
+LEAST_REFUSED = 3_000
+
 Result = TypeVar("Result")
 
 
@@ -43,6 +48,18 @@ class Tally:
             for verdict, count in counter.items()
             if not verdicts or verdict in verdicts
         )
+
+    def too_few(self) -> list[str]:
+        """Return a sentence for each figure that is smaller than the suite promises."""
+        made = {
+            f"malformed inputs of {channel}": (
+                sum(counter.total() for name, counter in self.verdicts.items() if name.startswith(channel)),
+                least,
+            )
+            for channel, least in LEAST.items()
+        }
+        made["refused inputs"] = (self.total(Verdict.REFUSED, Verdict.PARTLY), LEAST_REFUSED)
+        return [f"{count} {what}, fewer than {least}" for what, (count, least) in made.items() if count < least]
 
     def to_json(self) -> dict[str, dict[str, float]]:
         """Return the figures as a worker of pytest-xdist can send them."""
