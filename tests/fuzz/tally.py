@@ -13,7 +13,7 @@ from typing import TypeVar
 #: What hangs is ended by the time limit of the test.
 LONGEST_S = 5.0
 
-#: Malformed cases that a run of all quick tests has to make, by the beginning of the channel's name; requests by HTTP
+#: Malformed cases that a run of all quick tests makes at least, by the beginning of the channel; requests by HTTP
 #: have a test of their own (`tests/serving/test_fuzz.py`).
 LEAST = {"Python": 1_500, "CLI": 1_500}
 LEAST_REFUSED = 3_000
