@@ -87,7 +87,7 @@ benchmark-speed: $(STAMP) ## screening beside what a user would write and the tr
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
 # What comes last on a command line counts: ARGS="-n 0" runs the tests one after the other in one process.
-PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 test: $(STAMP) ## run the tests that are quick (6 min on 2 cores); ARGS="-k conformal -x" and the like
 	@$(PYTEST) -m "not slow" $(ARGS)
 

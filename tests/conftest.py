@@ -29,19 +29,6 @@ for _number in (signal.SIGTERM, signal.SIGCHLD):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
 
-#: Folders whose tests share something that takes long to make (a server, a program, a store): one worker
-#: runs them. All others are shared out file by file.
-TOGETHER = ("faults", "server", "serving", "tracking")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests belong to one worker (`--dist loadgroup`)."""
-    for item in items:
-        parts = item.path.relative_to(Path(__file__).parent).parts
-        item.add_marker(pytest.mark.xdist_group(parts[0] if parts[0] in TOGETHER else "/".join(parts)))
-
-
 #: Whether every quick test of the fuzz suite was asked for, so that its figures can be held to what it promises.
 WHOLE_FUZZ_SUITE = pytest.StashKey[bool]()
 

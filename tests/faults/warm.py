@@ -30,7 +30,12 @@ BEGIN, END = "--- begins", "--- ended with"
 
 
 def prepare() -> None:
-    """Import what a training and the registry need; make trainings small and their progress visible."""
+    """Import what a training and the registry need; make trainings small and their progress visible.
+
+    Also what is imported on the way: a child that becomes another user may be unable to read the libraries.
+    """
+    import encodings.cp437  # noqa: F401  (the names in an archive of arrays)
+
     import mlflow.models
     import mlflow.pyfunc
     import mlflow.store.model_registry.sqlalchemy_store
