@@ -11,8 +11,7 @@ import pandas as pd
 
 from nasicon_ml.columns import Column
 from nasicon_ml.data.agreement import agreement
-from nasicon_ml.data.load import load_pellets
-from nasicon_ml.data.sources import load_sources
+from nasicon_ml.data.load import load_pellets, load_sources
 from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
 
 #: Two pellets count as sintered alike within this.

@@ -101,7 +101,7 @@ class PropertyModel(ModelParts):
         level
             Probability with which the intervals should hold the truth.
         own
-            Measured pellets of one's own, as `nasicon_ml.data.own.own_pellets` reads them, which move the answers.
+            Measured pellets of one's own, as `data.own_pellets.own_pellets` reads them, which move the answers.
 
         Returns
         -------

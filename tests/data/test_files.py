@@ -56,7 +56,7 @@ def test_a_changed_file_is_noticed_and_the_way_out_said(tmp_path: Path) -> None:
         verify_checksum(file)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "5"])
+@pytest.mark.parametrize("content", ["{", "[]", "5", '{"a.csv": "1", "a.csv": "2"}'])
 def test_a_broken_record_is_said(tmp_path: Path, content: str) -> None:
     (tmp_path / CHECKSUMS_FILE).write_text(content, encoding="utf-8")
     with pytest.raises(DatasetError, match="is not a JSON object"):

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from nasicon_ml.checks import Finding, Severity
 from nasicon_ml.columns import PELLET
-from nasicon_ml.data.sources import load_sources
-from nasicon_ml.data.validate import FINDING_COLUMNS, find_problems, validate_pellets
+from nasicon_ml.data.validate import find_problems
 from nasicon_ml.io import RawTable
 from tests.data.examples import GOOD, OTHER, SECOND, table
 
@@ -241,19 +240,11 @@ def test_without_a_list_any_source_is_known() -> None:
     assert find_problems(table({**GOOD, "source": "mine2031"})) == []
 
 
-def test_the_table_of_findings() -> None:
-    found = validate_pellets(table(GOOD, {**SECOND, "atmosphere": "steam"}), load_sources())
-    assert tuple(found.columns) == FINDING_COLUMNS
-    assert found.iloc[0].to_dict() == {
-        "row": 1,
-        "column": "atmosphere",
-        "value": "steam",
-        "rule": "unknown_atmosphere",
-        "severity": "error",
-        "message": "atmosphere: 'steam' is not accepted; allowed: air, O2, N2, Ar, Ar/H2, vacuum",
-        "line": 3,
-    }
-    assert validate_pellets(table(GOOD), load_sources()).shape == (0, len(FINDING_COLUMNS))
+def test_a_finding_says_everything() -> None:
+    words = "atmosphere: 'steam' is not accepted; allowed: air, O2, N2, Ar, Ar/H2, vacuum"
+    assert find_problems(table(GOOD, {**SECOND, "atmosphere": "steam"})) == [
+        Finding(1, "atmosphere", "steam", "unknown_atmosphere", ERROR, words, line=3)
+    ]
 
 
 CELLS = st.one_of(st.text(max_size=8), st.sampled_from([*GOOD.values(), "298", "1073", "NaN", "2e-3", "1,5"]))

@@ -10,7 +10,7 @@ from tools.renew_docs import between_markers
 from nasicon_ml.cli.predict import predict
 from nasicon_ml.cli.train import train
 from nasicon_ml.columns import Column, Role, columns_of
-from nasicon_ml.data.own import OWN_SOURCE, own_pellets
+from nasicon_ml.data.own_pellets import OWN_SOURCE, own_pellets
 from nasicon_ml.estimators import closeness
 from nasicon_ml.estimators import own_pellets as own_fitting
 from nasicon_ml.evaluation import own_pellets as p8

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
-from nasicon_ml.data.own import own_pellets
+from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.io import read_table
 from nasicon_ml.recipe import read_batch

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.columns import RECIPE, Column
-from nasicon_ml.data.own import own_pellets
+from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.recipe import Recipe, read_batch
 from nasicon_ml.workflows.predict import predict

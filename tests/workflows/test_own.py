@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.columns import PREDICTION, Column, Role, columns_of
-from nasicon_ml.data.own import OwnPelletsError
+from nasicon_ml.data.own_pellets import OwnPelletsError
 from nasicon_ml.errors import BundleError, DatasetError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe

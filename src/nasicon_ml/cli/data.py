@@ -43,7 +43,7 @@ def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_jso
 
     from nasicon_ml.columns import Column
     from nasicon_ml.data.files import PELLETS_FILE, datasets_folder, verify_checksum
-    from nasicon_ml.data.sources import load_sources
+    from nasicon_ml.data.load import load_sources
     from nasicon_ml.data.validate import find_problems
     from nasicon_ml.errors import DatasetError
     from nasicon_ml.io import read_table
@@ -122,8 +122,7 @@ def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
 
     "Usable" pellets are those not marked suspect; results, fields and choices are counted among them.
     """
-    from nasicon_ml.data.load import load_pellets
-    from nasicon_ml.data.sources import load_sources
+    from nasicon_ml.data.load import load_pellets, load_sources
     from nasicon_ml.data.summary import summarise
 
     found = summarise(load_pellets(include_suspect=True), load_sources())
@@ -153,8 +152,7 @@ def show(key: str, as_json: bool) -> None:
     import pandas as pd
 
     from nasicon_ml.columns import SOURCES, Column
-    from nasicon_ml.data.load import load_pellets
-    from nasicon_ml.data.sources import citation, load_sources
+    from nasicon_ml.data.load import citation, load_pellets, load_sources
 
     pellets = load_pellets(include_suspect=True)
     ids = pellets[Column.PELLET_ID]

@@ -172,7 +172,7 @@ def _inputs(values: dict[str, Any]) -> Inputs:
 
 def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, list[Prediction]]:
     """Predict in steps, so that a long table shows how far it is; return the name of the model, too."""
-    from nasicon_ml.data.own import own_pellets
+    from nasicon_ml.data.own_pellets import own_pellets
     from nasicon_ml.workflows.predict import predict as predict_recipes
 
     own = None if values["own"] is None else own_pellets(values["own"])

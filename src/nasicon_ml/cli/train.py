@@ -132,7 +132,7 @@ def _check_added(add: str, dataset: str | None, left_out: Sequence[str]) -> None
     if add == "-":
         raise click.UsageError("--add: give the name of a file; standard input cannot be read twice")
     from nasicon_ml.data.load import load_pellets
-    from nasicon_ml.data.own import own_pellets, refuse_known_sources
+    from nasicon_ml.data.own_pellets import own_pellets, refuse_known_sources
 
     refuse_known_sources(own_pellets(add), set(load_pellets(dataset)[Column.SOURCE]) - set(left_out))
 

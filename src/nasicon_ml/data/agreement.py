@@ -70,7 +70,7 @@ def agreement(pellets: pd.DataFrame, values: pd.Series, *, sintered_within_c: fl
 def _comparable(
     group: pd.DataFrame, first: NDArray[np.intp], second: NDArray[np.intp], within_c: float | None
 ) -> NDArray[np.bool_]:
-    """Say which pairs count; NaN and None equal nothing, so what is not stated is never alike."""
+    """Find the pairs that count; NaN and None equal nothing, so what is not stated is never alike."""
     source = group[Column.SOURCE].to_numpy(dtype=object)
     chosen = source[first] != source[second]
     if within_c is not None:
@@ -109,7 +109,7 @@ def floor_of_others(pellets: pd.DataFrame, values: pd.Series, *, sintered_within
 def median_of_others(
     pellets: pd.DataFrame, values: pd.Series, *, sintered_within_c: float | None = None
 ) -> pd.Series:
-    """Say for each pellet what the other sources found at the same composition.
+    """Return for each pellet what the other sources found at the same composition.
 
     Each other source counts once, with its own median, so that a long series does not outvote everybody else.
 

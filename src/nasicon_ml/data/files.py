@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.io import write_text
+from nasicon_ml.io.structured import load_json
 from nasicon_ml.shipped import shipped_folder
 
 #: The variable that names another folder to take the dataset from.
@@ -19,7 +20,7 @@ CHECKSUMS_FILE = "checksums.json"
 
 
 def datasets_folder() -> Path:
-    """Give the folder of the dataset.
+    """Return the folder of the dataset.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def datasets_folder() -> Path:
 
 
 def dataset_checksum(path: str | Path) -> str:
-    """Give the SHA-256 of a file's bytes, line ends counted as line feeds on every system.
+    """Return the SHA-256 of a file's bytes, line ends counted as line feeds on every system.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def dataset_checksum(path: str | Path) -> str:
 
 
 def recorded_checksums(folder: Path) -> dict[str, str]:
-    """Give the checksums recorded in a folder, by name of file; empty where none are recorded.
+    """Return the checksums recorded in a folder, by name of file; empty where none are recorded.
 
     Raises
     ------
@@ -66,10 +67,11 @@ def recorded_checksums(folder: Path) -> dict[str, str]:
     if not record.exists():
         return {}
     try:
-        content = json.loads(record.read_text(encoding="utf-8"))
+        content = load_json(record.read_text(encoding="utf-8"))
         return {str(name): str(checksum) for name, checksum in content.items()}
     except (OSError, ValueError, AttributeError):
-        raise DatasetError(f"{record}: is not a JSON object of names and checksums") from None
+        message = "is not a JSON object of names and checksums, each name once"
+        raise DatasetError(f"{record}: {message}") from None
 
 
 def verify_checksum(path: Path) -> None:
@@ -92,7 +94,7 @@ def verify_checksum(path: Path) -> None:
 
 
 def renew_checksums(folder: Path) -> dict[str, str]:
-    """Record the checksums of all CSV files of a folder, and give them by name of file.
+    """Record the checksums of all CSV files of a folder, and return them by name of file.
 
     Raises
     ------

@@ -1,19 +1,29 @@
-"""Loads the committed dataset, or any file like it."""
+"""Loads the committed dataset and its list of sources, or any files like them, and reports what cannot be read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.checks import Severity
-from nasicon_ml.columns import Column
-from nasicon_ml.composition import occupancies
-from nasicon_ml.data.files import PELLETS_FILE, datasets_folder, verify_checksum
-from nasicon_ml.data.reading import clean_pellets, excuse_suspects, with_lines
+from nasicon_ml.checks import Finding, Severity, check_columns
+from nasicon_ml.columns import PELLET, SOURCES, Column
+from nasicon_ml.composition import check_formulas, occupancies
+from nasicon_ml.data.files import PELLETS_FILE, SOURCES_FILE, datasets_folder, verify_checksum
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.io import read_table
+from nasicon_ml.io import RawTable, read_table
+from nasicon_ml.recipe.rules import column_hint
+
+#: Without these a file is no list of pellets.
+OBLIGATORY = (Column.PELLET_ID, Column.SOURCE, Column.FORMULA)
+#: The row of a finding about the header.
+HEADER = -1
+#: What separates several values in one cell.
+SEPARATOR = ";"
 
 
 def load_pellets(
@@ -68,7 +78,7 @@ def load_pellets(
 
 
 def systems_of(formulas: pd.Series) -> pd.Series:
-    """Give the name of each formula's system; None where the formula is missing.
+    """Return the name of each formula's system; None where the formula is missing.
 
     Parameters
     ----------
@@ -86,3 +96,160 @@ def systems_of(formulas: pd.Series) -> pd.Series:
         table = occupancies(formulas[stated].tolist())
         systems[stated] = table.per_row(table.systems)
     return pd.Series(systems, index=formulas.index, dtype="object")
+
+
+def clean_pellets(raw: RawTable) -> tuple[pd.DataFrame, list[Finding]]:
+    """Read `columns.PELLET` of a table.
+
+    Parameters
+    ----------
+    raw
+        A table as it stands in its file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Shape (n_rows, len(columns.PELLET)), index 0 to n_rows - 1: clean types, canonical formulas, flags of the
+        status and of the compilations never missing. A bad cell is missing.
+    list of Finding
+        About the header (row -1) and about cells that cannot be read, in no order, without lines.
+    """
+    findings = _check_header(raw.frame)
+    clean, bad_cells = check_columns(raw.frame, PELLET)
+    findings += bad_cells
+    for flag in (Column.SUSPECT, Column.IN_OBELIX, Column.IN_LIVERPOOL):
+        clean[flag] = clean[flag].eq(True).astype("object")
+    clean[Column.FORMULA], bad_formulas = check_formulas(clean[Column.FORMULA])
+    if Column.FORMULA in raw.frame.columns:
+        unread = {finding.row for finding in bad_cells if finding.column == Column.FORMULA}
+        findings += [finding for finding in bad_formulas if finding.row not in unread]
+    return clean, findings
+
+
+def _check_header(frame: pd.DataFrame) -> list[Finding]:
+    """Find columns that are absent or unknown."""
+    names = [str(name) for name in frame.columns]
+    absent = [
+        Finding(
+            HEADER, column.value, None, "missing_column", Severity.ERROR, f"the column {column.value} is absent"
+        )
+        for column in OBLIGATORY
+        if column not in names
+    ]
+    known = set(PELLET)
+    unknown = [
+        Finding(
+            HEADER,
+            name,
+            name,
+            "unknown_column",
+            Severity.ERROR,
+            f"{name!r} is not a column of the dataset. {column_hint(name, PELLET)}".strip(),
+        )
+        for name in names
+        if name not in known
+    ]
+    return absent + unknown
+
+
+def excuse_suspects(findings: Sequence[Finding], clean: pd.DataFrame) -> list[Finding]:
+    """Turn errors about values into warnings where the row is suspect and says why.
+
+    What identifies a row (its key, its source) and the header are never excused.
+    """
+    excused = (clean[Column.SUSPECT].eq(True) & clean[Column.SUSPECT_REASON].notna()).to_numpy()
+    never = {Column.PELLET_ID.value, Column.SOURCE.value, Column.SUSPECT.value, Column.SUSPECT_REASON.value}
+    return [
+        replace(finding, severity=Severity.WARNING)
+        if finding.row != HEADER and excused[finding.row] and finding.column not in never
+        else finding
+        for finding in findings
+    ]
+
+
+def with_lines(findings: Sequence[Finding], raw: RawTable) -> list[Finding]:
+    """Add the line of the file to findings, and sort them by row and column."""
+    lines = raw.lines
+    order = {column.value: position for position, column in enumerate(PELLET)}
+    placed = [
+        finding
+        if lines is None
+        else replace(finding, line=1 if finding.row == HEADER else int(lines[finding.row]))
+        for finding in findings
+    ]
+    return sorted(placed, key=lambda finding: (finding.row, order.get(finding.column, len(order)), finding.rule))
+
+
+def load_sources(path: str | Path | None = None, *, verify: bool = True) -> pd.DataFrame:
+    """Load the list of sources.
+
+    Parameters
+    ----------
+    path
+        A file of sources; by default the committed one.
+    verify
+        Whether the file must have the checksum that is recorded beside it (if one is).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Shape (n_sources, len(columns.SOURCES)), index 0 to n_sources - 1; one row per source key.
+
+    Raises
+    ------
+    DatasetError
+        If the checksum differs, a cell cannot be read, or a key is missing or repeated.
+    UnreadableFileError
+        If the file is not a table.
+    """
+    file = datasets_folder() / SOURCES_FILE if path is None else Path(path)
+    raw = read_table(file)
+    if verify:
+        verify_checksum(file)
+    clean, findings = check_columns(raw.frame, SOURCES)
+    if findings:
+        row = findings[0].row
+        line = f", line {raw.lines[row]}" if raw.lines is not None else ""
+        raise DatasetError(f"{file}{line}: {findings[0].message}")
+    keys = clean[Column.SOURCE]
+    if keys.isna().any():
+        raise DatasetError(f"{file}: {Column.SOURCE.value} is missing in {int(keys.isna().sum())} rows")
+    repeated = keys[keys.duplicated()]
+    if len(repeated):
+        raise DatasetError(f"{file}: the source {repeated.iloc[0]!r} stands more than once")
+    return clean
+
+
+def citation(source: Mapping[str, Any] | pd.Series) -> str:
+    """Put what is known of a source into one line.
+
+    Parameters
+    ----------
+    source
+        One row of the list of sources.
+
+    Returns
+    -------
+    str
+        Authors, year, title and DOI as far as known; where the work itself is not identified, the key under
+        which it was read.
+    """
+
+    def known(column: Column) -> str:
+        value = source.get(column.value)
+        return value if isinstance(value, str) else ""
+
+    authors, year, title = known(Column.AUTHORS), known(Column.YEAR), known(Column.TITLE)
+    head = f"{authors} ({year})" if authors and year else authors or (f"({year})" if year else "")
+    links = " ".join(f"https://doi.org/{doi}" for doi in known(Column.DOI).split(SEPARATOR) if doi)
+    parts = [part.rstrip(".") for part in (head, title, links) if part]
+    if not parts:
+        parts = [f"work not identified, read as {known(Column.READING) or known(Column.SOURCE)}"]
+    places = [_place(place) for place in known(Column.CITED_IN).split(SEPARATOR) if place and place not in links]
+    read_in = f"; read in {', '.join(places)}" if places else ""
+    return f"{'. '.join(parts)}{read_in}"
+
+
+def _place(place: str) -> str:
+    """Write a DOI as a link, anything else as it is."""
+    return f"https://doi.org/{place}" if place.startswith("10.") else place

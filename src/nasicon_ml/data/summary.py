@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from nasicon_ml.columns import PELLET, Column, Kind, Role
-from nasicon_ml.data.sources import citation
+from nasicon_ml.data.load import citation
 
 #: The results that the models predict.
 TARGETS = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.RELATIVE_DENSITY_PCT, Column.PHASE_PURE)

@@ -1,24 +1,46 @@
-"""Checks a file of pellets against the vocabulary and the rules, and reports everything at once."""
+"""Checks a file of pellets against the vocabulary and the rules, and reports everything at once.
+
+Rules that need more than one cell take the clean table and find the rows they do not like as an array; words are
+made for those few. Those that compare measurements look at pairs of usable rows of one composition that no field
+of recipe or condition tells apart (what is missing tells nothing apart), and warn: a person has to look.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import astuple, fields, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from nasicon_ml.checks import Finding, Severity, kelvin_findings
-from nasicon_ml.columns import Column
-from nasicon_ml.data import contradictions, rules
+from nasicon_ml.columns import RECIPE, Column, Kind, Role, columns_of
+from nasicon_ml.composition import occupancies
 from nasicon_ml.data.files import SOURCES_FILE
-from nasicon_ml.data.reading import HEADER, clean_pellets, excuse_suspects, with_lines
-from nasicon_ml.data.sources import load_sources
-from nasicon_ml.errors import NasiconError
+from nasicon_ml.data.load import HEADER, clean_pellets, excuse_suspects, load_sources, with_lines
+from nasicon_ml.errors import NasiconError, nearest
 from nasicon_ml.io import RawTable, read_table
 
-#: The columns of a table of findings.
-FINDING_COLUMNS = tuple(field.name for field in fields(Finding))
+#: Above this the formula is wrong as printed, in elementary charges per three T cations.
+CHARGE_LIMIT = 0.25
+#: Two totals (or two bulk values) of one sample further apart than this contradict each other, in decades.
+CONTRADICTION_DECADES = 1.5
+#: Measured at temperatures no further apart than this is measured alike, in °C: room temperature is 20 to 30.
+SAME_TEMPERATURE_C = 10.0
+_CONDUCTIVITIES = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.CONDUCTIVITY_BULK_S_CM)
+#: Numbers that make a row a measurement; two rows that share one may be the same.
+_MEASURED = (*_CONDUCTIVITIES, Column.RELATIVE_DENSITY_PCT)
+#: Author, year and what tells several works apart: fu1997b, yi2014film.
+_AUTHOR_YEAR = r"^([^\W\d_]+)(?:19|20)\d\d[^\W\d_]*$"
+#: ly2018 is paper number 2018 of a collection, and no work of 2018.
+_NUMBERED = ("ly",)
+
+#: Names a row in words.
+Places = Callable[[int], str]
+Mask = npt.NDArray[np.bool_]
+Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
 def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list[Finding]:
@@ -44,20 +66,20 @@ def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list
         where = f"line {raw.lines[row]}" if raw.lines is not None else f"row {row + 1}"
         return f"{where} ({key})" if key else where
 
-    found = rules.total_above_bulk(clean)
+    found = _total_above_bulk(clean)
     found += kelvin_findings(clean)
-    found += rules.additives(clean)
-    found += rules.bounds(clean)
-    found += rules.purity(clean)
-    found += rules.suspicion(clean)
-    found += rules.keys(clean, place)
-    found += rules.source_known(clean, sources)
-    found += rules.duplicates(clean, place)
-    found += contradictions.contradictions(clean, place)
-    found += contradictions.shared_authors(clean, place)
+    found += _additives(clean)
+    found += _bounds(clean)
+    found += _purity(clean)
+    found += _suspicion(clean)
+    found += _keys(clean, place)
+    found += _source_known(clean, sources)
+    found += _duplicates(clean, place)
+    found += _contradictions(clean, place)
+    found += _shared_authors(clean, place)
     # A cell that could not be read is missing from the clean table; that it is missing is no second mistake.
     unread = {(finding.row, finding.column) for finding in findings}
-    findings = rules.escalate_charges(findings, clean)
+    findings = _escalate_charges(findings, clean)
     findings += [finding for finding in found if (finding.row, finding.column) not in unread]
     return with_lines(excuse_suspects(_as_written(findings, raw), clean), raw)
 
@@ -98,31 +120,288 @@ def _as_written(findings: Sequence[Finding], raw: RawTable) -> list[Finding]:
     ]
 
 
-def findings_table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """Put findings into a table, one row each.
+def _report(
+    clean: pd.DataFrame, mask: Mask, column: Column, rule: str, words: str | Callable[[int], str]
+) -> list[Finding]:
+    """Make one error per row of the mask."""
+    cells = clean[column].to_numpy(dtype=object)
+    return [
+        Finding(
+            row,
+            column.value,
+            cells[row],
+            rule,
+            Severity.ERROR,
+            f"{column.value}: {words if isinstance(words, str) else words(row)}",
+        )
+        for row in np.flatnonzero(mask).tolist()
+    ]
 
-    Returns
-    -------
-    pandas.DataFrame
-        Shape (n_findings, 7): row (0-based; -1 is the header), column, value, rule, severity, message, line.
+
+def _as_warning(findings: list[Finding]) -> list[Finding]:
+    return [replace(found, severity=Severity.WARNING) for found in findings]
+
+
+def _escalate_charges(findings: Sequence[Finding], clean: pd.DataFrame) -> list[Finding]:
+    """Make errors of the warnings about formulas whose charges are off by more than `CHARGE_LIMIT`."""
+    stated = clean[Column.FORMULA].dropna()
+    if stated.empty:
+        return list(findings)
+    table = occupancies(stated.tolist())
+    wrong = set(stated.index[np.abs(table.per_row(table.charge_imbalance)) > CHARGE_LIMIT])
+    return [
+        replace(found, severity=Severity.ERROR)
+        if found.rule == "charge_imbalance" and found.row in wrong
+        else found
+        for found in findings
+    ]
+
+
+def _total_above_bulk(clean: pd.DataFrame) -> list[Finding]:
+    """Find totals above the bulk value: grain boundaries only ever add resistance."""
+    total = clean[Column.CONDUCTIVITY_TOTAL_S_CM].to_numpy()
+    bulk = clean[Column.CONDUCTIVITY_BULK_S_CM].to_numpy()
+    upper = clean[Column.CONDUCTIVITY_BOUND].eq("upper").to_numpy()
+    return _report(
+        clean,
+        (total > bulk * (1 + 1e-9)) & ~upper,
+        Column.CONDUCTIVITY_TOTAL_S_CM,
+        "total_above_bulk",
+        lambda row: f"total {total[row]:g} S/cm is above the bulk value {bulk[row]:g} S/cm; are they swapped?",
+    )
+
+
+def _additives(clean: pd.DataFrame) -> list[Finding]:
+    """Find amounts without a unit or a name, and units without an amount."""
+    name = clean[Column.ADDITIVE].notna().to_numpy()
+    amount = clean[Column.ADDITIVE_AMOUNT].notna().to_numpy()
+    unit = clean[Column.ADDITIVE_UNIT].notna().to_numpy()
+    allowed = Column.ADDITIVE_UNIT.allowed
+    return [
+        *_report(
+            clean, amount & ~unit, Column.ADDITIVE_UNIT, "amount_without_unit", f"is missing; allowed: {allowed}"
+        ),
+        *_report(
+            clean, unit & ~amount, Column.ADDITIVE_AMOUNT, "unit_without_amount", "is missing beside its unit"
+        ),
+        *_report(
+            clean, amount & ~name, Column.ADDITIVE, "amount_without_additive", "is missing beside its amount"
+        ),
+    ]
+
+
+def _bounds(clean: pd.DataFrame) -> list[Finding]:
+    """Find bounds that belong to no number."""
+    pairs = (
+        (Column.CONDUCTIVITY_BOUND, Column.CONDUCTIVITY_TOTAL_S_CM),
+        (Column.DENSITY_BOUND, Column.RELATIVE_DENSITY_PCT),
+    )
+    return [
+        finding
+        for bound, number in pairs
+        for finding in _report(
+            clean,
+            (clean[bound].notna() & clean[number].isna()).to_numpy(),
+            number,
+            "bound_without_value",
+            f"is missing beside {bound.value}",
+        )
+    ]
+
+
+def _purity(clean: pd.DataFrame) -> list[Finding]:
+    """Find pellets that are called pure and have secondary phases."""
+    mask = (clean[Column.PHASE_PURE].eq(True) & clean[Column.SECONDARY_PHASES].notna()).to_numpy()
+    words = "secondary phases are named, yet the pellet is called pure"
+    return _report(clean, mask, Column.PHASE_PURE, "pure_with_secondary_phases", words)
+
+
+def _suspicion(clean: pd.DataFrame) -> list[Finding]:
+    """Find suspect rows without a reason, and reasons of rows that are not suspect."""
+    suspect = clean[Column.SUSPECT].eq(True).to_numpy()
+    reason = clean[Column.SUSPECT_REASON].notna().to_numpy()
+    return [
+        *_report(clean, suspect & ~reason, Column.SUSPECT_REASON, "suspect_without_reason", "is missing; say why"),
+        *_as_warning(
+            _report(
+                clean, reason & ~suspect, Column.SUSPECT, "reason_without_suspect", "false, yet a reason is given"
+            )
+        ),
+    ]
+
+
+def _keys(clean: pd.DataFrame, places: Places) -> list[Finding]:
+    """Find missing and repeated keys of pellets; `places` names a row in words."""
+    ids = clean[Column.PELLET_ID]
+    first = ids.map(pd.Series(ids.index, index=ids).groupby(level=0).first()).to_numpy()
+    repeated = (ids.notna() & ids.duplicated()).to_numpy()
+    return [
+        *_report(clean, ids.isna().to_numpy(), Column.PELLET_ID, "missing_key", "is missing"),
+        *_report(
+            clean,
+            repeated,
+            Column.PELLET_ID,
+            "duplicate_key",
+            lambda row: f"{ids[row]!r} already stands in {places(int(first[row]))}",
+        ),
+    ]
+
+
+def _source_known(clean: pd.DataFrame, known: Collection[str] | None) -> list[Finding]:
+    """Find rows without a source, and (where a list is given) sources that are not in it."""
+    sources = clean[Column.SOURCE]
+    findings = _report(
+        clean,
+        sources.isna().to_numpy(),
+        Column.SOURCE,
+        "missing_source",
+        "is missing; every split of the data is by source",
+    )
+    if known is None:
+        return findings
+    unknown = (sources.notna() & ~sources.isin(list(known))).to_numpy()
+    hints = {name: nearest(name, known) for name in sources[unknown].unique()}
+    return findings + _report(
+        clean,
+        unknown,
+        Column.SOURCE,
+        "unknown_source",
+        lambda row: f"{sources[row]!r} is not in the list of sources. {hints[sources[row]]}".strip(),
+    )
+
+
+def _duplicates(clean: pd.DataFrame, places: Places) -> list[Finding]:
+    """Find rows of one source that give the same measurement twice.
+
+    Rows with the same composition and the same conductivity, bulk conductivity or density to the digit are
+    candidates unless some field of recipe, condition or result tells them apart; rows without such a number are
+    candidates if they agree in every field. Where the notes differ too, a person has to judge: a warning;
+    otherwise an error. Suspect rows are left alone.
     """
-    return pd.DataFrame([astuple(finding) for finding in findings], columns=list(FINDING_COLUMNS), dtype="object")
+    compared = [
+        column
+        for column in (*RECIPE, *columns_of(Role.CONDITION, Role.RESULT))
+        if column.kind is not Kind.TEXT or column is Column.ADDITIVE
+    ]
+    rows = clean[_usable(clean)]
+    first = np.full(len(clean), -1)
+    for measured in _MEASURED:
+        some = rows[rows[measured].notna()]
+        groups = some.groupby([Column.SOURCE, Column.FORMULA, measured], sort=False)
+        same = (groups[compared].transform("nunique") <= 1).all(axis=1)
+        _note_leaders(first, some[same], groups.ngroup()[same])
+    bare = rows[rows[list(_MEASURED)].isna().all(axis=1)]
+    every = [Column.SOURCE, *compared, Column.SECONDARY_PHASES]
+    _note_leaders(first, bare, bare.groupby(every, dropna=False, sort=False).ngroup())
+    notes = clean[Column.NOTES].fillna("").to_numpy()
+    found = first >= 0
+    told = found & (notes != notes[first])
+
+    def words(row: int) -> str:
+        return f"the same measurement as {places(int(first[row]))} by every field that both give"
+
+    return [
+        *_report(clean, found & ~told, Column.PELLET_ID, "duplicate_measurement", words),
+        *_as_warning(_report(clean, told, Column.PELLET_ID, "possible_duplicate", words)),
+    ]
 
 
-def validate_pellets(raw: RawTable, sources: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Check a table of pellets and give all findings as a table.
+def _note_leaders(first: npt.NDArray[np.int_], rows: pd.DataFrame, groups: pd.Series) -> None:
+    """Write down, for every row that is not the first of its group, which row is."""
+    positions = pd.Series(rows.index, index=rows.index)
+    leaders = positions.groupby(groups).transform("first")
+    later = positions[leaders != positions].to_numpy()
+    first[later] = leaders[later].to_numpy()
 
-    Parameters
-    ----------
-    raw
-        The table as it stands in its file.
-    sources
-        The list of sources (`load_sources`); None if there is none to check against.
 
-    Returns
-    -------
-    pandas.DataFrame
-        What `findings_table` gives.
+def _contradictions(clean: pd.DataFrame, places: Places) -> list[Finding]:
+    """Find conductivities of one source and composition that are far apart though nothing tells them apart.
+
+    Numbers that are only bounds are passed over.
     """
-    known = None if sources is None else set(sources[Column.SOURCE])
-    return findings_table(find_problems(raw, known))
+    exact = _usable(clean) & clean[Column.CONDUCTIVITY_BOUND].isna()
+    findings: list[Finding] = []
+    for column in _CONDUCTIVITIES:
+        rows = clean[exact & (clean[column] > 0)]
+        logs = np.log10(clean[column].where(clean[column] > 0).to_numpy(dtype=np.float64))
+        told: set[int] = set()
+        for first, second in _alike(rows, [Column.SOURCE, Column.FORMULA]):
+            far = np.abs(logs[first] - logs[second]) > CONTRADICTION_DECADES
+            for one, other in zip(first[far].tolist(), second[far].tolist(), strict=True):
+                if other in told:
+                    continue
+                told.add(other)
+                words = (
+                    f"{clean[column][other]:g} S/cm is {abs(logs[one] - logs[other]):.1f} decades from "
+                    f"{clean[column][one]:g} S/cm in {places(one)}, of the same source and composition, and no "
+                    "field tells the two apart"
+                )
+                findings.append(_warning(clean, other, column, "contradicting_values", words))
+    return findings
+
+
+def _shared_authors(clean: pd.DataFrame, places: Places) -> list[Finding]:
+    """Find one measured value of one composition under two source keys of one author.
+
+    Such keys may be one work, which then stands on both sides of a split.
+    """
+    rows = clean[_usable(clean)]
+    author = rows[Column.SOURCE].str.extract(_AUTHOR_YEAR, expand=False)
+    rows = rows[author.notna() & ~author.isin(_NUMBERED)]
+    sources = clean[Column.SOURCE].to_numpy(dtype=object)
+    found: dict[int, int] = {}
+    for column in _MEASURED:
+        given = rows[rows[column].notna()]
+        for first, second in _alike(given, [author.loc[given.index], Column.FORMULA, column]):
+            other_key = sources[first] != sources[second]
+            for one, other in zip(first[other_key].tolist(), second[other_key].tolist(), strict=True):
+                found.setdefault(other, one)
+    return [
+        _warning(
+            clean,
+            row,
+            Column.SOURCE,
+            "same_author_same_value",
+            f"{sources[row]!r} gives the value that {sources[one]!r} gives in {places(one)} for the same "
+            "composition; if they are one work, join them",
+        )
+        for row, one in sorted(found.items())
+    ]
+
+
+def _usable(clean: pd.DataFrame) -> pd.Series:
+    """Find the rows that are not suspect and have a formula and a source."""
+    return ~clean[Column.SUSPECT].eq(True) & clean[[Column.FORMULA, Column.SOURCE]].notna().all(axis=1)
+
+
+def _alike(rows: pd.DataFrame, by: list[Column | pd.Series]) -> Iterator[Pairs]:
+    """Yield, for each group, the pairs of rows (earlier, later) that no recipe or condition tells apart."""
+    if rows.empty:
+        return
+    for _, group in rows.groupby(by, sort=False):
+        if len(group) > 1:
+            first, second = np.triu_indices(len(group), k=1)
+            alike = ~_told_apart(group, first, second)
+            positions = group.index.to_numpy(dtype=np.intp)
+            yield positions[first[alike]], positions[second[alike]]
+
+
+def _told_apart(
+    group: pd.DataFrame, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
+) -> npt.NDArray[np.bool_]:
+    """Find the pairs that differ in a field that both give; only one having an additive is a difference too."""
+    apart = np.zeros(len(first), dtype=bool)
+    for column in (*RECIPE, *columns_of(Role.CONDITION)):
+        values = group[column].to_numpy()
+        both = pd.notna(values)[first] & pd.notna(values)[second]
+        if column is Column.MEASUREMENT_TEMPERATURE_C:
+            differ = np.abs(values[first] - values[second]) > SAME_TEMPERATURE_C
+        else:
+            differ = values[first] != values[second]
+        apart |= both & differ
+    has_additive = group[Column.ADDITIVE].notna().to_numpy()
+    return np.asarray(apart | (has_additive[first] != has_additive[second]), dtype=bool)
+
+
+def _warning(clean: pd.DataFrame, row: int, column: Column, rule: str, words: str) -> Finding:
+    return Finding(row, column.value, clean[column][row], rule, Severity.WARNING, f"{column.value}: {words}")

@@ -24,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
-from nasicon_ml.data.own import own_checksum
+from nasicon_ml.data.own_pellets import own_checksum
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.closeness import Gaps, gaps
 from nasicon_ml.estimators.targets import (
@@ -541,7 +541,7 @@ def known_pellets(
     kernels
         Of each answer, as a model holds them.
     own
-        Measured pellets as `nasicon_ml.data.own.own_pellets` gives them, k rows.
+        Measured pellets as `nasicon_ml.data.own_pellets.own_pellets` gives them, k rows.
     learned
         What the model says about them: log10(S/cm) at 25 °C, log10 of the porosity, probability of purity, eV;
         shape (k,) each.

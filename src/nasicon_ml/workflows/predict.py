@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
-from nasicon_ml.data.own import own_pellets
+from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.estimators.remoteness import NEAR_PELLETS
 from nasicon_ml.model import Answers, PropertyModel
@@ -93,7 +93,7 @@ def predict(
     at_c
         Temperature in °C at which the conductivity is wanted; overrides what the table says.
     own
-        Measured pellets of one's own, a file or a table (`nasicon_ml.data.own.own_pellets`): they move answers and
+        Measured pellets of one's own, a file or a table (`data.own_pellets.own_pellets`): they move answers and
         intervals without retraining, and the results say by how much. Nothing of them is kept.
     neighbours
         How many nearest measured pellets `Prediction.answers` holds.

@@ -27,7 +27,7 @@ from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
 from nasicon_ml.data.load import load_pellets
-from nasicon_ml.data.own import own_checksum, own_pellets, refuse_known_sources
+from nasicon_ml.data.own_pellets import own_checksum, own_pellets, refuse_known_sources
 from nasicon_ml.data.validate import count_problems
 from nasicon_ml.errors import DatasetError, FieldError, nearest
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, as_booster
@@ -123,9 +123,9 @@ class Added:
     Attributes
     ----------
     pellets
-        As `nasicon_ml.data.own.own_pellets` returns them; none where none were given.
+        As `nasicon_ml.data.own_pellets.own_pellets` returns them; none where none were given.
     sha256
-        `nasicon_ml.data.own.own_checksum` of them; empty where there are none.
+        `nasicon_ml.data.own_pellets.own_checksum` of them; empty where there are none.
     """
 
     pellets: pd.DataFrame

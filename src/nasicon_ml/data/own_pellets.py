@@ -15,8 +15,7 @@ import pandas as pd
 
 from nasicon_ml.checks import Finding, Severity, refuse_twice
 from nasicon_ml.columns import Column, is_missing
-from nasicon_ml.data.load import systems_of
-from nasicon_ml.data.reading import HEADER, clean_pellets, with_lines
+from nasicon_ml.data.load import HEADER, clean_pellets, systems_of, with_lines
 from nasicon_ml.data.validate import find_problems
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.io import RawTable, read_table
@@ -105,7 +104,7 @@ def own_pellets(own: str | Path | pd.DataFrame) -> pd.DataFrame:
 
 
 def own_checksum(pellets: pd.DataFrame) -> str:
-    """Give the SHA-256 of pellets as they were understood, whatever the format of their file."""
+    """Return the SHA-256 of pellets as they were understood, whatever the format of their file."""
     return hashlib.sha256(pellets.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
 
 

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.columns import PELLET, Column
-from nasicon_ml.data.own import OwnPelletsError, own_checksum, own_pellets, refuse_known_sources
+from nasicon_ml.data.own_pellets import OwnPelletsError, own_checksum, own_pellets, refuse_known_sources
 from nasicon_ml.errors import DatasetError, FieldError, UnreadableFileError
 
 HEAD = "formula,sintering_temperature_c,conductivity_total_s_cm,relative_density_pct"
