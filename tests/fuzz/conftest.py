@@ -27,9 +27,9 @@ def fuzz(examples: int) -> settings:
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _model_read_once() -> Iterator[None]:
-    """Read the committed model once; what reads it anew for every command is tested elsewhere."""
+    """Read the committed model once a file; what reads it anew for every command is tested elsewhere."""
     from nasicon_ml.model import PropertyModel
 
     with pytest.MonkeyPatch.context() as patch:
