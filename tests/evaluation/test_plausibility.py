@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from benchmarks.plausibility import plausibility_table
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
+from nasicon_ml.errors import UnreadableFileError
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation.plausibility import (
     COLUMNS,
@@ -248,6 +251,15 @@ def test_every_rule_is_well_stated_and_can_hold_and_fail(name: str) -> None:
     for first, second in pairwise(draws[6:]):
         outcomes.add(rule.holds(rule.margin({SIGMA: first, DENSITY: second, PURE: first, ENERGY: second})))
     assert outcomes == {True, False}
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = files("nasicon_ml.evaluation").joinpath("plausibility.yaml").read_text(encoding="utf-8")
+    twice = text.replace("    may_be_equal: true\n", "    may_be_equal: true\n    may_be_equal: false\n", 1)
+    (tmp_path / "plausibility.yaml").write_text(twice, encoding="utf-8")
+    monkeypatch.setattr("nasicon_ml.evaluation.plausibility.files", lambda _: tmp_path)
+    with pytest.raises(UnreadableFileError, match="may_be_equal"):
+        physical_rules.__wrapped__()
 
 
 def test_a_rule_that_asks_nothing_is_refused() -> None:

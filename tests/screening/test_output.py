@@ -173,7 +173,13 @@ def changed(text: str) -> str:
     return re.sub(r'"position": \d+', '"position": 480', text)
 
 
-@pytest.mark.parametrize("damage", [cut, changed, lambda _: "[]", lambda _: '{"format": 1}', lambda _: "\x00"])
+def twice(text: str) -> str:
+    return text.replace('"position": ', '"position": 480, "position": ', 1)
+
+
+@pytest.mark.parametrize(
+    "damage", [cut, changed, twice, lambda _: "[]", lambda _: '{"format": 1}', lambda _: "\x00"]
+)
 def test_a_damaged_state_is_refused(champion: PropertyModel, stopped: Path, damage: Callable[[str], str]) -> None:
     state = stopped / STATE
     text = state.read_text(encoding="utf-8")

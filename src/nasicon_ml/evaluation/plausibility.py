@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.io.structured import plain_loader
 from nasicon_ml.recipe import Recipe, recipe_table
 
 Floats = NDArray[np.float64]
@@ -99,7 +100,7 @@ def physical_rules() -> tuple[PhysicalRule, ...]:
     import yaml
 
     text = files(__package__).joinpath("plausibility.yaml").read_text(encoding="utf-8")
-    return read_rules(yaml.safe_load(text))
+    return read_rules(yaml.load(text, Loader=plain_loader("plausibility.yaml")))  # noqa: S506  (a SafeLoader)
 
 
 def read_rules(content: Mapping[str, Any]) -> tuple[PhysicalRule, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from nasicon_ml.bundle.store import model_files
 from nasicon_ml.errors import FieldError, NasiconError, UnreadableFileError, nearest, shown
 from nasicon_ml.io import write_table, write_text
+from nasicon_ml.io.structured import load_json
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.result import ScreeningResult
@@ -218,7 +219,7 @@ def read_state(folder: Path) -> State:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise UnreadableFileError(f"{path}: is larger than {_MAX_BYTES} bytes, which no state is")
-        whole = json.loads(path.read_text(encoding="utf-8"))
+        whole = load_json(path.read_text(encoding="utf-8"))
         content = whole["state"]
         if whole["format"] != _FORMAT or whole["sha256"] != _sha256(_dumped(content)):
             raise UnreadableFileError(f"{path}: was changed or damaged (SHA-256 differs); begin anew")
