@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasicon_ml.composition.elements import ALKALI_LETTERS, HOST_LETTERS, TETRAHEDRAL
 from nasicon_ml.composition.formula import format_amount
-from nasicon_ml.composition.sites import Sites
+from nasicon_ml.composition.sites import Sites, net_substitution, total_charge
 
 if TYPE_CHECKING:
     from pymatgen.core import Composition as PymatgenComposition
@@ -118,13 +118,9 @@ class Composition:
 
     @property
     def x(self) -> float:
-        """Net substitution: mobile charge beyond one that M and T ask for, with 12 oxygens.
-
-        The sum over M of (4 - z) n, plus 4 (2 - m_total), plus the sum over T of (5 - z) n.
-        """
-        on_m = sum((4 - self.oxidation_states[el]) * n for el, n in self.m_site.items())
-        on_t = sum((5 - self.oxidation_states[el]) * n for el, n in self.t_site.items())
-        return round(on_m + 4 * (2 - self.m_total) + on_t, _DIGITS) + 0.0
+        """Net substitution (`nasicon_ml.composition.sites.net_substitution`)."""
+        x = net_substitution(self.m_site, self.t_site, self.oxidation_states, 2 - self.m_total)
+        return float(round(x, _DIGITS) + 0.0)
 
     @property
     def substitution_by_valence(self) -> dict[int, float]:
@@ -144,14 +140,13 @@ class Composition:
     @property
     def alkali_excess(self) -> float:
         """Charge on A beyond 1 + x: lithium excess, or deficit if negative."""
-        charge = sum(self.oxidation_states[el] * n for el, n in self.a_site.items())
-        return round(charge - 1 - self.x, _DIGITS) + 0.0
+        charge = total_charge(self.a_site, self.oxidation_states)
+        return float(round(charge - 1 - self.x, _DIGITS) + 0.0)
 
     @property
     def charge_imbalance(self) -> float:
         """Cation charge minus anion charge, in elementary charges per three T cations."""
-        amounts = self.element_amounts()
-        return round(sum(self.oxidation_states[el] * n for el, n in amounts.items()), _DIGITS) + 0.0
+        return float(round(total_charge(self.element_amounts(), self.oxidation_states), _DIGITS) + 0.0)
 
     @property
     def system(self) -> str:
@@ -160,15 +155,13 @@ class Composition:
         Mobile ion; A for Al; the symbol of one further dopant, or M for several; the hosts that hold at least
         a tenth of M; S if there is Si on T; P.
         """
-        dopants = [
-            el for el, n in self.m_site.items() if n > NAMED_DOPANT and el not in HOST_LETTERS and el != "Al"
-        ]
-        aluminium = "A" if self.m_site.get("Al", 0.0) > NAMED_DOPANT else ""
+        on_m = [el for el, n in self.m_site.items() if counts_in_name(el, n, self.m_total)]
+        on_t = [el for el, n in self.t_site.items() if counts_in_name(el, n, self.m_total)]
+        dopants = [el for el in on_m if el not in HOST_LETTERS and el != "Al"]
+        aluminium = "A" if "Al" in on_m else ""
         dopant = dopants[0] if len(dopants) == 1 else "M" if dopants else ""
-        enough = NAMED_HOST_SHARE * self.m_total - 1e-6
-        hosts = "".join(letters for el, letters in HOST_LETTERS.items() if self.m_site.get(el, 0.0) >= enough)
-        silicon = "S" if self.t_site.get("Si", 0.0) > NAMED_DOPANT else ""
-        phosphorus = "P" if self.t_site.get("P", 0.0) > NAMED_DOPANT else ""
+        hosts = "".join(letters for el, letters in HOST_LETTERS.items() if el in on_m)
+        silicon, phosphorus = ("S" if "Si" in on_t else ""), ("P" if "P" in on_t else "")
         return f"{ALKALI_LETTERS[self.alkali]}{aluminium}{dopant}{hosts}{silicon}{phosphorus}"
 
     def element_amounts(self) -> dict[str, float]:
@@ -176,10 +169,17 @@ class Composition:
         return self.sites.element_amounts()
 
     def to_pymatgen(self) -> PymatgenComposition:
-        """Give the main phase as pymatgen's Composition."""
+        """Return the main phase as pymatgen's Composition."""
         from pymatgen.core import Composition as PymatgenComposition
 
         return PymatgenComposition(self.element_amounts())
+
+
+def counts_in_name(element: str, amount: Any, m_total: Any) -> Any:
+    """Whether the name of a system tells of an element; amount and cations on M may be arrays."""
+    if element in HOST_LETTERS:
+        return amount >= NAMED_HOST_SHARE * m_total - 1e-6
+    return amount > (0.0 if element in ALKALI_LETTERS else NAMED_DOPANT)
 
 
 def _write(sites: Sites) -> str:

@@ -16,7 +16,7 @@ from nasicon_ml.composition.composition import Composition
 from nasicon_ml.composition.elements import ALKALI_LETTERS, ELEMENT_INDEX, ELEMENTS
 from nasicon_ml.composition.formula import refusal
 from nasicon_ml.composition.reading import parse
-from nasicon_ml.composition.sites import CHARGE_TOLERANCE, OXYGEN_CHARGE
+from nasicon_ml.composition.sites import CHARGE_TOLERANCE, OXYGEN_CHARGE, net_substitution, total_charge
 from nasicon_ml.errors import FormulaError
 
 Floats = NDArray[np.float64]
@@ -65,26 +65,32 @@ class OccupancyTable:
     @property
     def x(self) -> Floats:
         """Net substitution as in `Composition.x`, shape (n_unique,)."""
-        valence = np.nan_to_num(self.valence)
-        on_m = ((4 - valence) * self.m).sum(axis=1)
-        on_t = ((5 - valence) * self.t).sum(axis=1)
-        return _rounded(on_m + 4 * (2 - self.m_total) + on_t)
+        m_site, t_site = _by_element(self.m), _by_element(self.t)
+        return _rounded(net_substitution(m_site, t_site, self._states, 2 - self.m_total))
 
     @property
     def alkali_excess(self) -> Floats:
         """Charge on A beyond 1 + x, shape (n_unique,)."""
-        return _rounded((np.nan_to_num(self.valence) * self.a).sum(axis=1) - 1 - self.x)
+        return _rounded(total_charge(_by_element(self.a), self._states) - 1 - self.x)
 
     @property
     def charge_imbalance(self) -> Floats:
         """Cation minus anion charge, elementary charges per three T cations, shape (n_unique,)."""
-        all_but_oxygen = self.a + self.m + self.t + self.other_anions
-        charge = (np.nan_to_num(self.valence) * all_but_oxygen).sum(axis=1)
-        return _rounded(charge + OXYGEN_CHARGE * self.oxygen)
+        all_but_oxygen = _by_element(self.a + self.m + self.t + self.other_anions)
+        return _rounded(total_charge(all_but_oxygen, self._states) + OXYGEN_CHARGE * self.oxygen)
+
+    @property
+    def _states(self) -> dict[int, Floats]:
+        return dict(enumerate(np.nan_to_num(self.valence).T))
 
     def per_row(self, array: NDArray[Any]) -> NDArray[Any]:
         """Spread an array over unique formulas (first axis) to one over rows."""
         return array[self.index]
+
+
+def _by_element(site: Floats) -> dict[int, Floats]:
+    """Return the amounts of the elements that occur on a site, by position in `ELEMENTS`."""
+    return {at: site[:, at] for at in np.flatnonzero(site.any(axis=0)).tolist()}
 
 
 def _rounded(values: Floats) -> Floats:
@@ -192,7 +198,7 @@ def parse_unique(formulas: pd.Series[Any]) -> ParsedFormulas:
 
 
 def _stated(cells: NDArray[np.object_]) -> tuple[NDArray[np.intp], list[Any]]:
-    """Give each different formula a number; -1 where there is none."""
+    """Assign each different formula a number; -1 where there is none."""
     if pd.api.types.infer_dtype(cells, skipna=True) not in {"string", "empty"}:
         # Cells such as lists cannot be told apart; their text is refused with a message all the same.
         plain = [cell if isinstance(cell, str) or pd.api.types.is_scalar(cell) else repr(cell) for cell in cells]

@@ -210,6 +210,25 @@ _MOST_VARIED = 6
 # Charges closer than this count as the same, so that the last digit of a printed formula does not decide.
 _SAME_SURPLUS = 0.005
 
+
+def total_charge(amounts: Mapping[Any, Any], states: Mapping[Any, Any]) -> Any:
+    """Return the charge of some elements; amounts are numbers or, for many compositions, arrays."""
+    return sum(states[element] * amount for element, amount in amounts.items())
+
+
+def net_substitution(
+    m_site: Mapping[Any, Any], t_site: Mapping[Any, Any], states: Mapping[Any, Any], m_lacking: Any
+) -> Any:
+    """Return the net substitution: mobile charge beyond one that M and T ask for, with 12 oxygens; not rounded.
+
+    The sum over M of (4 - z) n, plus 4 for each cation that is lacking on M (less, if there are more than two),
+    plus the sum over T of (5 - z) n. Amounts are numbers or arrays, as in `total_charge`.
+    """
+    on_m = sum((4 - states[element]) * amount for element, amount in m_site.items())
+    on_t = sum((5 - states[element]) * amount for element, amount in t_site.items())
+    return on_m + 4 * m_lacking + on_t
+
+
 StateOverride = Mapping[str, float | Mapping[int, float]]
 
 

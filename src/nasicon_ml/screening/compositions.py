@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import Composition, OccupancyTable, shorthand
-from nasicon_ml.composition.composition import NAMED_DOPANT, NAMED_HOST_SHARE
+from nasicon_ml.composition.composition import counts_in_name
 from nasicon_ml.composition.elements import (
     ALKALI_LETTERS,
     ELEMENT_INDEX,
@@ -37,6 +37,7 @@ from nasicon_ml.composition.sites import (
     TETRAHEDRAL_STATES,
     USUAL_STATES,
     Sites,
+    net_substitution,
     oxidation_states,
 )
 from nasicon_ml.errors import SpaceError
@@ -417,12 +418,12 @@ class Compositions:
     @property
     def x(self) -> Floats:
         """Net substitution as in `Composition.x`, shape (n,)."""
-        total = np.zeros(len(self), dtype=np.int64)
-        for at, element in enumerate(self.elements):
-            if element not in ALKALI_LETTERS:
-                full = 5 if element in _TETRAHEDRAL else 4
-                total += (full - self.states[:, at].astype(np.int64)) * self.units[:, at]
-        return np.asarray(total / RESOLUTION)
+        m_site, t_site = (
+            {at: self.units[:, at] for at, element in enumerate(self.elements) if _site(element) == site}
+            for site in "mt"
+        )
+        states = dict(enumerate(self.states.T.astype(np.int64)))
+        return np.asarray(net_substitution(m_site, t_site, states, 0) / RESOLUTION)
 
     @property
     def systems(self) -> NDArray[np.object_]:
@@ -440,18 +441,19 @@ class Compositions:
             Position among them of each row of a table, shape (n_rows,).
         """
         shape = (len(rows), len(ELEMENTS))
-        a, m, t = (np.zeros(shape) for _ in range(3))
+        sites = {site: np.zeros(shape) for site in "amt"}
         valence = np.full(shape, np.nan)
         amounts = self.units[rows] / RESOLUTION
         for at, element in enumerate(self.elements):
-            site = a if element in ALKALI_LETTERS else t if element in _TETRAHEDRAL else m
             column = ELEMENT_INDEX[element]
-            site[:, column] = amounts[:, at]
+            sites[_site(element)][:, column] = amounts[:, at]
             valence[:, column] = np.where(amounts[:, at] > 0, self.states[rows, at], np.nan)
         valence[:, ELEMENT_INDEX["O"]] = -2.0
         oxygen = np.full(len(rows), float(_OXYGEN))
         systems = np.array(self.names, dtype=object)[self.name_of[rows]]
-        return OccupancyTable(a, m, t, valence, oxygen, np.zeros(shape), systems, index)
+        return OccupancyTable(
+            **sites, valence=valence, oxygen=oxygen, other_anions=np.zeros(shape), systems=systems, index=index
+        )
 
 
 def read_compositions(stated: Stated, *, any_charge: bool = False) -> Compositions:
@@ -512,15 +514,18 @@ def _possible(element: str) -> tuple[int, ...]:
     return (TETRAHEDRAL_STATES[element],) if element in _TETRAHEDRAL else USUAL_STATES[element]
 
 
+def _site(element: str) -> str:
+    """Return where an element of a family stands: on a, m or t."""
+    return "a" if element in ALKALI_LETTERS else "t" if element in _TETRAHEDRAL else "m"
+
+
 def _usual(element: str) -> int:
     return _possible(element)[0]
 
 
 def _sites(elements: Sequence[str], row: NDArray[np.int32]) -> Sites:
     amounts = {el: units / RESOLUTION for el, units in zip(elements, row.tolist(), strict=True) if units > 0}
-    a = {el: amount for el, amount in amounts.items() if el in ALKALI_LETTERS}
-    t = {el: amount for el, amount in amounts.items() if el in _TETRAHEDRAL}
-    m = {el: amount for el, amount in amounts.items() if el not in a and el not in t}
+    a, m, t = ({el: n for el, n in amounts.items() if _site(el) == site} for site in "amt")
     return Sites(a, m, t, float(_OXYGEN), {})
 
 
@@ -529,22 +534,13 @@ def _systems(
 ) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     """Name the systems: a name depends on nothing but which elements exceed their thresholds."""
     amounts = units / RESOLUTION
-    m_total = amounts[:, [at for at, el in enumerate(elements) if _on_m(el)]].sum(axis=1).round(9)
-    marks = np.empty(units.shape, dtype=np.bool_)
-    for at, element in enumerate(elements):
-        if element in HOST_LETTERS:
-            marks[:, at] = amounts[:, at] >= NAMED_HOST_SHARE * m_total - 1e-6
-        else:
-            marks[:, at] = amounts[:, at] > (0.0 if element in ALKALI_LETTERS else NAMED_DOPANT)
+    m_total = amounts[:, [at for at, el in enumerate(elements) if _site(el) == "m"]].sum(axis=1).round(9)
+    marks = np.column_stack([counts_in_name(el, amounts[:, at], m_total) for at, el in enumerate(elements)])
     first, code = _distinct_rows(marks)
     found = [composition_of(elements, units[row], states[row]).system for row in first.tolist()]
     names = tuple(dict.fromkeys(found))
     places = np.array([names.index(name) for name in found], dtype=np.int32)
     return names, places[code]
-
-
-def _on_m(element: str) -> bool:
-    return element not in ALKALI_LETTERS and element not in _TETRAHEDRAL
 
 
 def composition_of(elements: Sequence[str], units: NDArray[np.int32], states: NDArray[np.int8]) -> Composition:
