@@ -21,7 +21,7 @@ from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.domain import Compared
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
-from nasicon_ml.estimators.phases import PhaseMemory
+from nasicon_ml.estimators.phases import ASKED_PELLETS, PhaseMemory
 from nasicon_ml.estimators.remoteness import NEAR_PELLETS, NEAR_SOURCES
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import Circumstances
@@ -29,7 +29,7 @@ from nasicon_ml.features.build import build_features, cross_features
 from nasicon_ml.features.crossing import Crossing, crossed_places
 from nasicon_ml.features.nearness import Measured, Places, places
 from nasicon_ml.features.processing import unknown_share
-from nasicon_ml.features.similarity import Nearest, RecipeSpace, nearest, recipe_space
+from nasicon_ml.features.similarity import Nearest, RecipeSpace, nearest, nearest_among, recipe_space
 from nasicon_ml.trees.grids import MANY_RECIPES, CrossedRecipes, worth_crossing
 
 if TYPE_CHECKING:
@@ -143,11 +143,13 @@ class PropertyModel(ModelParts):
         numbers = answered.numbers | {Column.SYSTEM: asked.sites.per_row(asked.sites.systems)}
         if own is not None:
             numbers |= self._moved(own, answered, features, level)
+        wanted = (np.arange(len(self.space)), max(neighbours, NEAR_PELLETS)), (self.phases.pellets, ASKED_PELLETS)
+        found, with_phases = nearest_among(asked.space, self.space, wanted)
         return Answers(
             numbers,
-            self.phases.likely(asked.space, self.space, asked.sites, table[Column.ADDITIVE]),
+            self.phases.likely(with_phases, asked.sites, table[Column.ADDITIVE]),
             answered.compared.reasons(answered.remoteness),
-            nearest(asked.space, self.space, max(neighbours, NEAR_PELLETS)),
+            found,
             self.pellets[Column.PELLET_ID].to_numpy(dtype=object),
         )
 

@@ -1,9 +1,14 @@
 import pandas as pd
 
 from nasicon_ml.composition import occupancies
-from nasicon_ml.estimators.phases import PhaseMemory
-from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.estimators.phases import ASKED_PELLETS, PhaseMemory
+from nasicon_ml.features.similarity import nearest, recipe_space
 from nasicon_ml.recipe import Recipe, recipe_table
+
+
+def likely(memory, asked, known):
+    found = nearest(recipe_space(asked), recipe_space(known).take(memory.pellets), ASKED_PELLETS)
+    return memory.likely(found, occupancies(asked["formula"].to_list()), asked["additive"])
 
 
 def test_phases_of_the_nearest_that_the_elements_allow():
@@ -13,9 +18,7 @@ def test_phases_of_the_nearest_that_the_elements_allow():
     assert memory.pellets.tolist() == [0, 1]
     assert memory.names == ("AlPO4", "GeO2", "TiO2")
     asked = recipe_table([Recipe(formula="LATP x=0.3"), Recipe(formula="LAGP x=0.5"), Recipe(formula="LTP")])
-    space = recipe_space(asked)
-    sites = occupancies(asked["formula"].to_list())
-    named = memory.likely(space, recipe_space(known), sites, asked["additive"])
+    named = likely(memory, asked, known)
     assert named == [("AlPO4", "TiO2"), ("AlPO4", "GeO2"), ("TiO2",)], "no aluminium, no AlPO4"
 
 
@@ -27,13 +30,11 @@ def test_additives_bring_elements():
         [Recipe(formula="LATP x=0.3", additive="Li3BO3", additive_amount=2, additive_unit="wt%")]
     )
     for table, expected in ((plain, ()), (borated, ("BPO4",))):
-        sites = occupancies(table["formula"].to_list())
-        named = memory.likely(recipe_space(table), recipe_space(known), sites, table["additive"])
+        named = likely(memory, table, known)
         assert named[0] == expected
 
 
 def test_no_memory_names_nothing():
     known = recipe_table([Recipe(formula="LATP x=0.3")])
     memory = PhaseMemory.from_pellets(known.assign(secondary_phases=pd.Series([None], dtype=object)))
-    sites = occupancies(known["formula"].to_list())
-    assert memory.likely(recipe_space(known), recipe_space(known), sites, known["additive"]) == [()]
+    assert likely(memory, known, known) == [()]

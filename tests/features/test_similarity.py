@@ -3,7 +3,7 @@ import pytest
 
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.features import similarity
-from nasicon_ml.features.similarity import distances, nearest, recipe_space
+from nasicon_ml.features.similarity import distances, nearest, nearest_among, recipe_space
 from nasicon_ml.recipe import Recipe, recipe_table
 
 FULL = {
@@ -61,3 +61,16 @@ def test_own_source_is_passed_over():
     found = nearest(space, space, 3, query_sources=sources, reference_sources=sources)
     assert (sources[found.positions] != sources[:, None]).all()
     assert (nearest(space, space, 1).distances[:, 0] <= found.distances[:, 0]).all()
+
+
+def test_the_nearest_of_several_choices_are_those_of_a_sorted_row():
+    space = recipe_space(load_pellets().head(120))  # with equal recipes, so with ties
+    queries, some = space.take(slice(0, 50)), np.arange(0, 120, 3)
+    of_all, of_some, of_none = nearest_among(queries, space, [(np.arange(120), 7), (some, 200), (some[:0], 3)])
+    gaps = distances(queries, space)
+    for found, chosen, k in ((of_all, np.arange(120), 7), (of_some, some, len(some))):
+        expected = np.argsort(gaps[:, chosen].round(9), axis=1, kind="stable")[:, :k]
+        np.testing.assert_array_equal(found.positions, expected)
+        np.testing.assert_array_equal(found.distances, np.take_along_axis(gaps[:, chosen], expected, axis=1))
+    assert of_none.positions.shape == (50, 0)
+    assert nearest(space.take(slice(0, 0)), space, 3).distances.shape == (0, 3)

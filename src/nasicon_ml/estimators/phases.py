@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
-from nasicon_ml.features.similarity import RecipeSpace, nearest
+from nasicon_ml.features.similarity import Nearest
 
 Floats = NDArray[np.float64]
 
@@ -54,23 +54,20 @@ class PhaseMemory:
         needs = np.array([np.isin(ELEMENTS, _elements(name)) for name in names])
         return cls(rows, names, occurs.reshape(len(rows), len(names)), needs.reshape(len(names), len(ELEMENTS)))
 
-    def likely(
-        self, space: RecipeSpace, references: RecipeSpace, sites: OccupancyTable, additives: pd.Series
-    ) -> list[tuple[str, ...]]:
+    def likely(self, found: Nearest, sites: OccupancyTable, additives: pd.Series) -> list[tuple[str, ...]]:
         """Return the likely phases of each recipe, the likeliest first.
 
         Parameters
         ----------
-        space, sites
-            The recipes.
-        references
-            All training pellets.
+        found
+            The nearest `ASKED_PELLETS` of `pellets` to each recipe.
+        sites
+            Of the recipes.
         additives
             The recipes' additives: their elements can end up in a phase, too.
         """
-        if not self.names or len(space) == 0:
-            return [()] * len(space)
-        found = nearest(space, references.take(self.pellets), ASKED_PELLETS)
+        if not self.names or len(additives) == 0:
+            return [()] * len(additives)
         weight = np.exp(-found.distances)
         weight /= weight.sum(axis=1, keepdims=True)
         share = np.einsum("nk,nkp->np", weight, self.occurs[found.positions])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -72,6 +72,15 @@ class RecipeSpace:
         found: NDArray[np.bool_] = (self.sites != 0).any(axis=0)
         return found
 
+    @cached_property
+    def distinct_sites(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """First point of each different row of `sites`, and which of these each point has, shape (n,)."""
+        if not self.sites.size:
+            return np.arange(min(1, len(self))), np.zeros(len(self), dtype=np.intp)
+        rows = np.ascontiguousarray(self.sites).view(f"V{self.sites.itemsize * self.sites.shape[1]}")[:, 0]
+        _, first, which = np.unique(rows, return_index=True, return_inverse=True)
+        return first, which
+
     def take(self, rows: NDArray[np.intp] | slice) -> RecipeSpace:
         """Keep some of the points."""
         return RecipeSpace(self.sites[rows], self.numbers[rows], self.codes[rows], self.additive[rows])
@@ -139,10 +148,11 @@ def distances(queries: RecipeSpace, references: RecipeSpace) -> Floats:
 def composition_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
     """Cations that have to be exchanged to make one of another; shape (n_queries, n_references)."""
     used = queries.occurring | references.occurring
-    ours, theirs = queries.sites.T[used], references.sites.T[used]
-    found = np.zeros((len(queries), len(references)))
+    (first, of_query), (chosen, of_reference) = queries.distinct_sites, references.distinct_sites
+    ours, theirs = queries.sites[first].T[used], references.sites[chosen].T[used]
+    found = np.zeros((len(first), len(chosen)))
     step = max(1, _CACHED_CELLS // max(1, theirs.size))
-    for start in range(0, len(queries), step):
+    for start in range(0, len(first), step):
         rows = slice(start, start + step)
         gaps = ours[:, rows, None] - theirs[:, None, :]
         # Element after element: a sum over one axis would add in an order that depends on the shape of the table.
@@ -150,7 +160,7 @@ def composition_distance(queries: RecipeSpace, references: RecipeSpace) -> Float
             found[rows] += gap
     # An exchanged cation is counted once where it leaves and once where another takes its place.
     found *= 0.5
-    return found
+    return found[of_query].take(of_reference, axis=1)
 
 
 def processing_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
@@ -271,17 +281,59 @@ def nearest(
     query_sources, reference_sources
         Where both are given, references of the query's own source are passed over.
     """
-    k = min(k, len(references))
-    positions = np.empty((len(queries), k), dtype=np.intp)
-    found = np.empty((len(queries), k))
+    asked = [(np.arange(len(references)), k)]
+    (found,) = nearest_among(
+        queries, references, asked, query_sources=query_sources, reference_sources=reference_sources
+    )
+    return found
+
+
+def nearest_among(
+    queries: RecipeSpace,
+    references: RecipeSpace,
+    asked: Sequence[tuple[NDArray[np.intp], int]],
+    *,
+    query_sources: NDArray[np.object_] | None = None,
+    reference_sources: NDArray[np.object_] | None = None,
+) -> list[Nearest]:
+    """Find the nearest of several choices of references, from distances that are computed once.
+
+    Parameters
+    ----------
+    queries, references, query_sources, reference_sources
+        As for `nearest`.
+    asked
+        Positions of the references of each choice, rising, and how many of them are wanted.
+
+    Returns
+    -------
+    list of Nearest
+        One of each choice; its positions count within the choice.
+    """
+    found: list[list[Nearest]] = [[] for _ in asked]
     step = max(1, _CHUNK_CELLS // max(1, 8 * len(references)))
-    for start in range(0, len(queries), step):
+    for start in range(0, max(1, len(queries)), step):
         rows = slice(start, start + step)
         gaps = distances(queries.take(rows), references)
         if query_sources is not None and reference_sources is not None:
             gaps[query_sources[rows, None] == reference_sources[None, :]] = np.inf
-        # A stable sort of the whole row: ties, rounding left aside, go to the earlier pellet.
-        order = np.argsort(gaps.round(_DIGITS), axis=1, kind="stable")[:, :k]
-        positions[rows] = order
-        found[rows] = np.take_along_axis(gaps, order, axis=1)
-    return Nearest(positions, found)
+        for parts, (chosen, k) in zip(found, asked, strict=True):
+            parts.append(_smallest(gaps if len(chosen) == len(references) else gaps[:, chosen], k))
+    return [
+        Nearest(np.vstack([part.positions for part in parts]), np.vstack([part.distances for part in parts]))
+        for parts in found
+    ]
+
+
+def _smallest(gaps: Floats, k: int) -> Nearest:
+    """Find the k smallest distances of each row; ties, rounding left aside, go to the earlier reference."""
+    k = min(k, gaps.shape[1])
+    if not gaps.size or not k:
+        return Nearest(np.empty((len(gaps), k), dtype=np.intp), np.empty((len(gaps), k)))
+    rounded = gaps.round(_DIGITS)
+    largest = np.partition(rounded, k - 1, axis=1)[:, k - 1, None]
+    row, column = np.nonzero(rounded <= largest)
+    order = np.lexsort((rounded[row, column], row))  # stable
+    begins = np.searchsorted(row, np.arange(len(gaps)))
+    positions = column[order[begins[:, None] + np.arange(k)]]
+    return Nearest(positions, np.take_along_axis(gaps, positions, axis=1))
