@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 import threading
@@ -5,7 +6,6 @@ import threading
 import pytest
 
 from nasicon_ml.errors import TrackingError
-from nasicon_ml.tracking import locking
 from nasicon_ml.tracking.locking import lock_file, locked
 
 HOLD = """
@@ -69,9 +69,21 @@ def test_two_stores_have_two_locks_and_a_server_none(held, tmp_path):
         pass
 
 
-def test_a_system_without_such_locks_goes_on(held, tmp_path, monkeypatch):
-    monkeypatch.setattr(locking, "_flock", lambda: None)
+def test_a_file_system_without_locks_goes_on(held, tmp_path, monkeypatch):
+    def no_locks(descriptor, how):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
     with locked(tmp_path / "lab.db", patience_s=0):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def refused(*arguments, **named):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("os.open", refused)
+    with pytest.raises(TrackingError, match=r"lab.db.lock: .*Permission denied"), locked(tmp_path / "lab.db"):
         pass
 
 
