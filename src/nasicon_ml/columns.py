@@ -397,4 +397,14 @@ SOURCES = (
 #: What a prediction adds to a recipe.
 PREDICTION = columns_of(Role.PREDICTION)
 
+#: Units of errors in what is predicted, by the measured column; the conductivity is compared as log10(S/cm).
+ERROR_UNITS: Mapping[Column, str] = MappingProxyType(
+    {
+        Column.CONDUCTIVITY_TOTAL_S_CM: "decades",
+        Column.RELATIVE_DENSITY_PCT: "points",
+        Column.PHASE_PURE: "probability",
+        Column.ACTIVATION_ENERGY_EV: "eV",
+    }
+)
+
 ROOM_TEMPERATURE_C = 25.0

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.evaluation.plausibility import (
     COLUMNS,
     DEGREES,
     SHAPES,
-    UNITS,
     PhysicalRule,
     check_plausibility,
     physical_rules,
@@ -239,7 +238,7 @@ def test_every_rule_is_well_stated_and_can_hold_and_fail(name: str) -> None:
     assert rule.statement.endswith(".")
     assert len(rule.statement) > 40
     assert not set("|{}") & set(rule.statement + rule.source + rule.note)
-    assert rule.unit in {UNITS[rule.target], DEGREES}
+    assert rule.unit in {TARGETS[rule.target].unit, DEGREES}
     assert np.isfinite(rule.required)
     assert rule.required >= 0
 

@@ -14,6 +14,7 @@ import pandas as pd
 from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.remoteness import NEAR_PELLETS, NEAR_SOURCES
+from nasicon_ml.estimators.targets import TARGETS
 
 SCHEMA = "nasicon-ml/model-card/1"
 LEVELS = (50, 80, 90)
@@ -22,13 +23,8 @@ _COLUMNS = {column.value: column for column in Column}
 #: The fields that may have a range, in order.
 _FIELDS = ("x", *_COLUMNS)
 #: The error by which a target is judged; less is better for all of them.
-HEADLINE = {
-    "conductivity": "mae_decades",
-    "relative_density": "mae_points",
-    "phase_purity": "brier",
-    "activation_energy": "mae_ev",
-}
-UNITS = {"mae_decades": "decades", "mae_points": "points", "mae_ev": "eV", "brier": "Brier score"}
+HEADLINE: dict[str, str] = {name.value: target.metric for name, target in TARGETS.items()}
+UNITS = {target.metric: "Brier score" if target.is_probability else target.unit for target in TARGETS.values()}
 #: Coverage is called off where it differs from what is promised by more than this, over all pellets of a target
 #: and in a part of them: what some dozen sources say of it is known no better.
 COVERAGE_TOLERANCE, COVERAGE_TOLERANCE_OF_PARTS = 0.03, 0.1

@@ -238,9 +238,10 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
         "recipe": {column.value: answer.recipe.get(column.value) for column in RECIPE},
         "not_given": [column.value for column in answer.not_given],
         "composition": _composition_json(answer.composition),
-        "conductivity": asdict(answer.conductivity_s_cm) | {"unit": "S/cm", "temperature_c": answer.temperature_c},
-        "activation_energy": {"value": answer.activation_energy_ev, "unit": "eV"},
-        "relative_density": asdict(answer.relative_density_pct) | {"unit": "%"},
+        "conductivity": asdict(answer.conductivity_s_cm)
+        | {"unit": Column.CONDUCTIVITY_TOTAL_S_CM.unit, "temperature_c": answer.temperature_c},
+        "activation_energy": {"value": answer.activation_energy_ev, "unit": Column.ACTIVATION_ENERGY_EV.unit},
+        "relative_density": asdict(answer.relative_density_pct) | {"unit": Column.RELATIVE_DENSITY_PCT.unit},
         "phase_purity": {"probability": answer.phase_purity},
         Column.LIKELY_SECONDARY_PHASES.value: list(answer.secondary_phases),
         "domain": {

@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
 REFUSED = 1
 _WIDTH = 110
-#: Scores in the list: tag, head.
-_LISTED = {
-    "conductivity.mae_decades": "decades",
-    "relative_density.mae_points": "points",
-    "phase_purity.brier": "Brier",
-}
 #: Tags that have a line of their own, or that nobody reads.
 _APART = ("bundle_files", "gate_report", "protocol", "dataset_sha256")
 
@@ -166,9 +160,14 @@ def _versions_text(versions: Sequence[Version]) -> str:
     """Return a table of versions."""
     if not versions:
         return "no version is registered; make one: nasicon-ml train"
-    rows: list[tuple[str, ...]] = [("version", "alias", "registered (UTC)", *_LISTED.values(), "dataset", "")]
+    from nasicon_ml.estimators.targets import ANSWERS, TARGETS
+
+    targets = [TARGETS[name] for name in ANSWERS]
+    heads = ("Brier" if target.is_probability else target.unit for target in targets)
+    rows: list[tuple[str, ...]] = [("version", "alias", "registered (UTC)", *heads, "dataset", "")]
+    tags = [f"{target.name}.{target.metric}" for target in targets]
     for version in versions:
-        scores = [version.tags.get(tag, "") for tag in _LISTED]
+        scores = [version.tags.get(tag, "") for tag in tags]
         problem = "" if version.usable else f"UNUSABLE: {version.problem}"
         rows.append(
             (

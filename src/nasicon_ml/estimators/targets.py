@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
+from nasicon_ml.columns import ERROR_UNITS, ROOM_TEMPERATURE_C, Column
 
 Floats = NDArray[np.float64]
 
@@ -54,8 +54,6 @@ class Target:
         Which one.
     column
         The measured column of the dataset.
-    unit
-        Unit of errors and interval widths as they are reported.
     is_probability
         Whether the answer is a probability (then there is no interval: the probability is the uncertainty).
     scale
@@ -68,11 +66,20 @@ class Target:
 
     name: TargetName
     column: Column
-    unit: str
     is_probability: bool
     scale: str
     forward: Callable[[Floats], Floats]
     inverse: Callable[[Floats], Floats]
+
+    @property
+    def unit(self) -> str:
+        """Of errors and differences, on the scale of reports."""
+        return ERROR_UNITS[self.column]
+
+    @property
+    def metric(self) -> str:
+        """The score it is judged by, as `nasicon_ml.evaluation.scores` calls it; less is better."""
+        return "brier" if self.is_probability else f"mae_{self.unit.lower()}"
 
 
 def _identity(values: Floats) -> Floats:
@@ -100,7 +107,6 @@ TARGETS: dict[TargetName, Target] = {
     TargetName.CONDUCTIVITY: Target(
         TargetName.CONDUCTIVITY,
         Column.CONDUCTIVITY_TOTAL_S_CM,
-        unit="decades",
         is_probability=False,
         scale="log10(S/cm) at 25 °C",
         forward=_identity,
@@ -109,7 +115,6 @@ TARGETS: dict[TargetName, Target] = {
     TargetName.RELATIVE_DENSITY: Target(
         TargetName.RELATIVE_DENSITY,
         Column.RELATIVE_DENSITY_PCT,
-        unit="points",
         is_probability=False,
         scale=f"log10(100 + {POROSITY_FLOOR_POINTS:g} - %)",
         forward=_to_log_porosity,
@@ -118,7 +123,6 @@ TARGETS: dict[TargetName, Target] = {
     TargetName.PHASE_PURITY: Target(
         TargetName.PHASE_PURITY,
         Column.PHASE_PURE,
-        unit="probability",
         is_probability=True,
         scale="log-odds",
         forward=_identity,
@@ -127,7 +131,6 @@ TARGETS: dict[TargetName, Target] = {
     TargetName.ACTIVATION_ENERGY: Target(
         TargetName.ACTIVATION_ENERGY,
         Column.ACTIVATION_ENERGY_EV,
-        unit="eV",
         is_probability=False,
         scale="eV, of sigma T",
         forward=_identity,

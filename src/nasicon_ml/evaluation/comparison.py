@@ -15,17 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.estimators.targets import ANSWERS, TargetName
+from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.evaluation.scores import ALL, scored_subsets
 
 Floats = NDArray[np.float64]
 
-#: The score that decides, by target, as `nasicon_ml.evaluation.scores` calls it; lower is better in all of them.
-MEASURES = {
-    TargetName.CONDUCTIVITY: "mae_decades",
-    TargetName.RELATIVE_DENSITY: "mae_points",
-    TargetName.PHASE_PURITY: "brier",
-}
 #: How often the sources are drawn anew, and the seed of it.
 DRAWS, SEED = 2000, 0
 _KEYS = ["repeat", str(Column.PELLET_ID)]
@@ -172,7 +166,7 @@ def _paired(name: TargetName, reference: pd.DataFrame, candidate: pd.DataFrame) 
     drawn = weighted_mean(worse_by, source_weights(sources, DRAWS, SEED))
     return PairedScore(
         target=name,
-        metric=MEASURES[name],
+        metric=TARGETS[name].metric,
         reference=float(losses["reference"].mean()),
         candidate=float(losses["candidate"].mean()),
         difference=interval(float(worse_by.mean()), drawn),

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.io.structured import plain_loader
 from nasicon_ml.recipe import Recipe, recipe_table
 
@@ -28,13 +28,7 @@ Answers = Mapping[TargetName, Floats]
 #: Recipes by point of a curve: the same number at each point of a curve of means.
 Points = list[list[Recipe]]
 
-#: The unit in which each target is compared; temperatures are compared in DEGREES.
-UNITS: Mapping[TargetName, str] = {
-    TargetName.CONDUCTIVITY: "decades",
-    TargetName.RELATIVE_DENSITY: "points",
-    TargetName.PHASE_PURITY: "probability",
-    TargetName.ACTIVATION_ENERGY: "eV",
-}
+#: The unit in which temperatures are compared.
 DEGREES = "°C"
 
 #: Names of the report's columns.
@@ -130,7 +124,7 @@ def _rule(entry: Mapping[str, Any], sources: Mapping[str, str], named: Mapping[s
         effect=lambda _: np.nan,
         required=entry.get("required", 0.0),
         may_be_equal=entry.get("may_be_equal", False),
-        unit=DEGREES if degrees else UNITS[target],
+        unit=DEGREES if degrees else TARGETS[target].unit,
         note=entry.get("note", "").format_map(sources),
     )
     for kind, build in _KINDS.items():

@@ -34,11 +34,6 @@ KNOWN = {
     "part of the processing known": (1 / 3, 2 / 3),
     "little of the processing known": (2 / 3, np.inf),
 }
-_UNITS = {
-    TargetName.CONDUCTIVITY: "decades",
-    TargetName.RELATIVE_DENSITY: "points",
-    TargetName.ACTIVATION_ENERGY: "ev",
-}
 
 
 def loss(name: TargetName, measured: Floats, predicted: Floats) -> float:
@@ -185,7 +180,7 @@ def _metrics(name: TargetName, model: str) -> dict[str, Score]:
             scores |= {"ece": _of_values(expected_calibration_error)}
             scores |= {"ece_by_chance": lambda rows, column: calibration_error_by_chance(_values(rows, column))}
         return scores
-    unit = _UNITS[name]
+    unit = TARGETS[name].unit.lower()
     scores = {
         f"mae_{unit}": _of_values(metrics.mean_absolute_error),
         f"median_ae_{unit}": _of_values(metrics.median_absolute_error),

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import ERROR_UNITS, Column
 from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError, nearest
 
 if TYPE_CHECKING:
@@ -70,8 +70,6 @@ class TargetStyle:
     ----------
     column
         The measured column, for label and unit.
-    error_unit
-        Unit of errors and widths; empty for a probability.
     band
         A distance from the truth worth a line on the figure, in `error_unit`.
     logarithmic
@@ -79,9 +77,13 @@ class TargetStyle:
     """
 
     column: Column
-    error_unit: str
     band: float
     logarithmic: bool = False
+
+    @property
+    def error_unit(self) -> str:
+        """Unit of errors and widths; empty for a probability."""
+        return ERROR_UNITS.get(self.column, "")
 
     @property
     def name(self) -> str:
@@ -90,9 +92,9 @@ class TargetStyle:
 
 
 TARGETS = {
-    "conductivity": TargetStyle(Column.CONDUCTIVITY_TOTAL_S_CM, "decades", 1.0, logarithmic=True),
-    "relative_density": TargetStyle(Column.RELATIVE_DENSITY_PCT, "points", 5.0),
-    "phase_purity": TargetStyle(Column.PREDICTED_PHASE_PURITY, "", 0.5),
+    "conductivity": TargetStyle(Column.CONDUCTIVITY_TOTAL_S_CM, 1.0, logarithmic=True),
+    "relative_density": TargetStyle(Column.RELATIVE_DENSITY_PCT, 5.0),
+    "phase_purity": TargetStyle(Column.PREDICTED_PHASE_PURITY, 0.5),
 }
 
 

@@ -19,12 +19,8 @@ from nasicon_ml.workflows.predict import predict
 
 Floats = NDArray[np.float64]
 
-#: Units of contributions, by target.
-UNITS = {
-    TargetName.CONDUCTIVITY: "decades",
-    TargetName.RELATIVE_DENSITY: "points",
-    TargetName.PHASE_PURITY: "log-odds",
-}
+#: Units of contributions, by target; of a probability, the scale that the model learns.
+UNITS = {name: TARGETS[name].scale if TARGETS[name].is_probability else TARGETS[name].unit for name in ANSWERS}
 #: A step on the learned scale that is small, and large enough to be told from rounding.
 _STEP = 1e-6
 #: No probability is nearer to 0 or 1 than this.
@@ -35,7 +31,7 @@ COLUMNS = ("row", "target", "group", "contribution", "unit", "learned", "base", 
 def explain(
     recipes: Recipe | Iterable[Recipe] | pd.DataFrame, model: PropertyModel | str | Path | None = None
 ) -> pd.DataFrame:
-    """Say how much each part of a recipe moved its predictions away from the average of the training pellets.
+    """Compute how much each part of a recipe moved its predictions away from the average of the training pellets.
 
     Parameters
     ----------
