@@ -15,7 +15,7 @@ import pytest
 
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column, Kind
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.tracking.scoring_requests import MAX_BYTES, MAX_ROWS
+from nasicon_ml.tracking.scoring import MAX_BYTES, MAX_ROWS
 from tests.contracts.source import ROOT
 from tests.serving.server import CSV, JSON, Answer, Served
 

@@ -12,7 +12,7 @@ from tools.renew_docs import between_markers, with_console_outputs
 from tools.serving_page import MEASURED, PAGE, curl, measured_section
 
 from nasicon_ml.columns import MODEL_INPUT, Column
-from nasicon_ml.tracking import scoring_guard, scoring_requests
+from nasicon_ml.tracking import scoring
 from nasicon_ml.tracking.signature import signature
 from tests.contracts.source import ROOT
 from tests.serving.server import Served
@@ -55,10 +55,10 @@ def test_what_was_measured_is_what_the_benchmark_wrote() -> None:
 
 
 def test_limits_and_defaults_are_those_of_the_code() -> None:
-    rows, size = scoring_requests.MAX_ROWS, scoring_requests.MAX_BYTES
+    rows, size = scoring.MAX_ROWS, scoring.MAX_BYTES
     assert f"more than {rows} recipes, or more than {size} bytes" in IN_ONE_LINE
     assert f"At most {rows} recipes and {size} bytes a request" in IN_ONE_LINE
-    assert (scoring_guard._AT_ONCE, "Four requests are worked on at a time" in IN_ONE_LINE) == (4, True)
+    assert (scoring._AT_ONCE, "Four requests are worked on at a time" in IN_ONE_LINE) == (4, True)
     # Read, not imported: MLflow takes what runs that file for a model.
     source = (ROOT / "src" / "nasicon_ml" / "tracking" / "pyfunc_model.py").read_text(encoding="utf-8")
     (at_once,) = re.findall(r"^_AT_ONCE = (\d+)$", source, flags=re.MULTILINE)
@@ -69,7 +69,7 @@ def test_limits_and_defaults_are_those_of_the_code() -> None:
     ]
     column = Column.MEASUREMENT_TEMPERATURE_C
     assert f"{column.minimum:g} to {column.maximum:g}" in IN_ONE_LINE
-    assert f"{scoring_requests.JSON}` or `{scoring_requests.CSV}" in IN_ONE_LINE
+    assert f"{scoring.JSON}` or `{scoring.CSV}" in IN_ONE_LINE
     assert Column.MEASUREMENT_TEMPERATURE_C in MODEL_INPUT
 
 

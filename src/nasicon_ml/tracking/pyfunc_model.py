@@ -20,8 +20,7 @@ from nasicon_ml.columns import PREDICTION
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import read_batch
-from nasicon_ml.tracking.scoring_guard import REASON, guard_scoring_server
-from nasicon_ml.tracking.scoring_requests import read_params
+from nasicon_ml.tracking.scoring import REASON, check_requests, read_params
 from nasicon_ml.tracking.signature import AT_C, BUNDLE, DEFAULT_LEVEL, LEVEL, input_example
 from nasicon_ml.workflows.predict import predict
 
@@ -47,7 +46,7 @@ class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no t
         self.model = PropertyModel.load(context.artifacts[BUNDLE])
         # In a server one thread does all the work: every thread that ever worked would keep memory of its own, two
         # are no faster, and parts of large tables and small tables take turns.
-        self.worker = ThreadPoolExecutor(1) if guard_scoring_server() else None
+        self.worker = ThreadPoolExecutor(1) if check_requests() else None
         self._answers(input_example(), DEFAULT_LEVEL, None)
 
     def predict(

@@ -162,9 +162,11 @@ def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iter
     uri = resolve_uri(tracking_uri)
     _refuse_password(uri)
     mlflow = load_mlflow()
-    # MLflow has no public way to ask for the URI that was set, as opposed to the one that is in effect.
-    before = getattr(mlflow.tracking._tracking_service.utils, "_tracking_uri", None)
-    before_env = os.environ.get(URI_VARIABLE)
+    # MLflow says what is in effect; what was set in the program shows without the variable.
+    before_env = os.environ.pop(URI_VARIABLE, None)
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    if before_env is not None:
+        os.environ[URI_VARIABLE] = before_env
     with stoppable() as stop, quiet(), explained(uri):
         path = sqlite_path(uri)
         if path is not None:

@@ -1,15 +1,16 @@
-"""The guard, before an application that stands for MLflow's: what is passed on, and what is said instead."""
+"""Requests before an application that stands for MLflow's: what is passed on, and what is said instead."""
 
 import asyncio
+import importlib
 import json
 import sys
+import textwrap
 import types
 
 import pytest
 
-from nasicon_ml.tracking import scoring_guard
-from nasicon_ml.tracking.scoring_guard import Guard, guard_scoring_server
-from nasicon_ml.tracking.scoring_requests import MAX_BYTES
+from nasicon_ml.tracking import scoring
+from nasicon_ml.tracking.scoring import MAX_BYTES, RequestCheck, check_requests
 
 TABLE = json.dumps({"dataframe_records": [{"formula": "LTP"}]}).encode()
 JSON = ((b"content-type", b"application/json"),)
@@ -51,7 +52,7 @@ def ask(application, pieces=(TABLE,), headers=JSON, path="/invocations", method=
         sent.append(message)
 
     scope = {"type": "http", "path": path, "method": method, "headers": list(headers), "query_string": query}
-    asyncio.run(Guard(application)(scope, receive, send))
+    asyncio.run(RequestCheck(application)(scope, receive, send))
     status = sent[0]["status"] if sent else None
     return status, b"".join(message.get("body", b"") for message in sent), len(pieces) - len(waiting)
 
@@ -107,7 +108,7 @@ def test_what_is_no_json_is_put_into_it():
 
 def test_a_failure_of_the_server_shows_nothing_of_it(caplog):
     status, body, _ = ask(Application(error=ZeroDivisionError("deep inside")))
-    assert (status, json.loads(body)["message"]) == (500, scoring_guard._FAILED)
+    assert (status, json.loads(body)["message"]) == (500, scoring._FAILED)
     assert "deep inside" in caplog.text
 
 
@@ -120,7 +121,7 @@ def test_a_body_that_is_too_large_is_read_to_its_end_but_not_kept():
 
 
 def test_reading_ends_somewhere(monkeypatch):
-    monkeypatch.setattr(scoring_guard, "_THROWN_AWAY", 10 << 20)
+    monkeypatch.setattr(scoring, "_THROWN_AWAY", 10 << 20)
     assert ask(Application(), (b"x" * (1 << 20),) * 20)[::2] == (413, 11)
 
 
@@ -134,7 +135,7 @@ def test_a_client_that_goes_away_is_not_answered():
 
 
 def test_so_many_requests_are_worked_on_at_a_time(monkeypatch):
-    monkeypatch.setattr(scoring_guard, "_AT_ONCE", 2)
+    monkeypatch.setattr(scoring, "_AT_ONCE", 2)
     working, most = 0, 0
 
     async def slow(scope, receive, send):
@@ -145,7 +146,7 @@ def test_so_many_requests_are_worked_on_at_a_time(monkeypatch):
         working -= 1
 
     async def all_of_them():
-        guard = Guard(slow)
+        check = RequestCheck(slow)
         scope = {"type": "http", "path": "/invocations", "method": "POST", "headers": list(JSON)}
 
         async def receive():
@@ -154,7 +155,7 @@ def test_so_many_requests_are_worked_on_at_a_time(monkeypatch):
         async def send(message):
             raise AssertionError(message)
 
-        await asyncio.gather(*(guard(scope, receive, send) for _ in range(7)))
+        await asyncio.gather(*(check(scope, receive, send) for _ in range(7)))
 
     asyncio.run(all_of_them())
     assert most == 2
@@ -163,36 +164,44 @@ def test_so_many_requests_are_worked_on_at_a_time(monkeypatch):
 @pytest.fixture
 def server_module(monkeypatch):
     """MLflow's module while it loads the model: there, and without its application."""
-    module = types.ModuleType(scoring_guard._SERVER)
-    monkeypatch.setitem(sys.modules, scoring_guard._SERVER, module)
+    module = types.ModuleType(scoring._SERVER)
+    monkeypatch.setitem(sys.modules, scoring._SERVER, module)
     return module
 
 
-class Starlette:
-    def __init__(self):
-        self.added = []
+def test_the_server_that_loads_the_model_gets_the_check(server_module):
+    assert check_requests()
+    taken = sys.modules[scoring._SERVER]  # what Python imports
+    assert not hasattr(taken, "app")
+    server_module.app = Application()  # as a statement of the module does it
+    assert isinstance(taken.app, RequestCheck)
+    assert taken.app is taken.app
+    assert taken.app.app is server_module.app
 
-    def add_middleware(self, kind):
-        self.added.append(kind)
 
-
-def test_the_server_that_loads_the_model_gets_the_guard(server_module):
-    assert guard_scoring_server()
-    assert not hasattr(server_module, "app")
-    application = Starlette()
-    vars(server_module)["app"] = application  # as a statement of the module does it
-    assert server_module.app is application
-    assert server_module.app is application
-    assert application.added == [Guard]
-    assert type(server_module) is types.ModuleType
+def test_python_imports_what_takes_the_place_of_a_module(tmp_path, monkeypatch):
+    text = f"""
+        import sys
+        from nasicon_ml.tracking import scoring
+        scoring._SERVER = __name__
+        assert scoring.check_requests()
+        app = {Application.__name__!r}
+    """
+    (tmp_path / "server_of_a_test.py").write_text(textwrap.dedent(text), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(scoring, "_SERVER", scoring._SERVER)
+    taken = importlib.import_module("server_of_a_test")
+    monkeypatch.delitem(sys.modules, "server_of_a_test")
+    assert isinstance(taken.app, RequestCheck)
+    assert taken.app.app == Application.__name__
 
 
 def test_a_server_that_is_up_gets_none(server_module):
-    server_module.app = Starlette()
-    assert not guard_scoring_server()
-    assert server_module.app.added == []
+    server_module.app = Application()
+    assert not check_requests()
+    assert sys.modules[scoring._SERVER] is server_module
 
 
 def test_without_a_server_nothing_happens():
-    assert scoring_guard._SERVER not in sys.modules
-    assert not guard_scoring_server()
+    assert scoring._SERVER not in sys.modules
+    assert not check_requests()
