@@ -1,5 +1,7 @@
 """Errors name the field, the value, what is allowed, and what was probably meant."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,14 @@ def test_a_field_error_says_all_it_knows() -> None:
     error = FieldError("atmosphere", "steam", "air, Ar", "Did you mean 'air'?")
     assert str(error) == "atmosphere: 'steam' is not accepted; allowed: air, Ar. Did you mean 'air'?"
     assert (error.field, error.value, error.allowed) == ("atmosphere", "steam", "air, Ar")
+
+
+def test_a_copied_error_is_whole() -> None:
+    error = SpaceError("x", 3, "a number from 0 to 2", "Take less.", "space.yaml, line 7")
+    again = copy.copy(error)
+    assert type(again) is SpaceError
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
     assert str(FieldError("pressure_mpa", 5, "text")) == "pressure_mpa: 5 is not accepted; allowed: text"
 
 

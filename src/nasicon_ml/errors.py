@@ -38,6 +38,10 @@ class FieldError(NasiconError, ValueError):
         self.place = place
         super().__init__(self.message)
 
+    def __reduce__(self) -> tuple[type[FieldError], tuple[object, ...]]:
+        """Rebuild it from what it was made of, as another process does that gets it out of a pool."""
+        return type(self), (self.field, self.value, self.allowed, self.hint, self.place)
+
     @property
     def message(self) -> str:
         """The whole message, with the place."""

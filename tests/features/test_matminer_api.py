@@ -84,4 +84,31 @@ def test_tables_go_through_the_arrays_and_bad_rows_are_explained(some, monkeypat
     with pytest.raises(FieldError, match="row 3: formula: 'Qq2O3'"):
         composition.featurize_many(formulas, pbar=False)
     assert composition.featurize_many([], pbar=False) == []
+    assert recipe.featurize_many([], pbar=False) == []
     assert np.isnan(recipe.featurize_many([("LATP x=0.3",)], ignore_errors=True, pbar=False)).all()
+
+
+def test_an_entry_with_too_few_values_is_explained_or_a_row_of_nan(some):
+    recipe = NasiconRecipe()
+    whole = tuple(some.loc[0, recipe.columns])
+    short = ("LATP x=0.3", 900)
+    with pytest.raises(FieldError, match=r"^entry: \('LATP x=0.3', 900\) is not accepted.*formula, additive, "):
+        recipe.featurize(*short)
+    with pytest.raises(FieldError, match="row 1: entry: "):
+        recipe.featurize_many([whole, short], pbar=False)
+    found = np.array(recipe.featurize_many([short, whole], ignore_errors=True, pbar=False))
+    np.testing.assert_array_equal(found, [[np.nan] * found.shape[1], recipe.featurize(*whole)])
+    with pytest.raises(ValueError, match="return_errors needs ignore_errors"):
+        recipe.featurize_many([whole], return_errors=True, pbar=False)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_one_entry_after_another_a_bad_one_raises_what_featurize_does(jobs):
+    both = MultipleFeaturizer([NasiconComposition()], iterate_over_entries=True)
+    both.set_n_jobs(jobs)
+    for ask in (both.featurize_many, NasiconComposition().featurize_many):
+        with pytest.raises(FieldError, match="formula: 'Qq2O3' is not accepted") as raised:
+            ask([("LATP x=0.3",), ("Qq2O3",)], pbar=False)
+        assert (raised.value.field, raised.value.value) == ("formula", "Qq2O3")
+    found = np.array(both.featurize_many([("LATP x=0.3",), ("Qq2O3",)], ignore_errors=True, pbar=False))
+    assert np.isnan(found).all(axis=1).tolist() == [False, True]

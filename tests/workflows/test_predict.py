@@ -1,10 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pandas as pd
 import pytest
 
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION
 from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.recipe import Recipe
-from nasicon_ml.workflows.predict import default_bundle, predict
+from nasicon_ml.workflows.predict import default_bundle, loaded_model, predict
 
 ARGON = Recipe(
     formula="LATP x=0.4", sintering_temperature_c=800, sintering_time_h=2, heating_rate_c_min=1.0,
@@ -54,3 +56,21 @@ def test_the_default_model_can_be_named(trained, tmp_path, monkeypatch):
 def test_a_level_that_is_no_number_is_refused(trained, level):
     with pytest.raises(FieldError, match="level: "):
         predict(ARGON, trained.model, level=level)
+
+
+def test_a_bundle_is_read_once_and_again_when_a_file_of_it_has_changed(trained, tmp_path):
+    folder = trained.model.save(tmp_path / "mine")
+    with ThreadPoolExecutor(4) as pool:
+        models = [answer.model for answer in pool.map(lambda _: predict(ARGON, folder), range(8))]
+    assert {id(model) for model in models} == {id(loaded_model(str(folder)))}
+    card = folder / "card.md"
+    text = card.read_text(encoding="utf-8")
+    card.write_text(f"{text}One more line.\n", encoding="utf-8")
+    with pytest.raises(BundleError, match=r"card\.md"):
+        predict(ARGON, folder)
+    trained.model.save(folder)
+    again = predict(ARGON, folder).model
+    assert again is not models[0]
+    assert loaded_model(folder) is again
+    with pytest.raises(BundleError):
+        loaded_model(tmp_path / "nowhere")

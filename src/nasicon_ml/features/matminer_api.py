@@ -15,6 +15,7 @@ import pandas as pd
 from matminer.featurizers.base import BaseFeaturizer
 
 from nasicon_ml.columns import RECIPE, Column
+from nasicon_ml.errors import FieldError
 from nasicon_ml.features.build import FeatureSet, build_features, feature_names
 from nasicon_ml.recipe.batch import read_recipes, recipe_frame
 
@@ -41,30 +42,53 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
     columns: ClassVar[list[str]]
 
     def featurize(self, *entry: Any) -> list[float]:
-        """Return the features of one entry."""
+        """Return the features of one entry.
+
+        Raises
+        ------
+        FieldError
+            If it has not one value for each of `columns`, or cannot be read.
+        """
+        self._refuse_other_lengths([entry])
         batch = read_recipes(self._frame([entry]))
         values: list[float] = build_features(batch.table, self.feature_set).values[0].tolist()
         return values
 
+    def featurize_wrapper(self, x: Any, return_errors: bool = False, ignore_errors: bool = False) -> list[Any]:
+        """Return the features of one entry; an error that is not ignored stays as it is, fields and all."""
+        if ignore_errors:
+            found: list[Any] = super().featurize_wrapper(x, return_errors, ignore_errors)
+            return found
+        return [*self.featurize(*x), *([np.nan] if return_errors else [])]
+
     def featurize_many(
-        self, entries: Any, ignore_errors: bool = False, return_errors: bool = False, pbar: Any = True
+        self,
+        entries: Any,
+        ignore_errors: bool = False,
+        return_errors: bool = False,
+        pbar: Any = True,  # noqa: ARG002
     ) -> list[list[Any]]:
-        """Return the features of many entries, by arrays; matminer's own loop explains the rows that are bad.
+        """Return the features of many entries, by arrays; the errors of bad rows are those of `featurize`.
 
         Raises
         ------
         FieldError
             If an entry cannot be read and errors are not ignored.
+        ValueError
+            If errors are wanted and not ignored.
         """
-        found: list[list[Any]]
+        if return_errors and not ignore_errors:
+            raise ValueError("return_errors needs ignore_errors")
         entries = entries.to_numpy() if isinstance(entries, (pd.Series, pd.DataFrame)) else list(entries)
         rows = [entry if isinstance(entry, (tuple, list, np.ndarray)) else (entry,) for entry in entries]
-        if {len(row) for row in rows} != {len(self.columns)} or (return_errors and not ignore_errors):
-            found = super().featurize_many(rows, ignore_errors, return_errors, pbar)
-            return found
-        batch = read_recipes(self._frame(rows), raise_errors=not ignore_errors)
-        values = build_features(batch.table, self.feature_set).values.tolist()
-        good = dict(zip(batch.rows.tolist(), values, strict=True))
+        if not ignore_errors:
+            self._refuse_other_lengths(rows)
+        whole = [at for at, row in enumerate(rows) if len(row) == len(self.columns)]
+        good = {}
+        if whole:
+            batch = read_recipes(self._frame([rows[at] for at in whole]), raise_errors=not ignore_errors)
+            values = build_features(batch.table, self.feature_set).values.tolist()
+            good = {whole[at]: row for at, row in zip(batch.rows.tolist(), values, strict=True)}
         no_error = [np.nan] if return_errors else []
         return [
             good[at] + no_error if at in good else self.featurize_wrapper(row, return_errors, ignore_errors)
@@ -82,6 +106,14 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
     def implementors(self) -> list[str]:
         """Return who to ask."""
         return ["the nasicon-ml developers"]
+
+    def _refuse_other_lengths(self, rows: Sequence[Any]) -> None:
+        for at, row in enumerate(rows):
+            if len(row) != len(self.columns):
+                place = f"row {at}" if len(rows) > 1 else ""
+                raise FieldError(
+                    "entry", tuple(row), f"a value for each of {', '.join(self.columns)}", place=place
+                )
 
     def _frame(self, rows: Sequence[Any]) -> pd.DataFrame:
         """Return the entries as a table for `read_recipes`."""

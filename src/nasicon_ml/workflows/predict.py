@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import Lock
 
 import pandas as pd
 
@@ -137,10 +138,16 @@ def loaded_model(folder: str | Path) -> PropertyModel:
         If the model cannot be loaded.
     """
     folder = Path(folder).absolute()
-    if not folder.is_dir():
+    try:
+        states = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    except OSError:  # loading says in a sentence what is wrong with the folder
         return PropertyModel.load(folder)
-    states = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
-    return _load(folder, tuple((name, s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for name, s in states))
+    state = tuple((name, s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for name, s in states)
+    with _LOADING:  # threads that ask at once get the same model, which one of them reads
+        return _load(folder, state)
+
+
+_LOADING = Lock()
 
 
 @lru_cache(maxsize=2)
