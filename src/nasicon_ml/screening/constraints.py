@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column, Kind
@@ -21,7 +23,7 @@ from nasicon_ml.screening.compositions import Compositions
 from nasicon_ml.screening.reading import Stated
 
 Mask = NDArray[np.bool_]
-Cells = Sequence[object]
+Cells = Sequence[Any] | NDArray[Any]
 
 #: The net substitution of a composition, as a name in conditions.
 X = "x"
@@ -59,32 +61,23 @@ class Condition:
     maximum: float = math.inf
     given: bool | None = None
 
-    def holds(self, cells: Cells | NDArray[np.float64]) -> Mask:
+    def holds(self, cells: Cells) -> Mask:
         """Return for which values it holds, shape (n,); of what is not given nothing holds but that it is not."""
-        if isinstance(cells, np.ndarray) and cells.dtype.kind == "f":
-            return self._holds_for_numbers(cells)
-        return np.array([self._holds_for(cell) for cell in cells], dtype=np.bool_)
+        series = pd.Series(cells)
+        is_given, values = series.notna().to_numpy(), series.to_numpy()
+        is_number = values.dtype.kind == "f"
 
-    def _holds_for_numbers(self, cells: NDArray[np.float64]) -> Mask:
-        found = (cells >= self.minimum - _SAME) & (cells <= self.maximum + _SAME)
+        def any_of(asked: tuple[Any, ...]) -> Mask:
+            same = [abs(values - value) <= _SAME if is_number else values == value for value in asked]
+            return np.logical_or.reduce(same, axis=0) if same else np.zeros(len(values), dtype=np.bool_)
+
+        found = is_given & (self.given is not False) & ~any_of(self.unwanted)
         if self.wanted is not None:
-            found &= np.logical_or.reduce([np.abs(cells - value) <= _SAME for value in _numbers(self.wanted)])
-        for value in _numbers(self.unwanted):
-            found &= np.abs(cells - value) > _SAME
-        return np.asarray(found & (self.given is not False))
-
-    def _holds_for(self, cell: object) -> bool:
-        if cell is None:
-            if self.wanted is not None and self.given is None:
-                return None in self.wanted
-            return self.given is False
-        if self.given is False:
-            return False
-        if self.wanted is not None and not any(_same(cell, value) for value in self.wanted):
-            return False
-        if any(_same(cell, value) for value in self.unwanted):
-            return False
-        return not _is_number(cell) or self.minimum - _SAME <= cell <= self.maximum + _SAME  # type: ignore[operator]
+            found &= any_of(tuple(value for value in self.wanted if value is not None))
+        if is_number:
+            found &= (values >= self.minimum - _SAME) & (values <= self.maximum + _SAME)
+        absent = None in self.wanted if self.wanted is not None and self.given is None else self.given is False
+        return np.asarray(found | (~is_given & absent))
 
     def __str__(self) -> str:
         parts = []
@@ -105,20 +98,6 @@ class Condition:
 
 def _word(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _numbers(values: Sequence[object]) -> list[float]:
-    return [float(value) for value in values if isinstance(value, (int, float))]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _same(cell: object, value: object) -> bool:
-    if _is_number(cell) and _is_number(value):
-        return abs(cell - value) <= _SAME  # type: ignore[operator]
-    return cell == value
 
 
 @dataclass(frozen=True)
