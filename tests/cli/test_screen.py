@@ -19,7 +19,7 @@ from nasicon_ml.cli.screen import read_wishes
 from nasicon_ml.cli.words import duration
 from nasicon_ml.errors import FieldError
 from nasicon_ml.screening.objectives import Wish
-from nasicon_ml.screening.output import read_state
+from nasicon_ml.screening.result import read_state
 from tests.cli.conftest import Run
 
 ROOT = Path(__file__).parents[2]

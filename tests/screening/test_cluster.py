@@ -20,7 +20,7 @@ from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening import cluster as module
 from nasicon_ml.screening.engine import Progress, screen
 from nasicon_ml.screening.objectives import Question
-from nasicon_ml.screening.output import STATE, OutputFolder, read_state
+from nasicon_ml.screening.result import STATE, OutputFolder, read_state
 from nasicon_ml.screening.scoring import Effort
 from nasicon_ml.screening.space import SearchSpace
 

@@ -14,8 +14,7 @@ from nasicon_ml.errors import FieldError, NasiconError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.engine import Progress, estimate, screen
 from nasicon_ml.screening.objectives import Question, objective_named
-from nasicon_ml.screening.output import OutputFolder
-from nasicon_ml.screening.result import COLUMNS, ScreeningResult
+from nasicon_ml.screening.result import COLUMNS, OutputFolder, ScreeningResult
 from nasicon_ml.screening.scoring import Effort, Scorer
 from nasicon_ml.screening.space import SearchSpace
 from tests.screening.spaces import UNBALANCED, SmallSpace

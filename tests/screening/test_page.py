@@ -13,10 +13,9 @@ import yaml
 
 from nasicon_ml.columns import Kind
 from nasicon_ml.screening import SearchSpace, reading
-from nasicon_ml.screening.axes import ADDITIVE_KEYS, FIELDS
 from nasicon_ml.screening.compositions import FAMILY_KEYS, MIX_KEYS, dopant_mixtures
 from nasicon_ml.screening.constraints import CONDITION_KEYS, CONSTRAINT_KEYS, read_rules
-from nasicon_ml.screening.reading import Stated
+from nasicon_ml.screening.reading import ADDITIVE_KEYS, FIELDS, Stated
 from nasicon_ml.screening.space import METHODS, SPACE_KEYS
 from tests.contracts.source import ROOT
 

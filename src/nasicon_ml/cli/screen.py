@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 
     from nasicon_ml.screening.engine import Estimate, Progress
     from nasicon_ml.screening.objectives import Question, Wish
-    from nasicon_ml.screening.output import OutputFolder
-    from nasicon_ml.screening.result import ScreeningResult
+    from nasicon_ml.screening.result import OutputFolder, ScreeningResult
     from nasicon_ml.screening.space import SampledSpace, SearchSpace
 
 SOUGHT, WORK, ANSWER = "What is looked for", "Work", "Answer"
@@ -141,7 +140,7 @@ def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
 
 def _recall(ctx: click.Context, values: dict[str, Any]) -> None:
     """Take from the state what was not given again; what was is compared before anything is scored."""
-    from nasicon_ml.screening.output import read_state
+    from nasicon_ml.screening.result import read_state
 
     note = read_state(Path(values["resume"])).note
     for name in _REMEMBERED:
@@ -280,7 +279,7 @@ def _space_of(values: dict[str, Any]) -> SearchSpace | SampledSpace:
 
 def _output_of(values: dict[str, Any]) -> OutputFolder | None:
     """Return where the result goes to."""
-    from nasicon_ml.screening.output import OutputFolder
+    from nasicon_ml.screening.result import OutputFolder
 
     resume = values["resume"] is not None
     folder = values["resume"] if resume else values["output"]

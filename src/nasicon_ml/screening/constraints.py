@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition.elements import ELEMENT_INDEX
 from nasicon_ml.errors import nearest
-from nasicon_ml.screening.axes import ADDITIVE_COLUMNS, FIELDS, Axis, read_cell
 from nasicon_ml.screening.compositions import Compositions
-from nasicon_ml.screening.reading import Stated
+from nasicon_ml.screening.reading import ADDITIVE_COLUMNS, FIELDS, Axis, Stated, read_cell
 
 Mask = NDArray[np.bool_]
 Cells = Sequence[Any] | NDArray[Any]

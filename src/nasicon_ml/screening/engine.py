@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.cluster import run_dask
 from nasicon_ml.screening.objectives import Question
-from nasicon_ml.screening.output import Identity, OutputFolder, State, read_state, write_result
-from nasicon_ml.screening.result import ScreeningResult
+from nasicon_ml.screening.result import Identity, OutputFolder, ScreeningResult, State, read_state, write_result
 from nasicon_ml.screening.scoring import Chunk, Effort, Scorer, Space, chunks
 from nasicon_ml.screening.tally import Tally
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,63 +40,51 @@ class Answers:
     level: float
 
 
-class Objective(Protocol):
-    """What is looked for."""
+class Objective(ABC):
+    """What is looked for; `name` is the word for it on the command line."""
 
-    @property
-    def name(self) -> str:
-        """The word for it on the command line."""
+    name: str
 
+    @abstractmethod
     def values(self, answers: Answers) -> Floats:
         """Return the objective of each recipe, shape (n,): the higher the better, NaN where it has none."""
 
+    @abstractmethod
     def describe(self) -> str:
         """Return what it is, in words."""
 
     def to_json(self) -> dict[str, Any]:
         """Return name and settings by name."""
+        return {"name": self.name} | vars(self)
+
+
+#: Objectives that are one of the predicted numbers: its column, and what it is.
+_PREDICTED = {
+    "conductivity": (Column.PREDICTED_CONDUCTIVITY_S_CM, "predicted conductivity in S/cm"),
+    "lower-bound": (
+        Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
+        "lower end of the interval of the conductivity in S/cm",
+    ),
+}
 
 
 @dataclass(frozen=True)
-class Conductivity:
-    """The predicted conductivity in S/cm."""
+class Predicted(Objective):
+    """The predicted conductivity in S/cm, or the lower end of its interval at the level of the screening."""
 
-    name: ClassVar[str] = "conductivity"
+    name: str = "conductivity"
 
     def values(self, answers: Answers) -> Floats:
-        """Return the predicted conductivity, shape (n,)."""
-        return np.asarray(answers.numbers[Column.PREDICTED_CONDUCTIVITY_S_CM], dtype=np.float64)
+        """Return the predicted numbers, shape (n,)."""
+        return np.asarray(answers.numbers[_PREDICTED[self.name][0]], dtype=np.float64)
 
     def describe(self) -> str:
         """Return what it is, in words."""
-        return "predicted conductivity in S/cm"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return name and settings by name."""
-        return {"name": self.name}
+        return _PREDICTED[self.name][1]
 
 
 @dataclass(frozen=True)
-class LowerBound:
-    """The lower end of the conductivity's interval in S/cm, at the level of the screening."""
-
-    name: ClassVar[str] = "lower-bound"
-
-    def values(self, answers: Answers) -> Floats:
-        """Return the lower end, shape (n,)."""
-        return np.asarray(answers.numbers[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM], dtype=np.float64)
-
-    def describe(self) -> str:
-        """Return what it is, in words."""
-        return "lower end of the interval of the conductivity in S/cm"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return name and settings by name."""
-        return {"name": self.name}
-
-
-@dataclass(frozen=True)
-class Success:
+class Success(Objective):
     """Probability that a pellet conducts better than a threshold, times the probability that it is pure.
 
     The first factor comes from the out-of-fold errors behind the intervals. The interval that just misses the
@@ -111,7 +100,7 @@ class Success:
     """
 
     threshold_s_cm: float
-    name: ClassVar[str] = "success"
+    name: str = field(default="success", init=False)
 
     def values(self, answers: Answers) -> Floats:
         """Return the product of the probabilities, shape (n,)."""
@@ -121,10 +110,6 @@ class Success:
     def describe(self) -> str:
         """Return what it is, in words."""
         return f"probability of more than {self.threshold_s_cm:g} S/cm, times the probability of phase purity"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return name and settings by name."""
-        return {"name": self.name, "threshold_s_cm": self.threshold_s_cm}
 
 
 def exceedance(answers: Answers, threshold_s_cm: float) -> Floats:
@@ -182,7 +167,7 @@ DEFAULT_WISHES: Mapping[str, Wish] = {
 
 
 @dataclass(frozen=True)
-class Desirability:
+class Desirability(Objective):
     """Weighted geometric mean of how desirable the properties are; 0 as soon as one is not acceptable.
 
     Attributes
@@ -192,7 +177,7 @@ class Desirability:
     """
 
     wishes: Mapping[str, Wish] = field(default_factory=lambda: dict(DEFAULT_WISHES))
-    name: ClassVar[str] = "desirability"
+    name: str = field(default="desirability", init=False)
 
     def __post_init__(self) -> None:
         for name, wish in self.wishes.items():
@@ -238,7 +223,7 @@ class Desirability:
         return {"name": self.name, "wishes": wishes}
 
 
-OBJECTIVES = (Conductivity.name, LowerBound.name, Success.name, Desirability.name)
+OBJECTIVES = (*_PREDICTED, Success.name, Desirability.name)
 
 
 def objective_named(
@@ -274,7 +259,7 @@ def objective_named(
         return Success(float(threshold_s_cm))
     if name == Desirability.name:
         return Desirability(dict(wishes or DEFAULT_WISHES))
-    return Conductivity() if name == Conductivity.name else LowerBound()
+    return Predicted(name)
 
 
 def objective_from_json(content: Mapping[str, Any]) -> Objective:
@@ -307,7 +292,7 @@ class Question:
         Whether recipes whose charges do not add up are left out, unscored.
     """
 
-    objective: Objective = field(default_factory=Conductivity)
+    objective: Objective = field(default_factory=Predicted)
     keep: int = 100
     level: float = 0.9
     at_c: float | None = None
@@ -324,14 +309,7 @@ class Question:
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings by name."""
-        return {
-            "objective": self.objective.to_json(),
-            "keep": self.keep,
-            "level": self.level,
-            "at_c": self.at_c,
-            "inside_only": self.inside_only,
-            "balanced_only": self.balanced_only,
-        }
+        return vars(self) | {"objective": self.objective.to_json()}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Question:

@@ -1,24 +1,37 @@
-"""What a screening found: the kept recipes and the front with full answers, and a summary."""
+"""What a screening found, and its folder: tables, summary, state to resume from; each file whole or not at all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.bundle.store import model_files
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column, Kind
+from nasicon_ml.errors import FieldError, NasiconError, UnreadableFileError, nearest, shown
+from nasicon_ml.io import write_table, write_text
+from nasicon_ml.io.structured import load_json
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.objectives import Question
-from nasicon_ml.screening.scoring import Space
+from nasicon_ml.screening.scoring import Space, part_name
 from nasicon_ml.screening.tally import FRONT_PROPERTIES, Tally
 
 SCHEMA = "nasicon-ml/screening/1"
 #: Columns of the tables of a screening.
 COLUMNS = (Column.SPACE_POSITION, Column.OBJECTIVE, *MODEL_INPUT, *PREDICTION)
+#: Files and a folder of a screening.
+KEPT, FRONT, SUMMARY, SCORED, STATE = "kept", "front", "summary.json", "scored", "state.json"
+FORMATS = ("csv", "parquet")
+_FORMAT = 1
+_MAX_BYTES = 256 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,7 @@ class ScreeningResult:
                 "dataset_sha256": metadata.dataset_sha256,
                 "dataset_rows": metadata.dataset_rows,
             },
-            "counts": counts.to_json(),
+            "counts": asdict(counts),
             "seconds": round(self.seconds, 3),
             "scored_per_second": round(counts.balanced / self.seconds, 1) if self.seconds > 0 else None,
             "kept": len(self.tally.kept.numbers),
@@ -130,3 +143,228 @@ def recipes_at(space: Space, question: Question, numbers: NDArray[np.int64]) -> 
         cells[column.value] = given if is_number else given.astype("object").where(given.notna(), None)
     cells[Column.MEASUREMENT_TEMPERATURE_C.value] = question.temperatures_c(found)
     return pd.DataFrame(cells)
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """Where the files of a screening go.
+
+    Attributes
+    ----------
+    folder
+        A folder that does not exist or is empty; to resume, that of the screening.
+    resume
+        Whether to go on with the screening whose state is there.
+    scored
+        Whether to write every scored recipe, a Parquet file a chunk, into the folder ``scored``.
+    file_format
+        Of the kept recipes and the front: "csv" or "parquet".
+    note
+        What is written beside the state, for whoever resumes.
+    """
+
+    folder: Path
+    resume: bool = False
+    scored: bool = False
+    file_format: str = "csv"
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.file_format not in FORMATS:
+            raise FieldError("format", self.file_format, ", ".join(FORMATS), nearest(self.file_format, FORMATS))
+
+    @property
+    def parts(self) -> Path | None:
+        """The folder of the scored recipes."""
+        return self.folder / SCORED if self.scored else None
+
+    def check(self) -> None:
+        """Check before the work that the result can be written.
+
+        Raises
+        ------
+        NasiconError
+            If it has not.
+        """
+        folder = self.folder
+        if self.resume:
+            if not (folder / STATE).is_file():
+                raise NasiconError(f"{folder}: there is no screening to resume (no {STATE})")
+            return
+        if folder.exists() and not folder.is_dir():
+            raise NasiconError(f"{folder}: is a file; a screening needs a folder of its own")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise NasiconError(
+                f"{folder}: is not empty; name another folder, or resume the screening that is there"
+            )
+        if not folder.parent.is_dir():
+            raise NasiconError(f"{folder}: there is no folder {folder.parent}; make it first")
+
+    def make(self) -> None:
+        """Create the folders."""
+        try:
+            (self.parts or self.folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NasiconError(f"{error.filename}: cannot be made ({error.strerror})") from None
+
+    def remove_parts_from(self, position: int) -> None:
+        """Remove the files of chunks that were written but are not in the tally; resuming writes them again."""
+        if self.parts is not None:
+            for path in self.parts.glob("part-*.parquet"):
+                if path.name >= part_name(position):
+                    path.unlink()
+            for draft in self.parts.glob(".part-*.tmp"):  # of a worker that was killed while it wrote
+                draft.unlink(missing_ok=True)
+
+
+def write_result(result: ScreeningResult, output: OutputFolder) -> list[Path]:
+    """Write kept recipes, front and summary.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    NasiconError
+        If one cannot be written.
+    """
+    written = []
+    for name, frame in ((KEPT, result.kept), (FRONT, result.front)):
+        path = output.folder / f"{name}.{output.file_format}"
+        write_table(frame, path)
+        written.append(path)
+    summary = output.folder / SUMMARY
+    write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", summary)
+    return [*written, summary]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a screening is of: two with the same have the same result.
+
+    Attributes
+    ----------
+    space, model
+        SHA-256 of what decides which recipe stands where, and of what decides the answers.
+    settings
+        Of the question, and of what is written; by name.
+    """
+
+    space: str
+    model: str
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, space: Space, model: PropertyModel, question: Question, *, chunk: int, scored: bool) -> Identity:
+        """Return the checksums; the chunk length counts, as a scored space has one file for each."""
+        settings = question.to_json() | {"chunk": chunk, "scored": scored}
+        return cls(space_checksum(space), model_checksum(model), settings)
+
+    def refuse_other(self, other: Identity, path: Path) -> None:
+        """Refuse to go on with another space, model or setting.
+
+        Raises
+        ------
+        NasiconError
+            If they differ; it says in what.
+        """
+        for what, begun, now in (("space", self.space, other.space), ("model", self.model, other.model)):
+            if begun != now:
+                raise NasiconError(
+                    f"{path}: this screening was begun with another {what} (SHA-256 {begun[:12]}..., not "
+                    f"{now[:12]}...); resume it with that one, or begin anew in another folder"
+                )
+        for name in sorted({*self.settings, *other.settings}):
+            was, asked = self.settings.get(name), other.settings.get(name)
+            if was != asked:
+                raise NasiconError(
+                    f"{path}: this screening was begun with {name} {shown(was)}, not {shown(asked)}; resume it "
+                    "with that, or begin anew in another folder"
+                )
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a screening is.
+
+    Attributes
+    ----------
+    identity
+        Of what.
+    position
+        All positions of the space before this one are in the tally.
+    seconds
+        What they took.
+    tally
+        What was found.
+    note
+        What whoever began it wants to know when it is resumed.
+    """
+
+    identity: Identity
+    position: int
+    seconds: float
+    tally: Tally
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write the state into the folder of a screening; whole or not at all."""
+        content = {
+            "space": self.identity.space,
+            "model": self.identity.model,
+            "settings": dict(self.identity.settings),
+            "position": self.position,
+            "seconds": self.seconds,
+            "tally": self.tally.to_json(),
+            "note": dict(self.note),
+        }
+        text = _dumped(content)
+        write_text(_dumped({"format": _FORMAT, "sha256": _sha256(text), "state": content}) + "\n", folder / STATE)
+
+
+def read_state(folder: Path) -> State:
+    """Read the state of a screening.
+
+    Raises
+    ------
+    UnreadableFileError
+        If there is none, or it was damaged.
+    """
+    path = folder / STATE
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UnreadableFileError(f"{path}: is larger than {_MAX_BYTES} bytes, which no state is")
+        whole = load_json(path.read_text(encoding="utf-8"))
+        content = whole["state"]
+        if whole["format"] != _FORMAT or whole["sha256"] != _sha256(_dumped(content)):
+            raise UnreadableFileError(f"{path}: was changed or damaged (SHA-256 differs); begin anew")
+        identity = Identity(content["space"], content["model"], content["settings"])
+        tally = Tally.from_json(content["tally"])
+        return State(identity, int(content["position"]), float(content["seconds"]), tally, content["note"])
+    except OSError as error:
+        raise UnreadableFileError(f"{path}: there is no screening to resume ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UnreadableFileError(f"{path}: is not the state of a screening; begin anew") from None
+
+
+def space_checksum(space: Space) -> str:
+    """Return the SHA-256 of all that decides which recipe stands where."""
+    return _sha256(space.fingerprint)
+
+
+def model_checksum(model: PropertyModel) -> str:
+    """Return the SHA-256 of all that decides a model's answers."""
+    total = hashlib.sha256()
+    for name, content in sorted(model_files(model).items()):
+        total.update(name.encode() + hashlib.sha256(content).digest())
+    return total.hexdigest()
+
+
+def _dumped(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import ELEMENTS, Composition, OccupancyTable
 from nasicon_ml.errors import FieldError, nearest
-from nasicon_ml.screening.axes import Axis, additive_axis, field_axes
 from nasicon_ml.screening.compositions import as_mapping, read_compositions
 from nasicon_ml.screening.constraints import COMPOSITION, Axes, Check, prune, read_rules
-from nasicon_ml.screening.reading import Stated, plain, stated_in_yaml
+from nasicon_ml.screening.reading import Axis, Stated, additive_axis, field_axes, plain, stated_in_yaml
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ The k best recipes, the Pareto front, the best of each system, and a map of the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -287,16 +287,7 @@ class Counts:
 
     def merged(self, other: Counts) -> Counts:
         """Return the sums of both."""
-        return Counts(*(mine + theirs for mine, theirs in zip(self.as_tuple(), other.as_tuple(), strict=True)))
-
-    def as_tuple(self) -> tuple[int, ...]:
-        """Return the numbers in order."""
-        return (self.positions, self.candidates, self.balanced, self.inside, self.valued)
-
-    def to_json(self) -> dict[str, int]:
-        """Return the numbers by name."""
-        names = ("positions", "candidates", "balanced", "inside", "valued")
-        return dict(zip(names, self.as_tuple(), strict=True))
+        return Counts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -358,7 +349,7 @@ class Tally:
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain values, every digit."""
         return {
-            "counts": self.counts.to_json(),
+            "counts": asdict(self.counts),
             "kept": self.kept.to_json(),
             "front": self.front.to_json(),
             "systems": {

@@ -16,8 +16,7 @@ from nasicon_ml.errors import NasiconError, UnreadableFileError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.engine import Progress, screen
 from nasicon_ml.screening.objectives import Question
-from nasicon_ml.screening.output import STATE, OutputFolder, model_checksum, read_state
-from nasicon_ml.screening.result import ScreeningResult
+from nasicon_ml.screening.result import STATE, OutputFolder, ScreeningResult, model_checksum, read_state
 from nasicon_ml.screening.scoring import Effort
 from tests.screening.spaces import SmallSpace
 
