@@ -12,10 +12,10 @@ from benchmarks.ground import near_room_temperature
 from benchmarks.predictions import FLOOR, OURS, Predictions
 from nasicon_ml.columns import Column
 from nasicon_ml.data.load import load_pellets
-from nasicon_ml.estimators.remoteness import NEAR_PELLETS
 from nasicon_ml.estimators.targets import TargetName, training_rows
+from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
+from nasicon_ml.features.distances import nearest_neighbours, recipe_space
 from nasicon_ml.features.processing import PROCESSING_FIELDS, unknown_share
-from nasicon_ml.features.similarity import nearest, recipe_space
 
 Floats = NDArray[np.float64]
 
@@ -98,12 +98,14 @@ def with_circumstances(predictions: Predictions, pellets: pd.DataFrame) -> pd.Da
         "query_sources": rows[Column.SOURCE].to_numpy(object),
         "reference_sources": taught[Column.SOURCE].to_numpy(object),
     }
-    rows["distance"] = nearest(space, known, NEAR_PELLETS, **sources).distances.mean(axis=1)
+    rows["distance"] = nearest_neighbours(space, known, NEAR_PELLETS, **sources).distances.mean(axis=1)
     suspect = load_pellets(include_suspect=True)
     suspect = suspect[suspect[Column.SUSPECT].astype(bool) & suspect[Column.FORMULA].notna()]
     rows["suspect_rows"] = rows[Column.SOURCE].map(suspect[Column.SOURCE].value_counts()).fillna(0).astype(int)
     if len(suspect):
-        rows["suspect_neighbours"] = (nearest(space, recipe_space(suspect), 5).distances <= NEIGHBOUR).sum(axis=1)
+        rows["suspect_neighbours"] = (
+            nearest_neighbours(space, recipe_space(suspect), 5).distances <= NEIGHBOUR
+        ).sum(axis=1)
     return rows.join(_others(rows, taught))
 
 

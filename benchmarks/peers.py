@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.features.build import FeatureSet, build_features
+from nasicon_ml.features.distances import RecipeSpace, recipe_distances, recipe_space
 from nasicon_ml.features.processing import PROCESSING_FIELDS
-from nasicon_ml.features.similarity import RecipeSpace, distances, recipe_space
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -182,7 +182,7 @@ def middle_of_group(known: Inputs, values: Floats, asked: Inputs, setting: Setti
 
 def nearest_neighbour(known: Inputs, values: Floats, asked: Inputs, setting: Setting) -> Floats:
     """Answer the value of the nearest recipe; the middle of those at the same distance."""
-    gaps = distances(asked, known)
+    gaps = recipe_distances(asked, known)
     nearest = gaps <= gaps.min(axis=1, keepdims=True) + _SAME_DISTANCE
     return np.array([_middle(values[row], setting) for row in nearest])
 

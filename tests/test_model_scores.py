@@ -79,7 +79,7 @@ def test_many_at_once_get_what_each_gets_alone(table: pd.DataFrame, level: float
     assert np.isfinite(together).all()
 
 
-def crossed_table(compositions: int, **fields: object) -> pd.DataFrame:
+def table_of_pairs(compositions: int, **fields: object) -> pd.DataFrame:
     """Combine some compositions, titanium's and germanium's, with some hundred ways of making them."""
     xs = np.linspace(0.0, 0.6, compositions // 2)
     formulas = [f"{system} x={x:.3f}" for system in ("LATP", "LAGP") for x in xs]
@@ -99,11 +99,11 @@ def crossed_table(compositions: int, **fields: object) -> pd.DataFrame:
 )
 def test_all_pairs_of_compositions_and_ways_get_what_each_gets_alone(monkeypatch, fields) -> None:
     """Such tables are answered pair by pair, unless one forbids it."""
-    table = crossed_table(10, **fields)
+    table = table_of_pairs(10, **fields)
     pairs = MODEL.scores(table)
     calls = []
     predicted = MODEL.predict(table)
-    monkeypatch.setattr(model, "worth_crossing", lambda crossing: calls.append(crossing.share))
+    monkeypatch.setattr(model, "worth_pairing", lambda pairs: calls.append(pairs.share))
     rows = MODEL.scores(table)
     assert calls == [1.0]
     some = table.iloc[::97].reset_index(drop=True)
@@ -115,7 +115,7 @@ def test_all_pairs_of_compositions_and_ways_get_what_each_gets_alone(monkeypatch
 
 
 def test_a_part_of_all_pairs_in_any_order_gets_the_same() -> None:
-    table = crossed_table(12)
+    table = table_of_pairs(12)
     whole = MODEL.scores(table)
     rows = np.random.default_rng(0).permutation(len(table))[:1100]
     part = MODEL.scores(table.iloc[rows].reset_index(drop=True))

@@ -18,19 +18,24 @@ from nasicon_ml.columns import PREDICTION, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
-from nasicon_ml.estimators.domain import Compared
+from nasicon_ml.estimators.domain import NEAR_SOURCES, Compared
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
 from nasicon_ml.estimators.phases import ASKED_PELLETS, PhaseMemory
-from nasicon_ml.estimators.remoteness import NEAR_PELLETS, NEAR_SOURCES
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
-from nasicon_ml.estimators.uncertainty import Circumstances
-from nasicon_ml.features.build import build_features, cross_features
-from nasicon_ml.features.crossing import Crossing, crossed_places
-from nasicon_ml.features.nearness import Measured, Places, places
+from nasicon_ml.estimators.uncertainty import NEAR_PELLETS, Circumstances
+from nasicon_ml.features.build import build_features, pair_features
+from nasicon_ml.features.distances import (
+    Neighbours,
+    RecipeSpace,
+    nearest_neighbours,
+    nearest_neighbours_among,
+    recipe_space,
+)
+from nasicon_ml.features.neighbours import DistinctPoints, MeasuredPellets, distinct_points, pair_points
+from nasicon_ml.features.pairs import RecipePairs
 from nasicon_ml.features.processing import unknown_share
-from nasicon_ml.features.similarity import Nearest, RecipeSpace, nearest, nearest_among, recipe_space
-from nasicon_ml.trees.grids import MANY_RECIPES, CrossedRecipes, worth_crossing
+from nasicon_ml.trees.grids import MANY_RECIPES, PairedRecipes, worth_pairing
 
 if TYPE_CHECKING:
     from nasicon_ml.estimators.boosting import Trees
@@ -61,7 +66,7 @@ class Answers:
     numbers: Mapping[Column, NDArray[Any]]
     secondary_phases: Sequence[tuple[str, ...]]
     domain_notes: Sequence[tuple[str, ...]]
-    nearest: Nearest
+    nearest: Neighbours
     pellet_ids: Strings
 
     @property
@@ -144,11 +149,11 @@ class PropertyModel(ModelParts):
         if own is not None:
             numbers |= self._moved(own, answered, features, level)
         wanted = (np.arange(len(self.space)), max(neighbours, NEAR_PELLETS)), (self.phases.pellets, ASKED_PELLETS)
-        found, with_phases = nearest_among(asked.space, self.space, wanted)
+        found, with_phases = nearest_neighbours_among(asked.space, self.space, wanted)
         return Answers(
             numbers,
             self.phases.likely(with_phases, asked.sites, table[Column.ADDITIVE]),
-            answered.compared.reasons(answered.remoteness),
+            answered.compared.reasons(answered.to_sources),
             found,
             self.pellets[Column.PELLET_ID].to_numpy(dtype=object),
         )
@@ -174,22 +179,22 @@ class PropertyModel(ModelParts):
         """
         return self._answer(*self._ask(table, sites), level).numbers
 
-    def _ask(self, table: pd.DataFrame, sites: OccupancyTable | None) -> tuple[_Asked, Floats | CrossedRecipes]:
+    def _ask(self, table: pd.DataFrame, sites: OccupancyTable | None) -> tuple[_Asked, Floats | PairedRecipes]:
         """Take recipes apart as far as that is worth it, and compute their features."""
         sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
-        crossing = Crossing.of(table, sites) if len(table) >= MANY_RECIPES else None
-        asked = _Asked(table, sites, crossing)
-        if crossing is None or not worth_crossing(crossing):
+        pairs = RecipePairs.of(table, sites) if len(table) >= MANY_RECIPES else None
+        asked = _Asked(table, sites, pairs)
+        if pairs is None or not worth_pairing(pairs):
             return asked, self._features(table, sites)
-        crossed = cross_features(crossing.ways, self.feature_set, crossing.sites)
-        self._check_names(crossed.names)
-        return asked, CrossedRecipes(crossing, crossed)
+        features = pair_features(pairs.processing, self.feature_set, pairs.sites)
+        self._check_names(features.names)
+        return asked, PairedRecipes(pairs, features)
 
-    def _answer(self, asked: _Asked, features: Floats | CrossedRecipes, level: float) -> _Answered:
-        """Give all answers in numbers, and what they were made from."""
+    def _answer(self, asked: _Asked, features: Floats | PairedRecipes, level: float) -> _Answered:
+        """Return all answers in numbers, and what they were made from."""
         table, sites = asked.table, asked.sites
-        around = self.measured.surroundings(asked.places, NEAR_PELLETS, NEAR_SOURCES)
-        remoteness = around.sources.mean(axis=1)
+        around = self.measured.nearest_distances(asked.points, NEAR_PELLETS, NEAR_SOURCES)
+        to_sources = around.sources.mean(axis=1)
         compared = self.domain.compare(table, sites)
         circumstances = Circumstances(
             unknown_share(table, compared.blank),
@@ -201,13 +206,13 @@ class PropertyModel(ModelParts):
         numbers |= self._density(features, circumstances, level)
         margin = self._fitted(TargetName.PHASE_PURITY).learned(features)
         numbers[Column.PREDICTED_PHASE_PURITY] = self.calibration.probability(margin)
-        score = compared.score(remoteness)
+        score = compared.score(to_sources)
         numbers |= {Column.INSIDE_DOMAIN: score < 1, Column.DOMAIN_SCORE: score}
-        return _Answered(asked, circumstances, compared, remoteness, numbers)
+        return _Answered(asked, circumstances, compared, to_sources, numbers)
 
-    def nearest(self, table: pd.DataFrame, k: int = 3) -> Nearest:
+    def nearest(self, table: pd.DataFrame, k: int = 3) -> Neighbours:
         """Find the k training pellets nearest to each recipe (positions in `pellets`, and distances)."""
-        return nearest(recipe_space(table), self.space, k)
+        return nearest_neighbours(recipe_space(table), self.space, k)
 
     @cached_property
     def space(self) -> RecipeSpace:
@@ -215,9 +220,9 @@ class PropertyModel(ModelParts):
         return recipe_space(self.pellets)
 
     @cached_property
-    def measured(self) -> Measured:
+    def measured(self) -> MeasuredPellets:
         """The training pellets, sorted for measuring how near recipes lie."""
-        return Measured.of(self.space, self.pellets[Column.SOURCE].to_numpy(dtype=object))
+        return MeasuredPellets.of(self.space, self.pellets[Column.SOURCE].to_numpy(dtype=object))
 
     @cached_property
     def phases(self) -> PhaseMemory:
@@ -242,7 +247,7 @@ class PropertyModel(ModelParts):
         return FittedTarget(name, self.boosters[name], energy, self.priors.get(name))
 
     def _conductivity(
-        self, features: Floats | CrossedRecipes, circumstances: Circumstances, level: float
+        self, features: Floats | PairedRecipes, circumstances: Circumstances, level: float
     ) -> dict[Column, Any]:
         trees = self.boosters[TargetName.ACTIVATION_ENERGY]
         energy_ev = raw_prediction(trees, features)
@@ -257,7 +262,7 @@ class PropertyModel(ModelParts):
         }
 
     def _density(
-        self, features: Floats | CrossedRecipes, circumstances: Circumstances, level: float
+        self, features: Floats | PairedRecipes, circumstances: Circumstances, level: float
     ) -> dict[Column, Any]:
         point = self._fitted(TargetName.RELATIVE_DENSITY).reported(features, circumstances.temperature_c)
         lower, upper = self.intervals[TargetName.RELATIVE_DENSITY].interval(point, circumstances, level)
@@ -271,7 +276,7 @@ class PropertyModel(ModelParts):
         self,
         own: pd.DataFrame,
         answered: _Answered,
-        features: Floats | CrossedRecipes,
+        features: Floats | PairedRecipes,
         level: float,
     ) -> dict[Any, Any]:
         """Bring answers up to date with own pellets."""
@@ -288,7 +293,7 @@ class PropertyModel(ModelParts):
         moved: dict[Any, Any] = moved_answers(known, answered.asked.space, learned, answered.numbers, half)
         return moved | {Column.OWN_PELLETS: np.full(len(point), usable_count(known, own))}
 
-    def _learned(self, features: Floats | CrossedRecipes) -> dict[TargetName, Floats]:
+    def _learned(self, features: Floats | PairedRecipes) -> dict[TargetName, Floats]:
         """Predict on the scale the model learns, conductivity at 25 °C; of purity, the probability."""
         found = {name: self._fitted(name).learned(features) for name in self.boosters}
         found[TargetName.PHASE_PURITY] = self.calibration.probability(found[TargetName.PHASE_PURITY])
@@ -315,7 +320,7 @@ class _Asked:
 
     table: pd.DataFrame
     sites: OccupancyTable
-    crossing: Crossing | None = None
+    pairs: RecipePairs | None = None
 
     @cached_property
     def space(self) -> RecipeSpace:
@@ -323,9 +328,9 @@ class _Asked:
         return recipe_space(self.table, sites=self.sites)
 
     @property
-    def places(self) -> Places:
+    def points(self) -> DistinctPoints:
         """Where the recipes lie, each different part of them once."""
-        return places(self.space, self.sites) if self.crossing is None else crossed_places(self.crossing)
+        return distinct_points(self.space, self.sites) if self.pairs is None else pair_points(self.pairs)
 
 
 @dataclass(frozen=True)
@@ -335,5 +340,5 @@ class _Answered:
     asked: _Asked
     circumstances: Circumstances
     compared: Compared
-    remoteness: Floats
+    to_sources: Floats
     numbers: dict[Column, Any]

@@ -22,7 +22,7 @@ from benchmarks.peers import (
 )
 
 from nasicon_ml.columns import Column, Role
-from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.recipe import Recipe, recipe_table
 
 NUMBER = Setting(is_probability=False, seed=0, trees=5)

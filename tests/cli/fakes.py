@@ -11,7 +11,7 @@ from nasicon_ml.bundle.parts import ModelMetadata
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
 from nasicon_ml.composition import parse
-from nasicon_ml.features.similarity import Nearest
+from nasicon_ml.features.distances import Neighbours
 from nasicon_ml.model import Answers
 from nasicon_ml.workflows.predict import Prediction
 
@@ -68,7 +68,7 @@ class FakeModel:
             numbers,
             [("AlPO4", "LiTiOPO4")] * n,
             [() if is_inside else outside for is_inside in inside],
-            Nearest(positions, positions / 10),
+            Neighbours(positions, positions / 10),
             self.pellets[Column.PELLET_ID].to_numpy(dtype=object),
         )
 

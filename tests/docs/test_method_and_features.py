@@ -14,7 +14,7 @@ from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, MIXED_LOGISTIC, MIX
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features import firing, processing
 from nasicon_ml.features.build import FeatureSet, feature_names
-from nasicon_ml.features.similarity import SCALES
+from nasicon_ml.features.distances import SCALES
 from tests.contracts.source import ROOT, modules
 
 # One text on two pages: how the numbers come about, and what they say about themselves.

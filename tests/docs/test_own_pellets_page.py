@@ -11,9 +11,9 @@ from nasicon_ml.cli.predict import predict
 from nasicon_ml.cli.train import train
 from nasicon_ml.columns import Column, Role, columns_of
 from nasicon_ml.data.own_pellets import OWN_SOURCE, own_pellets
-from nasicon_ml.estimators import closeness
 from nasicon_ml.estimators import own_pellets as own_fitting
 from nasicon_ml.evaluation import own_pellets as p8
+from nasicon_ml.features import distances
 from tests.contracts.source import ROOT
 
 PAGE = (ROOT / "docs" / "own-pellets.md").read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def test_the_columns_are_those_of_the_vocabulary():
 def test_numbers_in_words_are_those_of_the_code():
     assert f"with {own_fitting._FREEDOM:.0f} degrees of freedom" in IN_ONE_LINE
     assert f"the share inside is {100 * own_fitting._LEVEL:.0f} %" in IN_ONE_LINE
-    assert f"up to {closeness._FURTHEST:.0f}. What neither" in IN_ONE_LINE
+    assert f"up to {distances._FURTHEST_WITHIN:.0f}. What neither" in IN_ONE_LINE
     assert (own_fitting._MOST_KNOWN, "from one to three others" in IN_ONE_LINE) == (3, True)
     assert (p8.LEAST_PELLETS, "with at least four" in IN_ONE_LINE) == (4, True)
 

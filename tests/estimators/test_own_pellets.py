@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasicon_ml.estimators.closeness import Gaps
 from nasicon_ml.estimators.own_pellets import (
     Errors,
     OwnKernel,
@@ -19,7 +18,7 @@ from nasicon_ml.estimators.own_pellets import (
     laplace_mode,
 )
 from nasicon_ml.estimators.targets import TargetName
-from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.features.distances import LaboratoryDistances, recipe_space
 from nasicon_ml.recipe import Recipe, recipe_table
 
 KERNEL = OwnKernel(noise=0.3, level=0.4, recipe=0.8, composition=1.0, processing=2.0, prediction=2.0)
@@ -27,9 +26,9 @@ NOTHING = np.empty((0, 0))
 
 
 def apart(at, others):
-    """Gaps of points on a line, in composition alone."""
+    """LaboratoryDistances of points on a line, in composition alone."""
     distance = np.abs(np.asarray(at, dtype=float)[:, None] - np.asarray(others, dtype=float)[None, :])
-    return Gaps(distance, np.zeros_like(distance), np.zeros_like(distance))
+    return LaboratoryDistances(distance, np.zeros_like(distance), np.zeros_like(distance))
 
 
 def moved(own, errors, asked, kernel=KERNEL, ahead=None, extra=None):
@@ -181,7 +180,7 @@ def correlation(errors):
     """How much of the error of one pellet the fit expects in another of its source, made 200 °C apart."""
     kernel = fit_own_kernel(errors)
     rows = np.arange(EACH)
-    shares = kernel.covariance(errors.gaps(rows, rows))
+    shares = kernel.covariance(errors.distances(rows, rows))
     return shares[0, 2] / (kernel.variance + kernel.noise**2)
 
 

@@ -2,12 +2,12 @@ import pandas as pd
 
 from nasicon_ml.composition import occupancies
 from nasicon_ml.estimators.phases import ASKED_PELLETS, PhaseMemory
-from nasicon_ml.features.similarity import nearest, recipe_space
+from nasicon_ml.features.distances import nearest_neighbours, recipe_space
 from nasicon_ml.recipe import Recipe, recipe_table
 
 
 def likely(memory, asked, known):
-    found = nearest(recipe_space(asked), recipe_space(known).take(memory.pellets), ASKED_PELLETS)
+    found = nearest_neighbours(recipe_space(asked), recipe_space(known).take(memory.pellets), ASKED_PELLETS)
     return memory.likely(found, occupancies(asked["formula"].to_list()), asked["additive"])
 
 

@@ -16,8 +16,8 @@ from nasicon_ml.estimators.uncertainty import (
     fit_intervals,
     fit_spread,
 )
+from nasicon_ml.features.distances import recipe_distances, recipe_space
 from nasicon_ml.features.processing import PROCESSING_FIELDS, unknown_share
-from nasicon_ml.features.similarity import distances, recipe_space
 
 
 def circumstances(n, unknown=0.5, distance=1.0, temperature=25.0, system="LATP"):
@@ -241,7 +241,7 @@ def test_silence_brings_a_recipe_no_nearer_than_the_spread_makes_up_for(field):
     silent = said.copy()
     silent.loc[:, str(field)] = None if field.choices else np.nan
     space = recipe_space(said)
-    nearer = (distances(space, space) - distances(recipe_space(silent), space)).max(axis=1)
+    nearer = (recipe_distances(space, space) - recipe_distances(recipe_space(silent), space)).max(axis=1)
     gained = unknown_share(silent) - unknown_share(said)
     told = gained > 0  # a pressure is no part of the recipe where nothing presses
     assert told.any()

@@ -14,8 +14,8 @@ from nasicon_ml.composition import occupancies
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.errors import LeakageError
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
+from nasicon_ml.estimators.domain import source_distances
 from nasicon_ml.estimators.fitting import FitContext
-from nasicon_ml.estimators.remoteness import source_gaps
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, training_rows
 from nasicon_ml.estimators.uncertainty import Circumstances
 from nasicon_ml.evaluation.cross_validation import (
@@ -30,7 +30,7 @@ from nasicon_ml.evaluation.cross_validation import (
 from nasicon_ml.evaluation.importance import ImportanceCollector
 from nasicon_ml.evaluation.scores import score_table
 from nasicon_ml.features.build import FeatureSet, build_features
-from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.features.distances import recipe_space
 
 FOLDS = 4
 QUICK = {name: settings.changed(rounds=6) for name, settings in DEFAULT_SETTINGS.items()}
@@ -116,7 +116,7 @@ def test_a_domain_is_not_made_from_the_pellets_it_judges(contexts):
     def scores(table):
         sites = occupancies(table[Column.FORMULA].to_list())
         space = recipe_space(table, sites=sites)
-        gaps = source_gaps(space, space, table[Column.SOURCE].to_numpy(dtype=object))
+        gaps = source_distances(space, space, table[Column.SOURCE].to_numpy(dtype=object))
         return out_of_fold_domain(table, sites, gaps, rows, fold)
 
     strange = pellets.copy()

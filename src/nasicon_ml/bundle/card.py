@@ -13,8 +13,9 @@ import pandas as pd
 
 from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.remoteness import NEAR_PELLETS, NEAR_SOURCES
+from nasicon_ml.estimators.domain import NEAR_SOURCES
 from nasicon_ml.estimators.targets import TARGETS
+from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 
 SCHEMA = "nasicon-ml/model-card/1"
 LEVELS = (50, 80, 90)

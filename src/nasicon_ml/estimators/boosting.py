@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.processing import SINTERING_ENERGIES_KJ_MOL
 from nasicon_ml.trees.ensemble import TreeEnsemble
-from nasicon_ml.trees.grids import CrossedRecipes
+from nasicon_ml.trees.grids import PairedRecipes
 
 if TYPE_CHECKING:
     import xgboost
@@ -226,14 +226,14 @@ def row_weights(rows: TrainingMatrix, settings: BoosterSettings) -> Floats:
     return np.asarray(weight / weight.mean())
 
 
-def raw_prediction(trees: Trees, X: Floats | CrossedRecipes) -> Floats:
+def raw_prediction(trees: Trees, X: Floats | PairedRecipes) -> Floats:
     """Return the sum of the trees, shape (n,), on the scale the model learns (log-odds for probabilities).
 
     Trees that XGBoost has just grown answer with its own single-precision sums, those of a bundle with exact ones.
     """
     if isinstance(trees, TreeEnsemble):
         return trees.margin(X)
-    if isinstance(X, CrossedRecipes):
+    if isinstance(X, PairedRecipes):
         raise TypeError("recipes as pairs are answered by a TreeEnsemble alone")
     if len(X) == 0:
         return np.empty(0)

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
-from nasicon_ml.estimators.remoteness import NEAR_SOURCES
+from nasicon_ml.features.distances import COMPOSITION_WEIGHT, SCALES, RecipeSpace, recipe_distances
 from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_FIELDS
-from nasicon_ml.features.similarity import COMPOSITION_WEIGHT, SCALES
 
 Floats = NDArray[np.float64]
 Strings = NDArray[np.object_]
@@ -27,6 +26,8 @@ Mask = NDArray[np.bool_]
 
 #: A system needs this many pellets that state a field before its own range counts; below, all systems' does.
 ENOUGH_PELLETS = 8
+#: How far a recipe is from what was measured is its mean distance to this many sources, the nearest.
+NEAR_SOURCES = 8
 #: Share of the training pellets, each measured against other sources only, that count as near.
 NEAR_SHARE = 0.9
 #: A number of the firing counts as outside when it lies this share of what is wholly different (`SCALES`) beyond
@@ -39,6 +40,74 @@ _CHOICES = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.C
 _TEMPERATURE = Column.MEASUREMENT_TEMPERATURE_C.value
 _RANGED = {column.value: column for column in (*_NUMBERS, Column.MEASUREMENT_TEMPERATURE_C)}
 _SITES = ("A", "M", "T")
+_CHUNK_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class SourceDistances:
+    """Distances of n recipes to sources: the many pellets of one paper are one witness.
+
+    Attributes
+    ----------
+    names
+        The sources, sorted, shape (n_sources,).
+    distances
+        Distance of each recipe to the nearest pellet of each source, shape (n, n_sources).
+    """
+
+    names: Strings
+    distances: Floats
+
+    def take(self, rows: NDArray[np.intp]) -> SourceDistances:
+        """Return those of some recipes."""
+        return SourceDistances(self.names, self.distances[rows])
+
+    def mean_of_nearest(self, own: Strings | None = None, among: Mask | None = None) -> Floats:
+        """Return the mean distance to the nearest `NEAR_SOURCES` sources, or to all where there are fewer.
+
+        Parameters
+        ----------
+        own
+            The source of each recipe, which is passed over, shape (n,); None for recipes of no source.
+        among
+            Which of the sources count, shape (n_sources,); all by default.
+
+        Returns
+        -------
+        ndarray
+            Shape (n,); infinite where no source is left.
+        """
+        distances = self.distances if among is None else self.distances[:, among]
+        names = self.names if among is None else self.names[among]
+        if own is not None:
+            distances = np.where(own[:, None] == names[None, :], np.inf, distances)
+        nearest = np.sort(distances, axis=1)[:, :NEAR_SOURCES]
+        there = np.isfinite(nearest)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(there, nearest, 0.0).sum(axis=1) / there.sum(axis=1)
+        return np.where(there.any(axis=1), mean, np.inf)
+
+
+def source_distances(queries: RecipeSpace, references: RecipeSpace, sources: Strings) -> SourceDistances:
+    """Return how far recipes are from each source.
+
+    Parameters
+    ----------
+    queries, references
+        Points of one recipe space; n and m of them.
+    sources
+        Source of each reference, shape (m,).
+    """
+    names, code = np.unique(sources.astype(str), return_inverse=True)
+    order = np.argsort(code, kind="stable")
+    starts = np.searchsorted(code[order], np.arange(len(names)))
+    distances = np.empty((len(queries), len(names)))
+    for start in range(0, len(queries), _CHUNK_ROWS):
+        rows = slice(start, start + _CHUNK_ROWS)
+        distances[rows] = np.minimum.reduceat(
+            recipe_distances(queries.take(rows), references)[:, order], starts, axis=1
+        )
+    return SourceDistances(names.astype(object), distances)
 
 
 @dataclass(frozen=True)
@@ -56,7 +125,7 @@ class Domain:
     elements
         site (A, M, T) -> elements that occur on it.
     near
-        Remoteness (`SourceGaps.remoteness`) below which a recipe counts as near.
+        Distance to sources (`SourceDistances.mean_of_nearest`) below which a recipe counts as near.
     """
 
     ranges: Mapping[str, Mapping[str, tuple[float, float]]]
@@ -65,7 +134,7 @@ class Domain:
     near: float = field(default=np.inf)
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain dictionaries and lists."""
+        """Return plain dictionaries and lists."""
         return asdict(self)
 
     @classmethod
@@ -79,7 +148,7 @@ class Domain:
         elements = {site: tuple(values) for site, values in data["elements"].items()}
         return cls(ranges, choices, elements, float(data["near"]))
 
-    def judge(self, table: pd.DataFrame, sites: OccupancyTable, remoteness: Floats) -> Verdict:
+    def judge(self, table: pd.DataFrame, sites: OccupancyTable, to_sources: Floats) -> Verdict:
         """Say how far outside each recipe lies, and why.
 
         Parameters
@@ -88,11 +157,11 @@ class Domain:
             Recipe columns, n rows.
         sites
             Their occupancies.
-        remoteness
-            Mean distance to the nearest sources, shape (n,), as `SourceGaps.remoteness` gives it.
+        to_sources
+            Mean distance to the nearest sources, shape (n,), as `SourceDistances.mean_of_nearest` gives it.
         """
         compared = self.compare(table, sites)
-        return Verdict(compared.score(remoteness), compared.reasons(remoteness))
+        return Verdict(compared.score(to_sources), compared.reasons(to_sources))
 
     def known_part(self, table: pd.DataFrame, sites: OccupancyTable) -> pd.DataFrame:
         """Blank the processing fields about which the training pellets say nothing.
@@ -151,10 +220,10 @@ class Compared:
         fields = {_RANGED[beyond.name]: beyond.outside for beyond in self.beyond if beyond.name in _RANGED}
         return dict(self.strange) | {column: outside for column, outside in fields.items() if outside.any()}
 
-    def score(self, remoteness: Floats) -> Floats:
+    def score(self, to_sources: Floats) -> Floats:
         """Say how far outside each recipe lies, shape (n,): 0 amid the training pellets, from 1 on outside."""
         near = self.domain.near
-        score = remoteness / near if near > 0 else np.where(remoteness > 0, np.inf, 0.0)
+        score = to_sources / near if near > 0 else np.where(to_sources > 0, np.inf, 0.0)
         strange = np.zeros(len(self.sites.systems))
         for site, amounts in self._amounts():
             amount = np.where(self._never_seen(site, amounts), amounts, 0.0).sum(axis=1)
@@ -166,7 +235,7 @@ class Compared:
             score[beyond.rows] = np.maximum(score[beyond.rows], beyond.steps)
         return np.asarray(score)
 
-    def reasons(self, remoteness: Floats) -> list[tuple[str, ...]]:
+    def reasons(self, to_sources: Floats) -> list[tuple[str, ...]]:
         """Return why each recipe is outside; nothing for a recipe inside."""
         found: list[list[str]] = [[] for _ in range(len(self.table))]
         for row in np.flatnonzero(self.sites.per_row(self._has_strange_elements())):
@@ -178,10 +247,10 @@ class Compared:
         for beyond in self.beyond:
             for at in np.flatnonzero(beyond.steps >= 1).tolist():
                 found[beyond.rows[at]].append(beyond.reason(at))
-        for row in np.flatnonzero(remoteness >= self.domain.near):
+        for row in np.flatnonzero(to_sources >= self.domain.near):
             found[row].append(
                 f"far from what was measured (mean distance to the nearest {NEAR_SOURCES} sources "
-                f"{remoteness[row]:.2f}, for {NEAR_SHARE:.0%} of known pellets below {self.domain.near:.2f})"
+                f"{to_sources[row]:.2f}, for {NEAR_SHARE:.0%} of known pellets below {self.domain.near:.2f})"
             )
         return [tuple(reasons) for reasons in found]
 
@@ -279,12 +348,12 @@ class _Beyond:
 
 
 def _slack(limits: Floats) -> Floats:
-    """Give what rounding may move: it is no step out of the domain."""
+    """Return what rounding may move: it is no step out of the domain."""
     return 1e-6 + 0.01 * np.abs(limits)
 
 
 def _step(name: str) -> tuple[float, Callable[[Floats], Floats]]:
-    """Give the step of a field that puts a recipe outside, and the scale on which it is measured."""
+    """Return the step of a field that puts a recipe outside, and the scale on which it is measured."""
     if name == "x":
         return FIRING_STEP / COMPOSITION_WEIGHT, np.asarray
     column = _RANGED[name]
@@ -299,7 +368,7 @@ def _label(name: str) -> str:
     return "substitution x" if name == "x" else _RANGED[name].axis_label
 
 
-def fit_domain(table: pd.DataFrame, sites: OccupancyTable, remoteness: Floats) -> Domain:
+def fit_domain(table: pd.DataFrame, sites: OccupancyTable, to_sources: Floats) -> Domain:
     """Read off what training pellets cover.
 
     Parameters
@@ -308,7 +377,7 @@ def fit_domain(table: pd.DataFrame, sites: OccupancyTable, remoteness: Floats) -
         Training pellets, n rows.
     sites
         Their occupancies.
-    remoteness
+    to_sources
         Of each from the other sources, shape (n,).
     """
     systems = sites.per_row(sites.systems)
@@ -322,7 +391,7 @@ def fit_domain(table: pd.DataFrame, sites: OccupancyTable, remoteness: Floats) -
         site: tuple(ELEMENTS[at] for at in np.flatnonzero((sites.per_row(amounts) > 0).any(axis=0)))
         for site, amounts in zip(_SITES, (sites.a, sites.m, sites.t), strict=True)
     }
-    return Domain(ranges, choices, elements, float(np.quantile(remoteness, NEAR_SHARE)))
+    return Domain(ranges, choices, elements, float(np.quantile(to_sources, NEAR_SHARE)))
 
 
 def _limits(numbers: pd.DataFrame, at_least: int) -> dict[str, tuple[float, float]]:

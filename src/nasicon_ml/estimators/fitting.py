@@ -27,7 +27,7 @@ from nasicon_ml.estimators.targets import (
     shift_log10_conductivity,
 )
 from nasicon_ml.features.build import FeatureMatrix
-from nasicon_ml.trees.grids import CrossedRecipes
+from nasicon_ml.trees.grids import PairedRecipes
 
 if TYPE_CHECKING:
     import xgboost
@@ -72,21 +72,21 @@ class FittedTarget:
     energy: Trees | None = None
     prior: CompositionPrior | None = None
 
-    def raw(self, features: Floats | CrossedRecipes) -> Floats:
+    def raw(self, features: Floats | PairedRecipes) -> Floats:
         """Return what was learned beyond the prior, shape (n,)."""
         return raw_prediction(self.booster, features)
 
-    def learned(self, features: Floats | CrossedRecipes) -> Floats:
+    def learned(self, features: Floats | PairedRecipes) -> Floats:
         """Predict on the scale the model learns: log10(S/cm) at 25 °C, log10 porosity, log-odds or eV."""
         raw = self.raw(features)
         if self.prior is None:
             return raw
-        if isinstance(features, CrossedRecipes):
+        if isinstance(features, PairedRecipes):
             return self.prior.start([features.column(at) for at in self.prior.columns]) + raw
         return self.prior.margin(features) + raw
 
     def reported(
-        self, features: Floats | CrossedRecipes, temperature_c: Floats, energy_ev: Floats | None = None
+        self, features: Floats | PairedRecipes, temperature_c: Floats, energy_ev: Floats | None = None
     ) -> Floats:
         """Predict on the scale of reports; conductivity at the temperatures given, shape (n,).
 

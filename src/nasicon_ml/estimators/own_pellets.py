@@ -5,7 +5,7 @@ covariance, estimated in training from out-of-fold errors of the sources of the 
 
 ``level^2 + recipe^2 * matern(hypot(c / c0, f / f0)) * exp(-p / p0)``, and ``noise^2`` for a pellet with itself,
 
-with the distances of `nasicon_ml.estimators.closeness` in composition c, processing p and prediction f, and the
+with the distances of `nasicon_ml.features.distances` in composition c, processing p and prediction f, and the
 Matern function of smoothness 3/2. A new pellet's error is predicted from those of the known ones (Gaussian
 process regression: Rasmussen and Williams, 10.7551/mitpress/3206.001.0001); for the probability of purity the
 same process stands on the log-odds (their Laplace approximation). Pellets of other sources say nothing here: the
@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.data.own_pellets import own_checksum
 from nasicon_ml.errors import BundleError
-from nasicon_ml.estimators.closeness import Gaps, gaps
 from nasicon_ml.estimators.targets import (
     ANSWERS,
     ENERGY_SPREAD_EV,
@@ -37,7 +36,7 @@ from nasicon_ml.estimators.targets import (
     shift_log10_conductivity,
     training_rows,
 )
-from nasicon_ml.features.similarity import RecipeSpace, recipe_space
+from nasicon_ml.features.distances import LaboratoryDistances, RecipeSpace, laboratory_distances, recipe_space
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -89,10 +88,12 @@ class OwnKernel:
     trust: float = 1.0
     narrowing: float = 1.0
 
-    def covariance(self, gaps: Gaps) -> Floats:
-        """Return the covariance of the errors that pellets share, same shape as the gaps; no noise."""
-        far = np.sqrt(3.0) * np.hypot(gaps.composition / self.composition, gaps.prediction / self.prediction)
-        alike = (1.0 + far) * np.exp(-far - gaps.processing / self.processing)
+    def covariance(self, distances: LaboratoryDistances) -> Floats:
+        """Return the covariance of the errors that pellets share, same shape as the distances; no noise."""
+        far = np.sqrt(3.0) * np.hypot(
+            distances.composition / self.composition, distances.prediction / self.prediction
+        )
+        alike = (1.0 + far) * np.exp(-far - distances.processing / self.processing)
         return np.asarray(self.level**2 + self.recipe**2 * alike)
 
     @property
@@ -122,7 +123,12 @@ class Conditioned:
 
 
 def condition(
-    kernel: OwnKernel, among: Gaps, towards: Gaps, errors: Floats, ahead: Floats, extra: Floats | None = None
+    kernel: OwnKernel,
+    among: LaboratoryDistances,
+    towards: LaboratoryDistances,
+    errors: Floats,
+    ahead: Floats,
+    extra: Floats | None = None,
 ) -> Conditioned:
     """Predict the errors of n pellets from those of k known ones.
 
@@ -152,7 +158,12 @@ def condition(
 
 
 def condition_probability(
-    kernel: OwnKernel, among: Gaps, towards: Gaps, outcome: Floats, known: Floats, asked: Floats
+    kernel: OwnKernel,
+    among: LaboratoryDistances,
+    towards: LaboratoryDistances,
+    outcome: Floats,
+    known: Floats,
+    asked: Floats,
 ) -> Floats:
     """Return n probabilities conditioned on the outcomes of k pellets.
 
@@ -293,10 +304,10 @@ class Errors:
         """What predictions are compared by: log-odds of probabilities."""
         return bounded_log_odds(self.predicted) if TARGETS[self.name].is_probability else self.predicted
 
-    def gaps(self, rows: Ints, columns: Ints) -> Gaps:
+    def distances(self, rows: Ints, columns: Ints) -> LaboratoryDistances:
         """Measure the distances between some of the rows and others."""
         scale = self.scale
-        return gaps(self.space.take(rows), self.space.take(columns), scale[rows], scale[columns])
+        return laboratory_distances(self.space.take(rows), self.space.take(columns), scale[rows], scale[columns])
 
     def groups(self) -> dict[str, Ints]:
         """Return the rows of each source, in the order in which the sources first appear."""
@@ -360,9 +371,9 @@ def fit_own_kernel(errors: Errors, *, seed: int = 0) -> OwnKernel:
 
 @dataclass(frozen=True)
 class _Stack:
-    """All sources of one size: gaps of shape (m, n, n), the rest (m, n)."""
+    """All sources of one size: distances of shape (m, n, n), the rest (m, n)."""
 
-    gaps: Gaps
+    distances: LaboratoryDistances
     measured: Floats
     predicted: Floats
 
@@ -372,12 +383,12 @@ def _stacks(errors: Errors) -> Iterator[_Stack]:
     for rows in errors.groups().values():
         by_size.setdefault(len(rows), []).append(rows)
     for groups in by_size.values():
-        each = [errors.gaps(rows, rows) for rows in groups]
+        each = [errors.distances(rows, rows) for rows in groups]
         at = np.stack(groups)
-        stacked = Gaps(
-            np.stack([gap.composition for gap in each]),
-            np.stack([gap.processing for gap in each]),
-            np.stack([gap.prediction for gap in each]),
+        stacked = LaboratoryDistances(
+            np.stack([one.composition for one in each]),
+            np.stack([one.processing for one in each]),
+            np.stack([one.prediction for one in each]),
         )
         yield _Stack(stacked, errors.measured[at], errors.predicted[at])
 
@@ -404,7 +415,7 @@ def _kernel(parameters: Floats, is_probability: bool) -> OwnKernel:
 def _likelihood(kernel: OwnKernel, stack: _Stack) -> float:
     """Negative log-likelihood of errors, Student's, constants left out."""
     size = stack.measured.shape[1]
-    covariance = kernel.covariance(stack.gaps) + (kernel.noise**2 + 1e-8) * np.eye(size)
+    covariance = kernel.covariance(stack.distances) + (kernel.noise**2 + 1e-8) * np.eye(size)
     factor = np.linalg.cholesky(covariance)
     whitened = np.linalg.solve(factor, (stack.measured - stack.predicted)[:, :, None])[:, :, 0]
     squares = (whitened**2).sum(axis=1)
@@ -418,7 +429,7 @@ def _log_odds_likelihood(kernel: OwnKernel, stack: _Stack) -> float:
     """Negative log-likelihood of outcomes, by Laplace's approximation."""
     size = stack.measured.shape[1]
     centre = attenuation(kernel.variance) * bounded_log_odds(stack.predicted)
-    covariance = kernel.covariance(stack.gaps) + 1e-6 * np.eye(size)
+    covariance = kernel.covariance(stack.distances) + 1e-6 * np.eye(size)
     return -float(laplace_mode(covariance, centre, stack.measured)[1].sum())
 
 
@@ -503,17 +514,21 @@ class Known:
 
     def conditioned(self, space: RecipeSpace, predicted: Floats) -> Conditioned:
         """Return what these pellets change about n predictions on the scale the model learns."""
-        among, towards = self._gaps(space, self.predicted, predicted)
+        among, towards = self._distances(space, self.predicted, predicted)
         ahead = predicted[:, None] - self.predicted[None, :]
         return condition(self.kernel, among, towards, self.measured - self.predicted, ahead, self.extra)
 
     def probability(self, space: RecipeSpace, asked: Floats) -> Floats:
         """Return n probabilities conditioned on these pellets."""
-        among, towards = self._gaps(space, bounded_log_odds(self.predicted), bounded_log_odds(asked))
+        among, towards = self._distances(space, bounded_log_odds(self.predicted), bounded_log_odds(asked))
         return condition_probability(self.kernel, among, towards, self.measured, self.predicted, asked)
 
-    def _gaps(self, space: RecipeSpace, ours: Floats, theirs: Floats) -> tuple[Gaps, Gaps]:
-        return gaps(self.space, self.space, ours, ours), gaps(space, self.space, theirs, ours)
+    def _distances(
+        self, space: RecipeSpace, ours: Floats, theirs: Floats
+    ) -> tuple[LaboratoryDistances, LaboratoryDistances]:
+        return laboratory_distances(self.space, self.space, ours, ours), laboratory_distances(
+            space, self.space, theirs, ours
+        )
 
 
 def refuse_known_to_trees(own: pd.DataFrame, options: Mapping[str, Any]) -> None:

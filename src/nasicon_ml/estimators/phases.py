@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
-from nasicon_ml.features.similarity import Nearest
+from nasicon_ml.features.distances import Neighbours
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class PhaseMemory:
         needs = np.array([np.isin(ELEMENTS, _elements(name)) for name in names])
         return cls(rows, names, occurs.reshape(len(rows), len(names)), needs.reshape(len(names), len(ELEMENTS)))
 
-    def likely(self, found: Nearest, sites: OccupancyTable, additives: pd.Series) -> list[tuple[str, ...]]:
+    def likely(self, found: Neighbours, sites: OccupancyTable, additives: pd.Series) -> list[tuple[str, ...]]:
         """Return the likely phases of each recipe, the likeliest first.
 
         Parameters

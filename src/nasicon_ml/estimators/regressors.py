@@ -25,9 +25,9 @@ from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import occupancies
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, INPUTS, BoosterSettings, raw_prediction, row_weights
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target, training_matrix
-from nasicon_ml.estimators.remoteness import NEAR_PELLETS
 from nasicon_ml.estimators.targets import TargetName, TrainingRows, measurement_temperature, temperature_weight
 from nasicon_ml.estimators.uncertainty import (
+    NEAR_PELLETS,
     OWN_TRUST,
     BetaCalibration,
     Circumstances,
@@ -35,10 +35,10 @@ from nasicon_ml.estimators.uncertainty import (
     fit_intervals,
 )
 from nasicon_ml.features.build import FeatureMatrix, FeatureSet, build_features
+from nasicon_ml.features.distances import RecipeSpace, nearest_neighbours, recipe_space
 from nasicon_ml.features.processing import unknown_share
-from nasicon_ml.features.similarity import RecipeSpace, nearest, recipe_space
 from nasicon_ml.recipe.batch import read_recipes, recipe_frame
-from nasicon_ml.trees.grids import CrossedRecipes
+from nasicon_ml.trees.grids import PairedRecipes
 
 Floats = NDArray[np.float64]
 Strings = NDArray[np.object_]
@@ -97,7 +97,9 @@ class _Rows:
         """Return what decides the widths of intervals; rows of a reference's own source pass it over."""
         distance = np.zeros(len(self.table))
         if self.space is not None and references is not None:
-            found = nearest(self.space, references, NEAR_PELLETS, query_sources=own, reference_sources=sources)
+            found = nearest_neighbours(
+                self.space, references, NEAR_PELLETS, query_sources=own, reference_sources=sources
+            )
             distance = found.distances.mean(axis=1)
         return Circumstances(self.unknown, distance, measurement_temperature(self.table), self.systems)
 
@@ -106,7 +108,7 @@ class _Rows:
 class _OtherBooster(FittedTarget):
     """A target learned by another scikit-learn estimator in the place of the trees."""
 
-    def raw(self, features: Floats | CrossedRecipes) -> Floats:
+    def raw(self, features: Floats | PairedRecipes) -> Floats:
         model: Any = self.booster
         if not hasattr(model, "predict_proba"):
             return np.asarray(model.predict(features), dtype=np.float64)

@@ -25,6 +25,8 @@ from nasicon_ml.estimators.targets import TARGETS, TargetName, inverse_temperatu
 Floats = NDArray[np.float64]
 Strings = NDArray[np.object_]
 
+#: The distance of a recipe to the nearest measured pellets is the mean over this many.
+NEAR_PELLETS = 3
 #: A spread never falls below this share of its median: a handful of lucky rows must not promise certainty.
 _SMALLEST_SHARE = 0.25
 #: A recipe is incomplete where more than this share of its processing is unknown: there errors jump.

@@ -17,9 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import OccupancyTable
 from nasicon_ml.errors import LeakageError
-from nasicon_ml.estimators.domain import fit_domain
+from nasicon_ml.estimators.domain import SourceDistances, fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
-from nasicon_ml.estimators.remoteness import SourceGaps
 from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature
 from nasicon_ml.estimators.uncertainty import Circumstances, fit_calibration, fit_intervals
 
@@ -275,7 +274,7 @@ def out_of_fold_probabilities(outcome: Floats, margin: Floats, fold: Ints, *, tr
 
 
 def out_of_fold_domain(
-    pellets: pd.DataFrame, sites: OccupancyTable, gaps: SourceGaps, rows: Ints, fold: Ints
+    pellets: pd.DataFrame, sites: OccupancyTable, by_source: SourceDistances, rows: Ints, fold: Ints
 ) -> Floats:
     """Return the domain score of each row for the sources of the other folds; shape (n,), from 1 on outside.
 
@@ -285,7 +284,7 @@ def out_of_fold_domain(
         All pellets, those without a value of the target, too: the domain is that of the recipes.
     sites
         Their occupancies.
-    gaps
+    by_source
         Distances of all pellets to all sources among them.
     rows, fold
         Which pellets are judged, and the fold of each, shape (n,).
@@ -295,14 +294,14 @@ def out_of_fold_domain(
     score = np.empty(len(rows))
     for part in np.unique(fold):
         test = rows[fold == part]
-        kept = ~np.isin(gaps.names.astype(str), np.unique(sources[test].astype(str)))
-        training = np.flatnonzero(np.isin(sources.astype(str), gaps.names[kept].astype(str)))
+        kept = ~np.isin(by_source.names.astype(str), np.unique(sources[test].astype(str)))
+        training = np.flatnonzero(np.isin(sources.astype(str), by_source.names[kept].astype(str)))
         domain = fit_domain(
             table.iloc[training],
             replace(sites, index=sites.index[training]),
-            replace(gaps, gaps=gaps.gaps[training]).remoteness(sources[training], kept),
+            by_source.take(training).mean_of_nearest(sources[training], kept),
         )
-        remoteness = replace(gaps, gaps=gaps.gaps[test]).remoteness(among=kept)
-        judged = domain.judge(table.iloc[test], replace(sites, index=sites.index[test]), remoteness)
+        to_sources = by_source.take(test).mean_of_nearest(among=kept)
+        judged = domain.judge(table.iloc[test], replace(sites, index=sites.index[test]), to_sources)
         score[fold == part] = judged.score
     return score

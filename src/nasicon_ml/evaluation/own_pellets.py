@@ -19,7 +19,7 @@ from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurem
 from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
 from nasicon_ml.evaluation.cross_validation import grouped_splits
 from nasicon_ml.evaluation.scores import auroc
-from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.features.distances import recipe_space
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

@@ -79,7 +79,7 @@ def build_features(
 
 
 @dataclass(frozen=True)
-class CrossedFeatures:
+class PairFeatures:
     """Features of m compositions, each made in all of n ways, without the m times n rows.
 
     Attributes
@@ -95,12 +95,12 @@ class CrossedFeatures:
     columns: tuple[Floats, ...]
 
 
-def cross_features(ways: pd.DataFrame, feature_set: FeatureSet | str, sites: OccupancyTable) -> CrossedFeatures:
+def pair_features(processing: pd.DataFrame, feature_set: FeatureSet | str, sites: OccupancyTable) -> PairFeatures:
     """Compute a feature set for every pair of a composition and a way of making it.
 
     Parameters
     ----------
-    ways
+    processing
         Recipe columns less the formula, n rows.
     feature_set
         Which list of features.
@@ -109,11 +109,11 @@ def cross_features(ways: pd.DataFrame, feature_set: FeatureSet | str, sites: Occ
 
     Returns
     -------
-    CrossedFeatures
+    PairFeatures
         The numbers that `build_features` gives for a table of the pairs.
     """
-    columns = _BUILDERS[FeatureSet(feature_set)](ways, sites, lambda values: values[:, None])
-    return CrossedFeatures(tuple(columns), tuple(columns.values()))
+    columns = _BUILDERS[FeatureSet(feature_set)](processing, sites, lambda values: values[:, None])
+    return PairFeatures(tuple(columns), tuple(columns.values()))
 
 
 def _composition_set(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:  # noqa: ARG001
@@ -143,7 +143,7 @@ _BUILDERS: dict[FeatureSet, Callable[[pd.DataFrame, OccupancyTable, Spread], Col
 
 
 def feature_names(feature_set: FeatureSet | str = FeatureSet.FULL) -> tuple[str, ...]:
-    """Give the frozen column order of a feature set."""
+    """Return the frozen column order of a feature set."""
     from nasicon_ml.recipe import Recipe, recipe_table
 
     return build_features(recipe_table([Recipe(formula="LiTi2(PO4)3")]), feature_set).names

@@ -12,10 +12,8 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
@@ -41,6 +39,7 @@ from nasicon_ml.composition.sites import (
     oxidation_states,
 )
 from nasicon_ml.errors import SpaceError
+from nasicon_ml.features.pairs import distinct_rows
 from nasicon_ml.screening.reading import Stated, read_numbers
 
 MIX_KEYS = ("mix", "step")
@@ -472,19 +471,10 @@ def read_compositions(stated: Stated, *, any_charge: bool = False) -> Compositio
             raise item.error(f"at most {MOST_COMPOSITIONS} in all", "Take larger steps.", value=count)
     elements = tuple(sorted(set().union(*(family.elements for family in families)), key=ELEMENT_INDEX.__getitem__))
     units = np.concatenate([_of_family(family, elements) for family in families])
-    units = units[_distinct_rows(units)[0]]
+    units = units[distinct_rows(len(units), units.T)[0]]
     states = _states(elements, units)
     names, name_of = _systems(elements, units, states)
     return Compositions(elements, units, states, names, name_of)
-
-
-def _distinct_rows(table: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the first row of each kind, in order of appearance, and which kind each row is; without sorting."""
-    code = np.zeros(len(table), dtype=np.int64)
-    for column in table.T:
-        parts, kinds = pd.factorize(column)
-        code = pd.factorize(code * len(kinds) + parts)[0]
-    return np.flatnonzero(np.diff(np.maximum.accumulate(code), prepend=-1)), code
 
 
 def _of_family(family: Family, elements: Sequence[str]) -> NDArray[np.int32]:
@@ -536,7 +526,7 @@ def _systems(
     amounts = units / RESOLUTION
     m_total = amounts[:, [at for at, el in enumerate(elements) if _site(el) == "m"]].sum(axis=1).round(9)
     marks = np.column_stack([counts_in_name(el, amounts[:, at], m_total) for at, el in enumerate(elements)])
-    first, code = _distinct_rows(marks)
+    first, code = distinct_rows(len(marks), marks.T)
     found = [composition_of(elements, units[row], states[row]).system for row in first.tolist()]
     names = tuple(dict.fromkeys(found))
     places = np.array([names.index(name) for name in found], dtype=np.int32)

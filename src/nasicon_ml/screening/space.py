@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import ELEMENTS, Composition, OccupancyTable
 from nasicon_ml.errors import FieldError, nearest
+from nasicon_ml.features.pairs import distinct_rows
 from nasicon_ml.screening.compositions import as_mapping, read_compositions
 from nasicon_ml.screening.constraints import COMPOSITION, Axes, Check, prune, read_rules
 from nasicon_ml.screening.reading import Axis, Stated, additive_axis, field_axes, plain, stated_in_yaml
@@ -141,8 +142,8 @@ def _kinds(at: int, checks: Sequence[Check]) -> tuple[NDArray[np.intp], NDArray[
     """Sort the values of an axis by what the checks say of them: the first of each kind, and how many."""
     asked = [pair for check in checks for pair in (*check.when.items(), (check.then_axis, check.then))]
     masks = [mask for axis, mask in asked if axis == at]
-    _, first, counts = np.unique(np.column_stack(masks), axis=0, return_index=True, return_counts=True)
-    return first.astype(np.intp), counts.astype(np.int64)
+    first, which = distinct_rows(len(masks[0]), masks)
+    return first, np.bincount(which)
 
 
 def _estimated(axes: Axes, checks: Sequence[Check], size: int) -> Count:

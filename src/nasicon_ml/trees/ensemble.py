@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasicon_ml.trees.arrays import TreeArrays
-from nasicon_ml.trees.grids import CrossedRecipes, PairSums
+from nasicon_ml.trees.grids import PairedRecipes, PairSums
 from nasicon_ml.trees.rows import TableSums
 from nasicon_ml.trees.xgboost_format import from_json, to_json
 
@@ -58,7 +58,7 @@ class TreeEnsemble:
 
         return xgb.Booster(model_file=bytearray(to_json(self.arrays)))
 
-    def margin(self, X: NDArray[Any] | CrossedRecipes) -> Floats:
+    def margin(self, X: NDArray[Any] | PairedRecipes) -> Floats:
         """Evaluate the trees.
 
         Parameters
@@ -72,7 +72,7 @@ class TreeEnsemble:
             Shape (n,), on the scale the model learns: the sum of the leaves that XGBoost reaches, to a billionth.
             XGBoost adds them one after another in single precision, and is off by some millionths.
         """
-        if isinstance(X, CrossedRecipes):
+        if isinstance(X, PairedRecipes):
             return X.of_recipes(self.pairs.margin(X.singles, X.shape))
         return self.sums.margin(np.asarray(X, dtype=np.float32))
 

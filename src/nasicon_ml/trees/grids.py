@@ -16,34 +16,34 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from nasicon_ml.features.build import CrossedFeatures
-from nasicon_ml.features.crossing import Crossing
+from nasicon_ml.features.build import PairFeatures
+from nasicon_ml.features.pairs import RecipePairs
 from nasicon_ml.trees.rows import TableSums
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-#: Crossing pays from so many recipes on, of so many compositions and ways, if they are this share of all pairs.
+#: Pairs pay from so many recipes on, of so many compositions and processings, if they are this share of all pairs.
 MANY_RECIPES, _SIDE, _SHARE = 1000, 4, 0.2
 #: Pairs are evaluated in lots of so many compositions and ways, and leaves so many at once.
 _COMPOSITIONS, _PROCESSES, _LEAVES = 256, 512, 4096
 
 
 @dataclass(frozen=True)
-class CrossedRecipes:
+class PairedRecipes:
     """n recipes with their features.
 
     Attributes
     ----------
-    crossing
+    pairs
         Which composition and which way of making each recipe has.
     features
         Of all pairs of the two.
     """
 
-    crossing: Crossing
-    features: CrossedFeatures
+    pairs: RecipePairs
+    features: PairFeatures
 
     @cached_property
     def singles(self) -> tuple[NDArray[np.float32], ...]:
@@ -53,21 +53,21 @@ class CrossedRecipes:
     @property
     def shape(self) -> tuple[int, int]:
         """How many compositions and ways there are."""
-        return len(self.crossing.sites.systems), len(self.crossing.ways)
+        return len(self.pairs.sites.systems), len(self.pairs.processing)
 
     def column(self, at: int) -> Floats:
         """Return one feature, by its position; shape (n,)."""
         return self.of_recipes(np.broadcast_to(self.features.columns[at], self.shape))
 
-    def of_recipes(self, pairs: Floats) -> Floats:
+    def of_recipes(self, values: Floats) -> Floats:
         """Return the values of the recipes, shape (n,), of those of all pairs."""
-        return pairs[self.crossing.composition_of, self.crossing.way_of]
+        return values[self.pairs.composition_of, self.pairs.processing_of]
 
 
-def worth_crossing(crossing: Crossing) -> bool:
+def worth_pairing(pairs: RecipePairs) -> bool:
     """Return whether the recipes are a good part of all pairs of their compositions and ways of making."""
-    smaller = min(len(crossing.sites.systems), len(crossing.ways))
-    return len(crossing.way_of) >= MANY_RECIPES and smaller >= _SIDE and crossing.share >= _SHARE
+    smaller = min(len(pairs.sites.systems), len(pairs.processing))
+    return len(pairs.processing_of) >= MANY_RECIPES and smaller >= _SIDE and pairs.share >= _SHARE
 
 
 @dataclass(frozen=True)
@@ -178,14 +178,14 @@ class PairSums:
         Twice the number of the condition, one more if it must not hold; -1 behind the last.
         """
         depth = len(self._levels) - 1
-        ways = np.full((len(self._levels[0].inner) + len(self._levels[0].leaves), depth), -1, dtype=np.int32)
+        paths = np.full((len(self._levels[0].inner) + len(self._levels[0].leaves), depth), -1, dtype=np.int32)
         found = []
         for at, level in enumerate(self._levels):
-            found.append(ways[level.leaves])
+            found.append(paths[level.leaves])
             if len(level.inner):
-                left, right = ways[level.inner], ways[level.inner]
+                left, right = paths[level.inner], paths[level.inner]
                 left[:, at], right[:, at] = 2 * level.conditions, 2 * level.conditions + 1
-                ways = np.concatenate([left, right])
+                paths = np.concatenate([left, right])
         return np.concatenate(found)
 
     def _counts(self, columns: Sequence[NDArray[np.float32]]) -> Floats:
@@ -253,16 +253,16 @@ class PairSums:
         """
         of_pair = np.zeros(len(said.sees_process) + 1, dtype=np.bool_)
         of_pair[list(said.of_pair)] = True
-        ways = self._paths[leaves]
-        needed = np.sort(np.where(of_pair[ways // 2], ways, -1), axis=1)
+        paths = self._paths[leaves]
+        needed = np.sort(np.where(of_pair[paths // 2], paths, -1), axis=1)
         different, group = np.unique(needed, axis=0, return_inverse=True)
         return group.ravel(), [tuple(one for one in need if one >= 0) for need in different.tolist()]
 
 
-def _cut(column: NDArray[np.float32], compositions: slice, ways: slice) -> NDArray[np.float32]:
+def _cut(column: NDArray[np.float32], compositions: slice, processing: slice) -> NDArray[np.float32]:
     if column.ndim == 1:
-        return column[ways]
-    return column[compositions] if column.shape[1] == 1 else column[compositions, ways]
+        return column[processing]
+    return column[compositions] if column.shape[1] == 1 else column[compositions, processing]
 
 
 def _sort_out(answers: Mask, start: int, said: _Answers) -> None:

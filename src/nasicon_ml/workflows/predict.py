@@ -15,7 +15,7 @@ import pandas as pd
 from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
-from nasicon_ml.estimators.remoteness import NEAR_PELLETS
+from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 from nasicon_ml.model import Answers, PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.shipped import shipped_folder

@@ -31,11 +31,11 @@ from nasicon_ml.data.own_pellets import own_checksum, own_pellets, refuse_known_
 from nasicon_ml.data.validate import count_problems
 from nasicon_ml.errors import DatasetError, FieldError, nearest
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, as_booster
-from nasicon_ml.estimators.domain import fit_domain
+from nasicon_ml.estimators.domain import SourceDistances, fit_domain, source_distances
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
-from nasicon_ml.estimators.remoteness import NEAR_PELLETS, SourceGaps, source_gaps
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, measurement_temperature, training_rows
 from nasicon_ml.estimators.uncertainty import (
+    NEAR_PELLETS,
     OWN_TRUST,
     BetaCalibration,
     Circumstances,
@@ -58,9 +58,8 @@ from nasicon_ml.evaluation.plausibility import check_plausibility
 from nasicon_ml.evaluation.scores import loss, score_table
 from nasicon_ml.evaluation.tuning import OptunaTuner
 from nasicon_ml.features.build import FeatureSet, build_features
+from nasicon_ml.features.distances import nearest_neighbours, recipe_space
 from nasicon_ml.features.processing import unknown_share
-from nasicon_ml.features.similarity import nearest as nearest_recipes
-from nasicon_ml.features.similarity import recipe_space
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.trees.ensemble import TreeEnsemble
 
@@ -176,8 +175,8 @@ class Added:
         sites = occupancies(pellets[Column.FORMULA].to_list())
         space = recipe_space(pellets, sites=sites)
         sources = pellets[Column.SOURCE].to_numpy(dtype=object)
-        remoteness = source_gaps(space, space, sources).remoteness(np.asarray(sources))
-        return replace(model, pellets=pellets, domain=fit_domain(pellets[list(MODEL_INPUT)], sites, remoteness))
+        to_sources = source_distances(space, space, sources).mean_of_nearest(np.asarray(sources))
+        return replace(model, pellets=pellets, domain=fit_domain(pellets[list(MODEL_INPUT)], sites, to_sources))
 
 
 def with_findings(model: PropertyModel, dataset: Path) -> PropertyModel:
@@ -357,7 +356,7 @@ class _Stage:
     feature_names: tuple[str, ...]
     circumstances: Circumstances
     sites: OccupancyTable
-    gaps: SourceGaps
+    by_source: SourceDistances
 
     @classmethod
     def prepare(cls, pellets: pd.DataFrame, options: TrainingOptions) -> _Stage:
@@ -366,7 +365,7 @@ class _Stage:
         composition = build_features(pellets, FeatureSet.COMPOSITION, sites=sites)
         space = recipe_space(pellets, sites=sites)
         sources = pellets[Column.SOURCE].to_numpy(dtype=object)
-        near = nearest_recipes(space, space, NEAR_PELLETS, query_sources=sources, reference_sources=sources)
+        near = nearest_neighbours(space, space, NEAR_PELLETS, query_sources=sources, reference_sources=sources)
         context = FitContext(pellets, full, DEFAULT_SETTINGS, options.seed, options.threads)
         circumstances = Circumstances(
             unknown_share(pellets),
@@ -374,8 +373,8 @@ class _Stage:
             measurement_temperature(pellets),
             sites.per_row(sites.systems),
         )
-        alone, gaps = replace(context, features=composition), source_gaps(space, space, sources)
-        return cls(sources, options, context, alone, full.names, circumstances, sites, gaps)
+        alone, by_source = replace(context, features=composition), source_distances(space, space, sources)
+        return cls(sources, options, context, alone, full.names, circumstances, sites, by_source)
 
 
 @dataclass(frozen=True)
@@ -465,7 +464,7 @@ def _out_of_fold_frame(
     columns |= {"composition_only": composition_only, "median": found.median}
     columns[UNKNOWN_SHARE] = stage.circumstances.unknown[rows]
     columns[str(Column.DOMAIN_SCORE)] = out_of_fold_domain(
-        stage.full.pellets, stage.sites, stage.gaps, rows, found.fold
+        stage.full.pellets, stage.sites, stage.by_source, rows, found.fold
     )
     return pd.DataFrame(columns)
 
@@ -487,7 +486,7 @@ def _final_model(
     grown = {name: target.booster for name, target in fitted.items()} | {TargetName.ACTIVATION_ENERGY: energy}
     width = len(stage.feature_names)
     pellets = stage.full.pellets
-    remoteness = stage.gaps.remoteness(stage.sources)
+    to_sources = stage.by_source.mean_of_nearest(stage.sources)
     calibrations = [a.calibration for a in assessments if a.calibration is not None]
     return PropertyModel(
         boosters={name: TreeEnsemble.from_xgboost(as_booster(trees), width) for name, trees in grown.items()},
@@ -495,7 +494,7 @@ def _final_model(
         feature_names=stage.feature_names,
         intervals={a.name: a.intervals for a in assessments if a.intervals is not None},
         calibration=calibrations[0],
-        domain=fit_domain(pellets[list(MODEL_INPUT)], stage.sites, remoteness),
+        domain=fit_domain(pellets[list(MODEL_INPUT)], stage.sites, to_sources),
         pellets=pellets,
         metadata=metadata,
         priors={name: target.prior for name, target in fitted.items() if target.prior is not None},

@@ -1,33 +1,37 @@
 """How near recipes lie to measured pellets and to their sources, for millions of recipes.
 
 The distance of two recipes is a sum: how their compositions differ, and how their processing does. A table of
-recipes has few different compositions and, in a screening, few different ways of making them. So both parts are
-computed once for each different one, and a recipe costs one addition a pellet. What is asked of the distances are
-minima, which are taken in layers: the first pellet of every source, the second, and so on, so that each step runs
-over neighbouring numbers.
+recipes has few different compositions and, in a screening, few different processings. So both parts are computed
+once for each different one, and a recipe costs one addition a pellet. What is asked of the distances are minima,
+which are taken in layers: the first pellet of every source, the second, and so on, so that each step runs over
+neighbouring numbers.
 
-Where one composition is made in many ways, most pellets are ruled out for all of these ways at once: a pellet that
-is further in the best of the ways than enough others are in the worst cannot be among the nearest in any.
+Where one composition is processed in many ways, most pellets are ruled out for all of these at once: a pellet that
+is further with the nearest processing than enough others are with the furthest cannot be among the nearest of any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable
-from nasicon_ml.features.similarity import (
+from nasicon_ml.features.distances import (
     COMPOSITION_WEIGHT,
     RecipeSpace,
     composition_distance,
-    processing_parts,
+    composition_points,
+    field_distances,
+    processing_points,
+    recipe_space,
 )
+from nasicon_ml.features.pairs import RecipePairs, distinct_rows
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -35,58 +39,61 @@ Ints = NDArray[np.intp]
 
 #: Recipes whose distances to all pellets are held at once: what fits into a processor's cache.
 _BLOCK = 256
-#: Ways of making whose distances are added up field by field at once: what fits into a processor's cache.
+#: Processings whose distances are added up field by field at once: what fits into a processor's cache.
 _CACHED = 64
 #: Different compositions whose distances are computed beforehand; of more, block by block.
 _MOST_KEPT = 4096
-#: Different ways of making whose distances are held at once.
-_WAYS = 512
-#: From so many ways of making one composition on, it pays to rule pellets out first.
+#: Different processings whose distances are held at once.
+_PROCESSING = 512
+#: From so many processings of one composition on, it pays to rule pellets out first.
 _MANY = 32
 #: So few numbers are sorted faster than searched for the smallest, time after time.
 _FEW = 128
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where n recipes lie: the different compositions and ways of making, and which recipe has which.
+class DistinctPoints:
+    """n recipes as points: their different compositions and processings, and which recipe has which.
 
     Attributes
     ----------
-    compositions, ways
+    compositions, processing
         Points of which only the sites, or only the processing, count.
-    composition_of, way_of
+    composition_of, processing_of
         Positions of each recipe among them, shape (n,).
     """
 
     compositions: RecipeSpace
-    ways: RecipeSpace
+    processing: RecipeSpace
     composition_of: Ints
-    way_of: Ints
+    processing_of: Ints
 
     def __len__(self) -> int:
-        return len(self.way_of)
+        return len(self.processing_of)
 
 
-def places(space: RecipeSpace, sites: OccupancyTable) -> Places:
-    """Sort recipes by what they are made of and how.
+def distinct_points(space: RecipeSpace, sites: OccupancyTable) -> DistinctPoints:
+    """Return the distinct points of n recipes; `sites` are their occupancies, and say who shares a composition."""
+    first, composition_of = distinct_rows(len(space), [sites.index])
+    one_of, processing_of = distinct_rows(len(space), [*space.numbers.T, *space.codes.T, *space.additive.T])
+    return DistinctPoints(space.take(first), space.take(one_of), composition_of, processing_of)
 
-    Parameters
-    ----------
-    space
-        n recipes.
-    sites
-        Their occupancies: which of them share a composition.
-    """
-    first = np.zeros(len(sites.systems), dtype=np.intp)
-    first[sites.index[::-1]] = np.arange(len(space))[::-1]
-    used, composition_of = np.unique(sites.index, return_inverse=True)
-    one_of, way_of = different_rows(len(space), [*space.numbers.T, *space.codes.T, *space.additive.T])
-    return Places(space.take(first[used]), space.take(one_of), composition_of, way_of)
+
+def pair_points(pairs: RecipePairs) -> DistinctPoints:
+    """Return the distinct points of recipes, as `distinct_points` does, from the parts they are made of."""
+    made, sites = pairs.processing, pairs.sites
+    if made[Column.ADDITIVE].notna().any():  # how much of it is in a pellet depends on both parts
+        rows = replace(sites, index=pairs.composition_of)
+        return distinct_points(recipe_space(made.iloc[pairs.processing_of], sites=rows), rows)
+    processing = processing_points(made, lambda: np.full(len(made), np.nan))  # no additive has no amount
+    points = composition_points(sites)
+    nothing = np.empty((len(points), 0))
+    compositions = RecipeSpace(points, nothing, nothing.astype(np.int8), nothing)
+    return DistinctPoints(compositions, processing, pairs.composition_of, pairs.processing_of)
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class NearestDistances:
     """Distances of n recipes to what was measured.
 
     Attributes
@@ -106,7 +113,7 @@ _Distances = tuple[Ints, Singles, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredPellets:
     """The measured pellets, sorted by layer: the first of every source, the second of those that have one, ...
 
     Attributes
@@ -121,13 +128,13 @@ class Measured:
     layers: tuple[int, ...]
 
     @classmethod
-    def of(cls, space: RecipeSpace, sources: NDArray[np.object_]) -> Measured:
-        """Sort pellets, given with their sources, shape (m,)."""
+    def of(cls, space: RecipeSpace, sources: NDArray[np.object_]) -> MeasuredPellets:
+        """Sort measured pellets, given with their sources, shape (m,)."""
         order, layers = _layered(sources.astype(str))
         return cls(space.take(order), layers)
 
-    def surroundings(self, asked: Places, pellets: int, sources: int) -> Surroundings:
-        """Measure how near recipes lie, each to its nearest pellets and sources.
+    def nearest_distances(self, asked: DistinctPoints, pellets: int, sources: int) -> NearestDistances:
+        """Return how near recipes lie, each to its nearest pellets and sources.
 
         Parameters
         ----------
@@ -138,7 +145,7 @@ class Measured:
 
         Returns
         -------
-        Surroundings
+        NearestDistances
             The same numbers whatever else stands in the table: every distance is the sum of two single-precision
             numbers that depend on its own recipe alone.
         """
@@ -147,52 +154,52 @@ class Measured:
         for rows, total, layers in self._distances(asked, k, j):
             gaps[rows] = np.sort(_by_source(total, layers), axis=1)[:, :j]
             near[rows] = _smallest(total, k)
-        return Surroundings(near, gaps)
+        return NearestDistances(near, gaps)
 
-    def _distances(self, asked: Places, k: int, j: int) -> Iterator[_Distances]:
-        """Give the distances block by block, at least to every pellet that is among the nearest of its recipe."""
+    def _distances(self, asked: DistinctPoints, k: int, j: int) -> Iterator[_Distances]:
+        """Yield distances block by block, at least to every pellet that is among the nearest of its recipe."""
         of_composition = _Kept(self._of_compositions, asked.compositions)
-        for first, rows in _by_ways(asked):
-            of_way = self._of_ways(asked.ways.take(slice(first, first + _WAYS)))
+        for first, rows in _by_processing(asked):
+            by_processing = self._of_processing(asked.processing.take(slice(first, first + _PROCESSING)))
             few, many = _runs(rows, asked.composition_of)
             for start in range(0, len(few), _BLOCK):
                 some = few[start : start + _BLOCK]
-                total = of_way[asked.way_of[some] - first]
+                total = by_processing[asked.processing_of[some] - first]
                 total += of_composition.take(asked.composition_of[some])
                 yield some, total, self.layers
-            by_pellet = np.ascontiguousarray(of_way.T) if many else of_way
+            by_pellet = np.ascontiguousarray(by_processing.T) if many else by_processing
             for start in range(0, len(many), _BLOCK):
                 runs = many[start : start + _BLOCK]
                 of_runs = of_composition.take(asked.composition_of[[run[0] for run in runs]])
-                in_reach = self._in_reach(of_runs, of_way, k, j)
+                in_reach = self._in_reach(of_runs, by_processing, k, j)
                 for run, of_run, kept in zip(runs, of_runs, in_reach, strict=True):
-                    yield from self._of_run(run, asked.way_of[run] - first, of_run, kept, by_pellet)
+                    yield from self._of_run(run, asked.processing_of[run] - first, of_run, kept, by_pellet)
 
     def _of_run(
-        self, rows: Ints, ways: Ints, of_run: Singles, kept: NDArray[np.bool_], by_pellet: Singles
+        self, rows: Ints, made: Ints, of_run: Singles, kept: NDArray[np.bool_], by_pellet: Singles
     ) -> Iterator[_Distances]:
-        """Give the distances of recipes that share a composition, to some pellets only."""
+        """Yield the distances of recipes that share a composition, to some pellets only."""
         order, layers = _layered(self._source[kept])
         pellets = np.flatnonzero(kept)[order]
         parts, shared = by_pellet[pellets], of_run[pellets, None]
-        for start in range(0, len(rows), _WAYS):
-            some = slice(start, start + _WAYS)
+        for start in range(0, len(rows), _PROCESSING):
+            some = slice(start, start + _PROCESSING)
             # Pellet after pellet in memory, so that the layers are taken along neighbouring numbers.
-            total = parts.take(ways[some], axis=1)
+            total = parts.take(made[some], axis=1)
             total += shared
             yield rows[some], total.T, layers
 
-    def _in_reach(self, of_compositions: Singles, of_way: Singles, k: int, j: int) -> NDArray[np.bool_]:
+    def _in_reach(self, of_compositions: Singles, by_processing: Singles, k: int, j: int) -> NDArray[np.bool_]:
         """Tell which pellets may be among the nearest of some composition; shape (n_compositions, m).
 
         Sums in single precision are rounded, but keep their order: a pellet's distance lies between the sum with
-        its nearest way and the sum with its furthest, to the last bit.
+        its nearest processing and the sum with its furthest, to the last bit.
         """
-        furthest = of_compositions + of_way.max(axis=0)
+        furthest = of_compositions + by_processing.max(axis=0)
         bound = np.sort(_by_source(furthest, self.layers), axis=1)[:, j - 1]
         if k > j:
             bound = np.maximum(bound, np.partition(furthest, k - 1, axis=1)[:, k - 1])
-        possible: NDArray[np.bool_] = of_compositions + of_way.min(axis=0) <= bound[:, None]
+        possible: NDArray[np.bool_] = of_compositions + by_processing.min(axis=0) <= bound[:, None]
         return possible
 
     @cached_property
@@ -200,23 +207,15 @@ class Measured:
         """The source of every pellet, as its position in the first layer; shape (m,)."""
         return np.concatenate([np.arange(size) for size in self.layers])
 
-    @cached_property
-    def _compositions(self) -> tuple[RecipeSpace, Ints]:
-        """The pellets' different compositions, and which of them each pellet has."""
-        one_of, which = different_rows(len(self.space), self.space.sites.T[self.space.occurring])
-        return self.space.take(one_of), which
-
     def _of_compositions(self, compositions: RecipeSpace) -> Singles:
-        """Give the part of the distances that comes from compositions; shape (len(compositions), m)."""
-        different, which = self._compositions
-        exchanged = composition_distance(compositions, different)
-        return (COMPOSITION_WEIGHT * exchanged).astype(np.float32).take(which, axis=1)
+        """Return the part of the distances that comes from compositions; shape (len(compositions), m)."""
+        return (COMPOSITION_WEIGHT * composition_distance(compositions, self.space)).astype(np.float32)
 
-    def _of_ways(self, ways: RecipeSpace) -> Singles:
-        """Give the part of the distances that comes from processing; shape (len(ways), m)."""
-        parts = list(processing_parts(ways, self.space))
-        found = np.zeros((len(ways), len(self.space)), dtype=np.float32)
-        for start in range(0, len(ways), _CACHED):
+    def _of_processing(self, processing: RecipeSpace) -> Singles:
+        """Return the part of the distances that comes from processing; shape (len(processing), m)."""
+        parts = list(field_distances(processing, self.space))
+        found = np.zeros((len(processing), len(self.space)), dtype=np.float32)
+        for start in range(0, len(processing), _CACHED):
             some = slice(start, start + _CACHED)
             for part in parts:
                 part.add(found[some], some)
@@ -231,39 +230,15 @@ class _Kept:
         self._known = compute(points) if len(points) <= _MOST_KEPT else None
 
     def take(self, which: Ints) -> Singles:
-        """Give it for some of the points, as an array of one's own."""
+        """Return it for some of the points, as an array of one's own."""
         if self._known is not None:
             return self._known[which]
-        different, again = np.unique(which, return_inverse=True)
-        return self._compute(self._points.take(different))[again]
-
-
-def different_rows(rows: int, columns: Iterable[Any]) -> tuple[Ints, Ints]:
-    """Tell rows apart by what their columns hold; what is not given is alike.
-
-    Parameters
-    ----------
-    rows
-        How many.
-    columns
-        Arrays or series, each of shape (rows,).
-
-    Returns
-    -------
-    one_of, which
-        The first row of each kind, and the kind of every row, shape (rows,).
-    """
-    code = np.zeros(rows, dtype=np.int64)
-    for column in columns:
-        parts, kinds = pd.factorize(column, use_na_sentinel=False)
-        if len(kinds) > 1:
-            code = pd.factorize(code * len(kinds) + parts)[0]
-    _, one_of, which = np.unique(code, return_index=True, return_inverse=True)
-    return one_of, which
+        first, again = distinct_rows(len(which), [which])
+        return self._compute(self._points.take(which[first]))[again]
 
 
 def _layered(source: NDArray[Any]) -> tuple[Ints, tuple[int, ...]]:
-    """Sort pellets by layer: give their order, shape (m,), and how many pellets each layer has, falling.
+    """Sort pellets by layer: return their order, shape (m,), and how many pellets each layer has, falling.
 
     A source with more pellets stands before one with fewer, so each layer has the sources that come first.
     """
@@ -276,12 +251,12 @@ def _layered(source: NDArray[Any]) -> tuple[Ints, tuple[int, ...]]:
     return np.lexsort((rank, turn)), tuple(np.bincount(turn).tolist())
 
 
-def _by_ways(asked: Places) -> Iterator[tuple[int, Ints]]:
-    """Part recipes by their ways, `_WAYS` at a time: give the first way, and the rows, sorted by composition."""
-    group = asked.way_of // _WAYS
+def _by_processing(asked: DistinctPoints) -> Iterator[tuple[int, Ints]]:
+    """Part recipes by their processing, `_PROCESSING` at a time: the first of it, and the rows by composition."""
+    group = asked.processing_of // _PROCESSING
     order = np.argsort(group * len(asked.compositions) + asked.composition_of, kind="stable")
     stops = np.cumsum(np.bincount(group))
-    return zip(range(0, len(asked.ways), _WAYS), np.split(order, stops[:-1]), strict=False)
+    return zip(range(0, len(asked.processing), _PROCESSING), np.split(order, stops[:-1]), strict=False)
 
 
 def _runs(rows: Ints, composition_of: Ints) -> tuple[Ints, list[Ints]]:
@@ -304,7 +279,7 @@ def _by_source(total: Singles, layers: tuple[int, ...]) -> Singles:
 
 
 def _smallest(total: Singles, k: int) -> Singles:
-    """Give the k smallest numbers of each row, rising; `total` is used up."""
+    """Return the k smallest numbers of each row, rising; `total` is used up."""
     if total.shape[1] <= _FEW:
         return np.sort(total, axis=1)[:, :k]
     found = np.empty((len(total), k), dtype=np.float32)

@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 
 from nasicon_ml.data.load import load_pellets
-from nasicon_ml.features import similarity
-from nasicon_ml.features.similarity import distances, nearest, nearest_among, recipe_space
+from nasicon_ml.features import distances
+from nasicon_ml.features.distances import (
+    nearest_neighbours,
+    nearest_neighbours_among,
+    recipe_distances,
+    recipe_space,
+)
 from nasicon_ml.recipe import Recipe, recipe_table
 
 FULL = {
@@ -15,7 +20,7 @@ FULL = {
 
 
 def gap(first, second):
-    return distances(
+    return recipe_distances(
         recipe_space(recipe_table([Recipe(**first)])), recipe_space(recipe_table([Recipe(**second)]))
     )[0, 0]
 
@@ -45,12 +50,12 @@ def test_unknown_fields_lie_halfway():
 
 def test_distance_is_symmetric_and_chunks_do_not_show(monkeypatch):
     space = recipe_space(load_pellets().sample(60, random_state=0))
-    whole = distances(space, space)
+    whole = recipe_distances(space, space)
     np.testing.assert_allclose(whole, whole.T, atol=1e-12)
-    found = nearest(space, space, 5)
-    monkeypatch.setattr(similarity, "_CHUNK_CELLS", 1)
-    np.testing.assert_array_equal(distances(space, space), whole)
-    again = nearest(space, space, 5)
+    found = nearest_neighbours(space, space, 5)
+    monkeypatch.setattr(distances, "_CHUNK_CELLS", 1)
+    np.testing.assert_array_equal(recipe_distances(space, space), whole)
+    again = nearest_neighbours(space, space, 5)
     np.testing.assert_array_equal(again.positions, found.positions)
     np.testing.assert_array_equal(again.distances, found.distances)
 
@@ -58,19 +63,21 @@ def test_distance_is_symmetric_and_chunks_do_not_show(monkeypatch):
 def test_own_source_is_passed_over():
     pellets = load_pellets().sample(80, random_state=0).reset_index(drop=True)
     space, sources = recipe_space(pellets), pellets["source"].to_numpy(dtype=object)
-    found = nearest(space, space, 3, query_sources=sources, reference_sources=sources)
+    found = nearest_neighbours(space, space, 3, query_sources=sources, reference_sources=sources)
     assert (sources[found.positions] != sources[:, None]).all()
-    assert (nearest(space, space, 1).distances[:, 0] <= found.distances[:, 0]).all()
+    assert (nearest_neighbours(space, space, 1).distances[:, 0] <= found.distances[:, 0]).all()
 
 
 def test_the_nearest_of_several_choices_are_those_of_a_sorted_row():
     space = recipe_space(load_pellets().head(120))  # with equal recipes, so with ties
     queries, some = space.take(slice(0, 50)), np.arange(0, 120, 3)
-    of_all, of_some, of_none = nearest_among(queries, space, [(np.arange(120), 7), (some, 200), (some[:0], 3)])
-    gaps = distances(queries, space)
+    of_all, of_some, of_none = nearest_neighbours_among(
+        queries, space, [(np.arange(120), 7), (some, 200), (some[:0], 3)]
+    )
+    gaps = recipe_distances(queries, space)
     for found, chosen, k in ((of_all, np.arange(120), 7), (of_some, some, len(some))):
         expected = np.argsort(gaps[:, chosen].round(9), axis=1, kind="stable")[:, :k]
         np.testing.assert_array_equal(found.positions, expected)
         np.testing.assert_array_equal(found.distances, np.take_along_axis(gaps[:, chosen], expected, axis=1))
     assert of_none.positions.shape == (50, 0)
-    assert nearest(space.take(slice(0, 0)), space, 3).distances.shape == (0, 3)
+    assert nearest_neighbours(space.take(slice(0, 0)), space, 3).distances.shape == (0, 3)

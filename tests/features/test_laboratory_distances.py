@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasicon_ml.estimators.closeness import gaps
-from nasicon_ml.features.similarity import recipe_space
+from nasicon_ml.features.distances import laboratory_distances, recipe_space
 from nasicon_ml.recipe import Recipe, recipe_table
 
 
@@ -12,7 +11,7 @@ def between(first, second, predicted=(0.0, 0.0)):
     """The three distances of one recipe to another."""
     space = recipe_space(recipe_table([first, second]))
     one, other = space.take(np.array([0])), space.take(np.array([1]))
-    found = gaps(one, other, *(np.array([value]) for value in predicted))
+    found = laboratory_distances(one, other, *(np.array([value]) for value in predicted))
     return found.composition[0, 0], found.processing[0, 0], found.prediction[0, 0]
 
 
@@ -60,7 +59,7 @@ def test_a_covariance_made_of_the_distances_is_one_whatever_is_left_unstated(row
     ]
     predicted = np.array([row[-1] for row in rows])
     space = recipe_space(recipe_table(recipes))
-    found = gaps(space, space, predicted, predicted)
+    found = laboratory_distances(space, space, predicted, predicted)
     alike = np.exp(-found.processing / 2.0)
     np.testing.assert_allclose(alike, alike.T)
     assert np.linalg.eigvalsh(alike).min() > -1e-9

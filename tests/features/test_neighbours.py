@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import occupancies
 from nasicon_ml.data.load import load_pellets
-from nasicon_ml.estimators.remoteness import source_gaps
-from nasicon_ml.features import nearness, similarity
-from nasicon_ml.features.nearness import Measured, Places, places
-from nasicon_ml.features.similarity import (
+from nasicon_ml.estimators.domain import source_distances
+from nasicon_ml.features import distances, neighbours
+from nasicon_ml.features.distances import (
     RecipeSpace,
     composition_distance,
-    nearest,
+    nearest_neighbours,
     processing_distance,
     recipe_space,
 )
+from nasicon_ml.features.neighbours import DistinctPoints, MeasuredPellets, distinct_points
 
 PELLETS = load_pellets()
 KNOWN = PELLETS.sample(300, random_state=0).reset_index(drop=True)
@@ -33,31 +33,33 @@ SPACE = recipe_space(KNOWN)
 def asked(table: pd.DataFrame):
     sites = occupancies(table[Column.FORMULA].to_list())
     space = recipe_space(table, sites=sites)
-    return space, places(space, sites)
+    return space, distinct_points(space, sites)
 
 
 @given(st.lists(st.integers(0, len(PELLETS) - 1), min_size=1, max_size=40))
 @settings(max_examples=30)
 def test_they_are_those_of_every_pair(rows) -> None:
     space, where = asked(PELLETS.iloc[rows].reset_index(drop=True))
-    found = Measured.of(SPACE, SOURCES).surroundings(where, 3, 8)
-    np.testing.assert_allclose(found.pellets, nearest(space, SPACE, 3).distances, atol=1e-6)
-    expected = np.sort(source_gaps(space, SPACE, SOURCES).gaps, axis=1)[:, :8]
+    found = MeasuredPellets.of(SPACE, SOURCES).nearest_distances(where, 3, 8)
+    np.testing.assert_allclose(found.pellets, nearest_neighbours(space, SPACE, 3).distances, atol=1e-6)
+    expected = np.sort(source_distances(space, SPACE, SOURCES).distances, axis=1)[:, :8]
     np.testing.assert_allclose(found.sources, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("_MOST_KEPT", 0), ("_BLOCK", 7), ("_WAYS", 3), ("_MANY", 1), ("_FEW", 0)]
+    ("name", "value"), [("_MOST_KEPT", 0), ("_BLOCK", 7), ("_PROCESSING", 3), ("_MANY", 1), ("_FEW", 0)]
 )
 def test_the_same_to_the_last_bit_however_the_table_is_divided(name, value, monkeypatch) -> None:
     table = PELLETS.sample(120, random_state=1).reset_index(drop=True)
-    measured = Measured.of(SPACE, SOURCES)
-    whole = measured.surroundings(asked(table)[1], 3, 8)
-    parts = [measured.surroundings(asked(table.iloc[[row]].reset_index(drop=True))[1], 3, 8) for row in range(20)]
+    measured = MeasuredPellets.of(SPACE, SOURCES)
+    whole = measured.nearest_distances(asked(table)[1], 3, 8)
+    parts = [
+        measured.nearest_distances(asked(table.iloc[[row]].reset_index(drop=True))[1], 3, 8) for row in range(20)
+    ]
     assert np.array_equal(whole.pellets[:20], np.vstack([part.pellets for part in parts]))
     assert np.array_equal(whole.sources[:20], np.vstack([part.sources for part in parts]))
-    monkeypatch.setattr(nearness, name, value)
-    again = measured.surroundings(asked(table)[1], 3, 8)
+    monkeypatch.setattr(neighbours, name, value)
+    again = measured.nearest_distances(asked(table)[1], 3, 8)
     assert np.array_equal(whole.pellets, again.pellets)
     assert np.array_equal(whole.sources, again.sources)
 
@@ -66,14 +68,14 @@ def test_each_recipe_has_its_own_composition_and_way() -> None:
     table = pd.concat([KNOWN.head(30), KNOWN.head(30), KNOWN.tail(10)], ignore_index=True)
     space, where = asked(table)
     assert np.array_equal(where.compositions.sites[where.composition_of], space.sites)
-    for kept, given_ in ((where.ways.numbers, space.numbers), (where.ways.codes, space.codes)):
-        assert np.array_equal(kept[where.way_of], given_, equal_nan=True)
-    assert np.array_equal(where.ways.additive[where.way_of], space.additive)
-    assert len(where.ways) <= 40
+    for kept, given_ in ((where.processing.numbers, space.numbers), (where.processing.codes, space.codes)):
+        assert np.array_equal(kept[where.processing_of], given_, equal_nan=True)
+    assert np.array_equal(where.processing.additive[where.processing_of], space.additive)
+    assert len(where.processing) <= 40
 
 
 def test_layers_hold_every_pellet_once_and_every_source_first() -> None:
-    measured = Measured.of(SPACE, SOURCES)
+    measured = MeasuredPellets.of(SPACE, SOURCES)
     assert sum(measured.layers) == len(SPACE)
     assert measured.layers[0] == len(set(SOURCES))
     assert list(measured.layers) == sorted(measured.layers, reverse=True)
@@ -81,8 +83,8 @@ def test_layers_hold_every_pellet_once_and_every_source_first() -> None:
 
 def test_fewer_pellets_and_sources_than_asked_for() -> None:
     one = KNOWN.head(2).reset_index(drop=True)
-    measured = Measured.of(recipe_space(one), np.array(["a", "a"], dtype=object))
-    found = measured.surroundings(asked(KNOWN.head(5)[[str(c) for c in MODEL_INPUT]])[1], 3, 8)
+    measured = MeasuredPellets.of(recipe_space(one), np.array(["a", "a"], dtype=object))
+    found = measured.nearest_distances(asked(KNOWN.head(5)[[str(c) for c in MODEL_INPUT]])[1], 3, 8)
     assert (found.pellets.shape, found.sources.shape) == ((5, 2), (5, 1))
     assert np.array_equal(found.sources[:, 0], found.pellets[:, 0])
 
@@ -90,8 +92,8 @@ def test_fewer_pellets_and_sources_than_asked_for() -> None:
 def test_no_recipes_are_no_trouble() -> None:
     sites = occupancies(["LTP"])
     empty = recipe_space(KNOWN.head(1)).take(slice(0, 0))
-    found = Measured.of(SPACE, SOURCES).surroundings(
-        places(empty, type(sites)(**{**vars(sites), "index": np.empty(0, dtype=np.intp)})), 3, 8
+    found = MeasuredPellets.of(SPACE, SOURCES).nearest_distances(
+        distinct_points(empty, type(sites)(**{**vars(sites), "index": np.empty(0, dtype=np.intp)})), 3, 8
     )
     assert found.pellets.shape == (0, 3)
 
@@ -120,14 +122,14 @@ def questions(draw):
     seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n = draw(st.integers(1, 150))
     whose = seed.integers(0, len(compositions), n), seed.integers(0, len(ways), n)
-    return pellets, np.array(sources, dtype=object), Places(compositions, ways, *whose)
+    return pellets, np.array(sources, dtype=object), DistinctPoints(compositions, ways, *whose)
 
 
-def distances_one_by_one(where: Places, pellets: RecipeSpace):
+def distances_one_by_one(where: DistinctPoints, pellets: RecipeSpace):
     """Measure as the definition says: half of all amounts that differ, twice; and the processing."""
     made_of = where.compositions.sites[where.composition_of]
     exchanged = np.array([[0.5 * sum(abs(ours - theirs)) for theirs in pellets.sites] for ours in made_of])
-    return 2.0 * exchanged + processing_distance(where.ways.take(where.way_of), pellets)
+    return 2.0 * exchanged + processing_distance(where.processing.take(where.processing_of), pellets)
 
 
 @given(questions(), st.integers(1, 45), st.integers(1, 10), st.sampled_from([1, 5, 32]))
@@ -135,8 +137,8 @@ def distances_one_by_one(where: Places, pellets: RecipeSpace):
 def test_pellets_are_ruled_out_only_where_they_do_not_matter(question, k, j, many) -> None:
     pellets, sources, where = question
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nearness, "_MANY", many)
-        found = Measured.of(pellets, sources).surroundings(where, k, j)
+        patch.setattr(neighbours, "_MANY", many)
+        found = MeasuredPellets.of(pellets, sources).nearest_distances(where, k, j)
     every = distances_one_by_one(where, pellets)
     by_source = np.column_stack([every[:, sources == name].min(axis=1) for name in sorted(set(sources))])
     np.testing.assert_allclose(found.pellets, np.sort(every, axis=1)[:, :k], atol=3e-6)
@@ -147,23 +149,25 @@ def test_pellets_are_ruled_out_only_where_they_do_not_matter(question, k, j, man
 @settings(max_examples=40, deadline=None)
 def test_ruling_out_changes_no_bit_in_any_order_and_chunk(question, k, j, random) -> None:
     pellets, sources, where = question
-    measured = Measured.of(pellets, sources)
+    measured = MeasuredPellets.of(pellets, sources)
     rows = np.array(random.sample(range(len(where)), len(where)))
     cuts = sorted({0, random.randint(0, len(where)), len(where)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nearness, "_MANY", len(where) + 1)
-        plain = measured.surroundings(where, k, j)
-        patch.setattr(nearness, "_MANY", random.randint(1, 40))
-        patch.setattr(nearness, "_WAYS", random.choice([4, 512]))
+        patch.setattr(neighbours, "_MANY", len(where) + 1)
+        plain = measured.nearest_distances(where, k, j)
+        patch.setattr(neighbours, "_MANY", random.randint(1, 40))
+        patch.setattr(neighbours, "_PROCESSING", random.choice([4, 512]))
         for start, stop in pairwise(cuts):
             some = rows[start:stop]
-            part = Places(where.compositions, where.ways, where.composition_of[some], where.way_of[some])
-            found = measured.surroundings(part, k, j)
+            part = DistinctPoints(
+                where.compositions, where.processing, where.composition_of[some], where.processing_of[some]
+            )
+            found = measured.nearest_distances(part, k, j)
             assert np.array_equal(found.pellets, plain.pellets[some])
             assert np.array_equal(found.sources, plain.sources[some])
 
 
-def made_of_one(table: pd.DataFrame) -> Places:
+def made_of_one(table: pd.DataFrame) -> DistinctPoints:
     same = table.assign(**{Column.FORMULA: table[Column.FORMULA].iloc[0]})
     return asked(same)[1]
 
@@ -171,9 +175,9 @@ def made_of_one(table: pd.DataFrame) -> Places:
 def test_far_pellets_are_ruled_out_where_one_composition_is_made_in_many_ways() -> None:
     """Otherwise nothing is gained: the distances handed on must be to fewer pellets than there are."""
     where = made_of_one(KNOWN)
-    widths = [total.shape[1] for _, total, _ in Measured.of(SPACE, SOURCES)._distances(where, 3, 8)]
+    widths = [total.shape[1] for _, total, _ in MeasuredPellets.of(SPACE, SOURCES)._distances(where, 3, 8)]
     assert len(where.compositions) == 1
-    assert len(where) > nearness._MANY
+    assert len(where) > neighbours._MANY
     assert max(widths) < len(SPACE) / 2
 
 
@@ -183,7 +187,7 @@ def test_exchanged_cations_are_the_same_bits_in_a_table_of_any_shape(data) -> No
     ours, theirs = points(data.draw, data.draw(st.integers(1, 9))), points(data.draw, data.draw(st.integers(1, 9)))
     whole = composition_distance(ours, theirs)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similarity, "_CACHED_CELLS", 1)
+        patch.setattr(distances, "_CACHED_CELLS", 1)
         assert np.array_equal(composition_distance(ours, theirs), whole)
     for row in range(len(ours)):
         one = ours.take(slice(row, row + 1))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.features.additives import additive_columns, host_mass_g_mol
+from nasicon_ml.features.pairs import distinct_rows
 from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_FIELDS
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,8 @@ _CHUNK_CELLS = 4_000_000
 #: Differences of amounts that are held at once: what fits into a processor's cache.
 _CACHED_CELLS = 200_000
 _DIGITS = 9
+#: Within a laboratory, numbers further apart than this many scales (`SCALES`) are simply far apart.
+_FURTHEST_WITHIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,11 @@ class RecipeSpace:
 
     @cached_property
     def distinct_sites(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """First point of each different row of `sites`, and which of these each point has, shape (n,)."""
-        if not self.sites.size:
-            return np.arange(min(1, len(self))), np.zeros(len(self), dtype=np.intp)
-        rows = np.ascontiguousarray(self.sites).view(f"V{self.sites.itemsize * self.sites.shape[1]}")[:, 0]
-        _, first, which = np.unique(rows, return_index=True, return_inverse=True)
-        return first, which
+        """First point of each different composition, and which of these each point has, shape (n,)."""
+        return distinct_rows(len(self), self.sites.T[self.occurring])
 
     def take(self, rows: NDArray[np.intp] | slice) -> RecipeSpace:
-        """Keep some of the points."""
+        """Return some of the points."""
         return RecipeSpace(self.sites[rows], self.numbers[rows], self.codes[rows], self.additive[rows])
 
 
@@ -99,8 +98,8 @@ def recipe_space(table: pd.DataFrame, *, sites: OccupancyTable | None = None) ->
         If a formula cannot be read.
     """
     sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
-    ways = way_space(table, lambda: sites.per_row(host_mass_g_mol(sites)))
-    return replace(ways, sites=sites.per_row(composition_points(sites)))
+    processing = processing_points(table, lambda: sites.per_row(host_mass_g_mol(sites)))
+    return replace(processing, sites=sites.per_row(composition_points(sites)))
 
 
 def composition_points(sites: OccupancyTable) -> Floats:
@@ -108,8 +107,8 @@ def composition_points(sites: OccupancyTable) -> Floats:
     return np.hstack([sites.a, sites.m, sites.t])
 
 
-def way_space(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> RecipeSpace:
-    """Place n ways of making, without a composition.
+def processing_points(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> RecipeSpace:
+    """Place how n recipes are made, without what they are made of.
 
     Parameters
     ----------
@@ -135,7 +134,7 @@ def way_space(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> RecipeSp
     )
 
 
-def distances(queries: RecipeSpace, references: RecipeSpace) -> Floats:
+def recipe_distances(queries: RecipeSpace, references: RecipeSpace) -> Floats:
     """Distance of every query to every reference; shape (n_queries, n_references).
 
     0 for the same composition made in the same, fully stated way; about 1 for wholly different processing;
@@ -166,14 +165,14 @@ def composition_distance(queries: RecipeSpace, references: RecipeSpace) -> Float
 def processing_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
     """How differently recipes are made, 0 to about 1; shape (n_queries, n_references)."""
     total = np.zeros((len(queries), len(references)))
-    for part in processing_parts(queries, references):
-        total += part.gaps(part.values)[part.of_query]
+    for part in field_distances(queries, references):
+        total += part.of_values(part.values)[part.of_query]
     return total
 
 
 @dataclass(frozen=True)
-class DistancePart:
-    """What one processing field adds to distances.
+class FieldDistances:
+    """What one processing field adds to the distances.
 
     Attributes
     ----------
@@ -195,7 +194,7 @@ class DistancePart:
     weight: float
     is_choice: bool
 
-    def gaps(self, values: NDArray[Any]) -> Floats:
+    def of_values(self, values: NDArray[Any]) -> Floats:
         """Return what some values of the field add; shape (len(values), n_references)."""
         if self.is_choice:
             unknown = (values[:, None] < 0) | (self.references < 0)
@@ -221,7 +220,7 @@ class DistancePart:
     @cached_property
     def singles(self) -> NDArray[np.float32]:
         """What each of `values` adds, in single precision; shape (n_values, n_references)."""
-        return self.gaps(self.values).astype(np.float32)
+        return self.of_values(self.values).astype(np.float32)
 
     def add(self, total: NDArray[np.float32], queries: slice) -> None:
         """Add the part of some queries to `total`, shape (n, n_references)."""
@@ -230,11 +229,11 @@ class DistancePart:
         elif 4 * len(self.values) < len(self.of_query):
             total += self.singles[self.of_query[queries]]
         else:
-            total += self.gaps(self.values[self.of_query[queries]]).astype(np.float32)
+            total += self.of_values(self.values[self.of_query[queries]]).astype(np.float32)
 
 
-def processing_parts(queries: RecipeSpace, references: RecipeSpace) -> Iterator[DistancePart]:
-    """Give what each processing field adds to the distances."""
+def field_distances(queries: RecipeSpace, references: RecipeSpace) -> Iterator[FieldDistances]:
+    """Return what each processing field adds to the distances."""
     fields = [*_NUMBERS, *_CHOICES]
     weights = np.array([WEIGHTS.get(field, 1.0) for field in fields] + [1.0, 1.0])
     weights /= weights.sum()
@@ -243,11 +242,11 @@ def processing_parts(queries: RecipeSpace, references: RecipeSpace) -> Iterator[
     for at, weight in enumerate(weights):
         values, of_query = np.unique(ours[at], return_inverse=True)
         is_choice = len(_NUMBERS) <= at < len(fields)
-        yield DistancePart(of_query, values, np.ascontiguousarray(theirs[at]), float(weight), is_choice)
+        yield FieldDistances(of_query, values, np.ascontiguousarray(theirs[at]), float(weight), is_choice)
 
 
 @dataclass(frozen=True)
-class Nearest:
+class Neighbours:
     """The nearest references of n queries.
 
     Attributes
@@ -262,14 +261,14 @@ class Nearest:
     distances: Floats
 
 
-def nearest(
+def nearest_neighbours(
     queries: RecipeSpace,
     references: RecipeSpace,
     k: int,
     *,
     query_sources: NDArray[np.object_] | None = None,
     reference_sources: NDArray[np.object_] | None = None,
-) -> Nearest:
+) -> Neighbours:
     """Find the k nearest references of every query, in chunks of bounded memory.
 
     Parameters
@@ -282,20 +281,20 @@ def nearest(
         Where both are given, references of the query's own source are passed over.
     """
     asked = [(np.arange(len(references)), k)]
-    (found,) = nearest_among(
+    (found,) = nearest_neighbours_among(
         queries, references, asked, query_sources=query_sources, reference_sources=reference_sources
     )
     return found
 
 
-def nearest_among(
+def nearest_neighbours_among(
     queries: RecipeSpace,
     references: RecipeSpace,
     asked: Sequence[tuple[NDArray[np.intp], int]],
     *,
     query_sources: NDArray[np.object_] | None = None,
     reference_sources: NDArray[np.object_] | None = None,
-) -> list[Nearest]:
+) -> list[Neighbours]:
     """Find the nearest of several choices of references, from distances that are computed once.
 
     Parameters
@@ -307,33 +306,98 @@ def nearest_among(
 
     Returns
     -------
-    list of Nearest
+    list of Neighbours
         One of each choice; its positions count within the choice.
     """
-    found: list[list[Nearest]] = [[] for _ in asked]
+    found: list[list[Neighbours]] = [[] for _ in asked]
     step = max(1, _CHUNK_CELLS // max(1, 8 * len(references)))
     for start in range(0, max(1, len(queries)), step):
         rows = slice(start, start + step)
-        gaps = distances(queries.take(rows), references)
+        gaps = recipe_distances(queries.take(rows), references)
         if query_sources is not None and reference_sources is not None:
             gaps[query_sources[rows, None] == reference_sources[None, :]] = np.inf
         for parts, (chosen, k) in zip(found, asked, strict=True):
             parts.append(_smallest(gaps if len(chosen) == len(references) else gaps[:, chosen], k))
     return [
-        Nearest(np.vstack([part.positions for part in parts]), np.vstack([part.distances for part in parts]))
+        Neighbours(np.vstack([part.positions for part in parts]), np.vstack([part.distances for part in parts]))
         for parts in found
     ]
 
 
-def _smallest(gaps: Floats, k: int) -> Nearest:
+def _smallest(gaps: Floats, k: int) -> Neighbours:
     """Find the k smallest distances of each row; ties, rounding left aside, go to the earlier reference."""
     k = min(k, gaps.shape[1])
     if not gaps.size or not k:
-        return Nearest(np.empty((len(gaps), k), dtype=np.intp), np.empty((len(gaps), k)))
+        return Neighbours(np.empty((len(gaps), k), dtype=np.intp), np.empty((len(gaps), k)))
     rounded = gaps.round(_DIGITS)
     largest = np.partition(rounded, k - 1, axis=1)[:, k - 1, None]
     row, column = np.nonzero(rounded <= largest)
     order = np.lexsort((rounded[row, column], row))  # stable
     begins = np.searchsorted(row, np.arange(len(gaps)))
     positions = column[order[begins[:, None] + np.arange(k)]]
-    return Nearest(positions, np.take_along_axis(gaps, positions, axis=1))
+    return Neighbours(positions, np.take_along_axis(gaps, positions, axis=1))
+
+
+@dataclass(frozen=True)
+class LaboratoryDistances:
+    """How far apart pellets of one laboratory are, for what one of them tells about another.
+
+    These are not the distances to pellets of the literature (`recipe_distances`). Within a laboratory, what
+    neither of two recipes states is the same for both: powder, furnace, electrodes, habits. And which dopant
+    stands on a site matters more than how much of it: amounts are compared by their square roots. All are of every
+    query to every reference, shape (n_queries, n_references).
+
+    Attributes
+    ----------
+    composition
+        Hellinger's distance of the amounts on the sites: 0 for the same formula, about 2 if all of M differs.
+    processing
+        Sum over the fields: 0 for equal or not stated by either, 1 for wholly different, at most 2 for a number.
+    prediction
+        Absolute difference of what the trees say, on the scale the model learns.
+    """
+
+    composition: Floats
+    processing: Floats
+    prediction: Floats
+
+    def take(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> LaboratoryDistances:
+        """Return those of some queries and some references."""
+        at = np.ix_(rows, columns)
+        return LaboratoryDistances(self.composition[at], self.processing[at], self.prediction[at])
+
+
+def laboratory_distances(
+    queries: RecipeSpace, references: RecipeSpace, predicted: Floats, reference_predicted: Floats
+) -> LaboratoryDistances:
+    """Return the distances within a laboratory; predictions on the scale the model learns, shape (n,) each."""
+    ours, theirs = (np.sqrt(np.maximum(space.sites, 0.0)) for space in (queries, references))
+    squared = (ours**2).sum(axis=1)[:, None] + (theirs**2).sum(axis=1)[None, :] - 2.0 * ours @ theirs.T
+    # Rounding must not make a formula differ from itself: the root would magnify it.
+    composition = np.sqrt(np.where(squared < 1e-9, 0.0, squared))
+    return LaboratoryDistances(
+        composition,
+        _processing_within(queries, references),
+        np.abs(predicted[:, None] - reference_predicted[None, :]),
+    )
+
+
+def _processing_within(queries: RecipeSpace, references: RecipeSpace) -> Floats:
+    numbers = np.minimum(np.abs(queries.numbers[:, None, :] - references.numbers[None, :, :]), _FURTHEST_WITHIN)
+    choices = (queries.codes[:, None, :] != references.codes[None, :, :]).astype(np.float64)
+    additive = np.minimum(np.abs(queries.additive[:, None, :] - references.additive[None, :, :]), 1.0)
+    total = _stated(numbers, np.isnan(queries.numbers), np.isnan(references.numbers), _FURTHEST_WITHIN)
+    total += _stated(choices, queries.codes < 0, references.codes < 0, 1.0)
+    return np.asarray(total + additive.sum(axis=2))
+
+
+def _stated(
+    gap: Floats, ours_unknown: NDArray[np.bool_], theirs_unknown: NDArray[np.bool_], most: float
+) -> Floats:
+    """Add up fields: 0 where neither of the two states one, half of the most it can count where only one does.
+
+    Less than half would place "not stated" closer to all values than these are to each other allows: the
+    covariance made of the distance would not be one.
+    """
+    ours, theirs = ours_unknown[:, None, :], theirs_unknown[None, :, :]
+    return np.asarray(np.where(ours & theirs, 0.0, np.where(ours | theirs, most / 2.0, gap)).sum(axis=2))
