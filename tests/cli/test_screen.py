@@ -276,7 +276,7 @@ def test_a_real_ctrl_c_loses_nothing(screen: Run, tmp_path: Path) -> None:
     try:
         _wait_for_parts(tmp_path / "out" / "scored", 3, process)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == 130, err
@@ -293,7 +293,7 @@ def test_a_real_ctrl_c_loses_nothing(screen: Run, tmp_path: Path) -> None:
 
 
 def _wait_for_parts(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not folder.is_dir() or len(list(folder.glob("part-*"))) < count:
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline

@@ -112,7 +112,7 @@ def test_a_large_table_takes_no_time_beyond_its_unique_formulas() -> None:
     formulas = [f"Li{1 + step / 1000:.3f}Al{step / 1000:.3f}Ti{2 - step / 1000:.3f}(PO4)3" for step in range(300)]
     occupancies(formulas)  # pymatgen is loaded, the unique ones are known
     many = formulas * 334
-    start = time.perf_counter()
+    start = time.process_time()
     table = occupancies(many)
     assert table.per_row(table.x).shape == (len(many),)
-    assert time.perf_counter() - start < 2  # 0.02 s on an idle machine
+    assert time.process_time() - start < 2  # 0.02 s on an idle machine

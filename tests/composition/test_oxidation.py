@@ -61,9 +61,9 @@ def test_few_elements_change_rather_than_many() -> None:
 def test_many_elements_of_several_states_take_no_time() -> None:
     varied = [element for element, states in USUAL_STATES.items() if len(states) > 1]
     text = "Li1.9" + "".join(f"{element}0.1" for element in varied) + "Ti0.2P3O12"
-    start = time.perf_counter()
+    start = time.process_time()
     composition = parse(text)
-    assert time.perf_counter() - start < 10  # milliseconds; all combinations would take minutes
+    assert time.process_time() - start < 10  # milliseconds; all combinations would take minutes
     assert {element for element in varied if composition.oxidation_states[element] != USUAL_STATES[element][0]}
 
 

@@ -219,7 +219,7 @@ def test_stopping_leaves_nothing_behind(tmp_path: Path, environment: dict[str, s
         pipe.write(HEAD)
         pipe.flush()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=240)
     assert process.returncode == 130
     assert out == b""
     assert err.strip() == b"stopped"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.faults.conftest import PREDICT
@@ -13,7 +11,9 @@ from tests.faults.workers import PROMOTE
 
 pytestmark = pytest.mark.slow
 
-FIRST_ANSWER_S = 10
+#: Shorter than what users wait for, 10 s.
+FIRST_ANSWER_S = 2
+SETTINGS = {"nasicon_ml.tracking.store:FIRST_ANSWER_S": FIRST_ANSWER_S}
 SAID = {
     "down": "cannot be reached",
     "silent": f"did not answer within {FIRST_ANSWER_S} s",
@@ -47,17 +47,14 @@ def test_a_bad_server_is_named_in_time_and_nothing_is_left(kind, shop, first_lab
     with bad_server(kind) as uri:
         env = {"MLFLOW_TRACKING_URI": uri} | (IMPATIENT if kind.startswith("later") else {})
         # All at the same time: they do little but wait.
-        started = time.monotonic()
+        settings = SETTINGS if kind in {"silent", "slow"} else {}
         workers = {
-            name: shop.start(tmp_path, command, env=env, ready=train[2]) for name, command in commands.items()
+            name: shop.start(tmp_path, command, env=env, ready=train[2], set=settings)
+            for name, command in commands.items()
         }
-        took = {}
-        for name, worker in workers.items():
+        for worker in workers.values():
             message = refused((worker.end(), worker.message()), [SAID[kind]])
             assert uri in message
-            took[name] = round(time.monotonic() - started, 1)
-    print(f"\n{kind}: {took}")  # noqa: T201
-    assert max(took.values()) < 10 * FIRST_ANSWER_S  # on a busy machine; see docs/reliability.md for a quiet one
     assert list(tmp_path.iterdir()) == []
     predicts(shop, first_lab, as_before)  # the champion in the local store
 
@@ -66,8 +63,9 @@ def test_the_time_for_a_server_is_bounded_by_default(monkeypatch):
     """What a server that goes silent later costs with the settings of this package, without waiting for it."""
     import os
 
-    from nasicon_ml.tracking.store import load_mlflow
+    from nasicon_ml.tracking.store import FIRST_ANSWER_S, load_mlflow
 
+    assert FIRST_ANSWER_S <= 10
     for name in ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"):
         monkeypatch.delenv(name, raising=False)
     load_mlflow()

@@ -2,68 +2,30 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import sqlite3
-import time
 from collections import Counter
 from contextlib import closing
 
 import pytest
 
 from tests.faults.conftest import PREDICT
+from tests.faults.moments import moments_in
 from tests.faults.workers import PROMOTE, json_in
 
 pytestmark = pytest.mark.slow
 
-#: Forty kills in four tests of ten, each with moments of its own.
-KILLS, SEEDS = 10, (20240, 20241, 20242, 20243)
 #: How MLflow writes the status of a model whose files are not there yet.
 PENDING = 1
-#: The first of so many kills falls into the training itself or the opening of the store; the others into what
-#: follows, where something could be damaged. These are given a training that is done, to save the time.
-EARLY = 4
+#: A training and a promotion write so many times at least.
+LEAST = 30
+#: After so many kills a training is let go to its end.
+EVERY = 10
+RECORDING = ["commit", "rename"]
 
 
-def marks(text):
-    """The lines that tell where a program is."""
-    return [line for line in text.splitlines() if " %  " in line or line.startswith("--- begins")]
-
-
-def where(line):
-    """A mark without its time."""
-    return line.partition(" at ")[0]
-
-
-def stages(worker):
-    """Follow an undisturbed pass: each mark with the seconds until the next."""
-    seen, times = [], []
-    while worker.is_running():
-        for line in marks(worker.text())[len(seen) :]:
-            seen.append(where(line))
-            times.append(time.monotonic())
-        time.sleep(0.002)
-    ended = time.monotonic()
-    assert worker.end() == 0, worker.text()
-    return list(zip(seen, [b - a for a, b in zip(times, [*times[1:], ended], strict=True)], strict=True))
-
-
-def moment(chosen, dice):
-    """Draw a moment evenly over stages: the mark before it, and the seconds after that mark."""
-    left = dice.uniform(0, sum(seconds for _, seconds in chosen))
-    for mark, seconds in chosen:
-        if left < seconds:
-            return mark, left
-        left -= seconds
-    return chosen[-1][0], chosen[-1][1]
-
-
-def killed_at(worker, mark, seconds):
-    """Kill a worker some seconds after a mark; False if it had ended by itself."""
-    worker.wait_for(mark)
-    time.sleep(seconds)
-    if worker.is_running():
-        worker.kill(signal.SIGKILL)
+def killed(worker):
+    """Wait for the end of a worker; say whether it was killed on the way."""
     code = worker.end()
     assert code in {0, -signal.SIGKILL}, worker.text()
     return code == -signal.SIGKILL
@@ -99,57 +61,61 @@ def check_usable(shop, lab, found, known, as_before):
             assert json_in(text)["predictions"] == as_before
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", SEEDS)
-def test_ten_kills_lose_nothing(seed, shop, lab, train, small_dataset, as_before, record_property):
-    dice = random.Random(seed)  # noqa: S311
-    early = stages(shop.start(lab, train, PROMOTE))
-    first = next(number for number, (mark, _) in enumerate(early) if "recording tables" in mark)
-    late = stages(shop.start(lab, train, PROMOTE, ready=str(small_dataset)))
-    late = late[next(number for number, (mark, _) in enumerate(late) if "recording tables" in mark) :]
-    known, champions, hit, late_ones = set(), {"1", "2", "3"}, Counter(), 0
-    for number in range(KILLS):
-        is_early = number % EARLY == 0
-        mark, seconds = moment(early[:first] if is_early else late, dice)
-        ready = {} if is_early else {"ready": str(small_dataset)}
-        while not killed_at(shop.start(lab, train, PROMOTE, **ready), mark, seconds):
-            mark, seconds = moment(early[:first] if is_early else late, dice)  # it was done already
-            late_ones += 1
-            assert late_ones <= KILLS
-        hit[mark.strip()] += 1
+def test_a_kill_before_any_write_loses_nothing(shop, lab, train, small_dataset, as_before):
+    ready = {"ready": str(small_dataset)}
+    known, champions, kills = set(), [1], 0
+    while True:
+        fault = {"kinds": RECORDING, "at": kills + 1, "signal": signal.SIGKILL}
+        is_killed = killed(shop.start(lab, train, PROMOTE, fault=fault, **ready))
         found, predicted = versions(shop, lab)
         assert predicted == as_before
-        (champion,) = [version["version"] for version in found if "champion" in version["aliases"]]
-        champions.add(champion)
-        assert max(map(int, champions)) == int(champion), "the champion went back"
+        (champion,) = [int(version["version"]) for version in found if "champion" in version["aliases"]]
+        champions.append(champion)
+        assert max(champions) == champion, "the champion went back"
         check_usable(shop, lab, found, known, as_before)
-    assert hit.total() == KILLS
-    code, text = shop.run(lab, train, PROMOTE)
-    assert code == 0, text
-    assert versions(shop, lab)[1] == as_before
+        if not is_killed:  # it writes no more often than that
+            break
+        kills += 1
+        if kills % EVERY == 0:
+            code, text = shop.run(lab, train, **ready)
+            assert code == 0, text
+    assert kills >= LEAST
     runs, models, ended = statuses(lab)
     assert runs["RUNNING"] == 0
     assert models[PENDING] == 0
     assert runs["FAILED"] == ended > 0
-    record_property("killed during", dict(hit))
-    print("\n", dict(hit), "versions", len(known), "runs", dict(runs), "models", dict(models))  # noqa: T201
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95])
-def test_a_kill_while_the_store_is_made_leaves_none_or_a_whole_one(share, shop, train, small_dataset, tmp_path):
-    ready = {"ready": str(small_dataset)}
-    worker = shop.start(tmp_path, train, **ready)
-    worker.wait_for("opening the store")
-    made = time.monotonic()
-    while not (tmp_path / "mlflow.db").exists():
-        time.sleep(0.002)
-    made = time.monotonic() - made
+def test_a_kill_in_the_training_itself(shop, lab, train, as_before):
+    worker = shop.start(lab, train)
+    assert worker.wait_for("cross-validating")
     worker.kill(signal.SIGKILL)
-    worker.end()
-    for name in ("mlflow.db", "mlflow.db.lock"):
-        (tmp_path / name).unlink()
-    worker = shop.start(tmp_path, train, **ready)
-    assert killed_at(worker, "opening the store", share * made)
-    code, text = shop.run(tmp_path, train, **ready)
+    assert killed(worker)
+    found, predicted = versions(shop, lab)
+    assert ([version["version"] for version in found], predicted) == (["1"], as_before)
+    assert statuses(lab)[0] == {"FINISHED": 1, "RUNNING": 1}
+    code, text = shop.run(lab, train, PROMOTE, ready=train[2])
     assert code == 0, text
-    assert {path.name for path in tmp_path.iterdir()} <= {"mlflow.db", "mlflow.db.lock", "mlartifacts"}
+    assert versions(shop, lab)[1] == as_before
+    assert statuses(lab)[0] == {"FINISHED": 2, "FAILED": 1}
+
+
+def test_a_kill_while_the_store_is_made_leaves_none_or_a_whole_one(shop, train, tmp_path):
+    ready = {"ready": train[2]}
+    making = ["table", *RECORDING]
+    (tmp_path / "first").mkdir()
+    worker = shop.start(tmp_path / "first", train, fault={"kinds": making}, **ready)
+    assert worker.end() == 0
+    tables = [moment.number for moment in moments_in(worker.text(), "table")]
+    placed = next(moment.number for moment in moments_in(worker.text(), "rename") if moment.what == "mlflow.db")
+    assert max(tables) < placed
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    for number in (1, placed // 4, placed // 2, tables[-1], placed, placed + 1):
+        assert not (lab / "mlflow.db").exists()
+        fault = {"kinds": making, "at": number, "signal": signal.SIGKILL}
+        assert killed(shop.start(lab, train, fault=fault, **ready))
+    statuses(lab)
+    code, text = shop.run(lab, train, **ready)
+    assert code == 0, text
+    assert {path.name for path in lab.iterdir()} <= {"mlflow.db", "mlflow.db.lock", "mlartifacts"}

@@ -4,8 +4,9 @@ It reads one JSON object a line from standard input, and answers with one a line
 
 - ``{"steps": [[...], ...], "folder": ..., "log": ...}`` starts a child that runs these command lines one after the
   other, until one fails, with standard output and standard error in the file; also ``"env"``, ``"file_size"`` (the
-  limit on files it writes, in bytes), ``"user"`` (whom it becomes), ``"ready"``: a dataset, on which this program
-  trains once, so that the child's training is done at once. Answer: ``{"pid": ...}``.
+  limit on files it writes, in bytes), ``"user"`` (whom it becomes), ``"set"``: values of modules, such as
+  ``{"nasicon_ml.tracking.store:FIRST_ANSWER_S": 1}``, ``"ready"``: a dataset, on which this program trains once,
+  so that the child's training is done at once; ``"fault"``: see `tests.faults.moments`. Answer: ``{"pid": ...}``.
 - ``{"wait": pid}`` waits for its end. Answer: ``{"code": ...}``, negative for the signal that killed it.
 
 No store is opened here before a child is made: its connections must not be shared.
@@ -14,14 +15,21 @@ No store is opened here before a child is made: its connections must not be shar
 from __future__ import annotations
 
 import functools
-import itertools
+import gc
+import importlib
+import io
 import json
 import os
 import resource
 import signal
 import sys
+import tempfile
 import time
+import traceback
+from pathlib import Path
 from typing import Any
+
+from tests.faults import moments
 
 #: Fewer trees than a real training has.
 ROUNDS = 10
@@ -55,8 +63,32 @@ def prepare() -> None:
     vars(verb)["_LINE_EVERY_S"] = 0.0
     few = {name: settings.changed(rounds=ROUNDS) for name, settings in workflow.DEFAULT_SETTINGS.items()}
     vars(workflow)["DEFAULT_SETTINGS"] = few
-    every = record.figures
-    record.figures = lambda result: itertools.islice(every(result), 1)
+    record.figures = lambda _: [("plots/one.png", figure())]
+    figure().savefig(io.BytesIO(), format="png")
+    save_a_model()
+    gc.collect()
+    gc.freeze()
+
+
+def figure() -> Any:
+    """Make an empty figure, instead of all that a run has."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(1, 1))
+
+
+def save_a_model() -> None:
+    """Let MLflow look once through all that is installed, which takes seconds."""
+    import mlflow.pyfunc
+
+    with tempfile.TemporaryDirectory() as folder:
+        code = Path(folder) / "code.py"
+        code.write_text(
+            "import mlflow\nclass Nothing(mlflow.pyfunc.PythonModel):\n"
+            "    def predict(self, context, model_input):\n        return model_input\n"
+            "mlflow.models.set_model(Nothing())\n"
+        )
+        mlflow.pyfunc.save_model(f"{folder}/model", python_model=str(code), pip_requirements=["numpy"])
 
 
 @functools.cache
@@ -85,6 +117,11 @@ def run(wanted: dict[str, Any]) -> int:
         os.setuid(wanted["user"])
     if "file_size" in wanted:
         resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["file_size"],) * 2)
+    for name, value in wanted.get("set", {}).items():
+        module, _, attribute = name.partition(":")
+        setattr(importlib.import_module(module), attribute, value)
+    if "fault" in wanted:
+        moments.inject(wanted["fault"])
     code = 0
     for step in wanted["steps"]:
         say(f"{BEGIN} {step[0]}")
@@ -122,8 +159,22 @@ def serve() -> None:
             trained(wanted["ready"])
         child = os.fork()
         if not child:
-            sys.exit(run(wanted))
+            end(wanted)
         print(json.dumps({"pid": child}), file=answers)
+
+
+def end(wanted: dict[str, Any]) -> None:
+    """Run the command lines and end at once: unloading all that was imported takes longer than the test."""
+    code = 1
+    try:
+        code = run(wanted)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def read_line(descriptor: int) -> bytes:

@@ -54,14 +54,13 @@ class Worker:
         except (FileNotFoundError, ProcessLookupError):
             return False
 
-    def kill(self, number: int) -> float:
-        """Send a signal, wait for the end and give the seconds that it took."""
+    def kill(self, number: int) -> None:
+        """Send a signal, and wait for the end."""
         sent = time.monotonic()
         os.kill(self.pid, number)
         while self.is_running():
             assert time.monotonic() - sent < PATIENCE_S, self.text()
             time.sleep(0.002)
-        return time.monotonic() - sent
 
     def end(self) -> int:
         """Wait for its end and give its exit code; a negative one is the signal that killed it."""

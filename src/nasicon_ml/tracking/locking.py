@@ -1,7 +1,8 @@
 """One writer at a time: a lock beside an SQLite store.
 
 SQLite orders single writes by itself, and MLflow waits 20 s for its turn. This lock is for what takes several
-writes and must not be mixed with another program's: making a store, registering a version, moving an alias.
+writes and must not be mixed with another program's: making a store, naming a dataset, registering a version,
+moving an alias.
 """
 
 from __future__ import annotations

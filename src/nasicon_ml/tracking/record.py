@@ -226,7 +226,8 @@ def log_dataset(store: Store, run_id: str, result: TrainingResult) -> None:
         schema=json.dumps({"mlflow_colspec": schema.to_dict()}),
         profile=json.dumps(profile),
     )
-    store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    with store.alone():  # MLflow looks first whether another run has named it, and then adds it
+        store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
 def log_model(run_id: str, model_id: str, bundle: Path) -> None:
