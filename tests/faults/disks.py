@@ -12,7 +12,7 @@ import pytest
 
 
 def size_of(folder: Path) -> int:
-    """Give the bytes that a folder takes, in whole blocks."""
+    """Return the bytes that a folder takes, in whole blocks."""
     return sum(-(-path.stat().st_size // 4096) * 4096 + 4096 for path in folder.rglob("*"))
 
 

@@ -43,8 +43,8 @@ def inject(fault: dict[str, Any]) -> None:
     """Prepare what a test asks for: ``{"kinds": [...], "at": k, "signal": number}``.
 
     The signal is sent to this process just before the k-th moment of these kinds ("commit", "rename", "table",
-    "stage" or "manifest"), counted from 1; without ``"at"`` every moment is written to standard error. For ``"at"``,
-    a name of what happens then does as well: the signal is sent when that comes first.
+    "stage" or "manifest"), counted from 1; or, if ``"at"`` is a text, before what is named so. Without ``"at"``
+    every moment is written to standard error.
     """
     count = 0
 

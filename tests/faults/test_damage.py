@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import sqlite3
-import time
 from contextlib import closing
 
 import pytest
@@ -128,7 +127,6 @@ def test_a_database_of_noise(damage, shop, pair, train, as_before, tmp_path):
     damage(database)
     before = database.read_bytes()
     words = ("damaged", "not an SQLite database", "holds nothing yet", "half made")
-    started = time.monotonic()
     commands = [PREDICT, ["registry", "list"], PROMOTE]
     if damage is noise_behind_the_first_page:
         export = ["registry", "export", "1", tmp_path / "out"]
@@ -137,7 +135,6 @@ def test_a_database_of_noise(damage, shop, pair, train, as_before, tmp_path):
         commands.append(train)
     for command in commands:
         refused(shop.run(pair, command, ready=train[2]), words)
-    print(f"\n{damage.__name__}: {(time.monotonic() - started) / len(commands):.1f} s each")  # noqa: T201
     assert database.read_bytes() == before
     assert not (tmp_path / "out").exists()
     # The bundle of the last good champion is a folder that needs no database.

@@ -100,7 +100,7 @@ def trained(dataset: str) -> Any:
 
 
 def run(wanted: dict[str, Any]) -> int:
-    """Run the command lines, in the child; give the exit code of the last one."""
+    """Run the command lines, in the child; return the exit code of the last one."""
     from nasicon_ml.cli.main import main
     from nasicon_ml.tracking import runs
 

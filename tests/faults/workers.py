@@ -30,11 +30,11 @@ class Worker:
     started: float = field(default_factory=time.monotonic)
 
     def text(self) -> str:
-        """Give what it wrote to both streams."""
+        """Return what it wrote to both streams."""
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
     def message(self) -> str:
-        """Give what a person would take for the answer: no progress, none of our marks."""
+        """Return what a person would take for the answer: no progress, none of our marks."""
         lines = [line for line in self.text().splitlines() if not line.startswith("---") and " %  " not in line]
         return "\n".join(lines)
 
@@ -54,16 +54,8 @@ class Worker:
         except (FileNotFoundError, ProcessLookupError):
             return False
 
-    def kill(self, number: int) -> None:
-        """Send a signal, and wait for the end."""
-        sent = time.monotonic()
-        os.kill(self.pid, number)
-        while self.is_running():
-            assert time.monotonic() - sent < PATIENCE_S, self.text()
-            time.sleep(0.002)
-
     def end(self) -> int:
-        """Wait for its end and give its exit code; a negative one is the signal that killed it."""
+        """Wait for its end and return its exit code; a negative one is the signal that killed it."""
         while self.is_running():
             if time.monotonic() - self.started > PATIENCE_S:
                 os.kill(self.pid, 9)
@@ -105,7 +97,7 @@ class Shop:
         return Worker(self.ask(wanted | settings)["pid"], log, self)
 
     def run(self, folder: Path, *steps: list[str], **settings: Any) -> tuple[int, str]:
-        """Run command lines to the end; give the exit code and what was written."""
+        """Run command lines to the end; return the exit code and what was written."""
         worker = self.start(folder, *steps, **settings)
         return worker.end(), worker.message()
 
