@@ -11,11 +11,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tools.renew_docs import between_markers
 
 from nasicon_ml import plots
-from nasicon_ml.evaluation.coverage import coverage_curves, coverage_table, domain_curve, domain_table
+from nasicon_ml.columns import Column
+from nasicon_ml.evaluation.comparison import Difference, interval, source_weights, weighted_mean
+from nasicon_ml.evaluation.coverage import DRAWS, SEED, coverage_curves, domain_curve, judged_rows, row_errors
+from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
 from nasicon_ml.evaluation.scores import ALL, AWAY, KNOWN, SODIUM, scored_subsets
 from nasicon_ml.workflows.train import TrainingOptions, TrainingResult, train
 
@@ -27,8 +32,87 @@ WORDS = {
     "relative_density": "Density, widths in points",
     "phase_purity": "phase purity",
 }
+#: Targets with intervals.
+WITH_INTERVALS = ("conductivity", "relative_density")
 #: Systems with fewer sources than this say next to nothing about a coverage.
 FEWEST_SOURCES = 8
+
+
+def coverage_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of out-of-fold values inside their intervals, beside the level of these.
+
+    Parameters
+    ----------
+    out_of_fold
+        As in `nasicon_ml.workflows.train.TrainingResult.out_of_fold`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        target, level, subset (those of `score_table`), coverage (mean over repeats), coverage_se (its standard
+        error by drawing sources with replacement), width (mean, in decades or points), n_rows, n_sources.
+    """
+    rows = []
+    for target in WITH_INTERVALS:
+        for subset, part in scored_subsets(out_of_fold, target).items():
+            once = part[part["repeat"] == part["repeat"].min()]
+            counts = {"n_rows": len(once), "n_sources": once[Column.SOURCE].nunique()}
+            weights = source_weights(part[Column.SOURCE].to_numpy(), DRAWS, SEED)
+            for level in LEVELS:
+                lower, upper = (part[column].to_numpy(dtype=np.float64) for column in end_columns(level))
+                measured = part["measured"].to_numpy(dtype=np.float64)
+                inside = ((measured >= lower) & (measured <= upper)).astype(np.float64)
+                drawn = weighted_mean(inside, weights)
+                rows.append(
+                    {"target": target, "level": level, "subset": subset, "coverage": float(inside.mean())}
+                    | {"coverage_se": float(np.nanstd(drawn)), "width": float(np.mean(upper - lower))}
+                    | counts
+                )
+    return pd.DataFrame(rows)
+
+
+def domain_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
+    """Return the errors of out-of-fold rows outside the domain of the other folds beside those inside.
+
+    Parameters
+    ----------
+    out_of_fold
+        As in `nasicon_ml.workflows.train.TrainingResult.out_of_fold`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        target, subset ("all", or "all and sodium"), share_outside, error_inside, error_outside (mean absolute in
+        decades or points, mean squared of a probability), ratio of the two with its ratio_lower and ratio_upper
+        (middle 95 % of drawing sources again), n_outside, sources_outside.
+    """
+    rows = []
+    for target in WORDS:
+        lithium = scored_subsets(out_of_fold, target)[ALL]
+        for subset, part in ((ALL, lithium), (f"{ALL} and {SODIUM}", judged_rows(out_of_fold, target))):
+            outside = part[Column.DOMAIN_SCORE].to_numpy(dtype=np.float64) >= 1
+            if not 0 < outside.sum() < len(outside):
+                continue
+            error = row_errors(part, target)
+            ratio = _ratio(error, outside, part[Column.SOURCE].to_numpy())
+            beyond = part[outside]
+            rows.append(
+                {"target": target, "subset": subset, "share_outside": float(outside.mean())}
+                | {"error_inside": float(error[~outside].mean()), "error_outside": float(error[outside].mean())}
+                | {"ratio": ratio.value, "ratio_lower": ratio.lower, "ratio_upper": ratio.upper}
+                | {"n_outside": beyond[Column.PELLET_ID].nunique()}
+                | {"sources_outside": beyond[Column.SOURCE].nunique()}
+            )
+    return pd.DataFrame(rows)
+
+
+def _ratio(error: NDArray[np.float64], outside: np.ndarray, sources: np.ndarray) -> Difference:
+    weights = source_weights(sources, DRAWS, SEED)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        drawn = weighted_mean(error[outside], weights[:, outside]) / weighted_mean(
+            error[~outside], weights[:, ~outside]
+        )
+    return interval(float(error[outside].mean() / error[~outside].mean()), drawn)
 
 
 def coverage_section(table: pd.DataFrame) -> str:
@@ -102,7 +186,7 @@ def domain_section(table: pd.DataFrame) -> str:
 def write_figures(result: TrainingResult, folder: Path) -> list[str]:
     """Draw coverage, reliability and error against distance; give the lines that show them."""
     shown = []
-    for target in ("conductivity", "relative_density"):
+    for target in WITH_INTERVALS:
         curves = coverage_curves(result.out_of_fold, target)
         plots.save(plots.coverage_curves(curves, target), folder / f"{target}_coverage.png")
         shown.append(f"![Coverage of {target.replace('_', ' ')}](images/{target}_coverage.png)")

@@ -4,6 +4,7 @@ import io
 import re
 
 import pandas as pd
+from benchmarks.own_pellets import LEAST_PELLETS
 from tools.benchmark_table import own_section
 from tools.renew_docs import between_markers
 
@@ -12,7 +13,6 @@ from nasicon_ml.cli.train import train
 from nasicon_ml.columns import Column, Role, columns_of
 from nasicon_ml.data.own_pellets import OWN_SOURCE, own_pellets
 from nasicon_ml.estimators import own_pellets as own_fitting
-from nasicon_ml.evaluation import own_pellets as p8
 from nasicon_ml.features import distances
 from tests.contracts.source import ROOT
 
@@ -51,7 +51,7 @@ def test_numbers_in_words_are_those_of_the_code():
     assert f"the share inside is {100 * own_fitting._LEVEL:.0f} %" in IN_ONE_LINE
     assert f"up to {distances._FURTHEST_WITHIN:.0f}. What neither" in IN_ONE_LINE
     assert (own_fitting._MOST_KNOWN, "from one to three others" in IN_ONE_LINE) == (3, True)
-    assert (p8.LEAST_PELLETS, "with at least four" in IN_ONE_LINE) == (4, True)
+    assert (LEAST_PELLETS, "with at least four" in IN_ONE_LINE) == (4, True)
 
 
 def test_what_it_is_worth_is_what_the_benchmark_measured() -> None:

@@ -1,9 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from tools.uncertainty_tables import coverage_table, domain_table
 
 from nasicon_ml.columns import Column
-from nasicon_ml.evaluation.coverage import coverage_curve, coverage_table, domain_curve, domain_table
+from nasicon_ml.evaluation.coverage import coverage_curve, domain_curve
 from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
 from nasicon_ml.evaluation.scores import KNOWN, score_table
 
