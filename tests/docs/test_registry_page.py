@@ -12,7 +12,8 @@ from nasicon_ml.cli.registry import registry
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation import comparison, gate
 from nasicon_ml.evaluation.plausibility import DEGREES
-from nasicon_ml.tracking import promotion, record, versions
+from nasicon_ml.tracking import promotion
+from nasicon_ml.tracking import registry as versions
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| ([a-z ]+) \| (.+) \|$", PAGE, flags=re.MULTILINE))
@@ -49,6 +50,6 @@ def test_what_is_said_of_the_comparison_holds() -> None:
 def test_tags_are_those_that_are_written() -> None:
     names = (
         versions.PROMOTED_OVER, versions.PROMOTED_AT, versions.PROMOTED_BY, versions.GATE, versions.REASON,
-        promotion.REPORT, record.BUNDLE_FILES,
+        promotion.REPORT, versions.BUNDLE_FILES,
     )  # fmt: skip
     assert all(f"`{name}`" in PAGE for name in names)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.recipe import read_batch
-from nasicon_ml.tracking.transfer import import_bundle
+from nasicon_ml.tracking.runs import import_bundle
 from nasicon_ml.workflows.predict import default_bundle, predict
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clusters.md"

@@ -5,14 +5,14 @@ from urllib.parse import unquote
 import pytest
 
 from nasicon_ml.errors import TrackingError
-from nasicon_ml.tracking import database
+from nasicon_ml.tracking import store as stores
 from nasicon_ml.tracking.store import opened
 
 
 @pytest.mark.parametrize("name", ["lab.db", "50 %.db", "a?b.db", "with a space.db"])
 def test_an_address_leads_back_to_its_file(name, tmp_path):
-    assert database.sqlite_path(database.sqlite_uri(tmp_path / name)) == tmp_path / name
-    assert unquote(database.sqlite_uri(tmp_path / "lab.db")) == f"sqlite:///{tmp_path}/lab.db"
+    assert stores.sqlite_path(stores.sqlite_uri(tmp_path / name)) == tmp_path / name
+    assert unquote(stores.sqlite_uri(tmp_path / "lab.db")) == f"sqlite:///{tmp_path}/lab.db"
 
 
 @pytest.mark.slow
@@ -62,7 +62,7 @@ def test_an_empty_file_is_no_store_to_read_from(tmp_path):
 
 @pytest.mark.slow
 def test_a_store_that_is_held_is_said_to_be(workplace, monkeypatch):
-    monkeypatch.setattr(database, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(stores, "_PATIENCE_S", 0.1)
     with closing(sqlite3.connect("mlflow.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(TrackingError, match=r"locked for 0\.1 s; try again"), opened():

@@ -6,12 +6,12 @@ import threading
 import pytest
 
 from nasicon_ml.errors import TrackingError
-from nasicon_ml.tracking.locking import lock_file, locked
+from nasicon_ml.tracking.store import lock_file, locked
 
 HOLD = """
 import sys
 from pathlib import Path
-from nasicon_ml.tracking.locking import locked
+from nasicon_ml.tracking.store import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()

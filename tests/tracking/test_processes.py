@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from nasicon_ml.tracking.processes import PROCESS_TAG, end_left_runs, find_run, is_gone, this_process
+from nasicon_ml.tracking.runs import PROCESS_TAG, end_left_runs, find_run, is_gone, this_process
 from nasicon_ml.tracking.store import opened
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say")
-NAME = "import nasicon_ml.tracking.processes as p; print(p.this_process())"
+NAME = "import nasicon_ml.tracking.runs as p; print(p.this_process())"
 
 
 def ended():

@@ -3,8 +3,7 @@
 import pytest
 
 from nasicon_ml.errors import TrackingError
-from nasicon_ml.tracking.store import opened
-from nasicon_ml.tracking.trouble import explained
+from nasicon_ml.tracking.store import explained, opened
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from nasicon_ml.errors import FieldError, TrackingError
-from nasicon_ml.tracking.trouble import explained
+from nasicon_ml.tracking.store import explained
 
 URI = "sqlite:///lab.db"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nasicon_ml.evaluation.comparison import PairedScore
     from nasicon_ml.evaluation.gate import GateReport
     from nasicon_ml.tracking.promotion import Comparison, Promotion, Rollback
-    from nasicon_ml.tracking.versions import Version
+    from nasicon_ml.tracking.registry import Version
 
 REFUSED = 1
 _WIDTH = 110
@@ -55,7 +55,7 @@ def registry() -> None:
 @_shared
 def list_(as_json: bool, tracking_uri: str | None) -> None:
     """List all versions, newest first, and say which can be used."""
-    from nasicon_ml.tracking.versions import list_versions
+    from nasicon_ml.tracking.registry import list_versions
 
     _printed(list_versions(tracking_uri=tracking_uri), as_json, _versions_text)
 
@@ -66,13 +66,13 @@ def list_(as_json: bool, tracking_uri: str | None) -> None:
 @_shared
 def show(version: str, card: bool, as_json: bool, tracking_uri: str | None) -> None:
     """Show what is recorded of one version, by default the champion."""
-    from nasicon_ml.tracking.versions import show_version
+    from nasicon_ml.tracking.registry import show_version
 
     found = show_version(version, tracking_uri=tracking_uri)
     if not card:
         _printed(found, as_json, _version_text)
         return
-    from nasicon_ml.tracking.cards import version_card
+    from nasicon_ml.tracking.registry import version_card
 
     text, content = version_card(found.version, tracking_uri=tracking_uri)
     if as_json:
@@ -131,7 +131,7 @@ def rollback(reason: str, as_json: bool, tracking_uri: str | None) -> None:
 @_shared
 def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -> None:
     """Write version V into the folder DIR, as a bundle for 'predict --model DIR' or 'registry import DIR'."""
-    from nasicon_ml.tracking.transfer import export_version
+    from nasicon_ml.tracking.registry import export_version
 
     found, path = export_version(version, folder, tracking_uri=tracking_uri)
     if as_json:
@@ -146,8 +146,8 @@ def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -
 @_shared
 def import_(folder: str, experiment: str | None, as_json: bool, tracking_uri: str | None) -> None:
     """Register the bundle in the folder DIR as a new version, the challenger."""
+    from nasicon_ml.tracking.runs import import_bundle
     from nasicon_ml.tracking.store import EXPERIMENT
-    from nasicon_ml.tracking.transfer import import_bundle
 
     found = import_bundle(folder, tracking_uri=tracking_uri, experiment=experiment or EXPERIMENT)
     _printed(found, as_json, _imported_text)

@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nasicon_ml.errors import BundleError, FieldError, TrackingError
-from nasicon_ml.tracking.registry import CHALLENGER, CHAMPION, MODEL_NAME, load_version
-from nasicon_ml.tracking.store import Store, opened
-from nasicon_ml.tracking.versions import (
+from nasicon_ml.tracking.registry import (
+    CHALLENGER,
+    CHAMPION,
     GATE,
+    MODEL_NAME,
     NOBODY,
     PROMOTED_AT,
     PROMOTED_BY,
@@ -30,7 +31,9 @@ from nasicon_ml.tracking.versions import (
     Version,
     champion_of,
     find_version,
+    load_version,
 )
+from nasicon_ml.tracking.store import Store, opened
 
 if TYPE_CHECKING:
     from nasicon_ml.evaluation.gate import GateReport

@@ -20,7 +20,7 @@ import pandas as pd
 
 from nasicon_ml.columns import PELLET, Column, Kind
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.tracking.registry import BUNDLE_IN_RUN, LOGGED_NAME
+from nasicon_ml.tracking.registry import BUNDLE_FILES, BUNDLE_IN_RUN, LOGGED_NAME
 from nasicon_ml.tracking.signature import BUNDLE, input_example, recipe_columns, requirements, signature
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 #: MLflow keeps at most so many characters of a dataset's digest; the whole checksum is a tag of the run.
 _DIGEST_LENGTH = 36
 _PACKAGE = Path(__file__).resolve().parents[1]
-#: The tag of a run and its version that lists the files of its bundle with their sizes, as JSON.
-BUNDLE_FILES = "bundle_files"
 #: The tag of a run that registers a bundle made elsewhere, and of its version: when that was made.
 IMPORTED = "imported_bundle_of"
 #: How `nasicon_ml.evaluation.scores` calls the model itself and all scored rows; that module is imported late.

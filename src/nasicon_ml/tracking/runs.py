@@ -1,26 +1,31 @@
-"""A training run that MLflow remembers, whatever becomes of it."""
+"""A run that MLflow remembers, whatever becomes of it: a training, or the import of a bundle.
+
+A run names its process in its tags, so that one whose process was killed can be told from one that goes on.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import secrets
+import socket
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from nasicon_ml.plots.style import load_matplotlib
 from nasicon_ml.tracking import record, registry
-from nasicon_ml.tracking.processes import PROCESS_TAG, end_left_runs, end_models, find_run, this_process
+from nasicon_ml.tracking.registry import BUNDLE_FILES, Version, show_version
 from nasicon_ml.tracking.store import EXPERIMENT, Store, hurried, opened
 from nasicon_ml.workflows.train import TrainingOptions, train
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from nasicon_ml.workflows.train import TrainingResult
 
 Progress = Callable[[str, float], None]
@@ -29,6 +34,12 @@ Progress = Callable[[str, float], None]
 _TRAINING_SHARE = 0.9
 #: Seconds a server has for each answer while a run is given up; whoever stops a program does not wait.
 _LAST_WORD_S = {"KILLED": 1, "FAILED": 10}
+#: The tag of a run that says which process of which machine made it.
+PROCESS_TAG = "process"
+#: Runs that were left are looked for among so many.
+_AT_MOST = 200
+_LOST = "the process ended without a word (killed, or the machine went down)"
+_PROC = Path("/proc")
 _log = logging.getLogger(__name__)
 
 
@@ -202,7 +213,7 @@ def announce_model(store: Store, run_id: str, params: Mapping[str, str]) -> str:
 def version_tags(store: Store, run_id: str, scores: pd.DataFrame) -> dict[str, str]:
     """Give what a reader of the registry wants to know of a version without opening its run."""
     kept = {
-        "dataset_sha256", "git_commit", "git_changed", "nasicon_ml_version", "protocol", record.BUNDLE_FILES,
+        "dataset_sha256", "git_commit", "git_changed", "nasicon_ml_version", "protocol", BUNDLE_FILES,
         record.IMPORTED,
     }  # fmt: skip
     tags = store.client.get_run(run_id).data.tags
@@ -240,3 +251,129 @@ def _let_go(error: BaseException | None) -> None:
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__context__
+
+
+def import_bundle(folder: str | Path, *, tracking_uri: str | None = None, experiment: str = EXPERIMENT) -> Version:
+    """Register a bundle as a new version with the alias ``challenger``.
+
+    A run is recorded that holds the bundle, its options and its scores, and says that it was imported.
+
+    Parameters
+    ----------
+    folder
+        A bundle, as `export_version` or ``nasicon-ml train --bundle`` writes it.
+    tracking_uri, experiment
+        As for `run_training`.
+
+    Raises
+    ------
+    BundleError
+        If it is no unchanged bundle.
+    TrackingError
+        If the store cannot be used.
+    """
+    from nasicon_ml.model import PropertyModel
+
+    model = PropertyModel.load(folder)
+    metadata = model.metadata
+    tags = {
+        record.IMPORTED: metadata.created,
+        "dataset_sha256": metadata.dataset_sha256,
+        "nasicon_ml_version": str(metadata.versions.get("nasicon-ml", "")),
+        "protocol": record.protocol(_options(metadata.options)),
+    }
+    params = {name: str(value) for name, value in metadata.options.items()}
+    scores = pd.DataFrame([dict(row) for row in metadata.scores])
+    with opened(tracking_uri) as store, recording(store, experiment, "import", tags) as run:
+        record.log_params(store, run.run_id, params)
+        run.model_id = announce_model(store, run.run_id, params)
+        record.log_bundle(store, run.run_id, run.model_id, model)
+        store.client.set_terminated(run.run_id, "FINISHED")
+        number = registry.register(store, run.run_id, run.model_id, version_tags(store, run.run_id, scores))
+    return show_version(number, tracking_uri=tracking_uri)
+
+
+def _options(recorded: Any) -> TrainingOptions:
+    """Read training options back from where a bundle keeps them."""
+    known = {field.name for field in fields(TrainingOptions)}
+    kept = {name: value for name, value in dict(recorded).items() if name in known}
+    return TrainingOptions(**kept | {"exclude_sources": tuple(kept.get("exclude_sources", ()))})
+
+
+def this_process() -> str:
+    """Name this process: machine, start of the machine, space of process numbers, number, start of the process.
+
+    A number alone would do for an hour: it is given out again, and to others in a container or after a restart.
+    """
+    return "/".join([*_place(), str(os.getpid()), _started(os.getpid())])
+
+
+def is_gone(name: str) -> bool:
+    """Whether a process is known to have ended; False where that cannot be known, as on another machine."""
+    parts = name.split("/")
+    if len(parts) < 5 or not parts[3].isdecimal():
+        return False
+    host, boot, space = _place()
+    if parts[0] != host or not boot:
+        return False
+    if parts[1] != boot:
+        return True  # the machine was started again
+    return parts[2] == space and _started(int(parts[3])) != parts[4]
+
+
+def _place() -> tuple[str, str, str]:
+    host = socket.gethostname().replace("/", "-")
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
+        space = (_PROC / "self/ns/pid").readlink().name
+    except OSError:  # not Linux
+        return host, "", ""
+    return host, boot, space
+
+
+def _started(number: int) -> str:
+    """Give the start of a process in clock ticks; empty if there is none, or only its exit code is left."""
+    try:
+        # The name before the last parenthesis may hold anything.
+        fields = (_PROC / str(number) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in {"Z", "X"} else fields[19]
+
+
+def end_left_runs(store: Store) -> list[str]:
+    """Mark runs as FAILED whose process is gone (kill -9, power cut), and give their ids.
+
+    Nothing else is done to them, and it is no error if one cannot be changed.
+    """
+    from mlflow.exceptions import MlflowException
+
+    host = _place()[0]
+    ended = []
+    try:
+        experiments = [found.experiment_id for found in store.client.search_experiments()]
+        wanted = f"attributes.status = 'RUNNING' AND tags.{PROCESS_TAG} LIKE '{host}/%'"
+        for run in store.client.search_runs(experiments, wanted, max_results=_AT_MOST):
+            if is_gone(run.data.tags[PROCESS_TAG]):
+                store.client.set_tag(run.info.run_id, "ended_by", _LOST)
+                end_models(store, run.info.run_id)
+                store.client.set_terminated(run.info.run_id, "FAILED")
+                ended.append(run.info.run_id)
+    except MlflowException as error:
+        _log.debug("runs that were left could not be ended: %s", error)
+    return ended
+
+
+def find_run(store: Store, process: str) -> str:
+    """Find the run that is still going on under a name of a process; empty if there is none."""
+    experiments = [found.experiment_id for found in store.client.search_experiments()]
+    wanted = f"attributes.status = 'RUNNING' AND tags.{PROCESS_TAG} = '{process}'"
+    return next((str(run.info.run_id) for run in store.client.search_runs(experiments, wanted)), "")
+
+
+def end_models(store: Store, run_id: str) -> None:
+    """Mark the models of a run as FAILED that were not logged to the end."""
+    experiment_id = store.client.get_run(run_id).info.experiment_id
+    for model in store.client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
+        if model.status != "READY":
+            store.client.finalize_logged_model(model.model_id, "FAILED")

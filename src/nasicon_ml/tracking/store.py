@@ -6,24 +6,289 @@ Without further instruction the store is ``mlflow.db`` in the working directory,
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
+import shutil
+import socket
+import sqlite3
+import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from nasicon_ml.errors import MissingExtraError, TrackingError
+from nasicon_ml.errors import MissingExtraError, NasiconError, TrackingError
 from nasicon_ml.signals import Stop, stoppable
-from nasicon_ml.tracking import database
-from nasicon_ml.tracking.database import ARTIFACTS as ARTIFACTS  # noqa: PLC0414 -- belongs to what a store is
-from nasicon_ml.tracking.database import sqlite_path as sqlite_path  # noqa: PLC0414
-from nasicon_ml.tracking.locking import locked
-from nasicon_ml.tracking.trouble import explained, is_server
+
+#: What a disk, not a program, is to blame for.
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+#: Words of a database or of a connection, and what they mean to a person.
+_MEANINGS = (
+    ("database is locked", "another program has held it locked for 20 s; try again when it is done"),
+    ("database or disk is full", "the disk is full"),
+    ("disk I/O error", "the disk cannot be written or read (full, a limit on the size of files, or damaged)"),
+    ("attempt to write a readonly database", "it is read-only"),
+    ("unable to open database file", "it cannot be opened, or its folder cannot be written"),
+    (
+        r"malformed|file is not a database|database corruption",
+        "the database is damaged; bring back a copy of it, or name another store",
+    ),
+    (r"too many 5\d\d error responses", "the server answers with an error again and again; ask who runs it"),
+    (r"Read timed out|timeout exception", "the server does not answer in time; ask who runs it"),
+    (
+        "Max retries exceeded|Connection refused|Connection aborted|RemoteDisconnected",
+        "the server cannot be reached any more; is it still running?",
+    ),
+    ("not in a valid JSON format|was not valid JSON", "what answers there is not an MLflow server"),
+)
+
+
+def is_server(uri: str) -> bool:
+    """Whether a store is asked over HTTP."""
+    return uri.startswith(("http://", "https://"))
+
+
+@contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Turn what MLflow, its database and the disk raise into one sentence that names the store.
+
+    Raises
+    ------
+    TrackingError
+        Instead of theirs; any other error passes unchanged.
+    """
+    try:
+        yield
+    except NasiconError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and (isinstance(error, shutil.Error) or error.errno in OF_THE_DISK):
+            raise TrackingError(f"{uri}: {_of_the_disk(error)}") from error
+        if type(error).__module__.partition(".")[0] not in {"mlflow", "sqlalchemy", "sqlite3", "requests"}:
+            raise
+        raise TrackingError(f"{uri}: {_first_sentence(error)}") from error
+
+
+def _of_the_disk(error: OSError) -> str:
+    """Say what the system said, and of which file."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        # Several files of a folder were not copied: (from, to, why) for each.
+        _, target, reason = error.args[0][0]
+        return f"{re.sub(r'^.Errno [0-9]+. ', '', str(reason))}".partition(":")[0] + f" ({target})"
+    place = error.filename2 or error.filename  # of a copy, where to
+    return f"{error.strerror or error}" + (f" ({place})" if place else "")
+
+
+def meaning(message: str) -> str:
+    """Say what words of a database or of a connection mean to a person; empty where that is not known."""
+    return next((known for words, known in _MEANINGS if re.search(words, message)), "")
+
+
+def _first_sentence(error: Exception) -> str:
+    """Take the part of a message that a person can use: no SQL, no background links, no traces."""
+    code = getattr(error, "error_code", "")
+    if code in {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}:
+        return _who_was_refused()
+    if code == "PERMISSION_DENIED":
+        return "you have no permission for this; ask whoever runs the server"
+    message = str(getattr(error, "message", "") or getattr(error, "orig", "") or error)
+    if known := meaning(message):
+        return known
+    message = re.split(r"\n\[SQL|\n\(Background| \(Background|\nTraceback", message)[0]
+    return " ".join(message.split())[:500]
+
+
+def _who_was_refused() -> str:
+    """Say which user a server did not let in; never with what password."""
+    from mlflow.utils.credentials import read_mlflow_creds
+
+    user = read_mlflow_creds().username
+    if not user:
+        return "the server wants a user and a password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    return (
+        f"the server does not know the user {user!r} with this password (MLFLOW_TRACKING_USERNAME and _PASSWORD)"
+    )
+
+
+#: Seconds to wait for another program; what the lock is held for takes seconds at most.
+PATIENCE_S = 60.0
+#: A file system without locks: SQLite's own order has to do.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+
+
+def lock_file(database: Path) -> Path:
+    """Return the lock of an SQLite store; it stays when nobody holds it, as removing it would be a race."""
+    return database.with_name(f"{database.name}.lock")
+
+
+@contextmanager
+def locked(database: Path | None, patience_s: float = PATIENCE_S) -> Iterator[None]:
+    """Hold the lock of a store; a thread that holds it already goes on at once.
+
+    SQLite orders single writes by itself, and MLflow waits 20 s for its turn. This lock is for what takes several
+    writes and must not be mixed with another program's: making a store, naming a dataset, registering a version,
+    moving an alias.
+
+    Parameters
+    ----------
+    database
+        The SQLite file; None for a server, which keeps its own order.
+    patience_s
+        How long to wait for whoever holds it.
+
+    Raises
+    ------
+    TrackingError
+        If somebody else still holds it after that time, or the folder cannot be written.
+    """
+    if database is None:
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    path = lock_file(database.absolute())
+    # Of the same file in the same thread it is the same lock, and can be taken again. Every user may take it.
+    lock = FileLock(path, mode=0o666, is_singleton=True, fallback_to_soft=False)
+    try:
+        path.parent.stat()  # or the folder would be made
+        lock.acquire(timeout=patience_s)
+    except Timeout:
+        holder = path.read_text("utf-8", "replace").strip() or "it has not said which"
+        raise TrackingError(
+            f"another program has been changing the store beside {path} for {patience_s:g} s: {holder}; "
+            "try again when it is done"
+        ) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise TrackingError(f"{path}: the store cannot be changed ({error.strerror})") from error
+    try:
+        with suppress(OSError):  # the disk is full: it is held all the same
+            path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", "utf-8")
+        yield
+    finally:
+        if lock.is_locked:
+            lock.release()
+
+
+SQLITE = "sqlite:///"
+ARTIFACTS = "mlartifacts"
+
+_HEADER = b"SQLite format 3\0"
+#: Seconds to wait for a program that holds the database; as long as MLflow waits for each write.
+_PATIENCE_S = 20.0
+
+
+def sqlite_uri(path: Path) -> str:
+    """Give the address of an SQLite file."""
+    return SQLITE + path.as_posix().replace("%", "%25").replace(
+        "?", "%3F"
+    )  # SQLAlchemy takes these two as its own
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Give the file of an SQLite URI as an absolute path; None for any other store."""
+    if not uri.startswith(SQLITE) or uri == SQLITE or ":memory:" in uri:
+        return None
+    return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0])).absolute()
+
+
+def prepare_database(path: Path, *, must_exist: bool) -> None:
+    """See to it that there is a database to open: MLflow would try a hopeless one for minutes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    must_exist
+        Refuse a file that is not there, rather than make one; one that cannot be written is good enough.
+
+    Raises
+    ------
+    TrackingError
+        If there is none and none may be made, or it is no database, is damaged or cannot be written.
+    """
+    try:
+        if must_exist and not path.exists():
+            raise TrackingError(
+                f"there is no store at {path}: run 'nasicon-ml train' here, or name one with --tracking-uri "
+                f"or MLFLOW_TRACKING_URI"
+            )
+        _check_kind(path)
+        if not must_exist and path.exists() and not os.access(path, os.W_OK):
+            raise TrackingError(f"{path} is read-only, so no run can be recorded in it")
+        if _is_made(path):
+            return
+        if must_exist:
+            raise TrackingError(f"{path} holds nothing yet: run 'nasicon-ml train' here, or name another store")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise TrackingError(f"{path.parent} cannot be written, so no store can be made there")
+        with locked(path):
+            if not _is_made(path):
+                _make(path)
+    except OSError as error:
+        raise TrackingError(f"{path}: the store cannot be opened ({error.strerror})") from error
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse a file that does not begin as a database does."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        head = file.read(len(_HEADER))
+    if head and head != _HEADER:
+        raise TrackingError(f"{path} is not an SQLite database; move it away, or name another store")
+
+
+def _is_made(path: Path) -> bool:
+    """Whether there is a database with MLflow's tables, complete: its first experiment is written last."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    try:
+        with closing(sqlite3.connect(path, timeout=_PATIENCE_S)) as connection:
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            named = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
+            found = named and connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise TrackingError(_damage(path, error)) from error
+    if tables and not found:
+        raise TrackingError(
+            f"{path} was left half made and holds no run: try again if another program is just making it, else "
+            "remove it, or name another store"
+        )
+    return bool(found)
+
+
+def _damage(path: Path, error: sqlite3.DatabaseError) -> str:
+    """Say what is wrong with a database, and what can be done."""
+    if "locked" in str(error):
+        return f"another program has held {path} locked for {_PATIENCE_S:g} s; try again when it is done"
+    if any(words in str(error) for words in ("unable to open", "readonly", "full", "I/O")):
+        return f"{path}: {meaning(str(error)) or error}"
+    return (
+        f"{path} is damaged ({error}): bring back a copy of it, or move it away; bundles in {ARTIFACTS} beside "
+        "it, and exported ones, can be used as folders with --model"
+    )
+
+
+def _make(path: Path) -> None:
+    """Make the tables in a draft, and put it into its place when it is complete: no store is left half made."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    prefix = f".{path.name}-"
+    for left in path.parent.glob(f"{prefix}*"):  # of programs that were killed; the lock is ours
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=prefix) as folder:
+        draft = Path(folder) / path.name
+        store = SqlAlchemyStore(sqlite_uri(draft), (path.parent / ARTIFACTS).as_uri())
+        store.engine.dispose()
+        draft.replace(path)
+
 
 DATABASE = "mlflow.db"
 EXPERIMENT = "nasicon-ml"
@@ -114,7 +379,7 @@ def resolve_uri(tracking_uri: str | None = None) -> str:
     chosen = tracking_uri or os.environ.get(URI_VARIABLE)
     if chosen:
         return chosen
-    return database.sqlite_uri(Path.cwd() / DATABASE)
+    return sqlite_uri(Path.cwd() / DATABASE)
 
 
 def load_mlflow() -> Any:
@@ -170,7 +435,7 @@ def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iter
     with stoppable() as stop, quiet(), explained(uri):
         path = sqlite_path(uri)
         if path is not None:
-            database.prepare(path, must_exist=must_exist)
+            prepare_database(path, must_exist=must_exist)
         _check_server(uri)
         mlflow.set_tracking_uri(uri)
         try:
