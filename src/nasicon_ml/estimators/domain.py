@@ -6,7 +6,7 @@ outside: 0 is amid the training pellets, 1 the border.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -190,7 +190,7 @@ class Domain:
             own = {system: limits[name] for system, limits in self.ranges.items() if system and name in limits}
             everywhere = self.ranges[""].get(name, (-np.inf, np.inf))
             limits = np.array([own.get(system, everywhere) for system in sites.systems]).reshape(-1, 2)
-            whose = tuple(f"{system} " if system in own else "" for system in sites.systems)
+            whose = np.array([f"{system} " if system in own else "" for system in sites.systems], dtype=object)
             yield _Beyond.of(name, values, limits, whose, sites.index)
 
 
@@ -318,19 +318,20 @@ class _Beyond:
     rows: NDArray[np.intp]
     values: Floats
     limits: Floats
-    whose: tuple[str, ...]
+    whose: Strings
 
     @classmethod
-    def of(
-        cls, name: str, values: Floats, limits: Floats, whose: Sequence[str], index: NDArray[np.intp]
-    ) -> _Beyond:
+    def of(cls, name: str, values: Floats, limits: Floats, whose: Strings, index: NDArray[np.intp]) -> _Beyond:
         """Compare values of shape (n,) with the ranges of their compositions, shape (n_unique, 2)."""
         low, high = limits.T
         lowest, highest = low - _slack(low), high + _slack(high)
-        outside = (values < lowest[index]) | (values > highest[index])
-        rows = np.flatnonzero(outside)
-        of = index[rows]
-        return cls(name, outside, rows, values[rows], limits[of], tuple(whose[at] for at in of))
+        # First against the narrowest range: few are left to be compared with their own.
+        some = np.flatnonzero((values < lowest.max(initial=-np.inf)) | (values > highest.min(initial=np.inf)))
+        own = index[some]
+        rows = some[(values[some] < lowest[own]) | (values[some] > highest[own])]
+        outside = np.zeros(len(values), dtype=np.bool_)
+        outside[rows] = True
+        return cls(name, outside, rows, values[rows], limits[index[rows]], whose[index[rows]])
 
     @cached_property
     def steps(self) -> Floats:

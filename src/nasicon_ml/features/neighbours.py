@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,8 +129,10 @@ class MeasuredPellets:
     @classmethod
     def of(cls, space: RecipeSpace, sources: NDArray[np.object_]) -> MeasuredPellets:
         """Sort measured pellets, given with their sources, shape (m,)."""
-        order, layers = _layered(sources.astype(str))
-        return cls(space.take(order), layers)
+        code = np.unique(sources.astype(str), return_inverse=True)[1]
+        by_source = np.argsort(code, kind="stable")
+        order, sizes = _layered(np.zeros(len(code), dtype=np.intp), code[by_source])
+        return cls(space.take(by_source[order]), tuple(sizes[0].tolist()))
 
     def nearest_distances(self, asked: DistinctPoints, pellets: int, sources: int) -> NearestDistances:
         """Return how near recipes lie, each to its nearest pellets and sources.
@@ -171,23 +172,15 @@ class MeasuredPellets:
             for start in range(0, len(many), _BLOCK):
                 runs = many[start : start + _BLOCK]
                 of_runs = of_composition.take(asked.composition_of[[run[0] for run in runs]])
-                in_reach = self._in_reach(of_runs, by_processing, k, j)
-                for run, of_run, kept in zip(runs, of_runs, in_reach, strict=True):
-                    yield from self._of_run(run, asked.processing_of[run] - first, of_run, kept, by_pellet)
-
-    def _of_run(
-        self, rows: Ints, made: Ints, of_run: Singles, kept: NDArray[np.bool_], by_pellet: Singles
-    ) -> Iterator[_Distances]:
-        """Yield the distances of recipes that share a composition, to some pellets only."""
-        order, layers = _layered(self._source[kept])
-        pellets = np.flatnonzero(kept)[order]
-        parts, shared = by_pellet[pellets], of_run[pellets, None]
-        for start in range(0, len(rows), _PROCESSING):
-            some = slice(start, start + _PROCESSING)
-            # Pellet after pellet in memory, so that the layers are taken along neighbouring numbers.
-            total = parts.take(made[some], axis=1)
-            total += shared
-            yield rows[some], total.T, layers
+                in_reach = self._layers_in(self._in_reach(of_runs, by_processing, k, j))
+                for run, of_run, (kept, layers) in zip(runs, of_runs, in_reach, strict=True):
+                    parts, shared, made = by_pellet[kept], of_run[kept, None], asked.processing_of[run] - first
+                    for begin in range(0, len(run), _PROCESSING):
+                        part = slice(begin, begin + _PROCESSING)
+                        # Pellet after pellet in memory: the layers are taken along neighbouring numbers.
+                        total = parts.take(made[part], axis=1)
+                        total += shared
+                        yield run[part], total.T, layers
 
     def _in_reach(self, of_compositions: Singles, by_processing: Singles, k: int, j: int) -> NDArray[np.bool_]:
         """Tell which pellets may be among the nearest of some composition; shape (n_compositions, m).
@@ -202,10 +195,23 @@ class MeasuredPellets:
         possible: NDArray[np.bool_] = of_compositions + by_processing.min(axis=0) <= bound[:, None]
         return possible
 
+    def _layers_in(self, kept: NDArray[np.bool_]) -> Iterator[tuple[Ints, tuple[int, ...]]]:
+        """Yield the pellets of each row of a mask, shape (n, m), by layer, and how many each layer has."""
+        by_source, source = self._by_source
+        row, place = np.nonzero(kept[:, by_source])
+        order, sizes = _layered(row, source[place])
+        pellets = by_source[place[order]]
+        stops = np.cumsum(sizes.sum(axis=1))
+        for stop, size in zip(stops.tolist(), sizes, strict=True):
+            layers = tuple(size[size > 0].tolist())
+            yield pellets[stop - sum(layers) : stop], layers
+
     @cached_property
-    def _source(self) -> Ints:
-        """The source of every pellet, as its position in the first layer; shape (m,)."""
-        return np.concatenate([np.arange(size) for size in self.layers])
+    def _by_source(self) -> tuple[Ints, Ints]:
+        """The pellets sorted by source, and the source of each in this order; shape (m,)."""
+        source = np.concatenate([np.arange(size) for size in self.layers])
+        order = np.argsort(source, kind="stable")
+        return order, source[order]
 
     def _of_compositions(self, compositions: RecipeSpace) -> Singles:
         """Return the part of the distances that comes from compositions; shape (len(compositions), m)."""
@@ -237,18 +243,28 @@ class _Kept:
         return self._compute(self._points.take(which[first]))[again]
 
 
-def _layered(source: NDArray[Any]) -> tuple[Ints, tuple[int, ...]]:
-    """Sort pellets by layer: return their order, shape (m,), and how many pellets each layer has, falling.
+def _layered(table: Ints, source: Ints) -> tuple[Ints, Ints]:
+    """Sort the pellets of several tables by layer: a layer holds one pellet of each source that has so many.
 
     A source with more pellets stands before one with fewer, so each layer has the sources that come first.
+
+    Parameters
+    ----------
+    table, source
+        Of each pellet, shape (m,), sorted by table and then by source.
+
+    Returns
+    -------
+    order, sizes
+        The pellets by table and layer, shape (m,), and how many each layer has, shape (n_tables, n_layers).
     """
-    _, code, counts = np.unique(source, return_inverse=True, return_counts=True)
-    rank = np.argsort(np.argsort(-counts, kind="stable"), kind="stable")[code]
-    by_source = np.argsort(code, kind="stable")
-    turn = np.empty(len(code), dtype=np.intp)
-    starts = np.cumsum(counts) - counts
-    turn[by_source] = np.arange(len(code)) - starts[code[by_source]]
-    return np.lexsort((rank, turn)), tuple(np.bincount(turn).tolist())
+    starts = np.flatnonzero((np.diff(table, prepend=-1) != 0) | (np.diff(source, prepend=-1) != 0))
+    counts = np.diff(starts, append=len(table))
+    turn = np.arange(len(table)) - np.repeat(starts, counts)
+    most = int(counts.max())
+    layer = table * most + turn
+    order = np.argsort(layer * (most + 1) + most - np.repeat(counts, counts), kind="stable")
+    return order, np.bincount(layer, minlength=(int(table[-1]) + 1) * most).reshape(-1, most)
 
 
 def _by_processing(asked: DistinctPoints) -> Iterator[tuple[int, Ints]]:

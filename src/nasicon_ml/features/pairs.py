@@ -18,6 +18,9 @@ from nasicon_ml.composition import OccupancyTable
 
 Ints = NDArray[np.intp]
 
+#: So many kinds of rows have numbers that are told apart: rows have fewer than 2^31 by far.
+_MOST_KINDS = 2**62
+
 
 def distinct_rows(rows: int, columns: Iterable[Any]) -> tuple[Ints, Ints]:
     """Return the different rows of a table; cells that are not given are alike.
@@ -35,11 +38,14 @@ def distinct_rows(rows: int, columns: Iterable[Any]) -> tuple[Ints, Ints]:
         Where each different row stands first, in order of appearance, and which of them every row is, shape
         (rows,).
     """
-    which = np.zeros(rows, dtype=np.intp)
+    which, kinds = np.zeros(rows, dtype=np.int64), 1
     for column in columns:
         codes, cells = pd.factorize(column, use_na_sentinel=False)
+        if kinds * len(cells) > _MOST_KINDS:
+            which, kinds = pd.factorize(which)[0], rows
         if len(cells) > 1:
-            which = pd.factorize(which * len(cells) + codes)[0]
+            which, kinds = which * len(cells) + codes, kinds * len(cells)
+    which = pd.factorize(which)[0]
     return np.flatnonzero(np.diff(np.maximum.accumulate(which), prepend=-1)), which
 
 

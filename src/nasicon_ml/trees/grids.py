@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasicon_ml.features.build import PairFeatures
-from nasicon_ml.features.pairs import RecipePairs
+from nasicon_ml.features.pairs import RecipePairs, distinct_rows
 from nasicon_ml.trees.rows import TableSums
 
 Floats = NDArray[np.float64]
@@ -255,8 +255,9 @@ class PairSums:
         of_pair[list(said.of_pair)] = True
         paths = self._paths[leaves]
         needed = np.sort(np.where(of_pair[paths // 2], paths, -1), axis=1)
-        different, group = np.unique(needed, axis=0, return_inverse=True)
-        return group.ravel(), [tuple(one for one in need if one >= 0) for need in different.tolist()]
+        needed = needed[:, needed.max(axis=0, initial=-1) >= 0]  # sorted: the first columns are empty
+        first, group = distinct_rows(len(needed), needed.T)
+        return group, [tuple(one for one in need if one >= 0) for need in needed[first].tolist()]
 
 
 def _cut(column: NDArray[np.float32], compositions: slice, processing: slice) -> NDArray[np.float32]:
