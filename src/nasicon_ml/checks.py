@@ -157,7 +157,7 @@ def _texts(cells: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
 def _read_texts(
     column: Column, texts: npt.NDArray[np.object_]
 ) -> tuple[npt.NDArray[np.object_], dict[str, FieldError]]:
-    """Read different texts of one column; give their values, and what is wrong with those that have none."""
+    """Read different texts of one column; return their values, and what is wrong with those that have none."""
     known = np.full(len(texts), None, dtype="object")
     errors: dict[str, FieldError] = {}
     rest = list(range(len(texts)))

@@ -320,7 +320,7 @@ class Column(StrEnum):
         return number
 
     def _number_hint(self, text: str) -> str:
-        """Say what the person meant by a number that is none: a decimal comma, or a unit beside it."""
+        """Return what the person meant by a number that is none: a decimal comma, or a unit beside it."""
         bound = Column.DENSITY_BOUND if self is Column.RELATIVE_DENSITY_PCT else None
         bound = Column.CONDUCTIVITY_BOUND if self is Column.CONDUCTIVITY_TOTAL_S_CM else bound
         match = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)\s*(\D+?)\.?\s*", text)

@@ -110,7 +110,7 @@ def plain_line(text: str, most: int = 2_000) -> str:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Say which of the choices the word resembles most, as a sentence; empty if it resembles none."""
+    """Return which of the choices the word resembles most, as a sentence; empty if it resembles none."""
     if len(word) > LONGEST_NAME:
         return ""
     known = {choice.lower(): str(choice) for choice in choices}
@@ -125,7 +125,7 @@ MAX_CELL_CHARACTERS = 2_000
 
 
 def text_problem(text: str) -> str:
-    """Say why a text can be no cell of a table, as a sentence; empty if it can.
+    """Return why a text can be no cell of a table, as a sentence; empty if it can.
 
     Characters that steer a terminal, and halves of a character, can be neither shown nor written.
     """
@@ -144,7 +144,7 @@ _BOUND = re.compile(r"\s*([<>\u2264\u2265])=?\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*
 
 
 def number_hint(text: str, bound: str | None = None) -> str:
-    """Say how a number is written that stands there as ``1,5``, ``1x10-4`` or ``>90``; else empty.
+    """Return how a number is written that stands there as ``1,5``, ``1x10-4`` or ``>90``; else empty.
 
     Parameters
     ----------

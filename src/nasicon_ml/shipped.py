@@ -14,7 +14,7 @@ _INSTALLED = Path(sysconfig.get_path("data")) / "share" / "nasicon-ml"
 
 
 def shipped_folder(*parts: str) -> Path:
-    """Give the folder of something that comes along, which need not exist.
+    """Return the folder of something that comes along, which need not exist.
 
     Parameters
     ----------

@@ -11,8 +11,6 @@ from nasicon_ml.cli.render import print_json, print_table
 from nasicon_ml.errors import FieldError, nearest
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from nasicon_ml.checks import Finding
 
 FOUND_ERRORS = 1
@@ -124,11 +122,12 @@ def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
     """
     from nasicon_ml.data.load import load_pellets, load_sources
     from nasicon_ml.data.summary import summarise
+    from nasicon_ml.io import table_records
 
     found = summarise(load_pellets(include_suspect=True), load_sources())
     tables = {part: getattr(found, part) for part in PARTS if part in parts or not parts}
     if as_json:
-        content = {part: _records(table.head(top or len(table))) for part, table in tables.items()}
+        content = {part: table_records(table.head(top or len(table))) for part, table in tables.items()}
         print_json(content)
         return
     for number, (part, table) in enumerate(tables.items()):
@@ -137,11 +136,6 @@ def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
         shown = table.head(top or len(table))
         more = f", the first {len(shown)} of {len(table)}" if len(shown) < len(table) else ""
         print_table(shown, f"{PARTS[part]}{more}")
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    plain = frame.astype("object").where(frame.notna(), None)
-    return [{str(key): value for key, value in row.items()} for row in plain.to_dict("records")]
 
 
 @data.command()
@@ -153,6 +147,7 @@ def show(key: str, as_json: bool) -> None:
 
     from nasicon_ml.columns import SOURCES, Column
     from nasicon_ml.data.load import citation, load_pellets, load_sources
+    from nasicon_ml.io import table_records
 
     pellets = load_pellets(include_suspect=True)
     ids = pellets[Column.PELLET_ID]
@@ -161,7 +156,7 @@ def show(key: str, as_json: bool) -> None:
         raise FieldError(Column.PELLET_ID.value, key, "the key of a pellet of the dataset", nearest(key, ids))
     sources = load_sources()
     source = sources[sources[Column.SOURCE] == rows[Column.SOURCE].iloc[0]]
-    pellet, origin = _records(rows)[0], _records(source)[0]
+    pellet, origin = table_records(rows)[0], table_records(source)[0]
     pellet[Column.FORMULA.value] = pellet[Column.FORMULA.value] or _printed_formula(key.strip())
     cited = citation(origin)
     if as_json:

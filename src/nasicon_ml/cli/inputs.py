@@ -227,7 +227,7 @@ class Inputs:
             yield Inputs(self.table.iloc[rows], self.numbers[rows], self.lines[rows], ids)
 
     def place(self, finding: Finding) -> str:
-        """Say where a finding stands: the file, and the line or the number of the recipe."""
+        """Return where a finding stands: the file, and the line or the number of the recipe."""
         if not self.name:
             return "this recipe"
         if finding.line is not None:

@@ -140,7 +140,7 @@ def _run(arguments: list[str], debug: bool) -> int:
 
 
 def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
-    """Say what went wrong, what the person can mend and what is a fault of ours; return the exit code."""
+    """Print what went wrong, what the person can mend and what is a fault of ours; return the exit code."""
     if debug:
         import traceback
 

@@ -383,7 +383,7 @@ def _outside(answers: Sequence[Answer], width: int | None) -> list[str]:
 
 
 def _own_words(shift: OwnShift) -> str:
-    """Say how far own pellets moved one answer."""
+    """Return how far own pellets moved one answer."""
     return (
         f"moved conductivity by {shift.decades:+.2f} decades (times {10.0**shift.decades:.2g}), density by"
         f" {shift.points:+.1f} points, purity by {100 * shift.purity:+.0f} points"
@@ -391,7 +391,7 @@ def _own_words(shift: OwnShift) -> str:
 
 
 def _own_summary(answers: Sequence[Answer]) -> str:
-    """Say how far own pellets moved many answers; empty where none were given."""
+    """Return how far own pellets moved many answers; empty where none were given."""
     shifts = [answer.own for answer in answers if answer.own is not None]
     if not shifts:
         return ""

@@ -197,7 +197,7 @@ def _stated(space: SearchSpace | SampledSpace) -> Any:
 
 
 def _tell(expected: Estimate, *, yes: bool) -> None:
-    """Say how long it takes, and refuse what takes long unless ``--yes`` is given."""
+    """Print how long it takes, and refuse what takes long unless ``--yes`` is given."""
     say(
         f"{expected.candidates:,} to score at {expected.per_second:,.0f} a second and thread, {expected.at_once} "
         f"{'thread' if expected.at_once == 1 else 'threads'}: about {duration(expected.seconds)}"

@@ -74,12 +74,12 @@ def plural(count: int, word: str) -> str:
 
 
 def model_line(name: str, metadata: ModelMetadata) -> str:
-    """Say which model answers: its name and its time of training."""
+    """Return which model answers: its name and its time of training."""
     return f"model: {name}, trained {metadata.created[:16].replace('T', ' ')} UTC"
 
 
 def conditions(cells: Mapping[str, Any]) -> str:
-    """Say how a pellet is made, as far as it is known, sintering first.
+    """Return how a pellet is made, as far as it is known, sintering first.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def _additive(cells: Mapping[str, Any]) -> str:
 
 
 def measured(cells: Mapping[str, Any]) -> str:
-    """Say what was measured on a pellet."""
+    """Return what was measured on a pellet."""
     found = []
     conductivity = cells.get(Column.CONDUCTIVITY_TOTAL_S_CM)
     if conductivity is not None:
@@ -137,7 +137,7 @@ def split(cell: str | None) -> tuple[str, ...]:
 
 
 def origin(cells: Mapping[str, Any]) -> str:
-    """Say where a pellet was published."""
+    """Return where a pellet was published."""
     link, through = cells.get(Column.DOI), cells.get(Column.CITED_IN)
     if link:
         name = "" if cells[Column.SOURCE] == link else f"{cells[Column.SOURCE]}, "

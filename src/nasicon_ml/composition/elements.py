@@ -51,7 +51,7 @@ PLACED: frozenset[str] = frozenset(
 
 
 def nearest_element(word: str) -> str:
-    """Say which element symbol a misspelt one resembles most, as a sentence; empty if none."""
+    """Return which element symbol a misspelt one resembles most, as a sentence; empty if none."""
     if word.capitalize() in ELEMENT_INDEX:
         return f"Did you mean {word.capitalize()!r}?"
     for length in (2, 1):  # "Lii" begins with lithium's symbol, and difflib would need luck to see it

@@ -112,7 +112,7 @@ def read_amounts(formula: str, text: str = "") -> dict[str, float]:
 
 
 def _check_tokens(formula: str, text: str) -> None:
-    """Say what is wrong in a chemist's words before pymatgen says it in its own."""
+    """Refuse what is wrong in a chemist's words before pymatgen says it in its own."""
     position, before = 0, "("  # a formula may not begin with a number, and neither may a bracket
     opened: list[str] = []
     while position < len(formula):

@@ -447,7 +447,7 @@ def _add_arguments(values: Values, x: object, substitute: Mapping[str, str] | No
 
 
 def _finite(x: object) -> float | None:
-    """Give a number as float; None if it is none, or too large for one."""
+    """Return a number as float; None if it is none, or too large for one."""
     if isinstance(x, bool) or not isinstance(x, numbers.Real):
         return None
     try:

@@ -58,7 +58,7 @@ def find(word: str) -> Shorthand | None:
 
 
 def hint(word: str) -> str:
-    """Say which common name a word resembles, as a sentence; empty if none."""
+    """Return which common name a word resembles, as a sentence; empty if none."""
     return nearest(word, COMMON)
 
 

@@ -233,7 +233,7 @@ StateOverride = Mapping[str, float | Mapping[int, float]]
 
 
 def oxidation_states(sites: Sites, overrides: StateOverride | None = None, text: str = "") -> dict[str, float]:
-    """Give every element of a composition its (mean) oxidation state.
+    """Find for every element of a composition its (mean) oxidation state.
 
     Parameters
     ----------

@@ -221,7 +221,7 @@ def load_sources(path: str | Path | None = None, *, verify: bool = True) -> pd.D
 
 
 def citation(source: Mapping[str, Any] | pd.Series) -> str:
-    """Put what is known of a source into one line.
+    """Return what is known of a source in one line.
 
     Parameters
     ----------

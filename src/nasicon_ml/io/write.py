@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,9 +49,14 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
 
 
 def table_as_json(frame: pd.DataFrame) -> str:
-    """Give a table as a JSON list of objects, missing cells null, with all digits."""
+    """Return a table as a JSON list of objects, missing cells null, with all digits."""
+    return json.dumps(table_records(frame), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def table_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as Python's own values by name of column, None where a cell is missing."""
     plain = frame.astype("object").where(frame.notna(), None)
-    return json.dumps(plain.to_dict("records"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return [{str(name): cell for name, cell in row.items()} for row in plain.to_dict("records")]
 
 
 def _with_words(frame: pd.DataFrame) -> pd.DataFrame:

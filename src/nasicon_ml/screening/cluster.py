@@ -163,7 +163,7 @@ def _shipped(shipment: Shipment) -> Shipment:
 
 
 def _submit(client: Any, shipment: Any, some: Sequence[Chunk]) -> Any:
-    """Submit the chunks of a batch and the tree that puts their tallies together; give its root."""
+    """Submit the chunks of a batch and the tree that puts their tallies together; return its root."""
     level = [client.submit(score_chunk, shipment, chunk.start, chunk.stop, pure=False) for chunk in some]
     while len(level) > 1:
         groups = [level[at : at + _FAN_IN] for at in range(0, len(level), _FAN_IN)]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nasicon_ml.bundle.store import model_files
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column, Kind
 from nasicon_ml.errors import FieldError, NasiconError, UnreadableFileError, nearest, shown
-from nasicon_ml.io import write_table, write_text
+from nasicon_ml.io import table_records, write_table, write_text
 from nasicon_ml.io.structured import load_json
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.objectives import Question
@@ -101,7 +101,7 @@ class ScreeningResult:
             "seconds": round(self.seconds, 3),
             "scored_per_second": round(counts.balanced / self.seconds, 1) if self.seconds > 0 else None,
             "kept": len(self.tally.kept.numbers),
-            "best": _records(self.kept.head(best)),
+            "best": table_records(self.kept.head(best)),
             "systems": [
                 {
                     Column.SYSTEM.value: name,
@@ -118,16 +118,6 @@ class ScreeningResult:
                 "given_up": self.tally.front.given_up,
             },
         }
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as plain values, null where there is none."""
-    plain = frame.astype("object").where(frame.notna(), None)
-    return [{str(name): _plain(cell) for name, cell in row.items()} for row in plain.to_dict("records")]
-
-
-def _plain(cell: Any) -> Any:
-    return cell.item() if isinstance(cell, np.generic) else cell
 
 
 def recipes_at(space: Space, question: Question, numbers: NDArray[np.int64]) -> pd.DataFrame:
