@@ -105,15 +105,17 @@ class Answer:
 
 def answers(inputs: Inputs, prediction: Prediction, neighbours: int) -> list[Answer]:
     """Return the answers to all recipes, each with at most that many nearest measured pellets."""
+    from nasicon_ml.io import table_records
+
     given = prediction.answers
-    recipes = prediction.recipes[[str(column) for column in MODEL_INPUT]].to_dict("records")
+    recipes = table_records(prediction.recipes[[str(column) for column in MODEL_INPUT]])
     columns = [values.tolist() for values in given.numbers.values()]
     numbers = [dict(zip(given.numbers, row, strict=True)) for row in zip(*columns, strict=True)]
     ids = inputs.pellet_ids or (None,) * len(inputs)
     places = zip(inputs.numbers, inputs.lines, ids, strict=True)
     near = _neighbours(prediction, neighbours)
     return [
-        _answer(place, _plain(recipe), found, secondary_phases=phases, domain_notes=notes, neighbours=pellets)
+        _answer(place, recipe, found, secondary_phases=phases, domain_notes=notes, neighbours=pellets)
         for place, recipe, found, phases, notes, pellets in zip(
             places, recipes, numbers, given.secondary_phases, given.domain_notes, near, strict=True
         )
@@ -158,12 +160,14 @@ def _answer(place: tuple[int, int | None, str | None], recipe: Cells, result: Ce
 
 
 def _neighbours(prediction: Prediction, count: int) -> list[tuple[Neighbour, ...]]:
+    from nasicon_ml.io import table_records
+
     pellets, found = prediction.model.pellets, prediction.answers.nearest
     columns = [str(column) for column in (*PELLET, Column.SYSTEM)]
     # A pellet is often the neighbour of many recipes: each is turned into plain cells once.
     used = sorted(set(found.positions[:, :count].ravel().tolist()))
     shown = pellets[columns].iloc[used].assign(**{Column.DOI.value: _dois(pellets).iloc[used]})
-    cells = dict(zip(used, map(_plain, shown.to_dict("records")), strict=True))
+    cells = dict(zip(used, table_records(shown), strict=True))
     return [
         tuple(Neighbour(cells[at], far) for at, far in zip(row, distance, strict=True))
         for row, distance in zip(
@@ -188,14 +192,6 @@ def _dois(pellets: pd.DataFrame) -> pd.Series[Any]:
     by_source = doi.groupby(source)
     only = by_source.transform("first").where(by_source.transform("nunique") == 1)
     return doi.fillna(source.where(source.str.startswith("10."))).fillna(only)
-
-
-def _plain(record: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return the cells of a row as Python's own values, None where missing."""
-    return {
-        str(name): None if is_missing(cell) else cell.item() if hasattr(cell, "item") else cell
-        for name, cell in record.items()
-    }
 
 
 def _interval(result: Cells, value: Column, lower: Column, upper: Column) -> Interval:

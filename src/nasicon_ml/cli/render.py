@@ -431,12 +431,6 @@ _TARGET_NAMES = {
 }
 #: How a score is written: words, unit, decimals.
 _METRICS = {
-    "mae_decades": ("mean |error|", "decades", 3),
-    "median_ae_decades": ("median |error|", "decades", 3),
-    "mae_points": ("mean |error|", "points", 2),
-    "median_ae_points": ("median |error|", "points", 2),
-    "mae_ev": ("mean |error|", "eV", 3),
-    "median_ae_ev": ("median |error|", "eV", 3),
     "r2": ("R²", "", 3),
     "auroc": ("area under the ROC curve", "", 3),
     "brier": ("Brier score (0 is best)", "", 3),
@@ -444,6 +438,9 @@ _METRICS = {
     "ece": ("calibration error", "", 3),
     "ece_by_chance": ("what chance alone makes of it", "", 3),
 }
+for _unit, _decimals in (("decades", 3), ("points", 2), ("eV", 3)):
+    for _metric, _words in (("mae", "mean |error|"), ("median_ae", "median |error|")):
+        _METRICS[f"{_metric}_{_unit.lower()}"] = (_words, _unit, _decimals)
 for _level in (50, 80, 90):
     _METRICS |= {
         f"coverage_{_level}": (f"inside their {_level} % interval", "%", 1),

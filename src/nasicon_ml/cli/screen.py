@@ -25,7 +25,7 @@ from nasicon_ml.cli.inputs import (
     option,
 )
 from nasicon_ml.cli.render import progress, say, screening_report
-from nasicon_ml.cli.words import duration, model_line, scientific
+from nasicon_ml.cli.words import duration, model_line, plural, scientific
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError
 from nasicon_ml.signals import first_ctrl_c
@@ -199,8 +199,8 @@ def _stated(space: SearchSpace | SampledSpace) -> Any:
 def _tell(expected: Estimate, *, yes: bool) -> None:
     """Print how long it takes, and refuse what takes long unless ``--yes`` is given."""
     say(
-        f"{expected.candidates:,} to score at {expected.per_second:,.0f} a second and thread, {expected.at_once} "
-        f"{'thread' if expected.at_once == 1 else 'threads'}: about {duration(expected.seconds)}"
+        f"{expected.candidates:,} to score at {expected.per_second:,.0f} a second and thread, "
+        f"{plural(expected.at_once, 'thread')}: about {duration(expected.seconds)}"
     )
     if expected.candidates > MOST_WITHOUT_YES and not yes:
         raise click.UsageError(

@@ -15,26 +15,21 @@ if TYPE_CHECKING:
 NOTHING = "n/a"
 _BOUND_SIGNS = {"upper": "< ", "lower": "> "}
 
-#: How a field reads in a line of conditions; fields that stand for themselves need no word.
+#: How a field reads in a line of conditions, sintering first: it is what recipes differ in. Fields that stand for
+#: themselves need no word.
 _PHRASES: dict[Column, str] = {
-    Column.ADDITIVE: "with {}",
-    Column.SYNTHESIS_ROUTE: "{}",
-    Column.CALCINATION_TEMPERATURE_C: "calcined at {}",
-    Column.CALCINATION_TIME_H: "calcined for {}",
-    Column.PARTICLE_SIZE_UM: "powder of {}",
     Column.SINTERING_TEMPERATURE_C: "{}",
     Column.SINTERING_TIME_H: "{}",
     Column.HEATING_RATE_C_MIN: "{}",
     Column.ATMOSPHERE: "in {}",
-    Column.DENSIFICATION: "{}",
     Column.PRESSURE_MPA: "{}",
+    Column.DENSIFICATION: "{}",
+    Column.PARTICLE_SIZE_UM: "powder of {}",
+    Column.CALCINATION_TEMPERATURE_C: "calcined at {}",
+    Column.CALCINATION_TIME_H: "calcined for {}",
+    Column.SYNTHESIS_ROUTE: "{}",
+    Column.ADDITIVE: "with {}",
 }
-#: Sintering first: it is what recipes differ in.
-_ORDER = (
-    Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.HEATING_RATE_C_MIN, Column.ATMOSPHERE,
-    Column.PRESSURE_MPA, Column.DENSIFICATION, Column.PARTICLE_SIZE_UM, Column.CALCINATION_TEMPERATURE_C,
-    Column.CALCINATION_TIME_H, Column.SYNTHESIS_ROUTE, Column.ADDITIVE,
-)  # fmt: skip
 
 
 def scientific(value: float | None, digits: int = 2) -> str:
@@ -87,11 +82,11 @@ def conditions(cells: Mapping[str, Any]) -> str:
         Fields of a recipe by column name, None or absent where not known.
     """
     phrases = []
-    for column in _ORDER:
+    for column, phrase in _PHRASES.items():
         value = cells.get(column.value)
         if value is not None:
             text = _additive(cells) if column is Column.ADDITIVE else amount(column, value)
-            phrases.append(_PHRASES[column].format(text))
+            phrases.append(phrase.format(text))
     return ", ".join(phrases)
 
 
