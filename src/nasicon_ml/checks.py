@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nasicon_ml.columns import Column, Kind
+from nasicon_ml.columns import Column, Kind, to_number
 from nasicon_ml.errors import FieldError
 
 #: So many different texts of one column may be wrong, and so many cells. Beyond that the column is not what it is
@@ -177,7 +177,7 @@ def _read_texts(
 
 def _plain_number(text: str) -> float:
     try:
-        return float(text)
+        return to_number(text)
     except ValueError:
         return float("nan")
 
@@ -197,7 +197,7 @@ def _rule_of(column: Column, cell: object) -> str:
     if isinstance(cell, bool) or not isinstance(cell, (numbers.Real, str)):
         return "not_a_number"
     try:
-        number = float(cell)
+        number = to_number(cell)
     except (ValueError, OverflowError):
         return "not_a_number"
     if column is Column.RELATIVE_DENSITY_PCT and number > column.maximum:

@@ -310,7 +310,7 @@ class Column(StrEnum):
         if isinstance(value, bool) or not isinstance(value, (numbers.Real, str)):
             raise FieldError(self.value, value, self.allowed)
         try:
-            number = float(value)
+            number = to_number(value)
         except ValueError:
             raise FieldError(self.value, value, self.allowed, self._number_hint(str(value))) from None
         except OverflowError:
@@ -374,6 +374,23 @@ def is_missing(value: object) -> bool:
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):
         return math.isnan(value)
     return value is None or type(value).__name__ in {"NAType", "NaTType"}  # pandas' own, without importing it
+
+
+def to_number(value: numbers.Real | float | str) -> float:
+    """Return a number; text has to be one as people write it.
+
+    Python alone would read ``1_5`` as fifteen, and digits of every script.
+
+    Raises
+    ------
+    ValueError
+        If a text is no number.
+    OverflowError
+        If a whole number is too large.
+    """
+    if isinstance(value, str) and ("_" in value or not value.strip().isascii()):
+        raise ValueError(f"{value!r:.80} is not written in plain digits")
+    return float(value)
 
 
 def columns_of(*roles: Role) -> tuple[Column, ...]:

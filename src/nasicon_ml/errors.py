@@ -155,6 +155,8 @@ def number_hint(text: str, bound: str | None = None) -> str:
     """
     if re.fullmatch(r"\s*-?\d+,\d+\s*", text):
         return "Write decimals with a point."
+    if re.fullmatch(r"\s*[+-]?\d[\d_]*(\.[\d_]*)?([eE][+-]?[\d_]+)?\s*", text):
+        return "Write plain digits, without underscores, and decimals with a point."
     if match := _POWER.fullmatch(text):
         exponent = match[2].lstrip("+").replace("\u2212", "-").replace("\u2013", "-")
         return f"Write {match[1]}e{exponent}."

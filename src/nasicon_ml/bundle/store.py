@@ -17,7 +17,9 @@ be computed anew by whoever changes a file. The cards are written and never read
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -65,6 +67,10 @@ FILES = {
 }
 
 
+#: To write a bundle takes a second or so.
+_DRAFT_IS_OLD_S = 3600
+
+
 def save_bundle(model: ModelParts, folder: str | Path) -> Path:
     """Write a model as a bundle; the folder appears whole or not at all.
 
@@ -86,11 +92,12 @@ def save_bundle(model: ModelParts, folder: str | Path) -> Path:
         If the folder holds something else, or cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file())):
-        raise BundleError(f"{folder} exists and is not a model bundle; choose another folder or remove it")
+    refuse_other_folder(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as draft_name:
+        prefix = f".{folder.name}-draft-"
+        _remove_old_drafts(folder.parent, prefix)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as draft_name:
             draft = Path(draft_name) / "bundle"
             draft.mkdir()
             _write_files(model, draft)
@@ -98,6 +105,33 @@ def save_bundle(model: ModelParts, folder: str | Path) -> Path:
     except OSError as error:
         raise BundleError(f"{folder} cannot be written: {error.strerror or error}") from error
     return folder
+
+
+def refuse_other_folder(folder: Path) -> None:
+    """Refuse a place for a bundle where something would be lost that is no bundle's.
+
+    Raises
+    ------
+    BundleError
+        If there is a file, or a folder that holds anything but an older bundle.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file()):
+        raise BundleError(f"{folder} exists and is not a model bundle; choose another folder or remove it")
+    others = {entry.name for entry in folder.iterdir()} - {MANIFEST}.union(*FILES.values())
+    if others:
+        raise BundleError(
+            f"{folder} holds, beside an older bundle, {min(others)!r}, which would be lost; choose another folder"
+        )
+
+
+def _remove_old_drafts(parent: Path, prefix: str) -> None:
+    """Remove what a program left that was killed while it wrote, unless the folder's old content is in it."""
+    for entry in parent.iterdir():
+        is_draft = entry.name.startswith(prefix) and not (entry / "old").exists()
+        if is_draft and time.time() - entry.stat().st_mtime > _DRAFT_IS_OLD_S:
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _put_in_place(draft: Path, folder: Path, old: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nasicon_ml.cli.inputs import Whole
 from nasicon_ml.cli.render import print_json, print_table
 from nasicon_ml.errors import FieldError, nearest
 
@@ -113,7 +114,7 @@ PARTS = {
 
 @data.command()
 @click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; repeatable.")
-@click.option("--top", type=click.IntRange(min=1), help="Only the first rows of every part.")
+@click.option("--top", type=Whole(1), help="Only the first rows of every part.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
     """Count what the dataset covers: by system, field, choice and source.

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nasicon_ml.columns import RECIPE, Column, Kind, Role
-from nasicon_ml.errors import BundleError, FieldError, UnreadableFileError
+from nasicon_ml.cli.render import say
+from nasicon_ml.columns import RECIPE, Column, Kind, Role, to_number
+from nasicon_ml.errors import BundleError, FieldError, UnreadableFileError, number_hint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,15 +89,24 @@ class Number(click.ParamType):  # type: ignore[type-arg]
         """Read the value, or fail with what is allowed."""
         allowed = f"a number between {self.minimum:g} and {self.maximum:g}"
         try:
-            number = float(str(value))
+            number = to_number(str(value))
         except ValueError:
-            hint = "Write decimals with a point." if re.fullmatch(r"\s*-?\d+,\d+\s*", str(value)) else ""
-            return self.fail(refusal(FieldError("", value, allowed, hint)), param, ctx)
+            return self.fail(refusal(FieldError("", value, allowed, number_hint(str(value)))), param, ctx)
         if not self.minimum < number < self.maximum:
             is_percent = self.percent_hint and 1 < number < 100
             hint = f"{number:g} % is written {number / 100:g}." if is_percent else ""
             return self.fail(refusal(FieldError("", value, allowed, hint)), param, ctx)
         return number
+
+
+class Whole(click.IntRange):
+    """A whole number within limits, in plain digits; Python alone would read ``1_5`` as fifteen."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the value, or fail with what is allowed."""
+        if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9]+\s*", value):
+            return self.fail(refusal(FieldError("", value, "a whole number", number_hint(value))), param, ctx)
+        return super().convert(value, param, ctx)  # type: ignore[arg-type]  # click: object before 8.3
 
 
 def refusal(error: FieldError) -> str:
@@ -306,14 +316,13 @@ def recipe_from_options(
     FieldError
         If a field is wrong, or two contradict each other.
     """
-    from nasicon_ml.checks import kelvin_findings
     from nasicon_ml.composition import parse
-    from nasicon_ml.recipe import Recipe, recipe_table
+    from nasicon_ml.recipe import Recipe, recipe_table, recipe_warnings
 
     composition = parse(formula, x=x, substitute=substitute)
     table = recipe_table([Recipe.from_dict({**fields, Column.FORMULA.value: composition})])
     # That charges do not add up stands in the answer to one recipe.
-    return Inputs(table, (1,), (None,), None, warnings=tuple(kelvin_findings(table)))
+    return Inputs(table, (1,), (None,), None, warnings=tuple(recipe_warnings(table)))
 
 
 def temperature_warnings(at_c: float) -> tuple[Finding, ...]:
@@ -366,8 +375,10 @@ def find_model(name: str | None, tracking_uri: str | None) -> tuple[str, Propert
     return name, name
 
 
-def check_destination(name: str | None, endings: tuple[str, ...], option: str, source: str | None) -> None:
-    """Refuse, before the work, a file to which its result cannot be written.
+def check_destination(
+    name: str | None, endings: tuple[str, ...], option: str, sources: Mapping[str, str | None]
+) -> None:
+    """Refuse, before the work, a file to which its result cannot be written; say if one is replaced.
 
     Parameters
     ----------
@@ -377,8 +388,8 @@ def check_destination(name: str | None, endings: tuple[str, ...], option: str, s
         The endings it may have.
     option
         The option that named it.
-    source
-        The file of the recipes, which must not be overwritten.
+    sources
+        What is read, by what it is called: files, or folders with all that is in them; None where nothing is.
 
     Raises
     ------
@@ -387,14 +398,24 @@ def check_destination(name: str | None, endings: tuple[str, ...], option: str, s
     """
     if name is None:
         return
-    path, source_path = Path(name), Path(source or "-")
+    path = Path(name)
     if path.suffix.lower() not in endings:
         raise click.UsageError(f"{option} {name}: the name must end in {', '.join(endings)}")
     if not path.parent.is_dir():
         raise click.UsageError(f"{option} {name}: there is no folder {path.parent}; make it first")
     if path.is_dir():
         raise click.UsageError(f"{option} {name}: this is a folder")
-    if path.exists() and source_path.exists() and path.samefile(source_path):
-        raise click.UsageError(f"{option} {name}: this is the file of the recipes, which would be lost")
+    for label, source in sources.items():
+        if source is not None and is_part_of(path, Path(source)):
+            raise click.UsageError(f"{option} {name}: this is {label}, which would be lost")
     if not os.access(path.parent, os.W_OK):
         raise click.UsageError(f"{option} {name}: nothing may be written into the folder {path.parent}")
+    if path.is_file():
+        say(f"note: {option} {name}: the file that is there will be replaced")
+
+
+def is_part_of(path: Path, source: Path) -> bool:
+    """Whether a path is a file, or lies in a folder; links are followed, also those that are hard."""
+    if not source.exists():
+        return False
+    return path.resolve().is_relative_to(source.resolve()) or (path.exists() and path.samefile(source))

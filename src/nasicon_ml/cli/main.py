@@ -11,11 +11,12 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 import click
 
 from nasicon_ml.cli.render import plain, say
+from nasicon_ml.cli.streams import prepare_streams, silence_stdout
 from nasicon_ml.errors import NasiconError, nearest
 from nasicon_ml.signals import TERMINATED, stoppable
 
@@ -68,7 +69,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            _silence_stdout()
+            silence_stdout()
             return ctx.exit(READER_GONE)
 
 
@@ -99,14 +100,18 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in arguments[:1] or os.environ.get(DEBUG_VARIABLE, "") not in {"", "0"}
-    for stream in (sys.stdout, sys.stderr):
-        _never_fail_on_a_character(stream)
+    if args is None:
+        prepare_streams()
     try:
         code = _run(arguments, debug)
         sys.stdout.flush()
     except BrokenPipeError:
-        _silence_stdout()
+        silence_stdout()
         return READER_GONE
+    except NasiconError as error:  # the last of the answer could not be written
+        silence_stdout()
+        say(f"error: {error}")
+        return NOTHING_DONE
     if args is None and code in {INTERRUPTED, TERMINATED}:
         # Everything is unwound and written. To take the libraries down again would take another second, and who
         # stops a program does not wait for that.
@@ -147,6 +152,7 @@ def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
         say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, NasiconError):
         say(f"error: {error}")
+        _drop_what_cannot_be_written()
         return NOTHING_DONE
     if isinstance(error, OSError) and error.filename is not None:
         say(f"error: {error.filename}: {error.strerror}")
@@ -158,19 +164,12 @@ def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
     return FAULT
 
 
-def _never_fail_on_a_character(stream: TextIO) -> None:
-    """Let a terminal that knows no "µ" show a question mark instead of ending in an error."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="replace")
-
-
-def _silence_stdout() -> None:
-    """Point standard output at nothing, so that closing it at exit does not fail again."""
+def _drop_what_cannot_be_written() -> None:
+    """Give up what is left of an answer if that is what failed."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # a stand-in without a file descriptor needs no silencing
-        return
+        sys.stdout.flush()
+    except NasiconError:
+        silence_stdout()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from nasicon_ml.cli.inputs import (
     Inputs,
     Number,
     SectionedCommand,
+    Whole,
     check_destination,
     find_model,
     level_option,
@@ -81,7 +82,7 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 )  # fmt: skip
 @level_option(ANSWER)
 @own_option(ANSWER)
-@option("--neighbours", "--neighbors", section=ANSWER, type=click.IntRange(0, 100), default=3, show_default=True,
+@option("--neighbours", "--neighbors", section=ANSWER, type=Whole(0, 100), default=3, show_default=True,
         metavar="NUMBER", help="Nearest measured pellets to show with each answer.")  # fmt: skip
 @model_options(ANSWER)
 @option("--format", "file_format", section=ANSWER, type=click.Choice(["csv", "json", "yaml", "parquet"]),
@@ -99,8 +100,12 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
     goes to standard output, everything else to standard error.
     """
     _check_usage(ctx, values)
-    check_destination(values["output"], _TABLE_ENDINGS, "--output", values["file"])
-    check_destination(values["plot"], _FIGURE_ENDINGS, "--plot", values["file"])
+    sources = {"the file of the recipes": values["file"], "the file of your own pellets": values["own"],
+               "a file of the model": values["model"]}  # fmt: skip
+    check_destination(values["output"], _TABLE_ENDINGS, "--output", sources)
+    check_destination(
+        values["plot"], _FIGURE_ENDINGS, "--plot", sources | {"the file of --output": values["output"]}
+    )
     inputs = _inputs(values)
     if not len(inputs):
         _report(inputs)

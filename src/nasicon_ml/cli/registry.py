@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nasicon_ml.cli.inputs import Function
-from nasicon_ml.cli.render import aligned, print_json
+from nasicon_ml.cli.render import aligned, print_json, say
 
 if TYPE_CHECKING:
     from nasicon_ml.evaluation.comparison import PairedScore
@@ -133,6 +134,8 @@ def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -
     """Write version V into the folder DIR, as a bundle for 'predict --model DIR' or 'registry import DIR'."""
     from nasicon_ml.tracking.registry import export_version
 
+    if Path(folder, "manifest.json").exists():
+        say(f"note: {folder}: the bundle that is there will be replaced")
     found, path = export_version(version, folder, tracking_uri=tracking_uri)
     if as_json:
         print_json(found.to_json() | {"folder": str(path)})

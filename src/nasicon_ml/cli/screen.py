@@ -19,6 +19,7 @@ from nasicon_ml.cli.inputs import (
     ColumnValue,
     Number,
     SectionedCommand,
+    Whole,
     find_model,
     level_option,
     model_options,
@@ -26,7 +27,7 @@ from nasicon_ml.cli.inputs import (
 )
 from nasicon_ml.cli.render import progress, say, screening_report
 from nasicon_ml.cli.words import duration, model_line, plural, scientific
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import Column, to_number
 from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError
 from nasicon_ml.signals import first_ctrl_c
 
@@ -75,7 +76,7 @@ until then is shown and written, and --resume goes on."""
          help="What 'desirability' is made of: conductivity, density, purity, sintering-temperature; may be "
               "repeated.  [default: conductivity=1e-6:1e-3, density=80:98, purity=0:1, "
               "sintering-temperature=1200:700]")  # fmt: skip
-@option("--keep", section=SOUGHT, type=int, default=100, show_default=True, metavar="NUMBER",
+@option("--keep", section=SOUGHT, type=Whole(), default=100, show_default=True, metavar="NUMBER",
          help="How many of the best recipes are kept.")  # fmt: skip
 @option("--at", "--at-c", "at_c", section=SOUGHT, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C),
          metavar="NUMBER",
@@ -84,14 +85,14 @@ until then is shown and written, and --resume goes on."""
 @level_option(SOUGHT)
 @option("--outside", is_flag=True, section=SOUGHT, help="Also keep recipes outside the known domain.")
 @option("--unbalanced", is_flag=True, section=SOUGHT, help="Also score recipes whose charges do not add up.")
-@option("--budget", section=WORK, type=int, metavar="NUMBER",
+@option("--budget", section=WORK, type=Whole(), metavar="NUMBER",
          help="Score only so many candidates of the space, drawn from it.")  # fmt: skip
 @option("--method", section=WORK, default="sobol", show_default=True, metavar="NAME",
          help="How they are drawn: sobol (evenly spread) or random.")  # fmt: skip
-@option("--seed", section=WORK, type=int, default=0, show_default=True, metavar="NUMBER", help="Of the draw.")
-@option("--threads", section=WORK, type=int, default=min(8, os.cpu_count() or 1), metavar="NUMBER",
+@option("--seed", section=WORK, type=Whole(), default=0, show_default=True, metavar="NUMBER", help="Of the draw.")
+@option("--threads", section=WORK, type=Whole(), default=min(8, os.cpu_count() or 1), metavar="NUMBER",
          help="Chunks scored at the same time; the result is the same.  [default: one a processor]")  # fmt: skip
-@option("--chunk", section=WORK, type=int, default=65_536, show_default=True, metavar="NUMBER",
+@option("--chunk", section=WORK, type=Whole(), default=65_536, show_default=True, metavar="NUMBER",
          help="Candidates scored in one call; the result is the same.")  # fmt: skip
 @option("--engine", section=WORK, default="local", show_default=True, metavar="NAME",
          help="Where it is computed: local, or dask (a cluster); the result is the same.")  # fmt: skip
@@ -303,7 +304,7 @@ def read_wishes(texts: Iterable[str]) -> dict[str, Wish]:
         name, _, numbers = text.partition("=")
         name = name.strip().replace("_", "-")
         try:
-            read = [float(number) for number in numbers.split(":")]
+            read = [to_number(number) for number in numbers.split(":")]
         except ValueError:
             read = []
         if len(read) not in {2, 3}:

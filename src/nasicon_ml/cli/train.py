@@ -11,10 +11,10 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from nasicon_ml.cli.inputs import Function, SectionedCommand, option
-from nasicon_ml.cli.render import Step, print_json, progress, score_report
+from nasicon_ml.cli.inputs import Function, SectionedCommand, Whole, is_part_of, option
+from nasicon_ml.cli.render import Step, print_json, progress, say, score_report
 from nasicon_ml.columns import Column
-from nasicon_ml.errors import MissingExtraError, NasiconError
+from nasicon_ml.errors import BundleError, MissingExtraError, NasiconError
 
 if TYPE_CHECKING:
     from nasicon_ml.tracking.runs import TrackedRun
@@ -38,7 +38,7 @@ Exit code: 0 done; 2 nothing could be trained; 130 stopped with Ctrl-C."""
 
 def _count(name: str, smallest: int, default: int, text: str, section: str) -> Callable[[Function], Function]:
     return option(
-        name, section=section, type=click.IntRange(smallest), default=default, show_default=True,
+        name, section=section, type=Whole(smallest), default=default, show_default=True,
         metavar="NUMBER", help=text,
     )  # fmt: skip
 
@@ -73,7 +73,9 @@ def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> No
     if no_track and (given["tracking_uri"] or given["experiment"]):
         raise click.UsageError("--no-track records nothing: it goes with neither --tracking-uri nor --experiment")
     if bundle is not None:
-        _check_bundle_folder(Path(bundle))
+        _check_bundle_folder(
+            Path(bundle), {name: given[name.removeprefix("--")] for name in ("--dataset", "--add")}
+        )
     if given["add"] is not None:
         _check_added(given["add"], given["dataset"], given["exclude_sources"])
     with progress("training", line_every_s=_LINE_EVERY_S) as step:
@@ -137,11 +139,19 @@ def _check_added(add: str, dataset: str | None, left_out: Sequence[str]) -> None
     refuse_known_sources(own_pellets(add), set(load_pellets(dataset)[Column.SOURCE]) - set(left_out))
 
 
-def _check_bundle_folder(folder: Path) -> None:
-    """Refuse a folder with other things in it now, not after all the training."""
-    is_bundle = (folder / "manifest.json").is_file()
-    if folder.exists() and not is_bundle and (not folder.is_dir() or any(folder.iterdir())):
-        raise click.UsageError(f"--bundle: {folder} exists and is not a model bundle; choose another folder")
+def _check_bundle_folder(folder: Path, sources: Mapping[str, str | None]) -> None:
+    """Refuse a folder with other things in it now, not after all the training; say if a bundle is replaced."""
+    from nasicon_ml.bundle.store import refuse_other_folder
+
+    for name, source in sources.items():
+        if source is not None and is_part_of(Path(source), folder):
+            raise click.UsageError(f"--bundle: {folder} holds the file of {name}, which would be lost")
+    try:
+        refuse_other_folder(folder)
+    except BundleError as error:
+        raise click.UsageError(f"--bundle: {error}") from None
+    if folder.exists() and any(folder.iterdir()):
+        say(f"note: --bundle {folder}: the bundle that is there will be replaced")
 
 
 def _added(options: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nasicon_ml.io.read import read_table as read_table
     from nasicon_ml.io.write import table_as_json as table_as_json
     from nasicon_ml.io.write import table_records as table_records
+    from nasicon_ml.io.write import write_bytes as write_bytes
     from nasicon_ml.io.write import write_table as write_table
     from nasicon_ml.io.write import write_text as write_text
 
@@ -24,6 +25,7 @@ _HOMES = {
     "read_table": "read",
     "table_as_json": "write",
     "table_records": "write",
+    "write_bytes": "write",
     "write_table": "write",
     "write_text": "write",
 }

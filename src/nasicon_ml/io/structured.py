@@ -50,13 +50,13 @@ def plain_loader(name: str) -> type[yaml.SafeLoader]:
             return dict(super().construct_mapping(node, deep=deep))
 
         def construct_yaml_int(self, node: Any) -> Any:
-            # YAML would read 1:30 as ninety and 010 as eight.
+            # YAML would read 1:30 as ninety, 010 as eight and 1_5 as fifteen.
             text = str(self.construct_scalar(node))
             return int(text) if _WHOLE.fullmatch(text) else text
 
         def construct_yaml_float(self, node: Any) -> Any:
             text = str(self.construct_scalar(node))
-            return text if ":" in text else super().construct_yaml_float(node)
+            return text if ":" in text or "_" in text else super().construct_yaml_float(node)
 
     for kind in ("int", "float"):
         PlainLoader.add_constructor(f"tag:yaml.org,2002:{kind}", getattr(PlainLoader, f"construct_yaml_{kind}"))

@@ -42,7 +42,7 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     elif ending in {".parquet", ".pq"}:
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
-        _write_bytes(buffer.getvalue(), path)
+        write_bytes(buffer.getvalue(), path)
     else:
         allowed = ".csv, .json, .parquet"
         raise NasiconError(f"{path}: the ending {ending!r} names no format to write; allowed: {allowed}")
@@ -82,10 +82,17 @@ def write_text(text: str, path: str | Path) -> None:
     NasiconError
         If the place cannot be written to.
     """
-    _write_bytes(text.encode("utf-8"), path)
+    write_bytes(text.encode("utf-8"), path)
 
 
-def _write_bytes(data: bytes, path: str | Path) -> None:
+def write_bytes(data: bytes, path: str | Path) -> None:
+    """Write a file; it appears whole or not at all.
+
+    Raises
+    ------
+    NasiconError
+        If the place cannot be written to.
+    """
     target = Path(path)
     with _told(target):
         target = target.resolve()  # a link stays a link: its target is replaced

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import ERROR_UNITS, Column
 from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError, nearest
+from nasicon_ml.io import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -218,11 +218,8 @@ def save(figure: Figure, path: str | Path) -> Path:
         drawn = io.BytesIO()  # matplotlib's own writers end in errors of their own where a disk is full
         figure.savefig(drawn, format=path.suffix.lower().removeprefix(".") or None, dpi=DPI)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".figure-") as folder:
-            draft = Path(folder) / path.name
-            draft.write_bytes(drawn.getvalue())
-            draft.replace(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NasiconError(f"{path}: the figure cannot be written ({reason})") from error
+    write_bytes(drawn.getvalue(), path)
     return path

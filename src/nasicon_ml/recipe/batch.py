@@ -26,6 +26,7 @@ from nasicon_ml.recipe.rules import (
 if TYPE_CHECKING:
     from nasicon_ml.io import RawTable
 
+CALCINED_HOTTER_RULE = "calcined_hotter_than_sintered"
 _ADDITIVE_COLUMNS = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
 
 
@@ -44,8 +45,8 @@ class RecipeBatch:
     findings
         What is wrong with the bad rows, in order of rows.
     warnings
-        What is doubtful about the good rows (charge imbalance, temperatures that look like kelvin), in order of
-        rows.
+        What is doubtful about the good rows (charge imbalance, temperatures that look like kelvin, a calcination
+        hotter than the sintering), in order of rows.
     """
 
     table: pd.DataFrame
@@ -193,7 +194,10 @@ def read_recipes(frame: pd.DataFrame, *, raise_errors: bool = True) -> RecipeBat
 
 
 def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
-    """Find temperatures of recipes that look like kelvin: 1073, 1123.15, or a measurement at 298.
+    """Find temperatures of recipes that look wrong.
+
+    They look like kelvin (1073, 1123.15, or a measurement at 298), or the powder was calcined hotter than the
+    pellet was sintered: pellets are made so, too, but more often the two were exchanged.
 
     `read_batch` says the same of the rows it keeps; this is for recipes that came another way.
 
@@ -210,6 +214,15 @@ def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
     found = [
         Finding(f.row, f.column, f.value, f.rule, Severity.WARNING, f.message) for f in kelvin_findings(table)
     ]
+    column = Column.CALCINATION_TEMPERATURE_C
+    calcined = table[column].to_numpy(dtype=np.float64)
+    sintered = table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
+    found += [
+        Finding(row, column.value, float(calcined[row]), CALCINED_HOTTER_RULE, Severity.WARNING,
+                f"{column}: {calcined[row]:g} °C is hotter than the sintering at {sintered[row]:g} °C;"
+                " are the two exchanged?")
+        for row in np.flatnonzero(calcined > sintered).tolist()
+    ]  # fmt: skip
     return sorted(found, key=lambda finding: finding.row)
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.checks import STEPS, looks_like_kelvin
-from nasicon_ml.columns import MODEL_INPUT, Column, Kind, Role, is_missing
+from nasicon_ml.columns import MODEL_INPUT, Column, Kind, Role, is_missing, to_number
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest
 from nasicon_ml.io.raw import decode, read_bytes, refuse_bytes
 from nasicon_ml.io.structured import plain_loader
@@ -134,7 +134,7 @@ class Stated:
         if isinstance(value, bool) or not isinstance(value, (numbers.Real, str)):
             raise self.error(allowed)
         try:
-            number = float(value)
+            number = to_number(value)
         except (ValueError, OverflowError):
             raise self.error(allowed) from None
         if not minimum <= number <= maximum:

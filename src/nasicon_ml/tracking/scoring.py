@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl
 
-from nasicon_ml.columns import Column, is_missing
+from nasicon_ml.columns import Column, is_missing, to_number
 from nasicon_ml.errors import FieldError, NasiconError, nearest
 from nasicon_ml.io.csv import read_csv
 from nasicon_ml.io.raw import decode
@@ -274,7 +274,7 @@ def _level(value: Any) -> float:
     try:
         if not isinstance(value, (int, float, str)) or isinstance(value, bool) or is_missing(value):
             raise TypeError
-        return float(value)
+        return to_number(value)
     except (TypeError, ValueError, OverflowError):
         raise FieldError(LEVEL, value, "a number above 0 and below 1") from None
 
