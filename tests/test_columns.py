@@ -22,6 +22,7 @@ from nasicon_ml.columns import (
     Role,
     columns_of,
     is_missing,
+    to_number,
 )
 from nasicon_ml.errors import FieldError
 
@@ -141,6 +142,21 @@ def test_a_number_is_what_it_is_or_is_refused(number: float, column: Column) -> 
     else:
         with pytest.raises(FieldError, match=column.value):
             column.parse(number)
+
+
+@pytest.mark.parametrize("text", ["1_5", "1_000", "1_9e-4", "1_9.5", "1e1_0", "\u0661\u0665", "\uff11\uff15"])
+def test_numbers_are_written_in_plain_digits(text: str) -> None:
+    """Python would read all of these."""
+    assert float(text) > 0
+    with pytest.raises(FieldError, match="is not accepted; allowed: a number from 0"):
+        Column.SINTERING_TIME_H.parse(text)
+    with pytest.raises(ValueError, match="is not written in plain digits"):
+        to_number(text)
+
+
+@given(st.floats(allow_nan=False), st.sampled_from([" ", "\u00a0", "\u2009", ""]))
+def test_a_plain_number_is_read_with_spaces_around_it(number: float, space: str) -> None:
+    assert to_number(f"{space}{number!r}{space}") == number == to_number(number)
 
 
 @given(st.text(), st.sampled_from(list(Column)))

@@ -251,6 +251,7 @@ class PropertyModel(ModelParts):
     ) -> dict[Column, Any]:
         trees = self.boosters[TargetName.ACTIVATION_ENERGY]
         energy_ev = raw_prediction(trees, features)
+        _refuse_impossible(energy_ev)
         fitted = self._fitted(TargetName.CONDUCTIVITY, trees)
         point = fitted.reported(features, circumstances.temperature_c, energy_ev)
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, circumstances, level)
@@ -312,6 +313,20 @@ class PropertyModel(ModelParts):
     def from_parts(cls, parts: ModelParts) -> PropertyModel:
         """Return the model of fitted parts."""
         return cls(**{name.name: getattr(parts, name.name) for name in fields(parts)})
+
+
+#: Far beyond what any pellet has, in eV: trees that answer so were not made by a training.
+_POSSIBLE_ENERGIES_EV = (-1.0, 10.0)
+
+
+def _refuse_impossible(energy_ev: Floats) -> None:
+    """Refuse activation energies that no pellet can have; conductivity and density are held within bounds."""
+    lowest, highest = energy_ev.min(initial=0.0), energy_ev.max(initial=0.0)
+    if not (_POSSIBLE_ENERGIES_EV[0] <= lowest and highest <= _POSSIBLE_ENERGIES_EV[1]):
+        raise BundleError(
+            f"the model answers an activation energy of {max(-lowest, highest):.3g} eV, which no pellet can have;"
+            " its trees are damaged, or were not made by a training"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -291,3 +292,33 @@ def test_other_scales_are_refused(bundle, monkeypatch):
     monkeypatch.setitem(targets.TARGETS, name, replace(targets.TARGETS[name], scale="%"))
     with pytest.raises(BundleError, match=r"learned on other scales .*log10\(100 \+ 0\.5 - %\)"):
         PropertyModel.load(bundle)
+
+
+def test_a_bundle_with_something_else_beside_it_is_not_replaced(trained, copy):
+    (copy / "my_pellets.csv").write_text("formula\nLTP\n", encoding="utf-8")
+    with pytest.raises(
+        BundleError, match=r"holds, beside an older bundle, 'my_pellets\.csv', which would be lost"
+    ):
+        trained.model.save(copy)
+    assert (copy / "my_pellets.csv").read_text(encoding="utf-8") == "formula\nLTP\n"
+
+
+def test_drafts_of_a_killed_program_are_removed_later(trained, tmp_path):
+    old, with_content, young = (tmp_path / f".lab-draft-{name}" for name in ("old", "with_content", "young"))
+    for draft in (old, with_content / "old", young):
+        draft.mkdir(parents=True)
+        (draft / "card.md").write_text("half a card", encoding="utf-8")
+    for draft in (old, with_content):
+        os.utime(draft, (0, 0))
+    trained.model.save(tmp_path / "lab")
+    assert {path.name for path in tmp_path.iterdir()} == {"lab", with_content.name, young.name}
+
+
+@pytest.mark.parametrize("leaf", [1e29, -1e29, 100.0])
+def test_trees_that_answer_what_no_pellet_has_give_no_answer(trained, table, leaf):
+    name = TargetName.ACTIVATION_ENERGY
+    trees = trained.model.boosters[name]
+    arrays = replace(trees.arrays, value=np.where(trees.arrays.is_leaf, leaf, trees.arrays.value))
+    model = replace(trained.model, boosters=trained.model.boosters | {name: type(trees)(arrays)})
+    with pytest.raises(BundleError, match=r"an activation energy of \S+ eV, which no pellet can have"):
+        model.predict(table)

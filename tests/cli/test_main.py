@@ -50,7 +50,7 @@ def test_errors_end_without_a_traceback(
     words: str,
 ) -> None:
     _verb_that_ends_with(ending, error)
-    ending.setattr(module, "_silence_stdout", lambda: None)  # keeps the test runner's own output
+    ending.setattr(module, "silence_stdout", lambda: None)  # keeps the test runner's own output
     assert main(["predict"]) == code
     captured = capsys.readouterr()
     assert words in captured.err

@@ -238,3 +238,41 @@ def test_help_is_complete(command: Command) -> None:
         "Examples:",
     ):
         assert words in text
+
+
+def in_shell(line: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "arguments", ["predict --formula LTP", "predict --help", "--version", "data show p0c52b321e6"]
+)
+@pytest.mark.parametrize(
+    ("streams", "code", "message"),
+    [
+        (">/dev/full", 2, "error: standard output cannot be written (No space left on device)\n"),
+        (">&-", 2, "error: standard output cannot be written (Bad file descriptor)\n"),
+        ("2>/dev/full", 0, ""),
+        ("2>&-", 0, ""),
+        ("<&- >&- 2>&-", 2, ""),
+    ],
+)
+def test_a_closed_or_full_stream_is_said_in_a_sentence(
+    tmp_path: Path, environment: dict[str, str], arguments: str, streams: str, code: int, message: str
+) -> None:
+    outcome = in_shell(f"{PROGRAM} {arguments} {streams}", tmp_path, environment)
+    said = [line for line in outcome.stderr.splitlines(keepends=True) if not line.startswith("model: ")]
+    assert (outcome.returncode, "".join(said)) == (code, message)
+    assert bool(outcome.stdout) == (code == 0), "the answer goes where it can"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_files_are_written_even_if_standard_output_is_full(tmp_path: Path, environment: dict[str, str]) -> None:
+    outcome = in_shell(f"{PROGRAM} predict --formula LTP --output out.csv >/dev/full", tmp_path, environment)
+    assert outcome.returncode == 2
+    assert "predicted_conductivity_s_cm" in (tmp_path / "out.csv").read_text(encoding="utf-8")

@@ -88,7 +88,7 @@ def test_parquet_is_measured_before_it_is_read(tmp_path: Path, monkeypatch: pyte
     file = tmp_path / "t.parquet"
     pd.DataFrame({"formula": ["LTP"] * 1000}).to_parquet(file)
     monkeypatch.setattr(raw, "MAX_ROWS", 999)
-    monkeypatch.setattr("pyarrow.parquet.ParquetFile.read", None)
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile.iter_batches", None)
     with pytest.raises(UnreadableFileError, match="1000 rows are more than the 999"):
         read_table(file)
 

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.io import RawTable, read_table
+from nasicon_ml.io import RawTable, read_table, structured
 from nasicon_ml.io.raw import MAX_BYTES
 
 
@@ -94,7 +97,7 @@ def test_parquet_is_read_without_its_index(tmp_path: Path) -> None:
     assert table.frame.index.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("number", ["1:30", "010", "0x10", "1:30.5"])
+@pytest.mark.parametrize("number", ["1:30", "010", "0x10", "1:30.5", "1_5", "1_9.5"])
 def test_yaml_reads_no_number_otherwise_than_it_stands_there(tmp_path: Path, number: str) -> None:
     """YAML itself would make ninety of 1:30, and eight of 010."""
     table = read(
@@ -103,3 +106,79 @@ def test_yaml_reads_no_number_otherwise_than_it_stands_there(tmp_path: Path, num
         "r.yaml",
     )
     assert table.frame["sintering_time_h"].tolist() == [number, 2]
+
+
+def of_one_text(text: str, rows: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(np.zeros(rows, dtype=np.int32), [text])
+
+
+BOMBS = {
+    "one cell": (
+        lambda: {"x": pa.array(["L" * 6_000_000])},
+        r"600\d+ bytes when uncompressed are more than the 5000000",
+    ),
+    "one text": (
+        lambda: {"x": of_one_text("L" * 1_000_000, 2_000_000)},
+        "its texts have more than the 256000000 char",
+    ),
+    "two texts": (lambda: {name: of_one_text("L" * 2000, 2_000_000) for name in "xy"}, "more than the 256000000"),
+    "a long list": (lambda: {"x": pa.array([[True] * 1_000_000])}, "the column 'x' holds list<"),
+    "objects": (lambda: {"x": pa.array([{"a": 1}])}, "the column 'x' holds struct<"),
+    "bytes": (
+        lambda: {"x": pa.array([b"LTP"])},
+        "the column 'x' holds binary; allowed: text, numbers, truth values",
+    ),
+    "wide bytes": (lambda: {"x": pa.array([None] * 10, pa.binary(10_000_000))}, "'x' holds fixed_size_binary"),
+    "cells": (
+        lambda: {f"c{at}": pa.nulls(2_000_000) for at in range(40)},
+        "80000000 cells are more than the 6000",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_a_small_parquet_that_holds_very_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    columns, message = BOMBS[what]
+    if what == "one cell":
+        monkeypatch.setattr(structured, "_MAX_UNCOMPRESSED", 5_000_000)
+    table = pa.table(columns())
+    pq.write_table(table, tmp_path / "r.parquet", compression="zstd", use_dictionary=what != "one cell")
+    assert (tmp_path / "r.parquet").stat().st_size < 2_000_000
+    with pytest.raises(UnreadableFileError, match=message):
+        read_table(tmp_path / "r.parquet")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 65_536, 65_537])
+def test_parquet_is_read_whole_in_parts(tmp_path: Path, rows: int) -> None:
+    numbers = np.arange(rows)
+    frame = pd.DataFrame(
+        {
+            "formula": [None if number % 7 == 3 else f"LATP x=0.{number % 4}" for number in numbers],
+            "phase_pure": pd.array([None, True, False], dtype="boolean")[numbers % 3],
+            "sintering_time_h": np.where(numbers % 5, numbers / 3, np.nan),
+            "pellet_id": numbers,
+            "atmosphere": pd.Categorical(np.array(["air", "Ar"])[numbers % 2]),
+        }
+    )
+    frame.to_parquet(tmp_path / "r.parquet")
+    found = read_table(tmp_path / "r.parquet").frame
+    assert list(found.columns) == list(frame.columns)
+    for name in frame.columns:
+        expected = frame[name].astype(object).where(frame[name].notna(), None).tolist()
+        assert found[name].astype(object).where(found[name].notna(), None).tolist() == expected
+
+
+def test_objects_of_ever_other_names_are_no_table(tmp_path: Path) -> None:
+    """Forty names in a million and a half objects: a table of 60 million cells in a file of four megabytes."""
+    items = [f'{{"c{number}":1}}' for number in range(40)] + ["{}"] * 1_500_001
+    with pytest.raises(UnreadableFileError, match="60001640 cells are more than the 60000000 that are read"):
+        read(tmp_path, f"[{','.join(items)}]", "r.json")
+
+
+def test_a_csv_of_nothing_but_commas_is_refused(tmp_path: Path) -> None:
+    row = b"," * 499 + b"\n"
+    header = ",".join(f"c{number}" for number in range(500)).encode() + b"\n"
+    with pytest.raises(UnreadableFileError, match="cells are more than the 60000000 that are read"):
+        read(tmp_path, header + row * 130_000, "r.csv")

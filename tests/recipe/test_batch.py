@@ -217,3 +217,18 @@ def test_recipes_made_one_by_one_are_warned_of_kelvin_too() -> None:
         (2, "sintering_temperature_c", Severity.WARNING),
     ]
     assert recipe_warnings(recipe_table([Recipe(formula="LTP", sintering_temperature_c=900)])) == []
+
+
+def test_a_calcination_hotter_than_the_sintering_is_asked_about() -> None:
+    calcined, sintered = [700, 1000, 850, None], [900, 850, 850, 900]
+    table = pd.DataFrame(
+        {"formula": "LTP", "calcination_temperature_c": calcined, "sintering_temperature_c": sintered}
+    )
+    batch = read_batch(table)
+    assert len(batch.table) == 4
+    assert [(found.row, found.column, found.severity) for found in batch.warnings] == [
+        (1, "calcination_temperature_c", Severity.WARNING)
+    ]
+    assert batch.warnings[0].message.endswith(
+        "1000 °C is hotter than the sintering at 850 °C; are the two exchanged?"
+    )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.io.raw import MAX_ROWS, RESAVE, RawTable, decode, refuse_repeated, refuse_shape
+from nasicon_ml.io.raw import MAX_ROWS, RESAVE, RawTable, decode, refuse_cells, refuse_repeated, refuse_shape
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?([eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"(?:^|[;\t])\s*[+-]?\d+,\d+\s*(?=$|[;\t])")
@@ -44,6 +44,7 @@ def read_csv(data: bytes, name: str) -> RawTable:
         header.pop()
     _check_header(header, header_line, name)
     refuse_shape(0, len(header), name)
+    refuse_cells(text.count(","), name)
     even = read_even_rows(text, header_line, len(header))
     if even is not None:
         columns, lines = even

@@ -31,6 +31,8 @@ MAX_BYTES: Mapping[str, int] = MappingProxyType(
 MAX_ROWS = 2_000_000
 #: The vocabulary has fewer than a hundred names.
 MAX_COLUMNS = 500
+#: Rows times columns.
+MAX_CELLS = 60_000_000
 _LARGEST = max(MAX_BYTES.values())
 #: A pipe that nobody has opened for writing by then is taken for one that nobody will.
 _WRITER_WAIT_S = 2.0
@@ -65,6 +67,19 @@ def refuse_shape(rows: int, columns: int, name: str) -> None:
         raise UnreadableFileError(f"{name}: {columns} columns are more than the {MAX_COLUMNS} that are read")
     if rows > MAX_ROWS:
         raise UnreadableFileError(f"{name}: {rows} rows are more than the {MAX_ROWS} that are read; split it")
+    refuse_cells(rows * columns, name)
+
+
+def refuse_cells(count: int, name: str) -> None:
+    """Refuse a table of too many cells.
+
+    Raises
+    ------
+    UnreadableFileError
+        Naming the number and the limit.
+    """
+    if count > MAX_CELLS:
+        raise UnreadableFileError(f"{name}: {count} cells are more than the {MAX_CELLS} that are read; split it")
 
 
 def read_bytes(path: str | Path) -> tuple[bytes, str]:

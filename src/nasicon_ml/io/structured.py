@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
 import pandas as pd
 
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.io.raw import RawTable, decode, refuse_repeated, refuse_shape
+from nasicon_ml.io.raw import MAX_BYTES, RawTable, decode, refuse_repeated, refuse_shape
 
 if TYPE_CHECKING:
+    import pyarrow.parquet as pq
     import yaml
 
 #: A list of recipes with their fields is three deep. PyYAML's time grows with the square of the depth.
@@ -189,30 +191,94 @@ def _table_of_items(content: object, name: str) -> RawTable:
                 f"{name}, item {number}: a {type(item).__name__} where an object with named fields is needed"
             )
     rows = [{str(key).strip(): value for key, value in item.items()} for item in items]
+    refuse_shape(len(rows), len(set[str]().union(*rows)), name)
     frame = pd.DataFrame(rows, dtype="object", index=pd.RangeIndex(len(rows)))
     return RawTable(frame, None, name)
 
 
 def read_parquet(data: bytes, name: str) -> RawTable:
-    """Read a Parquet file.
+    """Read a Parquet file, part by part: a few bytes of it can stand for a billion cells.
 
     Raises
     ------
     UnreadableFileError
-        If it is not one, or too large.
+        If it is not one, too large, or holds columns of other than text, numbers, truth values and times.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
-        # A few bytes can say that one value stands in a billion rows.
-        refuse_shape(file.metadata.num_rows, len(file.schema_arrow.names), name)
-        table = file.read()
+        with pq.ParquetFile(io.BytesIO(data)) as file:
+            texts = _check_footer(file, name)
+        with pq.ParquetFile(io.BytesIO(data), read_dictionary=texts) as file:
+            frame = _read_batches(file, name)
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else "broken"
         raise UnreadableFileError(f"{name}: not a Parquet file ({reason})") from None
-    refuse_repeated([str(column) for column in table.column_names], name)
-    frame = table.to_pandas(ignore_metadata=True)
+    return RawTable(frame, None, name)
+
+
+#: Rows of a Parquet file that are read at a time: between two such parts the program can be stopped.
+_BATCH_ROWS = 65_536
+#: Bytes of a Parquet file's columns, uncompressed: two million rows of thirty numbers.
+_MAX_UNCOMPRESSED = 512_000_000
+
+
+def _check_footer(file: pq.ParquetFile, name: str) -> list[str]:
+    """Refuse what is too large by what the file says of itself; return the columns of text."""
+    import pyarrow as pa
+
+    footer, schema = file.metadata, file.schema_arrow
+    refuse_shape(footer.num_rows, len(schema.names), name)
+    refuse_repeated([str(column) for column in schema.names], name)
+    size = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
+    if size > _MAX_UNCOMPRESSED:
+        raise UnreadableFileError(
+            f"{name}: {size} bytes when uncompressed are more than the {_MAX_UNCOMPRESSED} that are read; split it"
+        )
+    texts = []
+    for field in schema:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            texts.append(field.name)
+        elif pa.types.is_nested(kind) or not (pa.types.is_primitive(kind) or pa.types.is_null(kind)):
+            raise UnreadableFileError(
+                f"{name}: the column {field.name!r} holds {str(kind)[:80]}; allowed: text, numbers, truth values"
+            )
+    return texts
+
+
+def _read_batches(file: pq.ParquetFile, name: str) -> pd.DataFrame:
+    """Read all rows; texts stay in the dictionary until it is known how much they are when written out."""
+    rows, characters = 0, 0
+    parts = [file.schema_arrow.empty_table().to_pandas(ignore_metadata=True)]
+    for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
+        rows += batch.num_rows
+        refuse_shape(rows, batch.num_columns, name)
+        cells: dict[int, Any] = {}
+        for place, column in enumerate(batch.columns):
+            cells[place], length = _cells_of(column)
+            characters += length
+            if characters > MAX_BYTES["csv"]:
+                raise UnreadableFileError(
+                    f"{name}: its texts have more than the {MAX_BYTES['csv']} characters that are read; split it"
+                )
+        parts.append(pd.DataFrame(cells).set_axis(parts[0].columns, axis="columns"))
+    frame = pd.concat(parts[1:] or parts, ignore_index=True)
     frame.columns = pd.Index([str(column).strip() for column in frame.columns])
-    return RawTable(frame.reset_index(drop=True), None, name)
+    return frame
+
+
+def _cells_of(column: Any) -> tuple[Any, int]:
+    """Return the cells of a column, and how many characters they have when all are written out."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return column.to_pandas(), 0
+    used, codes = np.unique(column.indices.fill_null(-1).to_numpy(), return_inverse=True)
+    values = column.dictionary.take(pa.array(np.maximum(used, 0))).to_pylist() if len(column.dictionary) else []
+    values = [None if code < 0 else value for code, value in zip(used.tolist(), values or [None], strict=True)]
+    lengths = np.array([len(value) if isinstance(value, str) else 0 for value in values], dtype=np.int64)
+    shared = np.empty(len(values), dtype=object)
+    shared[:] = values
+    return shared[codes], int(lengths[codes].sum())

@@ -215,13 +215,14 @@ def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
         Finding(f.row, f.column, f.value, f.rule, Severity.WARNING, f.message) for f in kelvin_findings(table)
     ]
     column = Column.CALCINATION_TEMPERATURE_C
+    in_kelvin = [finding.row for finding in found]
     calcined = table[column].to_numpy(dtype=np.float64)
     sintered = table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
     found += [
         Finding(row, column.value, float(calcined[row]), CALCINED_HOTTER_RULE, Severity.WARNING,
                 f"{column}: {calcined[row]:g} °C is hotter than the sintering at {sintered[row]:g} °C;"
                 " are the two exchanged?")
-        for row in np.flatnonzero(calcined > sintered).tolist()
+        for row in np.flatnonzero((calcined > sintered) & ~np.isin(np.arange(len(table)), in_kelvin)).tolist()
     ]  # fmt: skip
     return sorted(found, key=lambda finding: finding.row)
 
