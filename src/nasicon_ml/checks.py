@@ -70,15 +70,12 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.Da
     """
     refuse_twice(frame)
     findings: list[Finding] = []
-    clean: dict[str, pd.Series[Any]] = {}
+    clean: dict[str, npt.NDArray[Any]] = {}
     for column in columns:
         if column in frame.columns:
-            raw = frame[column].reset_index(drop=True)
-            clean[column.value] = _read_column(raw, column, findings)
+            clean[column.value] = _read_column(frame[column], column, findings)
         else:
-            dtype = "float64" if column.kind is Kind.NUMBER else "object"
-            empty = np.nan if column.kind is Kind.NUMBER else None
-            clean[column.value] = pd.Series([empty] * len(frame), dtype=dtype)
+            clean[column.value] = _blank(len(frame), column)
     order = {column.value: position for position, column in enumerate(columns)}
     findings.sort(key=lambda finding: (finding.row, order[finding.column]))
     return pd.DataFrame(clean, index=pd.RangeIndex(len(frame))), findings
@@ -99,10 +96,15 @@ def refuse_twice(frame: pd.DataFrame) -> None:
         raise FieldError("column", str(twice[0]), "every column once", "It stands twice in the header.")
 
 
-def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -> pd.Series[Any]:
-    """Read one column; append what is wrong with it to `findings`."""
+def _blank(count: int, column: Column) -> npt.NDArray[Any]:
+    """Return a column that states nothing."""
     is_number = column.kind is Kind.NUMBER
-    if is_number and isinstance(raw.dtype, np.dtype) and raw.dtype.kind in "iuf":
+    return np.full(count, np.nan if is_number else None, dtype="float64" if is_number else "object")
+
+
+def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -> npt.NDArray[Any]:
+    """Read one column; append what is wrong with it to `findings`."""
+    if column.kind is Kind.NUMBER and isinstance(raw.dtype, np.dtype) and raw.dtype.kind in "iuf":
         values = raw.to_numpy(dtype="float64", copy=True)
         with np.errstate(invalid="ignore"):
             doubtful = ~np.isnan(values) & ~((values >= column.minimum) & (values <= column.maximum))
@@ -110,7 +112,7 @@ def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -
         errors: dict[str, FieldError] = {}
     else:
         cells = raw.astype("object").to_numpy()
-        values = np.full(len(cells), np.nan if is_number else None, dtype="float64" if is_number else "object")
+        values = _blank(len(cells), column)
         is_text = _texts(cells)
         # A text that stands in a thousand rows is read once.
         codes, texts = pd.factorize(cells[is_text])
@@ -131,7 +133,7 @@ def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -
             )
             bad += 1
             refuse_many(bad, MOST_BAD_CELLS, error)
-    return pd.Series(values)
+    return values
 
 
 def refuse_many(count: int, limit: int, error: FieldError) -> None:

@@ -106,21 +106,20 @@ def test_stumps_and_single_leaves_are_trees_too(settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipes", "at_once", "few", "entries", "turns"),
+    "sizes",
     [
-        (64, 1, 0, 2**22, 10),
-        (128, 7, 0, 2**22, 5),
-        (512, 32, 30, 2**22, 12),
-        (512, 32, 0, 1, 10),
-        (64, 9, 0, 99, 3),
+        {"_RECIPES": 64, "_TREES": 1, "_FEW": 0, "_COMPARED": 0},
+        {"_RECIPES": 128, "_TREES": 7, "_FEW": 0, "_TURNS": 5, "_COMPARED": 64},
+        {"_RECIPES": 512, "_TREES": 32, "_FEW": 30, "_TURNS": 12},
+        {"_RECIPES": 512, "_TREES": 32, "_FEW": 0, "_MOST_ENTRIES": 1},
+        {"_RECIPES": 64, "_TREES": 9, "_FEW": 0, "_MOST_ENTRIES": 99, "_TURNS": 3, "_COMPARED": 0},
     ],
 )
-def test_the_same_numbers_however_they_are_evaluated(trees, monkeypatch, recipes, at_once, few, entries, turns):
+def test_the_same_numbers_however_they_are_evaluated(trees, monkeypatch, sizes):
     X = np.random.default_rng(2).normal(size=(200, N_FEATURES))
     X[::3, 2] = np.nan
     whole = trees.margin(X)
-    given = {"_RECIPES": recipes, "_TREES": at_once, "_FEW": few, "_MOST_ENTRIES": entries, "_TURNS": turns}
-    for name, value in given.items():
+    for name, value in sizes.items():
         monkeypatch.setattr(rows, name, value)
     again = TreeEnsemble(trees.arrays)
     assert np.array_equal(again.margin(X), whole)

@@ -59,15 +59,12 @@ def additive_columns(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> C
 
     Recipes without an additive get 0 everywhere: none was added, as far as the source says.
     """
-    names = table[Column.ADDITIVE]
-    present = names.notna().to_numpy()
+    codes, unique = pd.factorize(table[Column.ADDITIVE])
+    present = codes >= 0
     if not present.any():  # nor is anything needed that knows chemistry: importing it takes long
         return {name: np.zeros(len(table)) for name in ADDITIVE_FEATURES}
-    unique = {name: _kind(name) for name in names.dropna().unique()}
-    fluxing = names.map({name: kind[0] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
-    liquid = names.map({name: kind[1] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
-    lithium = names.map({name: kind[2] for name, kind in unique.items()}).to_numpy(dtype=np.float64)
-    molar = names.map({name: _molar_mass_g_mol(name) for name in unique}).to_numpy(dtype=np.float64)
+    known = np.array([(*_kind(name), _molar_mass_g_mol(name)) for name in unique])
+    fluxing, liquid, lithium, molar = np.where(present, known[codes].T, np.nan)
     moles, weight_pct = _amounts(table, molar, host_g_mol())
     values = (np.ones(len(table)), moles, weight_pct, fluxing, liquid, lithium)
     return {name: np.where(present, value, 0.0) for name, value in zip(ADDITIVE_FEATURES, values, strict=True)}

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel
+from threadpoolctl import threadpool_limits
 
 from nasicon_ml.columns import PREDICTION
 from nasicon_ml.errors import NasiconError
@@ -45,8 +46,11 @@ class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no t
         """
         self.model = PropertyModel.load(context.artifacts[BUNDLE])
         # In a server one thread does all the work: every thread that ever worked would keep memory of its own, two
-        # are no faster, and parts of large tables and small tables take turns.
+        # are no faster, and parts of large tables and small tables take turns. BLAS's threads would cost processor
+        # time and gain none: its matrices here are small.
         self.worker = ThreadPoolExecutor(1) if check_requests() else None
+        if self.worker is not None:
+            threadpool_limits(limits=1, user_api="blas")
         self._answers(input_example(), DEFAULT_LEVEL, None)
 
     def predict(

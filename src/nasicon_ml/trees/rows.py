@@ -27,11 +27,14 @@ Bits = NDArray[np.uint8]
 #: The largest leaf has so many binary digits; floating-point numbers add up eight million such leaves exactly.
 _DIGITS = 30
 #: So few recipes walk.
-_FEW = 16
+_FEW = 4
 #: Pairs of recipe and tree that walk at once.
 _WALKING = 2**20
-#: Recipes (a multiple of 64) and trees evaluated by bits at once: what fits into a processor's cache.
+#: Recipes (a multiple of 64) and trees evaluated by bits at once, or fewer recipes and more trees: what fits into
+#: a processor's cache.
 _RECIPES, _TREES = 4096, 40
+#: Of so few recipes all conditions are compared at once; of more, feature by feature.
+_COMPARED = 512
 #: Turns in one table. Trees deeper than this walk, as do those whose tables would have more entries in all.
 _TURNS, _MOST_ENTRIES = 10, 2**22
 
@@ -222,7 +225,7 @@ class TableSums:
         right = self._turns_right(X)
         levels, each = len(tables.conditions), _TURNS // len(tables.conditions)
         found = np.zeros(len(X))
-        lots = max(1, _TREES // each)
+        lots = max(1, _TREES * max(1, _RECIPES // len(X)) // each)
         for lot in range(0, len(tables.sums), lots):
             sums = tables.sums[lot : lot + lots]
             trees = slice(lot * each, (lot + lots) * each)
@@ -233,10 +236,17 @@ class TableSums:
 
     def _turns_right(self, X: NDArray[np.float32]) -> NDArray[np.uint64]:
         """Return, of each condition and of one that never holds, which recipes turn right; a bit for each."""
-        packed = np.zeros((len(self.conditions.features) + 1, -(-len(X) // 64) * 8), dtype=np.uint8)
-        for feature, which in self.conditions.by_feature.items():
-            left = self.conditions.goes_left(which, np.ascontiguousarray(X[:, feature]))
-            packed[which, : -(-len(X) // 8)] = np.packbits(~left, axis=1)
+        asked, n_bytes = self.conditions, -(-len(X) // 8)
+        packed = np.zeros((len(asked.features) + 1, -(-len(X) // 64) * 8), dtype=np.uint8)
+        if len(X) <= _COMPARED:
+            values = np.ascontiguousarray(X.T)[asked.features]
+            left = values < asked.thresholds[:, None]
+            left |= np.isnan(values) & asked.default_left[:, None]
+            packed[:-1, :n_bytes] = np.packbits(~left, axis=1)
+            return packed.view(np.uint64)
+        for feature, which in asked.by_feature.items():
+            left = asked.goes_left(which, np.ascontiguousarray(X[:, feature]))
+            packed[which, :n_bytes] = np.packbits(~left, axis=1)
         return packed.view(np.uint64)
 
 
