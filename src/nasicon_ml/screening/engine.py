@@ -153,14 +153,6 @@ def _one_thread_each() -> Iterator[None]:
 _SAVE_EVERY_S = 3.0
 
 
-def _ignore(_: Progress) -> None:
-    return
-
-
-def _never() -> bool:
-    return False
-
-
 def screen(
     space: Space,
     model: PropertyModel,
@@ -168,8 +160,8 @@ def screen(
     effort: Effort | None = None,
     *,
     output: OutputFolder | None = None,
-    progress: Callable[[Progress], None] = _ignore,
-    stop: Callable[[], bool] = _never,
+    progress: Callable[[Progress], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> ScreeningResult:
     """Look through a space for the best recipes.
 
@@ -233,7 +225,8 @@ def _run(
     before, begun = state, time.monotonic()
     saved = begun
     try:
-        with closing(_results(scorer, effort, state.position, stop)) as results:
+        run = run_dask if effort.engine == "dask" else run_local
+        with closing(run(scorer, effort, state.position, stop)) as results:
             for chunk, tally in results:
                 now = time.monotonic()
                 state = replace(
@@ -251,15 +244,6 @@ def _run(
             state.write(output.folder)
             output.remove_parts_from(state.position)
     return state
-
-
-def _results(
-    scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
-) -> Generator[tuple[Chunk, Tally], None, None]:
-    """Score with the engine that was asked for."""
-    if effort.engine == "dask":
-        return run_dask(scorer, effort, start, stop)
-    return run_local(scorer, effort, start, stop)
 
 
 def _progress(before: State, now: State, size: int) -> Progress:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.estimators.uncertainty import ConformalScores
+from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import Candidates
 
 Floats = NDArray[np.float64]
@@ -300,8 +301,7 @@ class Question:
     balanced_only: bool = True
 
     def __post_init__(self) -> None:
-        if not is_whole(self.keep, MOST_KEPT):
-            raise FieldError("keep", self.keep, f"a whole number from 1 to {MOST_KEPT}")
+        check_whole("keep", self.keep, 1, MOST_KEPT)
         if not 0 < self.level < 1:
             raise FieldError("level", self.level, "a number between 0 and 1")
         if self.at_c is not None:
@@ -328,8 +328,3 @@ class Question:
         """Return the temperature of each recipe's conductivity, in °C; shape (n,)."""
         given = candidates.table[Column.MEASUREMENT_TEMPERATURE_C].to_numpy(dtype=np.float64)
         return np.where(np.isnan(given), ROOM_TEMPERATURE_C, given)
-
-
-def is_whole(value: object, most: int) -> bool:
-    """Return whether a value is a whole number from 1 to `most`."""
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most

@@ -165,6 +165,18 @@ class Stated:
         return " ".join(self.value.split())
 
 
+def check_whole(name: str, value: object, least: int, most: int) -> None:
+    """Refuse what is no whole number within bounds.
+
+    Raises
+    ------
+    FieldError
+        With the name of the setting.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise FieldError(name, value, f"a whole number from {least} to {most}")
+
+
 def plain(value: object, depth: int = 0) -> Any:
     """Return what a program may give, arrays and tuples among it, as what a YAML file can hold.
 

@@ -18,7 +18,8 @@ from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.io import write_table
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.screening.objectives import Answers, Question, is_whole
+from nasicon_ml.screening.objectives import Answers, Question
+from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import Candidates
 from nasicon_ml.screening.tally import ConductivityMap, Counts, Front, Kept, Tally, best_by_system
 
@@ -51,8 +52,7 @@ class Effort:
 
     def __post_init__(self) -> None:
         for name, value, most in (("threads", self.threads, 1_000), ("chunk", self.chunk, MOST_CHUNK)):
-            if not is_whole(value, most):
-                raise FieldError(name, value, f"a whole number from 1 to {most}")
+            check_whole(name, value, 1, most)
         if self.engine not in ENGINES:
             raise FieldError("engine", self.engine, ", ".join(ENGINES), nearest(self.engine, ENGINES))
         if (self.scheduler is not None) != (self.engine == "dask"):

@@ -24,7 +24,15 @@ from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.features.pairs import distinct_rows
 from nasicon_ml.screening.compositions import as_mapping, read_compositions
 from nasicon_ml.screening.constraints import COMPOSITION, Axes, Check, prune, read_rules
-from nasicon_ml.screening.reading import Axis, Stated, additive_axis, field_axes, plain, stated_in_yaml
+from nasicon_ml.screening.reading import (
+    Axis,
+    Stated,
+    additive_axis,
+    check_whole,
+    field_axes,
+    plain,
+    stated_in_yaml,
+)
 
 
 @dataclass(frozen=True)
@@ -521,8 +529,8 @@ def draw(space: SearchSpace, budget: int, method: str, seed: int) -> SampledSpac
     """
     if method not in METHODS:
         raise FieldError("sample", method, " or ".join(METHODS), nearest(str(method), METHODS))
-    _check_whole("budget", budget, 1, MOST_SAMPLED)
-    _check_whole("seed", seed, 0, 2**63 - 1)
+    check_whole("budget", plain(budget), 1, MOST_SAMPLED)
+    check_whole("seed", plain(seed), 0, 2**63 - 1)
     if space.size <= _SHUFFLED and (method == "random" or budget >= space.size):
         chosen = _shuffled(space, budget, seed)
     else:
@@ -530,11 +538,6 @@ def draw(space: SearchSpace, budget: int, method: str, seed: int) -> SampledSpac
         stream = _random if method == "random" else _sobol
         chosen = _gathered(space, budget, stream(space, batch, seed))
     return SampledSpace(space, np.sort(chosen), int(budget), method, int(seed))
-
-
-def _check_whole(name: str, value: object, least: int, most: int) -> None:
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= most:
-        raise FieldError(name, value, f"a whole number from {least} to {most}")
 
 
 def _shuffled(space: SearchSpace, budget: int, seed: int) -> Ints:

@@ -10,6 +10,7 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -246,15 +247,10 @@ class ConductivityMap:
 
 
 def _map_of(steps: tuple[float, float], x: Ints, t: Ints, best: Floats) -> ConductivityMap:
-    order = np.lexsort((t, x))
-    x, t, best = x[order], t[order], best[order]
-    is_first = np.ones(len(x), dtype=bool)
-    is_first[1:] = (np.diff(x) != 0) | (np.diff(t) != 0)
-    starts = np.flatnonzero(is_first)
-    if len(starts):
-        x, t, best = x[starts], t[starts], np.maximum.reduceat(best, starts)
-    found = ConductivityMap(*steps, x, t, best)
-    return found.coarse() if len(starts) > MOST_CELLS and steps == _FINE else found
+    highest = pd.Series(best).groupby([x, t]).max()
+    x, t = (highest.index.get_level_values(level).to_numpy(dtype=np.int64) for level in (0, 1))
+    found = ConductivityMap(*steps, x, t, np.asarray(highest, dtype=np.float64))
+    return found.coarse() if len(x) > MOST_CELLS and steps == _FINE else found
 
 
 #: The properties of the front, in the order of its columns: the sintering temperature counts downwards.
@@ -403,19 +399,11 @@ def best_by_system(
     code = code_of_name[system]
     counts = np.bincount(code, minlength=len(different))
     insiders = np.bincount(code[inside], minlength=len(different))
-    valued = np.flatnonzero(~np.isnan(values))
-    order = valued[np.lexsort((numbers[valued], -values[valued], code[valued]))]
-    starts = np.searchsorted(code[order], np.arange(len(different) + 1))
-    found = {}
-    for place, name in enumerate(different.tolist()):
-        if not counts[place]:
-            continue
-        has_best = starts[place] < starts[place + 1]
-        best = order[starts[place]] if has_best else -1
-        found[name] = BestOfSystem(
-            int(counts[place]),
-            int(insiders[place]),
-            float(values[best]) if has_best else float("nan"),
-            int(numbers[best]) if has_best else -1,
-        )
-    return found
+    order = np.lexsort((numbers, -values, code))  # NaN comes last
+    present, first = np.unique(code[order], return_index=True)
+    best = order[first]
+    best_numbers = np.where(np.isnan(values[best]), -1, numbers[best])
+    return {
+        str(different[at]): BestOfSystem(int(counts[at]), int(insiders[at]), value, number)
+        for at, value, number in zip(present, values[best].tolist(), best_numbers.tolist(), strict=True)
+    }
