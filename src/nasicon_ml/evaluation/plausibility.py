@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TARGETS, TargetName
-from nasicon_ml.io.structured import plain_loader
+from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe import Recipe, recipe_table
 
 Floats = NDArray[np.float64]
@@ -91,10 +91,8 @@ class PhysicalRule:
 @cache
 def physical_rules() -> tuple[PhysicalRule, ...]:
     """Return all rules, by subject: composition, firing, powder and gas, techniques and additives."""
-    import yaml
-
-    text = files(__package__).joinpath("plausibility.yaml").read_text(encoding="utf-8")
-    return read_rules(yaml.load(text, Loader=plain_loader("plausibility.yaml")))  # noqa: S506  (a SafeLoader)
+    name = "plausibility.yaml"
+    return read_rules(load_yaml(files(__package__).joinpath(name).read_bytes(), name, "a list of rules")[1])
 
 
 def read_rules(content: Mapping[str, Any]) -> tuple[PhysicalRule, ...]:

@@ -158,26 +158,53 @@ def read_json(data: bytes, name: str) -> RawTable:
     return _table_of_items(content, name)
 
 
-def read_yaml(data: bytes, name: str) -> RawTable:
-    """Read a YAML list of mappings, or one mapping for one row; nothing in it is ever executed.
+def load_yaml(data: bytes, name: str, what: str) -> tuple[yaml.Node | None, Any]:
+    """Read YAML; nothing in it is ever executed, and no key stands twice.
+
+    Parameters
+    ----------
+    data, name
+        The file, and what messages call it.
+    what
+        What it should be, for the message that says it is not.
+
+    Returns
+    -------
+    tuple
+        The node of the document, which knows its lines (None if there is none), and its content.
 
     Raises
     ------
     UnreadableFileError
-        If it is neither, too large, or holds aliases; the message says where.
+        If it is not YAML, nested too deeply, or holds aliases or repeated keys; the message says where.
     """
     import yaml
 
     try:
-        content = yaml.load(decode(data, name), Loader=plain_loader(name))  # noqa: S506  (a SafeLoader)
+        loader = plain_loader(name)(decode(data, name))
+        try:
+            node = loader.get_single_node()
+            return node, None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}, line {mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "broken"
         raise UnreadableFileError(f"{place}: not valid YAML ({problem})") from None
     except (RecursionError, ValueError, TypeError):  # ValueError: a date such as 2020-13-45
-        raise UnreadableFileError(f"{name}: not a table (nested too deeply, or an impossible value)") from None
-    return _table_of_items(content, name)
+        raise UnreadableFileError(f"{name}: not {what} (nested too deeply, or an impossible value)") from None
+
+
+def read_yaml(data: bytes, name: str) -> RawTable:
+    """Read a YAML list of mappings, or one mapping for one row.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is neither, or as `load_yaml`.
+    """
+    return _table_of_items(load_yaml(data, name, "a table")[1], name)
 
 
 def _table_of_items(content: object, name: str) -> RawTable:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from nasicon_ml.checks import STEPS, looks_like_kelvin
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind, Role, is_missing, to_number
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest
-from nasicon_ml.io.raw import decode, read_bytes, refuse_bytes
-from nasicon_ml.io.structured import plain_loader
+from nasicon_ml.io.raw import read_bytes, refuse_bytes
+from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, unknown_field
 
 if TYPE_CHECKING:
@@ -206,28 +206,11 @@ def stated_in_yaml(path: str | Path) -> Stated:
     UnreadableFileError
         If there is no such file, or it is not YAML, too large, nested too deeply or holds aliases.
     """
-    import yaml
-
     data, name = read_bytes(path)
     refuse_bytes(len(data), "yaml", name)
-    try:
-        loader = plain_loader(name)(decode(data, name))
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                raise UnreadableFileError(f"{name}: the file is empty")
-            value = loader.construct_document(node)
-        finally:
-            loader.dispose()
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{name}, line {mark.line + 1}" if mark else name
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "broken"
-        raise UnreadableFileError(f"{place}: not valid YAML ({problem})") from None
-    except (RecursionError, ValueError, TypeError):
-        raise UnreadableFileError(
-            f"{name}: not a search space (nested too deeply, or an impossible value)"
-        ) from None
+    node, value = load_yaml(data, name, "a search space")
+    if node is None:
+        raise UnreadableFileError(f"{name}: the file is empty")
     lines: dict[Path_, int] = {}
     _note_lines(node, (), lines)
     return Stated(plain(value), lines=lines, file=name)

@@ -250,7 +250,7 @@ class Identity:
     def of(cls, space: Space, model: PropertyModel, question: Question, *, chunk: int, scored: bool) -> Identity:
         """Return the checksums; the chunk length counts, as a scored space has one file for each."""
         settings = question.to_json() | {"chunk": chunk, "scored": scored}
-        return cls(space_checksum(space), model_checksum(model), settings)
+        return cls(_sha256(space.fingerprint), model_checksum(model), settings)
 
     def refuse_other(self, other: Identity, path: Path) -> None:
         """Refuse to go on with another space, model or setting.
@@ -337,11 +337,6 @@ def read_state(folder: Path) -> State:
         raise UnreadableFileError(f"{path}: there is no screening to resume ({error.strerror or error})") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableFileError(f"{path}: is not the state of a screening; begin anew") from None
-
-
-def space_checksum(space: Space) -> str:
-    """Return the SHA-256 of all that decides which recipe stands where."""
-    return _sha256(space.fingerprint)
 
 
 def model_checksum(model: PropertyModel) -> str:
