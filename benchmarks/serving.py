@@ -2,8 +2,9 @@
 
     python -m benchmarks.serving
 
-Two thousand requests of 1 to 200 recipes by four clients, in the three forms a request may have. The recipes are
-those of measured pellets with their processing varied. It writes `benchmarks/results/serving.md` and `.json`.
+Two thousand requests of 1 to 200 recipes by four clients, in the three forms a request may have, to a server of
+one process and then to one of two. The recipes are those of measured pellets with their processing varied. It
+writes `benchmarks/results/serving.md` and `.json`.
 """
 
 from __future__ import annotations
@@ -217,11 +218,6 @@ def page(found: dict[str, Any]) -> str:
         (f"up to {SMALL} recipes, {load['clients']} clients", load["latency_small_s"]),
         (f"1 to {load['largest']} recipes, {load['clients']} clients", load["latency_s"]),
     ]
-    latency = [
-        f"| {name} | " + " | ".join(f"{1000 * one[key]:.0f}" for key in ("p50", "p95", "p99", "max")) + " |"
-        for name, one in rows
-        if one
-    ]
     said = (
         f"{load['requests']} requests of 1 to {load['largest']} recipes ({load['recipes']} in all) by "
         f"{load['clients']} clients at once, as records, split and CSV in turn: **{load['errors']} errors**, "
@@ -229,6 +225,17 @@ def page(found: dict[str, Any]) -> str:
         f"recipes a second**. The numbers of {load['compared']} answers were compared with the model's own; the "
         f"largest relative difference is {load['largest_difference']:.1g}."
     )
+    if two := found.get("two_workers"):
+        rows.append(("the same, `--workers 2`", two["latency_s"]))
+        said += (
+            f" With `--workers 2`: {two['errors']} errors, **{two['requests_per_s']:.1f} requests and "
+            f"{two['recipes_per_s']:.0f} recipes a second**, {two['memory_mb']['last']:.0f} MB."
+        )
+    latency = [
+        f"| {name} | " + " | ".join(f"{1000 * one[key]:.0f}" for key in ("p50", "p95", "p99", "max")) + " |"
+        for name, one in rows
+        if one
+    ]
     return "\n".join(
         [
             "# The server under load", "", *_circumstances(found), "", said, "",
@@ -289,6 +296,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with serving(CHAMPION, store) as served:
             load = measure(served, model, requests, chosen.clients)
             found = described() | {"load": load, "alone_s": alone(served)}
+        with serving(CHAMPION, store, workers=2) as served:
+            found["two_workers"] = measure(served, model, requests, chosen.clients)
     write_text(json.dumps(found, indent=2) + "\n", chosen.output / "serving.json")
     write_text(page(found), chosen.output / "serving.md")
     print(page(found))

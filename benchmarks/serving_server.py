@@ -98,7 +98,12 @@ def published(bundle: Path, folder: Path) -> str:
 
 @contextmanager
 def serving(
-    model: str, tracking_uri: str, *, env: Mapping[str, str] | None = None, host: str = "127.0.0.1"
+    model: str,
+    tracking_uri: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    host: str = "127.0.0.1",
+    workers: int = 1,
 ) -> Iterator[Served]:
     """Serve a model by ``mlflow models serve --env-manager local`` until the block ends, however it ends.
 
@@ -110,6 +115,10 @@ def serving(
         The store, as for ``MLFLOW_TRACKING_URI``.
     env
         Variables beside those of this process.
+    host
+        The address it listens at.
+    workers
+        How many processes answer.
 
     Raises
     ------
@@ -127,7 +136,7 @@ def serving(
     } | dict(env or {})
     command = [
         str(programs / "mlflow"), "models", "serve", "-m", model, "--env-manager", "local",
-        "--host", host, "--port", str(port),
+        "--host", host, "--port", str(port), "--workers", str(workers),
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"

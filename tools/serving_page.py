@@ -92,6 +92,14 @@ def measured_section(found: dict[str, Any]) -> str:
         f"- memory: {first} during the first {ends} requests, {last} during the last ({change}), after a warm-up",
         f"  of {load['warm_up_requests']} requests; {started} when started.",
     ]
+    if two := found.get("two_workers"):
+        lines[-1] = lines[-1].removesuffix(".") + ";"
+        faster = f"{two['requests_per_s']:.1f} requests and {two['recipes_per_s']:.0f} recipes a second"
+        half, size = 1000 * two["latency_s"]["p50"], two["memory_mb"]["last"]
+        lines += [
+            f"- with `--workers 2`: {two['errors']} errors, {faster},",
+            f"  half of the answers within {half:.0f} ms; {size:.0f} MB.",
+        ]
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from benchmarks.serving import TOLERANCE, described, make_requests, measure, pag
 from nasicon_ml.columns import MODEL_INPUT
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import read_batch
-from tests.serving.server import Served
+from tests.serving.server import CHAMPION, Served, serving
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +29,19 @@ def test_four_clients_get_right_answers_and_the_memory_stays(served: Served, mod
     # So few requests may still warm the server up; what leaked a table with each of them would show.
     assert found["memory_growth"] < 0.2
     assert 0 < found["latency_s"]["p50"] <= found["latency_s"]["p99"]
-    text = page(described() | {"load": found, "alone_s": found["latency_s"]})
+    text = page(described() | {"load": found, "alone_s": found["latency_s"], "two_workers": found})
     assert "**0 errors**" in text
+    assert "With `--workers 2`: 0 errors" in text
+
+
+def test_two_workers_read_requests_as_strictly(store: str) -> None:
+    with serving(CHAMPION, store, workers=2) as served:
+        answers = [
+            served.invoke({"dataframe_records": [{"formula": "LTP", "sintering_time_h": -2}]}) for _ in range(6)
+        ]
+        assert {answer.status for answer in answers} == {400}
+        assert {answer.json()["message"].partition(":")[0] for answer in answers} == {"row 1"}
+        assert served.invoke({"dataframe_records": [{"formula": "LTP"}]}).status == 200
 
 
 def test_the_requests_are_good_recipes_and_always_the_same(model: PropertyModel) -> None:

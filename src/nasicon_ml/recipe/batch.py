@@ -121,7 +121,7 @@ def read_batch(raw: RawTable | pd.DataFrame) -> RecipeBatch:
     warnings += [f for f in recipe_warnings(clean) if good[f.row]]
     warnings.sort(key=lambda finding: (finding.row, order[finding.column]))
     return RecipeBatch(
-        clean.iloc[rows].reset_index(drop=True),
+        clean if len(rows) == len(clean) else clean.iloc[rows].reset_index(drop=True),
         rows,
         None if lines is None else np.asarray(lines)[rows],
         _with_lines(findings, lines),
