@@ -186,7 +186,7 @@ def _with_and_without_temperature(run: Run, protocol: str, name: TargetName) -> 
 def one_paper(run: Run) -> Ledger:
     """P5: one paper left out; intervals are those of a model trained without it.
 
-    One constant of the features comes from its dilatometry (`nasicon_ml.features.firing`), which the page says.
+    One constant of the features comes from its dilatometry (`features.processing`), which the page says.
     """
     found = Ledger()
 

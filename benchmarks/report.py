@@ -71,7 +71,7 @@ NOTES = """\
 - Series (P6): sources with at least three recipes that differ; recipes that the dataset cannot tell apart count
   as one. A model that gives all recipes of a series the same answer has tau 0 there and the regret of chance.
 - P5: one constant of our features comes from the dilatometry of that paper (90 °C less for a ten times finer
-  powder, from 3.1 µm; `features/firing.py`). Its pellets are unseen, but the features are not wholly blind to it.
+  powder, from 3.1 µm; `features.processing`). Its pellets are unseen, but the features are not wholly blind to it.
 - P7: the models saw no pellet of the system and none of the works that report on it.
 - P8: of every work with at least four pellets some are known, in 20 random orders, and the others are predicted.
 - CrabNet (10.1038/s41524-021-00545-1) is **not of this run**: its release does not install beside current

@@ -12,7 +12,7 @@ import pytest
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, MIXED_LOGISTIC, MIXED_ROBUST
 from nasicon_ml.estimators.targets import TargetName
-from nasicon_ml.features import firing, processing
+from nasicon_ml.features import processing
 from nasicon_ml.features.build import FeatureSet, feature_names
 from nasicon_ml.features.distances import SCALES
 from tests.contracts.source import ROOT, modules
@@ -99,8 +99,8 @@ class TestFeatures:
 
     def test_usual_firing(self) -> None:
         shown = {row[0].strip("`"): float(row[1]) for row in rows(FEATURES, "host")}
-        assert shown == firing.USUAL_FIRING_C | {"none of these": firing.USUAL_FIRING_WITHOUT_HOST_C}
-        decade, size = firing.FINER_POWDER_C_PER_DECADE, firing.USUAL_PARTICLE_SIZE_UM
+        assert shown == processing.USUAL_FIRING_C | {"none of these": processing.USUAL_FIRING_WITHOUT_HOST_C}
+        decade, size = processing.FINER_POWDER_C_PER_DECADE, processing.USUAL_PARTICLE_SIZE_UM
         assert f"{decade:g} °C · log10(d / {size:g} µm)" in FEATURES
 
     def test_a_feature_that_is_left_out_is_seen(self) -> None:

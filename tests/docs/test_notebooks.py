@@ -15,7 +15,7 @@ import pytest
 from benchmarks.report import NOTES
 from tools.run_notebooks import BELONGS_TO, belongs_to
 
-from nasicon_ml.features.firing import FINER_POWDER_C_PER_DECADE, USUAL_PARTICLE_SIZE_UM
+from nasicon_ml.features.processing import FINER_POWDER_C_PER_DECADE, USUAL_PARTICLE_SIZE_UM
 from tests.contracts.source import ROOT
 from tests.contracts.test_docs import dead_links
 

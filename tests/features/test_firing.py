@@ -7,7 +7,7 @@ from nasicon_ml.columns import Column
 from nasicon_ml.composition import ELEMENTS, occupancies
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.features.build import FeatureSet, build_features, feature_names
-from nasicon_ml.features.firing import (
+from nasicon_ml.features.processing import (
     USUAL_FIRING_C,
     USUAL_PARTICLE_SIZE_UM,
     firing_columns,

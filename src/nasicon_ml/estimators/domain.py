@@ -149,7 +149,7 @@ class Domain:
         return cls(ranges, choices, elements, float(data["near"]))
 
     def judge(self, table: pd.DataFrame, sites: OccupancyTable, to_sources: Floats) -> Verdict:
-        """Say how far outside each recipe lies, and why.
+        """Return how far outside each recipe lies, and why.
 
         Parameters
         ----------
@@ -221,7 +221,7 @@ class Compared:
         return dict(self.strange) | {column: outside for column, outside in fields.items() if outside.any()}
 
     def score(self, to_sources: Floats) -> Floats:
-        """Say how far outside each recipe lies, shape (n,): 0 amid the training pellets, from 1 on outside."""
+        """Return how far outside each recipe lies, shape (n,): 0 amid the training pellets, from 1 on outside."""
         near = self.domain.near
         score = to_sources / near if near > 0 else np.where(to_sources > 0, np.inf, 0.0)
         strange = np.zeros(len(self.sites.systems))
@@ -342,7 +342,7 @@ class _Beyond:
         return np.asarray(np.maximum(low - value, value - high) / size)
 
     def reason(self, at: int) -> str:
-        """Say so of one of them."""
+        """Return the reason that is said of one of them."""
         value, (low, high) = self.values[at], self.limits[at]
         side, limit = ("below", low) if value < low else ("above", high)
         return f"{_label(self.name)} {value:g} is {side} that of any {self.whose[at]}pellet ({limit:g})"

@@ -15,8 +15,7 @@ from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.features.additives import additive_columns, host_mass_g_mol
 from nasicon_ml.features.composition import bulk_columns, site_columns
-from nasicon_ml.features.firing import firing_columns, usual_for_hosts_c
-from nasicon_ml.features.processing import given_columns, physics_columns
+from nasicon_ml.features.processing import firing_columns, given_columns, physics_columns, usual_for_hosts_c
 
 Floats = NDArray[np.float64]
 Columns = dict[str, Floats]

@@ -183,7 +183,7 @@ class MeasuredPellets:
                         yield run[part], total.T, layers
 
     def _in_reach(self, of_compositions: Singles, by_processing: Singles, k: int, j: int) -> NDArray[np.bool_]:
-        """Tell which pellets may be among the nearest of some composition; shape (n_compositions, m).
+        """Return which pellets may be among the nearest of some composition; shape (n_compositions, m).
 
         Sums in single precision are rounded, but keep their order: a pellet's distance lies between the sum with
         its nearest processing and the sum with its furthest, to the last bit.

@@ -236,7 +236,7 @@ class PairSums:
         return said
 
     def _reached(self, goes_left: Mask, sees: Mask) -> Mask:
-        """Say which leaves one side reaches as far as it goes by what that side sees; shape (n_leaves, ...)."""
+        """Return which leaves one side reaches as far as it goes by what that side sees; shape (n_leaves, ...)."""
         blind = ~sees[:, None]
         masks = _follow(self._levels, goes_left | blind, ~goes_left | blind)
         return np.concatenate([mask for _, mask in masks])
@@ -281,7 +281,7 @@ def _sort_out(answers: Mask, start: int, said: _Answers) -> None:
 
 
 def _all_hold(of_pair: dict[int, Mask], need: tuple[int, ...]) -> Mask | None:
-    """Say for which pairs conditions hold, shape (m, n); None if there are none."""
+    """Return for which pairs conditions hold, shape (m, n); None if there are none."""
     found: Mask | None = None
     for one in need:
         answer = of_pair[one // 2] ^ bool(one % 2)
