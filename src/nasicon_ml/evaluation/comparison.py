@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
-from nasicon_ml.evaluation.scores import ALL, scored_subsets
+from nasicon_ml.evaluation.scores import ALL, row_errors, scored_subsets
 
 Floats = NDArray[np.float64]
 
@@ -157,8 +157,8 @@ def _paired(name: TargetName, reference: pd.DataFrame, candidate: pd.DataFrame) 
     if both.empty:
         raise DatasetError(f"the two models have no pellet with {name.replace('_', ' ')} in common")
     pellets = both.assign(
-        reference=_loss(name, both["measured"], both["predicted"]),
-        candidate=_loss(name, both["measured"], both["predicted_candidate"]),
+        reference=row_errors(both, name),
+        candidate=row_errors(both.assign(predicted=both["predicted_candidate"]), name),
     ).groupby(str(Column.PELLET_ID), sort=True)
     losses = pellets[["reference", "candidate"]].mean()
     sources = pellets[str(Column.SOURCE)].first()
@@ -175,11 +175,6 @@ def _paired(name: TargetName, reference: pd.DataFrame, candidate: pd.DataFrame) 
         share=len(losses) / reference[str(Column.PELLET_ID)].nunique(),
         same_folds=_same_folds(both),
     )
-
-
-def _loss(name: TargetName, measured: pd.Series[float], predicted: pd.Series[float]) -> Floats:
-    error = np.abs(predicted.to_numpy(dtype=np.float64) - measured.to_numpy(dtype=np.float64))
-    return np.square(error) if name is TargetName.PHASE_PURITY else error
 
 
 def _same_folds(both: pd.DataFrame) -> bool:

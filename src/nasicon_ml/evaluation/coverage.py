@@ -12,7 +12,7 @@ import pandas as pd
 from nasicon_ml.columns import Column
 from nasicon_ml.evaluation.comparison import source_weights, weighted_mean
 from nasicon_ml.evaluation.cross_validation import LEVEL_NEEDED
-from nasicon_ml.evaluation.scores import ALL, SODIUM, Floats, scored_subsets
+from nasicon_ml.evaluation.scores import ALL, SODIUM, row_errors, scored_subsets
 
 #: How often sources are drawn again, and the seed of it.
 DRAWS, SEED = 1000, 0
@@ -52,12 +52,6 @@ def coverage_curves(out_of_fold: pd.DataFrame, target: str) -> dict[str, pd.Data
         for name, words in shown.items()
         if name in subsets
     }
-
-
-def row_errors(rows: pd.DataFrame, target: str) -> Floats:
-    """Return the error of each out-of-fold row: absolute, or, of a probability, squared (its part of Brier)."""
-    error = (rows["predicted"] - rows["measured"]).to_numpy(dtype=np.float64)
-    return error**2 if target == "phase_purity" else np.abs(error)
 
 
 def judged_rows(out_of_fold: pd.DataFrame, target: str) -> pd.DataFrame:

@@ -45,6 +45,12 @@ def loss(name: TargetName, measured: Floats, predicted: Floats) -> float:
     return float(mean_absolute_error(measured, predicted))
 
 
+def row_errors(rows: pd.DataFrame, target: str) -> Floats:
+    """Return the error of each out-of-fold row: absolute, or, of a probability, squared (its part of Brier)."""
+    error = (rows["predicted"] - rows["measured"]).to_numpy(dtype=np.float64)
+    return np.square(error) if TARGETS[TargetName(target)].is_probability else np.abs(error)
+
+
 def coverage(measured: Floats, lower: Floats, upper: Floats) -> float:
     """Return the share of measured values inside their interval, ends included."""
     return float(np.mean((measured >= lower) & (measured <= upper)))
