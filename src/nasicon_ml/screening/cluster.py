@@ -22,7 +22,7 @@ from nasicon_ml.bundle.store import model_files, model_from_files
 from nasicon_ml.errors import MissingExtraError, NasiconError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.objectives import Question
-from nasicon_ml.screening.scoring import Chunk, Effort, Scorer, Space, chunks
+from nasicon_ml.screening.scoring import Effort, Scorer, Space, chunks
 from nasicon_ml.screening.space import SampledSpace
 from nasicon_ml.screening.tally import Tally
 
@@ -118,7 +118,7 @@ def cluster_threads(scheduler: str) -> int:
 
 def run_dask(
     scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
-) -> Generator[tuple[Chunk, Tally], None, None]:
+) -> Generator[tuple[range, Tally], None, None]:
     """Score the chunks from a position on, on a cluster.
 
     Parameters
@@ -144,10 +144,10 @@ def run_dask(
         batch = min(max(_FAN_IN, _CHUNKS_PER_THREAD * _threads(client, scheduler)), _LARGEST_BATCH)
         ahead = chunks(scorer.space.size, effort.chunk, start)
         shipment = client.submit(_shipped, Shipment.of(scorer), pure=False)
-        waiting: deque[tuple[Chunk, Any]] = deque()
+        waiting: deque[tuple[range, Any]] = deque()
         while not stop():
             while len(waiting) < 2 and (some := list(itertools.islice(ahead, batch))):
-                waiting.append((Chunk(some[0].start, some[-1].stop), _submit(client, shipment, some)))
+                waiting.append((range(some[0].start, some[-1].stop), _submit(client, shipment, some)))
             if not waiting:
                 return
             chunk, future = waiting[0]
@@ -162,7 +162,7 @@ def _shipped(shipment: Shipment) -> Shipment:
     return shipment
 
 
-def _submit(client: Any, shipment: Any, some: Sequence[Chunk]) -> Any:
+def _submit(client: Any, shipment: Any, some: Sequence[range]) -> Any:
     """Submit the chunks of a batch and the tree that puts their tallies together; return its root."""
     level = [client.submit(score_chunk, shipment, chunk.start, chunk.stop, pure=False) for chunk in some]
     while len(level) > 1:

@@ -312,30 +312,16 @@ class Check:
         return ~forbidden
 
 
-@dataclass(frozen=True)
-class Pruned:
-    """Axes as far as rules on single axes leave them, and the checks that remain.
-
-    Attributes
-    ----------
-    axes
-        Shortened.
-    checks
-        For every candidate.
-    removed
-        What each rule took away, in words.
-    """
-
-    axes: Axes
-    checks: tuple[Check, ...]
-    removed: tuple[str, ...]
-
-
-def prune(axes: Axes, rules: Sequence[Rule]) -> Pruned:
+def prune(axes: Axes, rules: Sequence[Rule]) -> tuple[Axes, tuple[Check, ...], tuple[str, ...]]:
     """Shorten axes by the rules that concern one of them alone, until none does.
 
     A condition on a field with a single value is true or false for all candidates, so that "argon implies slow
     heating" shortens the axis of the heating rate where argon is the only atmosphere.
+
+    Returns
+    -------
+    tuple
+        The shortened axes, the checks that remain for every candidate, and what each rule took away, in words.
 
     Raises
     ------
@@ -354,7 +340,7 @@ def prune(axes: Axes, rules: Sequence[Rule]) -> Pruned:
                 break
             checks.append(check)
         else:
-            return Pruned(axes, tuple(checks), tuple(removed))
+            return axes, tuple(checks), tuple(removed)
 
 
 def _check(axes: Axes, rule: Rule) -> Check | None:

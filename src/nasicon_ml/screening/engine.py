@@ -14,7 +14,7 @@ from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.cluster import run_dask
 from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.result import Identity, OutputFolder, ScreeningResult, State, read_state, write_result
-from nasicon_ml.screening.scoring import Chunk, Effort, Scorer, Space, chunks
+from nasicon_ml.screening.scoring import Effort, Scorer, Space, chunks
 from nasicon_ml.screening.tally import Tally
 
 
@@ -99,7 +99,7 @@ def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | Non
 
 def run_local(
     scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
-) -> Generator[tuple[Chunk, Tally], None, None]:
+) -> Generator[tuple[range, Tally], None, None]:
     """Score the chunks from a position on, in threads of this process.
 
     Parameters
@@ -119,7 +119,7 @@ def run_local(
     scorer.prepare()
     ahead = chunks(scorer.space.size, effort.chunk, start)
     pool = ThreadPoolExecutor(effort.threads, thread_name_prefix="screening")
-    waiting: deque[tuple[Chunk, Future[Tally]]] = deque()
+    waiting: deque[tuple[range, Future[Tally]]] = deque()
     with _one_thread_each():
         try:
             while True:

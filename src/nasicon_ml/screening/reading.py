@@ -400,11 +400,6 @@ def _taken(prepared: Any, at: NDArray[np.intp]) -> Any:
     return pd.Categorical.from_codes(prepared.codes[at], dtype=prepared.dtype, validate=False)
 
 
-def absent(column: Column) -> Axis:
-    """Return the axis of a field that is never given."""
-    return Axis({column: [None]})
-
-
 def field_axes(stated: Stated | None, warnings: list[str]) -> list[Axis]:
     """Read the processing fields of a space.
 
@@ -430,7 +425,7 @@ def field_axes(stated: Stated | None, warnings: list[str]) -> list[Axis]:
         if name not in {column.value for column in FIELDS}:
             raise _unknown(name, value)
     return [
-        Axis({column: _values(column, given[column.value], warnings)}) if column.value in given else absent(column)
+        Axis({column: _values(column, given[column.value], warnings) if column.value in given else [None]})
         for column in FIELDS
     ]
 

@@ -61,17 +61,9 @@ class Effort:
             )
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Positions of a space, from `start` to before `stop`."""
-
-    start: int
-    stop: int
-
-
-def chunks(size: int, length: int, start: int = 0) -> Iterator[Chunk]:
+def chunks(size: int, length: int, start: int = 0) -> Iterator[range]:
     """Divide the positions from `start` on."""
-    return (Chunk(first, min(first + length, size)) for first in range(start, size, length))
+    return (range(first, min(first + length, size)) for first in range(start, size, length))
 
 
 Floats = NDArray[np.float64]

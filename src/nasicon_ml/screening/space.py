@@ -399,9 +399,9 @@ def _read(stated: Stated) -> SearchSpace:
     size = len(compositions) * math.prod(len(axis) for axis in axes.fields)
     if size > MOST_CANDIDATES:
         raise stated.error(f"at most {MOST_CANDIDATES:.3g} candidates", "Take larger steps.", value=f"{size:.3g}")
-    pruned = prune(axes, read_rules(parts.get("constraints"), warnings))
+    axes, checks, removed = prune(axes, read_rules(parts.get("constraints"), warnings))
     name = parts["name"].text("a name") if "name" in parts else "search space"
-    space = SearchSpace(name, pruned.axes, pruned.checks, size, pruned.removed, tuple(warnings), stated.value)
+    space = SearchSpace(name, axes, checks, size, removed, tuple(warnings), stated.value)
     if space.count() == Count(0, exact=True):
         hint = "Together they forbid every candidate; each alone leaves some."
         raise parts["constraints"].error("constraints that some candidate satisfies", hint)
