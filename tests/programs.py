@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+#: Seconds after which a program is taken to hang, on a machine that does other things as well.
+PATIENCE_S = 240
 #: Ports that the system gives to nobody by itself.
 _PORTS = range(20_000, 32_000)
 

@@ -290,7 +290,7 @@ print(refused, answered)
 def test_300_mutations_of_trees_are_refused_or_answer_and_crash_nothing(bundle, tmp_path):
     folder = shutil.copytree(bundle, tmp_path / "bundle")
     outcome = subprocess.run(
-        [sys.executable, "-c", _FUZZ, str(folder), "300"], capture_output=True, text=True, check=False, timeout=600
+        [sys.executable, "-c", _FUZZ, str(folder), "300"], capture_output=True, text=True, check=False
     )
     assert outcome.returncode == 0, (outcome.returncode, outcome.stderr[-2000:])
     refused, answered = map(int, outcome.stdout.split())

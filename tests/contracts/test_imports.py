@@ -205,9 +205,7 @@ def test_a_wrong_owner_and_an_undeclared_library_are_seen() -> None:
 def _loaded(code: str) -> set[str]:
     """The top-level modules that a fresh interpreter has loaded after running the code."""
     script = f"{code}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
-    outcome = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
-    )
+    outcome = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(outcome.stdout.splitlines()[-1].split())
 
 
@@ -242,7 +240,5 @@ def test_everything_but_tracking_is_there_without_the_extras() -> None:
     names = [module.name for module in modules() if module.layer not in owned]
     blocked = sorted({library for extra in ("plots", "tracking", "tune") for library in EXTRAS[extra]})
     code = f"import sys\nsys.modules.update(dict.fromkeys({blocked!r}))\nimport " + "\nimport ".join(names)
-    outcome = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
-    )
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr

@@ -52,7 +52,6 @@ def _set_up(machine: Path, **environment: str) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
     )
 
 

@@ -35,7 +35,6 @@ def command(tmp_path: Path, environment: dict[str, str]) -> Command:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=300,
             check=False,
         )
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import copy_of
-from tests.faults.workers import PATIENCE_S, PROMOTE
+from tests.faults.workers import PROMOTE
+from tests.programs import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import nasicon_ml
+from tests.programs import PATIENCE_S
 
-#: Seconds after which a process is taken to hang, on a machine that does other things as well.
-PATIENCE_S = 240
 FORMULA = "Li1.3Al0.3Ti1.7(PO4)3"
 CHAMPION = "models:/nasicon-recipe@champion"
 PROMOTE = ["registry", "promote", "--force", "--reason", "a test of faults"]
@@ -105,7 +104,7 @@ class Shop:
         """End the warm program; its children have ended."""
         self.program.stdin.close()
         try:
-            self.program.wait(30)
+            self.program.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.program.kill()
             self.program.wait()

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import free_port
+from tests.programs import PATIENCE_S, free_port
 
 REQUIRED = "NASICON_ML_REQUIRE_POSTGRES"
 #: A short path that every account may enter: that of a socket may have a hundred characters.
 FOLDERS = "/tmp"  # noqa: S108
 DEBIAN = Path("/usr/lib/postgresql")
 USER = "mlflow"
-PATIENCE_S = 120  # on a machine that does other things as well
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Cluster:
         options = ("-X", "-t", "-A", "-v", "ON_ERROR_STOP=1")
         return subprocess.run(
             [self.programs / "psql", *options, self.uri(database), "-c", statement],
-            env=os.environ | self.environment, capture_output=True, text=True, check=True, timeout=PATIENCE_S,
+            env=os.environ | self.environment, capture_output=True, text=True, check=True,
         ).stdout.strip()  # fmt: skip
 
 
@@ -86,7 +85,7 @@ def running_cluster():
         subprocess.run(
             [where / "initdb", "-D", folder / "data", "--username", USER, f"--pwfile={folder / 'password'}",
              "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync"],
-            cwd=folder, capture_output=True, check=True, timeout=PATIENCE_S, **switch,
+            cwd=folder, capture_output=True, check=True, **switch,
         )  # fmt: skip
         port = free_port()
         log = folder / "log"
@@ -112,7 +111,6 @@ def _wait(cluster, server, log):
         ready = subprocess.run(
             [cluster.programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(cluster.port)],
             check=False,
-            timeout=60,
         )
         if ready.returncode == 0:
             return

@@ -16,8 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 from nasicon_ml.cli.main import main
-from tests.programs import free_port
-from tests.server.postgres import PATIENCE_S
+from tests.programs import PATIENCE_S, free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = Path(sys.executable).parent
@@ -121,7 +120,7 @@ class Site:
         """Start a program as a user."""
         return subprocess.run(
             [str(word) for word in command], cwd=self.folder, input=stdin, capture_output=True, text=True,
-            check=False, timeout=300, env=plain_environment() | self.login(user) | {"HOME": str(self.folder)},
+            check=False, env=plain_environment() | self.login(user) | {"HOME": str(self.folder)},
         )  # fmt: skip
 
     def nasicon(self, *arguments, user):
@@ -154,7 +153,7 @@ class Site:
             request.add_header("Authorization", f"Basic {key}")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=60) as answer:
+            with opener.open(request, timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -15,9 +15,7 @@ pytestmark = pytest.mark.slow
 def script(site, name, *arguments, environment=None, **changed):
     command = [DEPLOY / f"{name}.sh", *map(str, arguments)]
     settings = (environment or site.tools()) | changed
-    return subprocess.run(
-        command, cwd=site.folder, env=settings, capture_output=True, text=True, check=False, timeout=300
-    )
+    return subprocess.run(command, cwd=site.folder, env=settings, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -40,9 +40,7 @@ def models_predict(store: str, folder: Path, content: str, kind: str) -> subproc
         str(PROGRAMS / "mlflow"), "models", "predict", "-m", CHAMPION, "--env-manager", "local",
         "-i", "in", "-o", "out", "-t", kind,
     ]  # fmt: skip
-    return subprocess.run(
-        command, cwd=folder, env=environment(store), capture_output=True, text=True, check=False, timeout=300
-    )
+    return subprocess.run(command, cwd=folder, env=environment(store), capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("kind", ["json", "csv"])
@@ -77,7 +75,7 @@ assert unpickled  # the hook sees what it should see
 def test_mlflow_loads_it_and_nothing_is_unpickled(store: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WATCHED], cwd=tmp_path, env=environment(store), capture_output=True, text=True,
-        check=False, timeout=300,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [1, []]

@@ -17,13 +17,11 @@ import pytest
 from nasicon_ml.errors import TrackingError
 from nasicon_ml.tracking import load_bundle, run_training
 from nasicon_ml.tracking import store as stores
-from tests.programs import free_port, running
+from tests.programs import PATIENCE_S, free_port, running
 from tests.tracking.conftest import crown, returning
 from tests.tracking.test_registry import conductivity
 
 pytestmark = pytest.mark.slow
-
-PATIENCE_S = 180  # on a machine that does other things as well
 
 
 class Site:
@@ -38,7 +36,7 @@ class Site:
         request = urllib.request.Request(  # noqa: S310
             self.address + path, body, {"Content-Type": "application/json"}
         )
-        with self.opener.open(request, timeout=60) as answer:
+        with self.opener.open(request, timeout=PATIENCE_S) as answer:
             return answer.read()
 
     def json(self, path, data=None):

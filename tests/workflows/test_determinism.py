@@ -29,7 +29,6 @@ def test_another_process_with_other_threads_makes_the_same_bundle(trained, tmp_p
         env=environment,
         check=True,
         capture_output=True,
-        timeout=600,
     )
     there = tmp_path / "there"
     names = {path.name for path in here.iterdir()}
