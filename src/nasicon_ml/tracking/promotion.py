@@ -11,7 +11,7 @@ import getpass
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from nasicon_ml.tracking.registry import (
     champion_of,
     find_version,
     load_version,
+    usable_version,
 )
 from nasicon_ml.tracking.store import Store, opened
 
@@ -67,14 +68,9 @@ class Promotion:
     report: GateReport | None
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON knows it."""
-        return {
-            "version": self.version,
-            "previous": self.previous,
-            "promoted": self.promoted,
-            "forced": self.forced,
-            "gate": self.report.to_json() if self.report else None,
-        }
+        """Return it as JSON knows it."""
+        found = {name: getattr(self, name) for name in ("version", "previous", "promoted", "forced")}
+        return found | {"gate": self.report.to_json() if self.report else None}
 
 
 @dataclass(frozen=True)
@@ -86,12 +82,9 @@ class Comparison:
     report: GateReport
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON knows it."""
-        return {
-            "reference": self.reference.version,
-            "candidate": self.candidate.version,
-            "gate": self.report.to_json(),
-        }
+        """Return it as JSON knows it."""
+        versions = {"reference": self.reference.version, "candidate": self.candidate.version}
+        return versions | {"gate": self.report.to_json()}
 
 
 @dataclass(frozen=True)
@@ -102,8 +95,8 @@ class Rollback:
     version: str
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON knows it."""
-        return {"left": self.left, "version": self.version}
+        """Return it as JSON knows it."""
+        return asdict(self)
 
 
 def compare_versions(reference: str, candidate: str, *, tracking_uri: str | None = None) -> Comparison:
@@ -126,7 +119,7 @@ def compare_versions(reference: str, candidate: str, *, tracking_uri: str | None
     from nasicon_ml.evaluation.gate import judge
 
     with opened(tracking_uri, must_exist=True) as store:
-        before, after = _complete(store, reference), _complete(store, candidate)
+        before, after = usable_version(store, reference), usable_version(store, candidate)
         report = judge(load_version(store, after.version), load_version(store, before.version))
     return Comparison(before, after, report)
 
@@ -168,7 +161,7 @@ def promote(
     if reason and not force:
         raise FieldError("reason", reason, "nothing, unless the gate is overridden with --force")
     with opened(tracking_uri, must_exist=True) as store:
-        wanted, previous = _complete(store, version), champion_of(store)
+        wanted, previous = usable_version(store, version), champion_of(store)
         if wanted.version == previous:
             raise TrackingError(f"version {wanted.version} is the champion already")
         report = _judged(store, wanted, previous, force=force)
@@ -210,7 +203,7 @@ def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
         before = champion.tags.get(PROMOTED_OVER, NOBODY)
         if before == NOBODY:
             raise TrackingError(f"version {number} is the first champion on record: there is none to return to")
-        previous = _complete(store, before)
+        previous = usable_version(store, before)
         with store.stop.delayed():
             store.client.set_model_version_tag(MODEL_NAME, number, ROLLED_BACK_AT, _now())
             if reason.split():
@@ -221,14 +214,6 @@ def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
     return Rollback(number, previous.version)
 
 
-def _complete(store: Store, version: str) -> Version:
-    """Find a version that can be used."""
-    found = find_version(store, version)
-    if not found.usable:
-        raise TrackingError(f"version {found.version} of {MODEL_NAME} cannot be used: {found.problem}")
-    return found
-
-
 def _judged(store: Store, wanted: Version, previous: str | None, *, force: bool) -> GateReport | None:
     """Ask the gate; None if the champion cannot be read and that is overridden."""
     from nasicon_ml.evaluation.gate import judge
@@ -237,7 +222,7 @@ def _judged(store: Store, wanted: Version, previous: str | None, *, force: bool)
     reference: PropertyModel | None = None
     if previous is not None:
         try:
-            reference = load_version(store, _complete(store, previous).version)
+            reference = load_version(store, usable_version(store, previous).version)
         except (TrackingError, BundleError) as error:
             if force:
                 return None
@@ -268,7 +253,7 @@ def _record(
 
 
 def _short(report: GateReport) -> list[dict[str, Any]]:
-    """Give the verdicts in words, as many as a tag holds."""
+    """Return the verdicts in words, as many as a tag holds."""
     kept = [{"question": verdict.question, "passed": verdict.passed} for verdict in report.verdicts]
     said = [entry | {"message": verdict.message} for entry, verdict in zip(kept, report.verdicts, strict=True)]
     return said if len(json.dumps(said)) <= _LONGEST_TAG else kept

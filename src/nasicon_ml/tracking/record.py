@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 IMPORTED = "imported_bundle_of"
 #: How `nasicon_ml.evaluation.scores` calls the model itself and all scored rows; that module is imported late.
 _FULL, _ALL = "full", "all"
+#: Columns of the scores that the page of a run shows.
+_NOTED = ("target", "model", "metric", "value", "n_rows", "n_sources")
 #: Settings of a booster that XGBoost keeps, under its own names.
 _HYPERPARAMETERS = (
     "learning_rate", "max_depth", "min_child_weight", "subsample", "colsample_bynode", "reg_lambda",
@@ -46,7 +49,7 @@ _HYPERPARAMETERS = (
 
 
 def start_tags(options: TrainingOptions) -> dict[str, str]:
-    """Give the tags that are known before training: who, with which code, by which protocol."""
+    """Return the tags that are known before training: who, with which code, by which protocol."""
     from mlflow.tracking.context.registry import resolve_tags
 
     tags = {key: str(value) for key, value in resolve_tags().items()}
@@ -67,22 +70,16 @@ def protocol(options: TrainingOptions) -> str:
 
 
 def code_version() -> dict[str, str]:
-    """Give the version of this package, and its git commit if it runs from its own repository."""
-    versions = {"nasicon_ml_version": _installed_version()}
-    try:
+    """Return the version of this package, and its git commit if it runs from its own repository."""
+    versions = {"nasicon_ml_version": "not installed"}
+    with suppress(importlib.metadata.PackageNotFoundError):
+        versions["nasicon_ml_version"] = importlib.metadata.version("nasicon-ml")
+    # There may be no git, or the package was installed from a file.
+    with suppress(OSError, subprocess.SubprocessError):
         if _git("ls-files", "--error-unmatch", "__init__.py"):
             versions["git_commit"] = _git("rev-parse", "HEAD")
             versions["git_changed"] = str(bool(_git("status", "--porcelain", "--", "."))).lower()
-    except (OSError, subprocess.SubprocessError):  # no git, or installed from a package
-        return versions
     return versions
-
-
-def _installed_version() -> str:
-    try:
-        return importlib.metadata.version("nasicon-ml")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _git(*arguments: str) -> str:
@@ -91,7 +88,7 @@ def _git(*arguments: str) -> str:
 
 
 def option_params(options: TrainingOptions) -> dict[str, str]:
-    """Give the training options as parameters of a run."""
+    """Return the training options as parameters of a run."""
     return {
         name: ", ".join(value) or "none" if isinstance(value, tuple) else str(value)
         for name, value in asdict(options).items()
@@ -99,7 +96,7 @@ def option_params(options: TrainingOptions) -> dict[str, str]:
 
 
 def hyperparameters(result: TrainingResult) -> dict[str, str]:
-    """Give every setting of each final booster: what a search may change as the booster itself has it."""
+    """Return every setting of each final booster: what a search may change as the booster itself has it."""
     from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, as_booster
 
     found: dict[str, str] = {}
@@ -128,7 +125,7 @@ def _shown(value: object) -> str:
 
 
 def added_params(result: TrainingResult) -> dict[str, str]:
-    """Give all that is recorded of own pellets: how many, and a checksum; nothing where there were none."""
+    """Return all that is recorded of own pellets: how many, and a checksum; nothing where there were none."""
     kept = ("added_pellets", "added_sha256")
     return {name: str(value) for name, value in result.model.metadata.options.items() if name in kept}
 
@@ -155,7 +152,7 @@ def metrics(result: TrainingResult) -> dict[str, float]:
 
 
 def _subset_parts(subset: str, systems: set[str]) -> list[str]:
-    """Give what stands for a subset in the name of a metric: nothing for all rows."""
+    """Return what stands for a subset in the name of a metric: nothing for all rows."""
     if subset == _ALL:
         return []
     return ["system", re.sub(r"[^\w-]+", "_", subset)] if subset in systems else [_slug(subset)]
@@ -168,7 +165,7 @@ def _slug(words: object) -> str:
 
 
 def headline(scores: pd.DataFrame) -> dict[str, str]:
-    """Give the scores of the model itself on all rows, rounded, as tags of a version."""
+    """Return the scores of the model itself on all rows, rounded, as tags of a version."""
     chosen = scores[(scores["model"] == _FULL) & (scores["subset"] == _ALL)]
     return {f"{row['target']}.{row['metric']}": f"{row['value']:.4g}" for row in chosen.to_dict("records")}
 
@@ -335,13 +332,6 @@ def _note(result: TrainingResult) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in chosen.to_dict("records"):
-        cells = (
-            row["target"],
-            row["model"],
-            row["metric"],
-            f"{row['value']:.3g}",
-            row["n_rows"],
-            row["n_sources"],
-        )
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        cells = [f"{row[name]:.3g}" if name == "value" else str(row[name]) for name in _NOTED]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

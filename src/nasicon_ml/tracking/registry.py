@@ -51,7 +51,7 @@ class Fetched:
 
 
 def register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str]) -> str:
-    """Register a logged model as a new version with the alias ``challenger``, and give its number.
+    """Register a logged model as a new version with the alias ``challenger``, and return its number.
 
     Whatever goes wrong on the way, Ctrl-C included, no version is left behind.
     """
@@ -305,7 +305,7 @@ class Version:
         return f"models:/{MODEL_NAME}/{self.version}"
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON knows it."""
+        """Return it as JSON knows it."""
         return asdict(self) | {"aliases": list(self.aliases), "tags": dict(self.tags), "uri": self.uri}
 
 
@@ -323,7 +323,11 @@ def list_versions(*, tracking_uri: str | None = None) -> list[Version]:
         If there is no store, or it does not answer.
     """
     with opened(tracking_uri, must_exist=True) as store:
-        return versions_in(store)
+        named: dict[str, list[str]] = {}
+        for alias, number in (_aliases(store) or {}).items():
+            named.setdefault(number, []).append(alias)
+        found = sorted(_every(store), key=lambda entity: int(entity.version), reverse=True)
+        return [_as_version(store, entity, named.get(str(entity.version), ())) for entity in found]
 
 
 def show_version(version: str = CHAMPION, *, tracking_uri: str | None = None) -> Version:
@@ -343,16 +347,6 @@ def show_version(version: str = CHAMPION, *, tracking_uri: str | None = None) ->
     """
     with opened(tracking_uri, must_exist=True) as store:
         return find_version(store, version)
-
-
-def versions_in(store: Store) -> list[Version]:
-    """List all versions of an open store, newest first."""
-    aliases = _aliases(store) or {}
-    named: dict[str, list[str]] = {}
-    for alias, number in aliases.items():
-        named.setdefault(number, []).append(alias)
-    found = sorted(_every(store), key=lambda entity: int(entity.version), reverse=True)
-    return [_as_version(store, entity, named.get(str(entity.version), ())) for entity in found]
 
 
 def find_version(store: Store, wanted: str) -> Version:
@@ -376,8 +370,22 @@ def find_version(store: Store, wanted: str) -> Version:
     return _as_version(store, entities[number], names)
 
 
+def usable_version(store: Store, wanted: str, purpose: str = "used") -> Version:
+    """Find a version as `find_version` does, and refuse one that is not complete.
+
+    Raises
+    ------
+    TrackingError
+        If there is none, or it lacks something.
+    """
+    found = find_version(store, wanted)
+    if not found.usable:
+        raise TrackingError(f"version {found.version} of {MODEL_NAME} cannot be {purpose}: {found.problem}")
+    return found
+
+
 def champion_of(store: Store) -> str | None:
-    """Give the number of the champion of an open store, None if there is none."""
+    """Return the number of the champion of an open store, None if there is none."""
     return (_aliases(store) or {}).get(CHAMPION)
 
 
@@ -431,7 +439,7 @@ def _problem(store: Store, entity: Any) -> str:
 
 
 def _model_id(entity: Any) -> str:
-    """Give the id of the logged model behind a version: MLflow keeps it in the source alone."""
+    """Return the id of the logged model behind a version: MLflow keeps it in the source alone."""
     found = re.fullmatch(r"models:/(m-[0-9a-f]{32})/?", str(entity.source or ""))
     return found[1] if found else ""
 
@@ -465,7 +473,7 @@ def _listed_files(tags: Mapping[str, str]) -> dict[str, int] | None:
 
 
 def version_card(version: str = "champion", *, tracking_uri: str | None = None) -> tuple[str, dict[str, Any]]:
-    """Give the model card of a version: as Markdown, and as JSON knows it.
+    """Return the model card of a version: as Markdown, and as JSON knows it.
 
     Parameters
     ----------
@@ -514,7 +522,5 @@ def export_version(version: str, folder: str | Path, *, tracking_uri: str | None
         If its files were changed, or the folder holds something else.
     """
     with opened(tracking_uri, must_exist=True) as store:
-        found = find_version(store, version)
-        if not found.usable:
-            raise TrackingError(f"version {found.version} of {MODEL_NAME} cannot be exported: {found.problem}")
+        found = usable_version(store, version, "exported")
         return found, load_version(store, found.version).save(folder)

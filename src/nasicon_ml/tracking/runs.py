@@ -211,7 +211,7 @@ def announce_model(store: Store, run_id: str, params: Mapping[str, str]) -> str:
 
 
 def version_tags(store: Store, run_id: str, scores: pd.DataFrame) -> dict[str, str]:
-    """Give what a reader of the registry wants to know of a version without opening its run."""
+    """Return what a reader of the registry wants to know of a version without opening its run."""
     kept = {
         "dataset_sha256", "git_commit", "git_changed", "nasicon_ml_version", "protocol", BUNDLE_FILES,
         record.IMPORTED,
@@ -332,7 +332,7 @@ def _place() -> tuple[str, str, str]:
 
 
 def _started(number: int) -> str:
-    """Give the start of a process in clock ticks; empty if there is none, or only its exit code is left."""
+    """Return the start of a process in clock ticks; empty if there is none, or only its exit code is left."""
     try:
         # The name before the last parenthesis may hold anything.
         fields = (_PROC / str(number) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
@@ -342,7 +342,7 @@ def _started(number: int) -> str:
 
 
 def end_left_runs(store: Store) -> list[str]:
-    """Mark runs as FAILED whose process is gone (kill -9, power cut), and give their ids.
+    """Mark runs as FAILED whose process is gone (kill -9, power cut), and return their ids.
 
     Nothing else is done to them, and it is no error if one cannot be changed.
     """

@@ -234,16 +234,8 @@ def _check_names(names: Sequence[Any]) -> None:
     if unknown:
         raise unknown_columns(unknown)
     if len(set(names)) < len(names):
-        raise FieldError("column", _first_repeated(names), "every column once", "It stands twice.")
-
-
-def _first_repeated(names: Sequence[str]) -> str:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    raise ValueError("none is repeated")
+        twice = next(name for at, name in enumerate(names) if name in names[:at])
+        raise FieldError("column", twice, "every column once", "It stands twice.")
 
 
 def read_params(pairs: Iterable[tuple[str, Any]]) -> dict[str, float]:
@@ -419,7 +411,7 @@ def _header(scope: Message, name: bytes) -> str | None:
 
 
 def _with_body(scope: Message, body: bytes) -> Message:
-    """Give the request's description, with what belongs to the new body."""
+    """Return the request's description, with what belongs to the new body."""
     replaced = {b"content-type": JSON.encode(), b"content-length": str(len(body)).encode()}
     kept = [
         (key, value) for key, value in scope["headers"] if key.lower() not in {*replaced, b"transfer-encoding"}
@@ -428,7 +420,7 @@ def _with_body(scope: Message, body: bytes) -> Message:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Give the new body first, and then what the client does."""
+    """Return the new body first, and then what the client does."""
     waiting = [body]
 
     async def receive_next() -> Message:

@@ -23,7 +23,7 @@ _TYPES = {Kind.NUMBER: "double", Kind.FLAG: "boolean"}
 
 
 def signature() -> Any:
-    """Give the `mlflow.models.ModelSignature`: parameters and prediction, but no columns of the input.
+    """Return the `mlflow.models.ModelSignature`: parameters and prediction, but no columns of the input.
 
     MLflow drops every column that a declared input does not name, with a line in a log: a misspelled field would
     be answered as if it were not given. It also takes no CSV for columns of any type, and refuses ``900`` where it
@@ -44,7 +44,7 @@ def recipe_columns() -> dict[str, str]:
 
 
 def input_example() -> pd.DataFrame:
-    """Give three recipes as people write them, with whole numbers: one stated in full, two in part."""
+    """Return three recipes as people write them, with whole numbers: one stated in full, two in part."""
     import pandas as pd
 
     rows: list[dict[Column, object]] = [

@@ -184,14 +184,14 @@ _PATIENCE_S = 20.0
 
 
 def sqlite_uri(path: Path) -> str:
-    """Give the address of an SQLite file."""
+    """Return the address of an SQLite file."""
     return SQLITE + path.as_posix().replace("%", "%25").replace(
         "?", "%3F"
     )  # SQLAlchemy takes these two as its own
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """Give the file of an SQLite URI as an absolute path; None for any other store."""
+    """Return the file of an SQLite URI as an absolute path; None for any other store."""
     if not uri.startswith(SQLITE) or uri == SQLITE or ":memory:" in uri:
         return None
     return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0])).absolute()
