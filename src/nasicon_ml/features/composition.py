@@ -11,6 +11,7 @@ Shannon's (10.1107/S0567739476001551), as pymatgen carries them. Both are arrays
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -59,15 +60,14 @@ def site_columns(sites: OccupancyTable) -> Columns:
     rounded = np.round(np.nan_to_num(sites.valence))
     columns |= {f"m_valence_{z}": np.where(rounded == z, sites.m, 0.0).sum(axis=1) for z in VALENCES}
     columns["m_reducible"] = sites.m[:, [_POSITION[symbol] for symbol in REDUCIBLE]].sum(axis=1)
-    mean, deviation, spread = _statistics(share, radius_at_valence(sites.valence))
-    columns["m_radius_mean_angstrom"] = mean
-    columns["m_radius_deviation_angstrom"] = deviation
-    columns["m_radius_range_angstrom"] = spread
-    columns["m_valence_mean"] = _statistics(share, sites.valence)[0]
+    radius = radius_at_valence(sites.valence)
+    found = _statistics(share, [radius, sites.valence, *map(magpie, SITE_PROPERTIES)])
+    columns["m_radius_mean_angstrom"], columns["m_radius_deviation_angstrom"] = next(found)
+    columns["m_radius_range_angstrom"] = _range(share, radius)
+    columns["m_valence_mean"] = next(found)[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         columns["m_mixing_entropy_r"] = -np.where(share > 0, share * np.log(share), 0.0).sum(axis=1)
-    for name in SITE_PROPERTIES:
-        mean, deviation, _ = _statistics(share, np.broadcast_to(magpie(name), share.shape))
+    for name, (mean, deviation) in zip(SITE_PROPERTIES, found, strict=True):
         columns[f"m_{name}_mean"] = mean
         columns[f"m_{name}_deviation"] = deviation
     return columns
@@ -79,32 +79,40 @@ def bulk_columns(sites: OccupancyTable) -> Columns:
     amounts[:, _POSITION["O"]] += sites.oxygen
     share = amounts / amounts.sum(axis=1, keepdims=True)
     columns: Columns = {}
-    for name in BULK_PROPERTIES:
-        mean, deviation, _ = _statistics(share, np.broadcast_to(magpie(name), share.shape))
+    found = _statistics(share, map(magpie, BULK_PROPERTIES))
+    for name, (mean, deviation) in zip(BULK_PROPERTIES, found, strict=True):
         columns[f"magpie_{name}_mean"] = mean
         columns[f"magpie_{name}_avg_dev"] = deviation
     return columns
 
 
-def _statistics(share: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
-    """Share-weighted mean, mean absolute deviation from it, and range, of each row.
+def _statistics(share: Floats, values: Iterable[Floats]) -> Iterator[tuple[Floats, Floats]]:
+    """Yield the share-weighted mean of each row, and the mean absolute deviation from it, for several properties.
 
     Parameters
     ----------
-    share, values
-        Shape (n, n_elements); values matter only where the share is positive, and NaN there makes the row's
-        statistics NaN.
+    share
+        Shape (n, n_elements).
+    values
+        Of that shape, or one number an element; they matter only where the share is positive, and NaN there makes
+        the row's statistics NaN.
     """
     present = share > 0
-    inside = np.where(present, values, 0.0)
     weight = np.where(present, share, 0.0)
-    mean = (weight * inside).sum(axis=1)
-    deviation = (weight * np.abs(np.where(present, values - mean[:, None], 0.0))).sum(axis=1)
+    empty = ~present.any(axis=1)
+    for one in values:
+        mean = (weight * np.where(present, one, 0.0)).sum(axis=1)
+        deviation = (weight * np.abs(np.where(present, one - mean[:, None], 0.0))).sum(axis=1)
+        yield np.where(empty, np.nan, mean), np.where(empty, np.nan, deviation)
+
+
+def _range(share: Floats, values: Floats) -> Floats:
+    """Return the range of the values of each row where the share is positive; NaN where it is so nowhere."""
+    present = share > 0
     highest = np.where(present, values, -np.inf).max(axis=1)
     lowest = np.where(present, values, np.inf).min(axis=1)
     empty = ~present.any(axis=1)
-    spread = np.where(empty, np.nan, highest - np.where(empty, 0.0, lowest))
-    return np.where(empty, np.nan, mean), np.where(empty, np.nan, deviation), spread
+    return np.where(empty, np.nan, highest - np.where(empty, 0.0, lowest))
 
 
 @cache
