@@ -144,6 +144,11 @@ def narrowed(first):
             "POST", "/ajax-api/2.0/mlflow/registered-models/alias", name | {"alias": "champion", "version": "1"},
         ),
         "champion in other letters": ("POST", f"{models}/alias", name | {"alias": "Champion", "version": "1"}),
+        **{
+            f"alias {alias!r}": ("POST", f"{models}/alias", name | {"alias": alias, "version": "1"})
+            for alias in ("1", "01", "latest", "candidate", "champ\u0131on", "\uff43hampion", "Challenger", "")
+        },
+        "list of champions": ("POST", f"{models}/set-tag", name | {"key": "champions", "value": '["1", "2"]'}),
         "rename": ("POST", f"{models}/rename", name | {"new_name": "mine"}),
         "description": ("PATCH", f"{models}/update", name | {"description": "x"}),
         "tag of the model": ("POST", f"{models}/set-tag", name | tag),
@@ -197,6 +202,104 @@ def test_a_trainer_cannot_exchange_the_champion_in_any_other_way(site, first, ch
     assert state(site, first) == before
 
 
+PROMOTIONS = ["gate", "promoted_by", "promoted_over", "promoted_at", "rolled_back_at", "forced_reason", " Gate "]
+
+
+@pytest.mark.parametrize("key", PROMOTIONS)
+def test_a_trainer_registers_no_version_that_says_it_was_promoted(site, first, champion, key):
+    before = site.model()
+    body = {
+        "name": "nasicon-recipe", "source": f"models:/{first['model_id']}", "run_id": first["run_id"],
+        "tags": [{"key": "protocol", "value": "x"}, {"key": key, "value": "passed"}],
+    }  # fmt: skip
+    assert site.ask(f"{API}/model-versions/create", body, user="trainer")[0] == FORBIDDEN
+    assert site.model() == before
+
+
+@pytest.fixture(scope="module")
+def of_the_trainer(site, champion):
+    """An experiment, a run, a logged model and a file that the trainer made, and a version of that."""
+    own = made(site, "experiments/create", {"name": "an experiment of the trainer"})["experiment_id"]
+    run = made(site, "runs/create", {"experiment_id": own})["run"]["info"]["run_id"]
+    model = made(site, "logged-models", {"experiment_id": own, "name": "m", "source_run_id": run})["model"]["info"]
+    folder = f"/api/2.0/mlflow-artifacts/artifacts/{own}/models/{model['model_id']}"
+    assert site.ask(f"{folder}/artifacts/notes.txt", b"one", user="trainer", method="PUT")[0] == DONE
+    path, body = f"{API}/logged-models/{model['model_id']}", {"model_id": model["model_id"], "status": 2}
+    assert site.ask(path, body, user="trainer", method="PATCH")[0] == DONE
+    made(site, "runs/update", {"run_id": run, "status": "FINISHED"})
+    source = {"source": f"models:/{model['model_id']}", "model_id": model["model_id"], "run_id": run}
+    version = {"name": "nasicon-recipe"} | source
+    number = made(site, "model-versions/create", version)["model_version"]["version"]
+    yield {"experiment": own, "run": run, "model": model["model_id"], "folder": folder, "version": number}
+    gone = {"name": "nasicon-recipe", "version": number}
+    assert site.ask(f"{API}/model-versions/delete", gone, user="maintainer", method="DELETE")[0] == DONE
+
+
+def made(site, path, body):
+    status, answer = site.ask(f"{API}/{path}", body, user="trainer")
+    assert status == DONE, answer
+    return json.loads(answer)
+
+
+RUN, LOG = {"run_id": "{run}"}, {"key": "a", "value": 1, "timestamp": 1}
+ITS_EXPERIMENT = {"experiment_id": "{experiment}"}
+BREAKING = {
+    "the run": ("POST", f"{API}/runs/delete", {"run_id": "{run}"}),
+    "the run's status": ("POST", f"{API}/runs/update", {"run_id": "{run}", "status": "FAILED"}),
+    "the run's status, by its old name": ("POST", f"{API}/runs/update", {"run_uuid": "{run}", "status": "FAILED"}),
+    "the run's tags": ("POST", f"{API}/runs/set-tag", RUN | {"key": "a", "value": "b"}),
+    "the run's figures": ("POST", f"{API}/runs/log-metric", RUN | LOG),
+    "the experiment": ("POST", f"{API}/experiments/delete", {"experiment_id": "{experiment}"}),
+    "the experiment, as the page does": ("POST", "/ajax-api/2.0/mlflow/experiments/delete", ITS_EXPERIMENT),
+    "its name": ("POST", f"{API}/experiments/update", {"experiment_id": "{experiment}", "new_name": "x"}),
+    "the group's name": ("POST", f"{API}/experiments/update", {"experiment_id": "1", "new_name": "x"}),
+    "the logged model": ("DELETE", f"{API}/logged-models/{{model}}", None),
+    "the file": ("DELETE", "{folder}/artifacts/notes.txt", None),
+    "the folder": ("DELETE", "{folder}", None),
+    "the parent folder": ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/{experiment}", None),
+    "everything": ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/.", None),
+    "the folder, as the page does": ("DELETE", "/ajax-api/2.0/mlflow-artifacts/artifacts/{experiment}", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BREAKING)
+def test_a_trainer_cannot_break_a_version_through_an_experiment_of_their_own(site, of_the_trainer, what):
+    method, path, body = BREAKING[what]
+    sent = None if body is None else {key: value.format(**of_the_trainer) if isinstance(value, str) else value
+                                      for key, value in body.items()}  # fmt: skip
+    status, answer = site.ask(path.format(**of_the_trainer), sent, user="trainer", method=method)
+    assert status in {FORBIDDEN, 400}, answer
+    info = json.loads(site.ask(f"{API}/runs/get?run_id={of_the_trainer['run']}", user=ADMIN)[1])["run"]
+    assert (info["info"]["status"], info["info"]["lifecycle_stage"]) == ("FINISHED", "active")
+    assert site.ask(f"{of_the_trainer['folder']}/artifacts/notes.txt", user="reader") == (DONE, b"one")
+    kept = json.loads(
+        site.ask(f"{API}/experiments/get?experiment_id={of_the_trainer['experiment']}", user=ADMIN)[1]
+    )
+    assert kept["experiment"]["name"] == "an experiment of the trainer"
+
+
+NOT_OFFERED = [
+    ("GET", "/ajax-api/3.0/mlflow/assistant/config"), ("POST", "/ajax-api/3.0/mlflow/assistant/message"),
+    ("POST", "/ajax-api/3.0/mlflow/assistant/skills/install"), ("PUT", "/ajax-api/3.0/mlflow/assistant/config"),
+    ("POST", "/ajax-api/3.0/mlflow/demo/generate"), ("POST", "/api/3.0/mlflow/gateway/secrets/create"),
+    ("GET", "/ajax-api/3.0/mlflow/gateway/endpoints/list"), ("POST", "/gateway/anything/invocations"),
+    ("GET", "/ajax-api/2.0/mlflow/gateway-proxy"), ("POST", "/api/2.0/mlflow/webhooks"),
+    ("GET", "/api/3.0/mlflow/webhooks"), ("POST", "/v1/traces"), ("POST", "/ajax-api/3.0/jobs/"),
+    ("POST", "/api/3.0/mlflow/scorers/register"), ("GET", "/api/2.0/mlflow/users/list"),
+    ("POST", "/ajax-api/2.0/mlflow/upload-artifact"), ("GET", "/signup"), ("PUT", "/"),
+    ("GET", "/what/the/next/release/brings"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), NOT_OFFERED)
+@pytest.mark.parametrize("user", ["reader", "trainer", "maintainer"])
+def test_what_a_group_has_no_use_for_is_for_administrators(site, user, method, path):
+    local = {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1"}
+    body = None if method == "GET" else {}
+    status, answer = site.ask(path, body, user=user, method=method, headers=local)
+    assert status in {FORBIDDEN, 404, 405}, answer
+
+
 def test_finishing_another_model_than_the_address_says_is_refused(site, first, champion):
     status, body = site.ask(
         f"{API}/logged-models", {"experiment_id": "1", "name": "draft"}, user="trainer", method="POST"
@@ -219,7 +322,7 @@ def test_finishing_another_model_than_the_address_says_is_refused(site, first, c
 
 
 def test_what_a_trainer_may_do_the_guard_leaves_alone(site, champion):
-    alias = {"name": "nasicon-recipe", "alias": "candidate", "version": "1"}
+    alias = {"name": "nasicon-recipe", "alias": "challenger", "version": "1"}
     assert site.ask(f"{API}/registered-models/alias", alias, user="trainer")[0] == DONE
     assert site.ask(f"{API}/registered-models/alias", alias, user="trainer", method="DELETE")[0] == FORBIDDEN
     assert site.ask(f"{API}/registered-models/alias", alias, user="maintainer", method="DELETE")[0] == DONE
@@ -245,7 +348,7 @@ def test_a_maintainer_may(site, champion):
 
 
 def test_roles_are_given_changed_and_taken(site, champion):
-    alias = {"name": "nasicon-recipe", "alias": "candidate", "version": "1"}
+    alias = {"name": "nasicon-recipe", "alias": "challenger", "version": "1"}
 
     def may_edit():
         return site.ask(f"{API}/registered-models/alias", alias, user="guest")[0] == DONE

@@ -14,6 +14,8 @@ from nasicon_ml.tracking import (
     CHALLENGER,
     CHAMPION,
     compare_versions,
+    list_versions,
+    load_bundle,
     promote,
     promotion,
     rollback,
@@ -21,6 +23,7 @@ from nasicon_ml.tracking import (
     show_version,
 )
 from nasicon_ml.tracking import store as stores
+from nasicon_ml.tracking.registry import champions_in
 from nasicon_ml.tracking.store import opened
 from tests.tracking.conftest import returning
 from tests.tracking.test_runs import aliases
@@ -166,6 +169,85 @@ def test_rollback_follows_the_way_of_the_champions_back(two_versions):
         rollback()
     promote("2")
     assert rollback().version == "1"
+
+
+def test_rollback_ends_at_the_first_champion_however_often_they_were_promoted(two_versions):
+    promote()
+    promote("1")
+    assert [rollback().version for _ in range(2)] == ["2", "1"]
+    with pytest.raises(TrackingError, match="version 1 is the first champion on record"):
+        rollback()
+    promote("2")
+    with opened() as store:
+        assert champions_in(store) == ["1", "2"]
+
+
+@pytest.mark.parametrize("stopped_in", ["promote", "rollback"])
+def test_a_list_of_champions_whose_alias_was_never_moved_misleads_nobody(two_versions, monkeypatch, stopped_in):
+    promote()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(promotion, "_crown", killed)
+        with pytest.raises(KeyboardInterrupt):
+            promote("1") if stopped_in == "promote" else rollback()
+    assert aliases()[CHAMPION] == "2"
+    if stopped_in == "promote":
+        assert rollback().version == "1"
+        with pytest.raises(TrackingError, match="version 1 is the first champion on record"):
+            rollback()
+    else:
+        promote("1")
+        assert rollback().version == "2"
+
+
+def test_a_champion_from_before_the_list_is_read_from_the_versions(two_versions):
+    promote()
+    with opened() as store:
+        store.client.delete_registered_model_tag("nasicon-recipe", "champions")
+        assert champions_in(store) == ["1", "2"]
+        store.client.set_model_version_tag("nasicon-recipe", "1", "promoted_over", "2")
+        assert champions_in(store) == ["1", "2"], "a circle ends"
+    assert rollback().version == "1"
+
+
+def test_what_is_a_number_is_a_version_and_no_alias(two_versions):
+    with opened() as store:
+        store.client.set_registered_model_alias("nasicon-recipe", "1", "2")
+    assert show_version("1").version == "1"
+    with pytest.raises(TrackingError, match="version 1 is the champion already"):
+        promote("1")
+
+
+def test_a_version_that_may_not_be_seen_is_unusable_and_the_others_are_listed(two_versions, monkeypatch):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+
+    really_get, gone = MlflowClient.get_run, show_version("1").run_id
+
+    def refused(client, run_id):
+        if run_id == gone:
+            raise MlflowException("Permission denied", PERMISSION_DENIED)
+        return really_get(client, run_id)
+
+    monkeypatch.setattr(MlflowClient, "get_run", refused)
+    problem = "its run or its model was deleted, or may not be seen by you"
+    assert [(found.version, found.problem) for found in list_versions()] == [("2", ""), ("1", problem)]
+
+
+def test_a_version_larger_than_a_bundle_is_not_downloaded(own_two_versions, monkeypatch):
+    import mlflow
+
+    with (bundle_of("2") / "model.json").open("r+b") as file:
+        file.truncate(200 * 1024**2)
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", None)
+    with pytest.raises(
+        BundleError, match=r"is no bundle: its files have 2\d{8} bytes, a bundle at most 100663296"
+    ):
+        load_bundle("models:/nasicon-recipe/2")
 
 
 def test_without_a_champion_there_is_nothing_to_roll_back(workplace, instant_training):

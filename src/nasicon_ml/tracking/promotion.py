@@ -19,6 +19,7 @@ from nasicon_ml.errors import BundleError, FieldError, TrackingError
 from nasicon_ml.tracking.registry import (
     CHALLENGER,
     CHAMPION,
+    CHAMPIONS,
     GATE,
     MODEL_NAME,
     NOBODY,
@@ -30,7 +31,7 @@ from nasicon_ml.tracking.registry import (
     ROLLED_BACK_REASON,
     Version,
     champion_of,
-    find_version,
+    champions_in,
     load_version,
     usable_version,
 )
@@ -176,12 +177,13 @@ def promote(
                 )
             with store.stop.delayed():
                 _record(store, wanted, previous, report, reason if not passed else "")
+                _list_champions(store, [*champions_in(store), wanted.version])
                 _crown(store, wanted.version)
     return Promotion(wanted.version, previous, promoted=True, forced=not passed, report=report)
 
 
 def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
-    """Make the version champion again that was so before the present one.
+    """Make the version champion again that was so before the present one; repeated, it ends at the first one.
 
     Parameters
     ----------
@@ -199,17 +201,17 @@ def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
         number = champion_of(store)
         if number is None:
             raise TrackingError(f"{MODEL_NAME} has no champion in {store.uri}: there is nothing to roll back")
-        champion = find_version(store, number)
-        before = champion.tags.get(PROMOTED_OVER, NOBODY)
-        if before == NOBODY:
+        champions = champions_in(store)
+        if len(champions) < 2:
             raise TrackingError(f"version {number} is the first champion on record: there is none to return to")
-        previous = usable_version(store, before)
+        previous = usable_version(store, champions[-2])
         with store.stop.delayed():
             store.client.set_model_version_tag(MODEL_NAME, number, ROLLED_BACK_AT, _now())
             if reason.split():
                 store.client.set_model_version_tag(
                     MODEL_NAME, number, ROLLED_BACK_REASON, " ".join(reason.split())
                 )
+            _list_champions(store, champions[:-1])
             _crown(store, previous.version)
     return Rollback(number, previous.version)
 
@@ -250,6 +252,14 @@ def _record(
         store.client.set_model_version_tag(MODEL_NAME, wanted.version, name, value)
     if not forced_reason and REASON in wanted.tags:
         store.client.delete_model_version_tag(MODEL_NAME, wanted.version, REASON)
+
+
+#: Of so many champions the numbers are kept: more than fit into a tag are not.
+_MOST_CHAMPIONS = 500
+
+
+def _list_champions(store: Store, numbers: list[str]) -> None:
+    store.client.set_registered_model_tag(MODEL_NAME, CHAMPIONS, json.dumps(numbers[-_MOST_CHAMPIONS:]))
 
 
 def _short(report: GateReport) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasicon_ml.bundle.manifest import MAX_BUNDLE_BYTES
 from nasicon_ml.errors import BundleError, TrackingError, nearest
 from nasicon_ml.io.structured import load_json
 from nasicon_ml.tracking.signature import BUNDLE
@@ -33,6 +34,8 @@ BUNDLE_FILES = "bundle_files"
 PROMOTED_OVER, PROMOTED_AT, PROMOTED_BY = "promoted_over", "promoted_at", "promoted_by"
 GATE, REASON = "gate", "forced_reason"
 ROLLED_BACK_AT, ROLLED_BACK_REASON = "rolled_back_at", "rolled_back_reason"
+#: The tag of the registered model that lists the numbers of its champions, first to last, as JSON.
+CHAMPIONS = "champions"
 #: Nobody was champion before.
 NOBODY = "none"
 
@@ -175,6 +178,7 @@ def _fetch(store: Store, uri: str, source: str, folder: str) -> Path:
     """Download the bundle of a model into a folder."""
     import mlflow
 
+    _refuse_large(store, uri, source)
     try:
         found = Path(mlflow.artifacts.download_artifacts(source, dst_path=folder, tracking_uri=store.uri))
     except (OSError, mlflow.exceptions.MlflowException) as error:
@@ -186,6 +190,19 @@ def _fetch(store: Store, uri: str, source: str, folder: str) -> Path:
     # A folder that holds a whole logged model will do as well.
     inner = found / BUNDLE_IN_MODEL
     return inner if inner.is_dir() else found
+
+
+def _refuse_large(store: Store, uri: str, source: str) -> None:
+    """Refuse files that cannot be a bundle before they are downloaded."""
+    import mlflow
+
+    try:
+        listed = mlflow.artifacts.list_artifacts(artifact_uri=source, tracking_uri=store.uri)
+    except (OSError, mlflow.exceptions.MlflowException):
+        return  # the download says what is wrong
+    size = sum(item.file_size or 0 for item in listed)
+    if size > MAX_BUNDLE_BYTES:
+        raise BundleError(f"{uri} is no bundle: its files have {size} bytes, a bundle at most {MAX_BUNDLE_BYTES}")
 
 
 def _source(store: Store, uri: str) -> str:
@@ -350,7 +367,7 @@ def show_version(version: str = CHAMPION, *, tracking_uri: str | None = None) ->
 
 
 def find_version(store: Store, wanted: str) -> Version:
-    """Find a version of an open store by number, alias or ``latest``.
+    """Find a version of an open store by number, alias or ``latest``; what is a number is never an alias.
 
     Raises
     ------
@@ -359,11 +376,12 @@ def find_version(store: Store, wanted: str) -> Version:
     """
     aliases = _aliases(store) or {}
     entities = {str(entity.version): entity for entity in _every(store)}
-    number = aliases.get(wanted, wanted)
-    if wanted == "latest" and entities:
+    if wanted.isascii() and wanted.isdecimal():
+        number = str(int(wanted))
+    elif wanted == "latest" and entities:
         number = max(entities, key=int)
-    if number.isascii() and number.isdecimal():
-        number = str(int(number))
+    else:
+        number = aliases.get(wanted, "")
     if number not in entities:
         raise TrackingError(_no_such(store, wanted, entities, aliases))
     names = [alias for alias, version in aliases.items() if version == number]
@@ -428,12 +446,15 @@ def _problem(store: Store, entity: Any) -> str:
     model_id = _model_id(entity)
     if listed is None or not model_id:
         return "it has no list of its files (registered by an earlier version, or by other means)"
+    gone = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
     try:
         return _unfinished(store, entity, model_id) or _lost_files(store, model_id, listed)
     except MlflowException as error:
-        if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}:
+        # A server with users says of what is gone that nobody may see it.
+        if error.error_code not in {*gone, "PERMISSION_DENIED"}:
             raise
-        return "its run or its model was deleted"
+        hidden = "" if error.error_code in gone else ", or may not be seen by you"
+        return f"its run or its model was deleted{hidden}"
     except OSError as error:
         return f"its files cannot be read ({error.strerror or error})"
 
@@ -461,6 +482,40 @@ def _lost_files(store: Store, model_id: str, listed: Mapping[str, int]) -> str:
         return "its files are gone"
     lost = sorted(name for name, size in listed.items() if there.get(name) != size)
     return f"these of its files are missing or not whole: {', '.join(lost)}" if lost else ""
+
+
+def champions_in(store: Store) -> list[str]:
+    """Return the numbers of the versions that were champion, first to last; the last is the present one.
+
+    The list is kept as a tag of the registered model, which only who may promote can write on a server with users.
+    A store from before that list is read by what each version says it was promoted over.
+    """
+    champion = champion_of(store)
+    if champion is None:
+        return []
+    listed = _list_of_champions(store)
+    if listed is None:
+        return _by_promotions(store, champion)
+    if champion not in listed:  # the alias was moved by another program
+        return [*listed, champion]
+    # A promotion that was killed has written its version already, and is not champion.
+    return listed[: len(listed) - listed[::-1].index(champion)]
+
+
+def _list_of_champions(store: Store) -> list[str] | None:
+    tags = store.client.get_registered_model(MODEL_NAME).tags
+    try:
+        return [str(int(number)) for number in load_json(tags[CHAMPIONS])]
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _by_promotions(store: Store, champion: str) -> list[str]:
+    over = {str(entity.version): (entity.tags or {}).get(PROMOTED_OVER, NOBODY) for entity in _every(store)}
+    found = [champion]
+    while (before := over.get(found[-1], NOBODY)) in over and before not in found:
+        found.append(before)
+    return found[::-1]
 
 
 def _listed_files(tags: Mapping[str, str]) -> dict[str, int] | None:
