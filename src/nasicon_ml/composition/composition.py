@@ -143,12 +143,12 @@ class Composition:
         charge = total_charge(self.a_site, self.oxidation_states)
         return float(round(charge - 1 - self.x, _DIGITS) + 0.0)
 
-    @property
+    @cached_property
     def charge_imbalance(self) -> float:
         """Cation charge minus anion charge, in elementary charges per three T cations."""
         return float(round(total_charge(self.element_amounts(), self.oxidation_states), _DIGITS) + 0.0)
 
-    @property
+    @cached_property
     def system(self) -> str:
         """The name of the system, such as LATP, LAGP, LATGP, LScTP or NZSP.
 
