@@ -1,4 +1,4 @@
-"""Recipes taken apart into compositions and ways of making them, and features of all pairs."""
+"""Recipes taken apart into compositions and processings, and features of all pairs."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def additive_columns(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> C
         Recipe columns, n rows.
     host_g_mol
         Gives the mass of a formula unit of each recipe's electrolyte (`host_mass_g_mol`), shape (n,); or of m
-        electrolytes, shape (m, 1), of which each is made in all n ways: then amounts have shape (m, n). Called
+        electrolytes, shape (m, 1), each with the processing of all n rows: then amounts have shape (m, n). Called
         only if there is an additive.
 
     Recipes without an additive get 0 everywhere: none was added, as far as the source says.

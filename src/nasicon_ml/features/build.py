@@ -79,14 +79,14 @@ def build_features(
 
 @dataclass(frozen=True)
 class PairFeatures:
-    """Features of m compositions, each made in all of n ways, without the m times n rows.
+    """Features of m compositions, each with all of n processings, without the m times n rows.
 
     Attributes
     ----------
     names
         Column names, in the set's frozen order.
     columns
-        One array a name. Its shape says what the feature depends on: the composition (m, 1), the way of making
+        One array a name. Its shape says what the feature depends on: the composition (m, 1), the processing
         (n,), or both (m, n).
     """
 
@@ -95,7 +95,7 @@ class PairFeatures:
 
 
 def pair_features(processing: pd.DataFrame, feature_set: FeatureSet | str, sites: OccupancyTable) -> PairFeatures:
-    """Compute a feature set for every pair of a composition and a way of making it.
+    """Compute a feature set for every pair of a composition and a processing.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _full_set_1(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> C
     return columns
 
 
-#: How a number of each different composition becomes one of each row, or is held against all ways of making.
+#: How a number of each different composition becomes one of each row, or is held against all processings.
 Spread: TypeAlias = Callable[[Floats], Floats]
 _BUILDERS: dict[FeatureSet, Callable[[pd.DataFrame, OccupancyTable, Spread], Columns]] = {
     FeatureSet.COMPOSITION: _composition_set,

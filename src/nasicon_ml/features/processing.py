@@ -89,8 +89,8 @@ def physics_columns(table: pd.DataFrame, m_reducible: Floats) -> Columns:
     table
         Recipe columns, n rows.
     m_reducible
-        Reducible cations per formula unit of each recipe, shape (n,); or of m compositions, shape (m, 1), of which
-        each is made in all n ways: then what depends on both has shape (m, n).
+        Reducible cations per formula unit of each recipe, shape (n,); or of m compositions, shape (m, 1), each
+        with the processing of all n rows: then what depends on both has shape (m, n).
 
     Returns
     -------
@@ -157,7 +157,7 @@ def firing_columns(table: pd.DataFrame, hosts_c: Floats) -> Columns:
         Recipe columns, n rows.
     hosts_c
         What `usual_for_hosts_c` returns for the recipes' compositions, shape (n,); or for m compositions, shape
-        (m, 1), of which each is made in all n ways: then the columns have shape (m, n).
+        (m, 1), each with the processing of all n rows: then the columns have shape (m, n).
 
     Returns
     -------

@@ -88,5 +88,5 @@ class TreeEnsemble:
 
     @cached_property
     def pairs(self) -> PairSums:
-        """The trees, for all pairs of some compositions and some ways of making them: the same numbers, faster."""
+        """The trees, for all pairs of some compositions and some processings: the same numbers, faster."""
         return PairSums(self.sums)

@@ -1,7 +1,7 @@
-"""Evaluates trees for every pair of a composition and a way of making it, by products of matrices.
+"""Evaluates trees for every pair of a composition and a processing, by products of matrices.
 
 A leaf is reached if all comparisons on its way say so. Nearly all of them look at the composition alone or at
-the way of making alone, so a pair reaches a leaf if both do: a product of two masks, and the sum over all leaves
+the processing alone, so a pair reaches a leaf if both do: a product of two masks, and the sum over all leaves
 is a product of two matrices. Comparisons that look at both (how hot for these cations?) are few; the leaves
 behind them are summed up separately, and taken where the comparisons hold. All sums are of whole numbers, hence
 exact, and they equal those of `nasicon_ml.trees.rows` to the last bit.
@@ -37,7 +37,7 @@ class PairedRecipes:
     Attributes
     ----------
     pairs
-        Which composition and which way of making each recipe has.
+        Which composition and which processing each recipe has.
     features
         Of all pairs of the two.
     """
@@ -65,7 +65,7 @@ class PairedRecipes:
 
 
 def worth_pairing(pairs: RecipePairs) -> bool:
-    """Return whether the recipes are a good part of all pairs of their compositions and ways of making."""
+    """Return whether the recipes are a good part of all pairs of their compositions and processings."""
     smaller = min(len(pairs.sites.systems), len(pairs.processing))
     return len(pairs.processing_of) >= MANY_RECIPES and smaller >= _SIDE and pairs.share >= _SHARE
 
@@ -131,8 +131,8 @@ class PairSums:
         Parameters
         ----------
         columns
-            Features, NaN where not given: of shape (m, 1) for what depends on the composition, (n,) on the way of
-            making it, (m, n) on both.
+            Features, NaN where not given: of shape (m, 1) for what depends on the composition, (n,) on the
+            processing, (m, n) on both.
         shape
             m and n.
 
