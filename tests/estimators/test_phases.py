@@ -32,6 +32,7 @@ def test_additives_bring_elements():
     for table, expected in ((plain, ()), (borated, ("BPO4",))):
         named = likely(memory, table, known)
         assert named[0] == expected
+        assert likely(memory, table.astype({"additive": "category"}), known) == named
 
 
 def test_no_memory_names_nothing():

@@ -80,10 +80,9 @@ class PhaseMemory:
     def _possible(self, sites: OccupancyTable, additives: pd.Series) -> NDArray[np.bool_]:
         present = (sites.a > 0) | (sites.m > 0) | (sites.t > 0) | (sites.other_anions > 0)
         present[:, ELEMENTS.index("O")] = True
-        added = additives.fillna("").astype(str)
-        unique, inverse = np.unique(added.to_numpy(dtype=str), return_inverse=True)
-        brought = np.array([np.isin(ELEMENTS, _elements(name)) for name in unique])
-        available = sites.per_row(present) | brought[inverse]
+        codes, names = pd.factorize(additives, use_na_sentinel=False)
+        brought = np.array([np.isin(ELEMENTS, _elements("" if pd.isna(name) else str(name))) for name in names])
+        available = sites.per_row(present) | brought[codes]
         return ~((~available).astype(np.float64) @ self.needs.T.astype(np.float64) > 0)
 
 
