@@ -118,6 +118,8 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return f"Did you mean {known[close[0]]!r}?" if close else ""
 
 
+#: They turn the text that follows round, so that it is shown as another.
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 #: What is longer resembles no name, and comparing it would take its time.
 LONGEST_NAME = 100
 #: No cell of a table, and no field of a recipe, is longer; the longest note of the dataset has 409 characters.
@@ -133,7 +135,11 @@ def text_problem(text: str) -> str:
         return f"It has {len(text)} characters; {MAX_CELL_CHARACTERS} are the most."
     if text.isprintable():
         return ""
-    strange = [char for char in text if unicodedata.category(char) in {"Cc", "Cs"} and not char.isspace()]
+    strange = [
+        char
+        for char in text
+        if char in _DIRECTIONS or (unicodedata.category(char) in {"Cc", "Cs"} and not char.isspace())
+    ]
     return f"The character U+{ord(strange[0]):04X} in it is none that can be shown." if strange else ""
 
 

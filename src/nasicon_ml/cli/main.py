@@ -157,6 +157,10 @@ def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
     if isinstance(error, OSError) and error.filename is not None:
         say(f"error: {error.filename}: {error.strerror}")
         return NOTHING_DONE
+    if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
+        encoding = sys.getfilesystemencoding()
+        say(f"error: the name of a file or folder is no text in {encoding}: set PYTHONUTF8=1, or rename it")
+        return NOTHING_DONE
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     say(f"error: this is a fault of {PROGRAM}, not of your input ({reason[:300]})")
     if not debug:

@@ -69,9 +69,19 @@ def explained(uri: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and (isinstance(error, shutil.Error) or error.errno in OF_THE_DISK):
             raise TrackingError(f"{uri}: {_of_the_disk(error)}") from error
+        for variable in re.findall(r"MLFLOW_[A-Z_]+", str(error)):
+            if isinstance(error, ValueError) and variable in os.environ:
+                raise _wrong_setting(variable) from error
         if type(error).__module__.partition(".")[0] not in {"mlflow", "sqlalchemy", "sqlite3", "requests"}:
             raise
         raise TrackingError(f"{uri}: {_first_sentence(error)}") from error
+
+
+def _wrong_setting(variable: str) -> TrackingError:
+    """Return the error for a variable of the environment that MLflow cannot read."""
+    return TrackingError(
+        f"MLflow does not accept the variable {variable}={os.environ[variable]!r}; mend or unset it"
+    )
 
 
 def _of_the_disk(error: OSError) -> str:
@@ -292,10 +302,11 @@ def _make(path: Path) -> None:
 
 DATABASE = "mlflow.db"
 EXPERIMENT = "nasicon-ml"
-URI_VARIABLE = "MLFLOW_TRACKING_URI"
+URI_VARIABLE, REGISTRY_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
 
 #: Seconds that a server has for its first answer, before hours of training are begun.
 FIRST_ANSWER_S = 10
+_LEVEL = "MLFLOW_LOGGING_LEVEL"
 #: MLflow's own settings, unless the user has chosen: a server has 30 s for each answer, not 120, and four
 #: repetitions wait half a minute in all, not four minutes; lines that merely tell what is going on stay off the
 #: terminal, and the addresses of runs off the standard output, which may have to be JSON; a lock file that happens
@@ -303,7 +314,7 @@ FIRST_ANSWER_S = 10
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    _LEVEL: "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",
@@ -393,6 +404,8 @@ def load_mlflow() -> Any:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if os.environ[_LEVEL].upper() not in logging.getLevelNamesMapping():
+        raise _wrong_setting(_LEVEL)
     try:
         import mlflow
         from mlflow import telemetry
@@ -426,6 +439,7 @@ def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iter
     """
     uri = resolve_uri(tracking_uri)
     _refuse_password(uri)
+    _refuse_two_stores(uri)
     mlflow = load_mlflow()
     # MLflow says what is in effect; what was set in the program shows without the variable.
     before_env = os.environ.pop(URI_VARIABLE, None)
@@ -439,7 +453,7 @@ def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iter
         _check_server(uri)
         mlflow.set_tracking_uri(uri)
         try:
-            yield Store(uri, mlflow.MlflowClient(uri), stop)
+            yield Store(uri, mlflow.MlflowClient(uri, uri), stop)
         finally:
             mlflow.set_tracking_uri(before)
             if before_env is not None:
@@ -460,6 +474,18 @@ def hurried(seconds: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _refuse_two_stores(uri: str) -> None:
+    """Refuse a registry elsewhere, which MLflow would take without a word, and a store that keeps nothing."""
+    registry = os.environ.get(REGISTRY_VARIABLE)
+    if registry and registry != uri:
+        raise TrackingError(
+            f"{REGISTRY_VARIABLE} names {registry}, and the runs are in {uri}: runs and versions are kept in one "
+            f"store here; unset {REGISTRY_VARIABLE}"
+        )
+    if uri.startswith("sqlite") and sqlite_path(uri) is None:
+        raise TrackingError(f"{uri} names no file, so nothing would be kept; write {SQLITE}mlflow.db")
 
 
 def _refuse_password(uri: str) -> None:
