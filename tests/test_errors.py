@@ -97,7 +97,7 @@ def test_a_message_neither_steers_a_terminal_nor_fills_it() -> None:
     assert len(error.message) < 3_000
 
 
-@pytest.mark.parametrize("text", ["\x00", "LiF\x1b[2J", "\ud800", "a" * 2_001])
+@pytest.mark.parametrize("text", ["\x00", "LiF\x1b[2J", "\ud800", "a" * 2_001, "raj\u202e2023", "a\u2066b"])
 def test_texts_that_cannot_be_shown(text: str) -> None:
     assert text_problem(text)
 

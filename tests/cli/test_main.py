@@ -150,3 +150,13 @@ def test_no_argument_steers_the_terminal(arguments: list[str], capsys: pytest.Ca
 def test_no_argument_fills_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "--formula", "LTP", "--model", "a" * 1_000_000]) == 2
     assert len(capsys.readouterr().err) < 3_000
+
+
+def test_a_name_that_is_no_text_in_this_locale_is_no_fault_of_ours(
+    ending: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So SQLite ends under LC_ALL=C in a folder `\u00fc`."""
+    error = UnicodeEncodeError("utf-8", "\udcc3", 0, 1, "surrogates not allowed")
+    _verb_that_ends_with(ending, error)
+    assert main(["predict"]) == 2
+    assert "is no text in" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -213,3 +214,18 @@ def test_what_is_too_large_is_refused_and_not_kept(served: Served) -> None:
 def test_other_addresses_are_the_servers_own(served: Served) -> None:
     assert served.ask("/nowhere").status == 404
     assert served.ask("/invocations").status == 405
+
+
+def test_a_request_of_two_lengths_ends_its_connection(served: Served) -> None:
+    table = json.dumps({"dataframe_records": [LTP]}).encode()
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(table), table)
+    hidden = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
+    host = served.url.removeprefix("http://")
+    head = f"POST /invocations HTTP/1.1\r\nHost: {host}\r\nContent-Type: {JSON}\r\nTransfer-Encoding: chunked\r\n"
+    request = head.encode() + b"Content-Length: %d\r\n\r\n" % len(chunks) + chunks + hidden
+    name, port = host.split(":")
+    with socket.create_connection((name, int(port)), timeout=60) as connection:
+        connection.sendall(request)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1, "what stands behind it is no request of its own"

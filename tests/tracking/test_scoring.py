@@ -205,3 +205,13 @@ def test_a_server_that_is_up_gets_none(server_module):
 def test_without_a_server_nothing_happens():
     assert scoring._SERVER not in sys.modules
     assert not check_requests()
+
+
+@pytest.mark.parametrize("path", ["/invocations", "/ping", "/version"])
+def test_a_request_of_two_lengths_is_refused(path):
+    """Two servers on its way could disagree about where it ends."""
+    headers = (*JSON, (b"content-length", b"5"), (b"transfer-encoding", b"chunked"))
+    application = Application()
+    status, body, _ = ask(application, headers=headers, path=path)
+    assert (status, application.scope) == (400, None)
+    assert json.loads(body)["message"] == "a request has Content-Length or Transfer-Encoding, not both"

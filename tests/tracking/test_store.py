@@ -170,3 +170,40 @@ def test_the_users_own_settings_of_mlflow_are_kept():
         "print(os.environ['MLFLOW_HTTP_REQUEST_MAX_RETRIES'])"
     )
     assert run(code, MLFLOW_HTTP_REQUEST_MAX_RETRIES="9") == "9"
+
+
+def test_a_registry_elsewhere_is_refused(workplace, monkeypatch):
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:////tmp/other.db")
+    with pytest.raises(
+        TrackingError, match=r"MLFLOW_REGISTRY_URI names sqlite:////tmp/other\.db, and the runs are in"
+    ):
+        opened().__enter__()
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", resolve_uri())
+    with opened() as store:
+        assert store.client.search_registered_models() == []
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_store_that_keeps_nothing_is_refused(uri):
+    with pytest.raises(
+        TrackingError, match=r"names no file, so nothing would be kept; write sqlite:///mlflow\.db"
+    ):
+        opened(uri).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MLFLOW_LOGGING_LEVEL", "loud"),
+        ("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "many"),
+        ("MLFLOW_SQLALCHEMYSTORE_ECHO", "perhaps"),
+    ],
+)
+def test_a_setting_that_mlflow_cannot_read_is_named(variable, value, empty_database, tmp_path):
+    (tmp_path / stores.DATABASE).write_bytes(empty_database.read_bytes())
+    outcome = subprocess.run(
+        [sys.executable, "-m", "nasicon_ml.cli.main", "registry", "list"],
+        cwd=tmp_path, env=os.environ | {variable: value}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    message = f"error: MLflow does not accept the variable {variable}={value!r}; mend or unset it\n"
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (2, "", message)

@@ -319,6 +319,13 @@ class RequestCheck:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one connection's request, as ASGI has it."""
+        lengths = (b"content-length", b"transfer-encoding")
+        if scope["type"] == "http" and all(_header(scope, name) is not None for name in lengths):
+            # Two servers on the way could take different ends, and the rest for another request.
+            await _CleanAnswer(send).refuse(
+                400, "a request has Content-Length or Transfer-Encoding, not both", close=True
+            )
+            return
         if scope["type"] != "http" or scope["path"] != _PATH or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
@@ -369,15 +376,16 @@ class _CleanAnswer:
             _log.error("a request was answered with status %d:\n%s", self.status, trace)
         await self._send_error(self.status, str(reason))
 
-    async def refuse(self, status: int, message: str) -> None:
-        """Say no, unless an answer is on its way already."""
+    async def refuse(self, status: int, message: str, *, close: bool = False) -> None:
+        """Say no, unless an answer is on its way already; and end the connection, if asked to."""
         if not 0 < self.status < 400:
-            await self._send_error(status, message)
+            await self._send_error(status, message, close=close)
 
-    async def _send_error(self, status: int, message: str) -> None:
+    async def _send_error(self, status: int, message: str, *, close: bool = False) -> None:
         code = "INTERNAL_ERROR" if status >= 500 else "BAD_REQUEST"
         body = json.dumps({"error_code": code, "message": message}).encode()
         headers = [(b"content-type", JSON.encode()), (b"content-length", str(len(body)).encode())]
+        headers += [(b"connection", b"close")] if close else []
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
 
