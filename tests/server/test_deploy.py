@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ import yaml
 
 from tests.contracts.test_lock import pins
 from tests.server import postgres
-from tests.server.site import DEPLOY
+from tests.server.site import BIN, DEPLOY
 
 ROOT = DEPLOY.parent
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
@@ -189,3 +190,22 @@ def test_no_cluster_is_left_behind_by_one_that_does_not_start(monkeypatch, tmp_p
     with pytest.raises(OSError, match="nowhere"), postgres.running_cluster():
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd's own check of units")
+def test_the_unit_for_the_server_of_predictions_is_one(tmp_path):
+    unit = (DEPLOY / "nasicon-serving.service").read_text(encoding="utf-8")
+    copy = tmp_path / "nasicon-serving.service"
+    copy.write_text(
+        unit.replace("/opt/nasicon/.venv/bin", str(BIN)).replace("User=nasicon", "User=root"), encoding="utf-8"
+    )
+    checked = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
+    assert (checked.returncode, [line for line in checked.stderr.splitlines() if copy.name in line]) == (0, [])
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd's own check of units")
+def test_the_check_of_units_can_fail(tmp_path):
+    copy = tmp_path / "wrong.service"
+    copy.write_text("[Service]\nExecStart=/no/such/program\nRestrt=always\n", encoding="utf-8")
+    checked = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
+    assert "Restrt" in checked.stderr
