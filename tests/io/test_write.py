@@ -125,3 +125,8 @@ def test_names_that_no_file_can_have_are_said(tmp_path: Path, name: str) -> None
     (tmp_path / "loop.csv").symlink_to("loop.csv")
     with pytest.raises(NasiconError, match=r"\.csv: cannot be written \("):
         write_text("x", tmp_path / name)
+
+
+def test_halves_of_characters_are_written_as_json_writes_them(tmp_path: Path) -> None:
+    write_text(json.dumps({"additive": "\ud800\udc00"}, ensure_ascii=False), tmp_path / "out.json")
+    assert (tmp_path / "out.json").read_bytes() == b'{"additive": "\\ud800\\udc00"}'

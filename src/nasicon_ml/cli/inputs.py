@@ -416,6 +416,9 @@ def check_destination(
 
 def is_part_of(path: Path, source: Path) -> bool:
     """Whether a path is a file, or lies in a folder; links are followed, also those that are hard."""
-    if not source.exists():
+    try:
+        if not source.exists():
+            return False
+        return path.resolve().is_relative_to(source.resolve()) or (path.exists() and path.samefile(source))
+    except (OSError, ValueError, RuntimeError):  # no name of a file, or links that lead in a circle
         return False
-    return path.resolve().is_relative_to(source.resolve()) or (path.exists() and path.samefile(source))

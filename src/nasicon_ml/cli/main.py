@@ -100,8 +100,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in arguments[:1] or os.environ.get(DEBUG_VARIABLE, "") not in {"", "0"}
-    if sys.stdout is sys.__stdout__:  # not one that a caller or a test has put in its place
-        prepare_streams()
+    prepare_streams()
     try:
         code = _run(arguments, debug)
         sys.stdout.flush()

@@ -37,7 +37,16 @@ class _Answer(io.FileIO):
 
 
 def prepare_streams() -> None:
-    """Make the three streams fit for use, whatever the program was started with."""
+    """Make the three streams fit for use, whatever the program was started with.
+
+    Streams that a caller or a test has put in their place stay; they show a question mark for a sign that they do
+    not know.
+    """
+    if sys.stdout is not sys.__stdout__:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+        return
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

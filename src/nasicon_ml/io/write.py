@@ -77,12 +77,14 @@ def _with_words(frame: pd.DataFrame) -> pd.DataFrame:
 def write_text(text: str, path: str | Path) -> None:
     """Write text as UTF-8 with plain line feeds; the file appears whole or not at all.
 
+    Halves of characters, which UTF-8 does not have, are written as JSON writes them.
+
     Raises
     ------
     NasiconError
         If the place cannot be written to.
     """
-    write_bytes(text.encode("utf-8"), path)
+    write_bytes(text.encode("utf-8", "backslashreplace"), path)
 
 
 def write_bytes(data: bytes, path: str | Path) -> None:
