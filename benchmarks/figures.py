@@ -55,7 +55,7 @@ def models_by_protocol(scores: pd.DataFrame) -> Figure:
 
 
 def has_panels(scores: pd.DataFrame) -> bool:
-    """Say whether `models_by_protocol` has anything to draw."""
+    """Return whether `models_by_protocol` has anything to draw."""
     return any(not _part(scores, *panel[:3]).empty for panel in PANELS)
 
 
@@ -125,7 +125,7 @@ def _dots(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
 
 
 def _lines_below(figure: Figure, all_axes: list[Axes]) -> None:
-    """Say once what the dashed lines are."""
+    """Explain the dashed lines, once."""
     found: dict[str, Any] = {}
     for axes in all_axes:
         lines, words = axes.get_legend_handles_labels()

@@ -77,7 +77,7 @@ def load_ground(options: Options) -> Ground:
 
 
 def obelix_pellets(*, as_listed: bool = False) -> pd.DataFrame:
-    """Give the NASICON rows of OBELiX as a table of pellets: composition, lattice and what was measured.
+    """Return the NASICON rows of OBELiX as a table of pellets: composition, lattice and what was measured.
 
     The source is that of the linked pellet, which is a DOI or coarser. Bounds stay out.
 
@@ -109,11 +109,11 @@ def obelix_pellets(*, as_listed: bool = False) -> pd.DataFrame:
 
 
 def near_room_temperature(pellets: pd.DataFrame) -> Flags:
-    """Say which pellets were measured at 15 to 40 °C, or at a temperature not stated; shape (n,)."""
+    """Return which pellets were measured at 15 to 40 °C, or at a temperature not stated; shape (n,)."""
     temperature = pellets[Column.MEASUREMENT_TEMPERATURE_C]
     return np.asarray(temperature.isna() | temperature.between(*NEAR_ROOM_TEMPERATURE_C))
 
 
 def lithium(pellets: pd.DataFrame) -> Flags:
-    """Say which pellets are lithium conductors; shape (n,)."""
+    """Return which pellets are lithium conductors; shape (n,)."""
     return np.asarray(pellets[Column.SYSTEM].str.startswith("L"), dtype=bool)

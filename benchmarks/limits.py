@@ -85,7 +85,7 @@ def limits_of(predictions: Predictions, pellets: pd.DataFrame) -> Limits:
 
 
 def with_circumstances(predictions: Predictions, pellets: pd.DataFrame) -> pd.DataFrame:
-    """Give each scored pellet once, with its mean signed error over repeats and what is known about it."""
+    """Return each scored pellet once, with its mean signed error over repeats and what is known about it."""
     frame = predictions.frame
     rows = frame[frame["repeat"] == frame["repeat"].min()].set_index(str(Column.PELLET_ID))
     error = frame.assign(error=frame[OURS] - frame["measured"]).groupby(Column.PELLET_ID)["error"].mean()
@@ -159,7 +159,7 @@ def by_group(rows: pd.DataFrame, group: pd.Series) -> pd.DataFrame:
 
 
 def own_offsets(rows: pd.DataFrame) -> pd.DataFrame:
-    """Say how much of the error is one number a work: its mean offset from what is predicted for it.
+    """Return how much of the error is one number a work: its mean offset from what is predicted for it.
 
     Only works with at least `ENOUGH_FOR_OFFSET` pellets; the offset is the mean error of the work's other pellets,
     so that no pellet takes its own error away.

@@ -135,7 +135,7 @@ def fractions_and_processing(recipes: pd.DataFrame) -> Floats:
 
 
 def obelix_recipe(recipes: pd.DataFrame) -> Floats:
-    """Give what OBELiX's own baseline reads (10.1039/d5dd00441a): amounts, lattice, space group one-hot."""
+    """Return what OBELiX's own baseline reads (10.1039/d5dd00441a): amounts, lattice, space group one-hot."""
     lattice = recipes[[Column.LATTICE_A_ANGSTROM, Column.LATTICE_C_ANGSTROM]].to_numpy(dtype=np.float64)
     groups = pd.get_dummies(recipes[Column.SPACE_GROUP]).to_numpy(dtype=np.float64)
     return np.hstack([element_amounts(recipes), lattice, groups])

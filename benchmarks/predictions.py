@@ -74,14 +74,14 @@ def unconverged_is_fine() -> Iterator[None]:
 
 
 def usable(ground: Ground, name: TargetName, rows: TrainingRows) -> Flags:
-    """Say from which rows a peer learns: conductivities near room temperature, anything else wherever."""
+    """Return from which rows a peer learns: conductivities near room temperature, anything else wherever."""
     if name is not TargetName.CONDUCTIVITY:
         return np.ones(len(rows.rows), dtype=bool)
     return near_room_temperature(ground.pellets)[rows.rows]
 
 
 def scored(ground: Ground, name: TargetName, rows: TrainingRows) -> Flags:
-    """Say which rows are scored: lithium, near room temperature."""
+    """Return which rows are scored: lithium, near room temperature."""
     return usable(ground, name, rows) & lithium(ground.pellets)[rows.rows]
 
 

@@ -75,7 +75,7 @@ class Run:
         return read(self.peers, self.ground.pellets)
 
     def crossed(self, name: TargetName) -> Predictions:
-        """Give the out-of-fold predictions of a target."""
+        """Return the out-of-fold predictions of a target."""
         if name not in self._crossed:
             self.say(f"cross-validating {name.replace('_', ' ')}, ours and {len(self.peers)} peers")
             self._crossed[name] = out_of_fold(self.ground, name, self.peers, self.inputs, self.options)

@@ -71,14 +71,14 @@ def _auroc(measured: Floats, predicted: Floats, _: Floats, weights: Floats) -> F
 
 
 def drawn_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, Drawn]:
-    """Give the metrics of a target whose differences are drawn."""
+    """Return the metrics of a target whose differences are drawn."""
     if TARGETS[name].is_probability:
         return {"auroc": _auroc} | ({} if ranks_only else {"brier": _brier, "brier_skill": _skill})
     return {f"mae_{TARGETS[name].unit}": _mean_error}
 
 
 def plain_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, Plain]:
-    """Give the metrics of a target that are stated without differences."""
+    """Return the metrics of a target that are stated without differences."""
     from sklearn.metrics import median_absolute_error, r2_score
 
     if TARGETS[name].is_probability:
@@ -95,7 +95,7 @@ def _calibration_error(measured: Floats, predicted: Floats, _: Floats) -> float:
 
 
 def auroc_within_folds(measured: Floats, predicted: Floats, fold: Floats) -> float:
-    """Give the share of pairs of a pure and an impure pellet, both of one fold, that are ranked rightly.
+    """Return the share of pairs of a pure and an impure pellet, both of one fold, that are ranked rightly.
 
     A fold that holds many pure pellets leaves few to learn from: models of such a fold are too pessimistic, which
     sinks the AUROC over all pellets below one half where a model knows little. Pairs of one fold were judged by
@@ -183,7 +183,7 @@ def _score(
 
 
 def over_repeats(values: Iterable[float]) -> Record:
-    """Give the mean, and the sample standard deviation over repeats (none with one repeat)."""
+    """Return the mean, and the sample standard deviation over repeats (none with one repeat)."""
     array = np.asarray(list(values), dtype=np.float64)
     return {"mean": float(array.mean()), "spread": float(array.std(ddof=1)) if len(array) > 1 else float("nan")}
 
@@ -191,7 +191,7 @@ def over_repeats(values: Iterable[float]) -> Record:
 def differences(
     ours: tuple[str, ...], at_hand: dict[str, float], drawn: dict[str, Floats], *, lower_is_better: bool
 ) -> list[Record]:
-    """Give ours minus every other model, with what the draws say, and the verdict in words."""
+    """Return ours minus every other model, with what the draws say, and the verdict in words."""
     rows = []
     for own in ours:
         for peer, of_peer in at_hand.items():

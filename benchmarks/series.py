@@ -32,7 +32,7 @@ def kendall_tau(measured: Floats, predicted: Floats) -> float:
 
 
 def regret(measured: Floats, predicted: Floats) -> float:
-    """Say what is lost by making the recipe ranked first instead of the best one, in the unit of `measured`.
+    """Return what is lost by making the recipe ranked first instead of the best one, in the unit of `measured`.
 
     Recipes that share the first place are chosen with equal chance.
     """
@@ -41,7 +41,7 @@ def regret(measured: Floats, predicted: Floats) -> float:
 
 
 def regret_of_chance(measured: Floats) -> float:
-    """Say what is lost on average by choosing blindly."""
+    """Return what is lost on average by choosing blindly."""
     return regret(measured, np.zeros(len(measured)))
 
 

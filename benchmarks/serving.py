@@ -188,7 +188,7 @@ def alone(served: Served, repeats: int = 50) -> dict[str, float]:
 
 
 def described() -> dict[str, Any]:
-    """Say on what and with what was measured."""
+    """Return on what and with what was measured."""
     names = ("nasicon-ml", "mlflow", "uvicorn", "fastapi", "xgboost", "numpy", "pandas")
     return {
         "command": COMMAND,

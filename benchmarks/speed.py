@@ -91,7 +91,7 @@ def _started(command: list[str], environment: dict[str, str], starts: int) -> di
 
 
 def described() -> dict[str, Any]:
-    """Say on what and with what was measured."""
+    """Return on what and with what was measured."""
     names = ("nasicon-ml", "xgboost", "matminer", "mlflow", "numpy", "pandas")
     return {
         "command": COMMAND,

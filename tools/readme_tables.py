@@ -96,7 +96,7 @@ def _wrapped(text: str) -> str:
 
 
 def dataset_paragraph() -> str:
-    """Say in one paragraph what the dataset holds."""
+    """Return in one paragraph what the dataset holds."""
     everything = load_pellets(include_suspect=True)
     usable = everything[~everything[Column.SUSPECT].astype(bool)]
     measured = {

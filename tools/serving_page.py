@@ -30,7 +30,7 @@ MEASURED = ROOT / "benchmarks" / "results" / "serving.json"
 
 
 def curl(served: Served) -> Callable[[str], str]:
-    """Give a function that does what a `curl` command of the page does, at the server that runs."""
+    """Return a function that does what a `curl` command of the page does, at the server that runs."""
 
     def run(command: str) -> str:
         request, *then = command.split(" | ")
@@ -72,7 +72,7 @@ def _options(words: list[str]) -> dict[str, str]:
 
 
 def measured_section(found: dict[str, Any]) -> str:
-    """Say what the benchmark measured."""
+    """Return what the benchmark measured."""
     load, hardware = found["load"], found["hardware"]
     ends = load["memory_requests"]
     first, last, started = (f"{load['memory_mb'][when]:.0f} MB" for when in ("first", "last", "started"))
@@ -104,7 +104,7 @@ def measured_section(found: dict[str, Any]) -> str:
 
 
 def renewed(text: str, run: Callable[[str], str]) -> str:
-    """Give the page with everything in it that is computed."""
+    """Return the page with everything in it that is computed."""
     found = json.loads(MEASURED.read_text(encoding="utf-8"))
     return between_markers(with_console_outputs(text, run), "measured", measured_section(found))
 

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.cli import screen as command
+from nasicon_ml.cli.formatting import duration
 from nasicon_ml.cli.screen import read_wishes
-from nasicon_ml.cli.words import duration
 from nasicon_ml.errors import FieldError
 from nasicon_ml.screening.objectives import Wish
 from nasicon_ml.screening.result import read_state

@@ -190,7 +190,7 @@ def test_a_list_of_champions_whose_alias_was_never_moved_misleads_nobody(two_ver
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(promotion, "_crown", killed)
+        patch.setattr(promotion, "_set_champion", killed)
         with pytest.raises(KeyboardInterrupt):
             promote("1") if stopped_in == "promote" else rollback()
     assert aliases()[CHAMPION] == "2"

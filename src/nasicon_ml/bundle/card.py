@@ -65,7 +65,7 @@ AUTHORS = "the nasicon-ml developers"
 
 
 def card_content(model: ModelParts) -> dict[str, Any]:
-    """Give the content of a model's card.
+    """Return the content of a model's card.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def _known_failures(
 
 
 def _error(entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Give the error that counts of one target and subset, beside the median's."""
+    """Return the error that counts of one target and subset, beside the median's."""
     metric = HEADLINE.get(entry["target"], "")
     by_model = entry["metrics"].get(metric, {})
     if by_model.get("full") is None:

@@ -25,13 +25,13 @@ NUMBERS = tuple(name for name in COLUMNS if name not in TEXTS + COUNTS)
 
 
 def no_rows() -> pd.DataFrame:
-    """Give the table of a model of which no out-of-fold predictions are known: all columns, no rows."""
+    """Return the table of a model of which no out-of-fold predictions are known: all columns, no rows."""
     types = dict.fromkeys(TEXTS, "object") | dict.fromkeys(COUNTS, "int64") | dict.fromkeys(NUMBERS, "float64")
     return pd.DataFrame({name: pd.Series(dtype=types[name]) for name in COLUMNS})
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """Give an out-of-fold table with its numbers as a bundle keeps them."""
+    """Return an out-of-fold table with its numbers as a bundle keeps them."""
     return table.assign(**{name: table[name].round(DECIMALS) for name in NUMBERS})
 
 

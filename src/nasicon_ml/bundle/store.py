@@ -135,7 +135,7 @@ def _remove_old_drafts(parent: Path, prefix: str) -> None:
 
 
 def _put_in_place(draft: Path, folder: Path, old: Path) -> None:
-    """Give the folder its new content; what was there goes to `old`, and comes back if that fails."""
+    """Put the new content into the folder; what was there goes to `old`, and comes back if that fails."""
     had_one = folder.exists()
     if had_one:
         folder.replace(old)
@@ -186,7 +186,7 @@ def _model(files: CheckedFiles) -> ModelParts:
 
 
 def model_files(model: ModelParts) -> dict[str, bytes]:
-    """Give what decides a model's answers as files of a bundle: name -> content, without cards and manifest."""
+    """Return what decides a model's answers as files of a bundle: name -> content, without cards and manifest."""
     pellets = model.pellets.to_csv(index=False, columns=[str(column) for column in PELLET], lineterminator="\n")
     files = {_TREES[name]: write_npz(trees.arrays) for name, trees in model.boosters.items()}
     return files | {

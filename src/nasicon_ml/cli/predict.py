@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasicon_ml.cli.answers import Answer, answers, as_json, nearest_origins
+from nasicon_ml.cli.formatting import model_line, plural
 from nasicon_ml.cli.inputs import (
     COMPOSITION,
     ColumnValue,
@@ -31,7 +32,6 @@ from nasicon_ml.cli.inputs import (
     temperature_warnings,
 )
 from nasicon_ml.cli.render import panel, progress, say, table
-from nasicon_ml.cli.words import model_line, plural
 from nasicon_ml.columns import RECIPE, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import FieldError
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.words import (
+from nasicon_ml.cli.formatting import (
     NOTHING,
     conditions,
     duration,

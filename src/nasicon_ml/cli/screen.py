@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from nasicon_ml.cli.formatting import duration, model_line, plural, scientific
 from nasicon_ml.cli.inputs import (
     ColumnValue,
     Number,
@@ -26,7 +27,6 @@ from nasicon_ml.cli.inputs import (
     option,
 )
 from nasicon_ml.cli.render import progress, say, screening_report
-from nasicon_ml.cli.words import duration, model_line, plural, scientific
 from nasicon_ml.columns import Column, to_number
 from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError
 from nasicon_ml.signals import first_ctrl_c

@@ -76,7 +76,7 @@ def _row_by_row(records: Iterator[tuple[int, list[str]]], header: list[str], nam
 
 
 def _records(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Give each row that is not blank, with the line where it begins."""
+    """Yield each row that is not blank, with the line where it begins."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     line = 1
     try:

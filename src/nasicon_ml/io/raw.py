@@ -179,7 +179,7 @@ def _too_large(name: str, size: str) -> UnreadableFileError:
 
 
 def _neighbour(path: Path) -> str:
-    """Say which file of the same folder was probably meant."""
+    """Return which file of the same folder was probably meant."""
     try:
         return nearest(path.name, sorted(entry.name for entry in path.parent.iterdir()))
     except OSError:
@@ -237,5 +237,5 @@ def decode(data: bytes, name: str) -> str:
 
 
 def _legacy_character(byte: int) -> str:
-    """Give the character that the byte is in Windows-1252, the usual culprit."""
+    """Return the character that the byte is in Windows-1252, the usual culprit."""
     return repr(bytes([byte]).decode("cp1252", errors="replace"))

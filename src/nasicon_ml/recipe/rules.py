@@ -47,7 +47,7 @@ def column_meant(name: object, columns: Iterable[Column] = Column) -> str:
 
 
 def column_hint(name: object, columns: Iterable[Column] = Column) -> str:
-    """Say which column a name stands for, or where x belongs, as a sentence; empty if nothing can be guessed."""
+    """Return which column a name stands for, or where x belongs, as a sentence; empty if it is like none."""
     if len(str(name)) > LONGEST_NAME:
         return ""
     if plain_name(name) in {"x", Column.SYSTEM.value}:

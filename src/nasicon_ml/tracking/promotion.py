@@ -178,7 +178,7 @@ def promote(
             with store.stop.delayed():
                 _record(store, wanted, previous, report, reason if not passed else "")
                 _list_champions(store, [*champions_in(store), wanted.version])
-                _crown(store, wanted.version)
+                _set_champion(store, wanted.version)
     return Promotion(wanted.version, previous, promoted=True, forced=not passed, report=report)
 
 
@@ -212,7 +212,7 @@ def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
                     MODEL_NAME, number, ROLLED_BACK_REASON, " ".join(reason.split())
                 )
             _list_champions(store, champions[:-1])
-            _crown(store, previous.version)
+            _set_champion(store, previous.version)
     return Rollback(number, previous.version)
 
 
@@ -269,7 +269,7 @@ def _short(report: GateReport) -> list[dict[str, Any]]:
     return said if len(json.dumps(said)) <= _LONGEST_TAG else kept
 
 
-def _crown(store: Store, version: str) -> None:
+def _set_champion(store: Store, version: str) -> None:
     """Move the alias; a challenger that has become champion challenges no longer."""
     from mlflow.exceptions import MlflowException
 

@@ -63,7 +63,7 @@ def start_tags(options: TrainingOptions) -> dict[str, str]:
 
 
 def protocol(options: TrainingOptions) -> str:
-    """Say in one line how the scores of a run came about, as its model card does."""
+    """Return in one line how the scores of a run came about, as its model card does."""
     from nasicon_ml.bundle.card import protocol as described
 
     return described(options.recorded())

@@ -206,7 +206,7 @@ def _refuse_large(store: Store, uri: str, source: str) -> None:
 
 
 def _source(store: Store, uri: str) -> str:
-    """Say where the bundle of a model lies, after making sure that the model exists."""
+    """Return where the bundle of a model lies, after making sure that the model exists."""
     run = _RUN_URI.fullmatch(uri)
     if run:
         _existing_run(store, run["run"])
@@ -437,7 +437,7 @@ def _as_version(store: Store, entity: Any, aliases: Iterable[str]) -> Version:
 
 
 def _problem(store: Store, entity: Any) -> str:
-    """Say what a version lacks; empty if it is complete."""
+    """Return what a version lacks; empty if it is complete."""
     from mlflow.exceptions import MlflowException
 
     if str(entity.status) != "READY":
@@ -466,7 +466,7 @@ def _model_id(entity: Any) -> str:
 
 
 def _unfinished(store: Store, entity: Any, model_id: str) -> str:
-    """Say whether the run or the model behind a version never came to its end."""
+    """Return whether the run or the model behind a version never came to its end."""
     if entity.run_id and str(store.client.get_run(entity.run_id).info.status) != "FINISHED":
         return "its run was not finished"
     if str(store.client.get_logged_model(model_id).status) != "READY":
@@ -475,7 +475,7 @@ def _unfinished(store: Store, entity: Any, model_id: str) -> str:
 
 
 def _lost_files(store: Store, model_id: str, listed: Mapping[str, int]) -> str:
-    """Say which files of a version's bundle are not there in full size."""
+    """Return which files of a version's bundle are not there in full size."""
     found = store.client.list_logged_model_artifacts(model_id, BUNDLE_IN_MODEL)
     there = {item.path.rpartition("/")[2]: item.file_size for item in found if not item.is_dir}
     if not there:

@@ -120,7 +120,7 @@ def _too_large() -> RefusedRequest:
 
 
 def _kind_of(content_type: str | None) -> str:
-    """Tell JSON from CSV by the header."""
+    """Return whether it is JSON or CSV, by the header."""
     kind, *settings = [part.strip() for part in (content_type or "").lower().split(";")]
     if kind not in {JSON, CSV}:
         given = f"{kind!r}" if kind else "none"
@@ -279,7 +279,7 @@ def _temperature(value: Any) -> float:
 
 
 def _named(value: object) -> str:
-    """Say what kind of JSON value something is."""
+    """Return what kind of JSON value something is."""
     kinds: dict[type, str] = {list: "a list", dict: "an object", str: "a text", type(None): "null", bool: "a flag"}
     return kinds.get(type(value), "a number")
 
@@ -377,7 +377,7 @@ class _CleanAnswer:
         await self._send_error(self.status, str(reason))
 
     async def refuse(self, status: int, message: str, *, close: bool = False) -> None:
-        """Say no, unless an answer is on its way already; and end the connection, if asked to."""
+        """Answer with an error, unless an answer is on its way already; and end the connection, if asked to."""
         if not 0 < self.status < 400:
             await self._send_error(status, message, close=close)
 

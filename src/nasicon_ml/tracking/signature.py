@@ -39,7 +39,7 @@ def signature() -> Any:
 
 
 def recipe_columns() -> dict[str, str]:
-    """Say of each column of the input what it accepts; logged with the model, in its file ``MLmodel``."""
+    """Return what each column of the input accepts; logged with the model, in its file ``MLmodel``."""
     return {column.value: column.allowed for column in MODEL_INPUT}
 
 

@@ -85,7 +85,7 @@ def _wrong_setting(variable: str) -> TrackingError:
 
 
 def _of_the_disk(error: OSError) -> str:
-    """Say what the system said, and of which file."""
+    """Return what the system said, and of which file."""
     if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
         # Several files of a folder were not copied: (from, to, why) for each.
         _, target, reason = error.args[0][0]
@@ -95,7 +95,7 @@ def _of_the_disk(error: OSError) -> str:
 
 
 def meaning(message: str) -> str:
-    """Say what words of a database or of a connection mean to a person; empty where that is not known."""
+    """Return what words of a database or of a connection mean to a person; empty where that is not known."""
     return next((known for words, known in _MEANINGS if re.search(words, message)), "")
 
 
@@ -114,7 +114,7 @@ def _first_sentence(error: Exception) -> str:
 
 
 def _who_was_refused() -> str:
-    """Say which user a server did not let in; never with what password."""
+    """Return which user a server did not let in; never with what password."""
     from mlflow.utils.credentials import read_mlflow_creds
 
     user = read_mlflow_creds().username
@@ -275,7 +275,7 @@ def _is_made(path: Path) -> bool:
 
 
 def _damage(path: Path, error: sqlite3.DatabaseError) -> str:
-    """Say what is wrong with a database, and what can be done."""
+    """Return what is wrong with a database, and what can be done."""
     if "locked" in str(error):
         return f"another program has held {path} locked for {_PATIENCE_S:g} s; try again when it is done"
     if any(words in str(error) for words in ("unable to open", "readonly", "full", "I/O")):
@@ -386,7 +386,7 @@ class Store:
 
 
 def resolve_uri(tracking_uri: str | None = None) -> str:
-    """Say which store is meant: the one given, that of MLFLOW_TRACKING_URI, or the file in this directory."""
+    """Return which store is meant: the one given, that of MLFLOW_TRACKING_URI, or the file in this directory."""
     chosen = tracking_uri or os.environ.get(URI_VARIABLE)
     if chosen:
         return chosen

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasicon_ml.cli.words import (
+from nasicon_ml.cli.formatting import (
     amount,
     conditions,
     fixed,
