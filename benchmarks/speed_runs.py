@@ -78,7 +78,7 @@ def _screened(space: SearchSpace, part: Any, recipes: int, threads: int) -> dict
         "cpu_seconds": time.process_time() - used,
         "peak_mb": _peak_mb(),
         "warm_mb": before,
-        "best_s_cm": float(result.tally.kept.values[0]),
+        "best_s_cm": float(result.aggregate.kept.values[0]),
     }
 
 

@@ -143,16 +143,16 @@ class PropertyModel(ModelParts):
         neighbours
             How many nearest pellets the answers hold, at least `NEAR_PELLETS` and at most all.
         """
-        asked, features = self._ask(table, None)
-        answered = self._answer(asked, features, level)
-        numbers = answered.numbers | {Column.SYSTEM: asked.sites.per_row(asked.sites.systems)}
+        prepared, features = self._prepare(table, None)
+        answered = self._answer(prepared, features, level)
+        numbers = answered.numbers | {Column.SYSTEM: prepared.sites.per_row(prepared.sites.systems)}
         if own is not None:
             numbers |= self._moved(own, answered, features, level)
         wanted = (np.arange(len(self.space)), max(neighbours, NEAR_PELLETS)), (self.phases.pellets, ASKED_PELLETS)
-        found, with_phases = nearest_neighbours_among(asked.space, self.space, wanted)
+        found, with_phases = nearest_neighbours_among(prepared.space, self.space, wanted)
         return Answers(
             numbers,
-            self.phases.likely(with_phases, asked.sites, table[Column.ADDITIVE]),
+            self.phases.likely(with_phases, prepared.sites, table[Column.ADDITIVE]),
             answered.compared.reasons(answered.to_sources),
             found,
             self.pellets[Column.PELLET_ID].to_numpy(dtype=object),
@@ -177,23 +177,25 @@ class PropertyModel(ModelParts):
             density and its interval, the phase purity, whether inside the domain, and the domain score; the
             numbers that `predict` gives, however the recipes are divided among calls.
         """
-        return self._answer(*self._ask(table, sites), level).numbers
+        return self._answer(*self._prepare(table, sites), level).numbers
 
-    def _ask(self, table: pd.DataFrame, sites: OccupancyTable | None) -> tuple[_Asked, Floats | PairedRecipes]:
+    def _prepare(
+        self, table: pd.DataFrame, sites: OccupancyTable | None
+    ) -> tuple[_Prepared, Floats | PairedRecipes]:
         """Take recipes apart as far as that is worth it, and compute their features."""
         sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
         pairs = RecipePairs.of(table, sites) if len(table) >= MANY_RECIPES else None
-        asked = _Asked(table, sites, pairs)
+        prepared = _Prepared(table, sites, pairs)
         if pairs is None or not worth_pairing(pairs):
-            return asked, self._features(table, sites)
+            return prepared, self._features(table, sites)
         features = pair_features(pairs.processing, self.feature_set, pairs.sites)
         self._check_names(features.names)
-        return asked, PairedRecipes(pairs, features)
+        return prepared, PairedRecipes(pairs, features)
 
-    def _answer(self, asked: _Asked, features: Floats | PairedRecipes, level: float) -> _Answered:
+    def _answer(self, prepared: _Prepared, features: Floats | PairedRecipes, level: float) -> _Answered:
         """Return all answers in numbers, and what they were made from."""
-        table, sites = asked.table, asked.sites
-        around = self.measured.nearest_distances(asked.points, NEAR_PELLETS, NEAR_SOURCES)
+        table, sites = prepared.table, prepared.sites
+        around = self.measured.nearest_distances(prepared.points, NEAR_PELLETS, NEAR_SOURCES)
         to_sources = around.sources.mean(axis=1)
         compared = self.domain.compare(table, sites)
         circumstances = Circumstances(
@@ -208,7 +210,7 @@ class PropertyModel(ModelParts):
         numbers[Column.PREDICTED_PHASE_PURITY] = self.calibration.probability(margin)
         score = compared.score(to_sources)
         numbers |= {Column.INSIDE_DOMAIN: score < 1, Column.DOMAIN_SCORE: score}
-        return _Answered(asked, circumstances, compared, to_sources, numbers)
+        return _Answered(prepared, circumstances, compared, to_sources, numbers)
 
     def nearest(self, table: pd.DataFrame, k: int = 3) -> Neighbours:
         """Find the k training pellets nearest to each recipe (positions in `pellets`, and distances)."""
@@ -291,7 +293,7 @@ class PropertyModel(ModelParts):
         point = learned[TargetName.CONDUCTIVITY]
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, at_25, level)
         half = np.maximum(upper - point, point - lower)
-        moved: dict[Any, Any] = moved_answers(known, answered.asked.space, learned, answered.numbers, half)
+        moved: dict[Any, Any] = moved_answers(known, answered.prepared.space, learned, answered.numbers, half)
         return moved | {Column.OWN_PELLETS: np.full(len(point), usable_count(known, own))}
 
     def _learned(self, features: Floats | PairedRecipes) -> dict[TargetName, Floats]:
@@ -330,7 +332,7 @@ def _refuse_impossible(energy_ev: Floats) -> None:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Prepared:
     """Recipes as a table, by their occupancies, and, where there are many, as pairs."""
 
     table: pd.DataFrame
@@ -352,7 +354,7 @@ class _Asked:
 class _Answered:
     """Recipes, their answers in numbers, and what these were made from."""
 
-    asked: _Asked
+    prepared: _Prepared
     circumstances: Circumstances
     compared: Compared
     to_sources: Floats

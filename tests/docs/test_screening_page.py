@@ -11,9 +11,9 @@ import pytest
 
 from nasicon_ml.cli.main import main
 from nasicon_ml.cli.screen import MOST_WITHOUT_YES, screen
+from nasicon_ml.screening.aggregate import MOST_IN_FRONT
 from nasicon_ml.screening.objectives import DEFAULT_WISHES, OBJECTIVES
 from nasicon_ml.screening.result import SCHEMA
-from nasicon_ml.screening.tally import MOST_IN_FRONT
 from tests.contracts.source import ROOT
 
 PAGE = (ROOT / "docs" / "screening.md").read_text(encoding="utf-8")

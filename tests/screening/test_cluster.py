@@ -143,7 +143,7 @@ def test_a_cluster_finds_what_this_machine_finds(
     assert files(tmp_path / "out") == local
     drawn = SPACE.sample(100, "sobol", seed=1)
     there = screen(drawn, champion, QUESTION, cluster.effort)
-    assert there.tally.to_json() == screen(drawn, champion, QUESTION, Effort(threads=1)).tally.to_json()
+    assert there.aggregate.to_json() == screen(drawn, champion, QUESTION, Effort(threads=1)).aggregate.to_json()
     assert module.cluster_threads(cluster.address) == 2
 
 
@@ -199,8 +199,8 @@ def test_what_is_sent_makes_the_same_scorer(champion: PropertyModel, tmp_path: P
     scorer.prepare()
     shipment = module.Shipment.of(scorer)
     assert shipment.space is SPACE
-    assert shipment.unpack().tally(0, 50).to_json() == scorer.tally(0, 50).to_json()
-    assert module.score_chunk(shipment, 0, 50).to_json() == scorer.tally(0, 50).to_json()
+    assert shipment.unpack().aggregate(0, 50).to_json() == scorer.aggregate(0, 50).to_json()
+    assert module.score_chunk(shipment, 0, 50).to_json() == scorer.aggregate(0, 50).to_json()
     nowhere = module.Shipment.of(Scorer(drawn, champion, QUESTION, tmp_path / "nowhere"))
     with pytest.raises(NasiconError, match="a worker does not see this folder"):
         nowhere.unpack()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nasicon_ml.errors import SpaceError
 from nasicon_ml.screening import space as space_module
 from nasicon_ml.screening.constraints import Condition, read_rules
-from nasicon_ml.screening.reading import Stated
+from nasicon_ml.screening.reading import SpecNode
 from nasicon_ml.screening.space import SearchSpace
 from tests.screening.stated_spaces import small
 
@@ -21,7 +21,7 @@ RATE = "heating_rate_c_min"
 
 
 def rules(*stated: Any) -> list[str]:
-    return [str(rule) for rule in read_rules(Stated(list(stated), "constraints"), [])]
+    return [str(rule) for rule in read_rules(SpecNode(list(stated), "constraints"), [])]
 
 
 def test_require_and_when() -> None:
@@ -153,7 +153,7 @@ def test_bounds_in_kelvin_are_refused_or_doubted() -> None:
         rules({"require": {"sintering_temperature_c": {"max": 1073.15}}, "because": "so"})
     warnings: list[str] = []
     stated = [{"require": {"sintering_temperature_c": {"max": 1073}}, "because": "so"}]
-    read_rules(Stated(stated, "constraints"), warnings)
+    read_rules(SpecNode(stated, "constraints"), warnings)
     assert warnings == [
         "sintering_temperature_c: sintering temperature 1073 °C looks like kelvin: 1073 K is 800 °C."
     ]

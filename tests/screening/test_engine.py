@@ -45,7 +45,7 @@ def test_it_finds_what_predict_says_is_best(whole: ScreeningResult, one_by_one: 
     for column in (Column.FORMULA, Column.NEAREST_PELLETS, Column.PREDICTED_PHASE_PURITY, Column.SYSTEM):
         assert whole.kept[column].tolist() == best[column].tolist()
     assert list(whole.kept.columns) == [column.value for column in COLUMNS]
-    counts = whole.tally.counts
+    counts = whole.aggregate.counts
     assert (counts.positions, counts.candidates) == (SPACE.size, len(one_by_one))
     assert counts.balanced == (one_by_one[Column.FORMULA] != UNBALANCED).sum()
     assert counts.inside == counts.valued == len(good)
@@ -54,7 +54,7 @@ def test_it_finds_what_predict_says_is_best(whole: ScreeningResult, one_by_one: 
 def test_the_answers_of_the_kept_are_those_they_were_kept_for(whole: ScreeningResult) -> None:
     np.testing.assert_array_equal(whole.kept[Column.OBJECTIVE], whole.kept[Column.PREDICTED_CONDUCTIVITY_S_CM])
     front = whole.front
-    points = whole.tally.front.points[np.argsort(-whole.tally.front.points[:, 0], kind="stable")]
+    points = whole.aggregate.front.points[np.argsort(-whole.aggregate.front.points[:, 0], kind="stable")]
     np.testing.assert_array_equal(front[Column.PREDICTED_CONDUCTIVITY_S_CM], points[:, 0])
     np.testing.assert_array_equal(front[Column.PREDICTED_RELATIVE_DENSITY_PCT], points[:, 1])
     np.testing.assert_array_equal(front[Column.PREDICTED_PHASE_PURITY], points[:, 2])
@@ -77,7 +77,7 @@ def test_nothing_dominates_the_front(whole: ScreeningResult, one_by_one: pd.Data
     dominated = (at_least & (points[:, None] > points[None]).any(axis=2)).any(axis=0)
     numbers = good["number"].to_numpy()
     first_of_equal = ~pd.DataFrame(points).duplicated().to_numpy()
-    assert whole.tally.front.numbers.tolist() == numbers[~dominated & first_of_equal].tolist()
+    assert whole.aggregate.front.numbers.tolist() == numbers[~dominated & first_of_equal].tolist()
 
 
 @pytest.mark.parametrize(("chunk", "threads"), [(37, 3), (250, 2), (899, 1)])
@@ -85,7 +85,7 @@ def test_chunks_and_threads_do_not_matter(
     champion: PropertyModel, whole: ScreeningResult, chunk: int, threads: int
 ) -> None:
     divided = screen(SPACE, champion, Question(keep=KEEP), Effort(threads=threads, chunk=chunk))
-    assert divided.tally.to_json() == whole.tally.to_json()
+    assert divided.aggregate.to_json() == whole.aggregate.to_json()
     pd.testing.assert_frame_equal(divided.kept, whole.kept, check_exact=True)
 
 
@@ -95,8 +95,8 @@ def test_no_objective_depends_on_how_the_space_is_divided(champion: PropertyMode
     objective = objective_named(name, threshold_s_cm=1e-4 if name == "success" else None)
     question = Question(objective, keep=40, level=0.8, at_c=60.0)
     one, many = (screen(space, champion, question, Effort(threads=2, chunk=chunk)) for chunk in (300, 41))
-    assert one.tally.to_json() == many.tally.to_json()
-    assert len(one.tally.kept.numbers) == 40
+    assert one.aggregate.to_json() == many.aggregate.to_json()
+    assert len(one.aggregate.kept.numbers) == 40
     assert one.kept[Column.MEASUREMENT_TEMPERATURE_C].unique().tolist() == [60.0]
 
 
@@ -127,7 +127,7 @@ def test_what_is_kept_of_a_sample_is_what_the_space_holds(champion: PropertyMode
     np.testing.assert_array_equal(best.kept[Column.OBJECTIVE], best.kept[Column.PREDICTED_CONDUCTIVITY_S_CM])
     drawn = space.sample(20, "random", seed=4)
     sampled = screen(drawn, champion, Question(keep=1000), Effort(threads=2, chunk=7))
-    assert sampled.tally.counts.positions == 20
+    assert sampled.aggregate.counts.positions == 20
     in_space = drawn.chosen[sampled.kept[Column.SPACE_POSITION].to_numpy()]
     found = best.kept.set_index(Column.SPACE_POSITION.value).loc[in_space].reset_index(drop=True)
     pd.testing.assert_frame_equal(sampled.kept.drop(columns=Column.SPACE_POSITION.value), found, check_exact=True)

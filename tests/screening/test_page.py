@@ -15,7 +15,7 @@ from nasicon_ml.columns import Kind
 from nasicon_ml.screening import SearchSpace, reading
 from nasicon_ml.screening.compositions import FAMILY_KEYS, MIX_KEYS, dopant_mixtures
 from nasicon_ml.screening.constraints import CONDITION_KEYS, CONSTRAINT_KEYS, read_rules
-from nasicon_ml.screening.reading import ADDITIVE_KEYS, FIELDS, Stated
+from nasicon_ml.screening.reading import ADDITIVE_KEYS, FIELDS, SpecNode
 from nasicon_ml.screening.space import METHODS, SPACE_KEYS
 from tests.contracts.source import ROOT
 
@@ -59,7 +59,7 @@ def test_bounds_of_fields() -> None:
 def test_values_are_those_that_are_written() -> None:
     for value, said in written("written"):
         items = value if isinstance(value, list) else [value]
-        stated = Stated([item for item in items if item != "not given"])
+        stated = SpecNode([item for item in items if item != "not given"])
         found = ["not given"] * ("not given" in items) + [
             f"{number:g}" for number in reading.read_numbers(stated, 0, 1e4)
         ]
@@ -69,7 +69,7 @@ def test_values_are_those_that_are_written() -> None:
 def test_mixtures_are_read() -> None:
     table = PAGE.split("| written | meaning |")[1].split("\n\n")[0].splitlines()[2:]
     mixtures = [yaml.safe_load(line.split("|")[1].strip(" `")) for line in table]
-    assert [len(dopant_mixtures(Stated(mixture))) for mixture in mixtures] == [1, 2, 1, 5]
+    assert [len(dopant_mixtures(SpecNode(mixture))) for mixture in mixtures] == [1, 2, 1, 5]
 
 
 def test_conditions_are_read() -> None:
@@ -78,7 +78,7 @@ def test_conditions_are_read() -> None:
     assert len(conditions) == 8
     for condition, _ in conditions:
         name = "atmosphere" if "not" in condition else names[str(condition)[0]]
-        read_rules(Stated([{"require": {name: condition}, "because": "so"}]), [])
+        read_rules(SpecNode([{"require": {name: condition}, "because": "so"}]), [])
 
 
 def test_spaces_of_the_page_are_read() -> None:

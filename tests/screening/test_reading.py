@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from nasicon_ml.errors import SpaceError
 from nasicon_ml.screening import reading
-from nasicon_ml.screening.reading import Stated
+from nasicon_ml.screening.reading import SpecNode
 
 
 def numbers(value: Any) -> list[float]:
-    return reading.read_numbers(Stated(value, "x"), 0, 1000)
+    return reading.read_numbers(SpecNode(value, "x"), 0, 1000)
 
 
 def test_what_can_be_written() -> None:

@@ -84,13 +84,13 @@ def test_it_ends_as_if_it_had_not_been_stopped(
 
 def check_partial(partial: ScreeningResult, folder: Path) -> None:
     """What is there is valid, says that it is partial, and fits together."""
-    done = partial.tally.counts.positions
+    done = partial.aggregate.counts.positions
     assert not partial.is_complete
     assert 0 < done < SPACE.size
     assert summary(folder)["complete"] is False
     scored = pd.read_parquet(folder / "scored")
     assert scored["space_position"].max() < done
-    assert len(scored) == partial.tally.counts.balanced
+    assert len(scored) == partial.aggregate.counts.balanced
     assert set(partial.kept["space_position"]) <= set(scored["space_position"])
 
 

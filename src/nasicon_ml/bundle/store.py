@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.bundle import out_of_fold as held_out
+from nasicon_ml.bundle import out_of_fold
 from nasicon_ml.bundle.card import card_content
 from nasicon_ml.bundle.card_markdown import card_markdown
 from nasicon_ml.bundle.manifest import MANIFEST as MANIFEST  # noqa: PLC0414 -- part of this module
@@ -192,7 +192,7 @@ def model_files(model: ModelParts) -> dict[str, bytes]:
     return files | {
         _MODEL: dump_json(_model_json(model)),
         _PELLETS: pellets.encode("utf-8"),
-        _OUT_OF_FOLD: held_out.to_csv(model.out_of_fold).encode("utf-8"),
+        _OUT_OF_FOLD: out_of_fold.to_csv(model.out_of_fold).encode("utf-8"),
     }
 
 
@@ -293,9 +293,9 @@ def _read_pellets(files: CheckedFiles) -> pd.DataFrame:
 
 def _read_out_of_fold(files: CheckedFiles) -> pd.DataFrame:
     if _OUT_OF_FOLD not in files.content:
-        return held_out.no_rows()
+        return out_of_fold.no_rows()
     with _held(files, _OUT_OF_FOLD):
-        return held_out.from_csv(files.content[_OUT_OF_FOLD].decode("utf-8"))
+        return out_of_fold.from_csv(files.content[_OUT_OF_FOLD].decode("utf-8"))
 
 
 @contextmanager

@@ -534,7 +534,7 @@ def _question(found: ScreeningResult) -> str:
 
 
 def _counts(found: ScreeningResult) -> str:
-    counts, size = found.tally.counts, found.space.size
+    counts, size = found.aggregate.counts, found.space.size
     partial = "" if found.is_complete else " (PARTIAL: stopped)"
     rate = f", {counts.balanced / found.seconds:,.0f} scored a second" if found.seconds > 0 else ""
     lines = [f"looked through: {counts.positions:,} of {size:,}{partial} in {duration(found.seconds)}{rate}"]
@@ -576,7 +576,7 @@ def _row(place: int, row: dict[Any, Any]) -> tuple[str, ...]:
 
 def _systems(found: ScreeningResult) -> str:
     systems = sorted(
-        found.tally.systems.items(), key=lambda one: (one[1].number < 0, -one[1].value, one[1].number)
+        found.aggregate.systems.items(), key=lambda one: (one[1].number < 0, -one[1].value, one[1].number)
     )
     if not systems:
         return ""
@@ -589,7 +589,7 @@ def _systems(found: ScreeningResult) -> str:
 
 
 def _front(found: ScreeningResult) -> str:
-    front = found.tally.front
+    front = found.aggregate.front
     if front.given_up:
         return "front: too many recipes are in it; it is left out"
     return (

@@ -237,7 +237,7 @@ def _show(found: ScreeningResult, summary: dict[str, Any], names: list[Path], va
     if not found.is_complete:
         folder = values["output"] or values["resume"]
         on = f"; go on with: nasicon-ml screen --resume {folder}" if folder else ""
-        done = found.tally.counts.positions
+        done = found.aggregate.counts.positions
         say(f"stopped: this is a partial result, of {done:,} of {found.space.size:,} candidates{on}")
 
 
@@ -384,7 +384,7 @@ def _map_cells(found: ScreeningResult) -> pd.DataFrame:
 
     from nasicon_ml.plots.recipes import SUBSTITUTION
 
-    x, temperature_c, best = found.tally.conductivity_map.points()
+    x, temperature_c, best = found.aggregate.conductivity_map.points()
     return pd.DataFrame(
         {
             SUBSTITUTION: x,

@@ -1,6 +1,6 @@
 """Scores chunks of a space on a Dask cluster; needs the extra ``dask``.
 
-Each worker is sent the model once, as the bytes of a bundle, and makes it anew. Tallies are put together on the
+Each worker is sent the model once, as the bytes of a bundle, and makes it anew. Aggregates are put together on the
 workers, a few at a time, until one is left for each batch of chunks. What a lost worker had, others do again: the
 result is the same, and files of scored recipes are written anew, whole.
 """
@@ -21,18 +21,18 @@ from typing import Any
 from nasicon_ml.bundle.store import model_files, model_from_files
 from nasicon_ml.errors import MissingExtraError, NasiconError
 from nasicon_ml.model import PropertyModel
+from nasicon_ml.screening.aggregate import Aggregate
 from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.scoring import Effort, Scorer, Space, chunks
 from nasicon_ml.screening.space import SampledSpace
-from nasicon_ml.screening.tally import Tally
 
-#: Tallies that one task puts together.
+#: Aggregates that one task puts together.
 _FAN_IN = 8
 #: Chunks of a batch: this many for each thread of the cluster, within limits.
 _CHUNKS_PER_THREAD, _LARGEST_BATCH = 4, 4096
 #: How long a scheduler may take to answer, in seconds, and how long to wait for a batch before looking around.
 _CONNECT_S, _PATIENCE = 10, 0.2
-#: How long fetching a tally may take, in seconds, before it is tried again.
+#: How long fetching an aggregate may take, in seconds, before it is tried again.
 _FETCH_S = 60
 
 
@@ -84,21 +84,21 @@ _unpacked: dict[str, Scorer] = {}
 _unpacking = threading.Lock()
 
 
-def score_chunk(shipment: Shipment, start: int, stop: int) -> Tally:
+def score_chunk(shipment: Shipment, start: int, stop: int) -> Aggregate:
     """Score a chunk on a worker, which unpacks the shipment once."""
     with _unpacking:
         if shipment.key not in _unpacked:
             _unpacked.clear()  # of an earlier screening
             _unpacked[shipment.key] = shipment.unpack()
         scorer = _unpacked[shipment.key]
-    return scorer.tally(start, stop)
+    return scorer.aggregate(start, stop)
 
 
-def merge_tallies(tallies: Sequence[Tally]) -> Tally:
-    """Return the sum of tallies; runs on a worker."""
-    total = tallies[0]
-    for tally in tallies[1:]:
-        total = total.merged(tally)
+def merge_aggregates(aggregates: Sequence[Aggregate]) -> Aggregate:
+    """Return the sum of aggregates; runs on a worker."""
+    total = aggregates[0]
+    for aggregate in aggregates[1:]:
+        total = total.merged(aggregate)
     return total
 
 
@@ -118,7 +118,7 @@ def cluster_threads(scheduler: str) -> int:
 
 def run_dask(
     scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
-) -> Generator[tuple[range, Tally], None, None]:
+) -> Generator[tuple[range, Aggregate], None, None]:
     """Score the chunks from a position on, on a cluster.
 
     Parameters
@@ -129,7 +129,7 @@ def run_dask(
     Yields
     ------
     tuple
-        Batches of chunks, each as one, and their tallies, in the order of the space, without a gap.
+        Batches of chunks, each as one, and their aggregates, in the order of the space, without a gap.
 
     Raises
     ------
@@ -151,10 +151,10 @@ def run_dask(
             if not waiting:
                 return
             chunk, future = waiting[0]
-            tally = _result(client, scheduler, future)
-            if tally is not None:
+            aggregate = _result(client, scheduler, future)
+            if aggregate is not None:
                 waiting.popleft()
-                yield chunk, tally
+                yield chunk, aggregate
 
 
 def _shipped(shipment: Shipment) -> Shipment:
@@ -163,20 +163,20 @@ def _shipped(shipment: Shipment) -> Shipment:
 
 
 def _submit(client: Any, shipment: Any, some: Sequence[range]) -> Any:
-    """Submit the chunks of a batch and the tree that puts their tallies together; return its root."""
+    """Submit the chunks of a batch and the tree that puts their aggregates together; return its root."""
     level = [client.submit(score_chunk, shipment, chunk.start, chunk.stop, pure=False) for chunk in some]
     while len(level) > 1:
         groups = [level[at : at + _FAN_IN] for at in range(0, len(level), _FAN_IN)]
-        level = [client.submit(merge_tallies, group, pure=False) for group in groups]
+        level = [client.submit(merge_aggregates, group, pure=False) for group in groups]
     return level[0]
 
 
-def _result(client: Any, scheduler: str, future: Any) -> Tally | None:
-    """Wait a little for a tally, None if it takes longer; raise if nobody can finish it any more."""
+def _result(client: Any, scheduler: str, future: Any) -> Aggregate | None:
+    """Wait a little for an aggregate, None if it takes longer; raise if nobody can finish it any more."""
     if client.status != "running":
         raise _lost(scheduler)
     try:
-        tally: Tally = future.result(timeout=_FETCH_S if future.status == "finished" else _PATIENCE)
+        aggregate: Aggregate = future.result(timeout=_FETCH_S if future.status == "finished" else _PATIENCE)
     except NasiconError:
         raise
     except Exception as error:
@@ -189,7 +189,7 @@ def _result(client: Any, scheduler: str, future: Any) -> Tally | None:
         raise NasiconError(
             f"a chunk failed on the cluster ({reason}); what was done until then is kept"
         ) from error
-    return tally
+    return aggregate
 
 
 def _lost(scheduler: str) -> NasiconError:

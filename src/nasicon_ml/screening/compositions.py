@@ -40,7 +40,7 @@ from nasicon_ml.composition.sites import (
 )
 from nasicon_ml.errors import SpaceError
 from nasicon_ml.features.pairs import distinct_rows
-from nasicon_ml.screening.reading import Stated, read_numbers
+from nasicon_ml.screening.reading import SpecNode, read_numbers
 
 MIX_KEYS = ("mix", "step")
 #: More mixtures than this from one list are a typing error.
@@ -67,20 +67,20 @@ class Ion:
 Mixture = tuple[tuple[Ion, float], ...]
 
 
-def host_mixtures(stated: Stated) -> list[Mixture]:
+def host_mixtures(node: SpecNode) -> list[Mixture]:
     """Read the 4+ hosts of a family: symbols, shares such as ``{Ti: 0.75, Ge: 0.25}``, or mixtures in steps."""
-    return _mixtures(stated, _host)
+    return _mixtures(node, _host)
 
 
-def dopant_mixtures(stated: Stated) -> list[Mixture]:
+def dopant_mixtures(node: SpecNode) -> list[Mixture]:
     """Read the dopants of a family, as hosts are read; charges may be stated, as in ``Fe2+``."""
-    return _mixtures(stated, _dopant)
+    return _mixtures(node, _dopant)
 
 
-def _mixtures(stated: Stated, read: Callable[[str, Stated], Ion]) -> list[Mixture]:
+def _mixtures(node: SpecNode, read: Callable[[str, SpecNode], Ion]) -> list[Mixture]:
     allowed = "an element, shares of elements, or mix with step; one of them or a list"
     found: list[Mixture] = []
-    for item in stated.one_or_more(allowed):
+    for item in node.one_or_more(allowed):
         if isinstance(item.value, str):
             found.append(((read(item.value, item), 1.0),))
         elif isinstance(item.value, Mapping) and "mix" in item.value:
@@ -94,7 +94,7 @@ def _mixtures(stated: Stated, read: Callable[[str, Stated], Ion]) -> list[Mixtur
     return found
 
 
-def _shares(item: Stated, read: Callable[[str, Stated], Ion]) -> Mixture:
+def _shares(item: SpecNode, read: Callable[[str, SpecNode], Ion]) -> Mixture:
     parts = item.any_fields("elements with their shares")
     shares = {read(key, part): part.number(0, 1) for key, part in parts.items()}
     if len({ion.element for ion in shares}) < len(parts):
@@ -105,7 +105,7 @@ def _shares(item: Stated, read: Callable[[str, Stated], Ion]) -> Mixture:
     return tuple((ion, share) for ion, share in shares.items() if share)
 
 
-def _in_steps(item: Stated, read: Callable[[str, Stated], Ion]) -> list[Mixture]:
+def _in_steps(item: SpecNode, read: Callable[[str, SpecNode], Ion]) -> list[Mixture]:
     """Return all mixtures of some elements whose shares are whole numbers of steps; pure elements among them."""
     parts = item.fields(MIX_KEYS, MIX_KEYS)
     ions = [read(part.value, part) for part in parts["mix"].items("a list of elements")]
@@ -127,28 +127,28 @@ def _in_steps(item: Stated, read: Callable[[str, Stated], Ion]) -> list[Mixture]
     return found[::-1]  # the first element first
 
 
-def _host(symbol: object, stated: Stated) -> Ion:
+def _host(symbol: object, node: SpecNode) -> Ion:
     if symbol not in HOST_LETTERS:
-        raise stated.error(f"hosts {', '.join(HOST_LETTERS)}", value=symbol)
+        raise node.error(f"hosts {', '.join(HOST_LETTERS)}", value=symbol)
     return Ion(str(symbol), 4)
 
 
-def _dopant(symbol: object, stated: Stated) -> Ion:
+def _dopant(symbol: object, node: SpecNode) -> Ion:
     match = _ION.fullmatch(symbol.strip()) if isinstance(symbol, str) else None
     element = match[1] if match else ""
     if match is None or element not in DOPANTS:
-        raise _strange(symbol, stated)
+        raise _strange(symbol, node)
     states = USUAL_STATES[element]
     charge = int(match[2] or match[3] or states[0])
     if charge not in states:
         usual = ", ".join(f"{element}{state}+" for state in states)
-        raise stated.error(f"a usual charge of {element}: {usual}", value=symbol)
+        raise node.error(f"a usual charge of {element}: {usual}", value=symbol)
     return Ion(element, charge)
 
 
-def _strange(symbol: object, stated: Stated) -> SpaceError:
+def _strange(symbol: object, node: SpecNode) -> SpaceError:
     hint = nearest_element(symbol) if isinstance(symbol, str) and symbol not in ELEMENT_INDEX else ""
-    return stated.error(f"elements that can stand on M: {', '.join(DOPANTS)}", hint, value=symbol)
+    return node.error(f"elements that can stand on M: {', '.join(DOPANTS)}", hint, value=symbol)
 
 
 Floats = NDArray[np.float64]
@@ -177,7 +177,7 @@ class Family:
         Whether the amounts are x, the charge that dopants leave to the mobile ion, or cations.
     silicon, excess
         On T, and of the mobile ion beyond the balance, per formula unit.
-    stated
+    node
         Where it stands.
     """
 
@@ -188,7 +188,7 @@ class Family:
     by_charge: bool
     silicon: tuple[float, ...]
     excess: tuple[float, ...]
-    stated: Stated
+    node: SpecNode
 
     def __len__(self) -> int:
         lengths = (self.hosts, self.dopants, self.amounts, self.silicon, self.excess)
@@ -235,7 +235,7 @@ class Family:
         """Charge that one cation of the mixture leaves to the mobile ion."""
         charge = math.fsum(share * (4 - ion.charge) for ion, share in dopants)
         if charge < _LEAST_PER_CATION:
-            raise self.stated.error(
+            raise self.node.error(
                 "x for dopants that need more of the mobile ion",
                 f"For {_words(dopants)} give amount in place of x.",
                 value=_words(dopants),
@@ -244,7 +244,7 @@ class Family:
 
     def _check(self, room: Units, ions: Units, amounts: Floats, mixture_of: NDArray[np.intp]) -> None:
         key = "x" if self.by_charge else "amount"
-        place = self.stated.child(key) if key in self.stated.value else self.stated
+        place = self.node.child(key) if key in self.node.value else self.node
         for bad, what in (
             (room < 0, "at most two cations on M"),
             (ions <= 0, f"some {self.ion} left on A"),
@@ -271,12 +271,12 @@ def _shared(hosts: Mixture, room: Units) -> dict[Ion, Units]:
     return found
 
 
-def read_family(stated: Stated, *, any_charge: bool) -> Family:
+def read_family(node: SpecNode, *, any_charge: bool) -> Family:
     """Read one family.
 
     Parameters
     ----------
-    stated
+    node
         Its mapping.
     any_charge
         Whether compositions may be off balance by more than `CHARGE_TOLERANCE`.
@@ -286,19 +286,19 @@ def read_family(stated: Stated, *, any_charge: bool) -> Family:
     SpaceError
         If it is none.
     """
-    parts = stated.fields(FAMILY_KEYS)
+    parts = node.fields(FAMILY_KEYS)
     named = _system(parts[SYSTEM]) if SYSTEM in parts else None
-    hosts = _hosts(parts, named, stated)
+    hosts = _hosts(parts, named, node)
     dopants: list[Mixture] = [((Ion(_symbol(named), 3), 1.0),)] if named and _symbol(named) else []
     if "dopants" in parts:
         if dopants:
             raise parts["dopants"].error(f"a {parts[SYSTEM].value} without dopants", "Its name says the dopant.")
         dopants = dopant_mixtures(parts["dopants"])
         _check_charges(hosts, dopants, parts["dopants"])
-    amounts, by_charge = _amounts(parts, bool(dopants), stated)
+    amounts, by_charge = _amounts(parts, bool(dopants), node)
     silicon = read_numbers(parts["silicon"], 0, T_CATIONS) if "silicon" in parts else [0.0]
     if named and named.silicon != ("silicon" in parts):
-        raise stated.error(f"silicon where the system has an S, and nowhere else ({named.name})")
+        raise node.error(f"silicon where the system has an S, and nowhere else ({named.name})")
     limit = 2.0 if any_charge else CHARGE_TOLERANCE
     excess = read_numbers(parts["excess"], -limit, limit) if "excess" in parts else [0.0]
     return Family(
@@ -309,24 +309,24 @@ def read_family(stated: Stated, *, any_charge: bool) -> Family:
         by_charge,
         tuple(silicon),
         tuple(excess),
-        stated,
+        node,
     )
 
 
-def _check_charges(hosts: list[Mixture], dopants: list[Mixture], stated: Stated) -> None:
+def _check_charges(hosts: list[Mixture], dopants: list[Mixture], node: SpecNode) -> None:
     """Refuse an element with two charges: no formula can tell the two apart."""
     elements = {ion.element for mixture in hosts for ion, _ in mixture}
     for mixture in dopants:
         for ion, _ in mixture:
             if ion.element in elements and ion.charge != 4:
-                raise stated.error(f"{ion.element}4+ beside the host {ion.element}", value=str(ion))
+                raise node.error(f"{ion.element}4+ beside the host {ion.element}", value=str(ion))
 
 
-def _system(stated: Stated) -> shorthand.Shorthand:
-    short = shorthand.find(stated.value) if isinstance(stated.value, str) else None
+def _system(node: SpecNode) -> shorthand.Shorthand:
+    short = shorthand.find(node.value) if isinstance(node.value, str) else None
     if short is None:
-        hint = shorthand.hint(stated.value) if isinstance(stated.value, str) else ""
-        raise stated.error(f"the name of a system: {', '.join(shorthand.COMMON)}", hint)
+        hint = shorthand.hint(node.value) if isinstance(node.value, str) else ""
+        raise node.error(f"the name of a system: {', '.join(shorthand.COMMON)}", hint)
     return short
 
 
@@ -335,7 +335,7 @@ def _symbol(short: shorthand.Shorthand) -> str:
     return "" if short.dopant == "M" else short.dopant
 
 
-def _ion(parts: Mapping[str, Stated], named: shorthand.Shorthand | None) -> str:
+def _ion(parts: Mapping[str, SpecNode], named: shorthand.Shorthand | None) -> str:
     if "ion" not in parts:
         return named.alkali if named else "Li"
     ion = parts["ion"].value
@@ -344,7 +344,7 @@ def _ion(parts: Mapping[str, Stated], named: shorthand.Shorthand | None) -> str:
     return str(ion)
 
 
-def _hosts(parts: Mapping[str, Stated], named: shorthand.Shorthand | None, stated: Stated) -> list[Mixture]:
+def _hosts(parts: Mapping[str, SpecNode], named: shorthand.Shorthand | None, node: SpecNode) -> list[Mixture]:
     if "hosts" in parts:
         found = host_mixtures(parts["hosts"])
         used = {ion.element for mixture in found for ion, _ in mixture}
@@ -352,23 +352,21 @@ def _hosts(parts: Mapping[str, Stated], named: shorthand.Shorthand | None, state
             raise parts["hosts"].error(f"mixtures of the hosts of {named.name}: {', '.join(named.hosts)}")
         return found
     if named is None:
-        raise stated.error("a family with its hosts, or the name of a system", "There are neither.")
+        raise node.error("a family with its hosts, or the name of a system", "There are neither.")
     if len(named.hosts) > 1:
         first, second = named.hosts
-        raise stated.error(f"{named.name} with its hosts", f"As in hosts: {{{first}: 0.75, {second}: 0.25}}.")
+        raise node.error(f"{named.name} with its hosts", f"As in hosts: {{{first}: 0.75, {second}: 0.25}}.")
     return [((Ion(named.hosts[0], 4), 1.0),)]
 
 
-def _amounts(parts: Mapping[str, Stated], doped: bool, stated: Stated) -> tuple[list[float], bool]:
+def _amounts(parts: Mapping[str, SpecNode], doped: bool, node: SpecNode) -> tuple[list[float], bool]:
     given = [key for key in ("x", "amount") if key in parts]
     if not doped:
         if given:
             raise parts[given[0]].error(f"no {given[0]} where there is no dopant", "Name the dopants.")
         return [0.0], False
     if len(given) != 1:
-        raise stated.error(
-            "dopants with x (the charge they bring) or with amount (of cations)", "Give one of them."
-        )
+        raise node.error("dopants with x (the charge they bring) or with amount (of cations)", "Give one of them.")
     return read_numbers(parts[given[0]], 0, 4 if given[0] == "x" else 2), given == ["x"]
 
 
@@ -455,7 +453,7 @@ class Compositions:
         )
 
 
-def read_compositions(stated: Stated, *, any_charge: bool = False) -> Compositions:
+def read_compositions(node: SpecNode, *, any_charge: bool = False) -> Compositions:
     """Read the families of a space into an axis; a composition that several of them hold stands once.
 
     Raises
@@ -464,7 +462,7 @@ def read_compositions(stated: Stated, *, any_charge: bool = False) -> Compositio
         If a family is none, or there are more than `MOST_COMPOSITIONS`.
     """
     families, count = [], 0
-    for item in stated.one_or_more(_ALLOWED):
+    for item in node.one_or_more(_ALLOWED):
         families.append(read_family(item, any_charge=any_charge))
         count += len(families[-1])
         if count > MOST_COMPOSITIONS:

@@ -19,7 +19,7 @@ from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition.elements import ELEMENT_INDEX
 from nasicon_ml.errors import nearest
 from nasicon_ml.screening.compositions import Compositions
-from nasicon_ml.screening.reading import ADDITIVE_COLUMNS, FIELDS, Axis, Stated, read_cell
+from nasicon_ml.screening.reading import ADDITIVE_COLUMNS, FIELDS, Axis, SpecNode, read_cell
 
 Mask = NDArray[np.bool_]
 Cells = Sequence[Any] | NDArray[Any]
@@ -111,26 +111,26 @@ class Rule:
         One condition.
     because
         Why.
-    stated
+    node
         Where it stands.
     """
 
     when: tuple[Condition, ...]
     then: Condition
     because: str
-    stated: Stated
+    node: SpecNode
 
     def __str__(self) -> str:
         condition = f"when {' and '.join(map(str, self.when))}: " if self.when else ""
         return f"{condition}{self.then} (because {self.because})"
 
 
-def read_rules(stated: Stated | None, warnings: list[str]) -> list[Rule]:
+def read_rules(node: SpecNode | None, warnings: list[str]) -> list[Rule]:
     """Read the constraints of a space.
 
     Parameters
     ----------
-    stated
+    node
         A list of them.
     warnings
         To which is added what is doubtful.
@@ -141,13 +141,13 @@ def read_rules(stated: Stated | None, warnings: list[str]) -> list[Rule]:
         If one has no reason, or names something that is no quantity of a recipe, or asks for a value that the
         quantity cannot have.
     """
-    if stated is None:
+    if node is None:
         return []
     rules = []
     no_condition: tuple[Condition, ...] = ()
-    listed = stated.items("a list of constraints", empty=True)
+    listed = node.items("a list of constraints", empty=True)
     if len(listed) > MOST_CONSTRAINTS:
-        raise stated.error(f"at most {MOST_CONSTRAINTS} constraints", value=len(listed))
+        raise node.error(f"at most {MOST_CONSTRAINTS} constraints", value=len(listed))
     for item in listed:
         parts = item.fields(CONSTRAINT_KEYS, ("because",))
         because = parts["because"].text("the reason, in words")
@@ -162,28 +162,28 @@ def read_rules(stated: Stated | None, warnings: list[str]) -> list[Rule]:
     return rules
 
 
-def _conditions(stated: Stated, warnings: list[str]) -> tuple[Condition, ...]:
+def _conditions(node: SpecNode, warnings: list[str]) -> tuple[Condition, ...]:
     allowed = "names of fields, x, system or elements, each with a condition"
-    found = stated.any_fields(allowed)
+    found = node.any_fields(allowed)
     if not found:
-        raise stated.error(allowed, "It is empty.")
+        raise node.error(allowed, "It is empty.")
     return tuple(_condition(name, part, warnings) for name, part in found.items())
 
 
-def _condition(name: str, stated: Stated, warnings: list[str]) -> Condition:
+def _condition(name: str, node: SpecNode, warnings: list[str]) -> Condition:
     if not (name in _FIELD_NAMES or name in (X, Column.SYSTEM) or name in ELEMENT_INDEX):
         names = [*_FIELD_NAMES, X, Column.SYSTEM.value]
-        raise stated.error(f"{', '.join(names)}, or the symbol of an element", nearest(name, names))
-    if not isinstance(stated.value, dict):
-        values = tuple(_value(name, item, warnings) for item in stated.one_or_more(_ALLOWED))
+        raise node.error(f"{', '.join(names)}, or the symbol of an element", nearest(name, names))
+    if not isinstance(node.value, dict):
+        values = tuple(_value(name, item, warnings) for item in node.one_or_more(_ALLOWED))
         return Condition(name, wanted=values)
-    parts = stated.fields(CONDITION_KEYS)
+    parts = node.fields(CONDITION_KEYS)
     if not parts:
-        raise stated.error(_ALLOWED)
+        raise node.error(_ALLOWED)
     bounds = {key: _bound(name, parts[key], warnings) for key in ("min", "max") if key in parts}
     minimum, maximum = bounds.get("min", -math.inf), bounds.get("max", math.inf)
     if minimum > maximum:
-        raise stated.error("min at most max")
+        raise node.error("min at most max")
     unwanted = (
         tuple(_value(name, item, warnings) for item in parts["not"].one_or_more(_ALLOWED))
         if "not" in parts
@@ -193,7 +193,7 @@ def _condition(name: str, stated: Stated, warnings: list[str]) -> Condition:
         raise parts["not"].error("values", "For what must be given write given: true.")
     given = parts["given"].flag() if "given" in parts else None
     if given is False and len(parts) > 1:
-        raise stated.error("given: false alone, or conditions on the value")
+        raise node.error("given: false alone, or conditions on the value")
     return Condition(name, None, unwanted, minimum, maximum, given)
 
 
@@ -205,8 +205,8 @@ def _is_numeric(name: str) -> bool:
     )
 
 
-def _bound(name: str, stated: Stated, warnings: list[str]) -> float:
-    named = stated.renamed(name)
+def _bound(name: str, node: SpecNode, warnings: list[str]) -> float:
+    named = node.renamed(name)
     if not _is_numeric(name):
         raise named.error("values, as it is no number", f"Write {name}: [one, or, another].")
     value = _value(name, named, warnings)
@@ -215,14 +215,14 @@ def _bound(name: str, stated: Stated, warnings: list[str]) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def _value(name: str, stated: Stated, warnings: list[str]) -> object:
+def _value(name: str, node: SpecNode, warnings: list[str]) -> object:
     """Read one value of a quantity; None for "not given"."""
-    stated = stated.renamed(name)
+    node = node.renamed(name)
     if name in _FIELD_NAMES:
-        return read_cell(_FIELD_NAMES[name], stated, warnings)
+        return read_cell(_FIELD_NAMES[name], node, warnings)
     if name == Column.SYSTEM:
-        return stated.text("the name of a system, such as LATP")
-    return stated.number(-10, 20)
+        return node.text("the name of a system, such as LATP")
+    return node.number(-10, 20)
 
 
 Ints = NDArray[np.intp]
@@ -375,7 +375,7 @@ def _shortened(axes: Axes, check: Check, removed: list[str]) -> Axes:
     kept = check.then | ~check.when[at] if at in check.when else check.then
     name, count = check.rule.then.name, axes.length(at)
     if not kept.any():
-        raise check.rule.stated.renamed(name).error(
+        raise check.rule.node.renamed(name).error(
             f"values that leave some candidate: {check.rule}", "The space has none.", value=_held(axes, at, name)
         )
     label = "compositions" if at == COMPOSITION else axes.fields[at].label

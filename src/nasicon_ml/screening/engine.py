@@ -11,11 +11,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 from nasicon_ml.model import PropertyModel
+from nasicon_ml.screening.aggregate import Aggregate
 from nasicon_ml.screening.cluster import run_dask
 from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.result import Identity, OutputFolder, ScreeningResult, State, read_state, write_result
 from nasicon_ml.screening.scoring import Effort, Scorer, Space, chunks
-from nasicon_ml.screening.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | Non
     scorer.prepare()
     trial = min(scorer.space.size, effort.chunk, _TRIAL)
     with _one_thread_each():
-        scorer.tally(0, max(1, trial // 16))
+        scorer.aggregate(0, max(1, trial // 16))
         start = time.perf_counter()
-        scored = scorer.tally(0, trial).counts.candidates
+        scored = scorer.aggregate(0, trial).counts.candidates
         seconds = max(time.perf_counter() - start, 1e-9)
     per_second = max(scored, 1) / seconds
     at_once = at_once or min(effort.threads, os.cpu_count() or 1)
@@ -99,7 +99,7 @@ def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | Non
 
 def run_local(
     scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
-) -> Generator[tuple[range, Tally], None, None]:
+) -> Generator[tuple[range, Aggregate], None, None]:
     """Score the chunks from a position on, in threads of this process.
 
     Parameters
@@ -114,18 +114,18 @@ def run_local(
     Yields
     ------
     tuple
-        Chunks and their tallies, in the order of the space, without a gap.
+        Chunks and their aggregates, in the order of the space, without a gap.
     """
     scorer.prepare()
     ahead = chunks(scorer.space.size, effort.chunk, start)
     pool = ThreadPoolExecutor(effort.threads, thread_name_prefix="screening")
-    waiting: deque[tuple[range, Future[Tally]]] = deque()
+    waiting: deque[tuple[range, Future[Aggregate]]] = deque()
     with _one_thread_each():
         try:
             while True:
                 # One more than there are threads: none has to wait for this one.
                 while len(waiting) <= effort.threads and not stop() and (chunk := next(ahead, None)):
-                    waiting.append((chunk, pool.submit(scorer.tally, chunk.start, chunk.stop)))
+                    waiting.append((chunk, pool.submit(scorer.aggregate, chunk.start, chunk.stop)))
                 if not waiting or waiting[0][1].cancelled():
                     return
                 if stop():
@@ -196,7 +196,7 @@ def screen(
     question, effort = question or Question(), effort or Effort()
     for interval in model.intervals.values():
         interval.scores.quantile(question.level)  # refused before anything is written
-    state = State(Identity("", "", {}), 0, 0.0, Tally.empty(question.keep))
+    state = State(Identity("", "", {}), 0, 0.0, Aggregate.empty(question.keep))
     if output is not None:
         output.check()
         identity = Identity.of(space, model, question, chunk=effort.chunk, scored=output.scored)
@@ -207,7 +207,7 @@ def screen(
         output.make()
     scorer = Scorer(space, model, question, output.parts if output else None)
     state = _run(scorer, effort, state, output, progress, stop)
-    result = ScreeningResult(space, model, question, state.tally, state.seconds)
+    result = ScreeningResult(space, model, question, state.aggregate, state.seconds)
     if output is not None:
         write_result(result, output)
     return result
@@ -227,13 +227,13 @@ def _run(
     try:
         run = run_dask if effort.engine == "dask" else run_local
         with closing(run(scorer, effort, state.position, stop)) as results:
-            for chunk, tally in results:
+            for chunk, aggregate in results:
                 now = time.monotonic()
                 state = replace(
                     state,
                     position=chunk.stop,
                     seconds=before.seconds + now - begun,
-                    tally=state.tally.merged(tally),
+                    aggregate=state.aggregate.merged(aggregate),
                 )
                 progress(_progress(before, state, scorer.space.size))
                 if output is not None and now - saved >= _SAVE_EVERY_S:
@@ -248,7 +248,7 @@ def _run(
 
 def _progress(before: State, now: State, size: int) -> Progress:
     rate = (now.position - before.position) / max(now.seconds - before.seconds, 1e-9)
-    values = now.tally.kept.values
+    values = now.aggregate.kept.values
     return Progress(
         now.position,
         size,

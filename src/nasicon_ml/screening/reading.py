@@ -33,8 +33,8 @@ _DEEPEST = 20
 
 
 @dataclass(frozen=True)
-class Stated:
-    """One value of a search space.
+class SpecNode:
+    """One value in the description of a search space, with its place in the file.
 
     Attributes
     ----------
@@ -75,11 +75,11 @@ class Stated:
         """Return an error with the place of this value."""
         return SpaceError(error.field, error.value, error.allowed, error.hint, self.place)
 
-    def child(self, key: object, name: str | None = None) -> Stated:
+    def child(self, key: object, name: str | None = None) -> SpecNode:
         """Return what stands under a key, or at a position."""
-        return Stated(self.value[key], name or str(key), (*self.path, key), self.lines, self.file)
+        return SpecNode(self.value[key], name or str(key), (*self.path, key), self.lines, self.file)
 
-    def fields(self, known: Iterable[str], needed: Sequence[str] = ()) -> dict[str, Stated]:
+    def fields(self, known: Iterable[str], needed: Sequence[str] = ()) -> dict[str, SpecNode]:
         """Read a mapping whose keys are known.
 
         Raises
@@ -90,17 +90,17 @@ class Stated:
         known = list(known)
         allowed = f"a mapping with {', '.join(known)}"
         found = self.any_fields(allowed)
-        for key, stated in found.items():
+        for key, node in found.items():
             if key not in known:
                 raise SpaceError(
-                    key, stated.value, f"in {self.name}: {', '.join(known)}", nearest(key, known), stated.place
+                    key, node.value, f"in {self.name}: {', '.join(known)}", nearest(key, known), node.place
                 )
         for key in needed:
             if key not in found:
                 raise self.error(allowed, f"There is no {key!r} in it.")
         return found
 
-    def any_fields(self, allowed: str) -> dict[str, Stated]:
+    def any_fields(self, allowed: str) -> dict[str, SpecNode]:
         """Read a mapping whose keys may be any text."""
         if not isinstance(self.value, Mapping):
             raise self.error(allowed)
@@ -109,7 +109,7 @@ class Stated:
                 raise self.error(allowed, f"The key {key!r} is no text; put it into quotation marks.")
         return {str(key): self.child(key) for key in self.value}
 
-    def items(self, allowed: str, *, empty: bool = False) -> list[Stated]:
+    def items(self, allowed: str, *, empty: bool = False) -> list[SpecNode]:
         """Read a list.
 
         Raises
@@ -123,7 +123,7 @@ class Stated:
             raise self.error(allowed, "The list is empty.")
         return [self.child(at, self.name) for at in range(len(self.value))]
 
-    def one_or_more(self, allowed: str) -> list[Stated]:
+    def one_or_more(self, allowed: str) -> list[SpecNode]:
         """Read a list, or a single value as a list of one."""
         return self.items(allowed) if isinstance(self.value, list) else [self]
 
@@ -154,7 +154,7 @@ class Stated:
             raise self.error("true or false")
         return self.value
 
-    def renamed(self, name: str) -> Stated:
+    def renamed(self, name: str) -> SpecNode:
         """Call it something else in messages."""
         return replace(self, name=name)
 
@@ -198,7 +198,7 @@ def plain(value: object, depth: int = 0) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def stated_in_yaml(path: str | Path) -> Stated:
+def spec_from_yaml(path: str | Path) -> SpecNode:
     """Read a YAML file; nothing in it is ever executed.
 
     Raises
@@ -213,7 +213,7 @@ def stated_in_yaml(path: str | Path) -> Stated:
         raise UnreadableFileError(f"{name}: the file is empty")
     lines: dict[Path_, int] = {}
     _note_lines(node, (), lines)
-    return Stated(plain(value), lines=lines, file=name)
+    return SpecNode(plain(value), lines=lines, file=name)
 
 
 def _note_lines(node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> None:
@@ -239,15 +239,15 @@ _LOG_DIGITS = 4
 _STEPS = 1e-9
 _ALLOWED = "a range with from, to, and step or count"
 
-Reader = Callable[[Stated], Any]
+Reader = Callable[[SpecNode], Any]
 
 
-def read_range(stated: Stated, read: Reader) -> list[float]:
+def read_range(node: SpecNode, read: Reader) -> list[float]:
     """Read a range: ``{from: 700, to: 800, step: 10}``, or with `count` and `scale: log`.
 
     Parameters
     ----------
-    stated
+    node
         The mapping.
     read
         Reads `from` and `to`, and refuses what is out of bounds.
@@ -262,42 +262,42 @@ def read_range(stated: Stated, read: Reader) -> list[float]:
     SpaceError
         If it is no range, or one of more than `MOST_VALUES` values.
     """
-    parts = stated.fields(RANGE_KEYS, ("from", "to"))
-    first, last = (read(parts[key].renamed(stated.name)) for key in ("from", "to"))
+    parts = node.fields(RANGE_KEYS, ("from", "to"))
+    first, last = (read(parts[key].renamed(node.name)) for key in ("from", "to"))
     if first > last:
-        raise stated.error("a range that rises", "from is above to.")
+        raise node.error("a range that rises", "from is above to.")
     scale = parts["scale"].value if "scale" in parts else SCALES[0]
     if scale not in SCALES:
         raise parts["scale"].error(" or ".join(SCALES))
     if ("step" in parts) == ("count" in parts):
-        raise stated.error(_ALLOWED, "It needs one of step and count.")
+        raise node.error(_ALLOWED, "It needs one of step and count.")
     if "step" in parts:
         if scale == "log":
-            raise stated.error("a logarithmic range with from, to and count", "Steps belong to a linear range.")
+            raise node.error("a logarithmic range with from, to and count", "Steps belong to a linear range.")
         return _in_steps(first, last, parts["step"])
     count = parts["count"].whole(1 if first == last else 2, MOST_VALUES)
     if scale == "linear":
         return [round(float(value), _DIGITS) for value in np.linspace(first, last, count)]
-    return _by_logarithm(first, last, count, stated)
+    return _by_logarithm(first, last, count, node)
 
 
-def _in_steps(first: float, last: float, stated: Stated) -> list[float]:
-    step = stated.number(0, math.inf)
+def _in_steps(first: float, last: float, node: SpecNode) -> list[float]:
+    step = node.number(0, math.inf)
     if not 0 < step < math.inf:
-        raise stated.error("a step above 0")
+        raise node.error("a step above 0")
     steps = (last - first) / step + _STEPS
     if steps >= MOST_VALUES:
-        raise stated.error(f"a step that makes at most {MOST_VALUES} values", f"This makes {steps:.3g}.")
+        raise node.error(f"a step that makes at most {MOST_VALUES} values", f"This makes {steps:.3g}.")
     return [round(first + at * step, _DIGITS) for at in range(int(steps) + 1)]
 
 
-def _by_logarithm(first: float, last: float, count: int, stated: Stated) -> list[float]:
+def _by_logarithm(first: float, last: float, count: int, node: SpecNode) -> list[float]:
     if first <= 0:
-        raise stated.error("a logarithmic range that begins above 0")
+        raise node.error("a logarithmic range that begins above 0")
     values = [_significant(float(value)) for value in np.geomspace(first, last, count)]
     values[0], values[-1] = first, last
     if any(low >= high for low, high in itertools.pairwise(values)):
-        raise stated.error(f"values that differ in {_LOG_DIGITS} significant digits", "Take a smaller count.")
+        raise node.error(f"values that differ in {_LOG_DIGITS} significant digits", "Take a smaller count.")
     return values
 
 
@@ -305,18 +305,18 @@ def _significant(value: float) -> float:
     return float(f"{value:.{_LOG_DIGITS - 1}e}")
 
 
-def read_numbers(stated: Stated, minimum: float, maximum: float) -> list[float]:
+def read_numbers(node: SpecNode, minimum: float, maximum: float) -> list[float]:
     """Read a number, a list of numbers and ranges, or a range; every value once, in the order stated."""
 
-    def read(one: Stated) -> float:
+    def read(one: SpecNode) -> float:
         return one.number(minimum, maximum)
 
-    found = [*read_values(stated, read, f"a number from {minimum:g} to {maximum:g}, a list, or a range")]
-    refuse_repeats(found, stated)
+    found = [*read_values(node, read, f"a number from {minimum:g} to {maximum:g}, a list, or a range")]
+    refuse_repeats(found, node)
     return found
 
 
-def read_values(stated: Stated, read: Callable[[Stated], Any], allowed: str) -> Iterator[Any]:
+def read_values(node: SpecNode, read: Callable[[SpecNode], Any], allowed: str) -> Iterator[Any]:
     """Yield the values of a value, a list of values and ranges, or a range.
 
     Raises
@@ -325,20 +325,20 @@ def read_values(stated: Stated, read: Callable[[Stated], Any], allowed: str) -> 
         If there are more than `MOST_VALUES`.
     """
     count = 0
-    for item in stated.one_or_more(allowed):
+    for item in node.one_or_more(allowed):
         values = read_range(item, read) if isinstance(item.value, dict) else [read(item)]
         count += len(values)
         if count > MOST_VALUES:
-            raise stated.error(f"at most {MOST_VALUES} values", f"These are more than {count - 1}.", value=count)
+            raise node.error(f"at most {MOST_VALUES} values", f"These are more than {count - 1}.", value=count)
         yield from values
 
 
-def refuse_repeats(values: Sequence[object], stated: Stated) -> None:
+def refuse_repeats(values: Sequence[object], node: SpecNode) -> None:
     """Refuse a value that stands twice: its candidates would count twice."""
     seen: set[object] = set()
     for value in values:
         if value in seen:
-            raise stated.error("every value once", value=value, hint="It stands there twice.")
+            raise node.error("every value once", value=value, hint="It stands there twice.")
         seen.add(value)
 
 
@@ -400,12 +400,12 @@ def _taken(prepared: Any, at: NDArray[np.intp]) -> Any:
     return pd.Categorical.from_codes(prepared.codes[at], dtype=prepared.dtype, validate=False)
 
 
-def field_axes(stated: Stated | None, warnings: list[str]) -> list[Axis]:
+def field_axes(node: SpecNode | None, warnings: list[str]) -> list[Axis]:
     """Read the processing fields of a space.
 
     Parameters
     ----------
-    stated
+    node
         Fields with their values.
     warnings
         To which is added what is doubtful: temperatures that look like kelvin.
@@ -420,7 +420,7 @@ def field_axes(stated: Stated | None, warnings: list[str]) -> list[Axis]:
     SpaceError
         If a field is none of a recipe's, or has a value that no recipe may have.
     """
-    given = stated.any_fields("fields of a recipe with their values") if stated else {}
+    given = node.any_fields("fields of a recipe with their values") if node else {}
     for name, value in given.items():
         if name not in {column.value for column in FIELDS}:
             raise _unknown(name, value)
@@ -430,7 +430,7 @@ def field_axes(stated: Stated | None, warnings: list[str]) -> list[Axis]:
     ]
 
 
-def _unknown(name: str, value: Stated) -> FieldError:
+def _unknown(name: str, value: SpecNode) -> FieldError:
     if name in ADDITIVE_COLUMNS:
         hint = "Additives stand in a list of their own, additives, so that amount and unit go with the name."
         return value.error(f"fields {', '.join(FIELDS)}", hint)
@@ -441,21 +441,21 @@ def _unknown(name: str, value: Stated) -> FieldError:
     return value.refused(unknown_field(name, value.value))
 
 
-def _values(column: Column, stated: Stated, warnings: list[str]) -> list[Cell]:
+def _values(column: Column, node: SpecNode, warnings: list[str]) -> list[Cell]:
     """Read the values of one field: one, a list, ranges; "not given" among them."""
 
-    def read(one: Stated) -> Any:
+    def read(one: SpecNode) -> Any:
         return read_cell(column, one, warnings)
 
-    for item in stated.one_or_more(column.allowed):
+    for item in node.one_or_more(column.allowed):
         if isinstance(item.value, dict) and column.kind is not Kind.NUMBER:
             raise item.error(column.allowed, "Only numbers have ranges.")
-    found = [*read_values(stated, read, column.allowed)]
-    refuse_repeats(found, stated)
+    found = [*read_values(node, read, column.allowed)]
+    refuse_repeats(found, node)
     return found
 
 
-def read_cell(column: Column, stated: Stated, warnings: list[str]) -> Cell:
+def read_cell(column: Column, node: SpecNode, warnings: list[str]) -> Cell:
     """Read one value of a field as a recipe reads it; None for "not given".
 
     Raises
@@ -463,23 +463,23 @@ def read_cell(column: Column, stated: Stated, warnings: list[str]) -> Cell:
     SpaceError
         If no recipe may have it, or only kelvin can be meant.
     """
-    if stated.not_given:
+    if node.not_given:
         return None
     try:
-        value = column.parse(stated.value)
+        value = column.parse(node.value)
     except FieldError as error:
-        raise stated.refused(error) from None
+        raise node.refused(error) from None
     if column in STEPS and isinstance(value, float):
         sure, likely = looks_like_kelvin(np.array([value]), column)
         message = f"{value:g} K is {value - (273.15 if value % 1 else 273):g} °C."
         if sure[0]:
-            raise stated.error(column.allowed, f"It looks like kelvin: {message}")
+            raise node.error(column.allowed, f"It looks like kelvin: {message}")
         if likely[0]:
-            warnings.append(f"{stated.place or column}: {column.label} {value:g} °C looks like kelvin: {message}")
+            warnings.append(f"{node.place or column}: {column.label} {value:g} °C looks like kelvin: {message}")
     return None if value is None else float(value) if column.kind is Kind.NUMBER else str(value)
 
 
-def additive_axis(stated: Stated | None) -> Axis:
+def additive_axis(node: SpecNode | None) -> Axis:
     """Read the additives of a space: a list of additives with amounts and unit, "not given" for none.
 
     Raises
@@ -489,15 +489,15 @@ def additive_axis(stated: Stated | None) -> Axis:
     """
     rows: list[tuple[Cell, ...]] = []
     allowed = "additives, each with name, amount and unit, or 'none'"
-    for item in stated.one_or_more(allowed) if stated else []:
+    for item in node.one_or_more(allowed) if node else []:
         rows += [_NO_ADDITIVE] if item.not_given else _one_additive(item)
     rows = rows or [_NO_ADDITIVE]
-    if stated:
-        refuse_repeats(rows, stated)
+    if node:
+        refuse_repeats(rows, node)
     return Axis({column: [row[at] for row in rows] for at, column in enumerate(ADDITIVE_COLUMNS)})
 
 
-def _one_additive(item: Stated) -> list[tuple[Cell, ...]]:
+def _one_additive(item: SpecNode) -> list[tuple[Cell, ...]]:
     parts = item.fields(ADDITIVE_KEYS, ADDITIVE_KEYS[:1])
     columns = dict(zip(ADDITIVE_KEYS, ADDITIVE_COLUMNS, strict=True))
     read = {key: _values(columns[key], part, []) for key, part in parts.items()}

@@ -20,9 +20,9 @@ from nasicon_ml.errors import FieldError, NasiconError, UnreadableFileError, nea
 from nasicon_ml.io import table_records, write_table, write_text
 from nasicon_ml.io.structured import load_json
 from nasicon_ml.model import PropertyModel
+from nasicon_ml.screening.aggregate import FRONT_PROPERTIES, Aggregate
 from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.scoring import Space, part_name
-from nasicon_ml.screening.tally import FRONT_PROPERTIES, Tally
 
 SCHEMA = "nasicon-ml/screening/1"
 #: Columns of the tables of a screening.
@@ -42,7 +42,7 @@ class ScreeningResult:
     ----------
     space, model, question
         What was asked of whom.
-    tally
+    aggregate
         What was found, in numbers.
     seconds
         What it took, without what came before the first chunk.
@@ -51,26 +51,26 @@ class ScreeningResult:
     space: Space
     model: PropertyModel
     question: Question
-    tally: Tally
+    aggregate: Aggregate
     seconds: float
 
     @property
     def is_complete(self) -> bool:
         """Whether the whole space was looked at."""
-        return self.tally.counts.positions == self.space.size
+        return self.aggregate.counts.positions == self.space.size
 
     @cached_property
     def kept(self) -> pd.DataFrame:
         """The kept recipes, best first, columns `COLUMNS`: answered once more, with neighbours and reasons."""
-        kept = self.tally.kept
+        kept = self.aggregate.kept
         return self._answered(kept.numbers, kept.values)
 
     @cached_property
     def front(self) -> pd.DataFrame:
         """The Pareto front, the best conductor first, columns `COLUMNS`; their objective, if they were kept."""
-        front = self.tally.front
+        front = self.aggregate.front
         order = np.lexsort((front.numbers, -front.points[:, 0]))
-        kept = dict(zip(self.tally.kept.numbers.tolist(), self.tally.kept.values.tolist(), strict=True))
+        kept = dict(zip(self.aggregate.kept.numbers.tolist(), self.aggregate.kept.values.tolist(), strict=True))
         numbers = front.numbers[order]
         return self._answered(numbers, np.array([kept.get(number, np.nan) for number in numbers.tolist()]))
 
@@ -85,7 +85,7 @@ class ScreeningResult:
 
     def to_json(self, best: int = 10) -> dict[str, Any]:
         """Return the summary: what was asked, how many, how fast, the best ones, by system."""
-        counts = self.tally.counts
+        counts = self.aggregate.counts
         metadata = self.model.metadata
         return {
             "schema": SCHEMA,
@@ -100,7 +100,7 @@ class ScreeningResult:
             "counts": asdict(counts),
             "seconds": round(self.seconds, 3),
             "scored_per_second": round(counts.balanced / self.seconds, 1) if self.seconds > 0 else None,
-            "kept": len(self.tally.kept.numbers),
+            "kept": len(self.aggregate.kept.numbers),
             "best": table_records(self.kept.head(best)),
             "systems": [
                 {
@@ -110,12 +110,12 @@ class ScreeningResult:
                     "best_objective": None if one.number < 0 else one.value,
                     "best_position": None if one.number < 0 else one.number,
                 }
-                for name, one in self.tally.systems.items()
+                for name, one in self.aggregate.systems.items()
             ],
             "front": {
                 "properties": list(FRONT_PROPERTIES),
-                "recipes": len(self.tally.front.numbers),
-                "given_up": self.tally.front.given_up,
+                "recipes": len(self.aggregate.front.numbers),
+                "given_up": self.aggregate.front.given_up,
             },
         }
 
@@ -198,7 +198,7 @@ class OutputFolder:
             raise NasiconError(f"{error.filename}: cannot be made ({error.strerror})") from None
 
     def remove_parts_from(self, position: int) -> None:
-        """Remove the files of chunks that were written but are not in the tally; resuming writes them again."""
+        """Remove the files of chunks written but not in the aggregate; resuming writes them again."""
         if self.parts is not None:
             for path in self.parts.glob("part-*.parquet"):
                 if path.name >= part_name(position):
@@ -284,10 +284,10 @@ class State:
     identity
         Of what.
     position
-        All positions of the space before this one are in the tally.
+        All positions of the space before this one are in the aggregate.
     seconds
         What they took.
-    tally
+    aggregate
         What was found.
     note
         What whoever began it wants to know when it is resumed.
@@ -296,7 +296,7 @@ class State:
     identity: Identity
     position: int
     seconds: float
-    tally: Tally
+    aggregate: Aggregate
     note: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
@@ -307,7 +307,7 @@ class State:
             "settings": dict(self.identity.settings),
             "position": self.position,
             "seconds": self.seconds,
-            "tally": self.tally.to_json(),
+            "tally": self.aggregate.to_json(),  # The file keeps the name it has had.
             "note": dict(self.note),
         }
         text = _dumped(content)
@@ -331,8 +331,8 @@ def read_state(folder: Path) -> State:
         if whole["format"] != _FORMAT or whole["sha256"] != _sha256(_dumped(content)):
             raise UnreadableFileError(f"{path}: was changed or damaged (SHA-256 differs); begin anew")
         identity = Identity(content["space"], content["model"], content["settings"])
-        tally = Tally.from_json(content["tally"])
-        return State(identity, int(content["position"]), float(content["seconds"]), tally, content["note"])
+        aggregate = Aggregate.from_json(content["tally"])
+        return State(identity, int(content["position"]), float(content["seconds"]), aggregate, content["note"])
     except OSError as error:
         raise UnreadableFileError(f"{path}: there is no screening to resume ({error.strerror or error})") from None
     except (ValueError, KeyError, TypeError, RecursionError):

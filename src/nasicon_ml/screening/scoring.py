@@ -1,4 +1,4 @@
-"""Score one chunk of a space: candidates in, a tally out."""
+"""Score one chunk of a space: candidates in, an aggregate out."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.io import write_table
 from nasicon_ml.model import PropertyModel
+from nasicon_ml.screening.aggregate import Aggregate, ConductivityMap, Counts, Front, Kept, best_by_system
 from nasicon_ml.screening.objectives import Answers, Question
 from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import Candidates
-from nasicon_ml.screening.tally import ConductivityMap, Counts, Front, Kept, Tally, best_by_system
 
 #: Positions of a chunk: enough that few calls are made, few enough that some hundred megabytes hold several.
 CHUNK = 65_536
@@ -113,12 +113,12 @@ class Scorer:
             trees.prepare()
         _ = self.model.space, self.model.measured
 
-    def tally(self, start: int, stop: int) -> Tally:
+    def aggregate(self, start: int, stop: int) -> Aggregate:
         """Score the positions `start` to `stop`, and write them if that is asked for."""
         found = self.space.chunk(start, stop)
         balanced = self._balanced(self.question.conductivity_at(found))
         if not len(balanced.numbers):
-            empty = Tally.empty(self.question.keep)
+            empty = Aggregate.empty(self.question.keep)
             return replace(empty, counts=Counts(stop - start, len(found.numbers)))
         numbers = self.model.scores(balanced.table, level=self.question.level, sites=balanced.sites)
         firing_c = balanced.table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
@@ -127,7 +127,7 @@ class Scorer:
         objective = self.question.objective.values(answers)
         if self.parts is not None:
             write_table(_part(balanced, numbers, objective), self.parts / part_name(start))
-        return self._tally(balanced, answers, objective, Counts(stop - start, len(found.numbers)))
+        return self._aggregate(balanced, answers, objective, Counts(stop - start, len(found.numbers)))
 
     def _balanced(self, candidates: Candidates) -> Candidates:
         if not self.question.balanced_only:
@@ -136,7 +136,7 @@ class Scorer:
         is_balanced = sites.per_row(np.abs(sites.charge_imbalance) <= CHARGE_TOLERANCE)
         return candidates if is_balanced.all() else candidates.take(np.flatnonzero(is_balanced))
 
-    def _tally(self, candidates: Candidates, answers: Answers, objective: Floats, counts: Counts) -> Tally:
+    def _aggregate(self, candidates: Candidates, answers: Answers, objective: Floats, counts: Counts) -> Aggregate:
         inside = np.asarray(answers.numbers[Column.INSIDE_DOMAIN], dtype=np.bool_)
         may = inside if self.question.inside_only else np.ones(len(inside), dtype=bool)
         values = np.where(may, objective, np.nan)
@@ -152,7 +152,7 @@ class Scorer:
         cold = np.where(np.isnan(answers.sintering_temperature_c), -np.inf, -answers.sintering_temperature_c)
         points = np.column_stack([conductivity, density, purity, cold])
         sites = candidates.sites
-        return Tally(
+        return Aggregate(
             replace(
                 counts,
                 balanced=len(inside),

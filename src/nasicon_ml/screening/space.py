@@ -26,12 +26,12 @@ from nasicon_ml.screening.compositions import as_mapping, read_compositions
 from nasicon_ml.screening.constraints import COMPOSITION, Axes, Check, prune, read_rules
 from nasicon_ml.screening.reading import (
     Axis,
-    Stated,
+    SpecNode,
     additive_axis,
     check_whole,
     field_axes,
     plain,
-    stated_in_yaml,
+    spec_from_yaml,
 )
 
 
@@ -216,7 +216,7 @@ class SearchSpace:
         SpaceError
             If it states something that no recipe can have, or has a key that is not known; with file and line.
         """
-        return _read(stated_in_yaml(path))
+        return _read(spec_from_yaml(path))
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> SearchSpace:
@@ -227,7 +227,7 @@ class SearchSpace:
         SpaceError
             As `from_yaml`, without file and line.
         """
-        return _read(Stated(plain(mapping)))
+        return _read(SpecNode(plain(mapping)))
 
     @cached_property
     def n_processings(self) -> int:
@@ -387,8 +387,8 @@ def _distinct(digits: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.in
     return np.flatnonzero(present) + lowest, places[digits - lowest]
 
 
-def _read(stated: Stated) -> SearchSpace:
-    parts = stated.fields(SPACE_KEYS, ("compositions",))
+def _read(node: SpecNode) -> SearchSpace:
+    parts = node.fields(SPACE_KEYS, ("compositions",))
     balance = parts["charge_balance"].value if "charge_balance" in parts else CHARGE_BALANCE[0]
     if balance not in CHARGE_BALANCE:
         raise parts["charge_balance"].error(" or ".join(CHARGE_BALANCE))
@@ -398,10 +398,10 @@ def _read(stated: Stated) -> SearchSpace:
     axes = Axes(compositions, (additive_axis(parts.get("additives")), *fields))
     size = len(compositions) * math.prod(len(axis) for axis in axes.fields)
     if size > MOST_CANDIDATES:
-        raise stated.error(f"at most {MOST_CANDIDATES:.3g} candidates", "Take larger steps.", value=f"{size:.3g}")
+        raise node.error(f"at most {MOST_CANDIDATES:.3g} candidates", "Take larger steps.", value=f"{size:.3g}")
     axes, checks, removed = prune(axes, read_rules(parts.get("constraints"), warnings))
     name = parts["name"].text("a name") if "name" in parts else "search space"
-    space = SearchSpace(name, axes, checks, size, removed, tuple(warnings), stated.value)
+    space = SearchSpace(name, axes, checks, size, removed, tuple(warnings), node.value)
     if space.count() == Count(0, exact=True):
         hint = "Together they forbid every candidate; each alone leaves some."
         raise parts["constraints"].error("constraints that some candidate satisfies", hint)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasicon_ml.screening import tally
-from nasicon_ml.screening.tally import MOST_CELLS, Front, Kept
-from nasicon_ml.screening.tally import ConductivityMap as Landscape
+from nasicon_ml.screening import aggregate
+from nasicon_ml.screening.aggregate import MOST_CELLS, Front, Kept
+from nasicon_ml.screening.aggregate import ConductivityMap as Landscape
 
 VALUES = st.lists(st.sampled_from([np.nan, -1.0, 0.0, 0.5, 0.5, 2.0]), max_size=60).map(np.array)
 
@@ -135,7 +135,7 @@ def test_a_recipe_without_a_value_is_not_in_it() -> None:
 
 
 def test_too_many_are_given_up_and_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tally, "MOST_IN_FRONT", 3)
+    monkeypatch.setattr(aggregate, "MOST_IN_FRONT", 3)
     points = np.column_stack([np.arange(4.0), -np.arange(4.0)])
     given_up = Front.of(points, np.arange(4))
     assert given_up.given_up

@@ -1,4 +1,4 @@
-"""What a screening has found so far: parts of a space are tallied apart, and put together in any order.
+"""What a screening has found so far: parts of a space are aggregated apart, and put together in any order.
 
 The k best recipes, the Pareto front, the best of each system, and a map of the best conductivity.
 """
@@ -313,8 +313,8 @@ class BestOfSystem:
 
 
 @dataclass(frozen=True)
-class Tally:
-    """All that is gathered of some part of a space."""
+class Aggregate:
+    """What was found in a part of a space: counts, the best recipes, the front, the best by system, the map."""
 
     counts: Counts
     kept: Kept
@@ -323,18 +323,18 @@ class Tally:
     conductivity_map: ConductivityMap
 
     @classmethod
-    def empty(cls, keep: int) -> Tally:
-        """Return the tally of no recipe, which keeps so many."""
+    def empty(cls, keep: int) -> Aggregate:
+        """Return the aggregate of no recipe, which keeps so many."""
         none, numbers = np.empty(0), np.empty(0, dtype=np.int64)
         front = Front(np.empty((0, len(FRONT_PROPERTIES))), numbers)
         return cls(Counts(), Kept(keep, none, numbers), front, {}, ConductivityMap.of(none, none, none))
 
-    def merged(self, other: Tally) -> Tally:
-        """Return the tally of both parts."""
+    def merged(self, other: Aggregate) -> Aggregate:
+        """Return the aggregate of both parts."""
         systems = dict(self.systems)
         for name, found in other.systems.items():
             systems[name] = systems[name].merged(found) if name in systems else found
-        return Tally(
+        return Aggregate(
             self.counts.merged(other.counts),
             self.kept.merged(other.kept),
             self.front.merged(other.front),
@@ -356,7 +356,7 @@ class Tally:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Tally:
+    def from_json(cls, content: Mapping[str, Any]) -> Aggregate:
         """Read what `to_json` gave."""
         systems = {
             name: BestOfSystem(
@@ -380,7 +380,7 @@ def best_by_system(
     values: Floats,
     numbers: NDArray[np.int64],
 ) -> dict[str, BestOfSystem]:
-    """Tally recipes by system.
+    """Aggregate recipes by system.
 
     Parameters
     ----------
