@@ -278,6 +278,19 @@ def test_a_trainer_cannot_break_a_version_through_an_experiment_of_their_own(sit
     assert kept["experiment"]["name"] == "an experiment of the trainer"
 
 
+def test_a_version_whose_run_was_deleted_is_unusable_and_the_others_are_listed(site, of_the_trainer):
+    run = {"run_id": of_the_trainer["run"]}
+    assert site.ask(f"{API}/runs/delete", run, user=ADMIN)[0] == DONE
+    try:
+        done = site.nasicon("registry", "list", "--json", user="maintainer")
+        usable = {one["version"]: one["usable"] for one in json.loads(done.stdout)}
+        assert usable.pop(of_the_trainer["version"]) is False
+        assert usable
+        assert all(usable.values())
+    finally:
+        assert site.ask(f"{API}/runs/restore", run, user=ADMIN)[0] == DONE
+
+
 NOT_OFFERED = [
     ("GET", "/ajax-api/3.0/mlflow/assistant/config"), ("POST", "/ajax-api/3.0/mlflow/assistant/message"),
     ("POST", "/ajax-api/3.0/mlflow/assistant/skills/install"), ("PUT", "/ajax-api/3.0/mlflow/assistant/config"),

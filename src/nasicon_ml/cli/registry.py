@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasicon_ml.cli.inputs import Function
-from nasicon_ml.cli.render import aligned, print_json, say
+from nasicon_ml.cli.render import aligned, print_json, print_text, say
 
 if TYPE_CHECKING:
     from nasicon_ml.evaluation.comparison import PairedScore
@@ -44,7 +44,7 @@ def _printed(content: Any, as_json: bool, words: Callable[[Any], str]) -> None:
         shown = [one.to_json() for one in content] if isinstance(content, list) else content.to_json()
         print_json(shown)
     else:
-        click.echo(words(content))
+        print_text(words(content))
 
 
 @click.group(epilog=_EPILOG)
@@ -79,7 +79,7 @@ def show(version: str, card: bool, as_json: bool, tracking_uri: str | None) -> N
     if as_json:
         print_json(found.to_json() | {"card": content})
     else:
-        click.echo(f"{_version_text(found)}\n\n{text}")
+        print_text(f"{_version_text(found)}\n\n{text}")
 
 
 @registry.command()

@@ -47,6 +47,11 @@ def say(message: str) -> None:
     click.echo(plain(message), err=True)
 
 
+def print_text(text: str) -> None:
+    """Write text to standard output in which others may have had a say, such as tags of a version."""
+    click.echo("\n".join(plain_line(line, len(line)) for line in text.split("\n")))
+
+
 def print_json(content: Any) -> None:
     """Write JSON to standard output."""
     click.echo(json.dumps(content, indent=2, ensure_ascii=False))
