@@ -37,6 +37,8 @@ SIZES = {1: (10**3, 10**4, 10**5, 10**6, 10**7), 2: (10**3, 10**4, 10**5, 10**6,
 LIMIT, USUAL = 10**6, 2_000
 #: Recipes drawn one by one, and those of a user who featurizes every different formula once.
 DRAWN, ONCE = 3 * 10**5, 10**5
+#: Rows of the table of the daily path.
+DAILY = 1_000
 TIMES = (1, 3, 10)
 #: A command is started so many times; the median counts.
 STARTS = 5
@@ -114,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     found = described()
     found["cold"] = cold(STARTS)
+    found["daily"] = run("daily", DAILY, 11)["rows"]
     found["limit"] = [run("limit", min(LIMIT, chosen.largest), threads) for threads in SIZES]
     found["usual"] = run("usual", USUAL, 1)
     found["usual_once"] = run("usual_once", min(ONCE, chosen.largest), 2)

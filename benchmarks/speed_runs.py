@@ -205,6 +205,39 @@ def training(times: int, threads: int) -> dict[str, Any]:
         }
 
 
+def daily(recipes: int, repeats: int) -> dict[str, Any]:
+    """Time what a notebook does all day: one recipe, a table with neighbours, features by matminer's interface."""
+    from nasicon_ml.features import feature_names
+    from nasicon_ml.features.matminer_api import NasiconRecipe
+    from nasicon_ml.recipe import Recipe
+    from nasicon_ml.workflows.predict import predict
+
+    pellets = PropertyModel.load(default_bundle()).pellets
+    table = pd.concat([pellets] * -(-recipes // len(pellets)), ignore_index=True).iloc[:recipes]
+    table = table[[str(column) for column in MODEL_INPUT]]
+    recipe = Recipe(formula="LATP x=0.3", sintering_temperature_c=900)
+    featurizer = NasiconRecipe()
+    featurizer.set_n_jobs(1)
+    entries = pellets[list(featurizer.columns)].to_numpy(dtype=object).tolist()
+    timed: dict[str, tuple[int, Callable[[], Any]]] = {
+        "`predict(recipe)` in a loop": (1, lambda: predict(recipe)),
+        "`predict(table)` with the three nearest pellets": (recipes, lambda: predict(table).frame()),
+        f"matminer's `featurize_many`, {len(feature_names())} features": (
+            len(entries), lambda: featurizer.featurize_many(entries, pbar=False),
+        ),
+    }  # fmt: skip
+    rows = []
+    for what, (count, call) in timed.items():
+        call()  # what is read once is read
+        seconds = []
+        for _ in range(repeats):
+            begun = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - begun)
+        rows.append({"what": what, "recipes": count, "seconds": float(np.median(seconds))})
+    return {"rows": rows, "seconds": sum(row["seconds"] for row in rows)}
+
+
 def _peak_mb() -> float:
     """Return the most memory that this program has held; `getrusage` would count what its parent held before."""
     status = Path("/proc/self/status")
@@ -221,6 +254,7 @@ RUNS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "usual": usual,
     "usual_once": usual_once,
     "training": training,
+    "daily": daily,
 }
 
 if __name__ == "__main__":
