@@ -51,7 +51,7 @@ class Limits:
 
 
 def limits_of(predictions: Predictions, pellets: pd.DataFrame) -> Limits:
-    """Take the out-of-fold errors of one target apart.
+    """Return the parts of the out-of-fold errors of one target.
 
     Parameters
     ----------

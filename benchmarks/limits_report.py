@@ -58,7 +58,7 @@ _EXPLAINED = {
 
 
 def write_limits(run: Run, command: str, folder: Path) -> None:
-    """Take the errors of all targets apart, draw the learning curves, and write the page."""
+    """Split the errors of all targets into parts, draw the learning curves, and write the page."""
     started = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     curves = pd.concat([learning_curve(run.ground, name, run.options, run.say) for name in ANSWERS])

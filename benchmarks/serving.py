@@ -66,7 +66,7 @@ class Timed:
 
 
 def make_requests(pellets: pd.DataFrame, count: int, largest: int, seed: int = 0) -> list[Request]:
-    """Make requests of 1 to `largest` recipes: measured ones, with temperature, time and powder varied."""
+    """Return requests of 1 to `largest` recipes: measured ones, with temperature, time and powder varied."""
     rng = np.random.default_rng(seed)
     known = pellets[[column.value for column in MODEL_INPUT]]
     forms = ("records", "split", "csv")

@@ -87,7 +87,7 @@ class Served:
 
 
 def published(bundle: Path, folder: Path) -> str:
-    """Put a bundle into a new store in a folder, as champion; give the store's URI."""
+    """Register a bundle as champion in a new store in a folder; return the store's URI."""
     from nasicon_ml.tracking import import_bundle, promote
 
     uri = f"sqlite:///{folder / 'mlflow.db'}"

@@ -40,7 +40,7 @@ _PYTHON = re.compile(
 
 
 def between_markers(text: str, name: str, content: str) -> str:
-    """Put `content` between ``<!-- name:begin -->`` and ``<!-- name:end -->``.
+    """Write `content` between ``<!-- name:begin -->`` and ``<!-- name:end -->``.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def between_markers(text: str, name: str, content: str) -> str:
 
 
 def with_console_outputs(text: str, run: Callable[[str], str]) -> str:
-    """Put below each ``$ command`` of the console blocks what it prints."""
+    """Write below each ``$ command`` of the console blocks what it prints."""
 
     def renewed(match: re.Match[str]) -> str:
         commands = [line for line in match[1].splitlines() if line.startswith("$ ")]

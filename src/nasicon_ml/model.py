@@ -182,7 +182,7 @@ class PropertyModel(ModelParts):
     def _prepare(
         self, table: pd.DataFrame, sites: OccupancyTable | None
     ) -> tuple[_Prepared, Floats | PairedRecipes]:
-        """Take recipes apart as far as that is worth it, and compute their features."""
+        """Return the recipes, as pairs where that saves time, and their features."""
         sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
         pairs = RecipePairs.of(table, sites) if len(table) >= MANY_RECIPES else None
         prepared = _Prepared(table, sites, pairs)

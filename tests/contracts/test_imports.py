@@ -43,7 +43,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 
 def wrong_directions(module: Module, known: frozenset[str] = KNOWN) -> list[str]:
-    """Say which imports of the module go against `ORDER`."""
+    """Return which imports of the module go against `ORDER`."""
     found = []
     for item in imports(module, known):
         if item.target.split(".")[0] != PACKAGE:
@@ -61,7 +61,7 @@ def wrong_directions(module: Module, known: frozenset[str] = KNOWN) -> list[str]
 
 
 def wrong_owners(module: Module) -> list[str]:
-    """Say which libraries the module imports although they belong to another part."""
+    """Return which libraries the module imports although they belong to another part."""
     return [
         f"{module.name}:{item.line} imports {item.target}"
         for item in imports(module)
@@ -70,7 +70,7 @@ def wrong_owners(module: Module) -> list[str]:
 
 
 def undeclared(module: Module, declared: set[str]) -> list[str]:
-    """Say which third-party libraries the module imports that pyproject.toml does not name."""
+    """Return which third-party libraries the module imports that pyproject.toml does not name."""
     found = []
     for item in imports(module):
         library = item.target.split(".")[0]

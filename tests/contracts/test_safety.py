@@ -32,7 +32,7 @@ TABLES_OF_MODULES = {"nasicon_ml.cli.main"}
 
 
 def dangers(module: Module) -> list[str]:
-    """Say what in the module could run code that came from a file."""
+    """Return what in the module could run code that came from a file."""
     found = [
         f"{module.name}:{item.line} imports {item.target}"
         for item in imports(module)
@@ -59,7 +59,7 @@ def dangers(module: Module) -> list[str]:
 
 
 def strange_programs(module: Module) -> list[str]:
-    """Say where the module starts a program, unless it is the one that may, as it may."""
+    """Return where the module starts a program, unless it is the one that may, as it may."""
     uses = any(item.target.split(".")[0] in {"subprocess", "multiprocessing"} for item in imports(module))
     allowed = STARTS.get(module.name)
     if uses and allowed is None:

@@ -14,7 +14,7 @@ DRAWERS = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
 
 
 def too_long(module: Module) -> list[str]:
-    """Say which functions of the module have too many lines, their docstring not counted."""
+    """Return which functions of the module have too many lines, their docstring not counted."""
     found = []
     for node in ast.walk(module.tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -28,7 +28,7 @@ def too_long(module: Module) -> list[str]:
 
 
 def without_docstring(module: Module) -> list[str]:
-    """Say which public modules, classes and functions say nothing about themselves."""
+    """Return which public modules, classes and functions say nothing about themselves."""
     found = [] if ast.get_docstring(module.tree) else [f"{module.name}: the module"]
     private = any(part.startswith("_") for part in module.name.split("."))
     return [*found, *([] if private else _silent(module.tree, module.name))]
@@ -52,7 +52,7 @@ def _silent(scope: ast.AST, name: str) -> list[str]:
 
 
 def row_loops(module: Module) -> list[str]:
-    """Say where the module goes through a table row by row."""
+    """Return where the module goes through a table row by row."""
     return [
         f"{module.name}:{node.lineno} {node.attr}"
         for node in ast.walk(module.tree)

@@ -126,7 +126,7 @@ def _systems(pellets: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _scores(rows: tuple[Mapping[str, Any], ...]) -> list[dict[str, Any]]:
-    """Put the score table in order: one entry for each target and subset, each metric with its baselines."""
+    """Return the score table as one entry for each target and subset, each metric with its baselines."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         entry = found.setdefault(

@@ -135,7 +135,7 @@ def _remove_old_drafts(parent: Path, prefix: str) -> None:
 
 
 def _put_in_place(draft: Path, folder: Path, old: Path) -> None:
-    """Put the new content into the folder; what was there goes to `old`, and comes back if that fails."""
+    """Move the draft to the folder; what was there moves to `old`, and back again if that fails."""
     had_one = folder.exists()
     if had_one:
         folder.replace(old)
@@ -197,7 +197,7 @@ def model_files(model: ModelParts) -> dict[str, bytes]:
 
 
 def model_from_files(files: Mapping[str, bytes], created: str = "") -> ModelParts:
-    """Make the model of what `model_files` gave, as it is read from a bundle.
+    """Return the model in the files that `model_files` returns, read as from a bundle.
 
     Raises
     ------

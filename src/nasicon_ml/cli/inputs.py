@@ -300,7 +300,7 @@ def _pellet_ids(raw: RawTable) -> tuple[list[str | None] | None, dict[int, Findi
 def recipe_from_options(
     formula: str, x: float | None, substitute: Mapping[str, str], fields: Mapping[str, object]
 ) -> Inputs:
-    """Make one recipe from options.
+    """Return the recipe given by options.
 
     Parameters
     ----------

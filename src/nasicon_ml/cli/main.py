@@ -168,7 +168,7 @@ def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
 
 
 def _drop_what_cannot_be_written() -> None:
-    """Give up what is left of an answer if that is what failed."""
+    """Drop the rest of the output if writing it is what failed."""
     try:
         sys.stdout.flush()
     except NasiconError:

@@ -140,7 +140,7 @@ def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
 
 
 def _recall(ctx: click.Context, values: dict[str, Any]) -> None:
-    """Take from the state what was not given again; what was is compared before anything is scored."""
+    """Fill in from the state what was not given again; what was given is compared before anything is scored."""
     from nasicon_ml.screening.result import read_state
 
     note = read_state(Path(values["resume"])).note

@@ -37,7 +37,7 @@ class _Answer(io.FileIO):
 
 
 def prepare_streams() -> None:
-    """Make the three streams fit for use, whatever the program was started with.
+    """Prepare the three standard streams, whatever the program was started with.
 
     Streams that a caller or a test has put in their place stay; they show a question mark for a sign that they do
     not know.

@@ -26,7 +26,7 @@ _PLAIN = str.maketrans(
 
 
 def refusal(text: object, allowed: str = EXAMPLES, hint: str = "") -> FormulaError:
-    """Make the error for a formula: what was given, what is allowed, what to do."""
+    """Return the error for a formula: what was given, what is allowed, what to do."""
     return FormulaError(Column.FORMULA.value, text, allowed, hint)
 
 

@@ -99,7 +99,7 @@ def _rounded(values: Floats) -> Floats:
 
 
 def occupancies(formulas: Sequence[str] | pd.Series[Any]) -> OccupancyTable:
-    """Put many formulas into arrays.
+    """Return the occupancies of many formulas as arrays.
 
     Parameters
     ----------

@@ -252,7 +252,7 @@ class Values:
 
 
 def take_values(plain: str, text: str) -> tuple[str, Values]:
-    """Take ``x=0.4`` and the like out of a text.
+    """Return a text without ``x=0.4`` and the like, and their values.
 
     Returns
     -------
@@ -325,7 +325,7 @@ def check_substitute(name: str, value: object, text: str) -> str:
 
 
 def take_percent(body: str, text: str) -> tuple[str, tuple[str, float, str] | None]:
-    """Take ``+ 2 wt% Al2O3`` out of a text.
+    """Return a text without ``+ 2 wt% Al2O3``, and what it said.
 
     Returns
     -------

@@ -73,7 +73,7 @@ class Sites:
 
 
 def assign_sites(amounts: Mapping[str, float], text: str) -> Sites:
-    """Put each element on its site.
+    """Assign each element to its site.
 
     Parameters
     ----------

@@ -127,7 +127,7 @@ def refuse_known_sources(pellets: pd.DataFrame, known: Collection[str]) -> None:
 
 
 def _named(raw: RawTable) -> RawTable:
-    """Make up the keys and the source that rows lack."""
+    """Fill in the keys and the source that rows lack."""
     frame = raw.frame.copy()
     count = len(frame)
     made_up = {Column.PELLET_ID: [f"{OWN_SOURCE}-{row + 1}" for row in range(count)]}

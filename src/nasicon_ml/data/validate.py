@@ -123,7 +123,7 @@ def _as_written(findings: Sequence[Finding], raw: RawTable) -> list[Finding]:
 def _report(
     clean: pd.DataFrame, mask: Mask, column: Column, rule: str, words: str | Callable[[int], str]
 ) -> list[Finding]:
-    """Make one error per row of the mask."""
+    """Return one error per row of the mask."""
     cells = clean[column].to_numpy(dtype=object)
     return [
         Finding(
@@ -143,7 +143,7 @@ def _as_warning(findings: list[Finding]) -> list[Finding]:
 
 
 def _escalate_charges(findings: Sequence[Finding], clean: pd.DataFrame) -> list[Finding]:
-    """Make errors of the warnings about formulas whose charges are off by more than `CHARGE_LIMIT`."""
+    """Return the findings; charges off by more than `CHARGE_LIMIT` are errors in them and no longer warnings."""
     stated = clean[Column.FORMULA].dropna()
     if stated.empty:
         return list(findings)

@@ -85,7 +85,7 @@ class _Rows:
 
     @classmethod
     def of_features(cls, X: Floats, names: tuple[str, ...]) -> _Rows:
-        """Take features as they are: nothing is known of the recipes behind them."""
+        """Use features as they are: nothing is known of the recipes behind them."""
         n = len(X)
         table = pd.DataFrame({str(Column.MEASUREMENT_TEMPERATURE_C): np.full(n, np.nan)})
         table[str(Column.ACTIVATION_ENERGY_EV)] = np.nan

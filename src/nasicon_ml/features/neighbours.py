@@ -285,7 +285,7 @@ def _runs(rows: Ints, composition_of: Ints) -> tuple[Ints, list[Ints]]:
 
 
 def _by_source(total: Singles, layers: tuple[int, ...]) -> Singles:
-    """Take the smallest distance to each source; shape (n, n_sources)."""
+    """Return the smallest distance to each source; shape (n, n_sources)."""
     found = total[:, : layers[0]].copy(order="K")
     start = layers[0]
     for size in layers[1:]:

@@ -188,7 +188,7 @@ def _lines(data: bytes, header_line: int) -> tuple[Positions, Positions]:
 
 
 def _filled_up(data: bytes, ends: Positions, missing: Positions) -> bytes:
-    """Put the commas that are missing behind each line that is too short."""
+    """Return the data with the missing commas added to each line that is too short."""
     pieces, position = [], 0
     for line in np.flatnonzero(missing).tolist():
         end = int(ends[line])
@@ -233,7 +233,7 @@ def mark_as_text(cell: object) -> object:
 
 
 def without_text_mark(cell: str) -> str:
-    """Take the mark away."""
+    """Return the cell without the mark."""
     return cell[1:] if _GUARDED.match(cell) else cell
 
 

@@ -25,7 +25,7 @@ _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 
 
 def plain_loader(name: str) -> type[yaml.SafeLoader]:
-    """Make the loader for a file or text, which messages call `name`.
+    """Return the YAML loader for a file or text, which messages call `name`.
 
     It is PyYAML's safe loader, without aliases (a few bytes of which can fill the memory), repeated keys and deep
     nesting, each of which raises `UnreadableFileError`.
@@ -208,7 +208,7 @@ def read_yaml(data: bytes, name: str) -> RawTable:
 
 
 def _table_of_items(content: object, name: str) -> RawTable:
-    """Make a table of a list of objects, or of one object."""
+    """Return the table in a list of objects, or in one object."""
     items: list[Any] = content if isinstance(content, list) else [content]
     if not items:
         raise UnreadableFileError(f"{name}: the list is empty")

@@ -62,7 +62,7 @@ class RecipeBatch:
 
 
 def recipe_table(recipes: Iterable[Recipe]) -> pd.DataFrame:
-    """Put recipes into a table.
+    """Return recipes as a table.
 
     Returns
     -------

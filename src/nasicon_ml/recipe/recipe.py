@@ -222,7 +222,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
-        """Make a recipe of fields and values; unknown fields raise `FieldError`."""
+        """Return the recipe with these fields; unknown fields raise `FieldError`."""
         for name, value in fields.items():
             if name not in _FIELDS:
                 raise unknown_field(name, value)
@@ -232,17 +232,17 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """Make a recipe of the text of one JSON object."""
+        """Return the recipe in the text of one JSON object."""
         return cls.from_dict(fields_of_json(text))
 
     @classmethod
     def from_yaml(cls, text: str) -> Recipe:
-        """Make a recipe of the text of one YAML mapping."""
+        """Return the recipe in the text of one YAML mapping."""
         return cls.from_dict(fields_of_yaml(text))
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | pd.Series[Any]) -> Recipe:
-        """Make a recipe of a table's row.
+        """Return the recipe in a row of a table.
 
         Missing cells are not known; columns of the vocabulary that are no part of a recipe are passed over,
         other columns raise `FieldError`.

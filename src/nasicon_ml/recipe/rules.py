@@ -72,7 +72,7 @@ class Problem:
     hint: str
 
     def error(self, value: object) -> FieldError:
-        """Make the error for the value that stands in the column."""
+        """Return the error for the value that stands in the column."""
         return FieldError(self.column.value, value, self.allowed, self.hint)
 
 
@@ -111,7 +111,7 @@ NO_FORMULA = Problem(Column.FORMULA, "missing_formula", FORMULA_ALLOWED, "Only t
 
 
 def unknown_field(name: object, value: object) -> FieldError:
-    """Make the error for a field that no recipe has."""
+    """Return the error for a field that no recipe has."""
     fields = [column.value for column in RECIPE]
     allowed = f"the fields {', '.join(fields)}"
     if not isinstance(name, str):
@@ -124,7 +124,7 @@ def unknown_field(name: object, value: object) -> FieldError:
 
 
 def unknown_columns(names: Sequence[object]) -> FieldError:
-    """Make the error for the columns of a table that no table has: all at once, each with what it may mean."""
+    """Return the error for the columns of a table that no table has: all at once, each with what it may mean."""
     allowed = f"the columns of the vocabulary; of a recipe: {', '.join(column.value for column in RECIPE)}"
     if len(names) == 1:
         return FieldError("column", names[0], allowed, column_hint(names[0]))
@@ -135,7 +135,7 @@ def unknown_columns(names: Sequence[object]) -> FieldError:
 
 
 def no_formulas(names: Sequence[object]) -> FieldError:
-    """Make the error for a table without formulas."""
+    """Return the error for a table without formulas."""
     fields = ", ".join(column.value for column in RECIPE)
     hint = NAME_AND_X if Column.SYSTEM in names else ""
     allowed = f"a table with {Column.FORMULA}, and what else is known of {fields}"

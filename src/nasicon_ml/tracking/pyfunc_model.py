@@ -114,7 +114,7 @@ class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no t
 
 
 def _table(model_input: Any) -> pd.DataFrame:
-    """Take a table, or what MLflow makes of ``inputs`` in JSON."""
+    """Return the input as a table, also what MLflow makes of ``inputs`` in JSON."""
     if isinstance(model_input, pd.DataFrame):
         return model_input
     try:

@@ -159,7 +159,7 @@ def _subset_parts(subset: str, systems: set[str]) -> list[str]:
 
 
 def _slug(words: object) -> str:
-    """Make words fit for a name in MLflow, which takes no signs such as > or °."""
+    """Return words as a name for MLflow, which takes no signs such as > or °."""
     text = str(words).lower().replace(">", " over ").replace("<", " under ")
     return re.sub(r"[^a-z0-9]+", "_", text).strip("_") or "other"
 

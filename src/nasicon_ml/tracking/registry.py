@@ -81,7 +81,7 @@ def _register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str])
 
 
 def _make_model(store: Store) -> bool:
-    """Make the registered model unless it is there; say whether it was made."""
+    """Create the registered model unless it exists; return whether it was created."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -198,7 +198,7 @@ def _start(store: Store, experiment: str, what: str, tags: Mapping[str, str]) ->
 
 
 def announce_model(store: Store, run_id: str, params: Mapping[str, str]) -> str:
-    """Make the entry of a run's model, still pending; its files follow."""
+    """Create the entry of a run's model, still pending, and return its id; its files follow."""
     experiment_id = store.client.get_run(run_id).info.experiment_id
     model = store.client.create_logged_model(
         experiment_id,

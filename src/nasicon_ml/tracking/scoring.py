@@ -113,7 +113,7 @@ def read_request(body: bytes, content_type: str | None, query: str = "") -> byte
 
 
 def _too_large() -> RefusedRequest:
-    """Make the answer to a body of too many bytes."""
+    """Return the answer to a body of too many bytes."""
     return RefusedRequest(
         f"the request is larger than {MAX_BYTES} bytes (about {MAX_ROWS} recipes); send several", 413
     )
@@ -289,7 +289,7 @@ def _shown(text: str) -> str:
 
 
 def check_requests() -> bool:
-    """Put the check before MLflow's scoring server, if that is what loads the model; return whether it does."""
+    """Install the check in front of MLflow's server, if that is what loads the model; return whether it is."""
     module = sys.modules.get(_SERVER)
     if module is None or hasattr(module, "app"):
         return False

@@ -100,7 +100,7 @@ def meaning(message: str) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Take the part of a message that a person can use: no SQL, no background links, no traces."""
+    """Return the part of a message that a person can use: no SQL, no background links, no traces."""
     code = getattr(error, "error_code", "")
     if code in {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}:
         return _who_was_refused()
@@ -287,7 +287,7 @@ def _damage(path: Path, error: sqlite3.DatabaseError) -> str:
 
 
 def _make(path: Path) -> None:
-    """Make the tables in a draft, and put it into its place when it is complete: no store is left half made."""
+    """Create the tables in a draft, and move it into place when it is complete: no store is left half made."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     prefix = f".{path.name}-"

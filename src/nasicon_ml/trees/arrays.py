@@ -137,7 +137,7 @@ class TreeArrays:
         self._check_children()
 
     def _check_children(self) -> None:
-        """Make sure that each node but the roots is the child of one node, which stands before it."""
+        """Check that each node but the roots is the child of one node, which stands before it."""
         position = np.arange(len(self.left_child)) - np.repeat(self.starts, self.tree_sizes)
         size = np.repeat(self.tree_sizes, self.tree_sizes)
         # The right child stands behind the left; a sum could overflow.

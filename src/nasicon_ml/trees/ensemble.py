@@ -77,7 +77,7 @@ class TreeEnsemble:
         return self.sums.margin(np.asarray(X, dtype=np.float32))
 
     def prepare(self) -> None:
-        """Make the tables that an evaluation needs, before threads share them."""
+        """Build the tables that an evaluation needs, before threads share them."""
         self.sums.prepare()
         self.pairs.prepare()
 

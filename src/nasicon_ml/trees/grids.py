@@ -149,7 +149,7 @@ class PairSums:
         return self.sums.scaled(found)
 
     def prepare(self) -> None:
-        """Make the tables that an evaluation needs."""
+        """Build the tables that an evaluation needs."""
         _ = self._paths, self._values
 
     @cached_property

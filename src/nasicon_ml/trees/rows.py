@@ -192,7 +192,7 @@ class TableSums:
         return self.scaled(found)
 
     def prepare(self) -> None:
-        """Make the tables that an evaluation needs."""
+        """Build the tables that an evaluation needs."""
         if not self._walks:
             _ = self._tables
 
