@@ -291,6 +291,31 @@ def test_a_version_whose_run_was_deleted_is_unusable_and_the_others_are_listed(s
         assert site.ask(f"{API}/runs/restore", run, user=ADMIN)[0] == DONE
 
 
+def test_a_version_from_an_experiment_of_ones_own_is_not_promoted(site, champion, small_dataset):
+    options = (
+        "--dataset",
+        small_dataset,
+        "--folds",
+        "2",
+        "--threads",
+        "1",
+        "--json",
+        "--experiment",
+        "on the side",
+    )
+    done = site.run(BIN / "nasicon-ml", "train", *options, user="trainer")
+    assert done.returncode == 0, done.stderr
+    version = {"name": "nasicon-recipe", "version": json.loads(done.stdout)["run"]["version"]}
+    try:
+        promoting = site.nasicon(
+            "registry", "promote", version["version"], "--force", "--reason", "a test", user="maintainer"
+        )
+        assert refused(promoting, "comes from the experiment 'on the side', and on a server only versions of")
+        assert site.aliases()["champion"] == champion
+    finally:
+        assert site.ask(f"{API}/model-versions/delete", version, user="maintainer", method="DELETE")[0] == DONE
+
+
 NOT_OFFERED = [
     ("GET", "/ajax-api/3.0/mlflow/assistant/config"), ("POST", "/ajax-api/3.0/mlflow/assistant/message"),
     ("POST", "/ajax-api/3.0/mlflow/assistant/skills/install"), ("PUT", "/ajax-api/3.0/mlflow/assistant/config"),

@@ -35,7 +35,7 @@ from nasicon_ml.tracking.registry import (
     load_version,
     usable_version,
 )
-from nasicon_ml.tracking.store import Store, opened
+from nasicon_ml.tracking.store import EXPERIMENT, Store, opened
 
 if TYPE_CHECKING:
     from nasicon_ml.evaluation.gate import GateReport
@@ -151,8 +151,9 @@ def promote(
     FieldError
         If there is force without reason, or reason without force.
     TrackingError
-        If there is no such version, it is not complete or champion already, the champion cannot be read (so that
-        there is nothing to compare with), or somebody else made another version champion in the meantime.
+        If there is no such version, it is not complete or champion already, it is on a server and comes from
+        another experiment than ``nasicon-ml``, the champion cannot be read (so that there is nothing to compare
+        with), or somebody else made another version champion in the meantime.
     BundleError
         If its bundle was changed.
     """
@@ -163,6 +164,7 @@ def promote(
         raise FieldError("reason", reason, "nothing, unless the gate is overridden with --force")
     with opened(tracking_uri, must_exist=True) as store:
         wanted, previous = usable_version(store, version), champion_of(store)
+        _refuse_other_experiments(store, wanted)
         if wanted.version == previous:
             raise TrackingError(f"version {wanted.version} is the champion already")
         report = _judged(store, wanted, previous, force=force)
@@ -214,6 +216,21 @@ def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
             _list_champions(store, champions[:-1])
             _set_champion(store, previous.version)
     return Rollback(number, previous.version)
+
+
+def _refuse_other_experiments(store: Store, wanted: Version) -> None:
+    """Refuse, on a server, a version from somebody's own experiment, where they may delete what it needs."""
+    if not store.uri.startswith(("http://", "https://")):
+        return
+    source = store.client.get_model_version(MODEL_NAME, wanted.version).source
+    of_model = store.client.get_logged_model(str(source).removeprefix("models:/").strip("/")).experiment_id
+    for number in {str(store.client.get_run(wanted.run_id).info.experiment_id), str(of_model)}:
+        name = store.client.get_experiment(number).name
+        if name != EXPERIMENT:
+            raise TrackingError(
+                f"version {wanted.version} comes from the experiment {name!r}, and on a server only versions of "
+                f"{EXPERIMENT!r} become champion: export it and bring it in with 'registry import'"
+            )
 
 
 def _judged(store: Store, wanted: Version, previous: str | None, *, force: bool) -> GateReport | None:
