@@ -58,3 +58,10 @@ def test_unknown_amounts_stay_unknown():
     assert np.isnan(
         columns(additive="borosilicate_glass", additive_amount=2, additive_unit="mol%")["additive_wt_pct"]
     )
+
+
+@pytest.mark.parametrize("name", ["L2O", "Q", "a glass of our own", "Xx2O3"])
+def test_a_name_that_is_no_formula_has_no_molar_mass(name):
+    found = columns(additive=name, additive_amount=2, additive_unit="wt%")
+    assert np.isnan(found["additive_moles_per_formula"])
+    assert found["additive_wt_pct"] == 2.0

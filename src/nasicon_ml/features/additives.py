@@ -41,7 +41,7 @@ def _molar_mass_g_mol(formula: str) -> float:
 
     try:
         return float(Composition(formula).weight)
-    except (ValueError, KeyError, OverflowError):
+    except (ValueError, KeyError, OverflowError, AttributeError):  # the last: L2O, of an element that is none
         return float("nan")
 
 
