@@ -343,6 +343,16 @@ def test_a_file_of_the_model_is_not_written_over(run: Run, tmp_path: Path) -> No
         assert (outcome.code, "this is a file of the model, which would be lost" in outcome.err) == (2, True)
 
 
+def test_a_file_of_the_default_model_is_not_written_over(run: Run) -> None:
+    from nasicon_ml.workflows.predict import default_bundle
+
+    file = default_bundle() / "pellets.csv"
+    before = file.read_bytes()
+    outcome = run("predict", "--formula", "LTP", "--output", str(file))
+    assert (outcome.code, "this is a file of the model, which would be lost" in outcome.err) == (2, True)
+    assert file.read_bytes() == before
+
+
 def test_a_file_that_is_replaced_is_named(run: Run, recipes: str) -> None:
     assert "will be replaced" not in run("predict", recipes, "--output", "out.csv").err
     outcome = run("predict", recipes, "--output", "out.csv")

@@ -100,8 +100,10 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
     goes to standard output, everything else to standard error.
     """
     _check_usage(ctx, values)
+    from nasicon_ml.workflows.predict import default_bundle
+
     sources = {"the file of the recipes": values["file"], "the file of your own pellets": values["own"],
-               "a file of the model": values["model"]}  # fmt: skip
+               "a file of the model": values["model"] or str(default_bundle())}  # fmt: skip
     check_destination(values["output"], _TABLE_ENDINGS, "--output", sources)
     check_destination(
         values["plot"], _FIGURE_ENDINGS, "--plot", sources | {"the file of --output": values["output"]}
