@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -298,3 +299,11 @@ def _wait_for_parts(folder: Path, count: int, process: subprocess.Popen[str]) ->
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_nothing_is_written_into_the_folder_of_the_model(screen: Run, tmp_path: Path) -> None:
+    model = shutil.copytree(MODEL, tmp_path / "model")
+    before = names(model)
+    outcome = screen("space.yaml", "--model", str(model), "--output", str(model / "found"))
+    assert (outcome.code, "this is within the model's folder" in outcome.err) == (2, True)
+    assert names(model) == before

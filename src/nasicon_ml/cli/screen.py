@@ -22,6 +22,7 @@ from nasicon_ml.cli.inputs import (
     SectionedCommand,
     Whole,
     find_model,
+    is_part_of,
     level_option,
     model_options,
     option,
@@ -170,6 +171,10 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
     if output is not None:
         output.check()
     name, model = find_model(values["model"], values["tracking_uri"])
+    if output is not None and is_part_of(output.folder, Path(name)):
+        raise click.UsageError(
+            f"--output {output.folder}: this is within the model's folder, which holds its files alone"
+        )
     values["model"] = name
     if not isinstance(model, PropertyModel):
         model = PropertyModel.load(model)
