@@ -34,6 +34,7 @@ class Role(StrEnum):
     KEY = "key"
     COMPOSITION = "composition"  # part of a recipe
     PROCESSING = "processing"  # part of a recipe
+    PREPARATION = "preparation"  # what a recipe may say besides: of powder and green pellet
     CONDITION = "condition"  # of the measurement, not of the pellet
     RESULT = "result"
     PROVENANCE = "provenance"
@@ -53,12 +54,15 @@ FALSE_WORDS = frozenset({"false", "no", "n", "0", "0.0", "impure"})
 SYNTHESIS_ROUTES = (
     "solid_state", "sol_gel", "pechini", "coprecipitation", "solution", "hydrothermal", "spray",
     "mechanochemical", "melt_quench", "molten_flux", "rheological_phase", "sputtering",
-    "pulsed_laser_deposition", "commercial",
+    "pulsed_laser_deposition", "commercial", "solution_combustion",
 )  # fmt: skip
 DENSIFICATIONS = (
     "conventional", "spark_plasma", "field_assisted", "microwave", "hot_press", "cold_sintering",
     "glass_ceramic_crystallization", "tape_cast", "aerosol", "sputtering", "pulsed_laser_deposition",
-    "high_pressure", "ultrafast_high_temperature",
+    "high_pressure", "ultrafast_high_temperature", "hot_isostatic_press",
+    "cold_pressing",  # pressed and not sintered
+    "screen_printing",
+    "thin_film",  # evaporation, atomic layer deposition and other films
 )  # fmt: skip
 ATMOSPHERES = ("air", "O2", "N2", "Ar", "Ar/H2", "vacuum")
 ADDITIVE_UNITS = ("wt%", "mol%", "formula_unit")
@@ -78,6 +82,13 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "solid_state_reaction": "solid_state", "co_precipitation": "coprecipitation",
         "spray_drying": "spray", "spray_pyrolysis": "spray", "ball_milling": "mechanochemical",
         "melt_quenching": "melt_quench", "wt": "wt%", "wt.%": "wt%", "mol": "mol%", "mol.%": "mol%",
+        "hip": "hot_isostatic_press",
+        "hot_isostatic_pressing": "hot_isostatic_press", "cold_press": "cold_pressing",
+        "cold_pressed": "cold_pressing", "screen_printed": "screen_printing", "thick_film": "screen_printing",
+        "ald": "thin_film", "atomic_layer_deposition": "thin_film", "evaporation": "thin_film",
+        "thermal_evaporation": "thin_film", "cvd": "thin_film", "spin_coating": "thin_film",
+        "combustion": "solution_combustion", "combustion_synthesis": "solution_combustion",
+        "solution_combustion_synthesis": "solution_combustion", "glycine_nitrate": "solution_combustion",
         "molar": "formula_unit", "per_formula_unit": "formula_unit", "f.u.": "formula_unit",
     }
 )  # fmt: skip
@@ -158,6 +169,15 @@ class Column(StrEnum):
     )  # fmt: skip
     PRESSURE_MPA = ("pressure_mpa", Kind.NUMBER, Role.PROCESSING, "pressure", "MPa", (0, 10000))
 
+    LITHIUM_EXCESS_PCT = (
+        "lithium_excess_pct", Kind.NUMBER, Role.PREPARATION, "lithium excess", "%", (-50, 100),
+    )  # fmt: skip
+    PRECURSORS = ("precursors", Kind.TEXT, Role.PREPARATION, "precursors")
+    GREEN_PRESSURE_MPA = (
+        "green_pressure_mpa", Kind.NUMBER, Role.PREPARATION, "green pressure", "MPa", (0, 5000),
+    )  # fmt: skip
+    POWDER_BED = ("powder_bed", Kind.FLAG, Role.PREPARATION, "powder bed")
+
     MEASUREMENT_TEMPERATURE_C = (
         "measurement_temperature_c", Kind.NUMBER, Role.CONDITION, "measurement temperature", "°C", (-100, 600),
     )  # fmt: skip
@@ -196,6 +216,7 @@ class Column(StrEnum):
 
     SUSPECT = ("suspect", Kind.FLAG, Role.STATUS, "left out of training")
     SUSPECT_REASON = ("suspect_reason", Kind.TEXT, Role.STATUS, "why it is suspect")
+    DOUBTFUL_COLUMNS = ("doubtful_columns", Kind.TEXT, Role.STATUS, "results that are doubted")
     NOTES = ("notes", Kind.TEXT, Role.STATUS, "notes")
 
     AUTHORS = ("authors", Kind.TEXT, Role.BIBLIOGRAPHY, "authors")
@@ -261,7 +282,7 @@ class Column(StrEnum):
     @property
     def option(self) -> str:
         """The command-line option: the name in words, without the unit (``--sintering-temperature``)."""
-        return "--" + re.sub(r"_(c_min|c|h|um|mpa)$", "", self.value).replace("_", "-")
+        return "--" + re.sub(r"_(c_min|c|h|um|mpa|pct)$", "", self.value).replace("_", "-")
 
     @property
     def allowed(self) -> str:
@@ -404,8 +425,11 @@ RECIPE = columns_of(Role.COMPOSITION, Role.PROCESSING)
 MODEL_INPUT = (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C)
 #: The dataset's columns.
 PELLET = columns_of(
-    Role.KEY, Role.COMPOSITION, Role.PROCESSING, Role.CONDITION, Role.RESULT, Role.PROVENANCE, Role.STATUS
-)
+    Role.KEY, Role.COMPOSITION, Role.PROCESSING, Role.PREPARATION, Role.CONDITION, Role.RESULT, Role.PROVENANCE,
+    Role.STATUS,
+)  # fmt: skip
+#: Those that datasets and bundles of version 0.1 do not have.
+LATER = (*columns_of(Role.PREPARATION), Column.DOUBTFUL_COLUMNS)
 #: The columns of the list of sources.
 SOURCES = (
     Column.SOURCE, Column.DOI, Column.AUTHORS, Column.YEAR, Column.TITLE, Column.READING, Column.READ_FROM,

@@ -37,7 +37,7 @@ from nasicon_ml.bundle.manifest import CheckedFiles, read_files, write_manifest
 from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
 from nasicon_ml.bundle.schema import check_content
 from nasicon_ml.checks import check_columns
-from nasicon_ml.columns import PELLET, Column
+from nasicon_ml.columns import LATER, PELLET, Column
 from nasicon_ml.errors import BundleError, NasiconError
 from nasicon_ml.estimators.boosting import CompositionPrior
 from nasicon_ml.estimators.domain import Domain
@@ -280,7 +280,8 @@ def _read_pellets(files: CheckedFiles) -> pd.DataFrame:
     from nasicon_ml.composition import occupancies
 
     with _held(files, _PELLETS):
-        cells = read_exact_csv(files.content[_PELLETS].decode("utf-8"), [str(column) for column in PELLET])
+        headers = [list(map(str, PELLET)), [str(column) for column in PELLET if column not in LATER]]
+        cells = read_exact_csv(files.content[_PELLETS].decode("utf-8"), *headers)
         clean, findings = check_columns(pd.DataFrame(cells, dtype="object"), PELLET)
         if findings:
             raise ValueError(f"{len(findings)} cells cannot be read, the first: {findings[0].message}")

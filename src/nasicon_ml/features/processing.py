@@ -34,7 +34,7 @@ LOG10_OXYGEN_BAR = {"air": -0.68, "O2": 0.0, "N2": -5.0, "Ar": -5.0, "vacuum": -
 MIXING_QUALITY = {
     "solid_state": 0.0, "mechanochemical": 1.0, "molten_flux": 1.0, "rheological_phase": 1.0,
     "coprecipitation": 2.0, "spray": 2.0, "hydrothermal": 2.0, "solution": 2.0, "sol_gel": 3.0, "pechini": 3.0,
-    "melt_quench": 3.0, "sputtering": 3.0, "pulsed_laser_deposition": 3.0,
+    "solution_combustion": 3.0, "melt_quench": 3.0, "sputtering": 3.0, "pulsed_laser_deposition": 3.0,
 }  # fmt: skip
 #: Fields whose spread over orders of magnitude makes the logarithm the natural scale.
 #: The smallest value told apart from zero stands beside each: seconds of sintering, nanometres, a tenth of a MPa.
@@ -45,7 +45,14 @@ LOGARITHMIC: dict[Column, float] = {
     Column.PRESSURE_MPA: 1e-1,
 }
 #: Techniques that press while they heat; for the others a pressure is no part of the recipe.
-PRESSING = ("spark_plasma", "field_assisted", "hot_press", "cold_sintering", "high_pressure")
+PRESSING = (
+    "spark_plasma",
+    "field_assisted",
+    "hot_press",
+    "cold_sintering",
+    "high_pressure",
+    "hot_isostatic_press",
+)
 #: Usual sintering temperature of conventionally sintered pellets in °C by host cation: medians over the sources of
 #: the dataset, rounded to 50 °C (a test computes them anew).
 USUAL_FIRING_C = {"Ti": 900.0, "Ge": 850.0, "Zr": 1200.0, "Hf": 1100.0, "Sn": 950.0}
@@ -56,6 +63,10 @@ USUAL_FIRING_WITHOUT_HOST_C = 1000.0
 FINER_POWDER_C_PER_DECADE = 90.0
 #: The powder that the usual temperatures are for, and that a recipe is taken to have which does not say.
 USUAL_PARTICLE_SIZE_UM = 3.1
+#: Choices that came after the sets of features before `full_3`, whose columns must stay what they are.
+LATER_CHOICES = frozenset(
+    {"solution_combustion", "hot_isostatic_press", "cold_pressing", "screen_printing", "thin_film"}
+)
 
 PROCESSING_FIELDS = tuple(column for column in RECIPE if column.role is Role.PROCESSING)
 
@@ -70,7 +81,8 @@ def given_columns(table: pd.DataFrame) -> Columns:
             if field in LOGARITHMIC:
                 columns[f"log10_{field}"] = np.log10(np.maximum(values, LOGARITHMIC[field]))
         else:
-            columns |= _choices(table[field], field.value, field.choices)
+            choices = [choice for choice in field.choices if choice not in LATER_CHOICES]
+            columns |= _choices(table[field], field.value, choices)
     return columns
 
 

@@ -237,15 +237,15 @@ def without_text_mark(cell: str) -> str:
     return cell[1:] if _GUARDED.match(cell) else cell
 
 
-def read_exact_csv(text: str, columns: Sequence[str]) -> dict[str, list[str]]:
+def read_exact_csv(text: str, *headers: Sequence[str]) -> dict[str, list[str]]:
     """Read a CSV whose header is known, every row as long as the header; nothing is guessed.
 
     Parameters
     ----------
     text
         The whole file.
-    columns
-        What its first line has to name, in this order.
+    headers
+        What its first line has to name, in this order; one of these.
 
     Returns
     -------
@@ -261,17 +261,17 @@ def read_exact_csv(text: str, columns: Sequence[str]) -> dict[str, list[str]]:
     rows: list[list[str]] = []
     try:
         header = next(reader, [])
-        if header != list(columns):
-            raise ValueError(f"line 1: the columns are not the {len(columns)} that are expected")
+        if header not in [list(columns) for columns in headers]:
+            raise ValueError(f"line 1: the columns are not the {len(headers[0])} that are expected")
         for row in reader:
-            if len(row) != len(columns):
-                raise ValueError(f"line {reader.line_num}: {len(row)} cells instead of {len(columns)}")
+            if len(row) != len(header):
+                raise ValueError(f"line {reader.line_num}: {len(row)} cells instead of {len(header)}")
             rows.append(row)
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from None
     if not rows:
-        return {name: [] for name in columns}
-    return {name: list(cells) for name, cells in zip(columns, zip(*rows, strict=True), strict=True)}
+        return {name: [] for name in header}
+    return {name: list(cells) for name, cells in zip(header, zip(*rows, strict=True), strict=True)}
 
 
 def to_numbers(cells: Sequence[str], name: str, *, may_be_missing: bool) -> NDArray[np.float64]:
