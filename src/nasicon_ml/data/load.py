@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.checks import Finding, Severity, check_columns
-from nasicon_ml.columns import PELLET, SOURCES, Column
+from nasicon_ml.columns import PELLET, SOURCES, Column, Role, columns_of
 from nasicon_ml.composition import check_formulas, occupancies
+from nasicon_ml.data.doubts import SEPARATOR, doubt_findings, doubted, without_doubted
 from nasicon_ml.data.files import PELLETS_FILE, SOURCES_FILE, datasets_folder, verify_checksum
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.io import RawTable, read_table
@@ -22,8 +23,6 @@ from nasicon_ml.recipe.rules import column_hint
 OBLIGATORY = (Column.PELLET_ID, Column.SOURCE, Column.FORMULA)
 #: The row of a finding about the header.
 HEADER = -1
-#: What separates several values in one cell.
-SEPARATOR = ";"
 
 
 def load_pellets(
@@ -36,7 +35,8 @@ def load_pellets(
     path
         A file of pellets; by default the committed dataset.
     include_suspect
-        Whether rows that are marked suspect come along; their formula (and system) may be missing.
+        Whether rows that are marked suspect come along, and single results that are doubted
+        (`Column.DOUBTFUL_COLUMNS`), which are blank otherwise; formula (and system) of the former may be missing.
     verify
         Whether the file must have the checksum that is recorded beside it (if one is).
 
@@ -74,7 +74,7 @@ def load_pellets(
     clean[Column.SYSTEM.value] = systems_of(clean[Column.FORMULA])
     if include_suspect:
         return clean
-    return clean[~clean[Column.SUSPECT].astype(bool)].reset_index(drop=True)
+    return without_doubted(clean[~clean[Column.SUSPECT].astype(bool)].reset_index(drop=True))
 
 
 def systems_of(formulas: pd.Series) -> pd.Series:
@@ -123,7 +123,7 @@ def clean_pellets(raw: RawTable) -> tuple[pd.DataFrame, list[Finding]]:
     if Column.FORMULA in raw.frame.columns:
         unread = {finding.row for finding in bad_cells if finding.column == Column.FORMULA}
         findings += [finding for finding in bad_formulas if finding.row not in unread]
-    return clean, findings
+    return clean, findings + doubt_findings(clean)
 
 
 def _check_header(frame: pd.DataFrame) -> list[Finding]:
@@ -153,15 +153,22 @@ def _check_header(frame: pd.DataFrame) -> list[Finding]:
 
 
 def excuse_suspects(findings: Sequence[Finding], clean: pd.DataFrame) -> list[Finding]:
-    """Turn errors about values into warnings where the row is suspect and says why.
+    """Turn errors about values into warnings where the row is suspect, or the value doubted, and says why.
 
     What identifies a row (its key, its source) and the header are never excused.
     """
-    excused = (clean[Column.SUSPECT].eq(True) & clean[Column.SUSPECT_REASON].notna()).to_numpy()
-    never = {Column.PELLET_ID.value, Column.SOURCE.value, Column.SUSPECT.value, Column.SUSPECT_REASON.value}
+    reason = clean[Column.SUSPECT_REASON].notna().to_numpy()
+    suspect = clean[Column.SUSPECT].eq(True).to_numpy() & reason
+    excused = {column.value: suspect | (rows & reason) for column, rows in doubted(clean).items()}
+    never = {
+        column.value for column in (Column.PELLET_ID, Column.SOURCE, *columns_of(Role.STATUS))
+        if column is not Column.NOTES
+    }  # fmt: skip
     return [
         replace(finding, severity=Severity.WARNING)
-        if finding.row != HEADER and excused[finding.row] and finding.column not in never
+        if finding.row != HEADER
+        and finding.column not in never
+        and excused.get(finding.column, suspect)[finding.row]
         else finding
         for finding in findings
     ]

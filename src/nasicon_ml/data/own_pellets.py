@@ -15,6 +15,7 @@ import pandas as pd
 
 from nasicon_ml.checks import Finding, Severity, refuse_twice
 from nasicon_ml.columns import Column, is_missing
+from nasicon_ml.data.doubts import without_doubted
 from nasicon_ml.data.load import HEADER, clean_pellets, systems_of, with_lines
 from nasicon_ml.data.validate import find_problems
 from nasicon_ml.errors import DatasetError
@@ -64,7 +65,8 @@ def own_pellets(own: str | Path | pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As `nasicon_ml.data.load.load_pellets` gives the dataset. Rows marked suspect are left out.
+        As `nasicon_ml.data.load.load_pellets` gives the dataset. Rows marked suspect are left out, and results
+        that are doubted.
 
     Raises
     ------
@@ -97,7 +99,7 @@ def own_pellets(own: str | Path | pd.DataFrame) -> pd.DataFrame:
     if findings:
         raise OwnPelletsError(raw.name, with_lines(findings, raw))
     clean[Column.SYSTEM] = systems_of(clean[Column.FORMULA])
-    kept = clean[~clean[Column.SUSPECT].astype(bool)].reset_index(drop=True)
+    kept = without_doubted(clean[~clean[Column.SUSPECT].astype(bool)].reset_index(drop=True))
     if kept.empty:
         raise DatasetError(f"{raw.name}: all of its pellets are marked suspect")
     return kept

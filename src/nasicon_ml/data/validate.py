@@ -18,6 +18,7 @@ import pandas as pd
 from nasicon_ml.checks import Finding, Severity, kelvin_findings
 from nasicon_ml.columns import RECIPE, Column, Kind, Role, columns_of
 from nasicon_ml.composition import occupancies
+from nasicon_ml.data.doubts import without_doubted
 from nasicon_ml.data.files import SOURCES_FILE
 from nasicon_ml.data.load import HEADER, clean_pellets, excuse_suspects, load_sources, with_lines
 from nasicon_ml.errors import NasiconError, nearest
@@ -74,9 +75,10 @@ def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list
     found += _suspicion(clean)
     found += _keys(clean, place)
     found += _source_known(clean, sources)
-    found += _duplicates(clean, place)
-    found += _contradictions(clean, place)
-    found += _shared_authors(clean, place)
+    trusted = without_doubted(clean)
+    found += _duplicates(trusted, place)
+    found += _contradictions(trusted, place)
+    found += _shared_authors(trusted, place)
     # A cell that could not be read is missing from the clean table; that it is missing is no second mistake.
     unread = {(finding.row, finding.column) for finding in findings}
     findings = _escalate_charges(findings, clean)
@@ -220,11 +222,16 @@ def _suspicion(clean: pd.DataFrame) -> list[Finding]:
     """Find suspect rows without a reason, and reasons of rows that are not suspect."""
     suspect = clean[Column.SUSPECT].eq(True).to_numpy()
     reason = clean[Column.SUSPECT_REASON].notna().to_numpy()
+    doubts = clean[Column.DOUBTFUL_COLUMNS].notna().to_numpy()
     return [
         *_report(clean, suspect & ~reason, Column.SUSPECT_REASON, "suspect_without_reason", "is missing; say why"),
         *_as_warning(
             _report(
-                clean, reason & ~suspect, Column.SUSPECT, "reason_without_suspect", "false, yet a reason is given"
+                clean,
+                reason & ~suspect & ~doubts,
+                Column.SUSPECT,
+                "reason_without_suspect",
+                "false, yet a reason is given",
             )
         ),
     ]
