@@ -97,8 +97,7 @@ def _wrapped(text: str) -> str:
 
 def dataset_paragraph() -> str:
     """Return in one paragraph what the dataset holds."""
-    everything = load_pellets(include_suspect=True)
-    usable = everything[~everything[Column.SUSPECT].astype(bool)]
+    everything, usable = load_pellets(include_suspect=True), load_pellets()
     measured = {
         "total conductivity": Column.CONDUCTIVITY_TOTAL_S_CM,
         "relative density": Column.RELATIVE_DENSITY_PCT,

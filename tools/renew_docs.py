@@ -1,4 +1,4 @@
-"""Renew what README.md and pages of docs/ show but a person should not type: scores, answers, outputs.
+"""Renew what README.md, data card and pages of docs/ show but a person should not type: scores, answers, outputs.
 
     python -m tools.renew_docs [--check]
 
@@ -28,6 +28,7 @@ from tools.readme_tables import dataset_paragraph, score_section
 
 ROOT = Path(__file__).resolve().parents[1]
 README, PYTHON_PAGE = ROOT / "README.md", ROOT / "docs" / "python.md"
+DATA_CARD = ROOT / "datasets" / "README.md"
 SCIKIT_LEARN_PAGE = ROOT / "docs" / "scikit-learn.md"
 OWN_PAGE, ACCURACY_PAGE = ROOT / "docs" / "own-pellets.md", ROOT / "docs" / "accuracy.md"
 CHAMPION = ROOT / "models" / "champion"
@@ -139,6 +140,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         pages = {
             README: renewed_readme(README.read_text(encoding="utf-8")),
+            DATA_CARD: with_console_outputs(DATA_CARD.read_text(encoding="utf-8"), run_command),
             ACCURACY_PAGE: between_markers(
                 ACCURACY_PAGE.read_text(encoding="utf-8"), "benchmark", benchmark_section()
             ),

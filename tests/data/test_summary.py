@@ -1,5 +1,7 @@
 """Counts of what a table of pellets covers."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -79,6 +81,17 @@ def test_choices_sources_and_reasons(summary: Summary) -> None:
         "conductivity": 1,
         "duplicate of another row": 1,
     }
+
+
+def test_a_doubted_result_is_not_counted_and_its_reason_is(tmp_path: Path) -> None:
+    file = tmp_path / "pellets.csv"
+    doubt = {"doubtful_columns": "conductivity_total_s_cm", "suspect_reason": "conductivity: in a figure only"}
+    file.write_text(file_of(GOOD, {**SECOND, **doubt}), encoding="utf-8")
+    summary = summarise(load_pellets(file, include_suspect=True))
+    totals = summary.totals.iloc[0]
+    assert (totals["usable"], totals["conductivity_total_s_cm"], totals["relative_density_pct"]) == (2, 1, 2)
+    assert as_dicts(summary.fields, "field")["conductivity_total_s_cm"]["given"] == 1
+    assert summary.reasons.to_dict("records") == [{"reason": "conductivity", "pellets": 0, "doubted": 1}]
 
 
 def test_nothing_is_counted_as_nothing() -> None:

@@ -108,7 +108,7 @@ PARTS = {
     "fields": "By field (usable pellets)",
     "choices": "By choice (usable pellets)",
     "sources": "By source",
-    "reasons": "Why pellets are suspect (first reason)",
+    "reasons": "Why pellets are suspect, or single results of usable ones doubted (first reason)",
 }
 
 
@@ -119,7 +119,8 @@ PARTS = {
 def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
     """Count what the dataset covers: by system, field, choice and source.
 
-    "Usable" pellets are those not marked suspect; results, fields and choices are counted among them.
+    "Usable" pellets are those not marked suspect; results, fields and choices are counted among them, without
+    results that are doubted.
     """
     from nasicon_ml.data.load import load_pellets, load_sources
     from nasicon_ml.data.summary import summarise

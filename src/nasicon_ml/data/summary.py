@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from nasicon_ml.columns import PELLET, Column, Kind, Role
+from nasicon_ml.data.doubts import without_doubted
 from nasicon_ml.data.load import citation
 
 #: The results that the models predict.
@@ -17,12 +18,16 @@ NO_SYSTEM = "(none)"
 #: The heads of the counts: all pellets, and those that are not suspect.
 PELLETS = "pellets"
 USABLE = "usable"
+#: Pellets in use of which single results are doubted.
+DOUBTED = "doubted"
 _ALKALIS = {"L": "lithium", "N": "sodium"}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a table of pellets covers. Counts of fields are of usable pellets, those that are not suspect.
+    """What a table of pellets covers.
+
+    Fields are counted among usable pellets, those that are not suspect, and without results that are doubted.
 
     Attributes
     ----------
@@ -38,7 +43,8 @@ class Summary:
     sources
         One row per source, the largest first: pellets, usable pellets, and the citation where known.
     reasons
-        One row per kind of reason to be suspect: how many pellets have it as their first.
+        One row per kind of reason: how many suspect pellets have it as their first, and how many usable pellets
+        of which single results are doubted.
     """
 
     totals: pd.DataFrame
@@ -56,7 +62,7 @@ def summarise(pellets: pd.DataFrame, sources: pd.DataFrame | None = None) -> Sum
     Parameters
     ----------
     pellets
-        What `load_pellets` gives, with the suspect rows if they are to be counted.
+        What `load_pellets` gives, with suspect rows and doubted results if they are to be counted.
     sources
         What `load_sources` gives, for the citations.
     """
@@ -64,14 +70,15 @@ def summarise(pellets: pd.DataFrame, sources: pd.DataFrame | None = None) -> Sum
     system = pellets[Column.SYSTEM].fillna(NO_SYSTEM)
     alkali = system.str[0].map(_ALKALIS).where(system != NO_SYSTEM, NO_SYSTEM).fillna("other")
     everything = pd.Series("all", index=pellets.index)
+    trusted = without_doubted(pellets)
     return Summary(
-        totals=_counts(pellets, usable, everything, "rows"),
-        alkalis=_counts(pellets, usable, alkali, "alkali"),
-        systems=_counts(pellets, usable, system, Column.SYSTEM.value),
-        fields=_fields(pellets[usable]),
-        choices=_choices(pellets[usable]),
+        totals=_counts(trusted, usable, everything, "rows"),
+        alkalis=_counts(trusted, usable, alkali, "alkali"),
+        systems=_counts(trusted, usable, system, Column.SYSTEM.value),
+        fields=_fields(trusted[usable]),
+        choices=_choices(trusted[usable]),
         sources=_sources(pellets, usable, sources),
-        reasons=_reasons(pellets[~usable]),
+        reasons=_reasons(pellets, usable),
     )
 
 
@@ -131,9 +138,11 @@ def _citations(sources: pd.DataFrame) -> dict[str, str]:
     return {str(row[Column.SOURCE]): citation(row) for row in rows}
 
 
-def _reasons(suspects: pd.DataFrame) -> pd.DataFrame:
+def _reasons(pellets: pd.DataFrame, usable: pd.Series) -> pd.DataFrame:
     """Count reasons by their kind: what stands before a colon, a bracket or the name of another pellet."""
-    first = suspects[Column.SUSPECT_REASON].fillna("(no reason)").str.split(r"[;:(]", regex=True).str[0]
+    first = pellets[Column.SUSPECT_REASON].fillna("(no reason)").str.split(r"[;:(]", regex=True).str[0]
     kind = first.str.strip().str.replace(r"^duplicate of .*", "duplicate of another row", regex=True)
-    counts = kind.value_counts().rename(PELLETS)
-    return counts.rename_axis("reason").reset_index()
+    doubted = usable & pellets[Column.DOUBTFUL_COLUMNS].notna()
+    counts = pd.DataFrame({PELLETS: ~usable, DOUBTED: doubted})[~usable | doubted].astype(int).groupby(kind).sum()
+    order = counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
+    return counts.loc[order].rename_axis("reason").reset_index()
