@@ -18,7 +18,7 @@ from nasicon_ml.columns import PREDICTION, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
-from nasicon_ml.estimators.domain import NEAR_SOURCES, Compared
+from nasicon_ml.estimators.domain import NEAR_SOURCES, Compared, Domain
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
 from nasicon_ml.estimators.phases import ASKED_PELLETS, PhaseMemory
@@ -197,7 +197,7 @@ class PropertyModel(ModelParts):
         table, sites = prepared.table, prepared.sites
         around = self.measured.nearest_distances(prepared.points, NEAR_PELLETS, NEAR_SOURCES)
         to_sources = around.sources.mean(axis=1)
-        compared = self.domain.compare(table, sites)
+        compared = self._judge.compare(table, sites)
         circumstances = Circumstances(
             unknown_share(table, compared.blank),
             around.pellets.mean(axis=1),
@@ -225,6 +225,14 @@ class PropertyModel(ModelParts):
     def measured(self) -> MeasuredPellets:
         """The training pellets, sorted for measuring how near recipes lie."""
         return MeasuredPellets.of(self.space, self.pellets[Column.SOURCE].to_numpy(dtype=object))
+
+    @cached_property
+    def _judge(self) -> Domain:
+        """The domain; of a bundle that did not count the sources of anions, with those of its pellets."""
+        if self.domain.sources:
+            return self.domain
+        sites = occupancies(self.pellets[Column.FORMULA].to_list())
+        return self.domain.with_anions(sites, self.pellets[Column.SOURCE].to_numpy(dtype=object))
 
     @cached_property
     def phases(self) -> PhaseMemory:

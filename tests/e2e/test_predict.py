@@ -45,6 +45,12 @@ def test_one_recipe_gets_a_whole_answer(command: Command, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_anion_that_nobody_measured_is_outside(command: Command) -> None:
+    answer = load(command("predict", "--formula", "Li1.3Al0.3Ti1.7P3O11.5Br", "--json").stdout)["predictions"][0]
+    assert answer["domain"]["reasons"] == ["Br on the anion site never measured"]
+    assert not answer["domain"]["inside"]
+
+
 def test_options_and_file_and_standard_input_give_the_same_numbers(command: Command, tmp_path: Path) -> None:
     (tmp_path / "recipes.csv").write_text(HEAD + GOOD, encoding="utf-8")
     by_options = load(command("predict", *ARGON, "--json").stdout)["predictions"][0]

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,17 +16,22 @@ def recipes(*entries):
     return table, occupancies(table["formula"].to_list())
 
 
+def many_sources(table):
+    """Return a source of its own for each pellet."""
+    return np.array([f"work {row}" for row in range(len(table))], dtype=object)
+
+
 @pytest.fixture(scope="module")
 def domain():
-    """Ten LATP pellets at 700 to 900 °C in air, two of LAGP at 750 °C in argon."""
+    """Eleven LATP pellets at 700 to 900 °C in air, three of LAGP at 750 °C in argon, each of another source."""
     latp = [
         {"formula": f"LATP x={0.1 + 0.05 * n:.2f}", "sintering_temperature_c": 700 + 20 * n, "atmosphere": "air"}
         for n in range(11)
     ]
-    lagp = [{"formula": "LAGP x=0.5", "sintering_temperature_c": 750, "atmosphere": "Ar"}] * 2
+    lagp = [{"formula": "LAGP x=0.5", "sintering_temperature_c": 750, "atmosphere": "Ar"}] * 3
     table, sites = recipes(*latp, *lagp)
     table["measurement_temperature_c"] = np.linspace(20, 100, len(table))
-    return fit_domain(table, sites, np.linspace(0, 1, len(table)))
+    return fit_domain(table, sites, np.linspace(0, 1, len(table)), many_sources(table))
 
 
 def reasons(domain, distance=0.0, **recipe):
@@ -59,7 +65,7 @@ def test_inside_is_silent(domain):
             {"formula": "LATP x=0.3", "sintering_temperature_c": 500},
             "sintering temperature (°C) 500 is below that of any LATP pellet (700)",
         ),
-        # Two LAGP pellets are too few for a range of their own: all pellets' counts.
+        # Three LAGP pellets are too few for a range of their own: all pellets' counts.
         (
             {"formula": "LAGP x=0.5", "sintering_temperature_c": 1100},
             "sintering temperature (°C) 1100 is above that of any pellet (900)",
@@ -127,14 +133,16 @@ def test_numbers_of_the_powder_may_lie_further_beyond():
     table, sites = recipes(
         *[{"formula": "LATP x=0.3", "particle_size_um": size, "sintering_time_h": size} for size in range(1, 11)]
     )
-    domain = fit_domain(table, sites, np.ones(len(table)))
+    domain = fit_domain(table, sites, np.ones(len(table)), many_sources(table))
     assert score(domain, formula="LATP x=0.3", sintering_time_h=100) == pytest.approx(2.0)
     assert score(domain, formula="LATP x=0.3", particle_size_um=100) == pytest.approx(1.0)
 
 
 def test_pellets_that_are_not_asked_do_not_widen_the_domain(domain):
     table, sites = recipes({"formula": "LATP x=0.3"}, {"formula": "Li1.3Sc0.3Ti1.7(PO4)3"})
-    part = fit_domain(table.head(1), replace(sites, index=sites.index[:1]), np.ones(1))
+    part = fit_domain(
+        table.head(1), replace(sites, index=sites.index[:1]), np.ones(1), many_sources(table.head(1))
+    )
     assert "Sc" not in part.elements["M"]
 
 
@@ -145,5 +153,68 @@ def test_further_is_never_more_inside(domain, near, far):
     assert score(domain, distance=near, **recipe) <= score(domain, distance=far, **recipe)
 
 
+def pellets_of_few_sources():
+    """Two works with aerosols and one with SPS beside many; fluorine in two works, chlorine in three."""
+    made = [("conventional", "")] * 9 + [("aerosol", "F"), ("aerosol", ""), ("spark_plasma", "F")]
+    made += [("conventional", "Cl")] * 3 + [("spark_plasma", "")] * 2
+    table, sites = recipes(
+        *[
+            {"formula": f"Li1.3Al0.3Ti1.7P3O{'11.8' + anion + '0.2' if anion else '12'}", "densification": how}
+            for how, anion in made
+        ]
+    )
+    sources = many_sources(table)
+    sources[-2:] = sources[-3]  # three pellets of one work are one witness
+    sources[-3:] = sources[11]
+    return table, sites, sources
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ({"densification": "conventional"}, ""),
+        ({"densification": "aerosol"}, "densification 'aerosol' was measured in 2 works only"),
+        ({"densification": "spark_plasma"}, "densification 'spark_plasma' was measured in 1 work only"),
+        ({"densification": "hot_press"}, "densification 'hot_press' never seen"),
+        ({"formula": "Li1.3Al0.3Ti1.7P3O11.5Br0.5"}, "Br on the anion site never measured"),
+        ({"formula": "Li1.3Al0.3Ti1.7P3O11.8F0.2"}, "F on the anion site measured in 2 works only"),
+    ],
+)
+def test_what_few_sources_measured_is_outside(recipe, expected):
+    table, sites, sources = pellets_of_few_sources()
+    domain = fit_domain(table, sites, np.ones(len(table)), sources)
+    recipe = {"formula": "LATP x=0.3"} | recipe
+    assert reasons(domain, **recipe) == expected
+    assert (score(domain, **recipe) >= 1) == bool(expected)
+
+
+def test_three_sources_are_enough_however_many_pellets_they_have():
+    table, sites, _ = pellets_of_few_sources()
+    domain = fit_domain(table, sites, np.ones(len(table)), many_sources(table))
+    assert reasons(domain, formula="LATP x=0.3", densification="spark_plasma") == ""
+    assert reasons(domain, formula="Li1.3Al0.3Ti1.7P3O11.8Cl0.2") == ""
+
+
+def test_what_few_measured_is_still_said_to_the_model():
+    """Only what never occurred counts as unknown: intervals are those of the recipe as it stands."""
+    table, sites, sources = pellets_of_few_sources()
+    domain = fit_domain(table, sites, np.ones(len(table)), sources)
+    asked = recipes({"formula": "LATP x=0.3", "densification": "aerosol"})
+    assert domain.known_part(*asked)["densification"].tolist() == ["aerosol"]
+
+
+def test_a_domain_of_before_judges_anions_by_its_pellets():
+    table, sites, sources = pellets_of_few_sources()
+    content = fit_domain(table, sites, np.ones(len(table)), sources).to_json()
+    del content["sources"]
+    old = Domain.from_json(content)
+    assert reasons(old, formula="LATP x=0.3", densification="aerosol") == ""
+    assert reasons(old, formula="Li1.3Al0.3Ti1.7P3O11.5Br0.5") == ""
+    known = old.with_anions(sites, sources)
+    assert reasons(known, formula="LATP x=0.3", densification="aerosol") == ""
+    assert reasons(known, formula="Li1.3Al0.3Ti1.7P3O11.5Br0.5") == "Br on the anion site never measured"
+    assert reasons(known, formula="Li1.3Al0.3Ti1.7P3O11.8F0.2") == "F on the anion site measured in 2 works only"
+
+
 def test_round_trip_through_json(domain):
-    assert Domain.from_json(domain.to_json()) == domain
+    assert Domain.from_json(json.loads(json.dumps(domain.to_json()))) == domain

@@ -13,7 +13,7 @@ import pandas as pd
 
 from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.domain import NEAR_SOURCES
+from nasicon_ml.estimators.domain import FEW_SOURCES, NEAR_SOURCES
 from nasicon_ml.estimators.targets import TARGETS
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 
@@ -169,9 +169,10 @@ def _coverage(scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _domain(model: ModelParts, systems: list[dict[str, Any]]) -> dict[str, Any]:
     domain = model.domain
     everywhere = domain.ranges[""]
+    occurred = f"and anions were measured in {FEW_SOURCES} works or more" if domain.sources else "occurred"
     return {
         "words": (
-            "Inside is a recipe whose elements were measured on their sites, whose choices occurred, whose "
+            f"Inside is a recipe whose elements were measured on their sites, whose choices {occurred}, whose "
             "numbers lie in the range of its system or little beyond, and which lies near enough to pellets of "
             f"{NEAR_SOURCES} independent sources. Each answer says whether it is inside, and why not."
         ),

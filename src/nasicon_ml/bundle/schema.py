@@ -14,6 +14,7 @@ from typing import Any
 
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.estimators.boosting import INPUTS, TERMS
+from nasicon_ml.estimators.domain import ANION
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import FeatureSet
 from nasicon_ml.features.processing import PROCESSING_FIELDS
@@ -168,7 +169,8 @@ _DOMAIN = record(
         "choices": record(dict.fromkeys(_CHOICES, listing(_WORD, 0, 1000))),
         "elements": record(dict.fromkeys(("A", "M", "T"), listing(text(2), 0, 200))),
         "near": number(0, 1e9),
-    }
+    },
+    {"sources": mapping(mapping(_COUNT, 1000), len(_CHOICES) + 1, (*_CHOICES, ANION))},  # came later than bundles
 )
 _PRIOR = record(
     {

@@ -7,7 +7,7 @@ outside: 0 is amid the training pellets, 1 the border.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,10 @@ Mask = NDArray[np.bool_]
 ENOUGH_PELLETS = 8
 #: How far a recipe is from what was measured is its mean distance to this many sources, the nearest.
 NEAR_SOURCES = 8
+#: A choice or an anion that fewer sources measured is outside: what one laboratory got says little of another.
+FEW_SOURCES = 3
+#: Under this name the domain counts the sources of anions, beside those of the choices.
+ANION = "anion"
 #: Share of the training pellets, each measured against other sources only, that count as near.
 NEAR_SHARE = 0.9
 #: A number of the firing counts as outside when it lies this share of what is wholly different (`SCALES`) beyond
@@ -126,16 +130,22 @@ class Domain:
         site (A, M, T) -> elements that occur on it.
     near
         Distance to sources (`SourceDistances.mean_of_nearest`) below which a recipe counts as near.
+    sources
+        field, or `ANION`, -> choice -> how many sources measured it; empty in bundles from before that.
     """
 
     ranges: Mapping[str, Mapping[str, tuple[float, float]]]
     choices: Mapping[str, tuple[str, ...]]
     elements: Mapping[str, tuple[str, ...]]
     near: float = field(default=np.inf)
+    sources: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dictionaries and lists."""
-        return asdict(self)
+        content = asdict(self)
+        if not self.sources:
+            del content["sources"]  # of a bundle from before that
+        return content
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Domain:
@@ -146,7 +156,15 @@ class Domain:
         }
         choices = {name: tuple(values) for name, values in data["choices"].items()}
         elements = {site: tuple(values) for site, values in data["elements"].items()}
-        return cls(ranges, choices, elements, float(data["near"]))
+        return cls(ranges, choices, elements, float(data["near"]), data.get("sources", {}))
+
+    def with_anions(self, sites: OccupancyTable, sources: Strings) -> Domain:
+        """Return the domain with the sources of anions counted; pellets as of `fit_domain`."""
+        return replace(self, sources={**self.sources, ANION: _anion_sources(sites, sources)})
+
+    def few(self, name: str) -> dict[str, int]:
+        """Return the choices of a field, or the anions, that fewer than `FEW_SOURCES` measured; how many did."""
+        return {choice: n for choice, n in self.sources.get(name, {}).items() if n < FEW_SOURCES}
 
     def judge(self, table: pd.DataFrame, sites: OccupancyTable, to_sources: Floats) -> Verdict:
         """Return how far outside each recipe lies, and why.
@@ -180,7 +198,8 @@ class Domain:
             column: (table[column].notna() & ~table[column].isin(self.choices[column])).to_numpy()
             for column in _CHOICES
         }
-        return Compared(self, table, sites, strange, tuple(self._beyond(table, sites)))
+        rare = {column: table[column].isin(list(self.few(column))).to_numpy() for column in _CHOICES}
+        return Compared(self, table, sites, strange, rare, tuple(self._beyond(table, sites)))
 
     def _beyond(self, table: pd.DataFrame, sites: OccupancyTable) -> Iterator[_Beyond]:
         fields = {column.value: table[column].to_numpy(dtype=np.float64) for column in _NUMBERS}
@@ -204,6 +223,8 @@ class Compared:
         The two.
     strange
         Choices that never occurred, by field, shape (n,).
+    rare
+        Choices that few sources measured, likewise.
     beyond
         Numbers outside the range of their system, by field.
     """
@@ -212,6 +233,7 @@ class Compared:
     table: pd.DataFrame
     sites: OccupancyTable
     strange: Mapping[Column, Mask]
+    rare: Mapping[Column, Mask]
     beyond: tuple[_Beyond, ...]
 
     @property
@@ -228,8 +250,9 @@ class Compared:
         for site, amounts in self._amounts():
             amount = np.where(self._never_seen(site, amounts), amounts, 0.0).sum(axis=1)
             strange = np.maximum(strange, np.where(amount > 0, 1.0 + amount, 0.0))
+        strange = np.maximum(strange, self._few_anions.any(axis=1))
         score = np.maximum(score, self.sites.per_row(strange))
-        for choice in self.strange.values():
+        for choice in (*self.strange.values(), *self.rare.values()):
             score = np.maximum(score, choice)
         for beyond in self.beyond:
             score[beyond.rows] = np.maximum(score[beyond.rows], beyond.steps)
@@ -244,6 +267,11 @@ class Compared:
             given = self.table[column]
             for row in np.flatnonzero(strange):
                 found[row].append(f"{column.label} {given.iloc[row]!r} never seen")
+        for column, rare in self.rare.items():
+            given, sources = self.table[column], self.domain.few(column)
+            for row in np.flatnonzero(rare):
+                choice = given.iloc[row]
+                found[row].append(f"{column.label} {choice!r} was {_measured_in(sources[choice])}")
         for beyond in self.beyond:
             for at in np.flatnonzero(beyond.steps >= 1).tolist():
                 found[beyond.rows[at]].append(beyond.reason(at))
@@ -253,6 +281,15 @@ class Compared:
                 f"{to_sources[row]:.2f}, for {NEAR_SHARE:.0%} of known pellets below {self.domain.near:.2f})"
             )
         return [tuple(reasons) for reasons in found]
+
+    @cached_property
+    def _few_anions(self) -> Mask:
+        """Which anions of each composition few sources measured; shape (n_unique, n_elements)."""
+        sources = self.domain.sources.get(ANION)
+        if sources is None:
+            return np.zeros(self.sites.other_anions.shape, dtype=np.bool_)
+        many = [anion for anion, count in sources.items() if count >= FEW_SOURCES]
+        return np.asarray((self.sites.other_anions > 0) & ~np.isin(ELEMENTS, many))
 
     def _amounts(self) -> Iterator[tuple[str, Floats]]:
         yield from zip(_SITES, (self.sites.a, self.sites.m, self.sites.t), strict=True)
@@ -264,16 +301,20 @@ class Compared:
         found = np.zeros(len(self.sites.systems), dtype=np.bool_)
         for site, amounts in self._amounts():
             found |= self._never_seen(site, amounts).any(axis=1)
-        return found
+        return np.asarray(found | self._few_anions.any(axis=1))
 
     def _strange_elements(self, composition: int) -> list[str]:
-        """Name the elements of a composition that were never seen on their site."""
+        """Name the elements of a composition that were never seen on their site, and the anions of few sources."""
         found = []
         for site, amounts in self._amounts():
             strange = self._never_seen(site, amounts[composition])
             if strange.any():
                 found.append(f"{', '.join(np.array(ELEMENTS)[strange])} never seen on the {site} site")
-        return found
+        few = self.domain.few(ANION)
+        return found + [
+            f"{anion} on the anion site {_measured_in(few.get(anion, 0))}"
+            for anion in np.array(ELEMENTS)[self._few_anions[composition]].tolist()
+        ]
 
 
 @dataclass(frozen=True)
@@ -369,7 +410,11 @@ def _label(name: str) -> str:
     return "substitution x" if name == "x" else _RANGED[name].axis_label
 
 
-def fit_domain(table: pd.DataFrame, sites: OccupancyTable, to_sources: Floats) -> Domain:
+def _measured_in(works: int) -> str:
+    return f"measured in {works} work{'' if works == 1 else 's'} only" if works else "never measured"
+
+
+def fit_domain(table: pd.DataFrame, sites: OccupancyTable, to_sources: Floats, sources: Strings) -> Domain:
     """Read off what training pellets cover.
 
     Parameters
@@ -380,6 +425,8 @@ def fit_domain(table: pd.DataFrame, sites: OccupancyTable, to_sources: Floats) -
         Their occupancies.
     to_sources
         Of each from the other sources, shape (n,).
+    sources
+        Of each, shape (n,).
     """
     systems = sites.per_row(sites.systems)
     numbers = table[list(_NUMBERS)].astype("float64").assign(x=sites.per_row(sites.x))
@@ -387,12 +434,27 @@ def fit_domain(table: pd.DataFrame, sites: OccupancyTable, to_sources: Floats) -
     ranges = {"": _limits(numbers, 1) | _limits(measured, 1)}
     for system, rows in numbers.groupby(systems):
         ranges[str(system)] = _limits(rows, ENOUGH_PELLETS)
-    choices = {column.value: tuple(sorted(table[column].dropna().unique())) for column in _CHOICES}
+    by_choice = {column.value: _choice_sources(table[column], sources) for column in _CHOICES}
     elements = {
         site: tuple(ELEMENTS[at] for at in np.flatnonzero((sites.per_row(amounts) > 0).any(axis=0)))
         for site, amounts in zip(_SITES, (sites.a, sites.m, sites.t), strict=True)
     }
-    return Domain(ranges, choices, elements, float(np.quantile(to_sources, NEAR_SHARE)))
+    choices = {name: tuple(counts) for name, counts in by_choice.items()}
+    counted = by_choice | {ANION: _anion_sources(sites, sources)}
+    return Domain(ranges, choices, elements, float(np.quantile(to_sources, NEAR_SHARE)), counted)
+
+
+def _choice_sources(given: pd.Series[str], sources: Strings) -> dict[str, int]:
+    """Return how many sources measured each choice of a field."""
+    counts = pd.Series(sources, given.index).groupby(given.astype(object)).nunique()
+    return {str(choice): int(count) for choice, count in counts.items()}
+
+
+def _anion_sources(sites: OccupancyTable, sources: Strings) -> dict[str, int]:
+    """Return how many sources measured each anion; `sources` of n pellets, `sites` their occupancies."""
+    there = {ELEMENTS[at]: sites.other_anions[:, at] > 0 for at in np.flatnonzero(sites.other_anions.any(axis=0))}
+    there = {"O": sites.oxygen > 0} | there
+    return {anion: len(set(sources[sites.per_row(has)])) for anion, has in there.items()}
 
 
 def _limits(numbers: pd.DataFrame, at_least: int) -> dict[str, tuple[float, float]]:

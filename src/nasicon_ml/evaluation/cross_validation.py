@@ -300,6 +300,7 @@ def out_of_fold_domain(
             table.iloc[training],
             replace(sites, index=sites.index[training]),
             by_source.take(training).mean_of_nearest(sources[training], kept),
+            sources[training],
         )
         to_sources = by_source.take(test).mean_of_nearest(among=kept)
         judged = domain.judge(table.iloc[test], replace(sites, index=sites.index[test]), to_sources)

@@ -176,7 +176,8 @@ class Added:
         space = recipe_space(pellets, sites=sites)
         sources = pellets[Column.SOURCE].to_numpy(dtype=object)
         to_sources = source_distances(space, space, sources).mean_of_nearest(np.asarray(sources))
-        return replace(model, pellets=pellets, domain=fit_domain(pellets[list(MODEL_INPUT)], sites, to_sources))
+        domain = fit_domain(pellets[list(MODEL_INPUT)], sites, to_sources, sources)
+        return replace(model, pellets=pellets, domain=domain)
 
 
 def with_findings(model: PropertyModel, dataset: Path) -> PropertyModel:
@@ -494,7 +495,7 @@ def _final_model(
         feature_names=stage.feature_names,
         intervals={a.name: a.intervals for a in assessments if a.intervals is not None},
         calibration=calibrations[0],
-        domain=fit_domain(pellets[list(MODEL_INPUT)], stage.sites, to_sources),
+        domain=fit_domain(pellets[list(MODEL_INPUT)], stage.sites, to_sources, stage.sources),
         pellets=pellets,
         metadata=metadata,
         priors={name: target.prior for name, target in fitted.items() if target.prior is not None},
