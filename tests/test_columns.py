@@ -44,7 +44,7 @@ def test_names_are_unique_and_lower_case() -> None:
 
 def test_the_groups_are_cut_by_role() -> None:
     assert RECIPE[0] is Column.FORMULA
-    assert {column.role for column in RECIPE} == {Role.COMPOSITION, Role.PROCESSING}
+    assert {column.role for column in RECIPE} == {Role.COMPOSITION, Role.PROCESSING, Role.PREPARATION}
     assert (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C) == MODEL_INPUT
     assert set(RECIPE) < set(PELLET)
     assert not set(PELLET) & set(PREDICTION)

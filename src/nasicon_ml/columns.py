@@ -34,7 +34,7 @@ class Role(StrEnum):
     KEY = "key"
     COMPOSITION = "composition"  # part of a recipe
     PROCESSING = "processing"  # part of a recipe
-    PREPARATION = "preparation"  # what a recipe may say besides: of powder and green pellet
+    PREPARATION = "preparation"  # part of a recipe; what few recipes state, and none misses
     CONDITION = "condition"  # of the measurement, not of the pellet
     RESULT = "result"
     PROVENANCE = "provenance"
@@ -420,7 +420,7 @@ def columns_of(*roles: Role) -> tuple[Column, ...]:
 
 
 #: What a person decides before the experiment.
-RECIPE = columns_of(Role.COMPOSITION, Role.PROCESSING)
+RECIPE = columns_of(Role.COMPOSITION, Role.PROCESSING, Role.PREPARATION)
 #: What a model takes: the recipe, and the temperature at which the conductivity is wanted.
 MODEL_INPUT = (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C)
 #: The dataset's columns.

@@ -129,8 +129,8 @@ def test_model_json_with_what_cannot_be(bundle, reseal, path, value, match):
         ("model.json", b"[1, 2]", "a list of 2 is not accepted; allowed: an object"),
         ("model.json", b"9" * 10_000, "limit"),
         ("model.json", b"\xff\xfe", "codec can't decode"),
-        ("pellets.csv", b"", "line 1: the columns are not the 40"),
-        ("pellets.csv", b"a," * 1_000_000, "line 1: (the columns are not the 40|field)"),
+        ("pellets.csv", b"", "line 1: the columns are not the 45"),
+        ("pellets.csv", b"a," * 1_000_000, "line 1: (the columns are not the 45|field)"),
         ("pellets.csv", b"\xff", "codec can't decode"),
         ("out_of_fold.csv", b"a,b\n", "line 1: the columns are not the 21"),
         ("conductivity.npz", b"", "it is no archive of arrays"),
@@ -154,7 +154,7 @@ def test_files_that_are_none(reseal, name, data, match):
         (lambda lines: [lines[0], lines[1].replace("0.00023", "hot", 1)], "'hot' is not accepted"),
         (lambda lines: [lines[0], lines[1].replace("0.00023", "inf", 1)], "'inf' is not accepted"),
         (lambda lines: [*lines[:3], lines[3] + ",more"], "line 4: 41 cells instead of 40"),
-        (lambda lines: [lines[0] + ",more", *lines[1:]], "line 1: the columns are not the 40"),
+        (lambda lines: [lines[0] + ",more", *lines[1:]], "line 1: the columns are not the 45"),
     ],
 )
 def test_pellets_that_are_none(bundle, reseal, change, match):

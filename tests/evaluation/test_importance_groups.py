@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from nasicon_ml.columns import RECIPE, Column
+from nasicon_ml.columns import Column
 from nasicon_ml.errors import FieldError
 from nasicon_ml.evaluation import importance as groups
 from nasicon_ml.evaluation.importance import COMPOSITION_GROUPS, GROUPS, group_of
@@ -85,7 +85,7 @@ def test_the_formula_decides_the_groups_of_composition_alone() -> None:
     assert {group_of(name) for name in feature_names(FeatureSet.COMPOSITION)} == set(COMPOSITION_GROUPS)
 
 
-@pytest.mark.parametrize("field", [column for column in RECIPE if column is not Column.FORMULA])
+@pytest.mark.parametrize("field", list(MOVED))
 def test_a_field_moves_its_own_groups_and_no_others(field: Column) -> None:
     table = recipe_table([Recipe(**FULL), Recipe(**{**FULL, field.value: OTHER[field.value]})])
     features = build_features(table)

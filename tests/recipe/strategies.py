@@ -22,7 +22,9 @@ def good_value(column: Column) -> st.SearchStrategy[Any]:
     """Draw a value of a processing column in its clean form."""
     if column.kind is Kind.NUMBER:
         return st.floats(column.minimum, column.maximum)
-    return st.sampled_from(column.choices)
+    if column.kind is Kind.FLAG:
+        return st.booleans()
+    return st.sampled_from(column.choices or ["Li2CO3;TiO2;NH4H2PO4", "commercial", "sodium citrate; ZrO(NO3)2"])
 
 
 @st.composite
@@ -49,6 +51,8 @@ def cell(column: Column) -> st.SearchStrategy[Any]:
         return st.sampled_from([*FORMULAS * 4, *BAD_FORMULAS])
     if column is Column.ADDITIVE:
         return st.one_of(empty, empty, st.sampled_from([*ADDITIVES, " LiF  glass ", 5, True]))
+    if column.kind is Kind.FLAG:
+        return st.one_of(empty, st.sampled_from(["yes", "No", True, False, 1, 0.0, "perhaps", 5]))
     if column.kind is Kind.NUMBER:
         numbers = st.sampled_from(
             [

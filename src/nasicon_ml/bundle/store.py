@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 3
 _MODEL, _PELLETS, _OUT_OF_FOLD = "model.json", "pellets.csv", "out_of_fold.csv"
 _CARD, _CARD_JSON = "card.md", "card.json"
+#: What `pellets.csv` begins with: all columns, or those of version 0.1 where no pellet states another.
+_HEADERS = (list(map(str, PELLET)), [str(column) for column in PELLET if column not in LATER])
 _TREES = {name: f"{name}.npz" for name in TargetName}
 _OLD_TREES = {name: f"{name}.ubj" for name in TargetName}
 _OTHERS = (_MODEL, _PELLETS, _CARD)
@@ -187,7 +189,9 @@ def _model(files: CheckedFiles) -> ModelParts:
 
 def model_files(model: ModelParts) -> dict[str, bytes]:
     """Return what decides a model's answers as files of a bundle: name -> content, without cards and manifest."""
-    pellets = model.pellets.to_csv(index=False, columns=[str(column) for column in PELLET], lineterminator="\n")
+    stated = model.pellets.reindex(columns=list(LATER)).notna().any(axis=None)
+    header = _HEADERS[0] if stated else _HEADERS[1]
+    pellets = model.pellets.to_csv(index=False, columns=header, lineterminator="\n")
     files = {_TREES[name]: write_npz(trees.arrays) for name, trees in model.boosters.items()}
     return files | {
         _MODEL: dump_json(_model_json(model)),
@@ -280,8 +284,7 @@ def _read_pellets(files: CheckedFiles) -> pd.DataFrame:
     from nasicon_ml.composition import occupancies
 
     with _held(files, _PELLETS):
-        headers = [list(map(str, PELLET)), [str(column) for column in PELLET if column not in LATER]]
-        cells = read_exact_csv(files.content[_PELLETS].decode("utf-8"), *headers)
+        cells = read_exact_csv(files.content[_PELLETS].decode("utf-8"), *_HEADERS)
         clean, findings = check_columns(pd.DataFrame(cells, dtype="object"), PELLET)
         if findings:
             raise ValueError(f"{len(findings)} cells cannot be read, the first: {findings[0].message}")

@@ -129,7 +129,8 @@ def _answer(place: tuple[int, int | None, str | None], recipe: Cells, result: Ce
     temperature = recipe[Column.MEASUREMENT_TEMPERATURE_C]
     additive = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
     # Without an additive, its amount and unit are not missing: there is nothing to state.
-    not_given = tuple(column for column in RECIPE if column.value not in given and column not in additive)
+    asked = columns_of(Role.COMPOSITION, Role.PROCESSING)
+    not_given = tuple(column for column in asked if column.value not in given and column not in additive)
     if Column.ADDITIVE in given:
         not_given += tuple(column for column in additive if column.value not in given)
     return Answer(

@@ -29,6 +29,10 @@ _PHRASES: dict[Column, str] = {
     Column.CALCINATION_TIME_H: "calcined for {}",
     Column.SYNTHESIS_ROUTE: "{}",
     Column.ADDITIVE: "with {}",
+    Column.LITHIUM_EXCESS_PCT: "{} of lithium in excess",
+    Column.GREEN_PRESSURE_MPA: "pressed at {}",
+    Column.PRECURSORS: "from {}",
+    Column.POWDER_BED: "{}",
 }
 
 
@@ -94,6 +98,8 @@ def amount(column: Column, value: Any) -> str:
     """Write a cell with its unit, a choice in words."""
     if column.kind is Kind.NUMBER:
         return f"{value:g} {column.unit}".rstrip()
+    if column.kind is Kind.FLAG:
+        return f"{'in' if value else 'no'} {column.label}"
     return str(value).replace("_", " ")
 
 

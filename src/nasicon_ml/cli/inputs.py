@@ -27,8 +27,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 COMPOSITION = "Composition"
 PROCESSING = "Processing (what you leave out is unknown to the model, and widens the intervals)"
+PREPARATION = "Preparation (need not be known)"
 _OTHER = "Other"
-_SECTIONS = {Role.COMPOSITION: COMPOSITION, Role.PROCESSING: PROCESSING}
+_SECTIONS = {
+    Role.COMPOSITION: COMPOSITION,
+    Role.PROCESSING: PROCESSING,
+    Role.PREPARATION: PREPARATION,
+}
 
 
 class SectionedOption(click.Option):
@@ -145,6 +150,10 @@ def _help(column: Column) -> str:
         return f"{text}{unit}, {column.minimum:g} to {column.maximum:g}."
     if column.choices:
         return f"{text}: {', '.join(column.choices)}."
+    if column is Column.PRECURSORS:
+        return f"{text}: formulas separated by ';', or commercial."
+    if column.kind is Kind.FLAG:
+        return f"{text}: {column.allowed}."
     return f"{text}."
 
 

@@ -288,7 +288,7 @@ def _duplicates(clean: pd.DataFrame, places: Places) -> list[Finding]:
     compared = [
         column
         for column in (*RECIPE, *columns_of(Role.CONDITION, Role.RESULT))
-        if column.kind is not Kind.TEXT or column is Column.ADDITIVE
+        if column.kind is not Kind.TEXT or column in (Column.ADDITIVE, Column.PRECURSORS)
     ]
     rows = clean[_usable(clean)]
     first = np.full(len(clean), -1)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column
+from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Role
 from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.targets import TargetName, TrainingRows, measurement_temperature
@@ -81,10 +81,14 @@ SHUFFLED_TOGETHER: dict[str, tuple[Column, ...]] = {
 }
 
 
-def shuffled_groups() -> dict[str, tuple[Column, ...]]:
-    """Return the fields that are shuffled, by label."""
+def shuffled_groups(table: pd.DataFrame) -> dict[str, tuple[Column, ...]]:
+    """Return the fields that are shuffled, by label; of role `Role.PREPARATION` those that some row states."""
     together = {column for group in SHUFFLED_TOGETHER.values() for column in group}
-    single = {column.label: (column,) for column in RECIPE if column not in together}
+    single = {
+        column.label: (column,)
+        for column in RECIPE
+        if column not in together and (column.role is not Role.PREPARATION or table[column].notna().any())
+    }
     return single | SHUFFLED_TOGETHER
 
 
@@ -132,7 +136,7 @@ class ImportanceCollector:
         table = self._table.iloc[self._rows.rows[test]].reset_index(drop=True)
         temperature = self._temperature[self._rows.rows[test]]
         y = self._rows.y[test]
-        groups = shuffled_groups()
+        groups = shuffled_groups(self._table)
         copies = [table]
         for columns in groups.values():
             for _ in range(self._shuffles):

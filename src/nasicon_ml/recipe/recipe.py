@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nasicon_ml.composition.sites import StateOverride
 
-#: A recipe has sixteen short fields; anything longer is not one.
+#: A recipe has some twenty short fields; anything longer is not one.
 MAX_CHARACTERS = 20_000
 _NUMBERS = frozenset(column.value for column in Column if column.kind is Kind.NUMBER)
 _ONE_RECIPE = "one recipe, fields with their values"
@@ -152,6 +152,14 @@ class Recipe:
         To the sintering temperature, in °C/min.
     pressure_mpa
         During sintering, in MPa.
+    lithium_excess_pct
+        Lithium (of sodium compounds, sodium) beyond the formula, in %; 0 if it is known that none was used.
+    precursors
+        What it was made from: formulas separated by ``;``, or ``commercial`` for a powder that was bought.
+    green_pressure_mpa
+        Of forming the pellet before sintering, in MPa.
+    powder_bed
+        Whether the pellet was covered with powder of its own composition while it was sintered.
 
     Raises
     ------
@@ -175,6 +183,10 @@ class Recipe:
     atmosphere: str | None = None
     densification: str | None = None
     pressure_mpa: float | None = None
+    lithium_excess_pct: float | None = None
+    precursors: str | None = None
+    green_pressure_mpa: float | None = None
+    powder_bed: bool | None = None
 
     def __post_init__(self) -> None:
         given: Any = self.formula
@@ -258,7 +270,7 @@ class Recipe:
                 raise unknown_field(name, value)
         return cls.from_dict(fields)
 
-    def to_dict(self) -> dict[str, str | float]:
+    def to_dict(self) -> dict[str, str | float | bool]:
         """Fields and values; what is not known is left out."""
         return {name: value for name, value in self.to_row().items() if value is not None}
 
@@ -272,6 +284,6 @@ class Recipe:
 
         return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
 
-    def to_row(self) -> dict[str, str | float | None]:
+    def to_row(self) -> dict[str, str | float | bool | None]:
         """All fields in the vocabulary's order, None where not known."""
         return {column.value: getattr(self, column.value) for column in RECIPE}

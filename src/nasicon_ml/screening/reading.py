@@ -342,11 +342,11 @@ def refuse_repeats(values: Sequence[object], node: SpecNode) -> None:
         seen.add(value)
 
 
-Cell = float | str | None
+Cell = float | str | bool | None
 Mask = NDArray[np.bool_]
 
 #: Fields that a space states one by one.
-FIELDS = tuple(column for column in MODEL_INPUT if column.role in (Role.PROCESSING, Role.CONDITION))
+FIELDS = tuple(column for column in MODEL_INPUT if column.role is not Role.COMPOSITION)
 ADDITIVE_COLUMNS = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
 #: Keys of one additive, in the order of their columns.
 ADDITIVE_KEYS = ("name", "amount", "unit")
@@ -390,7 +390,7 @@ class Axis:
 def _prepare(column: Column, cells: Sequence[Cell]) -> Any:
     if column.kind is Kind.NUMBER:
         return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
-    names = list(column.choices) or sorted({str(cell) for cell in cells if cell is not None})
+    names: list[Any] = list(column.choices) or sorted({cell for cell in cells if cell is not None})
     return pd.Categorical(pd.Series(list(cells), dtype="object"), categories=names)
 
 
@@ -476,7 +476,7 @@ def read_cell(column: Column, node: SpecNode, warnings: list[str]) -> Cell:
             raise node.error(column.allowed, f"It looks like kelvin: {message}")
         if likely[0]:
             warnings.append(f"{node.place or column}: {column.label} {value:g} °C looks like kelvin: {message}")
-    return None if value is None else float(value) if column.kind is Kind.NUMBER else str(value)
+    return value
 
 
 def additive_axis(node: SpecNode | None) -> Axis:
