@@ -218,3 +218,22 @@ def test_a_domain_of_before_judges_anions_by_its_pellets():
 
 def test_round_trip_through_json(domain):
     assert Domain.from_json(json.loads(json.dumps(domain.to_json()))) == domain
+
+
+def test_excess_and_green_pressure_beyond_all_pellets_are_reasons(domain):
+    """Only of what the training pellets stated; older bundles know no range of them."""
+    far = {"formula": "LATP x=0.3", "lithium_excess_pct": 60, "green_pressure_mpa": 4000}
+    assert reasons(domain, **far) == ""
+    table, sites = recipes(
+        {"formula": "LATP x=0.3", "lithium_excess_pct": 0, "green_pressure_mpa": 100},
+        {"formula": "LATP x=0.4", "lithium_excess_pct": 20},
+    )
+    known = fit_domain(table, sites, np.ones(len(table)), many_sources(table))
+    assert known.ranges[""]["lithium_excess_pct"] == (0.0, 20.0)
+    assert known.ranges["LATP"] == {}
+    assert reasons(known, **far) == (
+        "lithium excess (%) 60 is above that of any pellet (20); "
+        "green pressure (MPa) 4000 is above that of any pellet (100)"
+    )
+    assert reasons(known, formula="LATP x=0.3", lithium_excess_pct=22, green_pressure_mpa=150) == ""
+    assert reasons(known, formula="LATP x=0.3") == ""

@@ -81,3 +81,78 @@ def test_the_nearest_of_several_choices_are_those_of_a_sorted_row():
         np.testing.assert_array_equal(found.distances, np.take_along_axis(gaps[:, chosen], expected, axis=1))
     assert of_none.positions.shape == (50, 0)
     assert nearest_neighbours(space.take(slice(0, 0)), space, 3).distances.shape == (0, 3)
+
+
+PREPARED = {
+    "lithium_excess_pct": 10, "precursors": "Li2CO3;Al2O3;TiO2;NH4H2PO4", "green_pressure_mpa": 200,
+    "powder_bed": True,
+}  # fmt: skip
+#: What one field of the processing is of all: eight once, two twice, and two of the additive.
+ONE = 1 / 14
+
+
+@pytest.mark.parametrize("first", [{}, PREPARED])
+@pytest.mark.parametrize("made", [{}, FULL])
+def test_preparation_counts_only_where_both_state_it(first, made):
+    bare = {"formula": "LATP x=0.3"} | made
+    assert gap(bare | first, bare) == gap(bare, bare | first) == gap(bare, bare)
+    assert gap(bare | PREPARED, bare | PREPARED) == gap(bare, bare)
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"lithium_excess_pct": 15}, 0.5),
+        ({"lithium_excess_pct": 50}, 1),
+        ({"green_pressure_mpa": 20}, 1),
+        ({"green_pressure_mpa": 200 * 10**0.5}, 0.5),
+        ({"powder_bed": False}, 1),
+        ({"precursors": "NH4H2PO4;TiO2;Al2O3;Li2CO3"}, 0),
+        ({"precursors": "Li2CO3;Al(NO3)3;TiO2;NH4H2PO4"}, 0.25),
+        ({"precursors": "Li2CO3;Al(NO3)3"}, 0.25),
+        ({"precursors": "commercial"}, 1),
+        ({"precursors": "LiNO3;Al(NO3)3;Ti(OC4H9)4;H3PO4", "powder_bed": False}, 2),
+    ],
+)
+def test_what_differs_in_the_preparation_counts_as_fields_do(change, fields):
+    full = {"formula": "LATP x=0.3"} | FULL | PREPARED
+    assert gap(full, full | change) == pytest.approx(fields * ONE)
+
+
+def test_tables_without_preparation_are_places_too():
+    table = recipe_table([Recipe(formula="LATP x=0.3", **FULL)])
+    short = recipe_space(table.drop(columns=list(PREPARED)))
+    assert np.isnan(short.preparation).all()
+    assert np.array_equal(short.preparation, recipe_space(table).preparation, equal_nan=True)
+    assert recipe_distances(short, recipe_space(table))[0, 0] == 0.0
+
+
+def test_within_a_laboratory_preparation_makes_a_covariance():
+    """One that states it and one that does not are apart by half, as for the other fields."""
+    random = np.random.default_rng(0)
+    made = [
+        {"formula": "LATP x=0.3", **{name: value for name, value in fields.items() if random.random() < 0.6}}
+        for fields in (
+            {
+                "lithium_excess_pct": random.uniform(0, 20),
+                "green_pressure_mpa": random.uniform(10, 1000),
+                "powder_bed": bool(random.integers(2)),
+                "precursors": str(
+                    random.choice(["LiNO3;Al(NO3)3;Ti(OC3H7)4", "Li2CO3;Al2O3;TiO2", "Li2CO3;TiO2"])
+                ),
+                "sintering_temperature_c": random.uniform(800, 1000),
+            }
+            for _ in range(80)
+        )
+    ]
+    space = recipe_space(recipe_table([Recipe(**fields) for fields in made]))
+    found = distances.laboratory_distances(space, space, np.zeros(80), np.zeros(80)).processing
+    assert (np.diag(found) == 0).all()
+    assert np.array_equal(found, found.T)
+    for scale in (0.3, 1.0, 3.0):
+        assert np.linalg.eigvalsh(np.exp(-found / scale)).min() > -1e-9
+    bare = recipe_space(
+        recipe_table([Recipe(formula="LATP x=0.3"), Recipe(formula="LATP x=0.3", powder_bed=True)])
+    )
+    one = distances.laboratory_distances(bare, bare, np.zeros(2), np.zeros(2)).processing
+    assert one.tolist() == [[0.0, 0.5], [0.5, 0.0]]

@@ -102,13 +102,15 @@ def points(draw, n: int) -> RecipeSpace:
     """Draw points with few different values, so that many distances are equal; some fields are not given."""
     seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     grid = draw(st.sampled_from([1, 2, 10, 1000]))
-    shapes = (SPACE.numbers.shape[1], SPACE.codes.shape[1], SPACE.additive.shape[1])
+    shapes = (SPACE.numbers.shape[1], SPACE.codes.shape[1], SPACE.additive.shape[1], SPACE.preparation.shape[1])
+    rare = draw(st.sampled_from([0.3, 1.0]))  # of what is not stated
     numbers = seed.integers(0, grid + 1, (n, shapes[0])) / grid
     return RecipeSpace(
         seed.integers(0, grid + 1, (n, 12)) / grid,
         np.where(seed.random(numbers.shape) < 0.2, np.nan, numbers),
         seed.integers(-1, 3, (n, shapes[1])).astype(np.int8),
         seed.integers(0, 2, (n, shapes[2])).astype(np.float64),
+        np.where(seed.random((n, shapes[3])) < rare, np.nan, seed.integers(0, 3, (n, shapes[3])).astype(float)),
     )
 
 

@@ -144,7 +144,7 @@ _NUMBER, _SLOPE, _POSITIVE = number(-1000, 1000), number(0, 1000), number(1e-9, 
 _INTERVALS = (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY)
 _CHOICES = tuple(str(column) for column in PROCESSING_FIELDS if column.kind is Kind.CATEGORY)
 _RANGED = (
-    "x", str(Column.MEASUREMENT_TEMPERATURE_C),
+    "x", *map(str, (Column.MEASUREMENT_TEMPERATURE_C, Column.LITHIUM_EXCESS_PCT, Column.GREEN_PRESSURE_MPA)),
     *(str(column) for column in PROCESSING_FIELDS if column.kind is Kind.NUMBER),
 )  # fmt: skip
 _RANGES = mapping(listing(number(-1e6, 1e6), 2, 2), len(_RANGED), _RANGED)

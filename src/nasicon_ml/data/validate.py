@@ -18,6 +18,7 @@ import pandas as pd
 from nasicon_ml.checks import Finding, Severity, kelvin_findings
 from nasicon_ml.columns import RECIPE, Column, Kind, Role, columns_of
 from nasicon_ml.composition import occupancies
+from nasicon_ml.composition.precursors import precursor_findings
 from nasicon_ml.data.doubts import without_doubted
 from nasicon_ml.data.files import SOURCES_FILE
 from nasicon_ml.data.load import HEADER, clean_pellets, excuse_suspects, load_sources, with_lines
@@ -69,6 +70,7 @@ def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list
 
     found = _total_above_bulk(clean)
     found += kelvin_findings(clean)
+    found += precursor_findings(clean)
     found += _additives(clean)
     found += _bounds(clean)
     found += _purity(clean)

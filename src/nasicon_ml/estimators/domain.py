@@ -41,8 +41,9 @@ _POWDER = (Column.CALCINATION_TEMPERATURE_C, Column.CALCINATION_TIME_H, Column.P
 _SMALLEST = 1e-2
 _NUMBERS = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.NUMBER)
 _CHOICES = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.CATEGORY)
-_TEMPERATURE = Column.MEASUREMENT_TEMPERATURE_C.value
-_RANGED = {column.value: column for column in (*_NUMBERS, Column.MEASUREMENT_TEMPERATURE_C)}
+#: Numbers of which all systems together have a range; bundles of version 0.1 know the temperature's only.
+_EVERYWHERE = (Column.MEASUREMENT_TEMPERATURE_C, Column.LITHIUM_EXCESS_PCT, Column.GREEN_PRESSURE_MPA)
+_RANGED = {column.value: column for column in (*_NUMBERS, *_EVERYWHERE)}
 _SITES = ("A", "M", "T")
 _CHUNK_ROWS = 1000
 
@@ -123,7 +124,8 @@ class Domain:
     ranges
         system -> field -> (lowest, highest); the key "" holds all systems together. The substitution x is
         one of the fields, under the name "x". The temperature of measurement stands under "" only: Arrhenius'
-        law carries every system's conductivity as far as any was measured.
+        law carries every system's conductivity as far as any was measured. So do lithium excess and green
+        pressure, of which few papers speak.
     choices
         field -> choices that occur.
     elements
@@ -203,7 +205,9 @@ class Domain:
 
     def _beyond(self, table: pd.DataFrame, sites: OccupancyTable) -> Iterator[_Beyond]:
         fields = {column.value: table[column].to_numpy(dtype=np.float64) for column in _NUMBERS}
-        fields[_TEMPERATURE] = table[_TEMPERATURE].to_numpy(dtype=np.float64)
+        for column in _EVERYWHERE:
+            if column in self.ranges[""] and column in table.columns:
+                fields[column.value] = table[column].to_numpy(dtype=np.float64)
         fields["x"] = sites.per_row(sites.x)
         for name, values in fields.items():
             own = {system: limits[name] for system, limits in self.ranges.items() if system and name in limits}
@@ -430,8 +434,8 @@ def fit_domain(table: pd.DataFrame, sites: OccupancyTable, to_sources: Floats, s
     """
     systems = sites.per_row(sites.systems)
     numbers = table[list(_NUMBERS)].astype("float64").assign(x=sites.per_row(sites.x))
-    measured = table[[_TEMPERATURE]].astype("float64")
-    ranges = {"": _limits(numbers, 1) | _limits(measured, 1)}
+    everywhere = table[list(_EVERYWHERE)].astype("float64")
+    ranges = {"": _limits(numbers, 1) | _limits(everywhere, 1)}
     for system, rows in numbers.groupby(systems):
         ranges[str(system)] = _limits(rows, ENOUGH_PELLETS)
     by_choice = {column.value: _choice_sources(table[column], sources) for column in _CHOICES}

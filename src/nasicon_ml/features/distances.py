@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import Column, Kind
+from nasicon_ml.columns import Column, Kind, Role, columns_of
 from nasicon_ml.composition import OccupancyTable, occupancies
+from nasicon_ml.composition.precursors import Cation
 from nasicon_ml.features.additives import additive_columns, host_mass_g_mol
 from nasicon_ml.features.pairs import distinct_rows
+from nasicon_ml.features.precursors import source_codes
 from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_FIELDS
 
 Floats = NDArray[np.float64]
@@ -29,11 +31,16 @@ SCALES: dict[Column, tuple[float, bool]] = {
     Column.SINTERING_TIME_H: (1.0, True),
     Column.HEATING_RATE_C_MIN: (1.0, True),
     Column.PRESSURE_MPA: (1.0, True),
+    Column.LITHIUM_EXCESS_PCT: (10.0, False),
+    Column.GREEN_PRESSURE_MPA: (1.0, True),
 }
 #: How much each field matters beside the others.
 WEIGHTS: dict[Column, float] = {Column.SINTERING_TEMPERATURE_C: 2.0, Column.DENSIFICATION: 2.0}
 #: What a field counts that one of the two recipes does not give: halfway between equal and different.
 UNKNOWN = 0.5
+#: What a paper says of powder and green pellet counts beside the processing, and only where both recipes say it:
+#: few do. Precursors are compared by the source of each kind of cation; these share the weight of one field.
+PREPARATION_WEIGHTS = (1.0, 1.0, 1.0, *(1.0 / len(Cation) for _ in Cation))
 #: Weight of exchanging one whole M cation against all of the processing.
 COMPOSITION_WEIGHT = 2.0
 _SMALLEST_TIME_H = 1e-2
@@ -59,12 +66,16 @@ class RecipeSpace:
         Processing choices as integers, shape (n, n_choices), -1 where not given.
     additive
         wt% of additive divided by 10 and whether there is one, shape (n, 2).
+    preparation
+        Lithium excess and green pressure divided by their scale, whether there was a powder bed, and codes of the
+        sources of the cations, shape (n, len(PREPARATION_WEIGHTS)), NaN where not given.
     """
 
     sites: Floats
     numbers: Floats
     codes: NDArray[np.int8]
     additive: Floats
+    preparation: Floats
 
     def __len__(self) -> int:
         return len(self.sites)
@@ -82,7 +93,9 @@ class RecipeSpace:
 
     def take(self, rows: NDArray[np.intp] | slice) -> RecipeSpace:
         """Return some of the points."""
-        return RecipeSpace(self.sites[rows], self.numbers[rows], self.codes[rows], self.additive[rows])
+        return RecipeSpace(
+            self.sites[rows], self.numbers[rows], self.codes[rows], self.additive[rows], self.preparation[rows]
+        )
 
 
 _NUMBERS = tuple(field for field in PROCESSING_FIELDS if field.kind is Kind.NUMBER)
@@ -117,12 +130,7 @@ def processing_points(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> 
     host_g_mol
         As for `nasicon_ml.features.additives.additive_columns`, shape (n,).
     """
-    numbers = []
-    for field in _NUMBERS:
-        scale, logarithmic = SCALES[field]
-        values = table[field].to_numpy(dtype=np.float64)
-        smallest = LOGARITHMIC.get(field, _SMALLEST_TIME_H)
-        numbers.append((np.log10(np.maximum(values, smallest)) if logarithmic else values) / scale)
+    numbers = [_scaled(table, field) for field in _NUMBERS]
     codes = [pd.Categorical(table[field], categories=list(field.choices)).codes for field in _CHOICES]
     extra = additive_columns(table, host_g_mol)
     additive = [extra["additive_present"], np.nan_to_num(extra["additive_wt_pct"], nan=5.0) / 10.0]
@@ -131,7 +139,23 @@ def processing_points(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> 
         np.column_stack(numbers),
         np.column_stack(codes).astype(np.int8),
         np.column_stack(additive),
+        _preparation(table),
     )
+
+
+def _scaled(table: pd.DataFrame, field: Column) -> Floats:
+    scale, logarithmic = SCALES[field]
+    values = table[field].to_numpy(dtype=np.float64)
+    smallest = LOGARITHMIC.get(field, _SMALLEST_TIME_H)
+    return np.asarray((np.log10(np.maximum(values, smallest)) if logarithmic else values) / scale)
+
+
+def _preparation(table: pd.DataFrame) -> Floats:
+    """Return `RecipeSpace.preparation`; tables without its columns say nothing of it."""
+    table = table.reindex(columns=[column.value for column in columns_of(Role.PREPARATION)])
+    bed = table[Column.POWDER_BED].to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = (_scaled(table, field) for field in (Column.LITHIUM_EXCESS_PCT, Column.GREEN_PRESSURE_MPA))
+    return np.column_stack([*numbers, bed, *source_codes(table).values()])
 
 
 def recipe_distances(queries: RecipeSpace, references: RecipeSpace) -> Floats:
@@ -163,7 +187,10 @@ def composition_distance(queries: RecipeSpace, references: RecipeSpace) -> Float
 
 
 def processing_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
-    """How differently recipes are made, 0 to about 1; shape (n_queries, n_references)."""
+    """How differently recipes are made, 0 to about 1, and up to 0.3 more where both state their preparation.
+
+    Shape (n_queries, n_references).
+    """
     total = np.zeros((len(queries), len(references)))
     for part in field_distances(queries, references):
         total += part.of_values(part.values)[part.of_query]
@@ -186,6 +213,8 @@ class FieldDistances:
         Of the field in the distance.
     is_choice
         Whether it is a code of a choice and no number.
+    unknown
+        Share of the weight that counts where one of the two does not give it.
     """
 
     of_query: NDArray[np.intp]
@@ -193,13 +222,14 @@ class FieldDistances:
     references: NDArray[Any]
     weight: float
     is_choice: bool
+    unknown: float = UNKNOWN
 
     def of_values(self, values: NDArray[Any]) -> Floats:
         """Return what some values of the field add; shape (len(values), n_references)."""
         if self.is_choice:
             unknown = (values[:, None] < 0) | (self.references < 0)
             return self.weight * np.where(
-                unknown, UNKNOWN, (values[:, None] != self.references).astype(np.float64)
+                unknown, self.unknown, (values[:, None] != self.references).astype(np.float64)
             )
         known, scale, constant = self._known
         gap = values[:, None] - known
@@ -208,14 +238,14 @@ class FieldDistances:
         # Faster than a mask: of a reference that states nothing, zero plus the constant is left.
         gap *= scale
         gap += constant
-        gap[np.isnan(values)] = self.weight * UNKNOWN
+        gap[np.isnan(values)] = self.weight * self.unknown
         return gap
 
     @cached_property
     def _known(self) -> tuple[Floats, Floats, Floats]:
         unknown = np.isnan(self.references)
         weight = np.where(unknown, 0.0, self.weight)
-        return np.where(unknown, 0.0, self.references), weight, np.where(unknown, self.weight * UNKNOWN, 0.0)
+        return np.where(unknown, 0.0, self.references), weight, np.where(unknown, self.weight * self.unknown, 0.0)
 
     @cached_property
     def singles(self) -> NDArray[np.float32]:
@@ -236,13 +266,19 @@ def field_distances(queries: RecipeSpace, references: RecipeSpace) -> Iterator[F
     """Return what each processing field adds to the distances."""
     fields = [*_NUMBERS, *_CHOICES]
     weights = np.array([WEIGHTS.get(field, 1.0) for field in fields] + [1.0, 1.0])
-    weights /= weights.sum()
+    one = weights.sum()
+    weights /= one
     ours = [*queries.numbers.T, *queries.codes.T, *queries.additive.T]
     theirs = [*references.numbers.T, *references.codes.T, *references.additive.T]
     for at, weight in enumerate(weights):
         values, of_query = np.unique(ours[at], return_inverse=True)
         is_choice = len(_NUMBERS) <= at < len(fields)
         yield FieldDistances(of_query, values, np.ascontiguousarray(theirs[at]), float(weight), is_choice)
+    for at, weight in enumerate(PREPARATION_WEIGHTS):
+        known, stated = references.preparation[:, at], queries.preparation[:, at]
+        if not (np.isnan(known).all() or np.isnan(stated).all()):
+            values, of_query = np.unique(stated, return_inverse=True)
+            yield FieldDistances(of_query, values, np.ascontiguousarray(known), weight / one, False, unknown=0.0)
 
 
 @dataclass(frozen=True)
@@ -352,7 +388,8 @@ class LaboratoryDistances:
     composition
         Hellinger's distance of the amounts on the sites: 0 for the same formula, about 2 if all of M differs.
     processing
-        Sum over the fields: 0 for equal or not stated by either, 1 for wholly different, at most 2 for a number.
+        Sum over the fields: 0 for equal or not stated by either, 1 for wholly different, at most 2 for a number
+        of the processing.
     prediction
         Absolute difference of what the trees say, on the scale the model learns.
     """
@@ -388,11 +425,14 @@ def _processing_within(queries: RecipeSpace, references: RecipeSpace) -> Floats:
     additive = np.minimum(np.abs(queries.additive[:, None, :] - references.additive[None, :, :]), 1.0)
     total = _stated(numbers, np.isnan(queries.numbers), np.isnan(references.numbers), _FURTHEST_WITHIN)
     total += _stated(choices, queries.codes < 0, references.codes < 0, 1.0)
+    most = np.array(PREPARATION_WEIGHTS)
+    prepared = np.minimum(np.abs(queries.preparation[:, None, :] - references.preparation[None, :, :]), 1.0) * most
+    total += _stated(prepared, np.isnan(queries.preparation), np.isnan(references.preparation), most)
     return np.asarray(total + additive.sum(axis=2))
 
 
 def _stated(
-    gap: Floats, ours_unknown: NDArray[np.bool_], theirs_unknown: NDArray[np.bool_], most: float
+    gap: Floats, ours_unknown: NDArray[np.bool_], theirs_unknown: NDArray[np.bool_], most: float | Floats
 ) -> Floats:
     """Add up fields: 0 where neither of the two states one, half of the most it can count where only one does.
 

@@ -74,7 +74,9 @@ class DistinctPoints:
 def distinct_points(space: RecipeSpace, sites: OccupancyTable) -> DistinctPoints:
     """Return the distinct points of n recipes; `sites` are their occupancies, and say who shares a composition."""
     first, composition_of = distinct_rows(len(space), [sites.index])
-    one_of, processing_of = distinct_rows(len(space), [*space.numbers.T, *space.codes.T, *space.additive.T])
+    one_of, processing_of = distinct_rows(
+        len(space), [*space.numbers.T, *space.codes.T, *space.additive.T, *space.preparation.T]
+    )
     return DistinctPoints(space.take(first), space.take(one_of), composition_of, processing_of)
 
 
@@ -87,7 +89,7 @@ def pair_points(pairs: RecipePairs) -> DistinctPoints:
     processing = processing_points(made, lambda: np.full(len(made), np.nan))  # no additive has no amount
     points = composition_points(sites)
     nothing = np.empty((len(points), 0))
-    compositions = RecipeSpace(points, nothing, nothing.astype(np.int8), nothing)
+    compositions = RecipeSpace(points, nothing, nothing.astype(np.int8), nothing, nothing)
     return DistinctPoints(compositions, processing, pairs.composition_of, pairs.processing_of)
 
 

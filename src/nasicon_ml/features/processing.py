@@ -37,12 +37,14 @@ MIXING_QUALITY = {
     "solution_combustion": 3.0, "melt_quench": 3.0, "sputtering": 3.0, "pulsed_laser_deposition": 3.0,
 }  # fmt: skip
 #: Fields whose spread over orders of magnitude makes the logarithm the natural scale.
-#: The smallest value told apart from zero stands beside each: seconds of sintering, nanometres, a tenth of a MPa.
+#: The smallest value told apart from zero stands beside each: seconds of sintering, nanometres, a tenth of a MPa
+#: (a MPa of the green pellet).
 LOGARITHMIC: dict[Column, float] = {
     Column.SINTERING_TIME_H: 1e-3,
     Column.PARTICLE_SIZE_UM: 1e-3,
     Column.HEATING_RATE_C_MIN: 1e-2,
     Column.PRESSURE_MPA: 1e-1,
+    Column.GREEN_PRESSURE_MPA: 1.0,
 }
 #: Techniques that press while they heat; for the others a pressure is no part of the recipe.
 PRESSING = (

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nasicon_ml.checks import Finding, Severity, check_columns, kelvin_findings, refuse_twice
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
+from nasicon_ml.composition.precursors import precursor_findings
 from nasicon_ml.errors import FieldError
 from nasicon_ml.recipe.recipe import Recipe
 from nasicon_ml.recipe.rules import (
@@ -46,7 +47,7 @@ class RecipeBatch:
         What is wrong with the bad rows, in order of rows.
     warnings
         What is doubtful about the good rows (charge imbalance, temperatures that look like kelvin, a calcination
-        hotter than the sintering), in order of rows.
+        hotter than the sintering, precursors that are no formulas), in order of rows.
     """
 
     table: pd.DataFrame
@@ -194,10 +195,10 @@ def read_recipes(frame: pd.DataFrame, *, raise_errors: bool = True) -> RecipeBat
 
 
 def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
-    """Find temperatures of recipes that look wrong.
+    """Find temperatures of recipes that look wrong, and precursors that are no formulas.
 
-    They look like kelvin (1073, 1123.15, or a measurement at 298), or the powder was calcined hotter than the
-    pellet was sintered: pellets are made so, too, but more often the two were exchanged.
+    Temperatures look like kelvin (1073, 1123.15, or a measurement at 298), or the powder was calcined hotter than
+    the pellet was sintered: pellets are made so, too, but more often the two were exchanged.
 
     `read_batch` says the same of the rows it keeps; this is for recipes that came another way.
 
@@ -224,7 +225,7 @@ def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
                 " are the two exchanged?")
         for row in np.flatnonzero((calcined > sintered) & ~np.isin(np.arange(len(table)), in_kelvin)).tolist()
     ]  # fmt: skip
-    return sorted(found, key=lambda finding: finding.row)
+    return sorted(found + precursor_findings(table), key=lambda finding: finding.row)
 
 
 def _check_header(frame: pd.DataFrame, known: Collection[object] = frozenset(Column)) -> None:

@@ -12,7 +12,7 @@ from threading import Lock
 
 import pandas as pd
 
-from nasicon_ml.columns import MODEL_INPUT, PELLET, Column
+from nasicon_ml.columns import MODEL_INPUT, PELLET, Column, Role
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
@@ -85,7 +85,7 @@ def predict(
     ----------
     recipes
         One recipe, several, or a table with the columns `nasicon_ml.columns.MODEL_INPUT` as
-        `nasicon_ml.recipe` makes it.
+        `nasicon_ml.recipe` makes it; those of role `Role.PREPARATION` need not be there.
     model
         A model, a bundle folder, or None for the default model. A bundle is read once and kept while its files
         stay as they are.
@@ -114,12 +114,13 @@ def predict(
     if isinstance(recipes, Recipe):
         recipes = [recipes]
     table = recipes if isinstance(recipes, pd.DataFrame) else recipe_table(recipes)
-    missing = [str(column) for column in MODEL_INPUT if column not in table.columns]
+    needed = (column for column in MODEL_INPUT if column.role is not Role.PREPARATION)
+    missing = [str(column) for column in needed if column not in table.columns]
     if missing:
         raise FieldError(
             "recipes", missing, "a table with all recipe columns, as nasicon_ml.recipe.read_batch makes it"
         )
-    table = table[[str(column) for column in MODEL_INPUT]].reset_index(drop=True)
+    table = table.reindex(columns=[str(column) for column in MODEL_INPUT]).reset_index(drop=True)
     if at_c is not None:
         table[Column.MEASUREMENT_TEMPERATURE_C] = Column.MEASUREMENT_TEMPERATURE_C.parse(at_c)
     if not isinstance(model, PropertyModel):
