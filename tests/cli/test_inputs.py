@@ -101,7 +101,7 @@ def test_a_place_holder_stands_for_one_element() -> None:
 def test_help_has_sections_in_order() -> None:
     lines = call("--help").splitlines()
     heads = [line.split()[0].rstrip(":") for line in lines if line and not line.startswith(" ")]
-    assert heads == ["Usage", "Composition", "Processing", "Answer", "Other"]
+    assert heads == ["Usage", "Composition", "Processing", "Preparation", "Answer", "Other"]
 
 
 def test_a_column_shows_what_kind_of_value_it_takes() -> None:

@@ -369,3 +369,40 @@ def test_numbers_in_options_are_plain(run: Run, option: str, value: str) -> None
     assert outcome.code == 2
     assert f"{value!r} is not accepted" in outcome.err
     assert "without underscores" in outcome.err
+
+
+PREPARED = ("--precursors", "Li2CO3;TiO2;NH4H2PO4", "--lithium-excess", "-5", "--powder-bed", "yes")
+
+
+def test_preparation_is_taken_shown_and_never_missing(run: Run) -> None:
+    plain = run("predict", "--formula", "LATP x=0.4").out
+    assert "lithium excess" not in plain  # nothing is missing where it is not given
+    outcome = run("predict", "--formula", "LATP x=0.4", *PREPARED, "--green-pressure", "200")
+    assert (outcome.code, "warning" in outcome.err) == (0, False)
+    words = "-5 % of lithium in excess, pressed at 200 MPa, from Li2CO3;TiO2;NH4H2PO4, in powder bed"
+    assert words in " ".join(outcome.out.split())
+    answer = json.loads(run("predict", "--formula", "LATP x=0.4", *PREPARED, "--json").out)["predictions"][0]
+    assert answer["recipe"]["powder_bed"] is True
+    assert answer["recipe"]["lithium_excess_pct"] == -5
+    assert answer["recipe"]["green_pressure_mpa"] is None
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("--lithium-excess", "150", "a number from -50 to 100 %"),
+        ("--green-pressure", "1e4", "a number from 0 to 5000 MPa"),
+        ("--powder-bed", "perhaps", "true or false"),
+    ],
+)
+def test_preparation_out_of_bounds_is_refused(run: Run, option: str, value: str, allowed: str) -> None:
+    outcome = run("predict", "--formula", "LATP x=0.4", option, value)
+    assert outcome.code == 2
+    assert option in outcome.err
+    assert allowed in " ".join(outcome.err.split())
+
+
+def test_precursors_that_are_no_formulas_are_a_warning(run: Run) -> None:
+    outcome = run("predict", "--formula", "LATP x=0.4", "--precursors", "TTIP;Li2CO3")
+    assert outcome.code == 0
+    assert "warning: this recipe: precursors: 'TTIP' is no formula" in outcome.err

@@ -63,6 +63,14 @@ def test_missing_cells_are_missing_fields(model):
     same(model.predict(spelled), model.predict(alone))
 
 
+def test_preparation_is_taken_as_json_has_it(model, result):
+    told = {"lithium_excess_pct": 10, "precursors": "Li2CO3;TiO2", "green_pressure_mpa": 200, "powder_bed": True}
+    table = pd.DataFrame([{"formula": "LTP", **told}])
+    same(model.predict(table), predict(read_batch(table).table, result.model).results)
+    with pytest.raises(Exception, match="powder_bed: 'perhaps' is not accepted; allowed: true or false"):
+        model.predict(table.assign(powder_bed="perhaps"))
+
+
 WHOLE = [900, 1000, 800]
 NUMBER, TEXT = Column.SINTERING_TEMPERATURE_C, Column.ATMOSPHERE
 

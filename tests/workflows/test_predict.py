@@ -1,9 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from nasicon_ml.columns import MODEL_INPUT, PREDICTION
+from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Role, columns_of
 from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.recipe import Recipe
 from nasicon_ml.workflows.predict import default_bundle, loaded_model, predict
@@ -74,3 +75,19 @@ def test_a_bundle_is_read_once_and_again_when_a_file_of_it_has_changed(trained, 
     assert loaded_model(folder) is again
     with pytest.raises(BundleError):
         loaded_model(tmp_path / "nowhere")
+
+
+def test_a_table_from_before_the_preparation_is_answered(trained):
+    table = predict(ARGON, trained.model).recipes
+    old = table.drop(columns=[str(column) for column in columns_of(Role.PREPARATION)])
+    assert list(old.columns) == [str(column) for column in MODEL_INPUT if column.role is not Role.PREPARATION]
+    pd.testing.assert_frame_equal(predict(old, trained.model).results, predict(table, trained.model).results)
+    pd.testing.assert_frame_equal(trained.model.predict(old), trained.model.predict(table))
+
+
+def test_a_model_that_never_saw_the_preparation_answers_as_without_it(trained):
+    pellets = trained.model.pellets
+    blank = pellets.drop(columns=list(columns_of(Role.PREPARATION))).reindex(columns=pellets.columns)
+    model = replace(trained.model, pellets=blank)
+    told = replace(ARGON, lithium_excess_pct=10, precursors="TiO2", green_pressure_mpa=200, powder_bed=True)
+    pd.testing.assert_frame_equal(predict(told, model).results, predict(ARGON, model).results)

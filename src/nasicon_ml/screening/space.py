@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import MODEL_INPUT, Column
+from nasicon_ml.columns import MODEL_INPUT, Column, Role
 from nasicon_ml.composition import ELEMENTS, Composition, OccupancyTable
 from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.features.pairs import distinct_rows
@@ -241,11 +241,19 @@ class SearchSpace:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of what decides the candidates and their numbers: the axes and the checks."""
+        """SHA-256 of what decides the candidates and their numbers: the axes and the checks.
+
+        What is not stated of the preparation does not enter, so that spaces keep the fingerprints of version 0.1.
+        """
         digest = hashlib.sha256()
         compositions = self.axes.compositions
         parts: list[object] = [BLOCK, compositions.elements, compositions.units.shape]
-        parts += [[str(column), list(cells)] for axis in self.axes.fields for column, cells in axis.cells.items()]
+        parts += [
+            [str(column), list(cells)]
+            for axis in self.axes.fields
+            for column, cells in axis.cells.items()
+            if column.role is not Role.PREPARATION or list(cells) != [None]
+        ]
         digest.update(json.dumps(parts).encode())
         digest.update(np.ascontiguousarray(compositions.units, dtype="<i4").tobytes())
         for check in self.checks:
