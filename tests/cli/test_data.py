@@ -132,7 +132,7 @@ class TestSummary:
         assert main(["data", "summary"]) == 0
         text = capsys.readouterr().out
         for title in (
-            "All pellets",
+            "All pellets of dataset 2",
             "By alkali",
             "By system",
             "By field",
@@ -156,6 +156,7 @@ class TestSummary:
     def test_json_holds_the_same(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["data", "summary", "--json"]) == 0
         report = json.loads(capsys.readouterr().out)
+        assert report["version"] == ""
         assert report["totals"][0]["pellets"] == 3
         assert {row["system"]: row["pellets"] for row in report["systems"]} == {"LATP": 2, "LTP": 1}
         assert report["sources"][0]["citation"] == "https://doi.org/10.1021/acsaem.2c02464"

@@ -103,6 +103,12 @@ def test_origin(source: str, doi: str | None, cited_in: str | None, text: str) -
     assert origin({Column.SOURCE: source, Column.DOI: doi, Column.CITED_IN: cited_in}) == text
 
 
+def test_a_pellet_without_a_doi_says_what_to_search_for() -> None:
+    cells = {**PELLETS[0], Column.SOURCE: "ly7", Column.DOI: None, Column.CITED_IN: None}
+    assert origin(cells).startswith("ly7, DOI not known; to find it, search for: ")
+    assert "8.77e-4 S/cm" in origin(cells)
+
+
 def test_ions_and_lists() -> None:
     assert [ion("Ti", 4.0), ion("O", -2.0), ion("V", 3.5), ion("X", None)] == ["Ti4+", "O2-", "V3.5+", "X"]
     assert split("AlPO4; TiO2;") == ("AlPO4", "TiO2")

@@ -8,8 +8,9 @@ from click.testing import CliRunner
 
 from nasicon_ml.cli.data import data
 from nasicon_ml.columns import LATER, PELLET, SOURCES, Column
+from nasicon_ml.data.citing import citation
 from nasicon_ml.data.files import dataset_checksum, datasets_folder, recorded_checksums
-from nasicon_ml.data.load import citation, load_pellets, load_sources
+from nasicon_ml.data.load import load_pellets, load_sources
 from nasicon_ml.data.validate import find_problems
 from nasicon_ml.io import read_table
 

@@ -8,7 +8,9 @@ import pytest
 from nasicon_ml.data.files import (
     CHECKSUMS_FILE,
     DATASETS_VARIABLE,
+    VERSION_FILE,
     dataset_checksum,
+    dataset_version,
     datasets_folder,
     recorded_checksums,
     renew_checksums,
@@ -69,3 +71,9 @@ def test_the_record_is_plain_json(tmp_path: Path) -> None:
     (tmp_path / "readme.md").write_text("no table\n", encoding="utf-8")
     renew_checksums(tmp_path)
     assert list(json.loads((tmp_path / CHECKSUMS_FILE).read_text(encoding="utf-8"))) == ["a.csv", "b.csv"]
+
+
+def test_a_folder_may_say_which_edition_it_holds(tmp_path: Path) -> None:
+    assert dataset_version(tmp_path) == ""
+    (tmp_path / VERSION_FILE).write_text("2\n", encoding="utf-8")
+    assert dataset_version(tmp_path) == dataset_version(datasets_folder()) == "2"

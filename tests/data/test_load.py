@@ -7,7 +7,7 @@ import pytest
 
 from nasicon_ml.columns import PELLET, SOURCES, Column, Kind
 from nasicon_ml.data.files import renew_checksums
-from nasicon_ml.data.load import citation, load_pellets, load_sources, systems_of
+from nasicon_ml.data.load import load_pellets, load_sources, systems_of
 from nasicon_ml.errors import DatasetError, UnreadableFileError
 from tests.data.examples import GOOD, OTHER, SECOND, file_of
 
@@ -125,25 +125,3 @@ def test_a_list_is_read(tmp_path: Path) -> None:
 def test_a_bad_list_is_refused(tmp_path: Path, lines: list[str], words: str) -> None:
     with pytest.raises(DatasetError, match=words):
         load_sources(write_sources(tmp_path, *lines))
-
-
-@pytest.mark.parametrize(
-    ("row", "words"),
-    [
-        (
-            {"source": "a", "authors": "A. B.; C. D.", "year": "2013", "title": "On LATP.", "doi": "10.1/x"},
-            "A. B.; C. D. (2013). On LATP. https://doi.org/10.1/x",
-        ),
-        ({"source": "a", "doi": "10.1/x;10.2/y"}, "https://doi.org/10.1/x https://doi.org/10.2/y"),
-        ({"source": "a", "title": "On LAGP", "year": "2014"}, "(2014). On LAGP"),
-        ({"source": "ly7", "reading": "ly7"}, "work not identified, read as ly7"),
-        (
-            {"source": "ly7", "reading": "ly7", "cited_in": "10.3/z;github:LIYunzhe1408 corpus"},
-            "work not identified, read as ly7; read in https://doi.org/10.3/z, github:LIYunzhe1408 corpus",
-        ),
-        ({"source": "a", "doi": "10.1/x", "cited_in": "10.1/x"}, "https://doi.org/10.1/x"),
-        ({"source": "only a key", "doi": None, "year": float("nan")}, "work not identified, read as only a key"),
-    ],
-)
-def test_a_citation_says_what_is_known(row: dict[str, object], words: str) -> None:
-    assert citation(row) == words

@@ -40,6 +40,10 @@ def test_same_data_seed_and_versions_give_the_same_numbers_with_any_number_of_th
         assert write_npz(again.model.boosters[name].arrays) == write_npz(trees.arrays), name
 
 
+def test_the_model_says_which_edition_of_the_dataset_it_is_of(trained):
+    assert trained.model.metadata.versions["dataset"] == "7"
+
+
 def test_every_pellet_is_predicted_once_by_a_model_that_did_not_see_its_source(trained):
     frame = trained.out_of_fold
     assert not frame.duplicated(["target", "repeat", "pellet_id"]).any()

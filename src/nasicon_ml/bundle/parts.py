@@ -32,7 +32,7 @@ class ModelMetadata:
     options
         Training options by name.
     versions
-        Versions of this package and the libraries that decide the numbers.
+        Versions of this package and the libraries that decide the numbers, and of the dataset (from edition 2 on).
     rows_used
         Pellets by target.
     scores

@@ -122,22 +122,25 @@ def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
     "Usable" pellets are those not marked suspect; results, fields and choices are counted among them, without
     results that are doubted.
     """
+    from nasicon_ml.data.files import dataset_version, datasets_folder
     from nasicon_ml.data.load import load_pellets, load_sources
     from nasicon_ml.data.summary import summarise
     from nasicon_ml.io import table_records
 
     found = summarise(load_pellets(include_suspect=True), load_sources())
     tables = {part: getattr(found, part) for part in PARTS if part in parts or not parts}
+    version = dataset_version(datasets_folder())
     if as_json:
         content = {part: table_records(table.head(top or len(table))) for part, table in tables.items()}
-        print_json(content)
+        print_json({"version": version, **content})
         return
     for number, (part, table) in enumerate(tables.items()):
         if number:
             click.echo()
         shown = table.head(top or len(table))
         more = f", the first {len(shown)} of {len(table)}" if len(shown) < len(table) else ""
-        print_table(shown, f"{PARTS[part]}{more}")
+        edition = f" of dataset {version}" if version and part == "totals" else ""
+        print_table(shown, f"{PARTS[part]}{edition}{more}")
 
 
 @data.command()
@@ -148,7 +151,8 @@ def show(key: str, as_json: bool) -> None:
     import pandas as pd
 
     from nasicon_ml.columns import SOURCES, Column
-    from nasicon_ml.data.load import citation, load_pellets, load_sources
+    from nasicon_ml.data.citing import citation
+    from nasicon_ml.data.load import load_pellets, load_sources
     from nasicon_ml.io import table_records
 
     pellets = load_pellets(include_suspect=True)
@@ -160,7 +164,7 @@ def show(key: str, as_json: bool) -> None:
     source = sources[sources[Column.SOURCE] == rows[Column.SOURCE].iloc[0]]
     pellet, origin = table_records(rows)[0], table_records(source)[0]
     pellet[Column.FORMULA.value] = pellet[Column.FORMULA.value] or _printed_formula(key.strip())
-    cited = citation(origin)
+    cited = citation(origin, pellets[pellets[Column.SOURCE] == origin[Column.SOURCE]].to_dict("records"))
     if as_json:
         content = {"pellet": pellet, Column.SOURCE.value: origin, "citation": cited}
         print_json(content)

@@ -143,7 +143,13 @@ def origin(cells: Mapping[str, Any]) -> str:
     if link:
         name = "" if cells[Column.SOURCE] == link else f"{cells[Column.SOURCE]}, "
         return f"{name}https://doi.org/{link}"
-    return f"{cells[Column.SOURCE]}, DOI not known{f' (read in {through})' if through else ''}"
+    from nasicon_ml.data.citing import search_words
+
+    words = search_words([cells])
+    return (
+        f"{cells[Column.SOURCE]}, DOI not known{f' (read in {through})' if through else ''}"
+        f"{f'; to find it, search for: {words}' if words else ''}"
+    )
 
 
 def ion(element: str, state: float | None) -> str:

@@ -17,6 +17,8 @@ DATASETS_VARIABLE = "NASICON_ML_DATASETS"
 PELLETS_FILE = "pellets.csv"
 SOURCES_FILE = "sources.csv"
 CHECKSUMS_FILE = "checksums.json"
+#: Holds the number of the edition, which rises with what is added.
+VERSION_FILE = "VERSION"
 
 
 def datasets_folder() -> Path:
@@ -53,6 +55,14 @@ def dataset_checksum(path: str | Path) -> str:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
     return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def dataset_version(folder: Path) -> str:
+    """Return the edition of the dataset in a folder; empty where the folder does not say."""
+    try:
+        return (folder / VERSION_FILE).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def recorded_checksums(folder: Path) -> dict[str, str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ import pandas as pd
 from nasicon_ml.checks import Finding, Severity, check_columns
 from nasicon_ml.columns import PELLET, SOURCES, Column, Role, columns_of
 from nasicon_ml.composition import check_formulas, occupancies
-from nasicon_ml.data.doubts import SEPARATOR, doubt_findings, doubted, without_doubted
+from nasicon_ml.data.doubts import doubt_findings, doubted, without_doubted
 from nasicon_ml.data.files import PELLETS_FILE, SOURCES_FILE, datasets_folder, verify_checksum
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.io import RawTable, read_table
@@ -225,38 +224,3 @@ def load_sources(path: str | Path | None = None, *, verify: bool = True) -> pd.D
     if len(repeated):
         raise DatasetError(f"{file}: the source {repeated.iloc[0]!r} stands more than once")
     return clean
-
-
-def citation(source: Mapping[str, Any] | pd.Series) -> str:
-    """Return what is known of a source in one line.
-
-    Parameters
-    ----------
-    source
-        One row of the list of sources.
-
-    Returns
-    -------
-    str
-        Authors, year, title and DOI as far as known; where the work itself is not identified, the key under
-        which it was read.
-    """
-
-    def known(column: Column) -> str:
-        value = source.get(column.value)
-        return value if isinstance(value, str) else ""
-
-    authors, year, title = known(Column.AUTHORS), known(Column.YEAR), known(Column.TITLE)
-    head = f"{authors} ({year})" if authors and year else authors or (f"({year})" if year else "")
-    links = " ".join(f"https://doi.org/{doi}" for doi in known(Column.DOI).split(SEPARATOR) if doi)
-    parts = [part.rstrip(".") for part in (head, title, links) if part]
-    if not parts:
-        parts = [f"work not identified, read as {known(Column.READING) or known(Column.SOURCE)}"]
-    places = [_place(place) for place in known(Column.CITED_IN).split(SEPARATOR) if place and place not in links]
-    read_in = f"; read in {', '.join(places)}" if places else ""
-    return f"{'. '.join(parts)}{read_in}"
-
-
-def _place(place: str) -> str:
-    """Write a DOI as a link, anything else as it is."""
-    return f"https://doi.org/{place}" if place.startswith("10.") else place

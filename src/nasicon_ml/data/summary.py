@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from nasicon_ml.columns import PELLET, Column, Kind, Role
+from nasicon_ml.data.citing import citation
 from nasicon_ml.data.doubts import without_doubted
-from nasicon_ml.data.load import citation
 
 #: The results that the models predict.
 TARGETS = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.RELATIVE_DENSITY_PCT, Column.PHASE_PURE)
@@ -128,14 +128,16 @@ def _sources(pellets: pd.DataFrame, usable: pd.Series, sources: pd.DataFrame | N
     table = table.sort_values(PELLETS, ascending=False, kind="stable")
     table = table.rename_axis(Column.SOURCE.value).reset_index()
     if sources is not None:
-        cited = _citations(sources)
+        cited = _citations(sources, pellets)
         table["citation"] = table[Column.SOURCE].map(cited).fillna("")
     return table
 
 
-def _citations(sources: pd.DataFrame) -> dict[str, str]:
+def _citations(sources: pd.DataFrame, pellets: pd.DataFrame) -> dict[str, str]:
     rows: Sequence[dict[str, object]] = sources.to_dict("records")  # type: ignore[assignment]
-    return {str(row[Column.SOURCE]): citation(row) for row in rows}
+    of_source = {str(key): group.to_dict("records") for key, group in pellets.groupby(Column.SOURCE)}
+    keys = [str(row[Column.SOURCE]) for row in rows]
+    return {key: citation(row, of_source.get(key, ())) for key, row in zip(keys, rows, strict=True)}
 
 
 def _reasons(pellets: pd.DataFrame, usable: pd.Series) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from nasicon_ml.bundle.out_of_fold import rounded
 from nasicon_ml.bundle.parts import ModelMetadata
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
-from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
+from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, dataset_version, datasets_folder
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.data.own_pellets import own_checksum, own_pellets, refuse_known_sources
 from nasicon_ml.data.validate import count_problems
@@ -300,7 +300,7 @@ def train(
         dataset_sha256=sha256,
         dataset_rows=dataset_rows,
         options=options.recorded() | added.recorded(),
-        versions={name: importlib.metadata.version(name) for name in DECISIVE_LIBRARIES},
+        versions=_versions(path),
         rows_used=rows_used,
         scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
     )
@@ -322,6 +322,13 @@ def train(
         rows_used=rows_used,
         seconds=time.perf_counter() - started,
     )
+
+
+def _versions(dataset: Path) -> dict[str, str]:
+    """Return the versions that decide the numbers: of the libraries, and of the dataset if it has one."""
+    libraries = {name: importlib.metadata.version(name) for name in DECISIVE_LIBRARIES}
+    edition = dataset_version(dataset.parent)
+    return libraries | ({"dataset": edition} if edition else {})
 
 
 def _chosen_pellets(pellets: pd.DataFrame, options: TrainingOptions) -> pd.DataFrame:

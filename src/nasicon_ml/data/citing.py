@@ -1,0 +1,98 @@
+"""Says in one line where pellets were published, or what to search for where that is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from nasicon_ml.columns import Column
+from nasicon_ml.data.doubts import SEPARATOR
+
+#: Shorthands that papers use themselves.
+_COMMON_NAMES = ("LATP", "LAGP", "NZSP")
+#: What tells a paper from others, in the order in which it is said: the column and how its value is written.
+_TELLING = (
+    (Column.SYNTHESIS_ROUTE, "{}"), (Column.DENSIFICATION, "{}"), (Column.SINTERING_TEMPERATURE_C, "{:g} °C"),
+    (Column.CONDUCTIVITY_TOTAL_S_CM, "{} S/cm"), (Column.CONDUCTIVITY_BULK_S_CM, "{} S/cm"),
+    (Column.RELATIVE_DENSITY_PCT, "{:g} % dense"), (Column.ACTIVATION_ENERGY_EV, "{:g} eV"),
+)  # fmt: skip
+_CONDUCTIVITIES = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.CONDUCTIVITY_BULK_S_CM)
+
+
+def citation(source: Mapping[str, Any] | pd.Series, pellets: Sequence[Mapping[Any, Any]] = ()) -> str:
+    """Return what is known of a source in one line.
+
+    Parameters
+    ----------
+    source
+        One row of the list of sources.
+    pellets
+        Its pellets, as cells by column.
+
+    Returns
+    -------
+    str
+        Authors, year, title and DOI as far as known. Where neither title nor DOI is, the key under which the work
+        was read, and (from `pellets`) what to search for.
+    """
+
+    def known(column: Column) -> str:
+        value = source.get(column.value)
+        return value if isinstance(value, str) else ""
+
+    authors, year, title = known(Column.AUTHORS), known(Column.YEAR), known(Column.TITLE)
+    head = f"{authors} ({year})" if authors and year else authors or (f"({year})" if year else "")
+    links = " ".join(f"https://doi.org/{doi}" for doi in known(Column.DOI).split(SEPARATOR) if doi)
+    parts = [part.rstrip(".") for part in (head, title, links) if part]
+    if not parts:
+        parts = [f"work not identified, read as {known(Column.READING) or known(Column.SOURCE)}"]
+    places = [_place(place) for place in known(Column.CITED_IN).split(SEPARATOR) if place and place not in links]
+    read_in = f"; read in {', '.join(places)}" if places else ""
+    words = "" if title or links else search_words(pellets)
+    return f"{'. '.join(parts)}{read_in}{f'; to find it, search for: {words}' if words else ''}"
+
+
+def search_words(pellets: Sequence[Mapping[Any, Any]]) -> str:
+    """Return what a person can search for to find the work that pellets come from.
+
+    Parameters
+    ----------
+    pellets
+        Cells by column. The pellet with the most to tell is described, of equals the best conductor.
+
+    Returns
+    -------
+    str
+        Material, method and numbers, such as "LATP, Li1.3Al0.3Ti1.7(PO4)3, sol-gel, 850 °C, 6.1e-4 S/cm".
+    """
+    told = [pellet for pellet in pellets if _given(pellet, Column.FORMULA) is not None]
+    if not told:
+        return ""
+    best = max(told, key=lambda pellet: (sum(_given(pellet, column) is not None for column, _ in _TELLING), *(
+        _given(pellet, column) or 0.0 for column in _CONDUCTIVITIES
+    )))  # fmt: skip
+    system = _given(best, Column.SYSTEM)
+    words = [system] if system in _COMMON_NAMES else []
+    words.append(best[Column.FORMULA])
+    for column, form in _TELLING:
+        value = _given(best, column)
+        if value is not None and value != "conventional":
+            words.append(form.format(_scientific(value) if column in _CONDUCTIVITIES else value))
+    return ", ".join(word.replace("_", "-") for word in words)
+
+
+def _given(pellet: Mapping[Any, Any], column: Column) -> Any:
+    value = pellet.get(column.value)
+    return None if pd.isna(value) else value
+
+
+def _scientific(value: float) -> str:
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def _place(place: str) -> str:
+    """Write a DOI as a link, anything else as it is."""
+    return f"https://doi.org/{place}" if place.startswith("10.") else place
