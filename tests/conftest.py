@@ -90,11 +90,10 @@ def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import pandas as pd
 
     from nasicon_ml.columns import Column
-    from nasicon_ml.data.files import PELLETS_FILE, VERSION_FILE, datasets_folder
+    from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
 
     frame = pd.read_csv(datasets_folder() / PELLETS_FILE, dtype=str, keep_default_na=False)
     sources = sorted(frame.loc[frame[Column.SINTERING_TEMPERATURE_C] != "", Column.SOURCE].unique())[::4]
     path = tmp_path_factory.mktemp("dataset") / "small.csv"
     frame[frame[Column.SOURCE].isin(sources)].to_csv(path, index=False)
-    path.with_name(VERSION_FILE).write_text("7\n", encoding="utf-8")
     return path

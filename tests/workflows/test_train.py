@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import mean_absolute_error
 
-from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
+from nasicon_ml.data.files import PELLETS_FILE, dataset_version, datasets_folder
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.data.validate import count_problems
 from nasicon_ml.errors import DatasetError, FieldError, LeakageError
@@ -41,7 +41,7 @@ def test_same_data_seed_and_versions_give_the_same_numbers_with_any_number_of_th
 
 
 def test_the_model_says_which_edition_of_the_dataset_it_is_of(trained):
-    assert trained.model.metadata.versions["dataset"] == "7"
+    assert trained.model.metadata.versions["dataset"] == dataset_version(datasets_folder())
 
 
 def test_every_pellet_is_predicted_once_by_a_model_that_did_not_see_its_source(trained):
