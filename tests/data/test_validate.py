@@ -171,6 +171,10 @@ class TestDuplicates:
         assert self.rules(OTHER, {**OTHER, "pellet_id": "p9", "atmosphere": "air"}) == []
         assert self.rules(OTHER, {**OTHER, "pellet_id": "p9", "phase_pure": "false"}) == []
 
+    def test_rows_without_any_result_left_are_no_measurements(self) -> None:
+        doubted = {**OTHER, "doubtful_columns": "phase_pure", "suspect_reason": "phase purity: garbled"}
+        assert self.rules(doubted, {**doubted, "pellet_id": "p9"}) == []
+
 
 MARKED = {**GOOD, "suspect": "true", "suspect_reason": "odd"}
 

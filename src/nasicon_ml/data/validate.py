@@ -283,7 +283,7 @@ def _duplicates(clean: pd.DataFrame, places: Places) -> list[Finding]:
     """Find rows of one source that give the same measurement twice.
 
     Rows with the same composition and the same conductivity, bulk conductivity or density to the digit are
-    candidates unless some field of recipe, condition or result tells them apart; rows without such a number are
+    candidates unless some field of recipe, condition or result tells them apart; rows with other results only are
     candidates if they agree in every field. Where the notes differ too, a person has to judge: a warning;
     otherwise an error. Suspect rows are left alone.
     """
@@ -299,7 +299,8 @@ def _duplicates(clean: pd.DataFrame, places: Places) -> list[Finding]:
         groups = some.groupby([Column.SOURCE, Column.FORMULA, measured], sort=False)
         same = (groups[compared].transform("nunique") <= 1).all(axis=1)
         _note_leaders(first, some[same], groups.ngroup()[same])
-    bare = rows[rows[list(_MEASURED)].isna().all(axis=1)]
+    reported = rows[list(columns_of(Role.RESULT))].notna().any(axis=1)
+    bare = rows[rows[list(_MEASURED)].isna().all(axis=1) & reported]
     every = [Column.SOURCE, *compared, Column.SECONDARY_PHASES]
     _note_leaders(first, bare, bare.groupby(every, dropna=False, sort=False).ngroup())
     notes = clean[Column.NOTES].fillna("").to_numpy()
