@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import RECIPE, Column
 from nasicon_ml.errors import FieldError
 from nasicon_ml.evaluation import importance as groups
 from nasicon_ml.evaluation.importance import COMPOSITION_GROUPS, GROUPS, group_of
@@ -29,6 +29,10 @@ FULL = {
     "atmosphere": "air",
     "densification": "hot_press",
     "pressure_mpa": 50,
+    "lithium_excess_pct": 0,
+    "precursors": "Li2CO3;Al2O3;TiO2;NH4H2PO4",
+    "green_pressure_mpa": 200,
+    "powder_bed": True,
 }
 OTHER = {
     "formula": "Li1.3Sc0.2Y0.1Zr1.7Si0.1P2.9O12",
@@ -45,6 +49,10 @@ OTHER = {
     "atmosphere": "Ar",
     "densification": "spark_plasma",
     "pressure_mpa": 100,
+    "lithium_excess_pct": 10,
+    "precursors": "commercial",
+    "green_pressure_mpa": 20,
+    "powder_bed": False,
 }
 #: What a change of a field may move.
 MOVED = {
@@ -68,6 +76,10 @@ MOVED = {
     Column.ATMOSPHERE: {groups.ATMOSPHERE, groups.REDUCTION, groups.REDUCTION_IN_TIME},
     Column.DENSIFICATION: {groups.DENSIFICATION},
     Column.PRESSURE_MPA: {groups.PRESSURE},
+    Column.LITHIUM_EXCESS_PCT: {groups.LITHIUM_EXCESS},
+    Column.PRECURSORS: {groups.PRECURSORS},
+    Column.GREEN_PRESSURE_MPA: {groups.GREEN_PRESSURE},
+    Column.POWDER_BED: {groups.POWDER_BED},
 }
 
 
@@ -78,17 +90,21 @@ def test_every_feature_has_one_group(name: str) -> None:
 
 
 def test_every_group_has_a_feature() -> None:
-    assert {group_of(name) for name in feature_names()} == set(GROUPS)
+    assert {group_of(name) for kind in FeatureSet for name in feature_names(kind)} == set(GROUPS)
 
 
 def test_the_formula_decides_the_groups_of_composition_alone() -> None:
     assert {group_of(name) for name in feature_names(FeatureSet.COMPOSITION)} == set(COMPOSITION_GROUPS)
 
 
+def test_every_field_is_tried() -> None:
+    assert set(MOVED) == set(RECIPE) - {Column.FORMULA}
+
+
 @pytest.mark.parametrize("field", list(MOVED))
 def test_a_field_moves_its_own_groups_and_no_others(field: Column) -> None:
     table = recipe_table([Recipe(**FULL), Recipe(**{**FULL, field.value: OTHER[field.value]})])
-    features = build_features(table)
+    features = build_features(table, FeatureSet.FULL_3)
     before, after = features.values
     changed = ~((before == after) | (np.isnan(before) & np.isnan(after)))
     moved = {group_of(name) for name, there in zip(features.names, changed, strict=True) if there}

@@ -43,6 +43,10 @@ REDUCTION = "atmosphere and reducible cations"
 REDUCTION_IN_TIME = "atmosphere, reducible cations and heating rate"
 DENSIFICATION = "densification technique"
 PRESSURE = Column.PRESSURE_MPA.label
+LITHIUM_EXCESS = Column.LITHIUM_EXCESS_PCT.label
+PRECURSORS = Column.PRECURSORS.label
+GREEN_PRESSURE = Column.GREEN_PRESSURE_MPA.label
+POWDER_BED = Column.POWDER_BED.label
 
 HOSTS = ("Ti", "Ge", "Zr", "Hf", "Sn")
 _DOPANTS = tuple(cation for cation in M_CATIONS if cation not in HOSTS)
@@ -68,6 +72,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (ATMOSPHERE, r"atmosphere=\S+|log10_oxygen_bar"),
     (DENSIFICATION, r"densification=\w+"),
     (PRESSURE, r"(given|log10)_pressure_mpa"),
+    (LITHIUM_EXCESS, r"given_lithium_excess_pct"),
+    (PRECURSORS, r"(host|trivalent|phosphorus)_source=\w+|precursors_commercial"),
+    (GREEN_PRESSURE, r"log10_green_pressure_mpa"),
+    (POWDER_BED, Column.POWDER_BED),
 )
 
 #: All groups, composition first, then in the order of the work.

@@ -15,6 +15,7 @@ from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.features.additives import additive_columns, host_mass_g_mol
 from nasicon_ml.features.composition import bulk_columns, site_columns
+from nasicon_ml.features.precursors import preparation_columns
 from nasicon_ml.features.processing import firing_columns, given_columns, physics_columns, usual_for_hosts_c
 
 Floats = NDArray[np.float64]
@@ -28,6 +29,8 @@ class FeatureSet(StrEnum):
     COMPOSITION = "composition"
     #: What `FULL` was in version 0.1, for its bundles.
     FULL_1 = "full"
+    #: `FULL`, with all techniques and routes, and what a recipe says of its preparation.
+    FULL_3 = "full_3"
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,17 @@ def _full_set(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Col
     return _full_set_1(table, sites, spread) | firing_columns(table, spread(usual_for_hosts_c(sites)))
 
 
-def _full_set_1(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:
+def _full_set_3(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:
+    columns = _full_set_1(table, sites, spread, later=True) | firing_columns(
+        table, spread(usual_for_hosts_c(sites))
+    )
+    return columns | preparation_columns(table)
+
+
+def _full_set_1(table: pd.DataFrame, sites: OccupancyTable, spread: Spread, *, later: bool = False) -> Columns:
     columns = _composition_set(table, sites, spread)
     columns |= additive_columns(table, lambda: spread(host_mass_g_mol(sites)))
-    columns |= given_columns(table)
+    columns |= given_columns(table, later=later)
     columns |= physics_columns(table, columns["m_reducible"])
     return columns
 
@@ -138,6 +148,7 @@ _BUILDERS: dict[FeatureSet, Callable[[pd.DataFrame, OccupancyTable, Spread], Col
     FeatureSet.COMPOSITION: _composition_set,
     FeatureSet.FULL: _full_set,
     FeatureSet.FULL_1: _full_set_1,
+    FeatureSet.FULL_3: _full_set_3,
 }
 
 

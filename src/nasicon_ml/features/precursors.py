@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.composition.precursors import Cation, Source, read_precursors
+from nasicon_ml.features.processing import LOGARITHMIC
 
 Floats = NDArray[np.float64]
+Columns = dict[str, Floats]
 
+#: Sources that have a column of their own: those that many papers state.
+SOURCE_COLUMNS: Mapping[Cation, tuple[Source, ...]] = {
+    Cation.HOST: (Source.ALKOXIDE, Source.CHLORIDE, Source.OXIDE),
+    Cation.TRIVALENT: (Source.NITRATE, Source.ALKOXIDE, Source.OXIDE),
+    Cation.PHOSPHORUS: (Source.AMMONIUM, Source.ACID),
+}
 _CODES = {source: float(code) for code, source in enumerate(Source)}
 
 
@@ -36,3 +46,26 @@ def source_codes(table: pd.DataFrame) -> dict[Cation, Floats]:
         codes = [_CODES[one[cation]] if cation in one else np.nan for one in read]
         found[cation] = np.array([*codes, np.nan])[place]  # -1, not given, is the last
     return found
+
+
+def preparation_columns(table: pd.DataFrame) -> Columns:
+    """Return what a recipe says of its preparation; columns of shape (n,), NaN where it does not say.
+
+    A powder that was bought has no known sources.
+    """
+    codes = source_codes(table)
+    pressure = table[Column.GREEN_PRESSURE_MPA].to_numpy(dtype=np.float64)
+    columns: Columns = {
+        f"given_{Column.LITHIUM_EXCESS_PCT}": table[Column.LITHIUM_EXCESS_PCT].to_numpy(dtype=np.float64),
+        f"log10_{Column.GREEN_PRESSURE_MPA}": np.log10(
+            np.maximum(pressure, LOGARITHMIC[Column.GREEN_PRESSURE_MPA])
+        ),
+        str(Column.POWDER_BED): table[Column.POWDER_BED].to_numpy(dtype=np.float64, na_value=np.nan),
+    }
+    bought = codes[Cation.HOST] == _CODES[Source.COMMERCIAL]
+    for cation, sources in SOURCE_COLUMNS.items():
+        unknown = np.isnan(codes[cation]) | bought
+        for source in sources:
+            columns[f"{cation}_source={source}"] = np.where(unknown, np.nan, codes[cation] == _CODES[source])
+    stated = table[Column.PRECURSORS].notna().to_numpy()
+    return columns | {f"{Column.PRECURSORS}_commercial": np.where(stated, bought, np.nan)}

@@ -73,8 +73,16 @@ LATER_CHOICES = frozenset(
 PROCESSING_FIELDS = tuple(column for column in RECIPE if column.role is Role.PROCESSING)
 
 
-def given_columns(table: pd.DataFrame) -> Columns:
-    """Return the fields as they are, logarithms where they span decades, one column a choice."""
+def given_columns(table: pd.DataFrame, *, later: bool = False) -> Columns:
+    """Return the fields as they are, logarithms where they span decades, one column a choice.
+
+    Parameters
+    ----------
+    table
+        Recipe columns, n rows.
+    later
+        Whether `LATER_CHOICES` have columns, too; without, they are not known.
+    """
     columns: Columns = {}
     for field in PROCESSING_FIELDS:
         if field.kind is Kind.NUMBER:
@@ -83,7 +91,7 @@ def given_columns(table: pd.DataFrame) -> Columns:
             if field in LOGARITHMIC:
                 columns[f"log10_{field}"] = np.log10(np.maximum(values, LOGARITHMIC[field]))
         else:
-            choices = [choice for choice in field.choices if choice not in LATER_CHOICES]
+            choices = [choice for choice in field.choices if later or choice not in LATER_CHOICES]
             columns |= _choices(table[field], field.value, choices)
     return columns
 
