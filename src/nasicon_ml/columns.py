@@ -100,7 +100,9 @@ OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType(
         ("°C", "k"): (1, -273.15), ("h", "min"): (1 / 60, 0), ("h", "s"): (1 / 3600, 0), ("h", "d"): (24, 0),
         ("h", "days"): (24, 0), ("µm", "nm"): (1e-3, 0), ("µm", "mm"): (1e3, 0), ("°C/min", "k/min"): (1, 0),
         ("°C/min", "°c/h"): (1 / 60, 0), ("°C/min", "k/h"): (1 / 60, 0), ("MPa", "gpa"): (1e3, 0),
-        ("MPa", "kpa"): (1e-3, 0), ("MPa", "bar"): (0.1, 0),
+        ("MPa", "kpa"): (1e-3, 0), ("MPa", "bar"): (0.1, 0), ("S/cm", "ms/cm"): (1e-3, 0),
+        ("S/cm", "µs/cm"): (1e-6, 0), ("S/cm", "s/m"): (1e-2, 0), ("eV", "mev"): (1e-3, 0),
+        ("eV", "kj/mol"): (1 / 96.485, 0),
     }
 )  # fmt: skip
 

@@ -35,7 +35,7 @@ class TestValidate:
     def test_the_committed_dataset_has_no_errors(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["data", "validate"]) == 0
         captured = capsys.readouterr()
-        assert captured.out.splitlines()[-1].endswith("pellets.csv: 1761 rows, 0 errors, 65 warnings")
+        assert captured.out.splitlines()[-1].endswith("pellets.csv: 1761 rows, 0 errors, 85 warnings")
         assert captured.err == ""
 
     def test_errors_are_listed_and_counted(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,6 +52,15 @@ class TestValidate:
         file = write(folder / "new.csv", {**GOOD, "formula": "Li1.5Al0.4Ti1.6(PO4)3"})
         assert main(["data", "validate", file]) == 0
         assert "0 errors, 1 warnings" in capsys.readouterr().out
+
+    def test_a_number_that_nobody_measured_is_a_warning(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        odd = {**GOOD, "conductivity_total_s_cm": "0.12", "conductivity_bulk_s_cm": ""}
+        assert main(["data", "validate", write(tmp_path / "new.csv", odd)]) == 0
+        out = capsys.readouterr().out
+        assert "unlike_all_measured" in out
+        assert "0.12 mS/cm is 0.00012 S/cm" in out
 
     def test_json_holds_the_same(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file = write(folder / "new.csv", {**GOOD, "source": "raj2032"})

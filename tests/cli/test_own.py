@@ -124,3 +124,14 @@ def test_words():
     assert _own_words(OwnShift(1, -0.301, 1.24, -0.051)) == (
         "moved conductivity by -0.30 decades (times 0.5), density by +1.2 points, purity by -5 points"
     )
+
+
+def test_a_number_that_nobody_measured_is_used_with_a_warning(bundle, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = "formula,sintering_temperature_c,conductivity_total_s_cm\nLATP x=0.3,1123,0.12\nLATP x=0.4,950,3e-4\n"
+    (tmp_path / "odd.csv").write_text(rows, encoding="utf-8")
+    assert main(["predict", *RECIPE, "--model", bundle, "--own", "odd.csv"]) == 0
+    said = capsys.readouterr().err
+    assert "warning: odd.csv, pellet own-1: sintering_temperature_c: 1123 °C looks like kelvin" in said
+    assert "0.12 mS/cm is 0.00012 S/cm" in said
+    assert "own-2" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,9 @@ def data() -> None:
 def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_json: bool) -> None:
     """Check FILE (by default the committed dataset; - is standard input) and list everything that is wrong.
 
+    Numbers that are possible but unlike all that other works of the committed dataset measured are warnings, with
+    the unit that was probably meant.
+
     The sources must stand in the list given by --sources, by default sources.csv beside FILE, else the committed
     one. Exit code 0: no errors (there may be warnings); 1: errors; 2: the file cannot be read.
     """
@@ -42,7 +46,8 @@ def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_jso
 
     from nasicon_ml.columns import Column
     from nasicon_ml.data.files import PELLETS_FILE, datasets_folder, verify_checksum
-    from nasicon_ml.data.load import load_sources
+    from nasicon_ml.data.load import load_pellets, load_sources, with_lines
+    from nasicon_ml.data.unusual import unusual_in_file
     from nasicon_ml.data.validate import find_problems
     from nasicon_ml.errors import DatasetError
     from nasicon_ml.io import read_table
@@ -51,6 +56,8 @@ def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_jso
     raw = read_table(path)
     known = set(load_sources(sources or _sources_beside(path), verify=False)[Column.SOURCE])
     findings = find_problems(raw, known)
+    with contextlib.suppress(DatasetError):  # a dataset that cannot be loaded is no measure
+        findings = with_lines([*findings, *unusual_in_file(raw, load_pellets(verify=False))], raw)
     errors = sum(finding.severity == "error" for finding in findings)
     counts = {"errors": errors, "warnings": len(findings) - errors}
     rows = _finding_rows(findings)

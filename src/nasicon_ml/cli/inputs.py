@@ -29,6 +29,8 @@ COMPOSITION = "Composition"
 PROCESSING = "Processing (what you leave out is unknown to the model, and widens the intervals)"
 PREPARATION = "Preparation (need not be known)"
 _OTHER = "Other"
+#: Warnings about own pellets that are listed.
+_LISTED = 10
 _SECTIONS = {
     Role.COMPOSITION: COMPOSITION,
     Role.PROCESSING: PROCESSING,
@@ -332,6 +334,18 @@ def recipe_from_options(
     table = recipe_table([Recipe.from_dict({**fields, Column.FORMULA.value: composition})])
     # That charges do not add up stands in the answer to one recipe.
     return Inputs(table, (1,), (None,), None, warnings=tuple(recipe_warnings(table)))
+
+
+def say_of_own(name: str, own: pd.DataFrame, reference: pd.DataFrame) -> None:
+    """Warn of numbers of own pellets that look like kelvin or are unlike all that was measured."""
+    from nasicon_ml.checks import kelvin_findings
+    from nasicon_ml.data.unusual import unusual_findings
+
+    found = [*kelvin_findings(own), *unusual_findings(own, reference)]
+    for finding in found[:_LISTED]:
+        say(f"warning: {name}, pellet {own[Column.PELLET_ID].iloc[finding.row]}: {finding.message}")
+    if len(found) > _LISTED:
+        say(f"... and {len(found) - _LISTED} more warnings")
 
 
 def temperature_warnings(at_c: float) -> tuple[Finding, ...]:

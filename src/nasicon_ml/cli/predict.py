@@ -29,6 +29,7 @@ from nasicon_ml.cli.inputs import (
     recipe_from_options,
     recipe_options,
     recipes_from_file,
+    say_of_own,
     temperature_warnings,
 )
 from nasicon_ml.cli.render import panel, progress, say, table
@@ -192,6 +193,8 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, list[Predicti
             predictions.append(predict_recipes(part.table, model, own=own, **asked))
             model = predictions[-1].model
             step("predicting", part.numbers[-1] / inputs.numbers[-1])
+    if own is not None and predictions:
+        say_of_own(values["own"], own, predictions[-1].model.pellets)
     return name, predictions
 
 

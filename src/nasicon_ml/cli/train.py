@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from nasicon_ml.cli.inputs import Function, SectionedCommand, Whole, is_part_of, option
+from nasicon_ml.cli.inputs import Function, SectionedCommand, Whole, is_part_of, option, say_of_own
 from nasicon_ml.cli.render import Step, print_json, progress, say, score_report
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import BundleError, MissingExtraError, NasiconError
@@ -136,7 +136,9 @@ def _check_added(add: str, dataset: str | None, left_out: Sequence[str]) -> None
     from nasicon_ml.data.load import load_pellets
     from nasicon_ml.data.own_pellets import own_pellets, refuse_known_sources
 
-    refuse_known_sources(own_pellets(add), set(load_pellets(dataset)[Column.SOURCE]) - set(left_out))
+    own, pellets = own_pellets(add), load_pellets(dataset)
+    refuse_known_sources(own, set(pellets[Column.SOURCE]) - set(left_out))
+    say_of_own(add, own, pellets)
 
 
 def _check_bundle_folder(folder: Path, sources: Mapping[str, str | None]) -> None:
