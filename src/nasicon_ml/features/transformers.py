@@ -29,8 +29,8 @@ class RecipeFeaturizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     feature_set
-        Name of a `nasicon_ml.features.build.FeatureSet`: "full_2" is everything that a recipe says, "composition"
-        the formula alone.
+        Name of a `nasicon_ml.features.build.FeatureSet`: "full_3" is everything that a recipe says, "full_2"
+        leaves out how powder and green pellet were prepared, "composition" is the formula alone.
     other_columns
         What to do with columns that the vocabulary does not know: "ignore" or "error".
     on_error
