@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.bundle.store import FILES, FORMAT_VERSION, MANIFEST, save_bundle
-from nasicon_ml.columns import PREDICTION
+from nasicon_ml.columns import LATER, PREDICTION
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
 from nasicon_ml.estimators.targets import TargetName
@@ -322,3 +322,16 @@ def test_trees_that_answer_what_no_pellet_has_give_no_answer(trained, table, lea
     model = replace(trained.model, boosters=trained.model.boosters | {name: type(trees)(arrays)})
     with pytest.raises(BundleError, match=r"an activation energy of \S+ eV, which no pellet can have"):
         model.predict(table)
+
+
+def test_pellets_have_the_columns_of_version_0_1_where_they_state_no_other(trained, tmp_path):
+    later = [str(column) for column in LATER]
+    stated = trained.model.pellets
+    assert stated[later].notna().any(axis=None)
+    blank = stated.drop(columns=later).reindex(columns=stated.columns)
+    for pellets, expected in ((stated, set(later)), (blank, set())):
+        folder = replace(trained.model, pellets=pellets).save(tmp_path / f"with_{len(expected)}")
+        header = (folder / "pellets.csv").read_text(encoding="utf-8").split("\n", 1)[0].split(",")
+        assert set(later) & set(header) == expected
+        read = PropertyModel.load(folder).pellets
+        assert read[later].notna().sum().tolist() == pellets[later].notna().sum().tolist()

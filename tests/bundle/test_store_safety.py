@@ -153,7 +153,7 @@ def test_files_that_are_none(reseal, name, data, match):
         (lambda lines: [lines[0], lines[1].replace("Li1.5Al0.5Ge1.5(PO4)3", "", 1)], "a pellet without formula"),
         (lambda lines: [lines[0], lines[1].replace("0.00023", "hot", 1)], "'hot' is not accepted"),
         (lambda lines: [lines[0], lines[1].replace("0.00023", "inf", 1)], "'inf' is not accepted"),
-        (lambda lines: [*lines[:3], lines[3] + ",more"], "line 4: 41 cells instead of 40"),
+        (lambda lines: [*lines[:3], lines[3] + ",more"], "line 4: 46 cells instead of 45"),
         (lambda lines: [lines[0] + ",more", *lines[1:]], "line 1: the columns are not the 45"),
     ],
 )
