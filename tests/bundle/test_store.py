@@ -77,8 +77,8 @@ def old(tmp_path):
 
 def of_format_1(folder):
     """The bundle of format 2 as version 0.1 would have written it."""
-    names = ("validation", "rules_checked", "broken_rules", "broken_statements")
-    edited(folder, lambda content: [content["metadata"].pop(name) for name in names])
+    names = ("validation", "rules_checked", "broken_rules", "broken_statements", "broken_scopes")
+    edited(folder, lambda content: [content["metadata"].pop(name, None) for name in names])
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     for name in ("out_of_fold.csv", "card.json"):
         (folder / name).unlink()

@@ -77,6 +77,7 @@ def content_of(bundle):
         (("domain", "ranges", "", "x"), [3, 1], r"domain\.ranges\.\.x: 3 is above 1"),
         (("domain", "ranges", "", "x"), [1], r"domain\.ranges\.''\.x: a list of 1 is not accepted"),
         (("domain", "sources", "anion"), {"O": -1}, r"domain\.sources\.anion\.O: -1 is not accepted"),
+        (("metadata", "broken_scopes"), {"a": {}}, r"metadata\.broken_scopes\.a\.systems is missing"),
         (("domain", "elements", "A"), [1], r"domain\.elements\.A\[0\]: 1 is not accepted"),
         (
             ("feature_set",),

@@ -6,6 +6,7 @@ import io
 import math
 import re
 import sys
+from dataclasses import replace
 
 import click
 import pandas as pd
@@ -49,6 +50,16 @@ def test_the_panel_says_everything() -> None:
         "nothing reported about how it was made",
     ):
         assert words in text
+
+
+def test_the_panel_names_two_rules_that_the_model_breaks() -> None:
+    found = answer()
+    assert "does not see" not in shown(found)
+    rules = {f"rule_{number}": f"Statement {number}." for number in range(4)}
+    text = shown(replace(found, broken_rules=rules))
+    assert "\n  model does not see    Statement 0.\n                        Statement 1.\n" in text
+    assert "and 2 more (--json)" in text
+    assert "more" not in shown(replace(found, broken_rules={"rule_0": "Statement 0."}))
 
 
 def test_the_panel_says_why_a_recipe_is_outside() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,25 @@ def test_an_anion_that_nobody_measured_is_outside(command: Command) -> None:
     answer = load(command("predict", "--formula", "Li1.3Al0.3Ti1.7P3O11.5Br", "--json").stdout)["predictions"][0]
     assert answer["domain"]["reasons"] == ["Br on the anion site never measured"]
     assert not answer["domain"]["inside"]
+
+
+def test_rules_that_the_model_breaks_stand_beside_what_they_concern(command: Command, tmp_path: Path) -> None:
+    from nasicon_ml import PropertyModel
+    from nasicon_ml.evaluation.plausibility import physical_rules
+
+    model = PropertyModel.load(ROOT / "models" / "champion")
+    broken = {rule.name: rule for rule in physical_rules() if rule.name == "overfired_latp_conducts_less"}
+    metadata = replace(
+        model.metadata,
+        broken_scopes={name: rule.scope for name, rule in broken.items()},
+        broken_statements={name: rule.statement for name, rule in broken.items()},
+    )
+    replace(model, metadata=metadata).save(tmp_path / "bundle")
+    asked = ("predict", "--model", "bundle", "--system", "LATP", "--x", "0.3", "--json", "--sintering-temperature")
+    hot, usual = (load(command(*asked, celsius).stdout)["predictions"][0] for celsius in ("1100", "850"))
+    assert [one["rule"] for one in hot["broken_rules"]] == ["overfired_latp_conducts_less"]
+    assert hot["broken_rules"][0]["statement"].endswith("LATP conducts less from 1150 than from 950 °C.")
+    assert usual["broken_rules"] == []
 
 
 def test_options_and_file_and_standard_input_give_the_same_numbers(command: Command, tmp_path: Path) -> None:

@@ -160,6 +160,7 @@ def test_a_training_records_the_rules_that_its_model_breaks(trained):
     assert metadata.rules_checked == len(checked)
     assert metadata.broken_rules == tuple(broken["rule"])
     assert metadata.broken_statements == dict(zip(broken["rule"], broken["statement"], strict=True))
+    assert set(metadata.broken_scopes) == set(broken["rule"])
 
 
 def test_a_training_records_what_is_wrong_with_its_dataset(trained):

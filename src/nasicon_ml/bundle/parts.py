@@ -12,6 +12,7 @@ from nasicon_ml.bundle.out_of_fold import no_rows
 from nasicon_ml.estimators.boosting import CompositionPrior
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.own_pellets import OwnKernel
+from nasicon_ml.estimators.rule_scope import RuleScope
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, IntervalModel
 
@@ -46,6 +47,8 @@ class ModelMetadata:
         Names of those it breaks (`nasicon_ml.evaluation.plausibility`).
     broken_statements
         What each of them states, by its name.
+    broken_scopes
+        Which recipes each of them is about, by its name; empty in bundles from before that.
     """
 
     created: str
@@ -59,6 +62,7 @@ class ModelMetadata:
     rules_checked: int = 0
     broken_rules: tuple[str, ...] = ()
     broken_statements: Mapping[str, str] = field(default_factory=dict)
+    broken_scopes: Mapping[str, RuleScope] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

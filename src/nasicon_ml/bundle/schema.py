@@ -15,6 +15,7 @@ from typing import Any
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.estimators.boosting import INPUTS, TERMS
 from nasicon_ml.estimators.domain import ANION
+from nasicon_ml.estimators.rule_scope import SCOPE_CHOICES, SCOPE_NUMBERS
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import FeatureSet
 from nasicon_ml.features.processing import PROCESSING_FIELDS
@@ -147,7 +148,8 @@ _RANGED = (
     "x", *map(str, (Column.MEASUREMENT_TEMPERATURE_C, Column.LITHIUM_EXCESS_PCT, Column.GREEN_PRESSURE_MPA)),
     *(str(column) for column in PROCESSING_FIELDS if column.kind is Kind.NUMBER),
 )  # fmt: skip
-_RANGES = mapping(listing(number(-1e6, 1e6), 2, 2), len(_RANGED), _RANGED)
+_RANGE = listing(number(-1e6, 1e6), 2, 2)
+_RANGES = mapping(_RANGE, len(_RANGED), _RANGED)
 
 _SPREAD = record({"intercept": number(-50, 50)}, dict.fromkeys(("unknown", "distance", "incomplete"), _SLOPE))
 _INTERVAL = record(
@@ -192,6 +194,14 @@ _SCORE = record(
     | dict.fromkeys(("n_rows", "n_sources"), _COUNT)
 )
 _OPTION = either(flag(), number(-1e15, 1e15), listing(_LINE, 0, 10_000), _LINE)
+_SCOPE = record(
+    {
+        "systems": mapping(_RANGE, 1000),
+        "numbers": mapping(_RANGE, len(SCOPE_NUMBERS), SCOPE_NUMBERS),
+        "choices": mapping(listing(_WORD, 1, 1000), len(SCOPE_CHOICES), SCOPE_CHOICES),
+        "varied": listing(one_of((*SCOPE_NUMBERS, *SCOPE_CHOICES)), 0, 100),
+    }
+)
 _METADATA = record(
     {"dataset_sha256": text(64), "dataset_rows": _COUNT},
     {
@@ -203,6 +213,7 @@ _METADATA = record(
         "rules_checked": _COUNT,
         "broken_rules": listing(_WORD, 0, 1000),
         "broken_statements": mapping(_LINE, 1000),
+        "broken_scopes": mapping(_SCOPE, 1000),
     },
 )
 _MODEL: Shape = record(

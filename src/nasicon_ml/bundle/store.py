@@ -42,6 +42,7 @@ from nasicon_ml.errors import BundleError, NasiconError
 from nasicon_ml.estimators.boosting import CompositionPrior
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.own_pellets import OwnKernel
+from nasicon_ml.estimators.rule_scope import RuleScope
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, ConformalScores, IntervalModel, Spread
 from nasicon_ml.io.csv import read_exact_csv
@@ -166,6 +167,8 @@ def _model(files: CheckedFiles) -> ModelParts:
     metadata = content["metadata"] | {"created": files.created}
     for name in ("scores", "broken_rules"):
         metadata[name] = tuple(metadata.get(name, ()))
+    scopes = metadata.get("broken_scopes", {})
+    metadata["broken_scopes"] = {name: RuleScope.from_json(scope) for name, scope in scopes.items()}
     return ModelParts(
         boosters=_read_trees(files, len(content["feature_names"])),
         feature_set=content["feature_set"],
@@ -222,8 +225,9 @@ def _write_files(model: ModelParts, folder: Path) -> None:
 def _model_json(model: ModelParts) -> dict[str, Any]:
     metadata = asdict(model.metadata)
     del metadata["created"]  # stands in the manifest
-    if not metadata["validation"]:
-        del metadata["validation"]  # of a model from before that
+    for name in ("validation", "broken_scopes"):
+        if not metadata[name]:
+            del metadata[name]  # of a model from before that
     return {
         "targets": _scales(),
         "feature_set": model.feature_set,

@@ -80,6 +80,8 @@ class Answer:
         The formula as understood.
     temperature_c
         Of the conductivity.
+    broken_rules
+        Rules of the literature about recipes like it that the model breaks, the closest first: name -> statement.
     own
         How far own pellets moved it; None where none were given.
     """
@@ -100,6 +102,7 @@ class Answer:
     domain_score: float
     domain_notes: tuple[str, ...]
     neighbours: tuple[Neighbour, ...]
+    broken_rules: Mapping[str, str]
     own: OwnShift | None = None
 
 
@@ -115,9 +118,24 @@ def answers(inputs: Inputs, prediction: Prediction, neighbours: int) -> list[Ans
     places = zip(inputs.numbers, inputs.lines, ids, strict=True)
     near = _neighbours(prediction, neighbours)
     return [
-        _answer(place, recipe, found, secondary_phases=phases, domain_notes=notes, neighbours=pellets)
-        for place, recipe, found, phases, notes, pellets in zip(
-            places, recipes, numbers, given.secondary_phases, given.domain_notes, near, strict=True
+        _answer(
+            place,
+            recipe,
+            found,
+            secondary_phases=phases,
+            domain_notes=notes,
+            neighbours=pellets,
+            broken_rules=rules,
+        )
+        for place, recipe, found, phases, notes, pellets, rules in zip(
+            places,
+            recipes,
+            numbers,
+            given.secondary_phases,
+            given.domain_notes,
+            near,
+            prediction.broken_rules,
+            strict=True,
         )
     ]
 
@@ -246,6 +264,9 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
             "score": answer.domain_score,
             "reasons": list(answer.domain_notes),
         },
+        "broken_rules": [
+            {"rule": name, "statement": statement} for name, statement in answer.broken_rules.items()
+        ],
         Column.OWN_PELLETS.value: _own_json(answer.own),
         Column.NEAREST_PELLETS.value: [_neighbour_json(neighbour) for neighbour in answer.neighbours],
     }

@@ -174,6 +174,8 @@ def _line_now_and_then(every_s: float) -> Step:
 
 _LABEL_WIDTH = 22
 _SMALLEST_WIDTH = 72
+#: Rules of the literature named that the model breaks.
+_SHOWN_RULES = 2
 #: Amounts that differ from a whole charge or lithium by less are rounding.
 _VISIBLE = 0.0005
 
@@ -192,6 +194,7 @@ def panel(answer: Answer, level: float, width: int) -> str:
     """
     width = max(width, _SMALLEST_WIDTH)
     lines = [*_head(answer, width), "", *_predicted(answer, level, width), "", *_domain(answer, width)]
+    lines += _broken_rules(answer, width)
     if answer.neighbours:
         lines += ["", *_nearest(answer, width)]
     return "\n".join(lines) + "\n"
@@ -265,6 +268,18 @@ def _domain(answer: Answer, width: int) -> list[str]:
     for note in answer.domain_notes:
         lines += _wrapped(f"- {note}", width, " " * (_LABEL_WIDTH + 2), " " * (_LABEL_WIDTH + 4))
     return lines
+
+
+def _broken_rules(answer: Answer, width: int) -> list[str]:
+    """Return what the literature states of recipes like this and the model does not see, the closest of it."""
+    statements = list(answer.broken_rules.values())
+    more = len(statements) - _SHOWN_RULES
+    lines = [
+        line
+        for label, statement in zip(("model does not see", ""), statements, strict=False)
+        for line in _entry(label, statement, width)
+    ]
+    return lines + (_entry("", f"and {more} more (--json)", width) if more > 0 else [])
 
 
 def _nearest(answer: Answer, width: int) -> list[str]:

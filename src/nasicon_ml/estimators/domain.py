@@ -381,10 +381,7 @@ class _Beyond:
     @cached_property
     def steps(self) -> Floats:
         """How far outside the range, in steps that put a recipe outside the domain; shape (k,)."""
-        size, scaled = _step(self.name)
-        low, high = scaled(self.limits[:, 0]), scaled(self.limits[:, 1])
-        value = scaled(self.values)
-        return np.asarray(np.maximum(low - value, value - high) / size)
+        return step_beyond(self.name, self.values, *self.limits.T)
 
     def reason(self, at: int) -> str:
         """Return the reason that is said of one of them."""
@@ -396,6 +393,16 @@ class _Beyond:
 def _slack(limits: Floats) -> Floats:
     """Return what rounding may move: it is no step out of the domain."""
     return 1e-6 + 0.01 * np.abs(limits)
+
+
+def step_beyond(name: str, values: Floats, low: Floats | float, high: Floats | float) -> Floats:
+    """Return how far values of a field, or of x, lie outside a range, in steps that put a recipe outside.
+
+    Below 0 inside the range; NaN where the value, or the range, is.
+    """
+    size, scaled = _step(name)
+    value = scaled(values)
+    return np.asarray(np.maximum(scaled(np.asarray(low)) - value, value - scaled(np.asarray(high))) / size)
 
 
 def _step(name: str) -> tuple[float, Callable[[Floats], Floats]]:

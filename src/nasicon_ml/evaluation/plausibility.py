@@ -18,6 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
+from nasicon_ml.composition import occupancies
+from nasicon_ml.estimators.rule_scope import RuleScope
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe import Recipe, recipe_table
@@ -55,6 +57,8 @@ class PhysicalRule:
         What is predicted, n of them.
     effect
         From their predictions to the size of the effect, positive in the direction of the statement.
+    sides
+        Which side of the comparison, or point of the curve, each recipe stands on.
     measured_at_c
         Temperature of measurement in °C of each recipe, or empty for 25 °C throughout.
     required
@@ -73,6 +77,7 @@ class PhysicalRule:
     target: TargetName
     recipes: tuple[Recipe, ...] = field(repr=False)
     effect: Callable[[Answers], float] = field(repr=False)
+    sides: tuple[int, ...] = field(default=(), repr=False)
     measured_at_c: tuple[float, ...] = field(default=(), repr=False)
     required: float = 0.0
     may_be_equal: bool = False
@@ -82,6 +87,12 @@ class PhysicalRule:
     def margin(self, answers: Answers) -> float:
         """Return by how much the effect exceeds what is required, in `unit`; below 0 the rule is violated."""
         return float(self.effect(answers)) - self.required
+
+    @property
+    def scope(self) -> RuleScope:
+        """Which recipes the rule is about."""
+        table = recipe_table(self.recipes)
+        return RuleScope.of(table, occupancies(table[Column.FORMULA].to_list()), np.array(self.sides))
 
     def holds(self, margin: float) -> bool:
         """Return whether a margin is enough. A trillionth is rounding; NaN is not enough."""
@@ -151,6 +162,10 @@ def _flat(points: Iterable[Iterable[Recipe]]) -> list[Recipe]:
     return [recipe for point in points for recipe in point]
 
 
+def _sides(points: Sequence[Sequence[Recipe]]) -> tuple[int, ...]:
+    return tuple(side for side, recipes in enumerate(points) for _ in recipes)
+
+
 def _difference_of_means(entry: Mapping[str, Any], target: TargetName, named: Mapping[str, Any]) -> dict[str, Any]:
     higher, lower = (_flat(_points(entry[side], named)) for side in ("higher", "lower"))
     count = len(higher)
@@ -159,7 +174,7 @@ def _difference_of_means(entry: Mapping[str, Any], target: TargetName, named: Ma
         values = answers[target]
         return float(values[:count].mean() - values[count:].mean())
 
-    return {"recipes": (*higher, *lower), "effect": effect}
+    return {"recipes": (*higher, *lower), "effect": effect, "sides": _sides([higher, lower])}
 
 
 def _curve(entry: Mapping[str, Any], target: TargetName, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,12 +184,12 @@ def _curve(entry: Mapping[str, Any], target: TargetName, named: Mapping[str, Any
     def means(answers: Answers, name: TargetName) -> Floats:
         return answers[name].reshape(len(points), len(points[0])).mean(axis=1)
 
+    asked = {"recipes": tuple(_flat(points)), "sides": _sides(points)}
     if kind in SHAPES:
         measure = SHAPES[kind]
-        return {"recipes": tuple(_flat(points)), "effect": lambda answers: measure(means(answers, target), value)}
+        return asked | {"effect": lambda answers: measure(means(answers, target), value)}
     compare, other, celsius = _COMPARISONS[kind], TargetName(value), _celsius(points)
-    return {
-        "recipes": tuple(_flat(points)),
+    return asked | {
         "effect": lambda answers: compare(means(answers, target), means(answers, other), celsius),
     }
 
@@ -192,7 +207,8 @@ def _no_hotter(entry: Mapping[str, Any], target: TargetName, named: Mapping[str,
     def effect(answers: Answers) -> float:
         return needed(answers[target][split:], second) - needed(answers[target][:split], first)
 
-    return {"recipes": (*_flat(first), *_flat(second)), "effect": effect}
+    points = [*first, *second]
+    return {"recipes": tuple(_flat(points)), "effect": effect, "sides": _sides(points)}
 
 
 def _every_recipe(entry: Mapping[str, Any], target: TargetName, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,10 +216,12 @@ def _every_recipe(entry: Mapping[str, Any], target: TargetName, named: Mapping[s
     if celsius is None:
         return {
             "recipes": tuple(recipes),
+            "sides": _sides([recipes]),
             "effect": lambda answers: SHAPES["at_most"](answers[target], entry["at_most"]),
         }
     return {
         "recipes": tuple(recipe for recipe in recipes for _ in celsius),
+        "sides": _sides([recipes]) * len(celsius),
         "measured_at_c": tuple(map(float, celsius)) * len(recipes),
         "effect": lambda answers: SHAPES["rises"](answers[target].reshape(len(recipes), len(celsius)), None),
     }

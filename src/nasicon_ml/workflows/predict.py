@@ -13,8 +13,10 @@ from threading import Lock
 import pandas as pd
 
 from nasicon_ml.columns import MODEL_INPUT, PELLET, Column, Role
+from nasicon_ml.composition import occupancies
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
+from nasicon_ml.estimators.rule_scope import rules_about
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 from nasicon_ml.model import Answers, PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
@@ -54,6 +56,20 @@ class Prediction:
     def frame(self) -> pd.DataFrame:
         """Return recipes and results side by side."""
         return pd.concat([self.recipes, self.results], axis=1)
+
+    @cached_property
+    def broken_rules(self) -> list[dict[str, str]]:
+        """For each recipe what the literature states of recipes like it and the model breaks: rule -> statement.
+
+        What comes closest to the recipe stands first. Models trained before 0.2 do not know which recipes a rule
+        is about, and have none.
+        """
+        metadata = self.model.metadata
+        if not metadata.broken_scopes:
+            return [{} for _ in range(len(self.recipes))]
+        sites = occupancies(self.recipes[Column.FORMULA].to_list())
+        found = rules_about(metadata.broken_scopes, self.recipes, sites)
+        return [{name: metadata.broken_statements.get(name, name) for name in names} for names in found]
 
     def nearest(self, row: int, k: int = 3) -> pd.DataFrame:
         """Return the k measured pellets nearest to one recipe, nearest first.

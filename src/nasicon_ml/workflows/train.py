@@ -54,7 +54,7 @@ from nasicon_ml.evaluation.cross_validation import (
 )
 from nasicon_ml.evaluation.importance import ImportanceCollector
 from nasicon_ml.evaluation.own_pellets import own_kernels
-from nasicon_ml.evaluation.plausibility import check_plausibility
+from nasicon_ml.evaluation.plausibility import check_plausibility, physical_rules
 from nasicon_ml.evaluation.scores import loss, score_table
 from nasicon_ml.evaluation.tuning import OptunaTuner
 from nasicon_ml.features.build import FeatureSet, build_features
@@ -198,6 +198,7 @@ def with_findings(model: PropertyModel, dataset: Path) -> PropertyModel:
         rules_checked=len(checked),
         broken_rules=tuple(broken["rule"]),
         broken_statements=dict(zip(broken["rule"], broken["statement"], strict=True)),
+        broken_scopes={rule.name: rule.scope for rule in physical_rules() if rule.name in set(broken["rule"])},
     )
     return replace(model, metadata=metadata)
 

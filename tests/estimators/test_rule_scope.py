@@ -1,0 +1,113 @@
+"""Rules of the literature are said of the recipes that they are about, and of no others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.composition import occupancies
+from nasicon_ml.estimators.rule_scope import AskedFields, RuleScope, rules_about
+from nasicon_ml.evaluation.plausibility import PhysicalRule, physical_rules
+from nasicon_ml.recipe import Recipe, recipe_table
+
+RULES: dict[str, PhysicalRule] = {rule.name: rule for rule in physical_rules()}
+SCOPES = {name: rule.scope for name, rule in RULES.items()}
+
+
+def closeness(rule: str, **recipe: object) -> int:
+    table = recipe_table([Recipe(**recipe)])  # type: ignore[arg-type]
+    return int(SCOPES[rule].closeness(AskedFields.of(table, occupancies(table["formula"].to_list())))[0])
+
+
+OVERFIRED = "overfired_latp_conducts_less"  # from 950 to 1150 °C
+
+
+@pytest.mark.parametrize(
+    ("rule", "recipe", "is_about"),
+    [
+        (OVERFIRED, {"formula": "LATP x=0.3", "sintering_temperature_c": 1100}, True),
+        (OVERFIRED, {"formula": "LATP x=0.4", "sintering_temperature_c": 950, "atmosphere": "air"}, True),
+        (OVERFIRED, {"formula": "LATP x=0.3", "sintering_temperature_c": 900}, False),  # out of what it varies
+        (OVERFIRED, {"formula": "LATP x=0.3"}, False),  # does not state what it varies
+        (OVERFIRED, {"formula": "LAGP x=0.3", "sintering_temperature_c": 1100}, False),
+        (OVERFIRED, {"formula": "LATP x=0.9", "sintering_temperature_c": 1100}, False),
+        (
+            OVERFIRED,
+            {"formula": "LATP x=0.3", "sintering_temperature_c": 1100, "densification": "spark_plasma"},
+            False,
+        ),
+        (OVERFIRED, {"formula": "LATP x=0.3", "sintering_temperature_c": 1100, "sintering_time_h": 0.1}, False),
+        # Who does not say that LAGP was coprecipitated did not coprecipitate it.
+        ("lagp_coprecipitated_impure_above_850", {"formula": "LAGP x=0.5", "sintering_temperature_c": 850}, False),
+        (
+            "lagp_coprecipitated_impure_above_850",
+            {"formula": "LAGP x=0.5", "sintering_temperature_c": 850, "synthesis_route": "coprecipitation"},
+            True,
+        ),
+        # A rule that compares films with pellets is about films.
+        ("aerosol_lagp_conducts_less", {"formula": "LAGP x=0.5", "densification": "aerosol"}, True),
+        ("aerosol_lagp_conducts_less", {"formula": "LAGP x=0.5", "densification": "conventional"}, False),
+        ("aerosol_lagp_conducts_less", {"formula": "LAGP x=0.5", "densification": "tape_cast"}, False),
+        # Spark plasma sintering has its own times and pressures: it is enough to say that it is done.
+        ("sps_lagp_conducts_better", {"formula": "LAGP x=0.5", "densification": "spark_plasma"}, True),
+        ("aluminium_is_the_best_dopant", {"formula": "Li1.3Sc0.3Ti1.7(PO4)3"}, True),
+        ("aluminium_is_the_best_dopant", {"formula": "Li1.6Sc0.6Ti1.4(PO4)3"}, False),  # it varies the composition
+        ("undoped_ltp_at_most_1_us_cm", {"formula": "LTP"}, True),
+        ("lif_raises_lagp", {"formula": "LAGP x=0.5", "additive": "B2O3"}, False),
+    ],
+)
+def test_a_rule_is_about_recipes_like_its_own(rule: str, recipe: dict[str, object], is_about: bool) -> None:
+    assert (closeness(rule, **recipe) >= 0) == is_about
+
+
+def test_what_a_rule_varies_is_read_off_its_recipes() -> None:
+    assert SCOPES[OVERFIRED].varied == ("sintering_temperature_c",)
+    assert SCOPES[OVERFIRED].numbers["sintering_temperature_c"] == (950, 1150)
+    assert SCOPES[OVERFIRED].systems == {"LATP": (0.3, 0.3)}
+    assert SCOPES["aerosol_lagp_conducts_less"].varied == ("densification",)
+    assert SCOPES["latp_rises_with_x_to_0_3"].varied == ("x",)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+def test_every_rule_is_about_some_of_its_own_recipes(rule: PhysicalRule) -> None:
+    """Those on the usual side of a choice left aside: who fires in air asks for no news of argon."""
+    table = recipe_table(rule.recipes)
+    close = SCOPES[rule.name].closeness(AskedFields.of(table, occupancies(table["formula"].to_list())))
+    assert (close >= 0).any()
+    if not set(SCOPES[rule.name].choices) & set(SCOPES[rule.name].varied):
+        stated = [all(cell is not None for cell in _varied(rule, recipe)) for recipe in rule.recipes]
+        assert ((close >= 0) == stated).all()
+
+
+def _varied(rule: PhysicalRule, recipe: Recipe) -> list[object]:
+    return [getattr(recipe, name) for name in SCOPES[rule.name].varied if name != "x"]
+
+
+def test_what_agrees_in_most_fields_stands_first() -> None:
+    table = recipe_table(
+        [
+            Recipe(formula="LATP x=0.4", sintering_temperature_c=800, atmosphere="Ar", particle_size_um=0.31),
+            Recipe(formula="Na3Zr2Si2PO12"),
+        ]
+    )
+    names = ("latp_and_lagp_lead_the_family", "slow_heating_in_argon_is_pure", "sps_lagp_is_denser")
+    sites = occupancies(table["formula"].to_list())
+    assert rules_about({name: SCOPES[name] for name in names}, table, sites) == [
+        ("slow_heating_in_argon_is_pure",), (),
+    ]  # fmt: skip
+    assert rules_about({}, table, sites) == [(), ()]
+
+
+@given(st.floats(20, 1700))
+def test_a_temperature_is_within_what_the_rule_varies_or_not(celsius: float) -> None:
+    found = closeness(OVERFIRED, formula="LATP x=0.3", sintering_temperature_c=celsius)
+    assert (found >= 0) == (950 <= celsius <= 1150)
+
+
+def test_round_trip_through_json() -> None:
+    for scope in SCOPES.values():
+        assert RuleScope.from_json(json.loads(json.dumps(asdict(scope)))) == scope
