@@ -12,7 +12,7 @@ from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.data.files import datasets_folder
 from nasicon_ml.data.load import load_pellets, systems_of
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
-from nasicon_ml.estimators.fitting import FitContext
+from nasicon_ml.estimators.fitting import FitContext, recipe_context
 from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
 from nasicon_ml.features.build import FeatureSet, build_features
 
@@ -64,10 +64,9 @@ class Ground:
     @classmethod
     def of(cls, pellets: pd.DataFrame, options: Options) -> Ground:
         """Compute the features of a table of pellets."""
-        full = build_features(pellets, FeatureSet.FULL)
-        context = FitContext(pellets, full, DEFAULT_SETTINGS, options.seed, options.threads)
+        context = recipe_context(pellets, DEFAULT_SETTINGS, seed=options.seed, threads=options.threads)
         composition = build_features(pellets, FeatureSet.COMPOSITION)
-        return cls(pellets, context, replace(context, features=composition))
+        return cls(pellets, context, replace(context, features=composition, nearby=()))
 
 
 def load_ground(options: Options) -> Ground:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nasicon_ml.bundle.out_of_fold import no_rows
-from nasicon_ml.estimators.boosting import CompositionPrior
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.own_pellets import OwnKernel
+from nasicon_ml.estimators.priors import Prior
 from nasicon_ml.estimators.rule_scope import RuleScope
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, IntervalModel
@@ -89,7 +89,7 @@ class ModelParts:
         How errors on pellets of one source go together, by which own pellets move answers; empty in bundles from
         before that.
     priors
-        Where the trees of a target start, for those that start from a prior.
+        What stands beside the trees of a target, for those that have a prior.
     out_of_fold
         What the training predicted for held-out sources, all repeats, columns
         `nasicon_ml.bundle.out_of_fold.COLUMNS`, to six decimals; no rows in bundles from before that.
@@ -104,5 +104,5 @@ class ModelParts:
     pellets: pd.DataFrame
     metadata: ModelMetadata
     own: Mapping[TargetName, OwnKernel] = field(default_factory=dict)
-    priors: Mapping[TargetName, CompositionPrior] = field(default_factory=dict)
+    priors: Mapping[TargetName, Prior] = field(default_factory=dict)
     out_of_fold: pd.DataFrame = field(default_factory=no_rows)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from nasicon_ml.columns import Column, Kind
-from nasicon_ml.estimators.boosting import INPUTS, TERMS
 from nasicon_ml.estimators.domain import ANION
+from nasicon_ml.estimators.priors import Prior
 from nasicon_ml.estimators.rule_scope import SCOPE_CHOICES, SCOPE_NUMBERS
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import FeatureSet
@@ -176,12 +176,13 @@ _DOMAIN = record(
 )
 _PRIOR = record(
     {
-        "share": number(0, 1),
         "intercept": _NUMBER,
         "coefficients": listing(_NUMBER, 0, 1000),
         "means": listing(_NUMBER, 0, 1000),
         "columns": listing(whole(0, 10**6), 0, 1000),
-    }
+    },
+    # A share in bundles of version 0.2, which do not name their terms.
+    {"share": number(0, 1), "terms": listing(_WORD, 0, 1000)},
 )
 _KERNEL = record(
     dict.fromkeys(("noise", "level", "recipe"), _SLOPE)
@@ -268,8 +269,6 @@ def _check_ranges(ranges: Mapping[str, Any]) -> None:
 
 def _check_priors(priors: Mapping[str, Any], n_features: int) -> None:
     for name, prior in priors.items():
-        lengths = len(prior["coefficients"]), len(prior["means"]), len(prior["columns"])
-        if lengths != (len(TERMS), len(TERMS), len(INPUTS)):
-            raise ValueError(f"a prior of this version has {len(TERMS)} terms of {len(INPUTS)} features")
+        Prior.from_json(TargetName(name), prior)
         if max(prior["columns"]) >= n_features:
             raise ValueError(f"priors.{name}.columns: there are {n_features} features only")

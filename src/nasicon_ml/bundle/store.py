@@ -39,9 +39,9 @@ from nasicon_ml.bundle.schema import check_content
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import LATER, PELLET, Column
 from nasicon_ml.errors import BundleError, NasiconError
-from nasicon_ml.estimators.boosting import CompositionPrior
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.own_pellets import OwnKernel
+from nasicon_ml.estimators.priors import Prior
 from nasicon_ml.estimators.rule_scope import RuleScope
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, ConformalScores, IntervalModel, Spread
@@ -181,7 +181,7 @@ def _model(files: CheckedFiles) -> ModelParts:
         pellets=_read_pellets(files),
         metadata=ModelMetadata(**metadata),
         priors={
-            TargetName(name): CompositionPrior.from_json(prior)
+            TargetName(name): Prior.from_json(TargetName(name), prior)
             for name, prior in content.get("priors", {}).items()
         },
         # A bundle from before own pellets has none, and says so when it is asked to take some.

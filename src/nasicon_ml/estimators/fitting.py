@@ -10,15 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
+from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.boosting import (
     BoosterSettings,
-    CompositionPrior,
     TrainingMatrix,
+    as_booster,
     fit_booster,
-    fit_prior,
     raw_prediction,
 )
+from nasicon_ml.estimators.forest import fit_forest
+from nasicon_ml.estimators.priors import Prior, fit_prior, terms_of
 from nasicon_ml.estimators.targets import (
     TARGETS,
     TargetName,
@@ -26,7 +28,8 @@ from nasicon_ml.estimators.targets import (
     measurement_temperature,
     shift_log10_conductivity,
 )
-from nasicon_ml.features.build import FeatureMatrix
+from nasicon_ml.features.build import FeatureMatrix, FeatureSet, build_features, nearby_firings
+from nasicon_ml.trees.ensemble import TreeEnsemble
 from nasicon_ml.trees.grids import PairedRecipes
 
 if TYPE_CHECKING:
@@ -54,6 +57,9 @@ class FitContext:
         Of XGBoost.
     threads
         How many folds are fitted side by side, each booster on one thread; they change no number.
+    nearby
+        Features of every pellet had it been fired a little hotter or colder (`nasicon_ml.features.build.
+        nearby_firings`), from which trees with a `temperature_spread_c` learn; none where they cannot.
     """
 
     pellets: pd.DataFrame
@@ -61,20 +67,76 @@ class FitContext:
     settings: dict[TargetName, BoosterSettings]
     seed: int
     threads: int
+    nearby: tuple[Floats, ...] = ()
+
+
+def recipe_context(
+    pellets: pd.DataFrame,
+    settings: dict[TargetName, BoosterSettings],
+    *,
+    feature_set: FeatureSet | str = FeatureSet.FULL,
+    sites: OccupancyTable | None = None,
+    seed: int,
+    threads: int,
+) -> FitContext:
+    """Return the context of fits to recipes, with firings nearby where the settings ask for them.
+
+    Parameters
+    ----------
+    pellets
+        The whole pellet table, n rows.
+    settings, seed, threads
+        As in `FitContext`.
+    feature_set
+        Which features.
+    sites
+        The table's occupancies, if the caller has them already.
+    """
+    sites = occupancies(pellets[Column.FORMULA].to_list()) if sites is None else sites
+    features = build_features(pellets, feature_set, sites=sites)
+    spread_c = max(one.temperature_spread_c for one in settings.values())
+    nearby: tuple[Floats, ...] = ()
+    if spread_c and FeatureSet(feature_set) is FeatureSet.FULL:
+        nearby = nearby_firings(pellets, sites, spread_c=spread_c, seed=seed)
+    return FitContext(pellets, features, settings, seed, threads, nearby)
 
 
 @dataclass(frozen=True)
 class FittedTarget:
-    """The trees of one target, and where they start; conductivity brings along those of the activation energy."""
+    """What was fitted to one target.
+
+    Attributes
+    ----------
+    name
+        Which one.
+    booster
+        The boosted trees.
+    energy
+        Trees of the activation energy, which conductivity brings along.
+    prior
+        The terms that stand beside the trees, weighed as they are added.
+    booster_share
+        What the boosted trees' answer is multiplied by.
+    forest
+        Trees that are added to the boosted ones, weighed as they are added.
+    """
 
     name: TargetName
     booster: Trees
     energy: Trees | None = None
-    prior: CompositionPrior | None = None
+    prior: Prior | None = None
+    booster_share: float = 1.0
+    forest: TreeEnsemble | None = None
+
+    def ensemble(self, n_features: int) -> TreeEnsemble:
+        """Return all trees as one, as a bundle holds them."""
+        boosted = TreeEnsemble.from_xgboost(as_booster(self.booster), n_features).scaled(self.booster_share)
+        return boosted if self.forest is None else boosted.joined(self.forest)
 
     def raw(self, features: Floats | PairedRecipes) -> Floats:
-        """Return what was learned beyond the prior, shape (n,)."""
-        return raw_prediction(self.booster, features)
+        """Return what trees answer, shape (n,), without the prior."""
+        boosted = self.booster_share * raw_prediction(self.booster, features)
+        return boosted if self.forest is None else boosted + raw_prediction(self.forest, features)
 
     def learned(self, features: Floats | PairedRecipes) -> Floats:
         """Predict on the scale the model learns: log10(S/cm) at 25 °C, log10 porosity, log-odds or eV."""
@@ -126,13 +188,26 @@ def fit_target(
     where it was measured, else with one predicted by trees that saw only the sources chosen here.
     """
     matrix, energy, prior = training_matrix(context, name, rows, chosen)
-    return FittedTarget(name, fit_booster(matrix, context.settings[name], seed=context.seed), energy, prior)
+    settings = context.settings[name]
+    forest, share = None, booster_share(prior, settings)
+    if settings.forest_share:
+        forest = fit_forest(matrix, share=settings.forest_share, seed=context.seed)
+        share *= 1.0 - settings.forest_share
+    if settings.temperature_spread_c:
+        matrix = _fired_nearby(context, matrix, rows.rows[chosen])
+    booster = fit_booster(matrix, settings, seed=context.seed)
+    return FittedTarget(name, booster, energy, prior, share, forest)
+
+
+def booster_share(prior: Prior | None, settings: BoosterSettings) -> float:
+    """Return the weight of trees beside a prior: the two are averaged, unless the prior is all laws."""
+    return 1.0 if prior is None or prior.is_law else 1.0 - settings.prior_share
 
 
 def training_matrix(
     context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]
-) -> tuple[TrainingMatrix, xgboost.Booster | None, CompositionPrior | None]:
-    """Return what the trees of a target learn from, less the prior; with the trees of the energy, and the prior.
+) -> tuple[TrainingMatrix, xgboost.Booster | None, Prior | None]:
+    """Return what the trees of a target learn from, less the laws; with the trees of the energy, and the prior.
 
     Parameters, errors and notes as in `fit_target`.
     """
@@ -146,10 +221,26 @@ def training_matrix(
         y = TARGETS[name].forward(y)
     matrix = _matrix(context, at, y, rows.weight[chosen])
     settings = context.settings[name]
-    prior = fit_prior(matrix, settings) if settings.prior_share else None
-    if prior is not None:
-        matrix = replace(matrix, y=matrix.y - prior.margin(matrix.X))
-    return matrix, energy, prior
+    if not settings.prior_share or not terms_of(name, matrix.feature_names):
+        return matrix, energy, None
+    prior = fit_prior(name, matrix, settings)
+    matrix = replace(matrix, y=matrix.y - prior.laws().margin(matrix.X))
+    return matrix, energy, prior.averaged(settings.prior_share)
+
+
+def _fired_nearby(context: FitContext, matrix: TrainingMatrix, at: Ints) -> TrainingMatrix:
+    """Return the rows as often as the context holds them fired nearby, each a part of a row."""
+    copies = len(context.nearby)
+    if not copies:
+        return matrix
+    return TrainingMatrix(
+        np.vstack([features[at] for features in context.nearby]),
+        matrix.feature_names,
+        np.tile(matrix.y, copies),
+        np.tile(matrix.weight, copies),
+        np.tile(matrix.sources, copies),
+        copies,
+    )
 
 
 def _fit_energy(context: FitContext, rows: Ints) -> xgboost.Booster | None:

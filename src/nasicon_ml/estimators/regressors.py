@@ -23,8 +23,15 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import occupancies
-from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, INPUTS, BoosterSettings, raw_prediction, row_weights
-from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target, training_matrix
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, BoosterSettings, raw_prediction, row_weights
+from nasicon_ml.estimators.fitting import (
+    FitContext,
+    FittedTarget,
+    booster_share,
+    fit_target,
+    recipe_context,
+    training_matrix,
+)
 from nasicon_ml.estimators.targets import TargetName, TrainingRows, measurement_temperature, temperature_weight
 from nasicon_ml.estimators.uncertainty import (
     NEAR_PELLETS,
@@ -111,7 +118,7 @@ class _OtherBooster(FittedTarget):
     def raw(self, features: Floats | PairedRecipes) -> Floats:
         model: Any = self.booster
         if not hasattr(model, "predict_proba"):
-            return np.asarray(model.predict(features), dtype=np.float64)
+            return self.booster_share * np.asarray(model.predict(features), dtype=np.float64)
         share = np.clip(model.predict_proba(features)[:, 1], 1e-6, 1.0 - 1e-6)
         return np.asarray(np.log(share / (1.0 - share)))
 
@@ -135,12 +142,10 @@ class _TargetEstimator(BaseEstimator):  # type: ignore[misc]
 
     _target: ClassVar[TargetName]
 
-    def _settings(self, names: tuple[str, ...]) -> BoosterSettings:
+    def _settings(self) -> BoosterSettings:
         default, parameters = DEFAULT_SETTINGS[self._target], self.get_params(deep=False)
         given = {field.name: parameters[field.name] for field in fields(default) if field.name in parameters}
         given |= {"rounds": self.n_estimators, "monotone": default.monotone if self.monotone else ()}
-        if not set(INPUTS) <= set(names):
-            given["prior_share"] = 0.0
         return default.changed(**given)
 
     def _read(self, X: Any, *, reset: bool) -> _Rows:
@@ -164,11 +169,14 @@ class _TargetEstimator(BaseEstimator):  # type: ignore[misc]
         pellets = rows.table.assign(**{Column.SOURCE.value: sources})
         is_conductivity = self._target is TargetName.CONDUCTIVITY
         weight = temperature_weight(pellets) if is_conductivity else np.ones(len(y))
-        settings = DEFAULT_SETTINGS | {self._target: self._settings(rows.features.names)}
+        settings = DEFAULT_SETTINGS | {self._target: self._settings()}
         seed = self.random_state
         if not isinstance(seed, numbers.Integral):
             seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
-        context = FitContext(pellets, rows.features, settings, int(seed), threads=1)
+        if rows.space is None:  # features as they are: no recipe that could be fired at another temperature
+            context = FitContext(pellets, rows.features, settings, int(seed), threads=1)
+        else:
+            context = recipe_context(pellets, settings, feature_set=self.feature_set, seed=int(seed), threads=1)
         training = TrainingRows(np.arange(len(y)), y, weight)
         self.target_ = self._fit_rows(context, training, np.ones(len(y), dtype=bool))
         self.space_ = rows.space
@@ -202,7 +210,8 @@ class _TargetEstimator(BaseEstimator):  # type: ignore[misc]
         model = clone(self.booster)
         weight = {"sample_weight": row_weights(matrix, context.settings[self._target])}
         model.fit(matrix.X, matrix.y, **(weight if has_fit_parameter(model, "sample_weight") else {}))
-        return _OtherBooster(self._target, model, energy, prior)
+        share = booster_share(prior, context.settings[self._target])
+        return _OtherBooster(self._target, model, energy, prior, share)
 
     def _reported(self, rows: _Rows) -> Floats:
         temperature = measurement_temperature(rows.table)
@@ -323,7 +332,7 @@ class ConductivityRegressor(_Regressor):
     source_weight
         A row weighs the size of its source to the power of minus this: 0 counts pellets, 1 counts sources.
     prior_share
-        How much of the prior of the composition the trees start from, 0 to 1; 0 is none.
+        Weight of the prior (`nasicon_ml.estimators.priors`) in the average with the trees, 0 to 1; 0 is none.
     monotone
         Whether firing too hot or too cold may never raise the conductivity.
     feature_set
@@ -363,7 +372,7 @@ class ConductivityRegressor(_Regressor):
         source_shrinkage: float = 2.0,
         tolerance: float = 0.3,
         source_weight: float = 0.0,
-        prior_share: float = 0.5,
+        prior_share: float = 0.3,
         monotone: bool = True,
         feature_set: str = FeatureSet.FULL.value,
         booster: Any = None,

@@ -65,7 +65,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (SINTERING_TEMPERATURE, r"given_sintering_temperature_c"),
     (SINTERING_TIME, r"(given|log10)_sintering_time_h"),
     (SINTERING, r"log10_sintering_work_\w+|lithia_loss_c_log_h"),
-    (FIRING, r"(firing_excess|underfired|overfired)_c"),
+    (FIRING, r"(firing_excess|underfired|overfired)_c|sintered_share"),
     (HEATING_RATE, r"(given|log10)_heating_rate_c_min"),
     (REDUCTION_IN_TIME, r"reduction_drive_log_rate"),
     (REDUCTION, r"reduction_drive"),
@@ -75,7 +75,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (LITHIUM_EXCESS, r"given_lithium_excess_pct"),
     (PRECURSORS, r"(host|trivalent|phosphorus)_source=\w+|precursors_commercial"),
     (GREEN_PRESSURE, r"log10_green_pressure_mpa"),
-    (POWDER_BED, Column.POWDER_BED),
+    (POWDER_BED, r"given_powder_bed"),
 )
 
 #: All groups, composition first, then in the order of the work.

@@ -17,6 +17,7 @@ from nasicon_ml.features.additives import additive_columns, host_mass_g_mol
 from nasicon_ml.features.composition import bulk_columns, site_columns
 from nasicon_ml.features.precursors import preparation_columns
 from nasicon_ml.features.processing import firing_columns, given_columns, physics_columns, usual_for_hosts_c
+from nasicon_ml.features.sintering import sintered_share
 
 Floats = NDArray[np.float64]
 Columns = dict[str, Floats]
@@ -25,12 +26,15 @@ Columns = dict[str, Floats]
 class FeatureSet(StrEnum):
     """A published list of features. A name never changes its columns: new lists get new names."""
 
-    FULL = "full_2"
+    FULL = "full_3"
     COMPOSITION = "composition"
-    #: What `FULL` was in version 0.1, for its bundles.
+    #: What `FULL` was in version 0.2, and in 0.1, for their bundles.
+    FULL_2 = "full_2"
     FULL_1 = "full"
-    #: `FULL`, with all techniques and routes, and what a recipe says of its preparation.
-    FULL_3 = "full_3"
+
+
+#: Below this no powder sinters by heat alone, in °C.
+COLD_C = 300.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,38 @@ def build_features(
     return FeatureMatrix(names, np.column_stack([columns[name] for name in names]).reshape(len(table), len(names)))
 
 
+def nearby_firings(
+    table: pd.DataFrame, sites: OccupancyTable, *, spread_c: float, copies: int = 6, seed: int
+) -> tuple[Floats, ...]:
+    """Compute the features of recipes as if each had been fired a little hotter or colder, several times.
+
+    Parameters
+    ----------
+    table, sites
+        Recipe columns, n rows, and their occupancies.
+    spread_c
+        Standard deviation of the sintering temperatures about the stated ones, in °C.
+    copies
+        How often, the stated temperatures included.
+    seed
+        Same seed: same temperatures.
+
+    Returns
+    -------
+    tuple of ndarray
+        `copies` times the features of `FeatureSet.FULL`, shape (n, n_features). Temperatures below
+        `COLD_C`, of pressing, stay.
+    """
+    random = np.random.default_rng(seed)
+    stated = table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
+    found = [build_features(table, FeatureSet.FULL, sites=sites).values]
+    for _ in range(copies - 1):
+        moved = np.where(stated < COLD_C, stated, stated + random.normal(0.0, spread_c, len(stated)))
+        there = table.assign(**{Column.SINTERING_TEMPERATURE_C.value: moved})
+        found.append(build_features(there, FeatureSet.FULL, sites=sites).values)
+    return tuple(found)
+
+
 @dataclass(frozen=True)
 class PairFeatures:
     """Features of m compositions, each with all of n processings, without the m times n rows.
@@ -123,14 +159,14 @@ def _composition_set(table: pd.DataFrame, sites: OccupancyTable, spread: Spread)
     return {name: spread(values) for name, values in unique.items()}
 
 
-def _full_set(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:
+def _full_set_2(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:
     return _full_set_1(table, sites, spread) | firing_columns(table, spread(usual_for_hosts_c(sites)))
 
 
-def _full_set_3(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:
-    columns = _full_set_1(table, sites, spread, later=True) | firing_columns(
-        table, spread(usual_for_hosts_c(sites))
-    )
+def _full_set(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:
+    hosts_c = spread(usual_for_hosts_c(sites))
+    columns = _full_set_1(table, sites, spread, later=True) | firing_columns(table, hosts_c)
+    columns["sintered_share"] = sintered_share(table, hosts_c, columns["additive_fluxing"])
     return columns | preparation_columns(table)
 
 
@@ -147,8 +183,8 @@ Spread: TypeAlias = Callable[[Floats], Floats]
 _BUILDERS: dict[FeatureSet, Callable[[pd.DataFrame, OccupancyTable, Spread], Columns]] = {
     FeatureSet.COMPOSITION: _composition_set,
     FeatureSet.FULL: _full_set,
+    FeatureSet.FULL_2: _full_set_2,
     FeatureSet.FULL_1: _full_set_1,
-    FeatureSet.FULL_3: _full_set_3,
 }
 
 

@@ -51,7 +51,8 @@ def source_codes(table: pd.DataFrame) -> dict[Cation, Floats]:
 def preparation_columns(table: pd.DataFrame) -> Columns:
     """Return what a recipe says of its preparation; columns of shape (n,), NaN where it does not say.
 
-    A powder that was bought has no known sources.
+    A pellet is taken to lie in no powder bed unless the recipe says so. A powder that was bought has no known
+    sources.
     """
     codes = source_codes(table)
     pressure = table[Column.GREEN_PRESSURE_MPA].to_numpy(dtype=np.float64)
@@ -60,7 +61,9 @@ def preparation_columns(table: pd.DataFrame) -> Columns:
         f"log10_{Column.GREEN_PRESSURE_MPA}": np.log10(
             np.maximum(pressure, LOGARITHMIC[Column.GREEN_PRESSURE_MPA])
         ),
-        str(Column.POWDER_BED): table[Column.POWDER_BED].to_numpy(dtype=np.float64, na_value=np.nan),
+        f"given_{Column.POWDER_BED}": np.nan_to_num(
+            table[Column.POWDER_BED].to_numpy(dtype=np.float64, na_value=np.nan)
+        ),
     }
     bought = codes[Cation.HOST] == _CODES[Source.COMMERCIAL]
     for cation, sources in SOURCE_COLUMNS.items():

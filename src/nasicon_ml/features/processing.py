@@ -81,7 +81,8 @@ def given_columns(table: pd.DataFrame, *, later: bool = False) -> Columns:
     table
         Recipe columns, n rows.
     later
-        Whether `LATER_CHOICES` have columns, too; without, they are not known.
+        Whether `LATER_CHOICES` have columns, too, and a choice that is not given is none: 0 in all of its columns.
+        Without, it is not known, NaN.
     """
     columns: Columns = {}
     for field in PROCESSING_FIELDS:
@@ -92,7 +93,8 @@ def given_columns(table: pd.DataFrame, *, later: bool = False) -> Columns:
                 columns[f"log10_{field}"] = np.log10(np.maximum(values, LOGARITHMIC[field]))
         else:
             choices = [choice for choice in field.choices if later or choice not in LATER_CHOICES]
-            columns |= _choices(table[field], field.value, choices)
+            found = _choices(table[field], field.value, choices)
+            columns |= {name: np.nan_to_num(values) for name, values in found.items()} if later else found
     return columns
 
 

@@ -25,7 +25,6 @@ from nasicon_ml.tracking.registry import BUNDLE_FILES, BUNDLE_IN_RUN, LOGGED_NAM
 from nasicon_ml.tracking.signature import BUNDLE, input_example, recipe_columns, requirements, signature
 
 if TYPE_CHECKING:
-    import xgboost
     from matplotlib.figure import Figure
 
     from nasicon_ml.model import PropertyModel
@@ -41,11 +40,6 @@ IMPORTED = "imported_bundle_of"
 _FULL, _ALL = "full", "all"
 #: Columns of the scores that the page of a run shows.
 _NOTED = ("target", "model", "metric", "value", "n_rows", "n_sources")
-#: Settings of a booster that XGBoost keeps, under its own names.
-_HYPERPARAMETERS = (
-    "learning_rate", "max_depth", "min_child_weight", "subsample", "colsample_bynode", "reg_lambda",
-    "num_parallel_tree",
-)  # fmt: skip
 
 
 def start_tags(options: TrainingOptions) -> dict[str, str]:
@@ -96,25 +90,12 @@ def option_params(options: TrainingOptions) -> dict[str, str]:
 
 
 def hyperparameters(result: TrainingResult) -> dict[str, str]:
-    """Return every setting of each final booster: what a search may change as the booster itself has it."""
-    from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, as_booster
-
-    found: dict[str, str] = {}
-    for target, trees in result.model.boosters.items():
-        booster = as_booster(trees)
-        # XGBoost knows nothing of an objective of this package's own: it would name its default one.
-        settings = asdict(DEFAULT_SETTINGS[target]) | _as_grown(booster)
-        found |= {f"{target}.{name}": _shown(value) for name, value in settings.items()}
-    return found
-
-
-def _as_grown(booster: xgboost.Booster) -> dict[str, float]:
-    """Read the settings that XGBoost keeps, tuned or not."""
-    grown = json.loads(booster.save_config())["learner"]["gradient_booster"]
-    # How many trees a round grows: XGBoost 3.2 keeps it beside the trees' own settings.
-    kept = grown["tree_train_param"] | grown.get("gbtree_model_param", {})
-    rounds = {"rounds": float(booster.num_boosted_rounds())}
-    return rounds | {name: float(kept[name]) for name in _HYPERPARAMETERS if name in kept}
+    """Return every setting of the final trees of each target."""
+    return {
+        f"{target}.{name}": _shown(value)
+        for target, settings in result.settings.items()
+        for name, value in asdict(settings).items()
+    }
 
 
 def _shown(value: object) -> str:

@@ -39,7 +39,8 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "gain": np.dtype("<f4"),
 }
 _SCALARS = ("n_features", "trees_per_round", "base_score")
-_PER_NODE = ("left_child", "feature", "value", "default_left", "cover", "gain")
+#: Members with a number for each node.
+PER_NODE = ("left_child", "feature", "value", "default_left", "cover", "gain")
 _HEADER_BYTES = 256
 _CENTRAL_ENTRY, _MAX_ENTRIES = b"PK\x01\x02", 100
 #: What Python's readers raise for archives and headers that are broken.
@@ -124,7 +125,7 @@ class TreeArrays:
             raise ValueError(f"{n_trees} trees do not divide into rounds of {self.trees_per_round}")
         if self.tree_sizes.min() < 1 or self.tree_sizes.sum(dtype=np.int64) != n_nodes:
             raise ValueError(f"the sizes of the trees do not add up to the {n_nodes} nodes there are")
-        for name in _PER_NODE:
+        for name in PER_NODE:
             if len(getattr(self, name)) != n_nodes:
                 raise ValueError(f"{name} has not one value for each of {n_nodes} nodes")
         for name in ("base_score", "value", "cover", "gain"):

@@ -6,14 +6,14 @@ screening.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasicon_ml.trees.arrays import TreeArrays
+from nasicon_ml.trees.arrays import PER_NODE, TreeArrays
 from nasicon_ml.trees.grids import PairedRecipes, PairSums
 from nasicon_ml.trees.rows import TableSums
 from nasicon_ml.trees.xgboost_format import from_json, to_json
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class TreeEnsemble:
-    """The boosted trees of one target.
+    """The trees of one target.
 
     Attributes
     ----------
@@ -45,6 +45,24 @@ class TreeEnsemble:
         arrays = from_json(bytes(booster.save_raw("json")))
         arrays.check(n_features)
         return cls(arrays, booster)
+
+    def scaled(self, share: float) -> TreeEnsemble:
+        """Return the trees with their whole sum taken by a share."""
+        if share == 1.0:
+            return self
+        arrays = self.arrays
+        value = np.where(arrays.is_leaf, np.float32(share) * arrays.value, arrays.value)
+        return TreeEnsemble(replace(arrays, value=value, base_score=float(np.float32(share * arrays.base_score))))
+
+    def joined(self, other: TreeEnsemble) -> TreeEnsemble:
+        """Return the trees of both, whose sum is that of the two sums."""
+        ours, theirs = self.arrays, other.arrays
+        columns = {
+            name: np.concatenate([getattr(ours, name), getattr(theirs, name)])
+            for name in (*PER_NODE, "tree_sizes")
+        }
+        base_score = float(np.float32(ours.base_score + theirs.base_score))
+        return TreeEnsemble(TreeArrays(ours.n_features, 1, base_score, **columns))
 
     def to_xgboost(self) -> xgboost.Booster:
         """Return XGBoost's own model of the trees; `save_model` writes its file."""

@@ -30,9 +30,9 @@ from nasicon_ml.data.load import load_pellets
 from nasicon_ml.data.own_pellets import own_checksum, own_pellets, refuse_known_sources
 from nasicon_ml.data.validate import count_problems
 from nasicon_ml.errors import DatasetError, FieldError, nearest
-from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, as_booster
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, BoosterSettings, as_booster
 from nasicon_ml.estimators.domain import SourceDistances, fit_domain, source_distances
-from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
+from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target, recipe_context
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, measurement_temperature, training_rows
 from nasicon_ml.estimators.uncertainty import (
     NEAR_PELLETS,
@@ -231,6 +231,8 @@ class TrainingResult:
         What was read.
     rows_used
         Pellets by target.
+    settings
+        Settings of the final trees by target.
     seconds
         Wall time.
     """
@@ -244,6 +246,7 @@ class TrainingResult:
     dataset_path: str
     dataset_sha256: str
     rows_used: dict[str, int]
+    settings: dict[TargetName, BoosterSettings]
     seconds: float
 
 
@@ -306,7 +309,8 @@ def train(
         scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
     )
     own = own_kernels(out_of_fold, pellets, seed=options.seed)
-    model = replace(_final_model(stage, assessments, metadata, advance), own=own, out_of_fold=rounded(shown))
+    model, settings = _final_model(stage, assessments, metadata, advance)
+    model = replace(model, own=own, out_of_fold=rounded(shown))
     report("checking dataset and model", 0.99)
     model = with_findings(added.withheld_from(model), path)
     report("done", 1.0)
@@ -321,6 +325,7 @@ def train(
         dataset_path=str(path),
         dataset_sha256=sha256,
         rows_used=rows_used,
+        settings=settings,
         seconds=time.perf_counter() - started,
     )
 
@@ -370,20 +375,24 @@ class _Stage:
     @classmethod
     def prepare(cls, pellets: pd.DataFrame, options: TrainingOptions) -> _Stage:
         sites = occupancies(pellets[Column.FORMULA].to_list())
-        full = build_features(pellets, FeatureSet.FULL, sites=sites)
         composition = build_features(pellets, FeatureSet.COMPOSITION, sites=sites)
         space = recipe_space(pellets, sites=sites)
         sources = pellets[Column.SOURCE].to_numpy(dtype=object)
         near = nearest_neighbours(space, space, NEAR_PELLETS, query_sources=sources, reference_sources=sources)
-        context = FitContext(pellets, full, DEFAULT_SETTINGS, options.seed, options.threads)
+        context = recipe_context(
+            pellets, DEFAULT_SETTINGS, sites=sites, seed=options.seed, threads=options.threads
+        )
         circumstances = Circumstances(
             unknown_share(pellets),
             near.distances.mean(axis=1),
             measurement_temperature(pellets),
             sites.per_row(sites.systems),
         )
-        alone, by_source = replace(context, features=composition), source_distances(space, space, sources)
-        return cls(sources, options, context, alone, full.names, circumstances, sites, by_source)
+        alone, by_source = (
+            replace(context, features=composition, nearby=()),
+            source_distances(space, space, sources),
+        )
+        return cls(sources, options, context, alone, context.features.names, circumstances, sites, by_source)
 
 
 @dataclass(frozen=True)
@@ -480,25 +489,28 @@ def _out_of_fold_frame(
 
 def _final_model(
     stage: _Stage, assessments: list[_Assessment], metadata: ModelMetadata, advance: Callable[[str], None]
-) -> PropertyModel:
+) -> tuple[PropertyModel, dict[TargetName, BoosterSettings]]:
     fitted: dict[TargetName, FittedTarget] = {}
+    settings = dict(stage.full.settings)
     for name in ANSWERS:
         rows = training_rows(stage.full.pellets, name)
         everything = np.ones(len(rows.rows), dtype=bool)
         context = stage.full
         if stage.options.trials:
             context = OptunaTuner(stage.options.trials)(context, name, rows, everything)
+        settings[name] = context.settings[name]
         fitted[name] = fit_target(context, name, rows, everything)
         advance(f"fitting {name.replace('_', ' ')} to all pellets")
     energy = fitted[TargetName.CONDUCTIVITY].energy
     assert energy is not None  # noqa: S101 -- conductivity always brings its energy
-    grown = {name: target.booster for name, target in fitted.items()} | {TargetName.ACTIVATION_ENERGY: energy}
     width = len(stage.feature_names)
+    grown = {name: target.ensemble(width) for name, target in fitted.items()}
+    grown[TargetName.ACTIVATION_ENERGY] = TreeEnsemble.from_xgboost(as_booster(energy), width)
     pellets = stage.full.pellets
     to_sources = stage.by_source.mean_of_nearest(stage.sources)
     calibrations = [a.calibration for a in assessments if a.calibration is not None]
-    return PropertyModel(
-        boosters={name: TreeEnsemble.from_xgboost(as_booster(trees), width) for name, trees in grown.items()},
+    model = PropertyModel(
+        boosters=grown,
         feature_set=str(FeatureSet.FULL),
         feature_names=stage.feature_names,
         intervals={a.name: a.intervals for a in assessments if a.intervals is not None},
@@ -508,3 +520,4 @@ def _final_model(
         metadata=metadata,
         priors={name: target.prior for name, target in fitted.items() if target.prior is not None},
     )
+    return model, settings
