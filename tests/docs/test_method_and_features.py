@@ -54,13 +54,11 @@ def sections() -> dict[str, str]:
 class TestFeatures:
     def test_every_feature_is_named_once(self) -> None:
         patterns = named_features(list(sections().values()))
-        matches = {
-            name: [p for p in patterns if fnmatchcase(name, p)] for name in feature_names(FeatureSet.FULL_3)
-        }
+        matches = {name: [p for p in patterns if fnmatchcase(name, p)] for name in feature_names(FeatureSet.FULL)}
         assert {name: found for name, found in matches.items() if len(found) != 1} == {}
 
     def test_none_is_invented(self) -> None:
-        names = feature_names(FeatureSet.FULL_3)
+        names = feature_names(FeatureSet.FULL)
         patterns = named_features(list(sections().values()))
         assert [p for p in patterns if not any(fnmatchcase(name, p) for name in names)] == []
 

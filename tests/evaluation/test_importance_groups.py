@@ -104,7 +104,7 @@ def test_every_field_is_tried() -> None:
 @pytest.mark.parametrize("field", list(MOVED))
 def test_a_field_moves_its_own_groups_and_no_others(field: Column) -> None:
     table = recipe_table([Recipe(**FULL), Recipe(**{**FULL, field.value: OTHER[field.value]})])
-    features = build_features(table, FeatureSet.FULL_3)
+    features = build_features(table, FeatureSet.FULL)
     before, after = features.values
     changed = ~((before == after) | (np.isnan(before) & np.isnan(after)))
     moved = {group_of(name) for name, there in zip(features.names, changed, strict=True) if there}

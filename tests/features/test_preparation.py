@@ -7,21 +7,39 @@ from nasicon_ml.features.build import FeatureSet, build_features, feature_names
 from nasicon_ml.features.processing import LATER_CHOICES
 from nasicon_ml.recipe import Recipe, recipe_table
 
-NEW = [name for name in feature_names(FeatureSet.FULL_3) if name not in feature_names(FeatureSet.FULL)]
+NEW = [
+    name
+    for name in feature_names(FeatureSet.FULL)
+    if name not in feature_names(FeatureSet.FULL_2) and not name.startswith(("densification", "synthesis_route"))
+]
 
 
-def features(feature_set=FeatureSet.FULL_3, **fields):
+def features(feature_set=FeatureSet.FULL, **fields):
     found = build_features(recipe_table([Recipe(formula="LATP x=0.3", **fields)]), feature_set)
     return dict(zip(found.names, found.values[0].tolist(), strict=True))
 
 
 def stated(**fields):
-    return {name: value for name, value in features(**fields).items() if name in NEW and not np.isnan(value)}
+    """What a recipe says of its preparation: 0 of the powder bed is what nothing said is, too."""
+    found = features(**fields)
+    assert found["given_powder_bed"] in {0, 1}
+    told = {name: value for name, value in found.items() if name in NEW and not np.isnan(value)}
+    return {name: value for name, value in told.items() if name != "given_powder_bed" or value}
 
 
 def test_nothing_is_known_of_what_is_not_given():
     assert stated() == {}
-    assert set(features()) - set(NEW) == set(feature_names(FeatureSet.FULL))
+    later = {f"densification={choice}" for choice in LATER_CHOICES} | {"synthesis_route=solution_combustion"}
+    assert set(features()) - set(NEW) - later == set(feature_names(FeatureSet.FULL_2))
+
+
+@pytest.mark.parametrize("field", ["densification", "synthesis_route", "atmosphere"])
+def test_a_choice_that_is_not_given_is_none_of_them(field):
+    found = [value for name, value in features().items() if name.startswith(f"{field}=")]
+    assert set(found) == {0.0}
+    assert np.isnan(
+        [value for name, value in features(FeatureSet.FULL_2).items() if name.startswith(f"{field}=")]
+    ).all()
 
 
 @pytest.mark.parametrize(
@@ -30,8 +48,8 @@ def test_nothing_is_known_of_what_is_not_given():
         ({"lithium_excess_pct": 0}, {"given_lithium_excess_pct": 0}),
         ({"green_pressure_mpa": 100}, {"log10_green_pressure_mpa": 2}),
         ({"green_pressure_mpa": 0}, {"log10_green_pressure_mpa": 0}),
-        ({"powder_bed": True}, {"powder_bed": 1}),
-        ({"powder_bed": False}, {"powder_bed": 0}),
+        ({"powder_bed": True}, {"given_powder_bed": 1}),
+        ({"powder_bed": False}, {}),
         ({"precursors": "commercial"}, {"precursors_commercial": 1}),
         ({"precursors": "sodium citrate"}, {"precursors_commercial": 0}),
         (
@@ -60,7 +78,7 @@ def test_sets_of_before_do_not_know_later_choices(choice):
     """Their columns are what models were trained on: a technique without one is unknown to them."""
     name = "synthesis_route" if choice == "solution_combustion" else "densification"
     assert features(**{name: choice})[f"{name}={choice}"] == 1
-    for old in (FeatureSet.FULL, FeatureSet.FULL_1):
+    for old in (FeatureSet.FULL_2, FeatureSet.FULL_1):
         found = features(old, **{name: choice})
         columns = [value for column, value in found.items() if column.startswith(f"{name}=")]
         assert len(columns) > 10

@@ -39,7 +39,6 @@ def test_the_champion_is_the_default():
     assert default_bundle() == CHAMPION
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the champion is of dataset 1 until trained anew")
 def test_the_champion_was_trained_on_the_committed_dataset(champion):
     from nasicon_ml.data.files import dataset_checksum, datasets_folder
 
@@ -80,5 +79,5 @@ def test_saying_less_never_narrows_a_conductivity_interval(champion, formula):
         less = widths({name: value for name, value in FULL.items() if name != field})
         assert less[0] >= full[0] - 1e-9, field
     bare = widths({})
-    assert bare[0] > full[0] * 1.2
+    assert bare[0] > full[0] * 1.1
     assert bare[1] > full[1]

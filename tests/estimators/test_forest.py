@@ -1,0 +1,67 @@
+"""The forest beside the boosted trees: scikit-learn's, as plain arrays."""
+
+import numpy as np
+import pytest
+from sklearn.ensemble import ExtraTreesClassifier
+
+from nasicon_ml.estimators.boosting import TrainingMatrix
+from nasicon_ml.estimators.forest import DEEPEST, FOREST_TREES, fit_forest, seen
+from nasicon_ml.features.build import feature_names
+
+NAMES = ("x", "given_sintering_temperature_c", "magpie_MeltingT_mean", "overfired_c")
+
+
+def pellets(seed=0, count=300):
+    """Pellets that are pure where x is small, unless they were fired too hot; half of the firings unknown."""
+    random = np.random.default_rng(seed)
+    X = random.uniform(size=(count, len(NAMES)))
+    X[random.uniform(size=count) < 0.5, 1] = np.nan
+    y = ((X[:, 0] < 0.5) & (X[:, 3] < 0.8)).astype(float)
+    return TrainingMatrix(X, NAMES, y, np.ones(count), np.arange(count).astype(str).astype(object))
+
+
+def test_the_arrays_answer_as_scikit_learn_does():
+    rows = pellets()
+    found = fit_forest(rows, share=0.4, seed=3).margin(rows.X)
+    chosen = seen(NAMES)
+    forest = ExtraTreesClassifier(FOREST_TREES, max_depth=DEEPEST, random_state=3).fit(rows.X[:, chosen], rows.y)
+    base = (rows.y.sum() + 0.5) / (len(rows.y) + 1)
+    share = forest.predict_proba(rows.X[:, chosen])[:, 1]
+    expected = 0.4 * (np.log(base / (1 - base)) + (share - base) / (base * (1 - base)))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_values_on_a_threshold_and_unknown_ones_go_where_scikit_learn_sends_them():
+    rows = pellets()
+    trees = fit_forest(rows, share=1.0, seed=0)
+    chosen = seen(NAMES)
+    forest = ExtraTreesClassifier(FOREST_TREES, max_depth=DEEPEST, random_state=0).fit(rows.X[:, chosen], rows.y)
+    thresholds = forest.estimators_[0].tree_.threshold
+    X = np.full((len(thresholds), len(NAMES)), np.nan)
+    X[:, 0] = thresholds.astype(np.float32)
+    base = (rows.y.sum() + 0.5) / (len(rows.y) + 1)
+    expected = np.log(base / (1 - base)) + (forest.predict_proba(X[:, chosen])[:, 1] - base) / (base * (1 - base))
+    np.testing.assert_allclose(trees.margin(X), expected, atol=1e-5)
+
+
+def test_it_ranks_pellets_it_has_not_seen():
+    found = fit_forest(pellets(), share=1.0, seed=0)
+    other = pellets(seed=1)
+    margin = found.margin(other.X)
+    assert margin[other.y == 1].min() > np.median(margin[other.y == 0])
+
+
+def test_statistics_of_the_composition_are_not_seen():
+    assert seen(NAMES).tolist() == [True, True, False, True]
+    names = [name for name, there in zip(feature_names(), seen(feature_names()), strict=True) if there]
+    assert {"densification=sputtering", "given_lithium_excess_pct", "given_powder_bed", "m_Al"} <= set(names)
+    assert not any("source=" in name or name.startswith("magpie") for name in names)
+
+
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_pellets_that_are_all_alike_are_answered_so(outcome):
+    rows = pellets()
+    found = fit_forest(
+        TrainingMatrix(rows.X, NAMES, np.full(len(rows.y), outcome), rows.weight, rows.sources), share=1.0, seed=0
+    )
+    assert (np.sign(found.margin(rows.X)) == np.sign(outcome - 0.5)).all()
