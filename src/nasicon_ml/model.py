@@ -22,13 +22,12 @@ from nasicon_ml.estimators.domain import NEAR_SOURCES, Compared, Domain
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
 from nasicon_ml.estimators.phases import ASKED_PELLETS, PhaseMemory
-from nasicon_ml.estimators.targets import TargetName, measurement_temperature
+from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS, Circumstances
 from nasicon_ml.features.build import build_features, pair_features
 from nasicon_ml.features.distances import (
     Neighbours,
     RecipeSpace,
-    nearest_neighbours,
     nearest_neighbours_among,
     recipe_space,
 )
@@ -148,13 +147,13 @@ class PropertyModel(ModelParts):
         numbers = answered.numbers | {Column.SYSTEM: prepared.sites.per_row(prepared.sites.systems)}
         if own is not None:
             numbers |= self._moved(own, answered, features, level)
-        wanted = (np.arange(len(self.space)), max(neighbours, NEAR_PELLETS)), (self.phases.pellets, ASKED_PELLETS)
+        wanted = (self.reporting, max(neighbours, NEAR_PELLETS)), (self.phases.pellets, ASKED_PELLETS)
         found, with_phases = nearest_neighbours_among(prepared.space, self.space, wanted)
         return Answers(
             numbers,
             self.phases.likely(with_phases, prepared.sites, table[Column.ADDITIVE]),
             answered.compared.reasons(answered.to_sources),
-            found,
+            self._among_all(found),
             self.pellets[Column.PELLET_ID].to_numpy(dtype=object),
         )
 
@@ -213,8 +212,22 @@ class PropertyModel(ModelParts):
         return _Answered(prepared, circumstances, compared, to_sources, numbers)
 
     def nearest(self, table: pd.DataFrame, k: int = 3) -> Neighbours:
-        """Find the k training pellets nearest to each recipe (positions in `pellets`, and distances)."""
-        return nearest_neighbours(recipe_space(table), self.space, k)
+        """Find the k training pellets nearest to each recipe (positions in `pellets`, and distances).
+
+        A pellet of which no conductivity, density or purity is known is none of them.
+        """
+        found = nearest_neighbours_among(recipe_space(table), self.space, ((self.reporting, k),))
+        return self._among_all(found[0])
+
+    def _among_all(self, found: Neighbours) -> Neighbours:
+        """Return neighbours among `reporting` with their positions among all pellets."""
+        return replace(found, positions=self.reporting[found.positions])
+
+    @cached_property
+    def reporting(self) -> NDArray[np.intp]:
+        """Positions of the training pellets that report a conductivity, density or purity; all if none does."""
+        known = self.pellets[[str(TARGETS[name].column) for name in ANSWERS]].notna().any(axis=1).to_numpy()
+        return np.flatnonzero(known) if known.any() else np.arange(len(known))
 
     @cached_property
     def space(self) -> RecipeSpace:

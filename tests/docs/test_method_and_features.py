@@ -77,7 +77,7 @@ class TestFeatures:
             name: row[1] for row in rows(FEATURES, "feature") for name in re.findall(r"`given_([^`]+)`", row[0])
         }
         assert given == {name: Column(name).unit for name in given}
-        assert len(given) == 8
+        assert len(given) == 9
 
     def test_table_of_oxygen(self) -> None:
         shown = {row[0].strip("`"): float(row[1]) for row in rows(FEATURES, "atmosphere")}

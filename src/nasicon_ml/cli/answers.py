@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nasicon_ml.checks import Finding
     from nasicon_ml.cli.inputs import Inputs
     from nasicon_ml.composition import Composition
+    from nasicon_ml.workflows.measured_alike import MeasuredAlike
     from nasicon_ml.workflows.predict import Prediction
 
 Cells = Mapping[str, Any]
@@ -82,6 +83,8 @@ class Answer:
         Of the conductivity.
     broken_rules
         Rules of the literature about recipes like it that the model breaks, the closest first: name -> statement.
+    measured_alike
+        What was measured on pellets of the same composition made alike, by property.
     own
         How far own pellets moved it; None where none were given.
     """
@@ -103,11 +106,15 @@ class Answer:
     domain_notes: tuple[str, ...]
     neighbours: tuple[Neighbour, ...]
     broken_rules: Mapping[str, str]
+    measured_alike: Mapping[str, MeasuredAlike]
     own: OwnShift | None = None
 
 
-def answers(inputs: Inputs, prediction: Prediction, neighbours: int) -> list[Answer]:
-    """Return the answers to all recipes, each with at most that many nearest measured pellets."""
+def answers(inputs: Inputs, prediction: Prediction, neighbours: int, *, full: bool = True) -> list[Answer]:
+    """Return the answers to all recipes, each with at most that many nearest measured pellets.
+
+    What was measured on pellets alike takes time, and is there in full answers only.
+    """
     from nasicon_ml.io import table_records
 
     given = prediction.answers
@@ -126,8 +133,9 @@ def answers(inputs: Inputs, prediction: Prediction, neighbours: int) -> list[Ans
             domain_notes=notes,
             neighbours=pellets,
             broken_rules=rules,
+            measured_alike=alike,
         )
-        for place, recipe, found, phases, notes, pellets, rules in zip(
+        for place, recipe, found, phases, notes, pellets, rules, alike in zip(
             places,
             recipes,
             numbers,
@@ -135,6 +143,7 @@ def answers(inputs: Inputs, prediction: Prediction, neighbours: int) -> list[Ans
             given.domain_notes,
             near,
             prediction.broken_rules,
+            prediction.measured_alike if full else [{}] * len(recipes),
             strict=True,
         )
     ]
@@ -264,6 +273,7 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
             "score": answer.domain_score,
             "reasons": list(answer.domain_notes),
         },
+        "measured_alike": {str(name): asdict(alike) for name, alike in answer.measured_alike.items()},
         "broken_rules": [
             {"rule": name, "statement": statement} for name, statement in answer.broken_rules.items()
         ],

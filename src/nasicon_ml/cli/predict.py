@@ -207,7 +207,7 @@ def _answer(inputs: Inputs, predictions: list[Prediction], values: dict[str, Any
     full = values["as_json"] or json_file or not one_table
     shown = values["neighbours"] if full else min(int(brief), values["neighbours"])
     parts = zip(inputs.parts(_CHUNK), predictions, strict=True)
-    found = [answer for part, prediction in parts for answer in answers(part, prediction, shown)]
+    found = [answer for part, prediction in parts for answer in answers(part, prediction, shown, full=full)]
     json_text = as_json(predictions[0], found, inputs.findings) if values["as_json"] or json_file else ""
     notes = []
     if output is not None:

@@ -31,7 +31,7 @@ from nasicon_ml.errors import plain_line
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nasicon_ml.cli.answers import Answer, OwnShift
+    from nasicon_ml.cli.answers import Answer, Interval, OwnShift
     from nasicon_ml.composition import Composition
     from nasicon_ml.screening.result import ScreeningResult
     from nasicon_ml.workflows.train import TrainingResult
@@ -194,6 +194,7 @@ def panel(answer: Answer, level: float, width: int) -> str:
     """
     width = max(width, _SMALLEST_WIDTH)
     lines = [*_head(answer, width), "", *_predicted(answer, level, width), "", *_domain(answer, width)]
+    lines += _measured_alike(answer, width)
     lines += _broken_rules(answer, width)
     if answer.neighbours:
         lines += ["", *_nearest(answer, width)]
@@ -267,6 +268,41 @@ def _domain(answer: Answer, width: int) -> list[str]:
     lines = _entry("known domain", click.style("OUTSIDE: trust the numbers less", fg="yellow"), width)
     for note in answer.domain_notes:
         lines += _wrapped(f"- {note}", width, " " * (_LABEL_WIDTH + 2), " " * (_LABEL_WIDTH + 4))
+    return lines
+
+
+def _measured_alike(answer: Answer, width: int) -> list[str]:
+    """Return what was measured on pellets like this, and whether the answer disagrees with it."""
+    from nasicon_ml.workflows.measured_alike import outside_interval
+
+    lines: list[str] = []
+    label = "measured like this"
+    shown: dict[str, tuple[str, Callable[[float], str], Interval | None]] = {
+        "conductivity": ("S/cm", scientific, answer.conductivity_s_cm),
+        "relative_density": ("% dense", fixed, answer.relative_density_pct),
+        "phase_purity": ("", percent, None),
+    }
+    for name, (unit, written, interval) in shown.items():
+        if name not in answer.measured_alike:
+            continue
+        found = answer.measured_alike[name]
+        whose = f"{plural(found.pellets, 'pellet')} of {plural(found.papers, 'paper')}, {found.made}"
+        if interval is None:
+            text = f"{whose}: {percent(found.middle)} of them pure"
+        elif found.pellets == 1:
+            text = f"{whose}: {written(found.middle)} {unit}"
+        else:
+            text = (
+                f"{whose}: {written(found.lowest)} to {written(found.highest)} {unit}, middle"
+                f" {written(found.middle)}"
+            )
+        if found.carried:
+            text += f" ({found.carried} carried to {answer.temperature_c:g} °C with the pellet's own energy)"
+        side = "" if interval is None else outside_interval(found, interval.lower, interval.upper)
+        if side:
+            text += f"; that lies {side} the interval of the prediction: trust what was measured"
+        lines += _entry(label, text, width)
+        label = ""
     return lines
 
 

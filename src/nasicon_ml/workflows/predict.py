@@ -17,10 +17,12 @@ from nasicon_ml.composition import occupancies
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.estimators.rule_scope import rules_about
+from nasicon_ml.estimators.targets import TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 from nasicon_ml.model import Answers, PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.shipped import shipped_folder
+from nasicon_ml.workflows.measured_alike import MeasuredAlike, measured_alike
 
 #: Name of the distance column that `Prediction.nearest` adds.
 DISTANCE = "distance"
@@ -70,6 +72,12 @@ class Prediction:
         sites = occupancies(self.recipes[Column.FORMULA].to_list())
         found = rules_about(metadata.broken_scopes, self.recipes, sites)
         return [{name: metadata.broken_statements.get(name, name) for name in names} for names in found]
+
+    @cached_property
+    def measured_alike(self) -> list[dict[TargetName, MeasuredAlike]]:
+        """For each recipe what was measured on pellets of the same composition, made alike, by property."""
+        at_c = measurement_temperature(self.recipes)
+        return measured_alike(self.recipes, self.model.pellets, at_c=at_c)
 
     def nearest(self, row: int, k: int = 3) -> pd.DataFrame:
         """Return the k measured pellets nearest to one recipe, nearest first.

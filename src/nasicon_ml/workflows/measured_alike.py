@@ -1,0 +1,160 @@
+"""What was measured on pellets of the same composition, made alike: what an answer should be held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import Column
+from nasicon_ml.composition import OccupancyTable, occupancies
+from nasicon_ml.estimators.targets import (
+    ANSWERS,
+    TARGETS,
+    TargetName,
+    measured,
+    measurement_temperature,
+    shift_log10_conductivity,
+)
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: Amounts that differ by less, per formula unit, are the same: what two laboratories call one composition.
+SAME_AMOUNT = 0.05
+#: Sintered at temperatures no further apart than this is sintered alike, in °C.
+ALIKE_C = 50.0
+#: A conductivity measured so near to the temperature asked for is taken as it is, in °C; others are carried there
+#: with the pellet's own activation energy, or left out.
+AS_MEASURED_C = 5.0
+#: What is compared, from most alike to least: the words for it, and the fields that have to agree where the recipe
+#: states them.
+_TECHNIQUE = (Column.DENSIFICATION, Column.SINTERING_TEMPERATURE_C, Column.ADDITIVE)
+LEVELS: Mapping[str, tuple[Column, ...]] = {
+    "made alike": (*_TECHNIQUE, Column.SYNTHESIS_ROUTE),
+    "sintered alike": _TECHNIQUE,
+    "made in any way": (),
+}
+
+
+@dataclass(frozen=True)
+class MeasuredAlike:
+    """Measured values of one property of pellets like a recipe.
+
+    Attributes
+    ----------
+    made
+        How like it they were made, one of `LEVELS`.
+    pellets, papers
+        How many pellets, of how many sources.
+    lowest, middle, highest
+        On the scale of answers: S/cm at the temperature asked for, %, or 0 and 1 with the share of pure pellets as
+        the middle.
+    carried
+        How many conductivities were measured at another temperature, and carried to this one with the activation
+        energy of the same pellet.
+    """
+
+    made: str
+    pellets: int
+    papers: int
+    lowest: float
+    middle: float
+    highest: float
+    carried: int = 0
+
+
+def measured_alike(
+    recipes: pd.DataFrame, pellets: pd.DataFrame, *, at_c: Floats
+) -> list[dict[TargetName, MeasuredAlike]]:
+    """Find what was measured on pellets like each recipe.
+
+    Parameters
+    ----------
+    recipes
+        Columns `nasicon_ml.columns.RECIPE`, n rows.
+    pellets
+        Measured pellets, as a model holds them.
+    at_c
+        Temperature of the conductivity of each recipe in °C, shape (n,).
+
+    Returns
+    -------
+    list of dict
+        For each recipe, property -> what was measured, of the pellets most alike of which any reports it; a
+        property that no pellet of the composition reports is absent.
+    """
+    sites, known = (occupancies(table[Column.FORMULA].to_list()) for table in (recipes, pellets))
+    same = [np.flatnonzero(_same_composition(sites, at, known)) for at in range(len(sites.systems))]
+    sources = pellets[Column.SOURCE].to_numpy(dtype=object).astype(str)
+    values = {name: measured(pellets, name) for name in ANSWERS}
+    for name, bound in (
+        (TargetName.CONDUCTIVITY, Column.CONDUCTIVITY_BOUND),
+        (TargetName.RELATIVE_DENSITY, Column.DENSITY_BOUND),
+    ):
+        values[name] = np.where(pellets[bound].isna(), values[name], np.nan)
+    measured_c = measurement_temperature(pellets)
+    energy = pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)
+    asked = {field: recipes[field].to_numpy() for field in LEVELS["made alike"]}
+    fields = {field: pellets[field].to_numpy() for field in asked}
+    found = []
+    for row, at in enumerate(sites.index):
+        rows = same[at]
+        agree = {field: _agree(field, asked[field][row], fields[field][rows]) for field in asked}
+        far = np.abs(measured_c[rows] - at_c[row]) > AS_MEASURED_C
+        log10 = values[TargetName.CONDUCTIVITY][rows]
+        carried = shift_log10_conductivity(log10, energy[rows], measured_c[rows], at_c[row])
+        here = {name: values[name][rows] for name in ANSWERS}
+        here[TargetName.CONDUCTIVITY] = np.where(far, carried, log10)
+        answer = {}
+        for name in ANSWERS:
+            known_here = np.isfinite(here[name])
+            for made, needed in LEVELS.items():
+                chosen = np.logical_and.reduce([known_here, *(agree[field] for field in needed)])
+                if chosen.any():
+                    moved = int(far[chosen].sum()) if name is TargetName.CONDUCTIVITY else 0
+                    answer[name] = _summary(name, made, here[name][chosen], sources[rows][chosen], moved)
+                    break
+        found.append(answer)
+    return found
+
+
+def outside_interval(found: MeasuredAlike, lower: float, upper: float) -> str:
+    """Return where the middle of measured values lies to an interval: "below" it, "above" it, or "" within."""
+    return "below" if found.middle < lower else "above" if found.middle > upper else ""
+
+
+def _same_composition(sites: OccupancyTable, at: int, known: OccupancyTable) -> Mask:
+    """Return which known pellets have the composition at a position of `sites`; shape (n_pellets,)."""
+    alike = np.ones(len(known.systems), dtype=np.bool_)
+    for name in ("a", "m", "t", "other_anions"):
+        ours, theirs = getattr(sites, name)[at], getattr(known, name)
+        alike &= (np.abs(theirs - ours) <= SAME_AMOUNT + 1e-9).all(axis=1) & ((theirs > 0) == (ours > 0)).all(
+            axis=1
+        )
+    return np.asarray(known.per_row(alike))
+
+
+def _agree(field: Column, value: Any, of_pellets: NDArray[Any]) -> Mask:
+    """Return which pellets agree with a recipe in a field, shape (n,); all where the recipe does not state it."""
+    if field is Column.ADDITIVE:  # not stated is none
+        return np.asarray(pd.isna(of_pellets) if pd.isna(value) else of_pellets == value, dtype=np.bool_)
+    if pd.isna(value):
+        return np.ones(len(of_pellets), dtype=np.bool_)
+    if field is Column.SINTERING_TEMPERATURE_C:
+        return np.asarray(np.abs(of_pellets.astype(np.float64) - value) <= ALIKE_C)
+    return np.asarray(of_pellets == value, dtype=np.bool_)
+
+
+def _summary(
+    name: TargetName, made: str, values: Floats, sources: NDArray[np.str_], carried: int
+) -> MeasuredAlike:
+    middle = float(np.mean(values) if TARGETS[name].is_probability else np.median(values))
+    numbers = float(values.min()), middle, float(values.max())
+    if name is TargetName.CONDUCTIVITY:
+        numbers = 10.0 ** numbers[0], 10.0 ** numbers[1], 10.0 ** numbers[2]
+    return MeasuredAlike(made, len(values), len(np.unique(sources)), *numbers, carried)
