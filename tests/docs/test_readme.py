@@ -77,17 +77,15 @@ class TestJudgements:
     """What both pages say about the models: if a better model breaks one of these, rewrite the sentence."""
 
     @pytest.mark.parametrize("subset", ["all", "sintering temperature given"])
-    def test_conductivity_is_predicted_better_than_by_the_others(self, subset: str) -> None:
-        assert "is predicted better than by any of the others, over all pellets and where" in IN_ONE_LINE
+    def test_conductivity_is_ahead_by_less_than_can_be_decided(self, subset: str) -> None:
+        assert (
+            "Conductivity near room temperature is ahead of all others, over all pellets and where" in IN_ONE_LINE
+        )
         told = compared("P2", "conductivity", subset, "mae_decades")
         others = told[~told["peer"].str.startswith(("ours", "floor"))]
         assert len(others) >= 7
-        assert set(others["verdict"]) == {"better"}
-
-    def test_and_better_than_other_papers_tell_it(self) -> None:
-        assert "also better than by the other papers at the same composition" in IN_ONE_LINE
-        told = compared("P2", "conductivity", "all; made by others, too", "mae_decades")
-        assert told.set_index("peer").loc["floor: same composition", "verdict"] == "better"
+        assert (others["difference"] < 0).all()
+        assert set(others["verdict"]) == {"better", "not told apart"}
 
     def test_processing_lowers_the_error_in_every_row(self) -> None:
         assert "Stating the processing lowers the error in every row of the [table of scores]" in IN_ONE_LINE
@@ -120,8 +118,8 @@ class TestJudgements:
         assert (others["difference"] * (1 if metric == "auroc" else -1) > 0).all()
         assert "not told apart" in set(others["verdict"])
 
-    def test_the_first_aim_is_met_and_no_other(self) -> None:
-        assert "only the first is met, and that only with all our pellets to learn from" in IN_ONE_LINE
+    def test_no_aim_is_met(self) -> None:
+        assert "None of the aims is met" in IN_ONE_LINE
         lines = [
             line for line in benchmark_section().splitlines() if line.startswith("| ") and "our aim" not in line
         ]
@@ -133,8 +131,8 @@ class TestJudgements:
             ours = float((cells[0] if "**" in cells[0] else cells[3]).strip("*"))
             larger = any(name in words for name in ("AUROC", "skill", "tau"))
             met.append(ours >= float(aim) if larger else ours <= float(aim))
-        assert met[0]
-        assert not any(met[1:])
+        assert len(met) > 5
+        assert not any(met)
 
     def test_a_host_never_seen_is_not_predicted(self) -> None:
         assert "learned without LAGP, the model takes it for a poor conductor" in IN_ONE_LINE

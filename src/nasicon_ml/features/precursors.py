@@ -55,20 +55,26 @@ def preparation_columns(table: pd.DataFrame) -> Columns:
     sources.
     """
     codes = source_codes(table)
-    pressure = table[Column.GREEN_PRESSURE_MPA].to_numpy(dtype=np.float64)
+    nothing = np.full(len(table), np.nan)
+
+    def numbers(column: Column) -> Floats:
+        if column not in table.columns:
+            return nothing
+        return np.asarray(table[column].to_numpy(dtype=np.float64, na_value=np.nan))
+
+    pressure = numbers(Column.GREEN_PRESSURE_MPA)
     columns: Columns = {
-        f"given_{Column.LITHIUM_EXCESS_PCT}": table[Column.LITHIUM_EXCESS_PCT].to_numpy(dtype=np.float64),
+        f"given_{Column.LITHIUM_EXCESS_PCT}": numbers(Column.LITHIUM_EXCESS_PCT),
         f"log10_{Column.GREEN_PRESSURE_MPA}": np.log10(
             np.maximum(pressure, LOGARITHMIC[Column.GREEN_PRESSURE_MPA])
         ),
-        f"given_{Column.POWDER_BED}": np.nan_to_num(
-            table[Column.POWDER_BED].to_numpy(dtype=np.float64, na_value=np.nan)
-        ),
+        f"given_{Column.POWDER_BED}": np.nan_to_num(numbers(Column.POWDER_BED)),
     }
     bought = codes[Cation.HOST] == _CODES[Source.COMMERCIAL]
     for cation, sources in SOURCE_COLUMNS.items():
         unknown = np.isnan(codes[cation]) | bought
         for source in sources:
             columns[f"{cation}_source={source}"] = np.where(unknown, np.nan, codes[cation] == _CODES[source])
-    stated = table[Column.PRECURSORS].notna().to_numpy()
+    has = Column.PRECURSORS in table.columns
+    stated = table[Column.PRECURSORS].notna().to_numpy() if has else np.zeros(len(table), dtype=np.bool_)
     return columns | {f"{Column.PRECURSORS}_commercial": np.where(stated, bought, np.nan)}
