@@ -60,6 +60,17 @@ def test_less_alike_pellets_where_there_are_no_others_and_it_is_said():
     assert SIGMA not in alike
 
 
+def test_a_recipe_that_says_nothing_of_its_making_is_made_like_none():
+    table = pellets({"relative_density_pct": 90, "sintering_temperature_c": 900}, {"relative_density_pct": 70})
+    assert found(table)[DENSITY] == MeasuredAlike("made in any way", 2, 2, 70.0, 80.0, 90.0)
+
+
+def test_pellets_with_an_additive_come_last():
+    table = pellets({"relative_density_pct": 90, "additive": "LiF"}, {"phase_pure": True})
+    assert found(table)[DENSITY].made == "with or without additives"
+    assert found(table)[PURITY].made == "made in any way"
+
+
 @pytest.mark.parametrize(
     ("formula", "same"),
     [

@@ -37,7 +37,8 @@ _TECHNIQUE = (Column.DENSIFICATION, Column.SINTERING_TEMPERATURE_C, Column.ADDIT
 LEVELS: Mapping[str, tuple[Column, ...]] = {
     "made alike": (*_TECHNIQUE, Column.SYNTHESIS_ROUTE),
     "sintered alike": _TECHNIQUE,
-    "made in any way": (),
+    "made in any way": (Column.ADDITIVE,),
+    "with or without additives": (),
 }
 
 
@@ -104,6 +105,7 @@ def measured_alike(
     found = []
     for row, at in enumerate(sites.index):
         rows = same[at]
+        levels = {made: fields for made, fields in LEVELS.items() if _states_making(fields, asked, row)}
         agree = {field: _agree(field, asked[field][row], fields[field][rows]) for field in asked}
         far = np.abs(measured_c[rows] - at_c[row]) > AS_MEASURED_C
         log10 = values[TargetName.CONDUCTIVITY][rows]
@@ -113,7 +115,7 @@ def measured_alike(
         answer = {}
         for name in ANSWERS:
             known_here = np.isfinite(here[name])
-            for made, needed in LEVELS.items():
+            for made, needed in levels.items():
                 chosen = np.logical_and.reduce([known_here, *(agree[field] for field in needed)])
                 if chosen.any():
                     moved = int(far[chosen].sum()) if name is TargetName.CONDUCTIVITY else 0
@@ -137,6 +139,12 @@ def _same_composition(sites: OccupancyTable, at: int, known: OccupancyTable) -> 
             axis=1
         )
     return np.asarray(known.per_row(alike))
+
+
+def _states_making(fields: tuple[Column, ...], asked: Mapping[Column, NDArray[Any]], row: int) -> bool:
+    """Return whether a recipe states any of the fields that pellets made like it have to share."""
+    making = [field for field in fields if field is not Column.ADDITIVE]
+    return not making or any(not pd.isna(asked[field][row]) for field in making)
 
 
 def _agree(field: Column, value: Any, of_pellets: NDArray[Any]) -> Mask:
