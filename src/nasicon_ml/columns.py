@@ -51,6 +51,9 @@ MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "?", "un
 TRUE_WORDS = frozenset({"true", "yes", "y", "1", "1.0", "pure"})
 FALSE_WORDS = frozenset({"false", "no", "n", "0", "0.0", "impure"})
 
+#: What separates several values in one cell: DOIs, phases, precursors, names of columns.
+SEPARATOR = ";"
+
 SYNTHESIS_ROUTES = (
     "solid_state", "sol_gel", "pechini", "coprecipitation", "solution", "hydrothermal", "spray",
     "mechanochemical", "melt_quench", "molten_flux", "rheological_phase", "sputtering",

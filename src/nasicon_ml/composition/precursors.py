@@ -15,13 +15,11 @@ from functools import lru_cache
 import pandas as pd
 
 from nasicon_ml.checks import Finding, Severity
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import SEPARATOR, Column
 from nasicon_ml.composition.elements import ALKALI_LETTERS, ELEMENT_INDEX, HOST_LETTERS
 from nasicon_ml.composition.formula import clean
 from nasicon_ml.errors import FormulaError
 
-#: What separates precursors.
-SEPARATOR = ";"
 #: The whole powder was bought, or one of the precursors is called so.
 COMMERCIAL = "commercial"
 

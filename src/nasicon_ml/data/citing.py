@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from nasicon_ml.columns import Column
-from nasicon_ml.data.doubts import SEPARATOR
+from nasicon_ml.columns import SEPARATOR, Column
 
 #: Shorthands that papers use themselves.
 _COMMON_NAMES = ("LATP", "LAGP", "NZSP")

@@ -7,11 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.checks import Finding, Severity
-from nasicon_ml.columns import Column, Kind, Role, columns_of
+from nasicon_ml.columns import SEPARATOR, Column, Kind, Role, columns_of
 from nasicon_ml.errors import FieldError, nearest
 
-#: What separates several values in one cell.
-SEPARATOR = ";"
 _RESULTS = {column.value: column for column in columns_of(Role.RESULT)}
 #: A bound says nothing without its number.
 _BOUNDS = {

@@ -58,8 +58,9 @@ class FitContext:
     threads
         How many folds are fitted side by side, each booster on one thread; they change no number.
     nearby
-        Features of every pellet had it been fired a little hotter or colder (`nasicon_ml.features.build.
-        nearby_firings`), from which trees with a `temperature_spread_c` learn; none where they cannot.
+        Features of every pellet had it been fired a little hotter or colder
+        (`nasicon_ml.features.build.nearby_firings`), from which trees with a `temperature_spread_c` learn; none
+        where they cannot.
     """
 
     pellets: pd.DataFrame

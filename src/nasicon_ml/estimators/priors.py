@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.estimators.boosting import BoosterSettings, TrainingMatrix, row_weights
 from nasicon_ml.estimators.targets import POROSITY_FLOOR_POINTS, TargetName
+from nasicon_ml.features.sintering import LONGEST_H, SHORTEST_H, USUAL_TIME_H
 
 Floats = NDArray[np.float64]
 
@@ -93,9 +94,8 @@ _SHARE = "sintered_share"
 #: Deposited from vapour or aerosol. Films grown or spun from solutions are others.
 _FILMS = _techniques("sputtering", "pulsed_laser_deposition", "aerosol")
 _PRESSED = _techniques("spark_plasma", "field_assisted", "hot_press", "hot_isostatic_press", "high_pressure")
-#: 100 °C too hot are one.
+#: So many degrees too hot are one.
 _TOO_HOT_C = 100.0
-_DECADES_OF_TIME = (0.05, 200.0, 6.0)
 
 #: Films conduct 1.5 to 2.5 decades less than pellets (sputtered 1.3e-6, aerosol 5e-6 S/cm where pellets of LAGP
 #: have 1e-4), cold sintering about 0.7 (review of LAGP, 10.1002/adfm.202300973). Powder that was only pressed has
@@ -142,7 +142,7 @@ _DENSITY: dict[str, Term] = {
             (
                 "time",
                 ("given_sintering_time_h",),
-                lambda hours: _known(np.log10(np.clip(hours, *_DECADES_OF_TIME[:2]) / _DECADES_OF_TIME[2])),
+                lambda hours: _known(np.log10(np.clip(hours, SHORTEST_H, LONGEST_H) / USUAL_TIME_H)),
                 -_INFINITE,
             ),
             ("particle size", ("log10_particle_size_um",), lambda size: _known(size, 0.5) - 0.5, -_INFINITE),

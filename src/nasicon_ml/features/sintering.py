@@ -24,7 +24,8 @@ HALF_SINTERED_BELOW_USUAL_C, STEP_C = 180.0, 50.0
 #: What ten times the time is worth, in °C, and the time that the usual temperatures are for, in h. For an apparent
 #: activation energy of 500 kJ/mol the master sintering curve (10.1111/j.1151-2916.1996.tb08097.x) gives 53 °C.
 LONGER_C_PER_DECADE, USUAL_TIME_H = 50.0, 6.0
-_SHORTEST_H, _LONGEST_H = 0.05, 200.0
+#: Times between these are told apart.
+SHORTEST_H, LONGEST_H = 0.05, 200.0
 #: Techniques that need less heat, in °C. Pressed LAGP densifies in minutes at 600 to 650 °C and glass crystallises
 #: from about 600 °C on (review of LAGP, 10.1002/adfm.202300973), where powder needs 850 °C.
 LESS_HEAT_C = {
@@ -62,7 +63,7 @@ def sintered_share(table: pd.DataFrame, hosts_c: Floats, fluxing: Floats) -> Flo
         only, 1 for deposited films.
     """
     temperature = table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
-    hours = np.clip(table[Column.SINTERING_TIME_H].to_numpy(dtype=np.float64), _SHORTEST_H, _LONGEST_H)
+    hours = np.clip(table[Column.SINTERING_TIME_H].to_numpy(dtype=np.float64), SHORTEST_H, LONGEST_H)
     technique = table[Column.DENSIFICATION]
     longer = np.nan_to_num(LONGER_C_PER_DECADE * np.log10(hours / USUAL_TIME_H))
     less = np.where(technique.isin(QUICK), 0.0, longer) + FLUX_C * (fluxing > 0)
