@@ -274,6 +274,26 @@ def kelvin_findings(clean: pd.DataFrame) -> list[Finding]:
     return findings
 
 
+#: Nobody weighs in less than this many per cent of lithium; it is a fraction.
+LEAST_EXCESS_PCT = 1.0
+FRACTION_RULE = "looks_like_a_fraction"
+
+
+def fraction_findings(clean: pd.DataFrame) -> list[Finding]:
+    """Find lithium excesses that look like fractions, in a table of clean values; warnings, by index."""
+    column = Column.LITHIUM_EXCESS_PCT
+    if column not in clean.columns:
+        return []
+    size = clean[column].astype("float64").abs()
+    return [
+        Finding(
+            int(str(row)), column.value, float(value), FRACTION_RULE, Severity.WARNING,
+            f"{column}: {value:g} % is hardly weighed in; as a fraction it is {100 * value:g} %",
+        )
+        for row, value in clean[column][(size > 0) & (size < LEAST_EXCESS_PCT)].items()
+    ]  # fmt: skip
+
+
 def _words(value: float, column: Column) -> str:
     shift = _ZERO_C_IN_K if value % 1 else 273
     return f"{column.value}: {value:g} °C looks like kelvin: {value:g} K is {value - shift:g} °C"

@@ -209,6 +209,16 @@ def test_temperatures_that_look_like_kelvin_are_warned_of() -> None:
     assert "1073 K is 800 °C" in batch.warnings[0].message
 
 
+def test_a_lithium_excess_given_as_a_fraction_is_warned_of() -> None:
+    table = recipe_table([Recipe(formula="LTP", lithium_excess_pct=value) for value in (0.1, 0, 10, None, -0.05)])
+    found = recipe_warnings(table)
+    assert [(one.row, one.rule, one.severity) for one in found] == [
+        (0, "looks_like_a_fraction", Severity.WARNING),
+        (4, "looks_like_a_fraction", Severity.WARNING),
+    ]
+    assert "as a fraction it is 10 %" in found[0].message
+
+
 def test_recipes_made_one_by_one_are_warned_of_kelvin_too() -> None:
     table = recipe_table([Recipe(formula="LTP", sintering_temperature_c=t) for t in (900, 1173, 1173.15)])
     found = recipe_warnings(table)

@@ -165,3 +165,14 @@ def test_a_single_prediction_imports_neither_xgboost_nor_scipy_nor_pymatgen() ->
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("target", ["conductivity", "phase_purity"])
+def test_scaled_and_joined_trees_add_up(champion: PropertyModel, target: str) -> None:
+    trees, other = champion.boosters[TargetName(target)], champion.boosters[TargetName.RELATIVE_DENSITY]
+    X = build_features(champion.pellets.head(300), champion.feature_set).values
+    expected = 0.3 * trees.margin(X) + other.margin(X)
+    found = trees.scaled(0.3).joined(other)
+    found.arrays.check(X.shape[1])
+    np.testing.assert_allclose(found.margin(X), expected, atol=1e-5)
+    assert trees.scaled(1.0) is trees

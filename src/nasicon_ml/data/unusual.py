@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.checks import STEPS, Finding, Severity, looks_like_kelvin
+from nasicon_ml.checks import STEPS, Finding, Severity, fraction_findings, looks_like_kelvin
 from nasicon_ml.columns import OTHER_UNITS, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.data.doubts import without_doubted
 from nasicon_ml.data.load import clean_pellets, systems_of, with_lines
@@ -44,8 +44,6 @@ DENSITY_POINTS, TEMPERATURE_C, OTHER_FACTOR = 10.0, 50.0, 2.0
 ENOUGH = 10
 #: Conductivities measured at temperatures no further apart than this are compared, in °C.
 SAME_TEMPERATURE_C = 10.0
-#: Nobody weighs in less than this many per cent; it is a fraction.
-LEAST_EXCESS_PCT = 1.0
 #: Units of `OTHER_UNITS`, which are in lower case, as people write them.
 _SPELLED = {
     "k": "K", "ms/cm": "mS/cm", "µs/cm": "µS/cm", "s/m": "S/m", "mev": "meV", "kj/mol": "kJ/mol", "gpa": "GPa",
@@ -83,7 +81,7 @@ def unusual_findings(pellets: pd.DataFrame, reference: pd.DataFrame) -> list[Fin
     asked = without_doubted(pellets)
     used = ~asked[Column.SUSPECT].eq(True).to_numpy()
     systems, sources = (reference[name].to_numpy(dtype=object) for name in (Column.SYSTEM, Column.SOURCE))
-    found = []
+    found = fraction_findings(asked[used])
     for column in (*BY_SYSTEM, *OVER_ALL):
         values = asked[column].to_numpy(dtype=np.float64)
         open_to_doubt = used & ~np.isnan(values)
@@ -129,8 +127,6 @@ def _range(values: Floats, there: Mask, systems: NDArray[np.object_], system: ob
 
 def _words(column: Column, value: float, known: _Range | None, temperature_c: float) -> str:
     """Return what is unusual about a value, and what was probably meant; nothing if it is as others are."""
-    if column is Column.LITHIUM_EXCESS_PCT and 0 < abs(value) < LEAST_EXCESS_PCT:
-        return f"is hardly weighed in; as a fraction it is {100 * value:g} %"
     if known is None:
         return ""
     below, above = _bounds(column, known)

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.checks import Finding, Severity, check_columns, kelvin_findings, refuse_twice
+from nasicon_ml.checks import (
+    Finding,
+    Severity,
+    check_columns,
+    fraction_findings,
+    kelvin_findings,
+    refuse_twice,
+)
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
 from nasicon_ml.composition.precursors import precursor_findings
@@ -198,7 +205,8 @@ def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
     """Find temperatures of recipes that look wrong, and precursors that are no formulas.
 
     Temperatures look like kelvin (1073, 1123.15, or a measurement at 298), or the powder was calcined hotter than
-    the pellet was sintered: pellets are made so, too, but more often the two were exchanged.
+    the pellet was sintered: pellets are made so, too, but more often the two were exchanged; a lithium excess is a
+    fraction, or a precursor no formula.
 
     `read_batch` says the same of the rows it keeps; this is for recipes that came another way.
 
@@ -225,7 +233,8 @@ def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
                 " are the two exchanged?")
         for row in np.flatnonzero((calcined > sintered) & ~np.isin(np.arange(len(table)), in_kelvin)).tolist()
     ]  # fmt: skip
-    return sorted(found + precursor_findings(table), key=lambda finding: finding.row)
+    found += fraction_findings(table) + precursor_findings(table)
+    return sorted(found, key=lambda finding: finding.row)
 
 
 def _check_header(frame: pd.DataFrame, known: Collection[object] = frozenset(Column)) -> None:

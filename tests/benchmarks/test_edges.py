@@ -1,0 +1,25 @@
+"""How turning points of a curve are counted."""
+
+import numpy as np
+import pytest
+from benchmarks.edges import COMPOSITIONS, turning_points
+
+
+@pytest.mark.parametrize(
+    ("curve", "turns"),
+    [
+        ([0, 1, 2, 3], 0),
+        ([0, 1, 2, 1], 1),
+        ([2, 1, 0, 1], 1),
+        ([0, 1, 0.95, 1.5], 0),
+        ([0, 1, 0, 1, 0], 3),
+        ([0, 1, 0.5, 0.2, 0.6], 2),
+        ([1, 1, 1], 0),
+    ],
+)
+def test_moves_smaller_than_the_tolerance_are_passed_over(curve, turns):
+    assert turning_points(np.array(curve, dtype=float), 0.1) == turns
+
+
+def test_thirty_different_compositions():
+    assert len(set(COMPOSITIONS)) == 30

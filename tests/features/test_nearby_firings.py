@@ -1,0 +1,46 @@
+"""Recipes as if they had been fired a little hotter or colder."""
+
+import numpy as np
+import pytest
+
+from nasicon_ml.composition import occupancies
+from nasicon_ml.features.build import build_features, feature_names, nearby_firings
+from nasicon_ml.recipe import Recipe, recipe_table
+
+TEMPERATURE = feature_names().index("given_sintering_temperature_c")
+
+
+@pytest.fixture(scope="module")
+def table():
+    recipes = [Recipe(formula="LATP x=0.3", sintering_temperature_c=t) for t in [900.0] * 2000 + [150.0, None]]
+    return recipe_table(recipes)
+
+
+def near(table, **options):
+    return nearby_firings(
+        table, occupancies(table["formula"].to_list()), **{"spread_c": 25.0, "seed": 0} | options
+    )
+
+
+def test_the_first_is_as_stated_and_the_others_spread_about_it(table):
+    stated, *moved = near(table)
+    np.testing.assert_array_equal(stated, build_features(table).values)
+    assert len(moved) == 5
+    for features in moved:
+        shift = features[:2000, TEMPERATURE] - 900.0
+        assert abs(shift.mean()) < 2.5
+        assert shift.std() == pytest.approx(25.0, rel=0.1)
+        same = [name not in {"given_sintering_temperature_c"} for name in feature_names()]
+        assert (features[:2000, same] != stated[:2000, same]).any(), "what follows from the temperature follows"
+
+
+def test_pressing_temperatures_and_unknown_ones_stay(table):
+    for features in near(table):
+        assert features[2000, TEMPERATURE] == 150.0
+        assert np.isnan(features[2001, TEMPERATURE])
+
+
+def test_the_seed_decides(table):
+    first, again, other = (near(table, seed=seed)[1] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first[:2000] != other[:2000]).any()
