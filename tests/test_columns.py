@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.columns import (
-    ALIASES,
     MISSING_WORDS,
     MODEL_INPUT,
     PELLET,
@@ -25,6 +24,7 @@ from nasicon_ml.columns import (
     to_number,
 )
 from nasicon_ml.errors import FieldError
+from nasicon_ml.words import ALIASES
 
 NUMBERS = [column for column in Column if column.kind is Kind.NUMBER]
 CATEGORIES = [column for column in Column if column.kind is Kind.CATEGORY]
@@ -73,18 +73,83 @@ def test_every_choice_and_alias_is_accepted_in_any_case(column: Column) -> None:
         assert column.parse(f"  {choice.upper()} ") == choice
         assert column.parse(choice.replace("_", " ")) == choice
         assert column.parse(choice.replace("_", "-")) == choice
-    for alias, choice in ALIASES.items():
-        if choice in column.choices:
-            assert column.parse(alias) == choice
+    for alias, meant in ALIASES.items():
+        if alias not in column.choices and (found := set(meant.split()) & set(column.choices)):
+            assert {column.parse(alias)} == found
 
 
 def test_every_alias_means_a_choice_of_some_column() -> None:
-    assert set(ALIASES.values()) <= {choice for column in CATEGORIES for choice in column.choices}
+    meant = {choice for choices in ALIASES.values() for choice in choices.split()}
+    assert meant <= {choice for column in CATEGORIES for choice in column.choices}
+
+
+@pytest.mark.parametrize(
+    ("column", "choice", "written"),
+    [
+        (Column.DENSIFICATION, "conventional", ("conventional sintering", "Conventional solid-state sintering",
+                                                "pressureless sintering", "muffle furnace", "sintered")),
+        (Column.DENSIFICATION, "spark_plasma", ("spark plasma sintering (SPS)", "SPS sintering", "FAST/SPS")),
+        (Column.DENSIFICATION, "cold_sintering", ("cold sintering process", "cold-sintered", "CSP")),
+        (Column.DENSIFICATION, "microwave", ("microwave-assisted sintering", "Microwave sintering")),
+        (Column.DENSIFICATION, "hot_press", ("hot-pressed", "hot pressing (HP)")),
+        (Column.DENSIFICATION, "high_pressure", ("high pressure sintering",)),
+        (Column.DENSIFICATION, "sputtering", ("sputtered", "RF magnetron sputtering")),
+        (Column.DENSIFICATION, "glass_ceramic_crystallization", ("melt quenched", "glass-ceramic")),
+        (Column.SYNTHESIS_ROUTE, "melt_quench", ("melt quenched", "melt-quenching method")),
+        (Column.SYNTHESIS_ROUTE, "sputtering", ("sputtered",)),
+        (Column.SYNTHESIS_ROUTE, "solid_state", ("conventional solid-state reaction", "solid state route")),
+        (Column.SYNTHESIS_ROUTE, "sol_gel", ("sol-gel method", "citrate sol-gel")),
+        (Column.SYNTHESIS_ROUTE, "mechanochemical", ("high-energy ball milling",)),
+        (Column.SYNTHESIS_ROUTE, "commercial", ("commercial powder",)),
+        (Column.ATMOSPHERE, "Ar/H2", ("5% H2/Ar", "Ar + 5 vol% H\u2082", "95Ar-5H2", "4 % H2 in Ar")),
+        (Column.ATMOSPHERE, "Ar/H2", ("Ar/H2 (95/5)", "forming gas")),
+        (Column.ATMOSPHERE, "N2", ("N\u2082", "flowing N2", "nitrogen gas", "under N2 flow")),
+        (Column.ATMOSPHERE, "Ar", ("high-purity Ar", "Ar (99.99%)", "argon atmosphere")),
+        (Column.ATMOSPHERE, "O2", ("pure oxygen", "O\u2082 flow")),
+        (Column.ATMOSPHERE, "air", ("in static air", "ambient", "dry air", "laboratory air")),
+        (Column.ADDITIVE_UNIT, "wt%", ("wt. %", "weight %", "mass%")),
+    ],
+)  # fmt: skip
+def test_words_of_reports_are_understood(column: Column, choice: str, written: tuple[str, ...]) -> None:
+    assert {column.parse(word) for word in written} == {choice}
+
+
+@pytest.mark.parametrize("word", ["H2", "N2/O2", "Ar or N2", "argon/oxygen", "sinterer", "", "assisted", "5 %"])
+def test_words_that_may_mean_several_are_refused(word: str) -> None:
+    if word:
+        with pytest.raises(FieldError):
+            Column.ATMOSPHERE.parse(word)
+    with pytest.raises(FieldError):
+        Column.ATMOSPHERE.parse(f"{word} of some kind")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["no", "No", "none", "n.a.", "0", "0.0", 0, 0.0, "without", "undoped", "un-doped", "--", "\u2014", "0 wt%",
+     "0 % LiF", "0.0 mol% B2O3", "no additive", "w/o sintering aid", "additive-free", "no sintering aids",
+     "pristine", "not added", False],
+)  # fmt: skip
+def test_no_additive_is_said_in_many_words(word: object) -> None:
+    assert Column.ADDITIVE.parse(word) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("LiF", "LiF"), ("Al\u2082O\u2083", "Al2O3"), ("alumina", "Al2O3"), ("Boric acid", "H3BO3"), ("NaOH", "NaOH"),
+     ("60Na2O-10Nb2O5-30P2O5", "60Na2O-10Nb2O5-30P2O5"), ("Li2SO4-LiPO3 glass", "Li2SO4-LiPO3 glass")],
+)  # fmt: skip
+def test_an_additive_keeps_its_name(word: str, name: str) -> None:
+    assert Column.ADDITIVE.parse(word) == name
 
 
 @pytest.mark.parametrize(
     ("column", "cell", "words"),
     [
+        (Column.ADDITIVE, "Li2C03", "Did you mean CO3 with the letter O"),
+        (Column.ADDITIVE, "Li3P04", "Did you mean PO4 with the letter O"),
+        (Column.ADDITIVE, "2 wt% LiF", "Write 'LiF' here, 2 into additive_amount"),
+        (Column.ADDITIVE, 5, "the formula of an additive"),
+        (Column.DENSIFICATION, "conventionel sintering", "Did you mean 'conventional'"),
         (Column.ATMOSPHERE, "argonn", "Did you mean 'argon'"),
         (Column.DENSIFICATION, "spark-plazma", "Did you mean 'spark_plasma'"),
         (Column.SINTERING_TEMPERATURE_C, "900,5", "Write decimals with a point"),

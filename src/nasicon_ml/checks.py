@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nasicon_ml.columns import Column, Kind, to_number
+from nasicon_ml.columns import ADDITIVE, Column, Kind, to_number
 from nasicon_ml.errors import FieldError
 
 #: So many different texts of one column may be wrong, and so many cells. Beyond that the column is not what it is
@@ -76,6 +76,11 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.Da
             clean[column.value] = _read_column(frame[column], column, findings)
         else:
             clean[column.value] = _blank(len(frame), column)
+    if Column.ADDITIVE_AMOUNT in columns:  # nothing of an additive is no additive
+        none = clean[Column.ADDITIVE_AMOUNT] == 0
+        for column in ADDITIVE:
+            if column in columns:
+                clean[column.value][none] = np.nan if column.kind is Kind.NUMBER else None
     order = {column.value: position for position, column in enumerate(columns)}
     findings.sort(key=lambda finding: (finding.row, order[finding.column]))
     return pd.DataFrame(clean, index=pd.RangeIndex(len(frame))), findings

@@ -15,6 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from nasicon_ml.errors import FieldError, nearest, number_hint, text_problem
+from nasicon_ml.words import ADDITIVE_NAMES, SUBSCRIPTS, plain_choices, says_no_additive, spellings_of
 
 
 class Kind(StrEnum):
@@ -70,32 +71,6 @@ DENSIFICATIONS = (
 ATMOSPHERES = ("air", "O2", "N2", "Ar", "Ar/H2", "vacuum")
 ADDITIVE_UNITS = ("wt%", "mol%", "formula_unit")
 BOUNDS = ("upper", "lower")  # how an inexact number bounds the truth; empty means exact
-
-ALIASES: Mapping[str, str] = MappingProxyType(
-    {
-        "argon": "Ar", "nitrogen": "N2", "oxygen": "O2", "ar/h2": "Ar/H2", "arh2": "Ar/H2",
-        "forming_gas": "Ar/H2", "sps": "spark_plasma", "fast": "field_assisted",
-        "flash": "field_assisted", "pressureless": "conventional", "hp": "hot_press",
-        "hot_pressing": "hot_press", "csp": "cold_sintering", "glass_ceramic":
-        "glass_ceramic_crystallization", "crystallization": "glass_ceramic_crystallization",
-        "crystallisation": "glass_ceramic_crystallization", "glass_ceramic_crystallisation":
-        "glass_ceramic_crystallization", "uhs": "ultrafast_high_temperature",
-        "ultrafast": "ultrafast_high_temperature", "tape_casting": "tape_cast",
-        "aerosol_deposition": "aerosol", "pld": "pulsed_laser_deposition", "ssr": "solid_state",
-        "solid_state_reaction": "solid_state", "co_precipitation": "coprecipitation",
-        "spray_drying": "spray", "spray_pyrolysis": "spray", "ball_milling": "mechanochemical",
-        "melt_quenching": "melt_quench", "wt": "wt%", "wt.%": "wt%", "mol": "mol%", "mol.%": "mol%",
-        "hip": "hot_isostatic_press",
-        "hot_isostatic_pressing": "hot_isostatic_press", "cold_press": "cold_pressing",
-        "cold_pressed": "cold_pressing", "screen_printed": "screen_printing", "thick_film": "screen_printing",
-        "ald": "thin_film", "atomic_layer_deposition": "thin_film", "evaporation": "thin_film",
-        "thermal_evaporation": "thin_film", "cvd": "thin_film", "spin_coating": "thin_film",
-        "combustion": "solution_combustion", "combustion_synthesis": "solution_combustion",
-        "solution_combustion_synthesis": "solution_combustion", "glycine_nitrate": "solution_combustion",
-        "molar": "formula_unit", "per_formula_unit": "formula_unit", "f.u.": "formula_unit",
-    }
-)  # fmt: skip
-
 
 #: What people write instead: (our unit, theirs) and the factor and shift from theirs to ours.
 OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType(
@@ -328,9 +303,28 @@ class Column(StrEnum):
             return self._parse_flag(value)
         if self.kind is Kind.CATEGORY:
             return self._parse_choice(value)
+        if self is Column.ADDITIVE:
+            return self._parse_additive(value)
         if isinstance(value, str):
             return " ".join(value.split())
         raise FieldError(self.value, value, self.allowed)
+
+    def _parse_additive(self, value: object) -> str | None:
+        """Return what was added; None where the cell says that nothing was."""
+        if not isinstance(value, str):
+            if value == 0:  # YAML's no among them
+                return None
+            raise FieldError(self.value, value, "the formula of an additive")
+        name = " ".join(value.split()).translate(SUBSCRIPTS)
+        if says_no_additive(name):
+            return None
+        if match := re.match(r"(\d+(?:\.\d+)?)\s*(wt|mol)?\.?\s*%\s*(.+)", name):
+            hint = f"Write {match[3]!r} here, {match[1]} into {Column.ADDITIVE_AMOUNT} and its unit into"
+            raise FieldError(self.value, value, "a name without an amount", f"{hint} {Column.ADDITIVE_UNIT}.")
+        if match := re.fullmatch(r".*(C|N|P|S|Si)0(\d).*", name):
+            hint = f"Did you mean {match[1]}O{match[2]} with the letter O?"
+            raise FieldError(self.value, value, "the formula of an additive", hint)
+        return ADDITIVE_NAMES.get(name.lower(), name)
 
     def _parse_number(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, (numbers.Real, str)):
@@ -379,18 +373,17 @@ class Column(StrEnum):
     def _parse_choice(self, value: object) -> str:
         if not isinstance(value, str):
             raise FieldError(self.value, value, self.allowed)
-        key = re.sub(r"[\s-]+", "_", value.strip().lower())
-        choice = self.spellings.get(key)
-        if choice is None:
-            raise FieldError(self.value, value, self.allowed, nearest(key, self.spellings))
-        return choice
+        spellings, keys = self.spellings, [*plain_choices(value)]
+        found = next((spellings[key] for key in keys if key in spellings), None)
+        if found is None:
+            hints = (nearest(key, spellings) for key in reversed(keys) if key)
+            raise FieldError(self.value, value, self.allowed, next(filter(None, hints), ""))
+        return found
 
     @property
     def spellings(self) -> dict[str, str]:
         """Every accepted spelling (lower case, underscores) with the choice it stands for."""
-        table = {choice.lower(): choice for choice in self.choices}
-        table.update({alias: choice for alias, choice in ALIASES.items() if choice in self.choices})
-        return table
+        return spellings_of(self.choices)
 
 
 def is_missing(value: object) -> bool:
@@ -426,6 +419,8 @@ def columns_of(*roles: Role) -> tuple[Column, ...]:
 
 #: What a person decides before the experiment.
 RECIPE = columns_of(Role.COMPOSITION, Role.PROCESSING, Role.PREPARATION)
+#: What says together that something was added.
+ADDITIVE = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
 #: What a model takes: the recipe, and the temperature at which the conductivity is wanted.
 MODEL_INPUT = (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C)
 #: The dataset's columns.

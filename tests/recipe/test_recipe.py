@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from nasicon_ml.columns import RECIPE
+from nasicon_ml.columns import RECIPE, Column
 from nasicon_ml.composition import parse
 from nasicon_ml.errors import FieldError, FormulaError, NasiconError, UnreadableFileError
-from nasicon_ml.recipe import Recipe
+from nasicon_ml.recipe import Recipe, read_batch
 from tests.recipe.strategies import recipe_fields
 
 
@@ -201,7 +201,7 @@ def test_bad_json(text: str, kind: type[NasiconError], message: str) -> None:
         ("formula: !!python/object/apply:os.abort []", UnreadableFileError, "'formula' holds a list"),
         ("formula: LTP\nformula: LGP", FieldError, "every field once. It is given twice"),
         ("formula: LTP\nsintering_time_h: 1:30", FieldError, "sintering_time_h: '1:30' is not accepted"),
-        ("formula: LTP\nadditive: no", FieldError, "additive: False is not accepted; allowed: text"),
+        ("formula: LTP\nadditive: yes", FieldError, "additive: True is not accepted; allowed: the formula of an"),
         ("formula: LTP\nadditive: 2020-01-01", FieldError, "additive: datetime.date"),
         ("formula: 5", FieldError, "formula: 5 is not accepted"),
         ("formula: LTP\natmosfere: air", FieldError, "Did you mean 'atmosphere'"),
@@ -228,3 +228,13 @@ def test_yaml_as_people_write_it() -> None:
     assert Recipe.from_yaml(text) == Recipe(
         formula="LATP x=0.4", sintering_temperature_c=800, sintering_time_h=2, atmosphere="O2"
     )
+
+
+@pytest.mark.parametrize("additive", ["LiF", "none", "no"])
+def test_nothing_of_an_additive_is_no_additive(additive: str) -> None:
+    fields = {"formula": "LTP", "additive": additive, "additive_amount": 0, "additive_unit": "wt%"}
+    assert Recipe.from_dict(fields) == Recipe(formula="LTP")
+    batch = read_batch(pd.DataFrame([fields, {**fields, "additive": "LiF", "additive_amount": 1}]))
+    assert not batch.findings
+    assert batch.table[Column.ADDITIVE].tolist() == [None, "LiF"]
+    assert batch.table[Column.ADDITIVE_UNIT].tolist() == [None, "wt%"]

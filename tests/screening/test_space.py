@@ -207,6 +207,17 @@ def test_additives_that_no_recipe_may_have_are_refused(additive: Any, message: s
         SearchSpace.from_dict(small(additives=["none", additive]))
 
 
+def test_nothing_of_an_additive_is_none_and_counted_once() -> None:
+    stated = [{"name": ["LiF", "B2O3"], "amount": [0, 1], "unit": "wt%"}, "none"]
+    found = SearchSpace.from_dict(small(additives=stated))
+    axis = next(axis for axis in found.axes.fields if Column.ADDITIVE in axis.cells)
+    assert axis.cells[Column.ADDITIVE] == [None, "LiF", "B2O3"]
+    assert axis.cells[Column.ADDITIVE_AMOUNT] == [None, 1, 1]
+    for word in ("without", "undoped", 0):
+        same = SearchSpace.from_dict(small(additives=[stated[0], word]))
+        assert same.size == found.size
+
+
 def test_an_additive_without_amount_is_one() -> None:
     found = SearchSpace.from_dict(small(additives=[{"name": ["LiF", "B2O3"]}, None]))
     assert found.chunk(0, found.size).table[Column.ADDITIVE].unique().tolist()[:2] == ["LiF", "B2O3"]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from nasicon_ml.columns import (
+    ADDITIVE,
     MODEL_INPUT,
     PELLET,
     RECIPE,
@@ -154,12 +155,11 @@ def _answer(place: tuple[int, int | None, str | None], recipe: Cells, result: Ce
 
     given = {column.value: recipe[column] for column in RECIPE if recipe[column] is not None}
     temperature = recipe[Column.MEASUREMENT_TEMPERATURE_C]
-    additive = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
     # Without an additive, its amount and unit are not missing: there is nothing to state.
     asked = columns_of(Role.COMPOSITION, Role.PROCESSING)
-    not_given = tuple(column for column in asked if column.value not in given and column not in additive)
+    not_given = tuple(column for column in asked if column.value not in given and column not in ADDITIVE)
     if Column.ADDITIVE in given:
-        not_given += tuple(column for column in additive if column.value not in given)
+        not_given += tuple(column for column in ADDITIVE if column.value not in given)
     return Answer(
         *place,
         recipe=given,

@@ -18,7 +18,7 @@ from nasicon_ml.checks import (
     kelvin_findings,
     refuse_twice,
 )
-from nasicon_ml.columns import MODEL_INPUT, Column, Kind
+from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
 from nasicon_ml.composition.precursors import precursor_findings
 from nasicon_ml.errors import FieldError
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from nasicon_ml.io import RawTable
 
 CALCINED_HOTTER_RULE = "calcined_hotter_than_sintered"
-_ADDITIVE_COLUMNS = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
 
 
 @dataclass(frozen=True)
@@ -253,7 +252,7 @@ def _second_phases(clean: pd.DataFrame, parsed: ParsedFormulas) -> list[Finding]
     if not any(phases):
         return []
     has_phase = parsed.per_row(phase is not None for phase in phases).astype(bool)  # None counts as no
-    taken = clean[list(_ADDITIVE_COLUMNS)].notna().any(axis=1).to_numpy()
+    taken = clean[list(ADDITIVE)].notna().any(axis=1).to_numpy()
     moved = has_phase & ~taken
     formulas = parsed.per_row(phase.formula if phase else None for phase in phases)
     amounts = parsed.per_row(phase.amount if phase else None for phase in phases)
@@ -266,7 +265,7 @@ def _second_phases(clean: pd.DataFrame, parsed: ParsedFormulas) -> list[Finding]
 
 def _additive_findings(clean: pd.DataFrame, known_bad: set[int]) -> list[Finding]:
     """Apply the rules about additive, amount and unit to rows that are good so far."""
-    given = [clean[column].notna().to_numpy() for column in _ADDITIVE_COLUMNS]
+    given = [clean[column].notna().to_numpy() for column in ADDITIVE]
     code = 4 * given[0] + 2 * given[1] + 1 * given[2]
     findings: list[Finding] = []
     for number, problem in enumerate(ADDITIVE_PROBLEMS):

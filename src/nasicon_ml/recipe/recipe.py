@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nasicon_ml.columns import RECIPE, Column, Kind
+from nasicon_ml.columns import ADDITIVE, RECIPE, Column, Kind
 from nasicon_ml.composition.composition import Composition, SecondPhase
 from nasicon_ml.composition.reading import parse
 from nasicon_ml.errors import FieldError, UnreadableFileError
@@ -196,13 +196,13 @@ class Recipe:
             self._set(column, column.parse(getattr(self, column.value)))
         if self.formula is None:
             raise NO_FORMULA.error(None)
+        if self.additive_amount == 0:  # nothing of an additive is no additive
+            for column in ADDITIVE:
+                self._set(column, None)
         composition = given if isinstance(given, Composition) else parse(self.formula)
         if composition.second_phase:
             self._move(composition.second_phase)
-        given = [
-            getattr(self, column.value) is not None
-            for column in (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
-        ]
+        given = [getattr(self, column.value) is not None for column in ADDITIVE]
         problem = ADDITIVE_PROBLEMS[4 * given[0] + 2 * given[1] + given[2]]
         if problem:
             raise problem.error(getattr(self, problem.column.value))

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import Column, Kind
+from nasicon_ml.columns import ADDITIVE, Column, Kind
 from nasicon_ml.composition.elements import ELEMENT_INDEX
 from nasicon_ml.errors import nearest
 from nasicon_ml.screening.compositions import Compositions
-from nasicon_ml.screening.reading import ADDITIVE_COLUMNS, FIELDS, Axis, SpecNode, read_cell
+from nasicon_ml.screening.reading import FIELDS, Axis, SpecNode, read_cell
 
 Mask = NDArray[np.bool_]
 Cells = Sequence[Any] | NDArray[Any]
@@ -31,7 +31,7 @@ CONSTRAINT_KEYS = ("require", "when", "then", "because")
 MOST_CONSTRAINTS = 200
 CONDITION_KEYS = ("min", "max", "not", "given")
 _SAME = 1e-9
-_FIELD_NAMES: Mapping[str, Column] = {column.value: column for column in (*ADDITIVE_COLUMNS, *FIELDS)}
+_FIELD_NAMES: Mapping[str, Column] = {column.value: column for column in (*ADDITIVE, *FIELDS)}
 _ALLOWED = "a value, a list of values, or a mapping with min, max, not, given"
 
 
@@ -199,7 +199,7 @@ def _condition(name: str, node: SpecNode, warnings: list[str]) -> Condition:
 
 def _is_numeric(name: str) -> bool:
     return (
-        name not in (*ADDITIVE_COLUMNS, Column.SYSTEM)
+        name not in (*ADDITIVE, Column.SYSTEM)
         if name not in _FIELD_NAMES
         else _FIELD_NAMES[name].kind is Kind.NUMBER
     )

@@ -16,11 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.checks import STEPS, looks_like_kelvin
-from nasicon_ml.columns import MODEL_INPUT, Column, Kind, Role, is_missing, to_number
+from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind, Role, is_missing, to_number
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest
 from nasicon_ml.io.raw import read_bytes, refuse_bytes
 from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, unknown_field
+from nasicon_ml.words import says_no_additive
 
 if TYPE_CHECKING:
     import yaml
@@ -347,7 +348,6 @@ Mask = NDArray[np.bool_]
 
 #: Fields that a space states one by one.
 FIELDS = tuple(column for column in MODEL_INPUT if column.role is not Role.COMPOSITION)
-ADDITIVE_COLUMNS = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
 #: Keys of one additive, in the order of their columns.
 ADDITIVE_KEYS = ("name", "amount", "unit")
 _NO_ADDITIVE = (None, None, None)
@@ -431,7 +431,7 @@ def field_axes(node: SpecNode | None, warnings: list[str]) -> list[Axis]:
 
 
 def _unknown(name: str, value: SpecNode) -> FieldError:
-    if name in ADDITIVE_COLUMNS:
+    if name in ADDITIVE:
         hint = "Additives stand in a list of their own, additives, so that amount and unit go with the name."
         return value.error(f"fields {', '.join(FIELDS)}", hint)
     if name == Column.FORMULA:
@@ -490,16 +490,22 @@ def additive_axis(node: SpecNode | None) -> Axis:
     rows: list[tuple[Cell, ...]] = []
     allowed = "additives, each with name, amount and unit, or 'none'"
     for item in node.one_or_more(allowed) if node else []:
-        rows += [_NO_ADDITIVE] if item.not_given else _one_additive(item)
-    rows = rows or [_NO_ADDITIVE]
+        rows += [_NO_ADDITIVE] if _says_none(item) else _one_additive(item)
     if node:
-        refuse_repeats(rows, node)
-    return Axis({column: [row[at] for row in rows] for at, column in enumerate(ADDITIVE_COLUMNS)})
+        refuse_repeats([row for row in rows if row[1] != 0], node)
+    # 0 of whatever is none, and stands there once.
+    rows = [*dict.fromkeys(row if row[1] != 0 else _NO_ADDITIVE for row in rows or [_NO_ADDITIVE])]
+    return Axis({column: [row[at] for row in rows] for at, column in enumerate(ADDITIVE)})
+
+
+def _says_none(item: SpecNode) -> bool:
+    """Whether an item of the list of additives says that there is none."""
+    return item.not_given or (not isinstance(item.value, dict) and says_no_additive(str(item.value)))
 
 
 def _one_additive(item: SpecNode) -> list[tuple[Cell, ...]]:
     parts = item.fields(ADDITIVE_KEYS, ADDITIVE_KEYS[:1])
-    columns = dict(zip(ADDITIVE_KEYS, ADDITIVE_COLUMNS, strict=True))
+    columns = dict(zip(ADDITIVE_KEYS, ADDITIVE, strict=True))
     read = {key: _values(columns[key], part, []) for key, part in parts.items()}
     rows: list[tuple[Cell, ...]] = []
     for name in read[ADDITIVE_KEYS[0]]:
@@ -509,6 +515,6 @@ def _one_additive(item: SpecNode) -> list[tuple[Cell, ...]]:
                 given = [cell is not None for cell in row]
                 problem = ADDITIVE_PROBLEMS[4 * given[0] + 2 * given[1] + given[2]]
                 if problem:
-                    raise item.refused(problem.error(row[ADDITIVE_COLUMNS.index(problem.column)]))
+                    raise item.refused(problem.error(row[ADDITIVE.index(problem.column)]))
                 rows.append(row)
     return rows
