@@ -91,11 +91,20 @@ def test_a_refusal_names_the_option_the_value_and_what_to_write(name: str, value
 
 
 def test_substitutes_are_pairs() -> None:
-    assert call("--substitute", "M=Sc", "--substitute", "Ln = La") == ("{'substitute': {'M': 'Sc', 'Ln': 'La'}}\n")
+    assert call("--substitute", "M=Sc", "--substitute", "Ln = La, Y") == (
+        "{'substitute': {'M': ('Sc',), 'Ln': ('La', 'Y')}}\n"
+    )
 
 
 def test_a_place_holder_stands_for_one_element() -> None:
     assert "'M' is given twice" in call("--substitute", "M=Sc", "--substitute", "M=Y")
+
+
+def test_several_values_are_a_tuple() -> None:
+    out = call("--sintering-temperature", "800:900:50", "--atmosphere", "argon, air", "--precursors", "a,b")
+    assert out == (
+        "{'sintering_temperature_c': (800.0, 850.0, 900.0), 'atmosphere': ('Ar', 'air'), 'precursors': 'a,b'}\n"
+    )
 
 
 def test_help_has_sections_in_order() -> None:
@@ -122,6 +131,13 @@ def test_options_make_one_recipe() -> None:
     assert inputs.table[Column.FORMULA].tolist() == ["Li1.3Sc0.3Ti1.7(PO4)3"]
     assert inputs.table[Column.SINTERING_TEMPERATURE_C].tolist() == [800.0]
     assert (inputs.numbers, inputs.lines, inputs.bad_rows, len(inputs)) == ((1,), (None,), 0, 1)
+
+
+def test_options_with_several_values_make_every_combination(capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = recipe_from_options("LATP", (0.1, 0.3), {}, {"sintering_temperature_c": (800.0, 1073.0)})
+    assert inputs.numbers == (1, 2, 3, 4)
+    assert capsys.readouterr().err == "4 recipes: x 0.1, 0.3 x sintering temperature 800, 1073 °C\n"
+    assert [inputs.place(finding) for finding in inputs.warnings] == ["recipe 2", "recipe 4"]
 
 
 def test_options_that_contradict_each_other_are_refused() -> None:

@@ -47,6 +47,18 @@ def test_one_recipe_by_options(run: Run, options: tuple[str, ...]) -> None:
     assert re.fullmatch(rf"model: \S*champion, {made}\n", outcome.err)
 
 
+def test_every_combination_of_several_values_is_a_recipe(run: Run) -> None:
+    outcome = run("predict", "--system", "LATP", "--x", "0.3,0.4", "--sintering-temperature", "800:900:50")
+    assert outcome.code == 0
+    assert outcome.err.startswith("6 recipes: x 0.3, 0.4 x sintering temperature 800, 850, 900 °C\n")
+    rows = [line for line in outcome.out.splitlines() if not line.startswith("     ")]
+    assert [row.split()[0] for row in rows] == ["#", "1", "2", "3", "4", "5", "6"]
+    content = json.loads(run("predict", "--formula", "LATP x=0.3", "--formula", "LTP", "--json").out)
+    assert [answer["recipe"]["formula"] for answer in content["predictions"]] == [
+        "Li1.3Al0.3Ti1.7(PO4)3", "LiTi2(PO4)3",
+    ]  # fmt: skip
+
+
 def test_a_file_gets_a_table_and_its_bad_rows_a_reason(run: Run, recipes: str) -> None:
     outcome = run("predict", recipes)
     assert outcome.code == 1

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nasicon_ml.checks import Finding
     from nasicon_ml.io import RawTable
     from nasicon_ml.model import PropertyModel
+    from nasicon_ml.recipe.combinations import Varied
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -83,6 +84,33 @@ class ColumnValue(click.ParamType):  # type: ignore[type-arg]  # generic from cl
             return self.fail(refusal(error), param, ctx)
 
 
+class ColumnValues(ColumnValue):
+    """One value of a column, or a tuple of several: ``850``; ``800,850``; ``750:1050:25``."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the values, or fail with what is allowed."""
+        if self.column.kind is Kind.TEXT and self.column is not Column.ADDITIVE:
+            return super().convert(value, param, ctx)
+        return one_or_several(self, str(value), self.column.parse, param, ctx)
+
+
+def one_or_several(
+    reader: click.ParamType,  # type: ignore[type-arg]
+    text: str,
+    read: Callable[[str], Any],
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> Any:
+    """Return the value in a text, or a tuple of several; fail with what is allowed."""
+    from nasicon_ml.recipe.combinations import read_values
+
+    try:
+        values = read_values(text, read)
+    except FieldError as error:
+        return reader.fail(refusal(error), param, ctx)
+    return values[0] if len(values) == 1 else tuple(values)
+
+
 class Number(click.ParamType):  # type: ignore[type-arg]
     """A number between two limits, with a message that knows decimal commas and percentages."""
 
@@ -106,6 +134,15 @@ class Number(click.ParamType):  # type: ignore[type-arg]
         return number
 
 
+class Numbers(Number):
+    """One number or several, as `ColumnValues`."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the numbers, or fail with what is allowed."""
+        read = super().convert
+        return one_or_several(self, str(value), lambda text: read(text, param, ctx), param, ctx)
+
+
 class Whole(click.IntRange):
     """A whole number within limits, in plain digits; Python alone would read ``1_5`` as fifteen."""
 
@@ -121,25 +158,69 @@ def refusal(error: FieldError) -> str:
     return error.message.removeprefix(f"{error.field}: ")
 
 
-def read_substitutes(ctx: click.Context, param: click.Parameter, pairs: Iterable[str]) -> dict[str, str]:
-    """Read ``M=Sc`` pairs: the place holder and the element it stands for."""
-    read: dict[str, str] = {}
+def read_substitutes(
+    ctx: click.Context, param: click.Parameter, pairs: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Read ``M=Sc`` or ``M=Sc,Y``: the place holder and the elements it stands for."""
+    read: dict[str, tuple[str, ...]] = {}
     for pair in pairs:
-        match = re.fullmatch(r"\s*([A-Za-z]+)\s*=\s*([A-Za-z]+)\s*", pair)
+        match = re.fullmatch(r"\s*([A-Za-z]+)\s*=\s*([A-Za-z]+(?:\s*,\s*[A-Za-z]+)*)\s*", pair)
         if match is None:
-            allowed = "a place holder, an equals sign and an element, such as M=Sc"
+            allowed = "a place holder, an equals sign and an element, such as M=Sc, or several: M=Al,Sc,Y"
             raise click.BadParameter(refusal(FieldError("", pair, allowed)), ctx, param)
         if match[1] in read:
-            raise click.BadParameter(f"{match[1]!r} is given twice", ctx, param)
-        read[match[1]] = match[2]
+            raise click.BadParameter(f"{match[1]!r} is given twice; several elements: {match[1]}=Sc,Y", ctx, param)
+        read[match[1]] = tuple(element.strip() for element in match[2].split(","))
     return read
+
+
+def composition_options(function: Function) -> Function:
+    """Add ``--formula``, ``--system``, ``--x`` and ``--substitute``."""
+    for add in (
+        option("--substitute", section=COMPOSITION, multiple=True, callback=read_substitutes, metavar="M=ELEMENT",
+               help="Element for a place holder in the formula, or several: M=Al,Sc,Y; may be repeated."),
+        option("--x", section=COMPOSITION, type=Numbers(-10, 10), metavar="NUMBER",
+               help="Substitution x of the system or of a formula with x."),
+        option("--system", Column.SYSTEM.value, section=COMPOSITION, metavar="TEXT",
+               help="Instead of a formula: LATP, LAGP, LATGP, LTP, NZSP, ...; most need --x."),
+        option(Column.FORMULA.option, Column.FORMULA.value, section=COMPOSITION, metavar="TEXT", multiple=True,
+               help="Formula: Li1.4Al0.4Ti1.6(PO4)3, 'Li1+xAlxTi2-x(PO4)3' with --x, or"
+               " 'LATP x=0.4 + 2 wt% Al2O3'; may be repeated."),
+    ):  # fmt: skip
+        function = add(function)
+    return function
+
+
+def described(values: Mapping[str, Any]) -> list[str]:
+    """Return which of the options that describe recipes are given, by name."""
+    names = [column.value for column in RECIPE] + [Column.SYSTEM.value, "x", "substitute"]
+    return [name for name in names if values[name] not in (None, (), {})]
+
+
+def recipes_from_options(values: Mapping[str, Any]) -> Inputs:
+    """Return the recipes that the options of `composition_options` and `recipe_options` describe.
+
+    Raises
+    ------
+    click.UsageError
+        If there is no composition, or two.
+    FieldError
+        As `recipe_from_options`.
+    """
+    formula, system = values[Column.FORMULA], values[Column.SYSTEM]
+    if not formula and system is None:
+        raise click.UsageError("no recipe: give --formula, --system with --x, or a FILE of recipes.")
+    if formula and system is not None:
+        raise click.UsageError("--formula and --system are two ways to say the same: give one of them.")
+    fields = {column.value: values[column] for column in RECIPE if column is not Column.FORMULA}
+    return recipe_from_options(formula or system, values["x"], values["substitute"], fields)
 
 
 def recipe_options(function: Function) -> Function:
     """Add one option for each column of a recipe except the formula, in the vocabulary's order."""
     for column in reversed([column for column in RECIPE if column is not Column.FORMULA]):
         function = option(
-            column.option, column.value, section=_SECTIONS[column.role], type=ColumnValue(column),
+            column.option, column.value, section=_SECTIONS[column.role], type=ColumnValues(column),
             metavar="NUMBER" if column.kind is Kind.NUMBER else "TEXT", help=_help(column),
         )(function)  # fmt: skip
     return function
@@ -222,6 +303,8 @@ class Inputs:
         What is doubtful about the good ones.
     name
         What messages call the input; empty for options.
+    varied
+        What takes several values among recipes given by options.
     """
 
     table: pd.DataFrame
@@ -231,6 +314,7 @@ class Inputs:
     findings: tuple[Finding, ...] = ()
     warnings: tuple[Finding, ...] = ()
     name: str = ""
+    varied: tuple[Varied, ...] = ()
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -250,7 +334,7 @@ class Inputs:
     def place(self, finding: Finding) -> str:
         """Return where a finding stands: the file, and the line or the number of the recipe."""
         if not self.name:
-            return "this recipe"
+            return f"recipe {finding.row + 1}" if self.varied else "this recipe"
         if finding.line is not None:
             return f"{self.name}, line {finding.line}"
         return f"{self.name}, recipe {finding.row + 1}"
@@ -309,31 +393,36 @@ def _pellet_ids(raw: RawTable) -> tuple[list[str | None] | None, dict[int, Findi
 
 
 def recipe_from_options(
-    formula: str, x: float | None, substitute: Mapping[str, str], fields: Mapping[str, object]
+    formula: str | Iterable[str], x: Any, substitute: Mapping[str, Any], fields: Mapping[str, Any]
 ) -> Inputs:
-    """Return the recipe given by options.
+    """Return the recipe given by options, or every combination of their values; say which there are.
 
     Parameters
     ----------
     formula
-        A formula or the name of a system.
+        A formula or the name of a system, or several.
     x, substitute
-        The value of x and the elements of place holders in the formula.
+        The value of x and the elements of place holders in the formula, or several each.
     fields
-        All other fields of the recipe by column name, None where not given.
+        All other fields of the recipe by column name, None where not given, a tuple of several values.
 
     Raises
     ------
     FieldError
         If a field is wrong, or two contradict each other.
     """
-    from nasicon_ml.composition import parse
-    from nasicon_ml.recipe import Recipe, recipe_table, recipe_warnings
+    from nasicon_ml.recipe import recipe_table, recipe_warnings
+    from nasicon_ml.recipe.combinations import X, combinations
 
-    composition = parse(formula, x=x, substitute=substitute)
-    table = recipe_table([Recipe.from_dict({**fields, Column.FORMULA.value: composition})])
+    given = {X: x, **substitute, **fields}
+    found = combinations(formula, {name: value for name, value in given.items() if value is not None})
+    table = recipe_table(found.recipes)
+    count = len(found.recipes)
+    if found.varied:
+        say(f"{count} recipes: {' x '.join(map(str, found.varied))}")
     # That charges do not add up stands in the answer to one recipe.
-    return Inputs(table, (1,), (None,), None, warnings=tuple(recipe_warnings(table)))
+    warnings = tuple(recipe_warnings(table))
+    return Inputs(table, (*range(1, count + 1),), (None,) * count, None, warnings=warnings, varied=found.varied)
 
 
 def say_of_own(name: str, own: pd.DataFrame, reference: pd.DataFrame) -> None:

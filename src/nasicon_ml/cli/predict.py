@@ -13,27 +13,26 @@ import click
 from nasicon_ml.cli.answers import Answer, answers, as_json, nearest_origins
 from nasicon_ml.cli.formatting import model_line, plural
 from nasicon_ml.cli.inputs import (
-    COMPOSITION,
     ColumnValue,
     Inputs,
-    Number,
     SectionedCommand,
     Whole,
     check_destination,
+    composition_options,
+    described,
     find_model,
     level_option,
     model_options,
     option,
     own_option,
-    read_substitutes,
-    recipe_from_options,
     recipe_options,
     recipes_from_file,
+    recipes_from_options,
     say_of_own,
     temperature_warnings,
 )
 from nasicon_ml.cli.render import panel, progress, say, table
-from nasicon_ml.columns import RECIPE, ROOM_TEMPERATURE_C, Column
+from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import FieldError
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ _EPILOG = """\b
 Examples:
   nasicon-ml predict --formula "Li1.4Al0.4Ti1.6(PO4)3" --sintering-temperature 800 --sintering-time 2
   nasicon-ml predict --system LATP --x 0.4 --sintering-temperature 800 --atmosphere Ar --at 60
-  nasicon-ml predict --formula "Li1.3M0.3Ti1.7(PO4)3" --substitute M=Sc
+  nasicon-ml predict --formula "Li1.3M0.3Ti1.7(PO4)3" --substitute M=Sc,Y --sintering-temperature 850:1000:50
   nasicon-ml predict recipes.csv --own my_pellets.csv --output predictions.csv
   cat recipes.csv | nasicon-ml predict - --json
 
@@ -68,15 +67,7 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
 @click.argument("file", required=False, metavar="[FILE]")
-@option(Column.FORMULA.option, Column.FORMULA.value, section=COMPOSITION, metavar="TEXT",
-        help="Formula: Li1.4Al0.4Ti1.6(PO4)3, 'Li1+xAlxTi2-x(PO4)3' with --x, or 'LATP x=0.4 + 2 wt% Al2O3'.",
-)  # fmt: skip
-@option("--system", Column.SYSTEM.value, section=COMPOSITION, metavar="TEXT",
-        help="Instead of a formula: LATP, LAGP, LATGP, LTP, NZSP, ...; most need --x.")  # fmt: skip
-@option("--x", section=COMPOSITION, type=Number(-10, 10), metavar="NUMBER",
-        help="Substitution x of the system or of a formula with x.")  # fmt: skip
-@option("--substitute", section=COMPOSITION, multiple=True, callback=read_substitutes, metavar="M=ELEMENT",
-        help="Element for a place holder in the formula; may be repeated.")  # fmt: skip
+@composition_options
 @recipe_options
 @option("--at", "at_c", section=ANSWER, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C), metavar="NUMBER",
         help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what FILE says]",
@@ -97,8 +88,9 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 def predict(ctx: click.Context, /, **values: Any) -> None:
     """Predict conductivity, density and phase purity of recipes.
 
-    A recipe is given by options, or many by FILE: CSV, JSON, YAML or Parquet, - for standard input. The answer
-    goes to standard output, everything else to standard error.
+    A recipe is given by options, or many by FILE: CSV, JSON, YAML or Parquet, - for standard input. An option may
+    have several values, 800,850,900 or 750:1050:25: every combination is a recipe. The answer goes to standard
+    output, everything else to standard error.
     """
     _check_usage(ctx, values)
     from nasicon_ml.workflows.predict import default_bundle
@@ -132,9 +124,7 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
 
 def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
     """Refuse options that contradict each other."""
-    about_recipe = [column.value for column in RECIPE] + [Column.SYSTEM.value, "x"]
-    given = [name for name in about_recipe if values[name] is not None]
-    given += ["substitute"] if values["substitute"] else []
+    given = described(values)
     options = {parameter.name: parameter.opts[0] for parameter in ctx.command.params}
     if values["file"] is not None:
         if given:
@@ -149,10 +139,6 @@ def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
         raise click.UsageError(
             "--format tells the format of FILE, and there is no FILE (- reads standard input)", ctx
         )
-    if values[Column.FORMULA] is None and values[Column.SYSTEM] is None:
-        raise click.UsageError("no recipe: give --formula, --system with --x, or a FILE of recipes.", ctx)
-    if values[Column.FORMULA] is not None and values[Column.SYSTEM] is not None:
-        raise click.UsageError("--formula and --system are two ways to say the same: give one of them.", ctx)
 
 
 def _check_not_a_formula(name: str) -> None:
@@ -170,9 +156,7 @@ def _check_not_a_formula(name: str) -> None:
 
 def _inputs(values: dict[str, Any]) -> Inputs:
     if values["file"] is None:
-        formula = values[Column.FORMULA] if values[Column.FORMULA] is not None else values[Column.SYSTEM]
-        fields = {column.value: values[column] for column in RECIPE if column is not Column.FORMULA}
-        return recipe_from_options(formula, values["x"], values["substitute"], fields)
+        return recipes_from_options(values)
     if values["file"] == "-" and sys.stdin.isatty():
         say("reading recipes from standard input; end with Ctrl-D")
     return recipes_from_file(values["file"], values["file_format"])
@@ -200,7 +184,7 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, list[Predicti
 
 def _answer(inputs: Inputs, predictions: list[Prediction], values: dict[str, Any]) -> None:
     """Write the files, then print the answers and which files were written."""
-    one_table = values["file"] is not None and not values["details"]
+    one_table = (values["file"] is not None or bool(inputs.varied)) and not values["details"]
     output = None if values["output"] is None else Path(values["output"])
     json_file = output is not None and output.suffix.lower() == ".json"
     brief = one_table and len(inputs) <= _WITH_NEAREST
