@@ -71,6 +71,7 @@ docs: $(STAMP) ## renew what README, docs and notebooks show of the committed mo
 	@$(IN_VENV) $(BIN)/python -m tools.run_notebooks
 	@$(BIN)/nasicon-ml predict examples/recipes.csv --plot docs/images/predictions.png >/dev/null
 	@$(BIN)/python -m tools.uncertainty_tables
+	@$(BIN)/python -m tools.difference_tables
 	@$(BIN)/python -m tools.serving_page
 	@$(BIN)/python -m tools.renew_docs
 

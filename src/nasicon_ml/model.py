@@ -20,7 +20,13 @@ from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.domain import NEAR_SOURCES, Compared, Domain
 from nasicon_ml.estimators.fitting import FittedTarget
-from nasicon_ml.estimators.own_pellets import known_pellets, moved_answers, refuse_known_to_trees, usable_count
+from nasicon_ml.estimators.own_pellets import (
+    Known,
+    known_pellets,
+    moved_answers,
+    refuse_known_to_trees,
+    usable_count,
+)
 from nasicon_ml.estimators.phases import ASKED_PELLETS, PhaseMemory
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS, Circumstances
@@ -305,10 +311,7 @@ class PropertyModel(ModelParts):
     ) -> dict[Any, Any]:
         """Bring answers up to date with own pellets."""
         circumstances = answered.circumstances
-        refuse_known_to_trees(own, self.metadata.options)
-        known = known_pellets(
-            self.own, own, self._learned(self._features(own, occupancies(own[Column.FORMULA].to_list())))
-        )
+        known = self.known(own)
         learned = self._learned(features)
         at_25 = replace(circumstances, temperature_c=np.full(len(circumstances.temperature_c), ROOM_TEMPERATURE_C))
         point = learned[TargetName.CONDUCTIVITY]
@@ -316,6 +319,29 @@ class PropertyModel(ModelParts):
         half = np.maximum(upper - point, point - lower)
         moved: dict[Any, Any] = moved_answers(known, answered.prepared.space, learned, answered.numbers, half)
         return moved | {Column.OWN_PELLETS: np.full(len(point), usable_count(known, own))}
+
+    def learned(self, table: pd.DataFrame) -> dict[TargetName, Floats]:
+        """Predict on the scale the model learns: log10(S/cm) at 25 °C, log10 of the porosity, probability, eV.
+
+        Raises
+        ------
+        FormulaError, BundleError
+            As `predict`.
+        """
+        return self._learned(self._features(table, occupancies(table[Column.FORMULA].to_list())))
+
+    def known(self, own: pd.DataFrame | None) -> dict[TargetName, Known]:
+        """Return what own pellets say about each answer; nothing where there are none.
+
+        Raises
+        ------
+        BundleError
+            If the model cannot take own pellets, or was trained with these.
+        """
+        if own is None:
+            return {}
+        refuse_known_to_trees(own, self.metadata.options)
+        return known_pellets(self.own, own, self.learned(own))
 
     def _learned(self, features: Floats | PairedRecipes) -> dict[TargetName, Floats]:
         """Predict on the scale the model learns, conductivity at 25 °C; of purity, the probability."""

@@ -187,13 +187,8 @@ def condition_probability(
         return asked
     # Averaging over the process draws a probability towards 1/2; the centre lies further out by as much, so that
     # a probability that nothing is known about stays what it is.
-    centre = attenuation(kernel.variance) * bounded_log_odds(known)
-    covariance = kernel.covariance(among) + _JITTER * np.eye(len(outcome))
-    mode, _ = laplace_mode(covariance[None], centre[None], outcome[None])
+    slope, root, inner = _laplace(kernel, among, outcome, known)
     shares = kernel.covariance(towards)
-    slope = _expit(mode[0])
-    root = np.sqrt(slope * (1.0 - slope))
-    inner = np.eye(len(outcome)) + root[:, None] * covariance * root[None, :]
     scaled = root[:, None] * shares.T
     left = kernel.variance - (scaled * np.linalg.solve(inner, scaled)).sum(axis=0)
     moved = shares @ (outcome - slope)
@@ -202,6 +197,18 @@ def condition_probability(
     # Nearly certain probabilities were bounded; only what moved may differ from what was asked.
     unmoved = _expit(bounded_log_odds(asked))
     return np.clip(np.where(np.abs(moved) < 1e-12, asked, probability + (asked - unmoved)), 0.0, 1.0)
+
+
+def _laplace(
+    kernel: OwnKernel, among: LaboratoryDistances, outcome: Floats, known: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Return probabilities given outcomes, the roots of their variances, (k,), and the matrix to solve, (k, k)."""
+    centre = attenuation(kernel.variance) * bounded_log_odds(known)
+    covariance = kernel.covariance(among) + _JITTER * np.eye(len(outcome))
+    mode, _ = laplace_mode(covariance[None], centre[None], outcome[None])
+    slope = _expit(mode[0])
+    root = np.sqrt(slope * (1.0 - slope))
+    return slope, root, np.eye(len(outcome)) + root[:, None] * covariance * root[None, :]
 
 
 def attenuation(variance: Floats | float) -> Any:
@@ -522,6 +529,16 @@ class Known:
         """Return n probabilities conditioned on these pellets."""
         among, towards = self._distances(space, bounded_log_odds(self.predicted), bounded_log_odds(asked))
         return condition_probability(self.kernel, among, towards, self.measured, self.predicted, asked)
+
+    def precision(self, *, is_probability: bool) -> Floats:
+        """Return M: these pellets lower a covariance by S M S', S being the covariance with them; shape (k, k)."""
+        scale = bounded_log_odds(self.predicted) if is_probability else self.predicted
+        among = laboratory_distances(self.space, self.space, scale, scale)
+        if is_probability:
+            _, root, inner = _laplace(self.kernel, among, self.measured, self.predicted)
+            return np.asarray(root[:, None] * np.linalg.solve(inner, np.diag(root)))
+        own = self.kernel.noise**2 + _JITTER + self.extra
+        return np.asarray(np.linalg.inv(self.kernel.covariance(among) + np.diag(own)))
 
     def _distances(
         self, space: RecipeSpace, ours: Floats, theirs: Floats

@@ -43,12 +43,15 @@ class Prediction:
         Who answered.
     level
         Of the intervals.
+    own
+        Pellets of one's own that moved the answers.
     """
 
     recipes: pd.DataFrame
     answers: Answers
     model: PropertyModel
     level: float
+    own: pd.DataFrame | None = None
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -151,7 +154,7 @@ def predict(
         model = loaded_model(default_bundle() if model is None else model)
     pellets = None if own is None else own_pellets(own)
     answers = model.answer(table, level=level, own=pellets, neighbours=neighbours)
-    return Prediction(table, answers, model, level)
+    return Prediction(table, answers, model, level, pellets)
 
 
 def loaded_model(folder: str | Path) -> PropertyModel:

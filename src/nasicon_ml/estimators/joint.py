@@ -1,0 +1,261 @@
+"""Recipes together: what the errors on two of them share, cancels in their difference.
+
+Two pellets of one laboratory share its level, and the more of the rest the more alike they are; the covariance is
+that of `nasicon_ml.estimators.own_pellets`, without or after known pellets. A difference between two recipes is
+the difference between a pellet of each, made in one laboratory. Its half-width follows from those of the two
+answers, ``a`` and ``b``, and the correlation ``r`` of their errors:
+
+``sqrt(a^2 + b^2) * (1 - 2 r a b / (a^2 + b^2)) ** (narrowing / 2)``
+
+where narrowing is the power by which intervals narrow with known pellets. docs/uncertainty.md has what pairs of
+measured pellets say about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasicon_ml.estimators.own_pellets import Known, OwnKernel, attenuation, bounded_log_odds
+from nasicon_ml.estimators.targets import TARGETS, TargetName
+from nasicon_ml.estimators.uncertainty import ConformalScores
+from nasicon_ml.features.distances import RecipeSpace, laboratory_distances
+
+Floats = NDArray[np.float64]
+
+#: Points along each of two axes at which a pair of errors is looked at.
+_POINTS = 64
+_LEAST_SHARE = 1e-6
+#: Pairs looked at together: memory is bounded.
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How much higher one answer is for n recipes than for another; shape (n,) each.
+
+    Attributes
+    ----------
+    value, lower, upper
+        In decades, in points of density, or as a difference of probabilities, with the interval in which the
+        difference between one pellet of each lies; of probabilities, the one between the two probabilities in one
+        laboratory.
+    better
+        Probability that a pellet of the recipe has the higher value; of purity, that it is the pure one, if one of
+        the two is pure and the other is not.
+    """
+
+    value: Floats
+    lower: Floats
+    upper: Floats
+    better: Floats
+
+    @property
+    def is_told_apart(self) -> NDArray[np.bool_]:
+        """Whether the interval leaves no doubt which of the two is higher."""
+        return np.asarray((self.lower > 0) | (self.upper < 0))
+
+
+@dataclass(frozen=True)
+class Points:
+    """n recipes as the covariance sees them.
+
+    Attributes
+    ----------
+    space
+        Where they lie.
+    predicted
+        What the model says about them without own pellets, on the scale it learns; log-odds of a probability.
+        Shape (n,).
+    """
+
+    space: RecipeSpace
+    predicted: Floats
+
+    @classmethod
+    def of(cls, name: TargetName, space: RecipeSpace, learned: Floats) -> Points:
+        """Return recipes of which the model says `learned`: of a probability, the probability."""
+        return cls(space, bounded_log_odds(learned) if TARGETS[name].is_probability else learned)
+
+    def take(self, rows: NDArray[np.intp]) -> Points:
+        """Return some of them."""
+        return Points(self.space.take(rows), self.predicted[rows])
+
+
+def error_covariance(
+    name: TargetName, kernel: OwnKernel, first: Points, second: Points, known: Known | None = None
+) -> Floats:
+    """Return the covariance of what errors on pellets of one laboratory share; shape (n_first, n_second).
+
+    The noise of a pellet, which it has for itself, comes on top: ``kernel.noise**2``.
+
+    Parameters
+    ----------
+    name
+        Of the answer.
+    kernel
+        As a model holds it.
+    first, second
+        The recipes.
+    known
+        Pellets of the laboratory that are measured already.
+    """
+
+    def prior(one: Points, other: Points) -> Floats:
+        far = laboratory_distances(one.space, other.space, one.predicted, other.predicted)
+        return kernel.covariance(far)
+
+    if known is None or not len(known.predicted):
+        return prior(first, second)
+    pellets = Points.of(name, known.space, known.predicted)
+    precision = known.precision(is_probability=TARGETS[name].is_probability)
+    return prior(first, second) - prior(first, pellets) @ precision @ prior(pellets, second)
+
+
+def error_variance(name: TargetName, kernel: OwnKernel, points: Points, known: Known | None = None) -> Floats:
+    """Return the diagonal of `error_covariance` of recipes with themselves; shape (n,)."""
+    whole = np.full(len(points.predicted), kernel.variance)
+    if known is None or not len(known.predicted):
+        return whole
+    pellets = Points.of(name, known.space, known.predicted)
+    far = laboratory_distances(points.space, pellets.space, points.predicted, pellets.predicted)
+    shares = kernel.covariance(far)
+    precision = known.precision(is_probability=TARGETS[name].is_probability)
+    return np.clip(whole - ((shares @ precision) * shares).sum(axis=1), _LEAST_SHARE * kernel.variance, None)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What errors on n recipes have to do with the error on one other, the reference.
+
+    Attributes
+    ----------
+    correlation
+        Of the errors on a pellet of each and on one of the reference, shape (n,).
+    variance, of_reference
+        Of what pellets share, shape (n,), and of the reference.
+    """
+
+    correlation: Floats
+    variance: Floats
+    of_reference: float
+
+    @classmethod
+    def compute(
+        cls, name: TargetName, kernel: OwnKernel, points: Points, reference: Points, known: Known | None = None
+    ) -> Beside:
+        """Compute it for n recipes and one reference."""
+        shared = error_covariance(name, kernel, points, reference, known)[:, 0]
+        variance = error_variance(name, kernel, points, known)
+        of_reference = float(error_variance(name, kernel, reference, known)[0])
+        noise = kernel.noise**2
+        whole = np.sqrt((variance + noise) * (of_reference + noise))
+        return cls(np.clip(shared / whole, 0.0, 1.0), variance, of_reference)
+
+
+def differences_of_values(
+    name: TargetName,
+    kernel: OwnKernel,
+    beside: Beside,
+    learned: tuple[Floats, float],
+    half: tuple[Floats, float],
+    scores: ConformalScores,
+    level: float,
+) -> Differences:
+    """Return the differences of n answers to that for the reference; conductivity and density.
+
+    Parameters
+    ----------
+    name, kernel
+        Which answer.
+    beside
+        How errors go together.
+    learned
+        The answers on the scale the model learns, shape (n,), and that for the reference.
+    half
+        Half-widths of their intervals at `level` on that scale, shape (n,), and that for the reference.
+    scores
+        From which the intervals were made.
+    level
+        Of the intervals.
+    """
+    values, reference = learned
+    own, other = half
+    total = own**2 + other**2
+    left = np.clip(1.0 - 2.0 * beside.correlation * own * other / total, _LEAST_SHARE, 1.0)
+    spread = np.sqrt(total) * left ** (kernel.narrowing / 2.0)
+    step = values - reference
+    certainty = scores.level_needed(np.abs(step) / (spread / scores.quantile(level)))
+    if name is TargetName.CONDUCTIVITY:
+        return Differences(step, step - spread, step + spread, 0.5 + np.sign(step) * certainty / 2.0)
+    # Differences in points are larger where both pellets are porous: their ends come from the pairs that may be.
+    inverse = TARGETS[name].inverse
+    sigma = NormalDist().inv_cdf((1.0 + level) / 2.0)
+    alike = np.clip((total - spread**2) / (2.0 * own * other), 0.0, 1.0)
+    lower, upper = np.empty(len(values)), np.empty(len(values))
+    for rows, ours, theirs in _pairs(values, own / sigma, reference, other / sigma, alike):
+        lower[rows], upper[rows] = _middle(inverse(ours) - inverse(theirs), level)
+    value = inverse(values) - inverse(np.full(len(values), reference))
+    better = 0.5 + np.sign(value) * certainty / 2.0
+    return Differences(value, np.minimum(lower, value), np.maximum(upper, value), better)
+
+
+def differences_of_probabilities(
+    beside: Beside, probability: Floats, reference: float, level: float
+) -> Differences:
+    """Return the differences of n probabilities of purity to that for the reference.
+
+    Parameters
+    ----------
+    beside
+        How log-odds of one laboratory go together.
+    probability, reference
+        The answers, shape (n,), and that for the reference.
+    level
+        Of the intervals.
+    """
+    centre = attenuation(beside.variance) * bounded_log_odds(probability)
+    other = float(attenuation(beside.of_reference) * bounded_log_odds(np.array([reference]))[0])
+    lower, upper, better = (np.empty(len(probability)) for _ in range(3))
+    deviation = np.sqrt(beside.variance)
+    for rows, ours, theirs in _pairs(
+        centre, deviation, other, float(np.sqrt(beside.of_reference)), beside.correlation
+    ):
+        pure, pure_reference = _expit(ours), _expit(theirs)
+        lower[rows], upper[rows] = _middle(pure - pure_reference, level)
+        only, only_reference = (
+            np.mean(one * (1.0 - another), axis=1)
+            for one, another in ((pure, pure_reference), (pure_reference, pure))
+        )
+        better[rows] = only / (only + only_reference)
+    value = probability - reference
+    return Differences(value, np.minimum(lower, value), np.maximum(upper, value), better)
+
+
+def _pairs(
+    centre: Floats, deviation: Floats, reference: float, of_reference: float, correlation: Floats
+) -> Iterator[tuple[slice, Floats, Floats]]:
+    """Yield rows, their values in many equally likely cases, shape (k, cases), and the reference's, (1, cases)."""
+    steps = np.array([NormalDist().inv_cdf((at + 0.5) / _POINTS) for at in range(_POINTS)])
+    steps /= steps.std()
+    shared, alone = (axis.ravel() for axis in np.meshgrid(steps, steps))
+    theirs = reference + of_reference * shared
+    for start in range(0, len(centre), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        r = correlation[rows, None]
+        moved = r * shared + np.sqrt(1.0 - r**2) * alone
+        yield rows, centre[rows, None] + deviation[rows, None] * moved, theirs[None, :]
+
+
+def _middle(cases: Floats, level: float) -> tuple[Floats, Floats]:
+    """Return the ends between which the middle part of each row lies."""
+    ends = np.quantile(cases, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=1)
+    return ends[0], ends[1]
+
+
+def _expit(values: Floats) -> Floats:
+    return np.asarray(0.5 * (1.0 + np.tanh(values / 2.0)))

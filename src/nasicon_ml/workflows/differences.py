@@ -1,0 +1,119 @@
+"""Recipes against one of them: how much higher an answer is, and whether the two can be told apart at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.columns import ERROR_UNITS, Column
+from nasicon_ml.errors import BundleError, FieldError
+from nasicon_ml.estimators.joint import (
+    Beside,
+    Differences,
+    Points,
+    differences_of_probabilities,
+    differences_of_values,
+)
+from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
+from nasicon_ml.features.distances import recipe_space
+from nasicon_ml.workflows.predict import Prediction
+
+Floats = NDArray[np.float64]
+
+#: Columns of the answers with intervals: value, lower and upper end.
+_ENDS = {
+    TargetName.CONDUCTIVITY: (
+        Column.PREDICTED_CONDUCTIVITY_S_CM, Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
+        Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
+    ),
+    TargetName.RELATIVE_DENSITY: (
+        Column.PREDICTED_RELATIVE_DENSITY_PCT, Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
+        Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT,
+    ),
+}  # fmt: skip
+COLUMNS = ("row", "target", "difference", "lower", "upper", "unit", "better")
+
+
+def differences(prediction: Prediction, reference: int = 0) -> dict[TargetName, Differences]:
+    """Compare all recipes of a prediction with one of them.
+
+    Parameters
+    ----------
+    prediction
+        Of n recipes.
+    reference
+        Which of them the others are compared with, from 0.
+
+    Returns
+    -------
+    dict
+        For each answer the n differences to the reference; that of the reference to itself is the one between two
+        pellets made by it.
+
+    Raises
+    ------
+    FieldError
+        If there is no such recipe.
+    BundleError
+        If the model does not know how errors on pellets of one source go together.
+    """
+    table, model, level = prediction.recipes, prediction.model, prediction.level
+    if not 0 <= reference < len(table):
+        raise FieldError("reference", reference, f"a recipe from 0 to {len(table) - 1}")
+    if any(name not in model.own for name in ANSWERS):
+        raise BundleError(
+            "this model cannot compare recipes: the version that trained it did not estimate how errors on pellets"
+            " of one source go together; train again with this one"
+        )
+    learned, space, known = model.learned(table), recipe_space(table), model.known(prediction.own)
+    numbers = prediction.answers.numbers
+    found = {}
+    for name in ANSWERS:
+        kernel, points = model.own[name], Points.of(name, space, learned[name])
+        beside = Beside.compute(name, kernel, points, points.take(np.array([reference])), known.get(name))
+        if TARGETS[name].is_probability:
+            pure = numbers[Column.PREDICTED_PHASE_PURITY]
+            found[name] = differences_of_probabilities(beside, pure, float(pure[reference]), level)
+            continue
+        centre, half = _on_learned_scale(name, *(numbers[column] for column in _ENDS[name]))
+        at = (centre, float(centre[reference])), (half, float(half[reference]))
+        found[name] = differences_of_values(name, kernel, beside, *at, model.intervals[name].scores, level)
+    return found
+
+
+def _on_learned_scale(name: TargetName, value: Floats, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
+    """Return answers and half-widths of their intervals on the scale the model learns; shape (n,) each."""
+    logs = [np.log10(each) if name is TargetName.CONDUCTIVITY else each for each in (value, lower, upper)]
+    centre, *ends = (TARGETS[name].forward(each) for each in logs)
+    # An end may have been cut at what is possible; the other one then tells how far the interval reaches.
+    return centre, np.maximum(*(np.abs(end - centre) for end in ends))
+
+
+def compare(prediction: Prediction, reference: int = 0) -> pd.DataFrame:
+    """Compare all recipes of a prediction with one of them, as a table.
+
+    Parameters
+    ----------
+    prediction, reference
+        As for `differences`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each recipe and answer: row, target, difference to the reference with lower and upper end of its
+        interval, unit (decades, points, or probability), and better, the probability that it is the higher one.
+    """
+    found = differences(prediction, reference)
+    frames = [
+        pd.DataFrame(
+            {
+                "row": np.arange(len(prediction.recipes)), "target": str(name), "difference": each.value,
+                "lower": each.lower, "upper": each.upper, "unit": ERROR_UNITS[TARGETS[name].column],
+                "better": each.better,
+            },
+            columns=list(COLUMNS),
+        )
+        for name, each in found.items()
+    ]  # fmt: skip
+    return pd.concat(frames).sort_values("row", kind="stable", ignore_index=True)

@@ -1,0 +1,188 @@
+"""Measures how true differences between recipes are, and renews that part of docs/uncertainty.md.
+
+    python -m tools.difference_tables
+
+Out-of-fold predictions of a model's bundle, its first repeat: all pairs of pellets of one source. How errors go
+together is fitted to the sources of the other folds. Works held out from everything (`benchmarks.held_out_works`)
+are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from benchmarks.held_out_works import HELD_OUT
+from numpy.typing import NDArray
+from tools.renew_docs import between_markers
+
+from nasicon_ml.columns import Column
+from nasicon_ml.estimators.joint import Beside, Points, differences_of_probabilities, differences_of_values
+from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, fit_own_kernel
+from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
+from nasicon_ml.estimators.uncertainty import ConformalScores
+from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns, grouped_splits
+from nasicon_ml.evaluation.own_pellets import near_room_temperature, out_of_fold_errors
+from nasicon_ml.model import PropertyModel
+from nasicon_ml.workflows.predict import default_bundle
+
+Ints = NDArray[np.intp]
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "uncertainty.md"
+#: Borders of the correlation of two errors, from recipes that share little to those that share nearly all.
+SHARED = (0.0, 0.4, 0.6, 0.75, 1.0)
+STATED = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+WORDS = {
+    TargetName.CONDUCTIVITY: ("conductivity", "decades", 2),
+    TargetName.RELATIVE_DENSITY: ("density", "points", 0),
+    TargetName.PHASE_PURITY: ("phase purity", "", 2),
+}
+
+
+def pairs(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, name: TargetName) -> pd.DataFrame:
+    """Return all pairs of out-of-fold pellets of one source, with the predicted and the measured difference.
+
+    Parameters
+    ----------
+    out_of_fold
+        As in `nasicon_ml.workflows.train.TrainingResult.out_of_fold`.
+    pellets
+        The pellets with their recipes.
+    name
+        Which answer.
+
+    Returns
+    -------
+    pandas.DataFrame
+        source; weight, with which every pellet of a source counts about once; correlation of the two errors;
+        measured, predicted and better as in `nasicon_ml.estimators.joint.Differences`; lower and upper ends at
+        each level under the names of `end_columns`; alone, the half-width at the highest level if nothing were
+        shared, on the scale the model learns.
+    """
+    rows = out_of_fold[
+        (out_of_fold["target"] == str(name)) & (out_of_fold["repeat"] == out_of_fold["repeat"].min())
+    ]
+    rows = rows[near_room_temperature(name, rows)].reset_index(drop=True)
+    at_level = {}
+    for level in LEVELS:
+        ends = dict(zip(("lower", "upper"), (rows[column] for column in end_columns(level)), strict=True))
+        at_level[level] = out_of_fold_errors(name, rows.assign(**ends), pellets)
+    errors = at_level[LEVELS[-1]]
+    found = []
+    for train, test in grouped_splits(errors.sources, rows["fold"].to_numpy()):
+        kernel = fit_own_kernel(errors.take(train))
+        asked = np.flatnonzero(test)
+        for group in errors.take(asked).groups().values():
+            found += list(_of_source(at_level, kernel, train, asked[group]))
+    return pd.concat(found, ignore_index=True)
+
+
+def _of_source(
+    at_level: dict[float, Errors], kernel: OwnKernel, train: NDArray[np.bool_], rows: Ints
+) -> Iterator[pd.DataFrame]:
+    """Yield the pairs of one source, by the pellet that is the reference."""
+    errors = at_level[LEVELS[-1]]
+    name, target = errors.name, TARGETS[errors.name]
+    points = Points.of(name, errors.space, errors.predicted)
+    for position, reference in enumerate(rows[:-1]):
+        others = rows[position + 1 :]
+        beside = Beside.compute(name, kernel, points.take(others), points.take(np.array([reference])))
+        frame = {str(Column.SOURCE): errors.sources[others], "weight": 2.0 / len(rows)}
+        frame |= {"correlation": beside.correlation}
+        reported = target.inverse(errors.measured)
+        frame["measured"] = reported[others] - reported[reference]
+        for level, one in at_level.items():
+            if target.is_probability:
+                there = one.predicted[others], float(one.predicted[reference])
+                found = differences_of_probabilities(beside, *there, level)
+            else:
+                # Of the sources of the other folds: the scores in units of the half-width.
+                scores = ConformalScores.from_residuals((one.measured - one.predicted)[train], one.half[train])
+                learned = one.predicted[others], float(one.predicted[reference])
+                half = one.half[others], float(one.half[reference])
+                found = differences_of_values(name, kernel, beside, learned, half, scores, level)
+            frame |= dict(zip(end_columns(level), (found.lower, found.upper), strict=True))
+        yield pd.DataFrame(frame | {"predicted": found.value, "better": found.better})
+
+
+def coverage(frame: pd.DataFrame) -> list[list[str]]:
+    """Return the share of measured differences inside their intervals, by how much the two errors share."""
+    lines = []
+    names = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(SHARED)]
+    part = pd.cut(frame["correlation"], SHARED, labels=names, include_lowest=True)
+    for label, rows in [("all pairs", frame), *((name, frame[part == name]) for name in names)]:
+        if rows.empty:
+            continue
+        cells = [label, f"{len(rows):,} ({rows[Column.SOURCE].nunique()})"]
+        for level in LEVELS:
+            lower, upper = (rows[column] for column in end_columns(level))
+            inside = (rows["measured"] >= lower) & (rows["measured"] <= upper)
+            cells.append(f"{100 * np.average(inside, weights=rows['weight']):.0f}")
+        lower, upper = (rows[column] for column in end_columns(LEVELS[-1]))
+        lines.append([*cells, np.average((upper - lower) / 2, weights=rows["weight"])])
+    return lines
+
+
+def truth_of_better(frame: pd.DataFrame) -> list[list[str]]:
+    """Return how often the pellet that is said to be better was it, by the probability stated; ties left out."""
+    known = frame[frame["measured"] != 0]
+    stated = np.maximum(known["better"], 1.0 - known["better"])
+    right = ((known["better"] > 0.5) == (known["measured"] > 0)).astype(float)
+    part = pd.cut(stated, STATED, labels=False, include_lowest=True)
+    lines = []
+    for at, (low, high) in enumerate(itertools.pairwise(STATED)):
+        rows = part == at
+        if rows.any():
+            weight = known["weight"][rows]
+            mean, was = np.average(stated[rows], weights=weight), np.average(right[rows], weights=weight)
+            count = f"{int(rows.sum()):,} ({known[Column.SOURCE][rows].nunique()})"
+            lines.append(
+                [f"{100 * low:.0f} to {100 * high:.0f} %", count, f"{100 * mean:.0f}", f"{100 * was:.0f}"]
+            )
+    return lines
+
+
+def section(found: dict[TargetName, pd.DataFrame], dataset: str) -> str:
+    """Write what was measured."""
+    made = (
+        f"Dataset {dataset[:12]}, first repeat of its folds; without {len(HELD_OUT)} works that nobody tunes for."
+    )
+    parts = [made]
+    for name, frame in found.items():
+        words, unit, digits = WORDS[name]
+        if not TARGETS[name].is_probability:
+            levels = " | ".join(f"{100 * level:.0f} %" for level in LEVELS)
+            head = [
+                f"| {words}: correlation of the errors | pairs (sources) | {levels} | half-width at 90 %, {unit} |"
+            ]
+            head += ["|" + " --- |" * (len(LEVELS) + 3)]
+            body = [f"| {' | '.join(cells)} | {width:.{digits}f} |" for *cells, width in coverage(frame)]
+            parts.append("\n".join([*head, *body]))
+        head = [
+            f"| {words}: said to be better with | pairs (sources) | said on average | was better |",
+            "|" + " --- |" * 4,
+        ]
+        parts.append("\n".join([*head, *(f"| {' | '.join(cells)} |" for cells in truth_of_better(frame))]))
+    return "\n" + "\n\n".join(parts) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, renew."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=default_bundle())
+    model = PropertyModel.load(parser.parse_args(arguments).model)
+    table = model.out_of_fold[~model.out_of_fold[Column.SOURCE].isin(HELD_OUT)]
+    found = {name: pairs(table, model.pellets, name) for name in ANSWERS}
+    text = section(found, model.metadata.dataset_sha256)
+    PAGE.write_text(between_markers(PAGE.read_text(encoding="utf-8"), "differences", text), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
