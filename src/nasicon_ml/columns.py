@@ -48,7 +48,13 @@ class Role(StrEnum):
 
 
 #: What a cell may hold to say "not reported".
-MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "?", "unknown", "not reported"})
+MISSING_WORDS = frozenset(
+    {
+        "", "na", "n/a", "n.a.", "n.a", "#n/a", "#nv", "nan", "none", "null", "-", "--", "---", "\u2013", "\u2014",
+        "?", "??", "/", "...", "\u2026", "unknown", "not reported", "not known", "not given", "not measured",
+        "n.d.", "nd", "n/d", "n.r.", "not available", "tbd",
+    }
+)  # fmt: skip
 TRUE_WORDS = frozenset({"true", "yes", "y", "1", "1.0", "pure"})
 FALSE_WORDS = frozenset({"false", "no", "n", "0", "0.0", "impure"})
 
@@ -81,6 +87,8 @@ OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType(
         ("MPa", "kpa"): (1e-3, 0), ("MPa", "bar"): (0.1, 0), ("S/cm", "ms/cm"): (1e-3, 0),
         ("S/cm", "µs/cm"): (1e-6, 0), ("S/cm", "s/m"): (1e-2, 0), ("eV", "mev"): (1e-3, 0),
         ("eV", "kj/mol"): (1 / 96.485, 0),
+        ("%", "fraction"): (100, 0), ("%", "mol%"): (1, 0), ("Å", "nm"): (10, 0), ("Å", "pm"): (0.01, 0),
+        ("MPa", "psi"): (0.00689476, 0),
     }
 )  # fmt: skip
 

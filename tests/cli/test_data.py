@@ -111,7 +111,7 @@ class TestValidate:
     @pytest.mark.parametrize(
         ("name", "content", "words"),
         [
-            ("semicolons.csv", b"pellet_id;source\np1;raj2023\n", "separated by semicolons"),
+            ("old.xls", b"\xd0\xcf\x11\xe0" + b"\0" * 99, "an old workbook"),
             ("old.csv", b"pellet_id,notes\np1,5 \xb5m\n", "not UTF-8"),
             ("empty.csv", b"", "the file is empty"),
             ("bad.json", b"[{]", "not valid JSON"),

@@ -196,7 +196,8 @@ def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, text: str, fi
         (("empty.csv",), "empty.csv: the file is empty"),
         (("header.csv",), "header.csv: there is no recipe in it"),
         (("bad.csv",), "bad.csv: none of the recipes can be read"),
-        (("semicolons.csv",), "separated by semicolons"),
+        (("recipes.csv", "--sheet", "2"), "it is no workbook"),
+        (("--formula", "LATP x=0.4", "--sheet", "2"), "there is no FILE"),
         (("recipes.csv", "--format", "json"), "not valid JSON"),
     ],
 )
@@ -207,7 +208,6 @@ def test_what_cannot_be_done_is_refused_with_a_reason(
         "empty.csv": "",
         "header.csv": "formula,atmosphere\n",
         "bad.csv": "formula\nLATPP x=0.3\n",
-        "semicolons.csv": "formula;sintering_temperature_c\nLATP x=0.3;850,5\n",
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")

@@ -39,8 +39,9 @@ HEAVY = (
     "pymatgen",
     "mapie",
     "pyarrow",
+    "python_calamine",
 )
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"python_calamine": "python-calamine", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 # Tests compare with these; no module may need them.
 TESTS_ONLY = {"mapie"}
 

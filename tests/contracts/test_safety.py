@@ -25,8 +25,8 @@ STARTS = {
     "nasicon_ml.tracking.record": ["'git'"],
     "nasicon_ml.trees.xgboost_format": ["sys.executable", "'-P'", "'-c'", "_CONVERT"],
 }
-#: The one module that reads archives: of arrays alone, uncompressed.
-ARCHIVES = {"nasicon_ml.trees.arrays": {"zipfile"}}
+#: The modules that read archives, in memory: of arrays alone, uncompressed; and workbooks, as far as a limit.
+ARCHIVES = {"nasicon_ml.trees.arrays": {"zipfile"}, "nasicon_ml.io.workbook": {"zipfile"}}
 #: Where a module's name is looked up in a table that stands there.
 TABLES_OF_MODULES = {"nasicon_ml.cli.main"}
 

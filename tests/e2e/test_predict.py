@@ -162,7 +162,6 @@ def test_bad_rows_do_not_lose_the_good_ones(command: Command, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("formula;sintering_temperature_c\nLATP x=0.3;850,5\n", "separated by semicolons"),
         ("formula,sintring_temperature\nLATP x=0.3,850\n", "Did you mean 'sintering_temperature_c'?"),
         ("LATP x=0.3,850\n", "put the names of the columns"),
         ("formula,atmosphere\nLATP x=0.3,air,2\n", "line 2: 3 cells"),

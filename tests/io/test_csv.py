@@ -70,7 +70,11 @@ def test_a_header_alone_is_an_empty_table(tmp_path: Path) -> None:
     assert table.frame.shape == (0, 2)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_what_excel_calls_unicode_text_is_read(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD.replace(",", "\t").encode("utf-16")).frame.shape == (1, 2)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_is_recognised(tmp_path: Path, encoding: str) -> None:
     message = complaint(tmp_path, GOOD.encode(encoding))
     assert "UTF-16" in message
@@ -89,17 +93,58 @@ def test_the_line_of_a_bad_byte_is_right_behind_a_byte_order_mark(tmp_path: Path
     assert "line 2: byte 0xb5" in complaint(tmp_path, codecs.BOM_UTF8 + b"formula\n5 \xb5m\n")
 
 
-@pytest.mark.parametrize(("separator", "word"), [(";", "semicolons"), ("\t", "tabs")])
-def test_other_separators_are_recognised(tmp_path: Path, separator: str, word: str) -> None:
-    message = complaint(tmp_path, GOOD.replace(",", separator))
-    assert f"separated by {word}; separate them by commas" in message
-    assert "decimal commas" not in message
+@pytest.mark.parametrize(("separator", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_other_separators_are_read_and_said(tmp_path: Path, separator: str, word: str) -> None:
+    rows = (["formula", "notes", "sintering_temperature_c"], ["LTP", f'"a{separator} b"', "850,5"], [], ["LGP"])
+    table = read(tmp_path, "\n".join(map(separator.join, rows)))
+    assert list(table.frame.columns) == ["formula", "notes", "sintering_temperature_c"]
+    assert table.frame["notes"].tolist() == [f"a{separator} b", ""]
+    assert table.frame["sintering_temperature_c"].tolist() == ["850,5", ""]
+    assert table.notes == (f"columns separated by {word}",)
+    assert table.lines is not None
+    assert table.lines.tolist() == [2, 4]
 
 
-def test_semicolons_with_decimal_commas_are_told_both(tmp_path: Path) -> None:
-    message = complaint(tmp_path, "formula;conductivity_total_s_cm\nLTP;0,001\n")
-    assert "separated by semicolons" in message
-    assert "decimal commas must become points" in message
+def test_commas_in_names_separate_nothing(tmp_path: Path) -> None:
+    table = read(tmp_path, "Composition;Sintering temperature, °C;Comment, if any\nLTP;850,5;\n")
+    assert table.frame.iloc[0].tolist() == ["LTP", "850,5", ""]
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;"])
+def test_the_line_that_tells_excel_the_separator_is_heeded(tmp_path: Path, line: str) -> None:
+    table = read(tmp_path, f"{line}\r\nformula;notes\r\nLTP;a,b,c\r\n")
+    assert table.frame.iloc[0].tolist() == ["LTP", "a,b,c"]
+    assert table.lines is not None
+    assert table.lines.tolist() == [3]
+    assert "separates no columns" in complaint(tmp_path, "sep=x\nformulaxnotes\n")
+
+
+def test_remarks_and_titles_are_passed_over_and_said(tmp_path: Path) -> None:
+    text = "# by hand\nPellets of March\n\nformula,notes\n#LTP,thrown away\nLGP,fine\n# end\n"
+    table = read(tmp_path, text)
+    assert table.frame.to_dict("list") == {"formula": ["LGP"], "notes": ["fine"]}
+    assert table.notes == (
+        "lines 1 and 2 above the header passed over",
+        "lines 5 and 7 passed over as remarks (#)",
+    )
+    assert read(tmp_path, "# formula,notes\nLTP,x\n").frame["formula"].tolist() == ["LTP"]
+
+
+def test_a_sign_in_front_of_a_name_or_of_an_error_is_no_remark(tmp_path: Path) -> None:
+    table = read(tmp_path, "pellet_id,formula\n#1,LTP\n#2,LGP\n# the end\n")
+    assert table.frame["pellet_id"].tolist() == ["#1", "#2"]
+    assert read(tmp_path, "notes,formula\n#N/A,LTP\n").frame["notes"].tolist() == ["#N/A"]
+    assert read(tmp_path, "#,formula\n1,LTP\n").frame.shape == (1, 2)
+
+
+def test_an_index_is_passed_over_and_names_are_kept(tmp_path: Path) -> None:
+    counted = read(tmp_path, ",formula\n0,LTP\n1,LGP\n")
+    assert counted.frame.to_dict("list") == {"formula": ["LTP", "LGP"]}
+    assert "index" in counted.notes[0]
+    assert list(read(tmp_path, "Unnamed: 0,formula\n0,LTP\n").frame.columns) == ["formula"]
+    named = read(tmp_path, ",formula\nMK12,LTP\nMK13,LGP\n")
+    assert named.frame["pellet_id"].tolist() == ["MK12", "MK13"]
+    assert "column 1 has no name" in complaint(tmp_path, ",formula,sample\na,LTP,b\n")
 
 
 def test_a_decimal_comma_makes_a_cell_too_many(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_which_column_a_name_means(name: object, meant: str) -> None:
 @pytest.mark.parametrize("column", list(Column))
 def test_every_column_means_itself_however_it_is_written(column: Column) -> None:
     assert column_meant(column.value) == column.value
-    assert column_meant(f" {column.value.replace('_', ' ').title()} (unit)") == column.value
+    assert column_meant(f" {column.value.replace('_', ' ').title()} (ours) ") == column.value
 
 
 def test_only_the_columns_asked_about_are_guessed() -> None:

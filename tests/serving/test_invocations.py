@@ -173,7 +173,7 @@ def test_a_bad_table_is_refused_with_the_name_of_what_is_wrong(served: Served, c
         (b"formula\nLTP,900\n", CSV, 400, "line 2: 2 cells"),
         (b"formula,formula\nLTP,LTP\n", CSV, 400, "'formula' stands more than once"),
         (b'formula\n"LTP\n', CSV, 400, "quotation marks"),
-        (b"formula;sintering_time_h\nLTP;2\n", CSV, 400, "semicolons"),
+        (b"formula;sintering_time_h\nLTP;2,5\n", CSV, 400, "decimals with a point"),
         (b"formula,sintering_temp\nLTP,900\n", CSV, 400, "'sintering_temperature_c'"),
         (b"formula,sintering_time_h\nLTP,-1\n", CSV, 400, "row 1: sintering_time_h"),
         (b"formula\n", CSV, 400, "no recipe"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.inputs import Whole
+from nasicon_ml.cli.inputs import Whole, say_notes
 from nasicon_ml.cli.render import print_json, print_table
 from nasicon_ml.errors import FieldError, nearest
 
@@ -54,6 +54,7 @@ def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_jso
 
     path = file or datasets_folder() / PELLETS_FILE
     raw = read_table(path)
+    say_notes(raw)
     known = set(load_sources(sources or _sources_beside(path), verify=False)[Column.SOURCE])
     findings = find_problems(raw, known)
     with contextlib.suppress(DatasetError):  # a dataset that cannot be loaded is no measure

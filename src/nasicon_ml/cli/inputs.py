@@ -340,7 +340,7 @@ class Inputs:
         return f"{self.name}, recipe {finding.row + 1}"
 
 
-def recipes_from_file(path: str, file_format: str | None) -> Inputs:
+def recipes_from_file(path: str, file_format: str | None, sheet: str | None = None) -> Inputs:
     """Read a file of recipes.
 
     Raises
@@ -351,7 +351,8 @@ def recipes_from_file(path: str, file_format: str | None) -> Inputs:
     from nasicon_ml.io import read_table
     from nasicon_ml.recipe import read_batch
 
-    raw = read_table(path, file_format=file_format)
+    raw = read_table(path, file_format=file_format, sheet=sheet)
+    say_notes(raw)
     try:
         batch = read_batch(raw)
     except FieldError as error:  # about a column, so about the whole file
@@ -390,6 +391,12 @@ def _pellet_ids(raw: RawTable) -> tuple[list[str | None] | None, dict[int, Findi
             line = None if raw.lines is None else int(raw.lines[row])
             unfit[row] = Finding(row, column.value, cell, "bad_key", Severity.ERROR, error.message, line)
     return keys, unfit
+
+
+def say_notes(raw: RawTable) -> None:
+    """Say how a file was understood."""
+    for note in raw.notes:
+        say(f"note: {raw.name}: {note}")
 
 
 def recipe_from_options(

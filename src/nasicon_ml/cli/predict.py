@@ -77,8 +77,11 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 @option("--neighbours", "--neighbors", section=ANSWER, type=Whole(0, 100), default=3, show_default=True,
         metavar="NUMBER", help="Nearest measured pellets to show with each answer.")  # fmt: skip
 @model_options(ANSWER)
-@option("--format", "file_format", section=ANSWER, type=click.Choice(["csv", "json", "yaml", "parquet"]),
-        help="Format of FILE, where its name does not say it.")  # fmt: skip
+@option("--format", "file_format", section=ANSWER, metavar="FORMAT",
+        type=click.Choice(["csv", "json", "yaml", "parquet", "workbook"]),
+        help="csv, json, yaml, parquet or workbook, where the name of FILE does not say it.")  # fmt: skip
+@option("--sheet", section=ANSWER, metavar="NAME",
+        help="Sheet of FILE, where it is a workbook: name or number.  [default: the first]")  # fmt: skip
 @option("--details", is_flag=True, section=ANSWER, help="Give every recipe of FILE its full answer.")
 @option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
 @option("--output", section=ANSWER, metavar="FILE",
@@ -88,9 +91,9 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 def predict(ctx: click.Context, /, **values: Any) -> None:
     """Predict conductivity, density and phase purity of recipes.
 
-    A recipe is given by options, or many by FILE: CSV, JSON, YAML or Parquet, - for standard input. An option may
-    have several values, 800,850,900 or 750:1050:25: every combination is a recipe. The answer goes to standard
-    output, everything else to standard error.
+    A recipe is given by options, or many by FILE: a workbook (.xlsx, .ods), CSV, JSON, YAML or Parquet, - for
+    standard input. An option may have several values, 800,850,900 or 750:1050:25: every combination is a recipe.
+    The answer goes to standard output, everything else to standard error.
     """
     _check_usage(ctx, values)
     from nasicon_ml.workflows.predict import default_bundle
@@ -135,6 +138,8 @@ def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
             )
         _check_not_a_formula(values["file"])
         return
+    if values["sheet"] is not None:
+        raise click.UsageError("--sheet names a sheet of FILE, and there is no FILE", ctx)
     if values["file_format"] is not None:
         raise click.UsageError(
             "--format tells the format of FILE, and there is no FILE (- reads standard input)", ctx
@@ -159,7 +164,7 @@ def _inputs(values: dict[str, Any]) -> Inputs:
         return recipes_from_options(values)
     if values["file"] == "-" and sys.stdin.isatty():
         say("reading recipes from standard input; end with Ctrl-D")
-    return recipes_from_file(values["file"], values["file_format"])
+    return recipes_from_file(values["file"], values["file_format"], values["sheet"])
 
 
 def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, list[Prediction]]:

@@ -1,7 +1,8 @@
-"""Read CSV files, and recognise what spreadsheets write instead."""
+"""Read CSV files as people and spreadsheets write them."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -14,18 +15,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import Column
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.io.raw import MAX_ROWS, RESAVE, RawTable, decode, refuse_cells, refuse_repeated, refuse_shape
+from nasicon_ml.io.layout import MOST_ABOVE, find_header, is_remark, known_names, without_index
+from nasicon_ml.io.raw import MAX_ROWS, RawTable, decode, listed, refuse_cells, refuse_shape
 
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?([eE][+-]?\d+)?")
-_DECIMAL_COMMA = re.compile(r"(?:^|[;\t])\s*[+-]?\d+,\d+\s*(?=$|[;\t])")
+#: What may stand between the cells of a row.
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+#: The first line that Excel takes for the separator of the rest.
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
+#: Characters of a file by which its separator is told.
+_BEGINNING = 20_000
 
 
 def read_csv(data: bytes, name: str) -> RawTable:
-    """Read a CSV: commas, UTF-8, one header, points in decimals. Blank rows are skipped, short ones filled up.
+    """Read a CSV: UTF-8, cells separated by commas, semicolons, tabs or bars, one header.
 
-    The apostrophe by which a cell is marked as text (`mark_as_text`) is taken away.
+    Blank rows are skipped, as are lines that begin with #; short rows are filled up. The apostrophe by which a
+    cell is marked as text (`mark_as_text`) is taken away.
 
     Raises
     ------
@@ -33,51 +39,59 @@ def read_csv(data: bytes, name: str) -> RawTable:
         If it is not such a file; the message says where and what to do.
     """
     text = decode(data, name)
-    records = _records(text, name)
-    try:
-        header_line, header = next(records)
-    except StopIteration:
-        raise UnreadableFileError(f"{name}: the file is empty") from None
-    header = [cell.strip() for cell in header]
-    _check_separator(text, header, name)
-    while header and not header[-1]:
-        header.pop()
-    _check_header(header, header_line, name)
+    if stated := _SEPARATOR_LINE.match(text):
+        text = "\n" + text[stated.end() :]
+    separator = stated[1] if stated else _separator(text)
+    if separator not in SEPARATORS:
+        raise UnreadableFileError(
+            f"{name}, line 1: {separator!r} separates no columns; allowed: {', '.join(SEPARATORS.values())}"
+        )
+    header_line, header, notes, records = find_header(_records(text, name, separator), name)
     refuse_shape(0, len(header), name)
-    refuse_cells(text.count(","), name)
-    even = read_even_rows(text, header_line, len(header))
+    refuse_cells(text.count(separator), name)
+    even = read_even_rows(text, header_line, len(header), separator)
     if even is not None:
         columns, lines = even
         frame = pd.DataFrame(dict(enumerate(columns)), dtype="object")
         frame.columns = pd.Index(header, dtype="object")
-        table = RawTable(frame, lines, name)
+        table = RawTable(frame, lines, name, tuple(notes))
     else:
-        table = _row_by_row(records, header, name)
-    return replace(table, frame=table.frame.map(without_text_mark)) if "'" in text else table
+        table = _row_by_row(records, RawTable(pd.DataFrame(columns=header), None, name, tuple(notes)), separator)
+    if "'" in text:
+        table = replace(table, frame=table.frame.map(without_text_mark))
+    if separator != ",":
+        table = table.noting(f"columns separated by {SEPARATORS[separator]}")
+    return without_index(table)
 
 
-def _row_by_row(records: Iterator[tuple[int, list[str]]], header: list[str], name: str) -> RawTable:
+def _row_by_row(records: Iterator[tuple[int, list[str]]], table: RawTable, separator: str) -> RawTable:
     """Read the rows below the header, whatever they look like."""
+    header, name = list(table.frame.columns), table.name
     width = len(header)
     rows: list[list[str]] = []
     lines: list[int] = []
+    remarks: list[int] = []
     for line, cells in records:
+        if is_remark(cells, header):
+            remarks.append(line)
+            continue
         if len(cells) > width and any(cell.strip() for cell in cells[width:]):
             raise UnreadableFileError(
                 f"{name}, line {line}: {len(cells)} cells, but the header names {width} columns."
-                f" {_surplus_hint(cells)}"
+                f" {_surplus_hint(cells, separator)}"
             )
         rows.append(cells if len(cells) == width else cells[:width] + [""] * (width - len(cells)))
         lines.append(line)
         if len(rows) > MAX_ROWS:
             refuse_shape(len(rows), width, name)
     frame = pd.DataFrame(rows, columns=header, dtype="object")
-    return RawTable(frame, np.asarray(lines, dtype=np.int64), name)
+    table = replace(table, frame=frame, lines=np.asarray(lines, dtype=np.int64))
+    return table.noting(f"{listed(remarks, 'line')} passed over as remarks (#)") if remarks else table
 
 
-def _records(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
+def _records(text: str, name: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row that is not blank, with the line where it begins."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     line = 1
     try:
         for cells in reader:
@@ -90,52 +104,40 @@ def _records(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
         ) from None
 
 
-def _check_separator(text: str, header: list[str], name: str) -> None:
-    first = ",".join(header)
-    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
-        if first.count(separator) > first.count(","):
-            commas = " Its decimal commas must become points, too." if _has_decimal_commas(text) else ""
-            raise UnreadableFileError(
-                f"{name}: the columns are separated by {word}; separate them by commas.{commas} {RESAVE}"
-                " If Excel still writes semicolons, set the list separator of the system to a comma."
-            )
+def _separator(text: str) -> str:
+    """Return what separates the columns: that by which most names of ours stand in one row, or most cells."""
+
+    def names_and_cells(separator: str) -> tuple[int, int]:
+        found = [(0, 0)]
+        with contextlib.suppress(csv.Error):
+            reader = csv.reader(io.StringIO(text[:_BEGINNING], newline=""), delimiter=separator)
+            for cells in itertools.islice(filter(any, reader), MOST_ABOVE):
+                found.append((known_names(cells), len(cells) if len(found) == 1 and len(cells) > 1 else 0))
+        return max(found)
+
+    return max(SEPARATORS, key=names_and_cells)
 
 
-def _has_decimal_commas(text: str) -> bool:
-    return any(_DECIMAL_COMMA.search(line) for line in text[:100_000].splitlines()[1:])
-
-
-def _check_header(header: list[str], line: int, name: str) -> None:
-    known = set(Column)
-    if not known.intersection(header) and any(_NUMBER.fullmatch(cell) for cell in header):
-        raise UnreadableFileError(
-            f"{name}, line {line}: the first row holds data, not column names; put the names of the columns"
-            " (for example formula,sintering_temperature_c) above it"
-        )
-    refuse_repeated(header, f"{name}, line {line}")
-    for position, cell in enumerate(header, start=1):
-        if not cell:
-            raise UnreadableFileError(f"{name}, line {line}: column {position} has no name")
-
-
-def _surplus_hint(cells: list[str]) -> str:
-    whole = any(
+def _surplus_hint(cells: list[str], separator: str) -> str:
+    whole = separator == "," and any(
         re.fullmatch(r"\s*[+-]?\d+", left) and re.fullmatch(r"\d+\s*", right)
         for left, right in itertools.pairwise(cells)
     )
     if whole:
         return "If these are decimal commas, write decimals with a point."
-    return "Put text that holds a comma in double quotes."
+    return f"Put text that holds a {'comma' if separator == ',' else 'separator'} in double quotes."
 
 
 Positions = NDArray[np.int64]
 Texts = NDArray[np.object_]
-_FEED, _COMMA = 0x0A, 0x2C
+_FEED = 0x0A
 #: A file with more short rows than this is left to the other reader.
 _MOST_SHORT = 10_000
 
 
-def read_even_rows(text: str, header_line: int, columns: int) -> tuple[list[Texts], Positions] | None:
+def read_even_rows(
+    text: str, header_line: int, columns: int, separator: str = ","
+) -> tuple[list[Texts], Positions] | None:
     """Read all rows below the header.
 
     Parameters
@@ -146,6 +148,8 @@ def read_even_rows(text: str, header_line: int, columns: int) -> tuple[list[Text
         Line of the header, the first being 1.
     columns
         Number of columns that the header names.
+    separator
+        What stands between two cells.
 
     Returns
     -------
@@ -153,7 +157,7 @@ def read_even_rows(text: str, header_line: int, columns: int) -> tuple[list[Text
         The cells of each column, and the line of each row; rows that are blank are left out. None if the file is
         not so plain.
     """
-    if '"' in text or columns < 1:
+    if '"' in text or "\n#" in text or "\r#" in text or columns < 1:
         return None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     data = text.encode("utf-8")
@@ -161,7 +165,7 @@ def read_even_rows(text: str, header_line: int, columns: int) -> tuple[list[Text
     if not len(starts):
         return [np.zeros(0, dtype="object")] * columns, np.zeros(0, dtype=np.int64)
     marks = np.frombuffer(data, dtype=np.uint8)
-    commas = np.flatnonzero(marks == _COMMA)
+    commas = np.flatnonzero(marks == ord(separator))
     counts = np.searchsorted(commas, ends) - np.searchsorted(commas, starts)
     filled = ends > starts
     missing = np.where(filled, columns - 1 - counts, 0)
@@ -172,7 +176,7 @@ def read_even_rows(text: str, header_line: int, columns: int) -> tuple[list[Text
         or (ends - starts).max() > csv.field_size_limit()
     ):
         return None
-    cells = _cells(_filled_up(data, ends, missing)[starts[0] :], columns)
+    cells = _cells(_filled_up(data, ends, missing, separator)[starts[0] :], columns, separator)
     cells = [column[filled] for column in cells]
     stated = ~_blank(cells)
     lines = header_line + 1 + np.flatnonzero(filled)[stated]
@@ -187,22 +191,22 @@ def _lines(data: bytes, header_line: int) -> tuple[Positions, Positions]:
     return starts[header_line:], ends[header_line:]
 
 
-def _filled_up(data: bytes, ends: Positions, missing: Positions) -> bytes:
-    """Return the data with the missing commas added to each line that is too short."""
+def _filled_up(data: bytes, ends: Positions, missing: Positions, separator: str) -> bytes:
+    """Return the data with the missing separators added to each line that is too short."""
     pieces, position = [], 0
     for line in np.flatnonzero(missing).tolist():
         end = int(ends[line])
-        pieces += [data[position:end], b"," * int(missing[line])]
+        pieces += [data[position:end], separator.encode() * int(missing[line])]
         position = end
     return b"".join([*pieces, data[position:]]) if pieces else data
 
 
-def _cells(data: bytes, columns: int) -> list[Texts]:
+def _cells(data: bytes, columns: int, separator: str) -> list[Texts]:
     """Read the cells of all lines, an empty line as a row of empty cells."""
     frame = pd.read_csv(
-        io.BytesIO(data), header=None, names=range(columns), index_col=False, dtype="object", na_filter=False,
-        quoting=csv.QUOTE_NONE, skip_blank_lines=False, engine="c", low_memory=False, lineterminator="\n",
-        encoding="utf-8",
+        io.BytesIO(data), sep=separator, header=None, names=range(columns), index_col=False, dtype="object",
+        na_filter=False, quoting=csv.QUOTE_NONE, skip_blank_lines=False, engine="c", low_memory=False,
+        lineterminator="\n", encoding="utf-8",
     )  # fmt: skip
     return [frame[name].to_numpy(dtype="object") for name in frame.columns]
 

@@ -6,6 +6,7 @@ The limits keep any file from filling the memory or stopping the program for lon
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import os
 import select
@@ -14,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
@@ -26,7 +27,7 @@ from nasicon_ml.errors import UnreadableFileError, nearest
 
 #: Bytes that are read of a file, by format. YAML is read by a slow and safe reader: these take it some seconds.
 MAX_BYTES: Mapping[str, int] = MappingProxyType(
-    {"csv": 256_000_000, "parquet": 256_000_000, "json": 64_000_000, "yaml": 250_000}
+    {"csv": 256_000_000, "parquet": 256_000_000, "json": 64_000_000, "yaml": 250_000, "workbook": 64_000_000}
 )
 MAX_ROWS = 2_000_000
 #: The vocabulary has fewer than a hundred names.
@@ -203,11 +204,27 @@ class RawTable:
         has no lines.
     name
         What messages call the file.
+    notes
+        How the file was understood, where that goes without saying for nobody: a sentence each.
     """
 
     frame: pd.DataFrame
     lines: np.ndarray | None
     name: str
+    notes: tuple[str, ...] = ()
+
+    def noting(self, *notes: str) -> RawTable:
+        """Return the table with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+def listed(places: Sequence[int], word: str, most: int = 5) -> str:
+    """Return lines or rows in words: "line 3", "lines 3, 5 and 8", "lines 3, 5, 8, 9, 12 and 40 more"."""
+    if len(places) == 1:
+        return f"{word} {places[0]}"
+    shown = [str(place) for place in places[:most]]
+    last = f"{len(places) - most} more" if len(places) > most else shown.pop()
+    return f"{word}s {', '.join(shown)} and {last}"
 
 
 def refuse_repeated(names: Sequence[str], place: str) -> None:
@@ -219,7 +236,10 @@ def refuse_repeated(names: Sequence[str], place: str) -> None:
 
 def decode(data: bytes, name: str) -> str:
     """Turn bytes into text, or say which encoding they are really in."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or data[:64].count(b"\0") > len(data[:64]) // 4:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not data.startswith(codecs.BOM_UTF32_LE):
+        with contextlib.suppress(UnicodeDecodeError):
+            data = data.decode("utf-16").encode()  # Excel's "Unicode text"
+    if data[:64].count(b"\0") > len(data[:64]) // 4 or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UnreadableFileError(f"{name}: saved as UTF-16 ('Unicode text'); save it as UTF-8. {RESAVE}")
     data = data.removeprefix(codecs.BOM_UTF8)
     try:

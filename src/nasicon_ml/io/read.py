@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import re
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from nasicon_ml.errors import UnreadableFileError, nearest
 from nasicon_ml.io.csv import read_csv
-from nasicon_ml.io.raw import RESAVE, RawTable, read_bytes, refuse_bytes, refuse_shape
+from nasicon_ml.io.raw import MAX_BYTES, RESAVE, RawTable, read_bytes, refuse_bytes, refuse_shape
 from nasicon_ml.io.structured import read_json, read_parquet, read_yaml
+from nasicon_ml.io.workbook import is_workbook, read_workbook
 
 #: The formats by the ending of a file's name.
 FORMATS = {
-    ".csv": "csv", ".json": "json", ".yaml": "yaml", ".yml": "yaml", ".parquet": "parquet", ".pq": "parquet",
+    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".yaml": "yaml", ".yml": "yaml",
+    ".parquet": "parquet", ".pq": "parquet", ".xlsx": "workbook", ".xlsm": "workbook", ".xls": "workbook",
+    ".ods": "workbook",
 }  # fmt: skip
 READERS: dict[str, Callable[[bytes, str], RawTable]] = {
     "csv": read_csv,
     "json": read_json,
     "yaml": read_yaml,
     "parquet": read_parquet,
+    "workbook": read_workbook,
 }
 
 
-def read_table(path: str | Path, *, file_format: str | None = None) -> RawTable:
+def read_table(path: str | Path, *, file_format: str | None = None, sheet: str | None = None) -> RawTable:
     """Read a table.
 
     Parameters
     ----------
     path
-        The file, or ``-`` for standard input.
+        The file, or ``-`` for standard input. It may be packed by gzip.
     file_format
-        One of csv, json, yaml, parquet; by default told from the ending of the name and, on standard input,
-        from the content.
+        One of csv, json, yaml, parquet, workbook; by default told from the ending of the name and, on standard
+        input, from the content. A workbook is recognised under any name.
+    sheet
+        Name or number of the sheet of a workbook; the first by default.
 
     Returns
     -------
@@ -46,7 +56,13 @@ def read_table(path: str | Path, *, file_format: str | None = None) -> RawTable:
         that format; the message says where and what to do.
     """
     data, name = read_bytes(path)
-    chosen = file_format or _format_of(path, data, name)
+    notes = []
+    ending = Path(path).suffix.lower()
+    if data.startswith(_GZIP):
+        data = _unpacked(data, name)
+        notes = [] if ending == ".gz" else ["packed by gzip; unpacked"]
+        ending = Path(path).with_suffix("").suffix.lower() if ending == ".gz" else ending
+    chosen = file_format or (_format_of_content(data) if str(path) == "-" else _format_of(ending, name))
     if chosen not in READERS:
         hint = nearest(chosen, READERS)
         raise UnreadableFileError(
@@ -54,26 +70,49 @@ def read_table(path: str | Path, *, file_format: str | None = None) -> RawTable:
         )
     if not data.strip():
         raise UnreadableFileError(f"{name}: the file is empty")
+    if chosen != "workbook" and is_workbook(data):
+        chosen = "workbook"
+        notes.append("a workbook, in spite of its name")
     refuse_bytes(len(data), chosen, name)
-    table = READERS[chosen](data, name)
+    if chosen == "workbook":
+        table = read_workbook(data, name, sheet)
+    elif sheet is not None:
+        raise UnreadableFileError(f"{name}: there is no sheet {sheet!r} in it: it is no workbook")
+    else:
+        table = READERS[chosen](data, name)
     refuse_shape(*table.frame.shape, name)
-    return table
+    return replace(table, notes=(*notes, *table.notes))
 
 
-def _format_of(path: str | Path, data: bytes, name: str) -> str:
-    if str(path) == "-":
-        return _format_of_content(data)
-    ending = Path(path).suffix.lower()
+_GZIP = b"\x1f\x8b"
+
+
+def _unpacked(data: bytes, name: str) -> bytes:
+    """Unpack what gzip packed, as far as the limit."""
+    limit = max(MAX_BYTES.values())
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            unpacked = file.read(limit + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnreadableFileError(f"{name}: packed by gzip, and cannot be unpacked ({error})") from None
+    if len(unpacked) > limit:
+        raise UnreadableFileError(f"{name}: more than the {limit} bytes that are read when unpacked; split it")
+    return unpacked
+
+
+def _format_of(ending: str, name: str) -> str:
     if ending in FORMATS:
         return FORMATS[ending]
-    if ending in {".xls", ".xlsx", ".ods", ".numbers"}:
-        raise UnreadableFileError(f"{name}: a spreadsheet; save the sheet as CSV first. {RESAVE}")
+    if ending in {".xlsb", ".numbers"}:
+        raise UnreadableFileError(f"{name}: save the sheet as .xlsx, or as CSV. {RESAVE}")
     raise UnreadableFileError(
         f"{name}: the ending {ending!r} names no known format; allowed: {', '.join(FORMATS)}"
     )
 
 
 def _format_of_content(data: bytes) -> str:
+    if is_workbook(data):
+        return "workbook"
     start = data.removeprefix(b"\xef\xbb\xbf").lstrip()[:4096]
     if start.startswith(b"PAR1"):
         return "parquet"
