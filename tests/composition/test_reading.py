@@ -56,7 +56,7 @@ def test_the_error_names_the_field_and_the_value() -> None:
     [
         ("Li1.3Al0.3Ti1.7(P04)3", "Did you mean PO4 with the letter O?"),
         ("Na3Zr2(Si04)2(PO4)", "Did you mean SiO4 with the letter O?"),
-        ("LiTi2P3012", "with 1 to 2.5 on the M site"),
+        ("LiTi2P3012", "Did you mean P3O12 with the letter O?"),
         ("LATP 0.3", "write LATP x=0.3."),
         ("LATP0.3", "write LATP x=0.3."),
         ("latp (0.3)", "write LATP x=0.3."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 
@@ -25,6 +26,37 @@ _PLAIN = str.maketrans(
 )  # fmt: skip
 
 
+_TAGS = re.compile(r"</?(?:sub|i|b|em|strong|span|font|p)\b[^<>]*>", re.IGNORECASE)
+_LATEX_SIGNS = {
+    r"\cdot": "·",
+    r"\bullet": "·",
+    r"\times": "*",
+    r"\,": "",
+    r"\;": "",
+    r"\!": "",
+    r"\ ": " ",
+    "~": " ",
+}
+_LATEX_COMMAND = re.compile(r"\\[A-Za-z]+\*?\s*")
+_INDEX = re.compile(r"_\s*(?:\{([^{}]*)\}|(?=[0-9xyz.]))")
+
+
+def _without_markup(text: str) -> str:
+    """Return a text without the markup of HTML and LaTeX, such as ``Li<sub>1.3</sub>`` and ``Li$_{1.3}$``."""
+    if "<" in text or "&" in text:
+        text = html.unescape(_TAGS.sub("", text))
+    if "\\" in text or "$" in text:
+        for sign, plain in _LATEX_SIGNS.items():
+            text = text.replace(sign, plain)
+        text = _INDEX.sub(lambda match: match[1] or "", _LATEX_COMMAND.sub("", text).replace("$", ""))
+        return text.replace("{", "").replace("}", "")
+    return _INDEX.sub(lambda match: match[1] or "", text)
+
+
+#: A capital i where aluminium's l should be; no element begins with A and a capital letter.
+_CAPITAL_I = re.compile(r"AI(?![a-z])")
+
+
 def refusal(text: object, allowed: str = EXAMPLES, hint: str = "") -> FormulaError:
     """Return the error for a formula: what was given, what is allowed, what to do."""
     return FormulaError(Column.FORMULA.value, text, allowed, hint)
@@ -41,7 +73,7 @@ def clean(text: object) -> str:
     Returns
     -------
     str
-        The text with plain digits and dashes, and single spaces.
+        The text with plain digits and dashes, and single spaces, without the markup of HTML and LaTeX.
 
     Raises
     ------
@@ -50,9 +82,10 @@ def clean(text: object) -> str:
     """
     if not isinstance(text, str):
         raise refusal(text)
-    if len(text) > MAX_LENGTH:
-        raise refusal(text, f"at most {MAX_LENGTH} characters", f"This has {len(text)}.")
-    plain = " ".join(text.translate(_PLAIN).split())
+    bare = _without_markup(text) if len(text) <= 5 * MAX_LENGTH else text
+    if len(bare) > MAX_LENGTH:
+        raise refusal(text, f"at most {MAX_LENGTH} characters", f"This has {len(bare)}.")
+    plain = _CAPITAL_I.sub("Al", " ".join(bare.translate(_PLAIN).split()))
     if not plain:
         raise refusal(text, hint="It is empty.")
     strange = next((char for char in plain if not (char.isascii() and char.isprintable()) and char != "·"), None)

@@ -16,6 +16,7 @@ from nasicon_ml.composition.elements import ELEMENT_INDEX, nearest_element
 from nasicon_ml.composition.formula import NUMBER, clean, format_amount, read_amounts, refusal
 from nasicon_ml.composition.sites import StateOverride, assign_sites
 from nasicon_ml.composition.sites import oxidation_states as find_states
+from nasicon_ml.composition.slips import check_clauses, check_signs, misspelt, take_name
 from nasicon_ml.errors import FieldError, nearest, shown
 
 VARIABLES = ("x", "y", "z")
@@ -23,6 +24,9 @@ PLACEHOLDERS = ("M", "Me", "Ln")
 
 _NUMBER = re.compile(NUMBER)
 _WORD = re.compile(r"[A-Za-z]+")
+#: ``Li(1+x)``, ``Al(x)``, ``Li(1.3)``; and the bracket of ``Ti2(1-x)``.
+_AMOUNT_IN_BRACKET = re.compile(r"\([-+*/0-9xyz. ()]*[0-9xyz][ )]*(?<=\))")
+_SUM_IN_BRACKET = re.compile(r"\([0-9xyz. ]*[-+*/xyz][-+*/0-9xyz. ]*\)")
 _LAST_SYMBOL = re.compile(r"[A-Z][a-z]?$")
 _DEEPEST = 6
 
@@ -107,6 +111,8 @@ class Scanner:
             if symbol in PLACEHOLDERS or symbol in ELEMENT_INDEX:
                 self.position += len(symbol)
                 if symbol in ELEMENT_INDEX:
+                    if length == 1 and (hint := misspelt(symbol, self.body[self.position :])):
+                        raise refusal(self.text, hint=hint)
                     self._seen.add(symbol)
                     return symbol
                 return self._substitute(symbol)
@@ -129,7 +135,8 @@ class Scanner:
     def _amount(self) -> str:
         """Read the amount after a symbol or bracket; empty if there is none (which means one)."""
         char = self._peek()
-        if not (char.isdigit() or char == "." or self._at_variable()):
+        in_bracket = _AMOUNT_IN_BRACKET.match(self.body, self.position)
+        if not (char.isdigit() or char == "." or self._at_variable() or in_bracket):
             return ""
         start = self.position
         value = self._expression()
@@ -166,7 +173,10 @@ class Scanner:
             star = self._peek() == "*"
             self.position += star
             value = float(number.group())
-            value *= self._variable() if star or self._at_variable() else 1.0
+            if _SUM_IN_BRACKET.match(self.body, self.position):
+                value *= self._term(depth + 1)
+            else:
+                value *= self._variable() if star or self._at_variable() else 1.0
         elif self._at_variable():
             value = self._variable()
         else:
@@ -234,6 +244,7 @@ _ASSIGNMENT = re.compile(
     rf"(?<![A-Za-z0-9.])(?P<name>[A-Za-z]+)\s*=\s*(?P<value>[+-]?{NUMBER}(?:\s*/\s*{NUMBER})?|[A-Za-z]+)"
 )
 _DECIMAL_COMMA = re.compile(r"=\s*\d+,\d")
+_BEFORE_END = re.compile(r"(?<=[^\s,;(\[])[\s,;]+(?=[)\]])")
 _EMPTY_BRACKET = re.compile(r"[(\[]\s*(?:[,;]\s*)*[)\]]")
 _LOOSE_END = re.compile(r"(?:[\s,;:]|(?<![A-Za-z0-9])(?:with|where|for|and|at)(?![A-Za-z0-9]))+$")
 _PERCENT = re.compile(
@@ -271,7 +282,7 @@ def take_values(plain: str, text: str) -> tuple[str, Values]:
     values = Values({}, {})
     for match in _ASSIGNMENT.finditer(plain):
         _take(match["name"], match["value"], values, text)
-    rest = _ASSIGNMENT.sub(" ", plain)
+    rest = _BEFORE_END.sub("", _ASSIGNMENT.sub(" ", plain))
     if "=" in rest:
         hint = "Values are written after the formula, as in 'Li1+xAlxTi2-x(PO4)3, x=0.4'."
         raise refusal(text, hint=hint)
@@ -358,8 +369,7 @@ def take_percent(body: str, text: str) -> tuple[str, tuple[str, float, str] | No
 
 
 _SHORTHAND = re.compile(r"(?P<name>[A-Za-z]+)\s*(?:[+·-]\s*(?P<rest>.*))?")
-_BARE_AMOUNT = re.compile(rf"(?P<name>[A-Za-z]+)[\s,:_-]*\(?(?P<number>{NUMBER})\)?")
-_ZERO_FOR_OXYGEN = re.compile(r"(P|Si)0([0-9]+)")
+_BARE_AMOUNT = re.compile(rf"(?P<name>[A-Za-z]+)[\s,:_-]*(?:\bx\s*)?\(?(?P<number>{NUMBER})\)?")
 _UNITS_OF = re.compile(rf"(?P<number>{NUMBER})?\s*\*?\s*(?P<variable>[xyz])?\s*(?P<phase>.*)")
 
 
@@ -411,10 +421,13 @@ def _parse(
     substitute: Mapping[str, str] | None,
     overrides: StateOverride | None,
 ) -> Composition:
-    body, values = take_values(clean(text), text)
+    plain = clean(text)
+    check_clauses(plain, text)
+    body, values = take_values(plain, text)
     _add_arguments(values, x, substitute, text)
+    check_signs(body, text)
     body, percent = take_percent(body, text)
-    formula, second = _read_body(body, values, text)
+    formula, second = _read_body(take_name(body, text), values, text)
     if percent and second:
         raise refusal(text, "one second phase", "Only one second phase can be given.")
     sites = assign_sites(read_amounts(formula, text), text)
@@ -461,7 +474,6 @@ def _read_body(body: str, values: Values, text: str) -> tuple[str, SecondPhase |
     """Read what is left of the text: a shorthand or a formula, perhaps with a second phase in formula units."""
     if not body:
         raise refusal(text, hint="There is no formula in it.")
-    _check_zero(body, text)
     _check_bare_amount(body, values, text)
     match = _SHORTHAND.fullmatch(body)
     short = shorthand.find(match["name"]) if match else None
@@ -482,18 +494,14 @@ def _read_body(body: str, values: Values, text: str) -> tuple[str, SecondPhase |
     return scanned.formula, second
 
 
-def _check_zero(body: str, text: str) -> None:
-    """Refuse ``P04``: the sign between is a zero."""
-    if match := _ZERO_FOR_OXYGEN.search(body):
-        raise refusal(text, hint=f"Did you mean {match[1]}O{match[2]} with the letter O?")
-
-
 def _check_bare_amount(body: str, values: Values, text: str) -> None:
     """Refuse ``LATP 0.3``, and say how it is written."""
     match = _BARE_AMOUNT.fullmatch(body)
     short = shorthand.find(match["name"]) if match else None
     if match and short and (short.dopant or short.silicon) and not values.numbers:
-        raise refusal(text, hint=f"The number has no name: write {short.name} x={match['number']}.")
+        number = re.sub(r"^0(?=[0-9])", "0.", match["number"])  # LATP03 has lost its point
+        value = number if float(number) <= 2 else "0.3"
+        raise refusal(text, hint=f"The number has no name: write {short.name} x={value}.")
 
 
 def _check_all_used(values: Values, used: set[str], text: str) -> None:
@@ -504,7 +512,7 @@ def _check_all_used(values: Values, used: set[str], text: str) -> None:
             raise refusal(text, hint=f"{name} is given, but the formula has no {name}: {has}.")
 
 
-def _formula_units(rest: str, values: Values, text: str) -> SecondPhase:
+def _formula_units(rest: str, values: Values, text: str) -> SecondPhase | None:
     """Read ``0.05Li2O`` or ``xLi2O``."""
     match = _UNITS_OF.fullmatch(rest.strip())
     if match is None or not match["phase"] or not (match["number"] or match["variable"]):
@@ -519,7 +527,7 @@ def _formula_units(rest: str, values: Values, text: str) -> SecondPhase:
     return _second_phase(match["phase"], amount, "formula_unit", text)
 
 
-def _second_phase(formula: str, amount: float, unit: str, text: str) -> SecondPhase:
+def _second_phase(formula: str, amount: float, unit: str, text: str) -> SecondPhase | None:
     """Check a second phase: a formula of known elements, and an amount that can be weighed."""
     formula = formula.replace(" ", "")
     try:
@@ -528,6 +536,8 @@ def _second_phase(formula: str, amount: float, unit: str, text: str) -> SecondPh
     except FieldError as error:
         reason = error.hint or f"its amount must be {error.allowed}."
         raise refusal(text, "a second phase such as '+ 2 wt% Al2O3'", f"In {formula!r}: {reason}") from None
+    if amount == 0:
+        return None  # nothing of it is no second phase
     if amount < 1e-6:
         raise refusal(text, "an amount of the second phase above 0", f"It is {amount:g} {formula}.")
     return SecondPhase(formula, round(amount, 6), unit)

@@ -3,7 +3,7 @@
 Sites are assigned by these rules, in this order:
 
 1. Si and P are tetrahedral (T). S, As, V and B join them only as far as Si and P fall short of one T per four
-   oxygens. Sulfur for which there is not room enough is an anion.
+   oxygens; boron, as BO3, needs three. Sulfur for which there is not room enough is an anion.
 2. Everything is scaled to three T cations and rounded to a millionth.
 3. Li, Na, K, Rb, Cs and Ag are on A. Octahedral cations are on M, however many there are.
 4. Large cations (Ca, Sr, Ba, Pb, La, Nd, ...) go to M if they fit there, up to 2.02 per formula; otherwise
@@ -125,18 +125,23 @@ def assign_sites(amounts: Mapping[str, float], text: str) -> Sites:
     return sites
 
 
+#: Oxygens of a group that takes the place of PO4, where it is not four: BO3.
+_OXYGENS = {"B": 3}
+
+
 def _tetrahedral(amounts: Mapping[str, float]) -> dict[str, float]:
-    """Fill the tetrahedra: Si and P first, then what else may go there, up to O/4."""
+    """Fill the tetrahedra: Si and P first, then what else may go there, as far as there is oxygen for it."""
     filled = {element: amounts[element] for element in TETRAHEDRAL if element in amounts}
-    room = amounts.get("O", 0.0) / 4 - sum(filled.values())
+    oxygen = amounts.get("O", 0.0) - 4 * sum(filled.values())
     for element in TETRAHEDRAL_IF_ROOM:
-        amount = amounts.get(element, 0.0)
+        amount, each = amounts.get(element, 0.0), _OXYGENS.get(element, 4)
+        room = oxygen / each
         if element in ANIONS and amount > room + _ROUNDING * sum(filled.values()):
             continue  # sulfur is sulfate or sulfide, not both
         taken = min(amount, max(room, 0.0))
         if taken > 0:
             filled[element] = taken
-            room -= taken
+            oxygen -= each * taken
     return filled
 
 
