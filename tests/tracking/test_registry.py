@@ -37,8 +37,8 @@ def copy_of_store(tracked, tmp_path, monkeypatch):
         "models:/{model_id}",
         "runs:/{run_id}",
         "runs:/{run_id}/bundle",
-        "runs:/{run_id}/model",
-        "runs:/{run_id}/model/artifacts/bundle",
+        "runs:/{run_id}/nasicon-recipe",
+        "runs:/{run_id}/nasicon-recipe/artifacts/bundle",
     ],
 )
 def test_every_way_to_name_the_model_gives_it(uri, tracked, result):

@@ -7,7 +7,7 @@ import pytest
 
 from nasicon_ml.errors import MissingExtraError, TrackingError
 from nasicon_ml.tracking import store as stores
-from nasicon_ml.tracking.store import opened, resolve_uri, sqlite_path
+from nasicon_ml.tracking.store import EXPERIMENT, opened, resolve_uri, sqlite_path
 from tests.programs import free_port
 
 
@@ -207,3 +207,13 @@ def test_a_setting_that_mlflow_cannot_read_is_named(variable, value, empty_datab
     )  # fmt: skip
     message = f"error: MLflow does not accept the variable {variable}={value!r}; mend or unset it\n"
     assert (outcome.returncode, outcome.stdout, outcome.stderr) == (2, "", message)
+
+
+def test_an_experiment_of_an_earlier_version_is_described_and_a_foreign_one_is_left_alone(workplace):
+    with opened() as store:
+        for name in (EXPERIMENT, "theirs"):
+            store.client.create_experiment(name)
+            store.experiment_id(name)
+        kinds = [store.client.get_experiment_by_name(name).tags for name in (EXPERIMENT, "theirs")]
+    assert kinds[0]["mlflow.experimentKind"] == "custom_model_development"
+    assert kinds[1] == {}

@@ -5,23 +5,22 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nasicon_ml.columns import PELLET, Column, Kind
+from nasicon_ml.columns import PELLET, Kind
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.tracking.registry import BUNDLE_FILES, BUNDLE_IN_RUN, LOGGED_NAME
+from nasicon_ml.tracking.registry import BUNDLE_FILES, BUNDLE_IN_RUN, MODEL_NAME
 from nasicon_ml.tracking.signature import BUNDLE, input_example, recipe_columns, requirements, signature
 
 if TYPE_CHECKING:
@@ -38,8 +37,16 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 IMPORTED = "imported_bundle_of"
 #: How `nasicon_ml.evaluation.scores` calls the model itself and all scored rows; that module is imported late.
 _FULL, _ALL = "full", "all"
-#: Columns of the scores that the page of a run shows.
-_NOTED = ("target", "model", "metric", "value", "n_rows", "n_sources")
+#: The tag that MLflow shows as the description of a run or a logged model.
+NOTE = "mlflow.note.content"
+#: The scores that become metrics of a run, for its charts; every other stands in the table ``scores``.
+HEADLINES = (
+    "conductivity.mae_decades", "conductivity.r2", "conductivity.coverage_90", "conductivity.width_90_decades",
+    "relative_density.mae_points", "relative_density.r2", "relative_density.coverage_90",
+    "phase_purity.brier", "phase_purity.brier_skill", "phase_purity.auroc", "phase_purity.ece",
+    "activation_energy.mae_ev",
+)  # fmt: skip
+_MOST_NAMED = 3
 
 
 def start_tags(options: TrainingOptions) -> dict[str, str]:
@@ -61,6 +68,22 @@ def protocol(options: TrainingOptions) -> str:
     from nasicon_ml.bundle.card import protocol as described
 
     return described(options.recorded())
+
+
+def run_name(options: TrainingOptions, dataset: str | Path | None, add: str | Path | None) -> str:
+    """Return what a training does, in words: "own pellets of lab.csv, seed 7, 10 folds"."""
+    left_out = options.exclude_sources
+    parts = {
+        f"own pellets of {Path(add or '').name}": add is not None,
+        f"dataset {Path(dataset or '').name}": dataset is not None,
+        f"tuned, {options.trials} trials": options.trials > 0,
+        "with suspect pellets": options.include_suspect,
+        f"without {', '.join(left_out)}": 0 < len(left_out) <= _MOST_NAMED,
+        f"without {len(left_out)} sources": len(left_out) > _MOST_NAMED,
+        f"seed {options.seed}, {options.folds} folds": True,
+        f"{options.repeats} repeats": options.repeats > 1,
+    }
+    return ", ".join(words for words, holds in parts.items() if holds)
 
 
 def code_version() -> dict[str, str]:
@@ -112,43 +135,22 @@ def added_params(result: TrainingResult) -> dict[str, str]:
 
 
 def metrics(result: TrainingResult) -> dict[str, float]:
-    """Name the scores of a run: ``target.metric`` for the model itself on all rows.
+    """Return the scores that the charts of a run show: of the model itself on all rows, named ``target.metric``.
 
-    Subset and baseline stand between the two, in this order: ``conductivity.median.mae_decades``,
-    ``conductivity.system.LATP.mae_decades``, ``conductivity.system.LATP.composition_only.mae_decades``. How many
-    pellets and sources were scored is ``conductivity.pellets``, ``conductivity.system.LATP.pellets``. Scores that
-    cannot be computed (one class, one value) are left out.
+    All others stand in the table ``scores``. Those that cannot be computed (one class, one value) are left out.
     """
-    systems = set(result.out_of_fold[Column.SYSTEM].dropna())
-    named: dict[str, float] = {}
-    for row in result.scores.to_dict("records"):
-        where = ".".join([_slug(row["target"]), *_subset_parts(str(row["subset"]), systems)])
-        if row["model"] == _FULL:
-            named |= {f"{where}.pellets": float(row["n_rows"]), f"{where}.sources": float(row["n_sources"])}
-        else:
-            where = f"{where}.{_slug(row['model'])}"
-        named[f"{where}.{_slug(row['metric'])}"] = float(row["value"])
-    named["training.seconds"] = result.seconds
-    return {name: value for name, value in named.items() if math.isfinite(value)}
+    named = {f"{row['target']}.{row['metric']}": float(row["value"]) for row in _own(result.scores)}
+    return {name: named[name] for name in HEADLINES if name in named and math.isfinite(named[name])}
 
 
-def _subset_parts(subset: str, systems: set[str]) -> list[str]:
-    """Return what stands for a subset in the name of a metric: nothing for all rows."""
-    if subset == _ALL:
-        return []
-    return ["system", re.sub(r"[^\w-]+", "_", subset)] if subset in systems else [_slug(subset)]
-
-
-def _slug(words: object) -> str:
-    """Return words as a name for MLflow, which takes no signs such as > or °."""
-    text = str(words).lower().replace(">", " over ").replace("<", " under ")
-    return re.sub(r"[^a-z0-9]+", "_", text).strip("_") or "other"
+def _own(scores: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Return the scores of the model itself on all rows."""
+    return scores[(scores["model"] == _FULL) & (scores["subset"] == _ALL)].to_dict("records")
 
 
 def headline(scores: pd.DataFrame) -> dict[str, str]:
     """Return the scores of the model itself on all rows, rounded, as tags of a version."""
-    chosen = scores[(scores["model"] == _FULL) & (scores["subset"] == _ALL)]
-    return {f"{row['target']}.{row['metric']}": f"{row['value']:.4g}" for row in chosen.to_dict("records")}
+    return {f"{row['target']}.{row['metric']}": f"{row['value']:.4g}" for row in _own(scores)}
 
 
 def figures(result: TrainingResult) -> Iterator[tuple[str, Figure]]:
@@ -215,7 +217,7 @@ def log_model(run_id: str, model_id: str, bundle: Path) -> None:
     try:
         Model.log(
             artifact_path=None,
-            name=LOGGED_NAME,
+            name=MODEL_NAME,
             model_id=model_id,
             run_id=run_id,
             flavor=mlflow.pyfunc,
@@ -253,7 +255,9 @@ def log_result(
     log_params(store, run_id, hyperparameters(result) | added_params(result))
     log_dataset(store, run_id, result)
     client.set_tag(run_id, "dataset_sha256", result.dataset_sha256)
-    client.set_tag(run_id, "mlflow.note.content", _note(result))
+    described = note(str(client.get_run(run_id).info.run_name), result.scores)
+    client.set_tag(run_id, NOTE, described)
+    client.set_logged_model_tags(model_id, {NOTE: described})
     log_tables(store, run_id, result)
     report("recording figures", 0.2)
     for name, figure in figures(result):
@@ -303,16 +307,17 @@ def _log_metrics(store: Store, run_id: str, model_id: str, result: TrainingResul
         store.client.log_batch(run_id, metrics=entities[start : start + 500])
 
 
-def _note(result: TrainingResult) -> str:
-    """Write the description that the page of a run opens with."""
-    chosen = result.scores[result.scores["subset"] == _ALL]
-    lines = [
-        "Scores on sources the model has not seen.",
-        "",
-        "| target | model | metric | value | pellets | sources |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in chosen.to_dict("records"):
-        cells = [f"{row[name]:.3g}" if name == "value" else str(row[name]) for name in _NOTED]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+def note(first: str, scores: pd.DataFrame) -> str:
+    """Write the description that the pages of a run, its model and its version open with."""
+    chosen = scores[scores["subset"] == _ALL]
+    counts = chosen.groupby(["target", "metric"], sort=False)[["n_rows", "n_sources"]].max()
+    values = chosen.pivot_table("value", ["target", "metric"], "model").reindex(counts.index)
+    values = values.reindex(columns=[_FULL, *values.columns.drop(_FULL, errors="ignore")])
+    values = values.rename(columns={_FULL: "whole recipe"})
+    heads = ["target", "metric", *values.columns, "pellets", "sources"]
+    lines = [f"{first[:1].upper()}{first[1:]}.", "", "Scores on sources the model has not seen:", ""]
+    lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in values.join(counts).reset_index().itertuples(index=False):
+        cells = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row]
+        lines.append(f"| {' | '.join(cells)} |".replace(" nan ", "  "))
+    return "\n".join([*lines, "", "Scores by system and subset: artifacts, `tables/scores.json`."])

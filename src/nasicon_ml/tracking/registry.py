@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 MODEL_NAME, CHAMPION, CHALLENGER = "nasicon-recipe", "champion", "challenger"
 #: Where the bundle lies within a logged model, and within the artifacts of a run.
 BUNDLE_IN_MODEL, BUNDLE_IN_RUN = f"artifacts/{BUNDLE}", BUNDLE
-#: The name of the logged model within its run.
-LOGGED_NAME = "model"
 #: The tag of a run and its version that lists the files of its bundle with their sizes, as JSON.
 BUNDLE_FILES = "bundle_files"
 #: Tags of a version about its promotions.
@@ -67,8 +65,9 @@ def _register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str])
     is_first = _make_model(store)
     try:
         created = client.create_model_version(
-            MODEL_NAME, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
-        )
+            MODEL_NAME, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id,
+            description=client.get_run(run_id).data.tags.get("mlflow.note.content"),
+        )  # fmt: skip
         version = str(created.version)
         # What the page of the logged model links to.
         link = json.dumps([{"name": MODEL_NAME, "version": version}])
@@ -86,7 +85,9 @@ def _make_model(store: Store) -> bool:
 
     try:
         store.client.create_registered_model(
-            MODEL_NAME, description="Conductivity, relative density and phase purity of NASICON-type recipes."
+            MODEL_NAME,
+            description="Conductivity, relative density and phase purity of NASICON-type recipes. The version to "
+            "use is @champion; @challenger becomes it with 'nasicon-ml registry promote'.",
         )
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":

@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +93,8 @@ def run_training(
     options, dataset
         As for `nasicon_ml.workflows.train.train`.
     add
-        A file of one's own pellets to train with. Their number and a checksum are recorded, nothing else of them.
+        A file of one's own pellets to train with. The name of the file,
+        their number and a checksum are recorded, nothing else of them.
     tracking_uri
         The store; by default that of MLFLOW_TRACKING_URI, or ``mlflow.db`` in the working directory.
     experiment
@@ -115,7 +115,8 @@ def run_training(
     report = progress or (lambda _message, _share: None)
     load_matplotlib()  # missed now, not after all the training
     report("opening the store", 0.0)
-    with opened(tracking_uri) as store, recording(store, experiment, "train", record.start_tags(options)) as run:
+    name, tags = record.run_name(options, dataset, add), record.start_tags(options)
+    with opened(tracking_uri) as store, recording(store, experiment, name, tags) as run:
 
         def step(text: str, share: float) -> None:
             store.stop.check()
@@ -165,7 +166,7 @@ class Recording:
 
 
 @contextmanager
-def recording(store: Store, experiment: str, what: str, tags: Mapping[str, str]) -> Iterator[Recording]:
+def recording(store: Store, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[Recording]:
     """Begin a run; if the block is left by an error, end it as FAILED, by Ctrl-C or SIGTERM as KILLED.
 
     Parameters
@@ -174,12 +175,12 @@ def recording(store: Store, experiment: str, what: str, tags: Mapping[str, str])
         An open store.
     experiment
         The experiment, made if it is not there.
-    what, tags
-        The first word of its name, and its tags.
+    name, tags
+        What is done, in words, and its tags.
     """
     run = Recording()
     try:
-        run.run_id = _start(store, experiment, what, {**tags, PROCESS_TAG: run.process})
+        run.run_id = _start(store, experiment, name, {**tags, PROCESS_TAG: run.process})
         yield run
     except BaseException as error:
         cause = store.stop.raised or error  # a library may have made something else of it
@@ -190,8 +191,7 @@ def recording(store: Store, experiment: str, what: str, tags: Mapping[str, str])
         raise
 
 
-def _start(store: Store, experiment: str, what: str, tags: Mapping[str, str]) -> str:
-    name = f"{what} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+def _start(store: Store, experiment: str, name: str, tags: Mapping[str, str]) -> str:
     end_left_runs(store)
     run = store.client.create_run(store.experiment_id(experiment), tags=dict(tags), run_name=name)
     return str(run.info.run_id)
@@ -202,7 +202,7 @@ def announce_model(store: Store, run_id: str, params: Mapping[str, str]) -> str:
     experiment_id = store.client.get_run(run_id).info.experiment_id
     model = store.client.create_logged_model(
         experiment_id,
-        name=registry.LOGGED_NAME,
+        name=registry.MODEL_NAME,
         source_run_id=run_id,
         params=dict(params),
         model_type="regression and classification",
@@ -284,7 +284,9 @@ def import_bundle(folder: str | Path, *, tracking_uri: str | None = None, experi
     }
     params = {name: str(value) for name, value in metadata.options.items()}
     scores = pd.DataFrame([dict(row) for row in metadata.scores])
-    with opened(tracking_uri) as store, recording(store, experiment, "import", tags) as run:
+    name = f"bundle of {metadata.created[:10]} imported"
+    tags[record.NOTE] = record.note(f"{name}; {tags['protocol']}", scores)
+    with opened(tracking_uri) as store, recording(store, experiment, name, tags) as run:
         record.log_params(store, run.run_id, params)
         run.model_id = announce_model(store, run.run_id, params)
         record.log_bundle(store, run.run_id, run.model_id, model)

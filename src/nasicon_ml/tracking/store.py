@@ -302,6 +302,13 @@ def _make(path: Path) -> None:
 
 DATABASE = "mlflow.db"
 EXPERIMENT = "nasicon-ml"
+#: What the pages of MLflow open a new experiment with: runs and models of machine learning, and a description.
+_EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "Trainings of nasicon-ml: each run scores models of conductivity, relative density and "
+    "phase purity on papers they have not seen. Charts show a dozen scores; tables, figures and the model are "
+    "among the artifacts of a run.",
+}
 URI_VARIABLE, REGISTRY_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
 
 #: Seconds that a server has for its first answer, before hours of training are begun.
@@ -366,7 +373,17 @@ class Store:
                 f"the experiment {name!r} in {self.uri} was deleted: choose another with --experiment, or bring "
                 f"it back with 'mlflow experiments restore --experiment-id {found.experiment_id}'"
             )
+        if name == EXPERIMENT and not set(_EXPERIMENT_TAGS) & set(found.tags):  # made by an earlier version
+            self._describe(str(found.experiment_id))
         return str(found.experiment_id)
+
+    def _describe(self, experiment_id: str) -> None:
+        """Describe an experiment; that it stays without harms nobody."""
+        from mlflow.exceptions import MlflowException
+
+        with suppress(MlflowException):
+            for key, value in _EXPERIMENT_TAGS.items():
+                self.client.set_experiment_tag(experiment_id, key, value)
 
     def _make_experiment(self, name: str) -> Any:
         from mlflow.exceptions import MlflowException
@@ -377,7 +394,7 @@ class Store:
             folder = self.database.parent / ARTIFACTS / re.sub(r"[^\w.-]+", "-", name)
             location = folder.as_uri()
         try:
-            self.client.create_experiment(name, artifact_location=location)
+            self.client.create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS)
         except MlflowException:
             # Somebody else may have made it in the meantime.
             if self.client.get_experiment_by_name(name) is None:
