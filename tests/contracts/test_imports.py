@@ -15,7 +15,7 @@ from tests.contracts.source import PACKAGE, ROOT, Module, imports, modules
 ORDER = (
     "errors", "signals", "shipped", "words", "columns", "parsing", "checks", "io", "composition",
     "recipe", "data", "features", "trees", "estimators", "bundle", "model", "evaluation", "plots", "screening",
-    "workflows", "tracking", "cli",
+    "campaigns", "workflows", "tracking", "cli",
 )  # fmt: skip
 # Closer bounds than the order.
 ONLY_THESE = {

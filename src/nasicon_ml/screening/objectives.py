@@ -151,7 +151,7 @@ class Wish:
         return np.clip((values - self.worst) / (self.best - self.worst), 0.0, 1.0)
 
 
-#: Properties that can be wished for: their columns; None is the sintering temperature of the recipe.
+#: Properties that can be wished for: their columns.
 _PROPERTIES: dict[str, Column] = {
     "conductivity": Column.PREDICTED_CONDUCTIVITY_S_CM,
     "density": Column.PREDICTED_RELATIVE_DENSITY_PCT,
@@ -196,19 +196,20 @@ class Desirability(Objective):
 
     def values(self, answers: Answers) -> Floats:
         """Return the overall desirability, shape (n,); NaN where a property is wished for and not given."""
+        given = {**answers.numbers, Column.SINTERING_TEMPERATURE_C: answers.sintering_temperature_c}
+        return self.of({name: given[_PROPERTIES[name]] for name in self.wishes})
+
+    def of(self, properties: Mapping[str, Floats]) -> Floats:
+        """Return the overall desirability of values by property, all of one shape; NaN where one is."""
         total = sum(wish.weight for wish in self.wishes.values())
-        found = np.ones(len(answers.sintering_temperature_c))
+        found: Floats = np.array(1.0)
         for name, wish in self.wishes.items():
-            column = _PROPERTIES[name]
-            if column is Column.SINTERING_TEMPERATURE_C:
-                each = wish.desirability(answers.sintering_temperature_c)
-            elif column is Column.PREDICTED_CONDUCTIVITY_S_CM:
-                on_decades = Wish(float(np.log10(wish.worst)), float(np.log10(wish.best)))
-                each = on_decades.desirability(np.log10(answers.numbers[column]))
-            else:
-                each = wish.desirability(answers.numbers[column])
-            found = found * each ** (wish.weight / total)
-        return found
+            values, on_scale = properties[name], wish
+            if name == "conductivity":
+                values = np.log10(values)
+                on_scale = Wish(float(np.log10(wish.worst)), float(np.log10(wish.best)))
+            found = found * on_scale.desirability(values) ** (wish.weight / total)
+        return np.asarray(found)
 
     def describe(self) -> str:
         """Return what it is, in words."""

@@ -1,0 +1,276 @@
+"""Recommend the next pellets to make: a search space, own pellets and a goal in, a batch of recipes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nasicon_ml.campaigns.acquisition import METHODS, Pick, choose
+from nasicon_ml.campaigns.candidates import Search, already_made, outside_space
+from nasicon_ml.campaigns.goal import Goal, Outcomes
+from nasicon_ml.campaigns.posterior import Posterior, posterior
+from nasicon_ml.columns import MODEL_INPUT, Column, Kind, Role, columns_of
+from nasicon_ml.data.own_pellets import own_pellets
+from nasicon_ml.errors import FieldError, NasiconError, nearest
+from nasicon_ml.estimators.targets import TargetName, training_rows
+from nasicon_ml.model import PropertyModel
+from nasicon_ml.screening.reading import check_whole
+from nasicon_ml.screening.space import SearchSpace
+from nasicon_ml.workflows.predict import Prediction, default_bundle, loaded_model
+
+if TYPE_CHECKING:
+    from nasicon_ml.screening.engine import Progress
+    from nasicon_ml.screening.scoring import Effort
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: More members than this are no batch.
+MOST_BATCH = 50
+#: A member among so large a share of the candidates by its expected value is made for that.
+_HIGH_SHARE = 0.05
+#: A field is explored where no more than this share of what is measured on the system is like it.
+_RARE_SHARE = 0.05
+#: A system with fewer measured conductivities is explored whatever the making.
+_FEW_PELLETS = 5
+#: Temperatures are alike within so many °C; other numbers within a factor.
+_ALIKE_C, _ALIKE_FACTOR = 50.0, 2.0
+_RESULT_COLUMNS = {
+    "better": "probability_better",
+    "improvement": "expected_improvement",
+    "learned": "learned_share",
+}
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What is asked for.
+
+    Attributes
+    ----------
+    goal
+        What is wanted; by default the highest conductivity at 25 °C.
+    size
+        How many pellets, 1 to `MOST_BATCH`.
+    method
+        "expected-improvement" or "thompson" (`nasicon_ml.campaigns.acquisition`).
+    inside_only
+        Whether recipes outside the known domain are left out.
+    seed
+        Of the draws: the same seed gives the same batch.
+    """
+
+    goal: Goal = field(default_factory=Goal)
+    size: int = 3
+    method: str = METHODS[0]
+    inside_only: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("batch", self.size, 1, MOST_BATCH)
+        check_whole("seed", self.seed, 0, 2**32 - 1)
+        if self.method not in METHODS:
+            raise FieldError("method", self.method, ", ".join(METHODS), nearest(self.method, METHODS))
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The next pellets to make.
+
+    Attributes
+    ----------
+    options
+        What was asked for.
+    candidates
+        The recipes among which the batch was chosen, and what each may come to.
+    picks
+        The batch, in order.
+    own
+        The own pellets, as they were read; None without.
+    best
+        Value of the best own pellet that counts (log10(S/cm) at 25 °C, or desirability); None without one.
+    best_pellet
+        Its key.
+    made
+        How many candidates own pellets have made already, and were left out.
+    outside
+        For each own pellet the field in which it lies outside the space, "" for those within.
+    model
+        Who answered.
+    """
+
+    options: BatchOptions
+    candidates: Posterior
+    picks: tuple[Pick, ...]
+    own: pd.DataFrame | None
+    best: float | None
+    best_pellet: str | None
+    made: int
+    outside: tuple[str, ...]
+    model: PropertyModel
+
+    @cached_property
+    def batch(self) -> Prediction:
+        """The recipes of the batch with their answers, own pellets taken into account."""
+        rows = [pick.row for pick in self.picks]
+        recipes = self.candidates.recipes.iloc[rows].reset_index(drop=True)
+        answers = self.model.answer(recipes, own=self.own)
+        return Prediction(recipes, answers, self.model, 0.9)
+
+    @cached_property
+    def reasons(self) -> list[str]:
+        """Why each member of the batch is proposed, one sentence each."""
+        return [self._reason(pick) for pick in self.picks]
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row a member: recipe, answers, how likely better and by how much, what it teaches, why."""
+        table = self.batch.frame()
+        for attribute, name in _RESULT_COLUMNS.items():
+            table[name] = [getattr(pick, attribute) for pick in self.picks]
+        return table.assign(reason=self.reasons)
+
+    def _reason(self, pick: Pick) -> str:
+        values = self.options.goal.values(self.candidates.expected())
+        rank = int((values > values[pick.row]).sum()) + 1
+        parts = []
+        if rank <= max(3, _HIGH_SHARE * len(values)):
+            what = "desirability" if self.options.goal.wishes else "conductivity"
+            parts.append(f"high expected {what} (number {rank} of {len(values):,} candidates)")
+        explored = self._explored(pick.row)
+        if explored:
+            parts.append(f"explores {explored}")
+        if not parts:
+            parts.append(f"settles {pick.learned:.0%} of what is open about the candidates' conductivity")
+        return "; ".join(parts)
+
+    def _explored(self, row: int) -> str:
+        """Name the field in which a recipe is rarest among what was measured on its system, if it is rare."""
+        recipe, system = self.candidates.recipes.iloc[row], self.candidates.answers.numbers[Column.SYSTEM][row]
+        pellets = self.model.pellets if self.own is None else pd.concat([self.model.pellets, self.own])
+        alike = pellets[(pellets[Column.SYSTEM] == system) & pellets[Column.CONDUCTIVITY_TOTAL_S_CM].notna()]
+        if len(alike) < _FEW_PELLETS:
+            return f"{system}, of which {len(alike) or 'no'} conductivities are measured"
+        rarest, words = _RARE_SHARE, ""
+        for column in columns_of(Role.PROCESSING):
+            value, stated = recipe[column], alike[column].dropna()
+            if pd.isna(value) or column is Column.ADDITIVE or stated.empty:
+                continue
+            count = int(_like(stated, value, column).sum())
+            if count < rarest * len(stated):
+                rarest = count / len(stated)
+                shown = f"{value:g} {column.unit}".strip() if column.kind is Kind.NUMBER else str(value)
+                words = f"{column.label} {shown}, like {count or 'none'} of {len(stated)} pellets of {system}"
+        return words
+
+
+def _like(stated: pd.Series, value: object, column: Column) -> pd.Series:
+    if column.kind is not Kind.NUMBER:
+        return stated == value
+    numbers, number = stated.astype(float), float(str(value))
+    if column.unit == "°C":
+        return (numbers - number).abs() <= _ALIKE_C
+    return numbers.between(number / _ALIKE_FACTOR, number * _ALIKE_FACTOR)
+
+
+def recommend(
+    space: SearchSpace | str | Path,
+    own: str | Path | pd.DataFrame | None = None,
+    options: BatchOptions | None = None,
+    *,
+    model: PropertyModel | str | Path | None = None,
+    effort: Effort | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Recommendation:
+    """Recommend which pellets to make next.
+
+    Parameters
+    ----------
+    space
+        A search space, or its YAML file (docs/search-spaces.md).
+    own
+        One's own measured pellets, a file or a table (`nasicon_ml.data.own_pellets.own_pellets`): none, one or
+        hundreds. What one of them has made is not proposed again.
+    options
+        What is wanted, and how many pellets.
+    model
+        A model, a bundle folder, or None for the default model.
+    effort, progress
+        Of the screening of large spaces, as for `nasicon_ml.screening.engine.screen`.
+
+    Raises
+    ------
+    NasiconError
+        If the space holds no recipe that is inside the domain, not made already, and able to satisfy the goal.
+    BundleError
+        If the model cannot be loaded, or cannot take own pellets.
+    DatasetError
+        If rows of the own pellets are bad.
+    """
+    options = options or BatchOptions()
+    goal = options.goal
+    space = space if isinstance(space, SearchSpace) else SearchSpace.from_yaml(space)
+    if not isinstance(model, PropertyModel):
+        model = loaded_model(default_bundle() if model is None else model)
+    pellets = None if own is None else own_pellets(own)
+    best, best_pellet = best_of(pellets, goal, model)
+    search = Search(space, model, goal, best, inside_only=options.inside_only, seed=options.seed)
+    recipes, made = _not_made(search.shortlist(effort, progress), pellets, search)
+    candidates = posterior(model, recipes, pellets)
+    picks = choose(candidates, goal, best, options.size, method=options.method, seed=options.seed)
+    if not picks:
+        likeliest = float(np.nanmax(candidates.expected().purity))
+        raise NasiconError(
+            f"{space.name}: no recipe is at least {goal.min_purity:.0%} likely to be phase pure, the likeliest"
+            f" {likeliest:.0%}: ask for less, or widen the space"
+        )
+    outside = () if pellets is None else tuple(outside_space(pellets, space))
+    return Recommendation(options, candidates, tuple(picks), pellets, best, best_pellet, made, outside, model)
+
+
+def _not_made(recipes: pd.DataFrame, own: pd.DataFrame | None, search: Search) -> tuple[pd.DataFrame, int]:
+    """Return the recipes that no own pellet has made, and how many others there were."""
+    if recipes.empty:
+        where = " inside the known domain; recipes outside it have to be asked for" if search.inside_only else ""
+        raise NasiconError(f"{search.space.name}: the space holds no recipe{where}")
+    made: Mask = np.zeros(len(recipes), dtype=np.bool_) if own is None else already_made(recipes, own)
+    if made.all():
+        raise NasiconError(
+            f"{search.space.name}: own pellets have made all {len(recipes)} recipes; widen the space"
+        )
+    return recipes[~made].reset_index(drop=True), int(made.sum())
+
+
+def best_of(own: pd.DataFrame | None, goal: Goal, model: PropertyModel) -> tuple[float | None, str | None]:
+    """Return value and key of the best own pellet that counts; None and None where there is none.
+
+    Conductivities measured elsewhere are carried to 25 °C. A property that the goal needs and a pellet does not
+    report is taken as the model predicts it, the other own pellets considered.
+    """
+    if own is None:
+        return None, None
+    known = model.known(own)[TargetName.CONDUCTIVITY]
+    log10 = np.full(len(own), np.nan)
+    log10[training_rows(own, TargetName.CONDUCTIVITY).rows] = known.measured
+    answers = model.answer(own[[str(column) for column in MODEL_INPUT]], own=own).numbers
+    density = own[Column.RELATIVE_DENSITY_PCT].to_numpy(dtype=np.float64)
+    pure = own[Column.PHASE_PURE].astype("boolean").to_numpy(dtype=np.float64, na_value=np.nan)
+    density = np.where(np.isnan(density), answers[Column.PREDICTED_RELATIVE_DENSITY_PCT], density)
+    purity = np.where(np.isnan(pure), answers[Column.PREDICTED_PHASE_PURITY], pure)
+    made = Outcomes(
+        log10,
+        density,
+        np.asarray(purity, dtype=np.float64),
+        own[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64),
+    )
+    values = np.where(goal.counts(made) >= 0.5, goal.values(made), np.nan)
+    if np.isnan(values).all():
+        return None, None
+    row = int(np.nanargmax(values))
+    return float(values[row]), str(own[Column.PELLET_ID].iloc[row])

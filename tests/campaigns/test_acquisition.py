@@ -1,0 +1,137 @@
+"""Batches chosen from a posterior: against simple cases worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from nasicon_ml.campaigns.acquisition import METHODS, choose
+from nasicon_ml.campaigns.goal import Goal
+from nasicon_ml.campaigns.posterior import Normal, Posterior
+from nasicon_ml.columns import Column
+from nasicon_ml.errors import FieldError
+from nasicon_ml.estimators.targets import TARGETS, TargetName
+from nasicon_ml.model import Answers
+
+
+def independent(mean, variance, alone=0.0):
+    mean = np.asarray(mean, dtype=float)
+    return Normal(mean, np.diag(np.broadcast_to(variance, mean.shape).astype(float)), np.full(len(mean), alone))
+
+
+def believed(conductivity, density_pct=95.0, purity=0.5, density_spread=0.05):
+    """What is believed of recipes: log10 conductivities, and equal or given densities and purities."""
+    n = len(conductivity.mean)
+    density_pct, purity = np.broadcast_to(density_pct, n), np.broadcast_to(purity, n)
+    porosity = TARGETS[TargetName.RELATIVE_DENSITY].forward(density_pct)
+    numbers = {
+        Column.PREDICTED_CONDUCTIVITY_S_CM: 10.0**conductivity.mean,
+        Column.PREDICTED_RELATIVE_DENSITY_PCT: density_pct,
+        Column.PREDICTED_PHASE_PURITY: purity,
+    }
+    properties = {
+        TargetName.CONDUCTIVITY: conductivity,
+        TargetName.RELATIVE_DENSITY: independent(porosity, density_spread**2),
+        TargetName.PHASE_PURITY: independent(np.log(purity / (1 - purity)), 0.01),
+    }
+    recipes = pd.DataFrame({str(Column.SINTERING_TEMPERATURE_C): np.full(n, 900.0)})
+    return Posterior(recipes, Answers(numbers, (), (), None, np.array([])), properties)
+
+
+def rows(picks):
+    return [pick.row for pick in picks]
+
+
+def test_expected_improvement_is_that_of_the_formula():
+    """Jones, Schonlau and Welch, 10.1023/A:1008306431147, equation 15."""
+    mean, deviation, best = np.array([-4.0, -3.5, -4.5]), np.array([0.3, 0.1, 1.0]), -3.6
+    z = (mean - best) / deviation
+    expected = (mean - best) * norm.cdf(z) + deviation * norm.pdf(z)
+    picks = choose(believed(independent(mean, deviation**2)), Goal(), best, 3, draws=40_000)
+    found = {pick.row: pick for pick in picks}
+    for row in range(3):
+        assert found[row].improvement == pytest.approx(expected[row], abs=0.01)
+        assert found[row].better == pytest.approx(norm.cdf(z[row]), abs=0.01)
+    assert picks[0].row == int(np.argmax(expected))
+
+
+def test_a_pellet_scatters_about_its_recipe():
+    certain = choose(believed(independent([-4.0], 1e-6, alone=0.25)), Goal(), -4.5, 1, draws=40_000)[0]
+    assert certain.better == pytest.approx(norm.cdf(1.0), abs=0.01)
+    assert certain.improvement == pytest.approx(0.5, abs=0.01), (
+        "the scatter of single pellets is nothing to hope for"
+    )
+
+
+def test_members_that_teach_the_same_do_not_stand_in_one_batch():
+    shared = np.array([[1.0, 0.99, 0.0], [0.99, 1.0, 0.0], [0.0, 0.0, 0.5]])
+    posterior = believed(Normal(np.array([-3.0, -3.01, -3.6]), shared, np.zeros(3)))
+    assert rows(choose(posterior, Goal(), -3.5, 3)) == [0, 2]
+
+
+def test_a_second_member_is_chosen_for_what_the_first_does_not_improve():
+    # 1 goes with 0 (0.9, below the limit), 2 is its own: a little worse alone, better beside 0.
+    shared = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    posterior = believed(Normal(np.array([-3.0, -3.05, -3.1]), shared, np.zeros(3)))
+    assert rows(choose(posterior, Goal(), -3.0, 2, draws=20_000)) == [0, 2]
+
+
+def test_conditions_decide():
+    posterior = believed(independent([-3.0, -3.4, -3.4], 0.04), density_pct=[80, 95, 95], purity=[0.9, 0.1, 0.8])
+    assert choose(posterior, Goal(), -4.0, 1)[0].row == 0
+    assert choose(posterior, Goal(min_density_pct=90, min_purity=0.05), -4.0, 1)[0].row == 2
+    dense_and_pure = choose(posterior, Goal(min_density_pct=90, min_purity=0.5), -4.0, 3)
+    assert set(rows(dense_and_pure)) == {0, 2}, "1 is too unlikely pure to be proposed"
+    assert dense_and_pure[0].better == pytest.approx(0.8, abs=0.05), "nearly certainly better, if it is pure"
+    assert choose(posterior, Goal(min_purity=0.95), -4.0, 3) == []
+
+
+def test_without_an_own_pellet_the_highest_is_looked_for_and_nothing_is_said_of_better():
+    picks = choose(believed(independent([-4.0, -3.0, -3.5], 0.09)), Goal(), None, 2)
+    assert rows(picks) == [1, 2]
+    assert np.isnan([pick.better for pick in picks]).all()
+    assert np.isnan([pick.improvement for pick in picks]).all()
+
+
+def test_where_nothing_can_be_gained_what_teaches_most_is_made():
+    posterior = believed(independent([-8.0, -8.0], [1e-6, 0.01]))
+    pick = choose(posterior, Goal(), -3.0, 1)[0]
+    assert pick.row == 1
+    assert pick.improvement == 0.0
+
+
+def test_what_a_batch_teaches_is_no_more_than_all():
+    random = np.random.default_rng(0)
+    root = random.standard_normal((6, 6))
+    posterior = believed(Normal(np.full(6, -4.0), root @ root.T, np.full(6, 0.1)))
+    picks = choose(posterior, Goal(), -4.0, 6)
+    learned = [pick.learned for pick in picks]
+    assert min(learned) >= 0
+    assert 0.8 < sum(learned) < 1.0, "pellets scatter, so that a little stays open"
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.sampled_from(METHODS), st.integers(0, 1000))
+def test_a_batch_is_of_different_recipes_and_the_same_for_the_same_seed(count, size, method, seed):
+    posterior = believed(independent(np.linspace(-5, -3, count), 0.2))
+    picks = choose(posterior, Goal(), -4.0, size, method=method, seed=seed, draws=64)
+    assert len(set(rows(picks))) == len(picks) == min(count, size)
+    assert picks == choose(posterior, Goal(), -4.0, size, method=method, seed=seed, draws=64)
+
+
+def test_thompson_sampling_takes_each_recipe_as_often_as_it_is_likely_the_best():
+    posterior = believed(independent([-4.0, -4.0, -4.6], 0.09))
+    first = [
+        choose(posterior, Goal(), -5.5, 1, method="thompson", seed=seed, draws=1)[0].row for seed in range(300)
+    ]
+    counts = np.bincount(first, minlength=3) / 300
+    assert counts[0] == pytest.approx(counts[1], abs=0.12)
+    assert counts[2] < 0.15
+
+
+def test_another_method_is_refused():
+    with pytest.raises(FieldError, match="expected-improvement"):
+        choose(believed(independent([-4.0], 0.1)), Goal(), None, 1, method="expected improvment")
