@@ -110,8 +110,9 @@ format: $(STAMP) ## let ruff put the layout right
 notebooks: $(STAMP) ## execute the notebooks
 	@$(IN_VENV) $(BIN)/python -m pytest --nbmake --nbmake-timeout=900 $(ARGS) notebooks
 
-ui: $(STAMP) ## show the runs in a browser, http://127.0.0.1:5000
-	@$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
+ui: $(STAMP) ## show the runs in a browser
+	@printf '\nRuns and models: http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning\n\n'
+	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 # Same pins as far as they still fit; make lock ARGS=--upgrade takes the newest. Extra sources of packages that this
 # machine may have are shut out, so that the hashes are the public ones.

@@ -171,6 +171,18 @@ def test_rollback_follows_the_way_of_the_champions_back(two_versions):
     assert rollback().version == "1"
 
 
+@pytest.mark.slow
+def test_after_a_rollback_there_is_a_challenger_still(two_versions, instant_training):
+    promote()
+    assert aliases() == {CHAMPION: "2"}
+    assert rollback().challenger == "2"
+    assert aliases() == {CHAMPION: "1", CHALLENGER: "2"}
+    assert promote().version == "2"
+    run_training()
+    assert rollback().challenger == "3", "a newer one goes on challenging"
+    assert aliases() == {CHAMPION: "1", CHALLENGER: "3"}
+
+
 def test_rollback_ends_at_the_first_champion_however_often_they_were_promoted(two_versions):
     promote()
     promote("1")

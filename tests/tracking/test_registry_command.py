@@ -104,8 +104,8 @@ def test_promote_force_compare_and_rollback(here, capsys, monkeypatch):
     assert (code, aliases()) == (0, {"champion": "2"})
     assert "version 2 is champion now, after version 1 (against the gate)" in out
     code, out, _ = run(capsys, "rollback", "--reason", "it was wrong")
-    assert (code, aliases()) == (0, {"champion": "1"})
-    assert out == "version 1 is champion again, in place of version 2\n"
+    assert (code, aliases()) == (0, {"champion": "1", "challenger": "2"})
+    assert out == "version 1 is champion again, in place of version 2; version 2 is the challenger again\n"
     code, out, _ = run(capsys, "show", "2")
     assert "rolled_back_reason" in out
     assert "we measured it" in out

@@ -14,9 +14,9 @@ import pytest
 from nasicon_ml.cli.main import main
 from nasicon_ml.cli.render import score_report
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.tracking import load_bundle
+from nasicon_ml.tracking import load_bundle, run_training
 from nasicon_ml.workflows.train import TrainingOptions
-from tests.tracking.conftest import returning
+from tests.tracking.conftest import crown, returning
 
 
 @pytest.fixture
@@ -42,7 +42,10 @@ def test_it_shows_scores_and_says_where_things_are(workplace, instant_training, 
     plots = Path(re.search(r"^plots    (.*)$", out, flags=re.MULTILINE).group(1))
     assert plots.is_relative_to(workplace / "mlartifacts")
     assert [path.suffix for path in plots.iterdir()] == [".png"]
-    assert "look     mlflow ui   (then open" in out
+    assert (
+        "look     MLFLOW_DISABLE_TELEMETRY=true mlflow ui   (then open http://127.0.0.1:5000/#/experiments/1?"
+        in out
+    )
     assert "opening the store" in err
     assert "\x1b" not in out + err
 
@@ -127,14 +130,17 @@ def test_ctrl_c_ends_with_130(workplace, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("sqlite:////somewhere/else.db", "mlflow ui --backend-store-uri sqlite:////somewhere/else.db"),
-        ("https://mlflow.example.org", "open https://mlflow.example.org in a browser"),
+        (
+            "sqlite:////somewhere/else.db",
+            "MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:////somewhere/else.db",
+        ),
+        ("https://mlflow.example.org", "open https://mlflow.example.org/#/page in a browser"),
     ],
 )
 def test_how_to_look_depends_on_the_store(uri, words):
     from nasicon_ml.cli.train import _how_to_look
 
-    assert _how_to_look(uri).startswith(words)
+    assert _how_to_look(uri, "#/page").startswith(words)
 
 
 def test_older_runs_in_the_folder_do_not_hide_the_new_ones(workplace):
@@ -144,7 +150,7 @@ def test_older_runs_in_the_folder_do_not_hide_the_new_ones(workplace):
     older.mkdir(parents=True)
     (older / "meta.yaml").write_text("")
     uri = f"sqlite:///{workplace}/mlflow.db"
-    assert _how_to_look(uri).startswith(f"mlflow ui --backend-store-uri {uri}")
+    assert f" mlflow ui --backend-store-uri {uri} " in _how_to_look(uri, "#/page")
 
 
 def test_the_table_of_scores_is_narrow_and_complete(result):
@@ -192,3 +198,26 @@ def test_from_the_dataset_to_a_model_that_another_program_loads(tmp_path, small_
     )  # fmt: skip
     assert predicted.returncode == 0, predicted.stderr
     assert json.loads(predicted.stdout)["model"]["dataset_sha256"] == content["dataset"]["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ("--seed 7", True),
+        ("--folds 3", True),
+        ("--folds 2", False),
+        ("--folds 2 --repeats 2", False),
+        ("--seed 7 --include-suspect", False),
+        ("--seed 7 --no-register", False),
+    ],
+)
+def test_a_training_says_before_it_begins_that_no_gate_can_let_it_pass(
+    options, refused, workplace, instant_training, result, small_dataset, capsys
+):
+    crown(run_training(result.options, dataset=None).version)
+    code = main(["train", "--dataset", str(small_dataset), "--folds", "2", *options.split()])
+    out, err = capsys.readouterr()
+    said = "learned from the same data by different folds"
+    assert code == 0
+    assert (said in err, "the gate will refuse it: the champion is version 1" in out) == (refused, refused)
+    assert ("(--folds 2 --repeats 1 --seed 0)" in err) == refused

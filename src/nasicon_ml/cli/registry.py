@@ -222,7 +222,11 @@ def _promotion_text(promotion: Promotion) -> str:
 
 def _rollback_text(rollback: Rollback) -> str:
     """Return which version is champion again."""
-    return f"version {rollback.version} is champion again, in place of version {rollback.left}"
+    again = " again" if rollback.challenger == rollback.left else ""
+    return (
+        f"version {rollback.version} is champion again, in place of version {rollback.left}; "
+        f"version {rollback.challenger} is the challenger{again}"
+    )
 
 
 def _imported_text(version: Version) -> str:

@@ -18,7 +18,7 @@ from nasicon_ml.errors import BundleError, MissingExtraError, NasiconError
 
 if TYPE_CHECKING:
     from nasicon_ml.tracking.runs import TrackedRun
-    from nasicon_ml.workflows.train import TrainingResult
+    from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
 
 #: Seconds between two lines about the progress where there is no terminal to draw a bar on.
 _LINE_EVERY_S = 15.0
@@ -78,6 +78,9 @@ def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> No
         )
     if given["add"] is not None:
         _check_added(given["add"], given["dataset"], given["exclude_sources"])
+    refused = "" if no_track or given["no_register"] else _foreseen(given)
+    if refused:
+        say(f"note: the gate will refuse this version: {refused}")
     with progress("training", line_every_s=_LINE_EVERY_S) as step:
         result, run = _train(given, step, no_track=no_track)
         if bundle is not None:
@@ -86,16 +89,29 @@ def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> No
         print_json(_content(result, run, bundle))
         return
     click.echo(score_report(result))
-    for label, text in _places(result, run, bundle):
+    for label, text in _places(result, run, bundle, refused):
         click.echo(f"{label:<9}{text}")
 
 
-def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[TrainingResult, TrackedRun | None]:
+def _options(given: Mapping[str, Any]) -> TrainingOptions:
     from nasicon_ml.workflows.train import TrainingOptions
-    from nasicon_ml.workflows.train import train as train_models
 
     names = ("folds", "repeats", "seed", "trials", "include_suspect", "exclude_sources", "threads")
-    options = TrainingOptions(**{name: given[name] for name in names})
+    return TrainingOptions(**{name: given[name] for name in names})
+
+
+def _foreseen(given: Mapping[str, Any]) -> str:
+    """Say before the training why the gate could never let its version pass; empty if it might."""
+    from nasicon_ml.tracking.promotion import foreseen
+
+    where = {name: given[name] for name in ("dataset", "add", "tracking_uri")}
+    return foreseen(_options(given), **where)
+
+
+def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[TrainingResult, TrackedRun | None]:
+    from nasicon_ml.workflows.train import train as train_models
+
+    options = _options(given)
     added = {} if given["add"] is None else {"add": given["add"]}
     if no_track:
         return train_models(options, dataset=given["dataset"], progress=step, **added), None
@@ -163,8 +179,10 @@ def _added(options: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"pellets": options["added_pellets"], "sha256": options["added_sha256"]}
 
 
-def _places(result: TrainingResult, run: TrackedRun | None, bundle: str | None) -> Iterator[tuple[str, str]]:
-    """Return where everything is, as pairs of a label and a text."""
+def _places(
+    result: TrainingResult, run: TrackedRun | None, bundle: str | None, refused: str
+) -> Iterator[tuple[str, str]]:
+    """Return where everything is, as pairs of a label and a text; `refused` says why no gate lets it pass."""
     added = _added(result.model.metadata.options)
     if added is not None:
         yield (
@@ -178,12 +196,19 @@ def _places(result: TrainingResult, run: TrackedRun | None, bundle: str | None) 
         yield "run", f"{run.run_id} in experiment {run.experiment!r}"
         if run.version is not None:
             yield "version", f"{run.version} of {MODEL_NAME}, now {CHALLENGER}: models:/{MODEL_NAME}/{run.version}"
-            yield "next", "nasicon-ml registry promote   (compares it with the champion first)"
+            follows = f"the gate will refuse it: {refused}"
+            yield (
+                "next",
+                follows if refused else "nasicon-ml registry promote   (compares it with the champion first)",
+            )
         yield "store", run.tracking_uri
         plots = _plots_folder(run.artifact_uri)
         if plots is not None:
             yield "plots", str(plots)
-        yield "look", _how_to_look(run.tracking_uri)
+        yield (
+            "look",
+            _how_to_look(run.tracking_uri, f"#/experiments/{run.experiment_id}?workflowType=machine_learning"),
+        )
     if bundle is not None:
         yield "bundle", f"{bundle}   (nasicon-ml predict --model {shlex.quote(bundle)})"
 
@@ -195,16 +220,16 @@ def _plots_folder(artifact_uri: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _how_to_look(uri: str) -> str:
+def _how_to_look(uri: str, page: str) -> str:
     from nasicon_ml.tracking.store import DATABASE, sqlite_path
 
     if uri.startswith(("http://", "https://")):
-        return f"open {uri} in a browser"
+        return f"open {uri.rstrip('/')}/{page} in a browser"
     # With an older folder of runs beside it, `mlflow ui` would open that one.
     has_older = any(Path("mlruns").glob("*/meta.yaml"))
     is_here = sqlite_path(uri) == (Path.cwd() / DATABASE) and not has_older
     command = "mlflow ui" if is_here else f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
-    return f"{command}   (then open http://127.0.0.1:5000)"
+    return f"MLFLOW_DISABLE_TELEMETRY=true {command}   (then open http://127.0.0.1:5000/{page})"
 
 
 def _content(result: TrainingResult, run: TrackedRun | None, bundle: str | None) -> dict[str, Any]:

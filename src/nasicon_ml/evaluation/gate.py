@@ -135,12 +135,11 @@ def _comparable(
     figures = {"same_folds": same_folds, "share_of_pellets": share}
     if same_folds and share == 1:
         return Verdict("comparison", passed=True, message="on the same pellets and folds", figures=figures)
-    if _data(candidate) == _data(reference):
-        return Verdict(
-            "comparison", passed=False, figures=figures,
-            message="the two learned from the same data by different folds, so luck would decide: train with the "
-            f"champion's folds and seed ({_protocol(reference)})",
-        )  # fmt: skip
+    of_candidate, of_reference = candidate.metadata, reference.metadata
+    if _data(of_candidate.dataset_sha256, of_candidate.options) == _data(
+        of_reference.dataset_sha256, of_reference.options
+    ):
+        return Verdict("comparison", passed=False, figures=figures, message=_other_folds(reference))
     message = (
         f"the two learned from different data: compared on the {100 * share:.0f} % of the champion's pellets that "
         f"both predicted, in {'the same' if same_folds else 'their own'} folds"
@@ -150,9 +149,33 @@ def _comparable(
     return Verdict("comparison", passed=share >= LEAST_SHARE, message=message, figures=figures)
 
 
-def _data(model: PropertyModel) -> tuple[Any, ...]:
-    options = model.metadata.options
-    return (model.metadata.dataset_sha256, *(str(options.get(name) or "") for name in _DATA_OPTIONS))
+def never_passes(sha256: str, options: Mapping[str, Any], reference: PropertyModel) -> str:
+    """Say before a training why its model could not pass the gate; empty if it might.
+
+    Parameters
+    ----------
+    sha256, options
+        Of the dataset, and what the metadata of the model will hold of its options.
+    reference
+        The champion.
+    """
+    before = reference.metadata.options
+    same_data = _data(sha256, options) == _data(reference.metadata.dataset_sha256, before)
+    dealt_alike = all(options.get(name) == before.get(name) for name in ("folds", "seed"))
+    if not same_data or (dealt_alike and options.get("repeats", 1) >= before.get("repeats", 1)):
+        return ""
+    return _other_folds(reference)
+
+
+def _other_folds(reference: PropertyModel) -> str:
+    return (
+        "the two learned from the same data by different folds, so luck would decide: train with the champion's "
+        f"folds and seed ({_protocol(reference)})"
+    )
+
+
+def _data(sha256: str, options: Mapping[str, Any]) -> tuple[str, ...]:
+    return (sha256, *(str(options.get(name) or "") for name in _DATA_OPTIONS))
 
 
 def _protocol(model: PropertyModel) -> str:

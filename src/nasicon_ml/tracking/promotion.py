@@ -13,9 +13,10 @@ import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasicon_ml.errors import BundleError, FieldError, TrackingError
+from nasicon_ml.errors import BundleError, FieldError, MissingExtraError, TrackingError
 from nasicon_ml.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -30,7 +31,7 @@ from nasicon_ml.tracking.registry import (
     ROLLED_BACK_AT,
     ROLLED_BACK_REASON,
     Version,
-    champion_of,
+    alias_of,
     champions_in,
     load_version,
     usable_version,
@@ -40,6 +41,7 @@ from nasicon_ml.tracking.store import EXPERIMENT, Store, opened
 if TYPE_CHECKING:
     from nasicon_ml.evaluation.gate import GateReport
     from nasicon_ml.model import PropertyModel
+    from nasicon_ml.workflows.train import TrainingOptions
 
 #: The tag with all figures of the gate, as JSON; as much of it as MLflow keeps in a tag on any store.
 REPORT, _LONGEST_TAG = "gate_report", 5000
@@ -90,10 +92,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Rollback:
-    """The version that was champion, and the one that is again."""
+    """The version that was champion, the one that is again, and who challenges it now."""
 
     left: str
     version: str
+    challenger: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON knows it."""
@@ -163,7 +166,7 @@ def promote(
     if reason and not force:
         raise FieldError("reason", reason, "nothing, unless the gate is overridden with --force")
     with opened(tracking_uri, must_exist=True) as store:
-        wanted, previous = usable_version(store, version), champion_of(store)
+        wanted, previous = usable_version(store, version), alias_of(store, CHAMPION)
         _refuse_other_experiments(store, wanted)
         if wanted.version == previous:
             raise TrackingError(f"version {wanted.version} is the champion already")
@@ -172,9 +175,10 @@ def promote(
         if not passed and not force:
             return Promotion(wanted.version, previous, promoted=False, forced=False, report=report)
         with store.alone():
-            if champion_of(store) != previous:
+            now = alias_of(store, CHAMPION)
+            if now != previous:
                 raise TrackingError(
-                    f"version {champion_of(store)} was made champion while {wanted.version} was compared with "
+                    f"version {now} was made champion while {wanted.version} was compared with "
                     f"version {previous or NOBODY}; nothing was changed: compare again"
                 )
             with store.stop.delayed():
@@ -186,6 +190,8 @@ def promote(
 
 def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
     """Make the version champion again that was so before the present one; repeated, it ends at the first one.
+
+    Where nobody challenges, the version that is left becomes the challenger again.
 
     Parameters
     ----------
@@ -200,7 +206,7 @@ def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
         If there is no champion, it had no predecessor, or that one is not complete any more.
     """
     with opened(tracking_uri, must_exist=True) as store, store.alone():
-        number = champion_of(store)
+        number = alias_of(store, CHAMPION)
         if number is None:
             raise TrackingError(f"{MODEL_NAME} has no champion in {store.uri}: there is nothing to roll back")
         champions = champions_in(store)
@@ -215,7 +221,42 @@ def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
                 )
             _list_champions(store, champions[:-1])
             _set_champion(store, previous.version)
-    return Rollback(number, previous.version)
+            challenger = alias_of(store, CHALLENGER)
+            if challenger is None:  # it was the one that is left before it was promoted
+                store.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, number)
+    return Rollback(number, previous.version, challenger or number)
+
+
+def foreseen(
+    options: TrainingOptions,
+    *,
+    dataset: str | Path | None = None,
+    add: str | Path | None = None,
+    tracking_uri: str | None = None,
+) -> str:
+    """Say before a training why the gate could never let its version pass; empty if it might, or nobody knows.
+
+    Parameters
+    ----------
+    options, dataset, add, tracking_uri
+        As for `nasicon_ml.tracking.run_training`.
+    """
+    from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
+    from nasicon_ml.data.own_pellets import own_checksum, own_pellets
+    from nasicon_ml.evaluation.gate import never_passes
+
+    try:
+        with opened(tracking_uri, must_exist=True) as store:
+            number = alias_of(store, CHAMPION)
+            reference = None if number is None else load_version(store, number)
+    except (TrackingError, BundleError, MissingExtraError):  # the training says what is wrong with the store
+        return ""
+    if reference is None:
+        return ""
+    added = {} if add is None else {"added_sha256": own_checksum(own_pellets(add))}
+    sha256 = dataset_checksum(datasets_folder() / PELLETS_FILE if dataset is None else Path(dataset))
+    found = never_passes(sha256, options.recorded() | added, reference)
+    return f"the champion is version {number}: {found}" if found else ""
 
 
 def _refuse_other_experiments(store: Store, wanted: Version) -> None:

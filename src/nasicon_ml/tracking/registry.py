@@ -403,9 +403,9 @@ def usable_version(store: Store, wanted: str, purpose: str = "used") -> Version:
     return found
 
 
-def champion_of(store: Store) -> str | None:
-    """Return the number of the champion of an open store, None if there is none."""
-    return (_aliases(store) or {}).get(CHAMPION)
+def alias_of(store: Store, alias: str) -> str | None:
+    """Return the number of the version with an alias in an open store, None if there is none."""
+    return (_aliases(store) or {}).get(alias)
 
 
 def _no_such(store: Store, wanted: str, numbers: Iterable[str], aliases: Mapping[str, str]) -> str:
@@ -491,7 +491,7 @@ def champions_in(store: Store) -> list[str]:
     The list is kept as a tag of the registered model, which only who may promote can write on a server with users.
     A store from before that list is read by what each version says it was promoted over.
     """
-    champion = champion_of(store)
+    champion = alias_of(store, CHAMPION)
     if champion is None:
         return []
     listed = _list_of_champions(store)

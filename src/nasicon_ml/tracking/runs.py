@@ -62,6 +62,8 @@ class TrackedRun:
         The id of the logged model.
     artifact_uri
         Where its figures, tables and bundle are.
+    experiment_id
+        The experiment's number, by which MLflow's pages name it.
     """
 
     run_id: str
@@ -71,6 +73,7 @@ class TrackedRun:
     experiment: str
     model_id: str
     artifact_uri: str
+    experiment_id: str
 
 
 def run_training(
@@ -135,7 +138,7 @@ def run_training(
             store, run.run_id, run.model_id, result,
             lambda text, share: step(text, _TRAINING_SHARE + (0.98 - _TRAINING_SHARE) * share),
         )  # fmt: skip
-        artifact_uri = str(store.client.get_run(run.run_id).info.artifact_uri)
+        info = store.client.get_run(run.run_id).info
         store.stop.check()
         store.client.set_terminated(run.run_id, "FINISHED")
         version = None
@@ -151,7 +154,8 @@ def run_training(
         tracking_uri=store.uri,
         experiment=experiment,
         model_id=run.model_id,
-        artifact_uri=artifact_uri,
+        artifact_uri=str(info.artifact_uri),
+        experiment_id=str(info.experiment_id),
     )
 
 
