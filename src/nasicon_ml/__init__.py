@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nasicon_ml.model import PropertyModel as PropertyModel
     from nasicon_ml.recipe.recipe import Recipe as Recipe
     from nasicon_ml.workflows.predict import predict as predict
+    from nasicon_ml.workflows.profile import profile as profile
     from nasicon_ml.workflows.train import TrainingOptions as TrainingOptions
     from nasicon_ml.workflows.train import train as train
 
@@ -40,6 +41,7 @@ _HOMES = {
     "load_pellets": "data.load",
     "parse": "composition.reading",
     "predict": "workflows.predict",
+    "profile": "workflows.profile",
     "train": "workflows.train",
 }
 _DISTRIBUTION = "nasicon-ml"

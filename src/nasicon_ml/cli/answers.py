@@ -238,9 +238,15 @@ def _own_shift(result: Cells) -> OwnShift | None:
 
 def as_json(prediction: Prediction, found: Iterable[Answer], findings: Iterable[Finding]) -> str:
     """Return predictions and refused cells as JSON text, numbers with all digits, null for what is missing."""
+    rejected = {"rejected": [_finding_json(finding) for finding in findings]}
+    return json_text(SCHEMA, prediction, found, rejected)
+
+
+def json_text(schema: str, prediction: Prediction, found: Iterable[Answer], more: Mapping[str, Any]) -> str:
+    """Return predictions, and what else is known about them, as JSON text."""
     metadata = prediction.model.metadata
     content: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": schema,
         "level": prediction.level,
         "model": {
             "created": metadata.created,
@@ -248,7 +254,7 @@ def as_json(prediction: Prediction, found: Iterable[Answer], findings: Iterable[
             "dataset_rows": metadata.dataset_rows,
         },
         "predictions": [_answer_json(answer) for answer in found],
-        "rejected": [_finding_json(finding) for finding in findings],
+        **more,
     }
     indent = 2 if len(content["predictions"]) <= _INDENTED else None
     return json.dumps(_without_nan(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"

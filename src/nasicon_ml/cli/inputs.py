@@ -240,6 +240,20 @@ def _help(column: Column) -> str:
     return f"{text}."
 
 
+def answer_options(section: str) -> Callable[[Function], Function]:
+    """Add ``--at``, ``--level``, ``--own`` and those of `model_options`."""
+
+    def add(function: Function) -> Function:
+        for one in (model_options(section), own_option(section), level_option(section)):
+            function = one(function)
+        return option(
+            "--at", "at_c", section=section, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C), metavar="NUMBER",
+            help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what FILE says]",
+        )(function)  # fmt: skip
+
+    return add
+
+
 def level_option(section: str) -> Callable[[Function], Function]:
     """Add ``--level``, the level of the intervals."""
     return option(

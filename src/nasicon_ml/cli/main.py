@@ -29,6 +29,7 @@ NOTHING_DONE, FAULT, INTERRUPTED, READER_GONE = 2, 70, 130, 141
 #: The verbs, with their lines in the help: each is the command of that name in the module of that name.
 VERBS = {
     "predict": "Predict conductivity, density and phase purity of recipes.",
+    "profile": "Predict one recipe with one or two fields varied: a curve, and what its best is worth.",
     "screen": "Find the best recipes of a search space.",
     "train": "Train the models, and record the run in MLflow.",
     "registry": "List, compare, promote and move versions of the model.",

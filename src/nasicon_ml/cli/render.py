@@ -386,7 +386,7 @@ def table(answers: Sequence[Answer], level: float, width: int | None, *, with_ne
         for recipe_line, answer in zip(recipe_lines, answers, strict=True)
         for line in (recipe_line, *(_nearest_in_brief(answer, width) if with_nearest else ()))
     ]
-    moved = _own_summary(answers)
+    moved = own_summary(answers)
     body_lines += ["", *_wrapped(moved, _line_width(width), "", "  ")] if moved else []
     return "\n".join([click.style(head_line, bold=True), *body_lines, *_outside(answers, width)]) + "\n"
 
@@ -446,7 +446,7 @@ def _own_words(shift: OwnShift) -> str:
     )
 
 
-def _own_summary(answers: Sequence[Answer]) -> str:
+def own_summary(answers: Sequence[Answer]) -> str:
     """Return how far own pellets moved many answers; empty where none were given."""
     shifts = [answer.own for answer in answers if answer.own is not None]
     if not shifts:

@@ -7,8 +7,8 @@ answers, ``a`` and ``b``, and the correlation ``r`` of their errors:
 
 ``sqrt(a^2 + b^2) * (1 - 2 r a b / (a^2 + b^2)) ** (narrowing / 2)``
 
-where narrowing is the power by which intervals narrow with known pellets. docs/uncertainty.md has what pairs of
-measured pellets say about it.
+where narrowing is the power by which intervals narrow with known pellets; what these leave takes the place of the
+whole. docs/uncertainty.md has what pairs of measured pellets say about it.
 """
 
 from __future__ import annotations
@@ -184,9 +184,15 @@ def differences_of_values(
         Of the intervals.
     """
     values, reference = learned
-    own, other = half
-    total = own**2 + other**2
-    left = np.clip(1.0 - 2.0 * beside.correlation * own * other / total, _LEAST_SHARE, 1.0)
+    # Known pellets have narrowed the intervals already: first back to what they were before.
+    whole = kernel.variance + kernel.noise**2
+    known = (beside.variance + kernel.noise**2) / whole
+    known_reference = np.array((beside.of_reference + kernel.noise**2) / whole)
+    before = half[0] * known ** (-kernel.narrowing / 2.0)
+    reference_before = half[1] * known_reference ** (-kernel.narrowing / 2.0)
+    total = before**2 + reference_before**2
+    own, other = before * np.sqrt(known), reference_before * np.sqrt(known_reference)
+    left = np.clip((own**2 + other**2 - 2.0 * beside.correlation * own * other) / total, _LEAST_SHARE, 1.0)
     spread = np.sqrt(total) * left ** (kernel.narrowing / 2.0)
     step = values - reference
     certainty = scores.level_needed(np.abs(step) / (spread / scores.quantile(level)))
@@ -195,9 +201,9 @@ def differences_of_values(
     # Differences in points are larger where both pellets are porous: their ends come from the pairs that may be.
     inverse = TARGETS[name].inverse
     sigma = NormalDist().inv_cdf((1.0 + level) / 2.0)
-    alike = np.clip((total - spread**2) / (2.0 * own * other), 0.0, 1.0)
+    alike = np.clip((half[0] ** 2 + half[1] ** 2 - spread**2) / (2.0 * half[0] * half[1]), 0.0, 1.0)
     lower, upper = np.empty(len(values)), np.empty(len(values))
-    for rows, ours, theirs in _pairs(values, own / sigma, reference, other / sigma, alike):
+    for rows, ours, theirs in _pairs(values, half[0] / sigma, reference, half[1] / sigma, alike):
         lower[rows], upper[rows] = _middle(inverse(ours) - inverse(theirs), level)
     value = inverse(values) - inverse(np.full(len(values), reference))
     better = 0.5 + np.sign(value) * certainty / 2.0

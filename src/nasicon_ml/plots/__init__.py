@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasicon_ml.plots.calibration import coverage_curves, error_by_domain, interval_calibration, reliability
     from nasicon_ml.plots.explanations import contributions, importance
+    from nasicon_ml.plots.profiles import Axis, profile
     from nasicon_ml.plots.recipes import recipe_predictions, screening_front, screening_map
     from nasicon_ml.plots.residuals import parity, residuals_by_system
     from nasicon_ml.plots.style import save
 
 __all__ = [
+    "Axis",
     "contributions",
     "coverage_curves",
     "error_by_domain",
     "importance",
     "interval_calibration",
     "parity",
+    "profile",
     "recipe_predictions",
     "reliability",
     "residuals_by_system",
@@ -32,12 +35,14 @@ __all__ = [
 ]
 
 _HOME = {
+    "Axis": "profiles",
     "contributions": "explanations",
     "coverage_curves": "calibration",
     "error_by_domain": "calibration",
     "importance": "explanations",
     "interval_calibration": "calibration",
     "parity": "residuals",
+    "profile": "profiles",
     "recipe_predictions": "recipes",
     "reliability": "calibration",
     "residuals_by_system": "residuals",

@@ -72,15 +72,16 @@ class Varied:
 
     def written(self, row: int) -> str:
         """Return the value in one recipe, without its unit."""
-        return self._text(self.values[row])
+        return self.text(self.values[row])
 
-    def _text(self, value: Any) -> str:
+    def text(self, value: Any) -> str:
+        """Write one of its values, without the unit."""
         if value is None:
             return "none" if self.column is Column.ADDITIVE else "not given"
         return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
 
     def __str__(self) -> str:
-        texts = [self._text(value) for value in self.different]
+        texts = [self.text(value) for value in self.different]
         if len(texts) > _MOST_NAMED:
             texts = [texts[0], texts[1], "...", texts[-1]]
         return f"{self.label} {', '.join(texts)} {self.unit}".rstrip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -35,7 +37,9 @@ _ENDS = {
 COLUMNS = ("row", "target", "difference", "lower", "upper", "unit", "better")
 
 
-def differences(prediction: Prediction, reference: int = 0) -> dict[TargetName, Differences]:
+def differences(
+    prediction: Prediction, reference: int = 0, names: Iterable[TargetName] = ANSWERS
+) -> dict[TargetName, Differences]:
     """Compare all recipes of a prediction with one of them.
 
     Parameters
@@ -44,6 +48,8 @@ def differences(prediction: Prediction, reference: int = 0) -> dict[TargetName, 
         Of n recipes.
     reference
         Which of them the others are compared with, from 0.
+    names
+        The answers to compare.
 
     Returns
     -------
@@ -66,10 +72,10 @@ def differences(prediction: Prediction, reference: int = 0) -> dict[TargetName, 
             "this model cannot compare recipes: the version that trained it did not estimate how errors on pellets"
             " of one source go together; train again with this one"
         )
-    learned, space, known = model.learned(table), recipe_space(table), model.known(prediction.own)
+    learned, space, known = prediction.learned, recipe_space(table), model.known(prediction.own)
     numbers = prediction.answers.numbers
     found = {}
-    for name in ANSWERS:
+    for name in names:
         kernel, points = model.own[name], Points.of(name, space, learned[name])
         beside = Beside.compute(name, kernel, points, points.take(np.array([reference])), known.get(name))
         if TARGETS[name].is_probability:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from nasicon_ml.estimators.targets import (
     measurement_temperature,
     shift_log10_conductivity,
 )
+from nasicon_ml.features.distances import composition_points
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -31,6 +32,8 @@ ALIKE_C = 50.0
 #: A conductivity measured so near to the temperature asked for is taken as it is, in °C; others are carried there
 #: with the pellet's own activation energy, or left out.
 AS_MEASURED_C = 5.0
+#: So many pellets made alike are enough not to look at those made in another way.
+FEWEST_LIKE = 5
 #: What is compared, from most alike to least: the words for it, and the fields that have to agree where the recipe
 #: states them.
 _TECHNIQUE = (Column.DENSIFICATION, Column.SINTERING_TEMPERATURE_C, Column.ADDITIVE)
@@ -92,14 +95,7 @@ def measured_alike(
     sites, known = (occupancies(table[Column.FORMULA].to_list()) for table in (recipes, pellets))
     same = [np.flatnonzero(_same_composition(sites, at, known)) for at in range(len(sites.systems))]
     sources = pellets[Column.SOURCE].to_numpy(dtype=object).astype(str)
-    values = {name: measured(pellets, name) for name in ANSWERS}
-    for name, bound in (
-        (TargetName.CONDUCTIVITY, Column.CONDUCTIVITY_BOUND),
-        (TargetName.RELATIVE_DENSITY, Column.DENSITY_BOUND),
-    ):
-        values[name] = np.where(pellets[bound].isna(), values[name], np.nan)
-    measured_c = measurement_temperature(pellets)
-    energy = pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)
+    reported = _Reported.of(pellets)
     asked = {field: recipes[field].to_numpy() for field in LEVELS["made alike"]}
     fields = {field: pellets[field].to_numpy() for field in asked}
     found = []
@@ -107,22 +103,97 @@ def measured_alike(
         rows = same[at]
         levels = {made: fields for made, fields in LEVELS.items() if _states_making(fields, asked, row)}
         agree = {field: _agree(field, asked[field][row], fields[field][rows]) for field in asked}
-        far = np.abs(measured_c[rows] - at_c[row]) > AS_MEASURED_C
-        log10 = values[TargetName.CONDUCTIVITY][rows]
-        carried = shift_log10_conductivity(log10, energy[rows], measured_c[rows], at_c[row])
-        here = {name: values[name][rows] for name in ANSWERS}
-        here[TargetName.CONDUCTIVITY] = np.where(far, carried, log10)
+        here = reported.at(rows, at_c[row])
         answer = {}
         for name in ANSWERS:
             known_here = np.isfinite(here[name])
             for made, needed in levels.items():
                 chosen = np.logical_and.reduce([known_here, *(agree[field] for field in needed)])
                 if chosen.any():
-                    moved = int(far[chosen].sum()) if name is TargetName.CONDUCTIVITY else 0
+                    far = reported.is_far(rows[chosen], at_c[row])
+                    moved = int(far.sum()) if name is TargetName.CONDUCTIVITY else 0
                     answer[name] = _summary(name, made, here[name][chosen], sources[rows][chosen], moved)
                     break
         found.append(answer)
     return found
+
+
+@dataclass(frozen=True)
+class _Reported:
+    """What n pellets report: values by property (bounds left out), temperatures of measurement and energies."""
+
+    values: Mapping[TargetName, Floats]
+    measured_c: Floats
+    energy_ev: Floats
+
+    @classmethod
+    def of(cls, pellets: pd.DataFrame) -> _Reported:
+        values = {name: measured(pellets, name) for name in ANSWERS}
+        for name, bound in (
+            (TargetName.CONDUCTIVITY, Column.CONDUCTIVITY_BOUND),
+            (TargetName.RELATIVE_DENSITY, Column.DENSITY_BOUND),
+        ):
+            values[name] = np.where(pellets[bound].isna(), values[name], np.nan)
+        energy = pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)
+        return cls(values, measurement_temperature(pellets), energy)
+
+    def is_far(self, rows: NDArray[np.intp], at_c: float) -> Mask:
+        """Return of which rows the conductivity was measured at another temperature."""
+        return np.asarray(np.abs(self.measured_c[rows] - at_c) > AS_MEASURED_C)
+
+    def at(self, rows: NDArray[np.intp], at_c: float) -> dict[TargetName, Floats]:
+        """Return the values of some rows, the conductivity as log10(S/cm) at a temperature; NaN where unknown."""
+        log10 = self.values[TargetName.CONDUCTIVITY][rows]
+        carried = shift_log10_conductivity(log10, self.energy_ev[rows], self.measured_c[rows], at_c)
+        here = {name: self.values[name][rows] for name in ANSWERS}
+        here[TargetName.CONDUCTIVITY] = np.where(self.is_far(rows, at_c), carried, log10)
+        return here
+
+
+def pellets_like(
+    recipes: pd.DataFrame, pellets: pd.DataFrame, *, but: Collection[Column], at_c: float
+) -> pd.DataFrame:
+    """Find the measured pellets with the composition of one of the recipes, made alike but for some fields.
+
+    Parameters
+    ----------
+    recipes
+        Columns `nasicon_ml.columns.RECIPE`, n rows, which differ in composition and in the fields `but` alone.
+    pellets
+        Measured pellets.
+    but
+        Fields in which the pellets may differ from the recipes.
+    at_c
+        Temperature of the conductivity in °C.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each property and pellet: target; pellet (position in `pellets`); row (of the recipe whose
+        composition is the nearest, from 0); value, on the scale of answers; and made, how like the recipes the
+        pellets are, one of `LEVELS`: the most alike of which there are `FEWEST_LIKE`, else the least.
+    """
+    sites, known = (occupancies(table[Column.FORMULA].to_list()) for table in (recipes, pellets))
+    points, references = (table.per_row(composition_points(table)) for table in (sites, known))
+    same = np.array([_same_composition(sites, at, known) for at in range(len(sites.systems))])[sites.index]
+    rows = np.flatnonzero(same.any(axis=0))
+    far = np.where(same[:, rows], np.abs(points[:, None] - references[None, rows]).sum(axis=2), np.inf)
+    nearest = far.argmin(axis=0) if len(rows) else rows
+    asked = {field: recipes[field].to_numpy() for field in LEVELS["made alike"] if field not in but}
+    agree = {field: _agree(field, value[0], pellets[field].to_numpy()[rows]) for field, value in asked.items()}
+    frames = []
+    for name, values in _Reported.of(pellets).at(rows, at_c).items():
+        chosen, made = np.isfinite(values), ""
+        for made, needed in LEVELS.items():
+            fields = [field for field in needed if field in asked]
+            if made != "with or without additives" and _states_making(tuple(fields), asked, 0):
+                chosen = np.logical_and.reduce([np.isfinite(values), *(agree[field] for field in fields)])
+                if chosen.sum() >= FEWEST_LIKE:
+                    break
+        value = 10.0**values if name is TargetName.CONDUCTIVITY else values
+        columns = {"pellet": rows[chosen], "row": nearest[chosen], "value": value[chosen], "made": made}
+        frames.append(pd.DataFrame({"target": str(name)} | columns))
+    return pd.concat(frames, ignore_index=True)
 
 
 def outside_interval(found: MeasuredAlike, lower: float, upper: float) -> str:

@@ -10,7 +10,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nasicon_ml.columns import MODEL_INPUT, PELLET, Column, Role
 from nasicon_ml.composition import occupancies
@@ -57,6 +59,11 @@ class Prediction:
     def results(self) -> pd.DataFrame:
         """Columns `nasicon_ml.columns.PREDICTION`, n rows; with own pellets also those of role `Role.OWN`."""
         return self.answers.table()
+
+    @cached_property
+    def learned(self) -> dict[TargetName, NDArray[np.float64]]:
+        """The answers on the scale the model learns, without own pellets (`PropertyModel.learned`)."""
+        return self.model.learned(self.recipes)
 
     def frame(self) -> pd.DataFrame:
         """Return recipes and results side by side."""
