@@ -146,9 +146,16 @@ class Search:
 
 def already_made(recipes: pd.DataFrame, own: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which recipes are those of own pellets in all that either states; shape (n,)."""
-    zeros = np.zeros(len(recipes)), np.zeros(len(own))
-    far = laboratory_distances(recipe_space(recipes), recipe_space(own), *zeros)
-    return np.asarray(((far.composition < _SAME) & (far.processing < _SAME)).any(axis=1))
+    return np.asarray(same_recipe(recipes, own).any(axis=1))
+
+
+def same_recipe(recipes: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which recipes are those of others in all that either states; shape (n, n_others)."""
+    if recipes.empty or others.empty:
+        return np.zeros((len(recipes), len(others)), dtype=np.bool_)
+    zeros = np.zeros(len(recipes)), np.zeros(len(others))
+    far = laboratory_distances(recipe_space(recipes), recipe_space(others), *zeros)
+    return np.asarray((far.composition < _SAME) & (far.processing < _SAME))
 
 
 def outside_space(own: pd.DataFrame, space: SearchSpace) -> list[str]:

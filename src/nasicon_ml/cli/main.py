@@ -31,10 +31,16 @@ VERBS = {
     "predict": "Predict conductivity, density and phase purity of recipes.",
     "profile": "Predict one recipe with one or two fields varied: a curve, and what its best is worth.",
     "screen": "Find the best recipes of a search space.",
+    "recommend": "Recommend which pellets to make next.",
+    "campaign": "Keep a campaign of pellets in a folder: start, add, next, status.",
     "train": "Train the models, and record the run in MLflow.",
     "registry": "List, compare, promote and move versions of the model.",
     "data": "Check, summarise and look up the measured pellets.",
 }
+
+
+#: Verbs that stand in the module of another.
+_MODULES = {"campaign": "recommend"}
 
 
 class LazyGroup(click.Group):
@@ -48,7 +54,8 @@ class LazyGroup(click.Group):
         """Import and return one verb."""
         if cmd_name not in VERBS:
             return None
-        return cast("click.Command", getattr(importlib.import_module(f"nasicon_ml.cli.{cmd_name}"), cmd_name))
+        module = importlib.import_module(f"nasicon_ml.cli.{_MODULES.get(cmd_name, cmd_name)}")
+        return cast("click.Command", getattr(module, cmd_name))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

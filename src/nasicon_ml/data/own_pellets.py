@@ -105,6 +105,11 @@ def own_pellets(own: str | Path | pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
+def made_up_key(row: int) -> str:
+    """Return the key of a pellet in a row, from 0, that has none of its own."""
+    return f"{OWN_SOURCE}-{row + 1}"
+
+
 def own_checksum(pellets: pd.DataFrame) -> str:
     """Return the SHA-256 of pellets as they were understood, whatever the format of their file."""
     return hashlib.sha256(pellets.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
@@ -132,7 +137,7 @@ def _named(raw: RawTable) -> RawTable:
     """Fill in the keys and the source that rows lack."""
     frame = raw.frame.copy()
     count = len(frame)
-    made_up = {Column.PELLET_ID: [f"{OWN_SOURCE}-{row + 1}" for row in range(count)]}
+    made_up = {Column.PELLET_ID: [made_up_key(row) for row in range(count)]}
     made_up[Column.SOURCE] = [OWN_SOURCE] * count
     for column, values in made_up.items():
         name = column.value

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasicon_ml.plots.calibration import coverage_curves, error_by_domain, interval_calibration, reliability
+    from nasicon_ml.plots.campaigns import batch_map, campaign_progress
     from nasicon_ml.plots.explanations import contributions, importance
     from nasicon_ml.plots.profiles import Axis, profile
     from nasicon_ml.plots.recipes import recipe_predictions, screening_front, screening_map
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Axis",
+    "batch_map",
+    "campaign_progress",
     "contributions",
     "coverage_curves",
     "error_by_domain",
@@ -36,6 +39,8 @@ __all__ = [
 
 _HOME = {
     "Axis": "profiles",
+    "batch_map": "campaigns",
+    "campaign_progress": "campaigns",
     "contributions": "explanations",
     "coverage_curves": "calibration",
     "error_by_domain": "calibration",

@@ -199,8 +199,15 @@ def plain(value: object, depth: int = 0) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def spec_from_yaml(path: str | Path) -> SpecNode:
+def spec_from_yaml(path: str | Path, what: str = "a search space") -> SpecNode:
     """Read a YAML file; nothing in it is ever executed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What it should hold, for messages.
 
     Raises
     ------
@@ -209,7 +216,7 @@ def spec_from_yaml(path: str | Path) -> SpecNode:
     """
     data, name = read_bytes(path)
     refuse_bytes(len(data), "yaml", name)
-    node, value = load_yaml(data, name, "a search space")
+    node, value = load_yaml(data, name, what)
     if node is None:
         raise UnreadableFileError(f"{name}: the file is empty")
     lines: dict[Path_, int] = {}

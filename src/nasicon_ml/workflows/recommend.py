@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from nasicon_ml.campaigns.acquisition import METHODS, Pick, choose
 from nasicon_ml.campaigns.candidates import Search, already_made, outside_space
+from nasicon_ml.campaigns.folder import BATCH, Campaign
 from nasicon_ml.campaigns.goal import Goal, Outcomes
 from nasicon_ml.campaigns.posterior import Posterior, posterior
-from nasicon_ml.columns import MODEL_INPUT, Column, Kind, Role, columns_of
+from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column, Kind, Role, columns_of
+from nasicon_ml.composition import occupancies
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import FieldError, NasiconError, nearest
 from nasicon_ml.estimators.targets import TargetName, training_rows
 from nasicon_ml.model import PropertyModel
+from nasicon_ml.plots.campaigns import CANDIDATE, OWN, PROPOSED
 from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import SearchSpace
 from nasicon_ml.workflows.predict import Prediction, default_bundle, loaded_model
@@ -42,6 +45,9 @@ _RARE_SHARE = 0.05
 _FEW_PELLETS = 5
 #: Temperatures are alike within so many °C; other numbers within a factor.
 _ALIKE_C, _ALIKE_FACTOR = 50.0, 2.0
+_X = "x"
+#: A pellet counts if that is at least as likely as not.
+_COUNTS = 0.5
 _RESULT_COLUMNS = {
     "better": "probability_better",
     "improvement": "expected_improvement",
@@ -136,6 +142,31 @@ class Recommendation:
             table[name] = [getattr(pick, attribute) for pick in self.picks]
         return table.assign(reason=self.reasons)
 
+    def map_points(self) -> tuple[pd.DataFrame, tuple[str, str], str]:
+        """Return what `nasicon_ml.plots.batch_map` draws: candidates, own pellets and batch over two fields.
+
+        The fields are those that explain most of the variance of what is expected of candidates, each by itself.
+        """
+        expected = self.options.goal.values(self.candidates.expected())
+        fields = _fields(self.candidates.recipes)
+        # A field that does not vary explains nothing, and comes last.
+        first, second = sorted(fields, key=lambda name: -_explained(expected, fields[name]))[:2]
+        parts = [(CANDIDATE, fields, expected)]
+        if self.own is not None:
+            parts.append((OWN, _fields(self.own), self.options.goal.values(outcomes_of(self.own, self.model))))
+        rows = [pick.row for pick in self.picks]
+        parts.append((PROPOSED, {name: cells.iloc[rows] for name, cells in fields.items()}, expected[rows]))
+        points = pd.concat(
+            [
+                pd.DataFrame({"first": cells[first], "second": cells[second], "value": values, "kind": kind})
+                for kind, cells, values in parts
+            ],
+            ignore_index=True,
+        )
+        labels = tuple(_label(name) for name in (first, second))
+        value = "desirability" if self.options.goal.wishes else "log10 of the conductivity in S/cm, 25 °C"
+        return points, (labels[0], labels[1]), value
+
     def _reason(self, pick: Pick) -> str:
         values = self.options.goal.values(self.candidates.expected())
         rank = int((values > values[pick.row]).sum()) + 1
@@ -168,6 +199,28 @@ class Recommendation:
                 shown = f"{value:g} {column.unit}".strip() if column.kind is Kind.NUMBER else str(value)
                 words = f"{column.label} {shown}, like {count or 'none'} of {len(stated)} pellets of {system}"
         return words
+
+
+def _fields(recipes: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the fields by which recipes may differ, and system and substitution of their compositions."""
+    sites = occupancies(recipes[Column.FORMULA].to_list())
+    found = {
+        _X: pd.Series(np.round(sites.per_row(sites.x), 4)),
+        str(Column.SYSTEM): pd.Series(sites.per_row(sites.systems)),
+    }
+    plain = recipes.reset_index(drop=True)
+    return found | {str(c): plain[str(c)] for c in columns_of(Role.PROCESSING) if c is not Column.ADDITIVE_UNIT}
+
+
+def _explained(values: Floats, cells: pd.Series) -> float:
+    """Return which share of the variance of values lies between different cells of a field."""
+    groups = cells.astype(object).where(cells.notna(), "")
+    means = pd.Series(values).groupby(groups.to_numpy()).transform("mean").to_numpy()
+    return float(np.var(means) / max(float(np.var(values)), 1e-12))
+
+
+def _label(name: str) -> str:
+    return "net substitution x" if name == _X else next(c for c in Column if c == name).axis_label
 
 
 def _like(stated: pd.Series, value: object, column: Column) -> pd.Series:
@@ -248,29 +301,97 @@ def _not_made(recipes: pd.DataFrame, own: pd.DataFrame | None, search: Search) -
 
 
 def best_of(own: pd.DataFrame | None, goal: Goal, model: PropertyModel) -> tuple[float | None, str | None]:
-    """Return value and key of the best own pellet that counts; None and None where there is none.
-
-    Conductivities measured elsewhere are carried to 25 °C. A property that the goal needs and a pellet does not
-    report is taken as the model predicts it, the other own pellets considered.
-    """
+    """Return value and key of the best own pellet that counts (`outcomes_of`); None and None without one."""
     if own is None:
         return None, None
-    known = model.known(own)[TargetName.CONDUCTIVITY]
-    log10 = np.full(len(own), np.nan)
-    log10[training_rows(own, TargetName.CONDUCTIVITY).rows] = known.measured
-    answers = model.answer(own[[str(column) for column in MODEL_INPUT]], own=own).numbers
-    density = own[Column.RELATIVE_DENSITY_PCT].to_numpy(dtype=np.float64)
-    pure = own[Column.PHASE_PURE].astype("boolean").to_numpy(dtype=np.float64, na_value=np.nan)
-    density = np.where(np.isnan(density), answers[Column.PREDICTED_RELATIVE_DENSITY_PCT], density)
-    purity = np.where(np.isnan(pure), answers[Column.PREDICTED_PHASE_PURITY], pure)
-    made = Outcomes(
-        log10,
-        density,
-        np.asarray(purity, dtype=np.float64),
-        own[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64),
-    )
-    values = np.where(goal.counts(made) >= 0.5, goal.values(made), np.nan)
+    made = outcomes_of(own, model)
+    values = np.where(goal.counts(made) >= _COUNTS, goal.values(made), np.nan)
     if np.isnan(values).all():
         return None, None
     row = int(np.nanargmax(values))
     return float(values[row]), str(own[Column.PELLET_ID].iloc[row])
+
+
+def outcomes_of(own: pd.DataFrame, model: PropertyModel) -> Outcomes:
+    """Return what own pellets came to, arrays of shape (n,).
+
+    Conductivities measured elsewhere are carried to 25 °C, and are NaN where none was measured. A density or
+    purity that a pellet does not report is taken as the model predicts it, the other own pellets considered.
+    """
+    log10 = np.full(len(own), np.nan)
+    measured = model.known(own)[TargetName.CONDUCTIVITY].measured
+    log10[training_rows(own, TargetName.CONDUCTIVITY).rows] = measured
+    answers = model.answer(own[[str(column) for column in MODEL_INPUT]], own=own).numbers
+    density = own[Column.RELATIVE_DENSITY_PCT].to_numpy(dtype=np.float64)
+    pure = own[Column.PHASE_PURE].astype("boolean").to_numpy(dtype=np.float64, na_value=np.nan)
+    return Outcomes(
+        log10,
+        np.where(np.isnan(density), answers[Column.PREDICTED_RELATIVE_DENSITY_PCT], density),
+        np.where(np.isnan(pure), answers[Column.PREDICTED_PHASE_PURITY], pure).astype(np.float64),
+        own[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64),
+    )
+
+
+def next_batch(
+    campaign: Campaign,
+    *,
+    model: PropertyModel | str | Path | None = None,
+    effort: Effort | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Recommendation:
+    """Recommend the next batch of a campaign; parameters and errors as of `recommend`."""
+    settings = campaign.settings
+    number = 0 if campaign.batches.empty else int(campaign.batches[BATCH].max())
+    options = BatchOptions(settings.goal, settings.batch, settings.method, not settings.outside, seed=number)
+    return recommend(
+        campaign.space, campaign.pellets, options, model=model or settings.model, effort=effort, progress=progress
+    )
+
+
+def history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) -> pd.DataFrame:
+    """Return how a campaign went: each pellet, the best until then, and what was predicted of it before.
+
+    Parameters
+    ----------
+    pellets
+        Own pellets in the order in which they were made, as `own_pellets` reads them; n rows.
+    goal
+        What is wanted.
+    model
+        Who answers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        n rows: pellet_id; value (`Goal.values`) and best (of those that count); for the conductivity, in
+        log10(S/cm) at 25 °C: measured, predicted with the pellets before it, lower and upper (90 %), and
+        predicted_without any; NaN where there is none.
+    """
+    recipes = pellets[[str(column) for column in MODEL_INPUT]].assign(
+        **{Column.MEASUREMENT_TEMPERATURE_C.value: ROOM_TEMPERATURE_C}
+    )
+    columns = (
+        Column.PREDICTED_CONDUCTIVITY_S_CM,
+        Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
+        Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
+    )
+    predicted = np.empty((len(pellets), 3))
+    for row in range(len(pellets)):
+        answers = model.answer(recipes.iloc[[row]], own=pellets.iloc[:row] if row else None)
+        predicted[row] = [np.log10(answers.numbers[column][0]) for column in columns]
+    without = np.log10(model.answer(recipes).numbers[Column.PREDICTED_CONDUCTIVITY_S_CM])
+    made = outcomes_of(pellets, model)
+    values = goal.values(made)
+    counting = np.where(goal.counts(made) >= _COUNTS, values, np.nan)
+    return pd.DataFrame(
+        {
+            str(Column.PELLET_ID): pellets[Column.PELLET_ID].to_numpy(dtype=object),
+            "value": values,
+            "best": np.fmax.accumulate(counting) if len(counting) else counting,
+            "measured": made.log10_conductivity,
+            "predicted": predicted[:, 0],
+            "lower": predicted[:, 1],
+            "upper": predicted[:, 2],
+            "predicted_without": without,
+        }
+    )
