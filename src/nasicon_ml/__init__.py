@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nasicon_ml.recipe.recipe import Recipe as Recipe
     from nasicon_ml.workflows.predict import predict as predict
     from nasicon_ml.workflows.profile import profile as profile
+    from nasicon_ml.workflows.recommend import recommend as recommend
     from nasicon_ml.workflows.train import TrainingOptions as TrainingOptions
     from nasicon_ml.workflows.train import train as train
 
@@ -42,6 +43,7 @@ _HOMES = {
     "parse": "composition.reading",
     "predict": "workflows.predict",
     "profile": "workflows.profile",
+    "recommend": "workflows.recommend",
     "train": "workflows.train",
 }
 _DISTRIBUTION = "nasicon-ml"

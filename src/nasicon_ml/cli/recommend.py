@@ -232,7 +232,7 @@ def as_json(found: Recommendation) -> dict[str, Any]:
         "goal": found.options.goal.to_json(),
         "method": found.options.method,
         "candidates": len(found.candidates.recipes),
-        "own_pellets": 0 if found.own is None else len(found.own),
+        Column.OWN_PELLETS.value: 0 if found.own is None else len(found.own),
         "best_pellet": found.best_pellet,
         "best": found.best,
         "unit": found.options.goal.unit,

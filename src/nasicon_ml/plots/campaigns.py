@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.plots.style import (
     BLUE,
@@ -166,7 +167,7 @@ def campaign_progress(history: pd.DataFrame) -> Figure:
     headline(
         above,
         f"Campaign of {len(history)} own pellets",
-        f"best: {best['pellet_id']}, {10 ** best['measured']:.1e} S/cm",
+        f"best: {best[Column.PELLET_ID]}, {10 ** best['measured']:.1e} S/cm",
     )
     above.tick_params(axis="x", colors=GREY)
     return figure
