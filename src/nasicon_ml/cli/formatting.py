@@ -54,6 +54,21 @@ def percent(share: float | None) -> str:
     return NOTHING if share is None or not math.isfinite(share) else f"{100 * share:.0f} %"
 
 
+#: How differences of an answer are written: what they are multiplied with, decimals, and their unit.
+DIFFERENCES: Mapping[str, tuple[float, int, str]] = {
+    "conductivity": (1.0, 2, "decades"),
+    "relative_density": (1.0, 1, "points"),
+    "phase_purity": (100.0, 0, "percentage points"),
+}
+
+
+def difference_words(target: str, value: float, lower: float, upper: float, *, unit: bool = True) -> str:
+    """Write a difference with its interval: +0.21 decades (-0.90 to +1.32)."""
+    scale, decimals, name = DIFFERENCES[target]
+    texts = [f"{scale * each:+.{decimals}f}" for each in (value, lower, upper)]
+    return f"{texts[0]}{f' {name}' if unit else ''} ({texts[1]} to {texts[2]})"
+
+
 def level_words(level: float) -> str:
     """Write the level of an interval: 90 %."""
     return f"{100 * level:.6g} %"

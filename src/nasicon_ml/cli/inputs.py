@@ -254,6 +254,28 @@ def answer_options(section: str) -> Callable[[Function], Function]:
     return add
 
 
+def file_options(section: str) -> Callable[[Function], Function]:
+    """Add ``--format`` and ``--sheet`` of a FILE of recipes."""
+
+    def add(function: Function) -> Function:
+        function = option(
+            "--sheet",
+            section=section,
+            metavar="NAME",
+            help="Sheet of FILE, where it is a workbook: name or number.  [default: the first]",
+        )(function)
+        return option(
+            "--format",
+            "file_format",
+            section=section,
+            metavar="FORMAT",
+            type=click.Choice(["csv", "json", "yaml", "parquet", "workbook"]),
+            help="csv, json, yaml, parquet or workbook, where the name of FILE does not say it.",
+        )(function)
+
+    return add
+
+
 def level_option(section: str) -> Callable[[Function], Function]:
     """Add ``--level``, the level of the intervals."""
     return option(

@@ -30,6 +30,7 @@ NOTHING_DONE, FAULT, INTERRUPTED, READER_GONE = 2, 70, 130, 141
 VERBS = {
     "predict": "Predict conductivity, density and phase purity of recipes.",
     "profile": "Predict one recipe with one or two fields varied: a curve, and what its best is worth.",
+    "compare": "Compare recipes with one of them: differences with intervals of their own.",
     "screen": "Find the best recipes of a search space.",
     "recommend": "Recommend which pellets to make next.",
     "campaign": "Keep a campaign of pellets in a folder: start, add, next, status.",

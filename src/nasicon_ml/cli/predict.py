@@ -13,18 +13,16 @@ import click
 from nasicon_ml.cli.answers import Answer, answers, as_json, nearest_origins
 from nasicon_ml.cli.formatting import model_line, plural
 from nasicon_ml.cli.inputs import (
-    ColumnValue,
     Inputs,
     SectionedCommand,
     Whole,
+    answer_options,
     check_destination,
     composition_options,
     described,
+    file_options,
     find_model,
-    level_option,
-    model_options,
     option,
-    own_option,
     recipe_options,
     recipes_from_file,
     recipes_from_options,
@@ -69,19 +67,10 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 @click.argument("file", required=False, metavar="[FILE]")
 @composition_options
 @recipe_options
-@option("--at", "at_c", section=ANSWER, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C), metavar="NUMBER",
-        help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what FILE says]",
-)  # fmt: skip
-@level_option(ANSWER)
-@own_option(ANSWER)
+@answer_options(ANSWER)
 @option("--neighbours", "--neighbors", section=ANSWER, type=Whole(0, 100), default=3, show_default=True,
         metavar="NUMBER", help="Nearest measured pellets to show with each answer.")  # fmt: skip
-@model_options(ANSWER)
-@option("--format", "file_format", section=ANSWER, metavar="FORMAT",
-        type=click.Choice(["csv", "json", "yaml", "parquet", "workbook"]),
-        help="csv, json, yaml, parquet or workbook, where the name of FILE does not say it.")  # fmt: skip
-@option("--sheet", section=ANSWER, metavar="NAME",
-        help="Sheet of FILE, where it is a workbook: name or number.  [default: the first]")  # fmt: skip
+@file_options(ANSWER)
 @option("--details", is_flag=True, section=ANSWER, help="Give every recipe of FILE its full answer.")
 @option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
 @option("--output", section=ANSWER, metavar="FILE",
@@ -95,38 +84,74 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
     standard input. An option may have several values, 800,850,900 or 750:1050:25: every combination is a recipe.
     The answer goes to standard output, everything else to standard error.
     """
-    _check_usage(ctx, values)
-    from nasicon_ml.workflows.predict import default_bundle
-
-    sources = {"the file of the recipes": values["file"], "the file of your own pellets": values["own"],
-               "a file of the model": values["model"] or str(default_bundle())}  # fmt: skip
-    check_destination(values["output"], _TABLE_ENDINGS, "--output", sources)
-    check_destination(
-        values["plot"], _FIGURE_ENDINGS, "--plot", sources | {"the file of --output": values["output"]}
-    )
-    inputs = _inputs(values)
+    check_usage(ctx, values)
+    check_files(values, "plot")
+    inputs = read_inputs(values)
     if not len(inputs):
-        _report(inputs)
+        report(inputs)
         reason = "none of the recipes can be read" if inputs.bad_rows else "there is no recipe in it"
         say(f"error: {inputs.name}: {reason}; nothing is predicted")
         ctx.exit(2)
     takes_long = len(inputs) > _CHUNK
     if takes_long:  # who has to mend a row need not wait for the others
-        _report(inputs)
+        report(inputs)
     name, predictions = _predict(inputs, values)
     metadata = predictions[0].model.metadata
     say(f"{model_line(name, metadata)} on the dataset {metadata.dataset_sha256[:12]}...")
-    if values["at_c"] is not None:
-        for finding in temperature_warnings(values["at_c"]):
-            say(f"warning: --at: {finding.message}")
+    _say_of_temperature(values)
     _answer(inputs, predictions, values)
     if not takes_long:
-        _report(inputs)
+        report(inputs)
     ctx.exit(1 if inputs.bad_rows else 0)
 
 
-def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
-    """Refuse options that contradict each other."""
+def check_files(values: dict[str, Any], figure: str | None) -> None:
+    """Refuse, before the work, files of ``--output`` and of a figure's option that cannot or must not be written.
+
+    Raises
+    ------
+    click.UsageError
+        If one is among what is read, or cannot be written.
+    """
+    from nasicon_ml.workflows.predict import default_bundle
+
+    sources = {"the file of the recipes": values.get("file"), "the file of your own pellets": values["own"],
+               "a file of the model": values["model"] or str(default_bundle())}  # fmt: skip
+    check_destination(values["output"], _TABLE_ENDINGS, "--output", sources)
+    if figure is not None:
+        more = {"the file of --output": values["output"]}
+        check_destination(values[figure], _FIGURE_ENDINGS, f"--{figure}", sources | more)
+
+
+def predict_together(inputs: Inputs, values: dict[str, Any]) -> Prediction:
+    """Predict all recipes at once, and say which model did, and what is doubtful about its inputs."""
+    from nasicon_ml.data.own_pellets import own_pellets
+    from nasicon_ml.workflows.predict import predict as predict_recipes
+
+    own = None if values["own"] is None else own_pellets(values["own"])
+    name, model = find_model(values["model"], values["tracking_uri"])
+    prediction = predict_recipes(inputs.table, model, level=values["level"], at_c=values["at_c"], own=own)
+    say(model_line(name, prediction.model.metadata))
+    _say_of_temperature(values)
+    if own is not None:
+        say_of_own(values["own"], own, prediction.model.pellets)
+    return prediction
+
+
+def _say_of_temperature(values: dict[str, Any]) -> None:
+    if values["at_c"] is not None:
+        for finding in temperature_warnings(values["at_c"]):
+            say(f"warning: --at: {finding.message}")
+
+
+def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
+    """Refuse options about recipes that contradict each other.
+
+    Raises
+    ------
+    click.UsageError
+        With what to give instead.
+    """
     given = described(values)
     options = {parameter.name: parameter.opts[0] for parameter in ctx.command.params}
     if values["file"] is not None:
@@ -159,7 +184,8 @@ def _check_not_a_formula(name: str) -> None:
     raise click.UsageError(f"{name!r} is a formula, not a file; give it so: --formula {shlex.quote(name)}")
 
 
-def _inputs(values: dict[str, Any]) -> Inputs:
+def read_inputs(values: dict[str, Any]) -> Inputs:
+    """Return the recipes of FILE, or of the options."""
     if values["file"] is None:
         return recipes_from_options(values)
     if values["file"] == "-" and sys.stdin.isatty():
@@ -249,7 +275,7 @@ def _print(text: str) -> None:
         click.echo("".join(lines[start : start + _LINES]), nl=False)
 
 
-def _report(inputs: Inputs) -> None:
+def report(inputs: Inputs) -> None:
     """List what is wrong with the input on standard error."""
     for finding in inputs.warnings[:_LISTED]:
         say(f"warning: {inputs.place(finding)}: {finding.message}")

@@ -9,20 +9,25 @@ import click
 import numpy as np
 
 from nasicon_ml.cli.answers import Answer, answers, json_text
-from nasicon_ml.cli.formatting import conditions, fixed, level_words, model_line, percent, plural, scientific
+from nasicon_ml.cli.formatting import (
+    conditions,
+    difference_words,
+    fixed,
+    level_words,
+    percent,
+    plural,
+    scientific,
+)
 from nasicon_ml.cli.inputs import (
     Inputs,
     SectionedCommand,
     answer_options,
-    check_destination,
     composition_options,
-    find_model,
     option,
     recipe_options,
     recipes_from_options,
-    say_of_own,
-    temperature_warnings,
 )
+from nasicon_ml.cli.predict import check_files, predict_together, report
 from nasicon_ml.cli.render import aligned, own_summary, print_text, say
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import ANSWERS, TargetName
@@ -36,8 +41,6 @@ if TYPE_CHECKING:
 
 ANSWER = "Answer"
 SCHEMA = "nasicon-ml/profile/1"
-_TABLE_ENDINGS = (".csv", ".json", ".parquet", ".pq")
-_FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 #: So many values that are not told apart from the best are named one by one.
 _MOST_NAMED = 6
 
@@ -67,13 +70,10 @@ def profile(ctx: click.Context, /, **values: Any) -> None:
     Says which value is best for each answer, and whether it can be told apart from the others: the difference
     between two pellets of one laboratory is known better than each of them.
     """
-    for name, endings in (("output", _TABLE_ENDINGS), ("figure", _FIGURE_ENDINGS)):
-        other = {"the file of --output": values["output"]} if name == "figure" else {}
-        check_destination(
-            values[name], endings, f"--{name}", {"the file of your own pellets": values["own"]} | other
-        )
+    check_files(values, "figure")
     inputs = recipes_from_options(values)
     found = _profile(inputs, values)
+    report(inputs)
     given = answers(inputs, found.prediction, 0, full=False)
     notes = []
     if values["output"] is not None:
@@ -96,23 +96,10 @@ def profile(ctx: click.Context, /, **values: Any) -> None:
 
 
 def _profile(inputs: Inputs, values: dict[str, Any]) -> Profile:
-    from nasicon_ml.data.own_pellets import own_pellets
-    from nasicon_ml.workflows.predict import predict
     from nasicon_ml.workflows.profile import Profile, check_varied
 
     check_varied(inputs.varied)
-    own = None if values["own"] is None else own_pellets(values["own"])
-    name, model = find_model(values["model"], values["tracking_uri"])
-    prediction = predict(inputs.table, model, level=values["level"], at_c=values["at_c"], own=own)
-    say(model_line(name, prediction.model.metadata))
-    for finding in inputs.warnings:
-        say(f"warning: {inputs.place(finding)}: {finding.message}")
-    if values["at_c"] is not None:
-        for finding in temperature_warnings(values["at_c"]):
-            say(f"warning: --at: {finding.message}")
-    if own is not None:
-        say_of_own(values["own"], own, prediction.model.pellets)
-    return Profile(prediction, inputs.varied)
+    return Profile(predict_together(inputs, values), inputs.varied)
 
 
 def _title(found: Profile, given: list[Answer], values: dict[str, Any]) -> str:
@@ -151,16 +138,6 @@ _NAMES = {
 }
 
 
-def difference_words(name: TargetName, value: float, lower: float, upper: float) -> str:
-    """Write a difference with its interval: +0.21 decades (-0.90 to +1.32)."""
-    if name is TargetName.CONDUCTIVITY:
-        return f"{value:+.2f} decades ({lower:+.2f} to {upper:+.2f})"
-    unit, scale = ("points", 1.0) if name is TargetName.RELATIVE_DENSITY else ("percentage points", 100.0)
-    digits = 1 if name is TargetName.RELATIVE_DENSITY else 0
-    texts = [f"{scale * each:+.{digits}f}" for each in (value, lower, upper)]
-    return f"{texts[0]} {unit} ({texts[1]} to {texts[2]})"
-
-
 def _best(found: Profile, given: list[Answer]) -> list[str]:
     """Say which is best, and what that is worth."""
     lines = []
@@ -175,7 +152,7 @@ def _best(found: Profile, given: list[Answer]) -> list[str]:
         if best.lowest != best.row:
             there = best.differences
             worth = difference_words(
-                name, -there.value[best.lowest], -there.upper[best.lowest], -there.lower[best.lowest]
+                str(name), -there.value[best.lowest], -there.upper[best.lowest], -there.lower[best.lowest]
             )
             surely = percent(1.0 - float(there.better[best.lowest]))
             lines.append(f"  above the lowest, {_at(found, best.lowest)}: {worth}, higher with {surely}")

@@ -410,7 +410,7 @@ def _with_names(
 ) -> list[tuple[str, ...]]:
     """Name the recipes as fully as the width allows; numbers are never cut."""
     others = sum(max(len(row[column]) for row in rows) + 2 for column in range(len(rows[0])) if column != 1)
-    choices = [[_name(answer, detail) for answer in answers] for detail in ("conditions", "full", "short")]
+    choices = [[recipe_name(answer, detail) for answer in answers] for detail in ("conditions", "full", "short")]
     fitting = (names for names in choices if width is None or others + max(map(len, names)) <= width)
     names = next(fitting, choices[-1])
     head, *body = rows
@@ -418,7 +418,8 @@ def _with_names(
     return [(head[0], "recipe", *head[2:]), *named]
 
 
-def _name(answer: Answer, detail: str) -> str:
+def recipe_name(answer: Answer, detail: str) -> str:
+    """Return what a recipe is called: with its "conditions", by its formula alone ("full"), or "short"."""
     composition = answer.composition
     if detail == "short":
         return answer.pellet_id or f"{composition.system} x={composition.x:.3g}"
