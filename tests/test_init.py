@@ -21,6 +21,7 @@ PROMISED = {
     "Recipe": "nasicon_ml.recipe.recipe",
     "RecipeFeaturizer": "nasicon_ml.features.transformers",
     "TrainingOptions": "nasicon_ml.workflows.train",
+    "find_pellets": "nasicon_ml.data.find",
     "load_pellets": "nasicon_ml.data.load",
     "parse": "nasicon_ml.composition.reading",
     "predict": "nasicon_ml.workflows.predict",

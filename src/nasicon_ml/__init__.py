@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasicon_ml.composition.reading import parse as parse
+    from nasicon_ml.data.find import find_pellets as find_pellets
     from nasicon_ml.data.load import load_pellets as load_pellets
     from nasicon_ml.estimators.regressors import ConductivityRegressor as ConductivityRegressor
     from nasicon_ml.estimators.regressors import DensityRegressor as DensityRegressor
@@ -39,6 +40,7 @@ _HOMES = {
     "Recipe": "recipe.recipe",
     "RecipeFeaturizer": "features.transformers",
     "TrainingOptions": "workflows.train",
+    "find_pellets": "data.find",
     "load_pellets": "data.load",
     "parse": "composition.reading",
     "predict": "workflows.predict",

@@ -93,6 +93,10 @@ OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType(
 )  # fmt: skip
 
 
+#: What is left out of a name where it is an option: units, and that a conductivity is total or a density relative.
+_LEFT_OUT = re.compile(r"^relative_|(?:_total)?_(?:c_min|c|h|um|mpa|s_cm|ev|pct|angstrom)$")
+
+
 class Column(StrEnum):
     """One column of the vocabulary. The order here is the order in every file and table."""
 
@@ -269,8 +273,8 @@ class Column(StrEnum):
 
     @property
     def option(self) -> str:
-        """The command-line option: the name in words, without the unit (``--sintering-temperature``)."""
-        return "--" + re.sub(r"_(c_min|c|h|um|mpa|pct)$", "", self.value).replace("_", "-")
+        """The command-line option: the name in words, without its unit (``--sintering-temperature``)."""
+        return "--" + _LEFT_OUT.sub("", self.value).replace("_", "-")
 
     @property
     def allowed(self) -> str:

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from nasicon_ml.cli.main import main
@@ -180,7 +181,7 @@ class TestSummary:
 
 
 class TestShow:
-    """nasicon-ml data show ID"""
+    """nasicon-ml data show KEY"""
 
     @pytest.mark.usefixtures("folder")
     def test_a_pellet_and_its_source(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,8 +215,83 @@ class TestShow:
         assert "Did you mean 'p27841804c2'?" in capsys.readouterr().err
 
     @pytest.mark.usefixtures("folder")
+    @pytest.mark.parametrize(
+        "key", ["raj2023", "10.1021/acsaem.2c02464", "https://doi.org/10.1021/ACSAEM.2C02464"]
+    )
+    def test_a_source_lists_its_pellets(self, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["data", "show", key]) == 0
+        text = capsys.readouterr().out
+        assert [word for word in ("p1 ", "p2 ", "p3 ") if word in text] == ["p1 ", "p2 "]
+        assert text.endswith("Cite as: https://doi.org/10.1021/acsaem.2c02464\n")
+        assert main(["data", "show", key, "--json"]) == 0
+        (source,) = json.loads(capsys.readouterr().out)["sources"]
+        assert [pellet["pellet_id"] for pellet in source["pellets"]] == ["p1", "p2"]
+
+    @pytest.mark.usefixtures("folder")
     def test_a_key_in_spaces_is_forgiven(self) -> None:
         assert main(["data", "show", " p1 "]) == 0
+
+
+@pytest.mark.usefixtures("folder")
+class TestFind:
+    """nasicon-ml data find"""
+
+    def test_pellets_are_found_sorted_and_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert (
+            main(["data", "find", "--system", "LATP", "--sintering-temperature", "850..1100", "--density", ">95"])
+            == 0
+        )
+        captured = capsys.readouterr()
+        lines = captured.out.splitlines()
+        assert [line.split()[0] for line in lines[1:3]] == ["p2", "p1"]
+        assert lines[1].startswith("p2      Li1.4Al0.4Ti1.6(PO4)3  1000 °C, in air")
+        assert "2 pellets of 1 source" in lines
+        assert "  total conductivity: 2 reported, 3.0e-4 to 4.0e-4 S/cm, middle 3.5e-4" in lines
+        assert captured.err == "looked for: system LATP, sintering temperature 850..1100, relative density >95\n"
+
+    def test_csv_json_and_files_hold_everything(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        asked = ["data", "find", "--element", "Al", "--top", "1", "--output", str(folder / "found.csv")]
+        assert main([*asked, "--csv"]) == 0
+        table = pd.read_csv(io.StringIO(capsys.readouterr().out))
+        assert table["pellet_id"].tolist() == ["p2", "p1"]
+        assert table.equals(pd.read_csv(folder / "found.csv"))
+        assert main([*asked[:6], "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (report["count"], report["sources"], len(report["pellets"])) == (2, 1, 2)
+
+    def test_nothing_found_is_an_answer(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["data", "find", "--without", "Al", "--density", "<30"]) == 0
+        assert capsys.readouterr().out == "0 pellets of 0 sources\n"
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--density", "95 MPa"], "--density: '95 MPa' is not accepted; allowed: a number (900), a range"),
+            (["--atmosphere", "argn"], "--atmosphere: 'argn' is not accepted"),
+            (["--element", "al"], "--element: 'al' is not accepted"),
+            (["--sort", "densty"], "Did you mean 'density'?"),
+            (["--csv", "--json"], "give one of them"),
+            (["--output", "found.xlsx"], "the name must end in .csv"),
+        ],
+    )
+    def test_what_cannot_be_understood(
+        self, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["data", "find", *arguments]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert words in captured.err
+
+
+@pytest.mark.usefixtures("folder")
+def test_cite_prints_each_work_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "cite", "p1", "p2", "doi:10.1021/acsaem.2c02464", "zhao2022"]) == 0
+    entries = capsys.readouterr().out
+    assert entries.count("@") == 2
+    assert "@article{raj2023,\n  doi = {10.1021/acsaem.2c02464},\n" in entries
+    assert "to find it, search for: LiTi2(PO4)3" in entries
+    assert main(["data", "cite", "p9"]) == 2
+    assert "the id of a pellet of the dataset, a source or a DOI" in capsys.readouterr().err
 
 
 class TestChecksums:
@@ -239,7 +315,7 @@ class TestChecksums:
 def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "--help"]) == 0
     text = capsys.readouterr().out
-    assert all(verb in text for verb in ("validate", "summary", "show", "checksums"))
+    assert all(verb in text for verb in ("validate", "summary", "find", "show", "cite", "checksums"))
 
 
 @pytest.mark.parametrize("name", ["x\0.csv", "\ud800.csv"], ids=["NUL", "surrogate"])

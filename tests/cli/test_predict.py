@@ -66,7 +66,7 @@ def test_a_file_gets_a_table_and_its_bad_rows_a_reason(run: Run, recipes: str) -
     assert [line.split()[0] for line in lines] == ["#", "1", "nearest:", "3", "nearest:"]
     assert "8.5e-5" in lines[3]
     assert lines[4].startswith(
-        "     nearest: Li1.4Al0.4Ti1.6(PO4)3, 8.77e-4 S/cm at 25 °C, 98.1 % dense, phase pure; "
+        "     nearest: p1, Li1.4Al0.4Ti1.6(PO4)3, 8.77e-4 S/cm at 25 °C, 98.1 % dense, phase pure; "
     )
     assert lines[4].endswith("raj2023, https://doi.org/10.1021/acsaem.2c02464")
     assert "recipes.csv, line 3: formula: 'LATPP x=0.4' is not accepted" in outcome.err

@@ -43,7 +43,7 @@ def test_the_panel_says_everything() -> None:
         "phase purity          45 %",
         "if not pure, likely   AlPO4, LiTiOPO4",
         "known domain          inside",
-        "1. Li1.4Al0.4Ti1.6(PO4)3   distance 0.00",
+        "1. Li1.4Al0.4Ti1.6(PO4)3   distance 0.00   p1",
         "800 °C, 2 h, 1 °C/min, in Ar, conventional, powder of 0.31 µm",
         "8.77e-4 S/cm at 25 °C, 98.1 % dense, phase pure",
         "raj2023, https://doi.org/10.1021/acsaem.2c02464",

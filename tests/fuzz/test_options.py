@@ -35,6 +35,8 @@ VERBS = [
     "data",
     "data validate",
     "data show",
+    "data find",
+    "data cite",
     "data summary",
     "data checksums",
     "predct",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasicon_ml.cli.inputs import Whole, say_notes
+from nasicon_ml.cli.lookup import cite, find, show
 from nasicon_ml.cli.render import print_json, print_table
-from nasicon_ml.errors import FieldError, nearest
 
 if TYPE_CHECKING:
     from nasicon_ml.checks import Finding
@@ -152,52 +152,6 @@ def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
 
 
 @data.command()
-@click.argument("key", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(key: str, as_json: bool) -> None:
-    """Print one pellet of the dataset, with its source."""
-    import pandas as pd
-
-    from nasicon_ml.columns import SOURCES, Column
-    from nasicon_ml.data.citing import citation
-    from nasicon_ml.data.load import load_pellets, load_sources
-    from nasicon_ml.io import table_records
-
-    pellets = load_pellets(include_suspect=True)
-    ids = pellets[Column.PELLET_ID]
-    rows = pellets[ids == key.strip()]
-    if rows.empty:
-        raise FieldError(Column.PELLET_ID.value, key, "the key of a pellet of the dataset", nearest(key, ids))
-    sources = load_sources()
-    source = sources[sources[Column.SOURCE] == rows[Column.SOURCE].iloc[0]]
-    pellet, origin = table_records(rows)[0], table_records(source)[0]
-    pellet[Column.FORMULA.value] = pellet[Column.FORMULA.value] or _printed_formula(key.strip())
-    cited = citation(origin, pellets[pellets[Column.SOURCE] == origin[Column.SOURCE]].to_dict("records"))
-    if as_json:
-        content = {"pellet": pellet, Column.SOURCE.value: origin, "citation": cited}
-        print_json(content)
-        return
-    labels = {column.value: column.axis_label for column in Column}
-    named = [(labels[name], value) for name, value in pellet.items() if value is not None]
-    print_table(pd.DataFrame(named, columns=["field", key.strip()], dtype="object"))
-    click.echo()
-    known = [(column.axis_label, origin[column]) for column in SOURCES if origin[column] is not None]
-    print_table(pd.DataFrame(known, columns=["field", Column.SOURCE.value], dtype="object"))
-    click.echo(f"\nCite as: {cited}")
-
-
-def _printed_formula(pellet_id: str) -> str | None:
-    """Return the formula as it stands in the file, for rows whose formula cannot be understood."""
-    from nasicon_ml.columns import Column
-    from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
-    from nasicon_ml.io import read_table
-
-    raw = read_table(datasets_folder() / PELLETS_FILE).frame
-    cells = raw.loc[raw[Column.PELLET_ID] == pellet_id, Column.FORMULA]
-    return str(cells.iloc[0]) or None
-
-
-@data.command()
 @click.option("--write", is_flag=True, help="Record the checksums of the files as they are now.")
 @click.pass_context
 def checksums(ctx: click.Context, write: bool) -> None:
@@ -219,3 +173,7 @@ def checksums(ctx: click.Context, write: bool) -> None:
         state = "gone" if name not in now else "as recorded" if same else "renewed" if write else "differs"
         click.echo(f"{now.get(name, '-'):64}  {name}  {state}")
     ctx.exit(FOUND_ERRORS if differs and not write else 0)
+
+
+for _command in (find, show, cite):
+    data.add_command(_command)

@@ -322,7 +322,7 @@ def _nearest(answer: Answer, width: int) -> list[str]:
     lines = [click.style("Nearest measured pellets", bold=True) + " (0: same composition, made alike)"]
     for place, neighbour in enumerate(answer.neighbours, start=1):
         cells = neighbour.cells
-        first = f"{cells[Column.FORMULA]}   distance {neighbour.distance:.2f}"
+        first = f"{cells[Column.FORMULA]}   distance {neighbour.distance:.2f}   {cells[Column.PELLET_ID]}"
         lines += _wrapped(f"{place:>3}. {first}", width, "", " " * 5)
         made = conditions(cells) or "nothing reported about how it was made"
         for text in (made, measured(cells), origin(cells)):
@@ -401,7 +401,7 @@ def _nearest_in_brief(answer: Answer, width: int | None) -> list[str]:
     if not answer.neighbours:
         return []
     cells = answer.neighbours[0].cells
-    text = f"nearest: {cells[Column.FORMULA]}, {measured(cells)}; {origin(cells)}"
+    text = f"nearest: {cells[Column.PELLET_ID]}, {cells[Column.FORMULA]}, {measured(cells)}; {origin(cells)}"
     return _wrapped(text, _line_width(width), " " * 5, " " * 7)
 
 

@@ -1,7 +1,8 @@
-"""Says in one line where pellets were published, or what to search for where that is not known."""
+"""Says where pellets were published, in a line or as BibTeX, or what to search for where that is not known."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,6 +81,89 @@ def search_words(pellets: Sequence[Mapping[Any, Any]]) -> str:
         if value is not None and value != "conventional":
             words.append(form.format(_scientific(value) if column in _CONDUCTIVITIES else value))
     return ", ".join(word.replace("_", "-") for word in words)
+
+
+#: What LaTeX takes for a command, and signs its usual fonts lack.
+_ESCAPED = str.maketrans(
+    {
+        **{char: f"\\{char}" for char in "&%$#_{}"},
+        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+        ">": r"\textgreater{}", "\u2264": r"$\leq$", "\u2265": r"$\geq$", "\u2212": "-", "\u2013": "--",
+        "\u2019": "'", "\u00b0": r"\textdegree{}", "\u00b5": r"\textmu{}", "\u03bc": r"\textmu{}",
+        "\u03c3": r"$\sigma$", "\u00b7": r"\textperiodcentered{}",
+        **{chr(0x2080 + digit): f"$_{digit}$" for digit in range(10)},
+    }
+)  # fmt: skip
+_INITIALS_LAST = re.compile(r"(.+?)\s+((?:[A-Z]\.[-\s]?)+)")
+_AND_OTHERS = re.compile(r"\s*(?:et al\.?|among authors).*$")
+
+
+def bibtex(source: Mapping[str, Any] | pd.Series, pellets: Sequence[Mapping[Any, Any]] = ()) -> str:
+    """Return the BibTeX entry of a source.
+
+    Parameters
+    ----------
+    source
+        One row of the list of sources.
+    pellets
+        Its pellets, as cells by column.
+
+    Returns
+    -------
+    str
+        With what is known of authors, year, title and DOI. The note holds everything else: further DOIs, where the
+        work was read and, where neither title nor DOI is known, what to search for. Characters that LaTeX would
+        take for commands are escaped, except in DOI and address, which are taken literally.
+    """
+
+    def known(column: Column) -> str:
+        value = source.get(column.value)
+        return value if isinstance(value, str) else ""
+
+    dois, title = [doi for doi in known(Column.DOI).split(SEPARATOR) if doi], known(Column.TITLE)
+    places = [place for place in known(Column.CITED_IN).split(SEPARATOR) if place and place not in dois]
+    words = "" if title or dois else search_words(pellets)
+    notes = [
+        *(
+            []
+            if title or dois
+            else [f"work not identified, read as {known(Column.READING) or known(Column.SOURCE)}"]
+        ),
+        *([f"also DOI {', '.join(dois[1:])}"] if dois[1:] else []),
+        *([f"read in {', '.join(places)}"] if places else []),
+        *([f"to find it, search for: {words}"] if words else []),
+    ]
+    fields = {
+        "author": " and ".join(_bibtex_names(known(Column.AUTHORS))),
+        Column.YEAR.value: known(Column.YEAR),
+        Column.TITLE.value: f"{{{title.translate(_ESCAPED)}}}"
+        if title
+        else "",  # in two braces: formulas keep their capitals
+        Column.DOI.value: dois[0] if dois else "",
+        "url": f"https://doi.org/{dois[0]}" if dois else "",
+        "note": "; ".join(notes).translate(_ESCAPED),
+    }
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    kind = "article" if dois else "misc"
+    return "\n".join([f"@{kind}{{{bibtex_key(known(Column.SOURCE))},", *lines, "}"])
+
+
+def bibtex_key(source: str) -> str:
+    """Return the key of a source's entry: letters, digits and hyphens."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", source).strip("-")
+
+
+def _bibtex_names(authors: str) -> list[str]:
+    """Return names as BibTeX takes them, the surname first where initials stand last; "others" for et al."""
+    bare = authors.strip().rstrip("?")
+    listed = _AND_OTHERS.sub("", bare)
+    names = [
+        name.strip()
+        for name in re.split(r"\s*;\s*" if SEPARATOR in listed else r"\s*,\s*", listed)
+        if name.strip()
+    ]
+    names = [", ".join(match.groups()) if (match := _INITIALS_LAST.fullmatch(name)) else name for name in names]
+    return [name.translate(_ESCAPED) for name in names] + (["others"] if listed != bare else [])
 
 
 def _given(pellet: Mapping[Any, Any], column: Column) -> Any:

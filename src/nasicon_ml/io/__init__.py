@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nasicon_ml.io.raw import RawTable as RawTable
     from nasicon_ml.io.read import FORMATS as FORMATS
     from nasicon_ml.io.read import read_table as read_table
+    from nasicon_ml.io.write import table_as_csv as table_as_csv
     from nasicon_ml.io.write import table_as_json as table_as_json
     from nasicon_ml.io.write import table_records as table_records
     from nasicon_ml.io.write import write_bytes as write_bytes
@@ -23,6 +24,7 @@ _HOMES = {
     "FORMATS": "read",
     "RawTable": "raw",
     "read_table": "read",
+    "table_as_csv": "write",
     "table_as_json": "write",
     "table_records": "write",
     "write_bytes": "write",

@@ -36,7 +36,7 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     """
     ending = Path(path).suffix.lower()
     if ending == ".csv":
-        write_text(_with_words(frame).to_csv(index=False, lineterminator="\n"), path)
+        write_text(table_as_csv(frame), path)
     elif ending == ".json":
         write_text(table_as_json(frame), path)
     elif ending in {".parquet", ".pq"}:
@@ -46,6 +46,11 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     else:
         allowed = ".csv, .json, .parquet"
         raise NasiconError(f"{path}: the ending {ending!r} names no format to write; allowed: {allowed}")
+
+
+def table_as_csv(frame: pd.DataFrame) -> str:
+    """Return a table as CSV: missing cells empty, flags as words, no cell that a spreadsheet would run."""
+    return str(_with_words(frame).to_csv(index=False, lineterminator="\n"))
 
 
 def table_as_json(frame: pd.DataFrame) -> str:
