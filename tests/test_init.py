@@ -25,6 +25,8 @@ PROMISED = {
     "load_pellets": "nasicon_ml.data.load",
     "parse": "nasicon_ml.composition.reading",
     "predict": "nasicon_ml.workflows.predict",
+    "profile": "nasicon_ml.workflows.profile",
+    "recommend": "nasicon_ml.workflows.recommend",
     "train": "nasicon_ml.workflows.train",
 }
 
