@@ -61,7 +61,7 @@ def test_a_summary_says_what_was_asked_and_found(screen: Run, tmp_path: Path) ->
     assert "looked for: predicted conductivity in S/cm" in outcome.out
     assert "looked through: 60 of 60 in " in outcome.out
     assert "  50 satisfy the constraints" in outcome.out
-    assert re.search(r"best 10 of \d+ kept:", outcome.out)
+    assert re.search(r"best 10 of \d+ kept \(one of each composition and way of making", outcome.out)
     assert "LAGP" in outcome.out
     assert "50 to score at " in outcome.err
     assert names(tmp_path) == {"space.yaml"}
@@ -83,9 +83,11 @@ def test_everything_is_written_into_the_folder(screen: Run, tmp_path: Path) -> N
     assert printed["model"]["name"] == MODEL
     assert printed["counts"] == written["counts"]
     assert printed["counts"]["positions"] == 60
-    assert [row["space_position"] for row in printed["best"]] == pd.read_csv(out / "kept.csv")[
-        "space_position"
-    ].tolist()
+    kept = pd.read_csv(out / "kept.csv")["space_position"].tolist()
+    assert [place for place in kept if place in {row["space_position"] for row in printed["best"]}] == [
+        row["space_position"] for row in printed["best"]
+    ]
+    assert sum(row["kept_alike"] for row in printed["best"]) == len(kept) == 7
     assert len(pd.read_parquet(out / "scored")) == 50
     assert str(Path("out") / "kept.csv") in outcome.err
 

@@ -10,6 +10,7 @@ from matplotlib.collections import PathCollection, QuadMesh
 from nasicon_ml import plots
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
+from nasicon_ml.plots.recipes import _recipe_label, chosen_of
 
 FIRING, CONDUCTIVITY = Column.SINTERING_TEMPERATURE_C.value, Column.PREDICTED_CONDUCTIVITY_S_CM.value
 CELLS = pd.DataFrame(
@@ -17,6 +18,7 @@ CELLS = pd.DataFrame(
 )
 FRONT = pd.DataFrame(
     {
+        Column.FORMULA.value: ["Li1.3Al0.3Ti1.7(PO4)3", "Li1.5Al0.5Ge1.5(PO4)3", "LiTi2(PO4)3"],
         FIRING: [700.0, 800.0, np.nan],
         CONDUCTIVITY: [1e-4, 5e-4, 1e-3],
         Column.PREDICTED_RELATIVE_DENSITY_PCT.value: [90.0, 95.0, 99.0],
@@ -36,9 +38,63 @@ def test_the_map_has_a_field_for_each_pair_and_marks_the_best() -> None:
     assert axes.get_xlim() == pytest.approx((0.1, 0.55))
 
 
-def test_a_map_of_one_field_is_drawn() -> None:
-    axes = plots.screening_map(CELLS.head(1)).axes[0]
-    assert axes.get_xlim()[0] < 0.2 < axes.get_xlim()[1]
+@pytest.mark.parametrize(
+    ("rows", "along", "said", "label"),
+    [([0, 1], FIRING, "x = 0.2", "sintering temperature"), ([1, 2], "x", "800 °C", "substitution")],
+)
+def test_a_map_along_one_axis_is_a_line(rows: list[int], along: str, said: str, label: str) -> None:
+    axes = plots.screening_map(CELLS.iloc[rows]).axes[0]
+    line, cross = axes.get_lines()
+    np.testing.assert_array_equal(line.get_xdata(), CELLS[along].iloc[rows])
+    np.testing.assert_array_equal(line.get_ydata(), CELLS[CONDUCTIVITY].iloc[rows])
+    assert cross.get_xdata()[0] == CELLS[along][rows[1]]
+    assert said in " ".join(text.get_text() for text in axes.texts)
+    assert label in axes.get_xlabel()
+    assert not axes.collections
+
+
+def test_a_map_of_one_point_is_drawn() -> None:
+    (point, _) = plots.screening_map(CELLS.head(1)).axes[0].get_lines()
+    assert (point.get_xdata()[0], point.get_ydata()[0]) == (700.0, 1e-5)
+
+
+def test_the_knee_is_nearest_to_the_best_of_all_and_extremes_are_named() -> None:
+    front = pd.DataFrame(
+        {
+            FIRING: [700.0, 750.0, 1000.0, 900.0],
+            CONDUCTIVITY: [1e-6, 4e-4, 1e-3, 1e-5],
+            Column.PREDICTED_RELATIVE_DENSITY_PCT.value: [80.0, 97.0, 90.0, 98.0],
+            Column.PREDICTED_PHASE_PURITY.value: [0.3, 0.8, 0.1, 0.9],
+        }
+    )
+    assert chosen_of(front) == {
+        1: ["knee"], 2: ["best conductor"], 3: ["densest", "purest"], 0: ["coolest"],
+    }  # fmt: skip
+    assert list(chosen_of(front.head(1))) == [0]
+
+
+def test_colours_of_the_front_use_their_range_and_the_chosen_are_named_below() -> None:
+    figure = plots.screening_front(FRONT)
+    (marks,) = [one for one in figure.axes[0].collections if isinstance(one, PathCollection)]
+    assert marks.get_clim() == (0.5, 0.9)
+    below = figure.get_supxlabel()
+    assert below.startswith("1  knee")
+    assert "700 °C: 1.0e-04 S/cm, 90 % dense, 90 % pure" in below
+    assert len(below.splitlines()) == 2
+
+
+def test_a_long_recipe_is_written_whole() -> None:
+    row = {
+        Column.FORMULA: "Li1.5Al0.5Ge1.5(PO4)3", Column.ADDITIVE: "B2O3", Column.ADDITIVE_AMOUNT: 2.0,
+        Column.ADDITIVE_UNIT: "wt%", Column.SINTERING_TEMPERATURE_C: 825.0, Column.SINTERING_TIME_H: 8.0,
+        Column.HEATING_RATE_C_MIN: 2.5, Column.PARTICLE_SIZE_UM: 0.31, Column.ATMOSPHERE: "air",
+        Column.DENSIFICATION: "glass_ceramic_crystallization", Column.SYNTHESIS_ROUTE: "melt_quench",
+    }  # fmt: skip
+    first, *others = _recipe_label(row).splitlines()
+    assert first.endswith("+ 2 wt% B$_{2}$O$_{3}$")
+    assert ", ".join(line.removesuffix(",") for line in others) == (
+        "825 °C, 8 h, 2.5 °C/min, 0.31 µm, air, glass ceramic crystallization, melt quench"
+    )
 
 
 def test_the_front_shows_what_gives_a_temperature_and_says_what_does_not() -> None:

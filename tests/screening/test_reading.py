@@ -30,6 +30,17 @@ def test_what_can_be_written() -> None:
     assert numbers([0, {"from": 1, "to": 2, "step": 0.5}, 9]) == [0.0, 1.0, 1.5, 2.0, 9.0]
 
 
+def test_times_of_a_logarithmic_range_can_be_set_at_a_furnace() -> None:
+    def times(first: float, last: float, count: int) -> list[float]:
+        stated = {"from": first, "to": last, "count": count, "scale": "log"}
+        return reading.read_numbers(SpecNode(stated, "sintering_time_h"), 0, 100)
+
+    assert times(1, 12, 4) == [1, 2.25, 5.25, 12]
+    assert times(0.1, 3, 4) == [0.1, 0.31, 0.97, 3]
+    with pytest.raises(SpaceError, match="times that can be set"):
+        times(10, 12, 20)
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

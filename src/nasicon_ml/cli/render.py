@@ -568,7 +568,7 @@ def _minutes(seconds: float) -> str:
 
 #: Recipes and systems shown; the files hold all.
 _SHOWN = 10
-_BEST_HEADS = ("#", "objective", "S/cm", "interval", "dense", "pure", "domain", "recipe")
+_BEST_HEADS = ("#", "objective", "S/cm", "interval", "dense", "pure", "domain", "alike", "recipe")
 
 
 def screening_report(found: ScreeningResult) -> str:
@@ -605,11 +605,12 @@ def _counts(found: ScreeningResult) -> str:
 
 
 def _best(found: ScreeningResult) -> str:
-    kept = found.kept
+    kept, best = found.kept, found.best
     if kept.empty:
         return "best: none; no recipe fulfils what is asked"
-    rows = [_BEST_HEADS, *(_row(place, row) for place, row in enumerate(kept.head(_SHOWN).to_dict("records"), 1))]
-    return "\n".join([f"best {min(_SHOWN, len(kept))} of {len(kept)} kept:", *aligned(rows)])
+    rows = [_BEST_HEADS, *(_row(place, row) for place, row in enumerate(best.head(_SHOWN).to_dict("records"), 1))]
+    differing = "one of each composition and way of making; alike: kept ones that differ in numbers alone"
+    return "\n".join([f"best {min(_SHOWN, len(best))} of {len(kept)} kept ({differing}):", *aligned(rows)])
 
 
 def _row(place: int, row: dict[Any, Any]) -> tuple[str, ...]:
@@ -627,6 +628,7 @@ def _row(place: int, row: dict[Any, Any]) -> tuple[str, ...]:
         f"{fixed(row[Column.PREDICTED_RELATIVE_DENSITY_PCT])} %",
         percent(row[Column.PREDICTED_PHASE_PURITY]),
         f"{inside} {row[Column.DOMAIN_SCORE]:.2f}",
+        f"{row['kept_alike'] - 1:,}",
         f"{row[Column.FORMULA]}, {how}" if how else str(row[Column.FORMULA]),
     )
 

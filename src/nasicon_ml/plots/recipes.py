@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,9 @@ _CONDITIONS = (
     Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.HEATING_RATE_C_MIN,
     Column.PARTICLE_SIZE_UM, Column.PRESSURE_MPA,
 )  # fmt: skip
+_CHOICES = (Column.ATMOSPHERE, Column.DENSIFICATION, Column.SYNTHESIS_ROUTE)
+#: Characters in a line of a label.
+_LABEL_WIDTH = 46
 
 
 @drawing
@@ -64,7 +68,9 @@ def recipe_predictions(
     if predictions.empty:
         raise DatasetError("there is no recipe to draw")
     shown = predictions.head(most).reset_index(drop=True)
-    figure = new_figure(9.6, 1.6 + 0.46 * len(shown))
+    labels = [_recipe_label(row) for row in shown.to_dict("records")]
+    most_lines = max(label.count("\n") + 1 for label in labels)
+    figure = new_figure(9.6, 1.6 + (0.1 + 0.18 * max(2, most_lines)) * len(shown))
     first, second, third = figure.subplots(1, 3, sharey=True, width_ratios=[1.3, 1, 0.8])
     inside = shown[Column.INSIDE_DOMAIN].astype(bool).to_numpy()
     _draw_intervals(
@@ -83,7 +89,7 @@ def recipe_predictions(
     second.set_xlim(right=101)
     second.set_xlabel(f"{Column.PREDICTED_RELATIVE_DENSITY_PCT.axis_label}{interval}")
     _draw_purity(third, shown, inside)
-    first.set_yticks(range(len(shown)), [_recipe_label(row) for row in shown.to_dict("records")])
+    first.set_yticks(range(len(shown)), labels)
     first.set_ylim(len(shown) - 0.4, -0.6)
     for axes in (first, second, third):
         axes.grid(visible=True, axis="x")
@@ -140,15 +146,20 @@ def _head(figure: Figure, shown: int, total: int, outside: int) -> None:
 
 
 def _recipe_label(row: Mapping[Hashable, Any]) -> str:
-    """Write the formula with subscripts, and on the next line what is known of the processing."""
+    """Write the formula with subscripts, and on the next lines what is known of the processing."""
     parts = [_with_unit(column, row.get(column)) for column in _CONDITIONS]
-    parts += [str(row[column]).replace("_", " ") for column in (Column.ATMOSPHERE, Column.DENSIFICATION)
-              if not is_missing(row.get(column))]  # fmt: skip
-    conditions = ", ".join(part for part in parts if part)
-    if len(conditions) > 48:
-        conditions = f"{conditions[:46].rstrip(' ,')} …"
-    formula = subscripted(str(row[Column.FORMULA]))
-    return f"{formula}\n{conditions}" if conditions else formula
+    parts += [str(row[column]).replace("_", " ") for column in _CHOICES if not is_missing(row.get(column))]
+    whole = ", ".join(part.replace(" ", "\u00a0") for part in parts if part)  # lines end between parts
+    conditions = [line.replace("\u00a0", " ") for line in textwrap.wrap(whole, _LABEL_WIDTH)]
+    return "\n".join([subscripted(f"{row[Column.FORMULA]}{_additive(row)}"), *conditions])
+
+
+def _additive(row: Mapping[Hashable, Any]) -> str:
+    """Return " + 2 wt% LiF" for a recipe with an additive, else nothing."""
+    name, amount = row.get(Column.ADDITIVE), row.get(Column.ADDITIVE_AMOUNT)
+    if is_missing(name):
+        return ""
+    return f" + {name}" if is_missing(amount) else f" + {amount:g} {row.get(Column.ADDITIVE_UNIT)} {name}"
 
 
 def _with_unit(column: Column, value: object) -> str:
@@ -162,6 +173,11 @@ def subscripted(formula: str) -> str:
 
 #: Name of the column of the substitution, which is no field of a recipe.
 SUBSTITUTION = "x"
+#: The axes of the map, with their labels.
+_MAP_AXES = {
+    SUBSTITUTION: "net substitution x per three T cations",
+    Column.SINTERING_TEMPERATURE_C.value: Column.SINTERING_TEMPERATURE_C.axis_label,
+}
 #: Area of the marks of the front, in points squared, from the least to the most dense.
 _SMALLEST, _LARGEST = 12.0, 90.0
 
@@ -179,7 +195,8 @@ def screening_map(cells: pd.DataFrame) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A coloured field for each pair, white where no recipe may be kept; a cross at the best.
+        A coloured field for each pair, white where no recipe may be kept; a cross at the best. Where all have the
+        same x, or the same temperature, a line along the other one.
 
     Raises
     ------
@@ -188,6 +205,8 @@ def screening_map(cells: pd.DataFrame) -> Figure:
     """
     if cells.empty:
         raise DatasetError("there is no recipe with a sintering temperature to map")
+    if min(cells[name].nunique() for name in _MAP_AXES) == 1:
+        return _best_line(cells)
     grid = cells.pivot_table(
         index=Column.SINTERING_TEMPERATURE_C,
         columns=SUBSTITUTION,
@@ -209,12 +228,35 @@ def screening_map(cells: pd.DataFrame) -> Figure:
     )
     bar = figure.colorbar(field, ax=axes)
     bar.set_label(f"log10 of the highest {Column.PREDICTED_CONDUCTIVITY_S_CM.axis_label}")
-    axes.set_xlabel("net substitution x per three T cations")
+    axes.set_xlabel(_MAP_AXES[SUBSTITUTION])
     axes.set_ylabel(Column.SINTERING_TEMPERATURE_C.axis_label)
     headline(
         axes,
         "Best predicted conductivity",
         f"each field: the best of all other choices; cross: {best[Column.PREDICTED_CONDUCTIVITY_S_CM]:.1e} S/cm",
+    )
+    return figure
+
+
+def _best_line(cells: pd.DataFrame) -> Figure:
+    """Draw the highest conductivity along the one of x and sintering temperature that varies."""
+    fixed, along = sorted(_MAP_AXES, key=lambda name: cells[name].nunique())
+    line = cells.groupby(along)[Column.PREDICTED_CONDUCTIVITY_S_CM.value].max()
+    places, values = line.index.to_numpy(float), line.to_numpy(float)
+    best = values.argmax()
+    figure = new_figure(7.2, 4.2)
+    axes = figure.subplots()
+    axes.plot(places, values, color=BLUE, marker="o", markersize=4)
+    axes.plot(places[best], values[best], marker="x", color=VERMILION, markersize=9, markeredgewidth=2)
+    axes.set_yscale("log")
+    axes.grid(visible=True, which="both", color=PALE)
+    axes.set_xlabel(_MAP_AXES[along])
+    axes.set_ylabel(f"highest {Column.PREDICTED_CONDUCTIVITY_S_CM.axis_label}")
+    headline(
+        axes,
+        "Best predicted conductivity",
+        f"{'x = {:g}' if fixed == SUBSTITUTION else '{:g} °C'}".format(cells[fixed].iloc[0])
+        + f"; each point: the best of all other choices; cross: {values[best]:.1e} S/cm",
     )
     return figure
 
@@ -231,7 +273,8 @@ def screening_front(front: pd.DataFrame) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Conductivity against sintering temperature; colour is the probability of purity, size the density.
+        Conductivity against sintering temperature; colour is the probability of purity, size the density. Numbered
+        are the knee (nearest to the best of all four at once, each on its range) and the best in each property.
 
     Raises
     ------
@@ -249,8 +292,9 @@ def screening_front(front: pd.DataFrame) -> Figure:
         shown[Column.PREDICTED_CONDUCTIVITY_S_CM].to_numpy(float),
         s=_sizes(density),
         c=shown[Column.PREDICTED_PHASE_PURITY].to_numpy(float),
-        cmap=DENSITY_MAP, vmin=0, vmax=1, edgecolor=INK, linewidth=0.3, alpha=0.85,
+        cmap=DENSITY_MAP, edgecolor=INK, linewidth=0.3, alpha=0.85,
     )  # fmt: skip
+    _number_chosen(figure, axes, shown)
     axes.set_yscale("log")
     axes.grid(visible=True, color=PALE)
     axes.set_xlabel(Column.SINTERING_TEMPERATURE_C.axis_label)
@@ -265,6 +309,44 @@ def screening_front(front: pd.DataFrame) -> Figure:
         f"size: relative density, {density.min():.0f} to {density.max():.0f} %{without}",
     )
     return figure
+
+
+def _number_chosen(figure: Figure, axes: Axes, front: pd.DataFrame) -> None:
+    """Mark the knee and the best in each property with numbers, and write below what they are."""
+    lines = []
+    for number, (at, names) in enumerate(chosen_of(front).items(), 1):
+        row = front.iloc[at]
+        place = row[Column.SINTERING_TEMPERATURE_C], row[Column.PREDICTED_CONDUCTIVITY_S_CM]
+        axes.plot(*place, marker="o", markersize=11, markerfacecolor="none", markeredgecolor=VERMILION)
+        axes.annotate(
+            str(number), place, xytext=(7, 5), textcoords="offset points", color=VERMILION, fontweight="bold"
+        )
+        lines.append(
+            f"{number}  {', '.join(names)}: {subscripted(f'{row[Column.FORMULA]}{_additive(row.to_dict())}')}, "
+            f"{place[0]:g} °C: {place[1]:.1e} S/cm, {row[Column.PREDICTED_RELATIVE_DENSITY_PCT]:.0f} % dense, "
+            f"{percent(row[Column.PREDICTED_PHASE_PURITY])} pure"
+        )
+    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7.5, linespacing=1.5)
+
+
+def chosen_of(front: pd.DataFrame) -> dict[int, list[str]]:
+    """Return which recipes of a front deserve a look: row -> what it is.
+
+    The knee is the one nearest to the best of all properties at once, each on the range of the front (conductivity
+    in decades).
+    """
+    goods = {
+        "best conductor": np.log10(front[Column.PREDICTED_CONDUCTIVITY_S_CM].to_numpy(float)),
+        "densest": front[Column.PREDICTED_RELATIVE_DENSITY_PCT].to_numpy(float),
+        "purest": front[Column.PREDICTED_PHASE_PURITY].to_numpy(float),
+        "coolest": -front[Column.SINTERING_TEMPERATURE_C].to_numpy(float),
+    }
+    missing = np.square([(good.max() - good) / (np.ptp(good) or 1.0) for good in goods.values()]).sum(axis=0)
+    found: dict[int, list[str]] = {int(missing.argmin()): ["knee"]}
+    for name, good in goods.items():  # among equals the one nearest to the knee
+        best = np.flatnonzero(good == good.max())
+        found.setdefault(int(best[missing[best].argmin()]), []).append(name)
+    return found
 
 
 def _edges(centres: Floats) -> Floats:

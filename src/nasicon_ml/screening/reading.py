@@ -302,11 +302,19 @@ def _in_steps(first: float, last: float, node: SpecNode) -> list[float]:
 def _by_logarithm(first: float, last: float, count: int, node: SpecNode) -> list[float]:
     if first <= 0:
         raise node.error("a logarithmic range that begins above 0")
-    values = [_significant(float(value)) for value in np.geomspace(first, last, count)]
+    is_time = node.name.rpartition(".")[2].endswith("_h")
+    rounded = _furnace_time if is_time else _significant
+    values = [rounded(float(value)) for value in np.geomspace(first, last, count)]
     values[0], values[-1] = first, last
     if any(low >= high for low, high in itertools.pairwise(values)):
-        raise node.error(f"values that differ in {_LOG_DIGITS} significant digits", "Take a smaller count.")
+        apart = "times that can be set" if is_time else f"values that differ in {_LOG_DIGITS} significant digits"
+        raise node.error(apart, "Take a smaller count.")
     return values
+
+
+def _furnace_time(hours: float) -> float:
+    """Round a time to what people set: to a quarter of an hour; below two hours to two digits."""
+    return round(hours * 4) / 4 if hours >= 2 else float(f"{hours:.1e}")
 
 
 def _significant(value: float) -> float:

@@ -27,6 +27,9 @@ from nasicon_ml.screening.scoring import Space, part_name
 SCHEMA = "nasicon-ml/screening/1"
 #: Columns of the tables of a screening.
 COLUMNS = (Column.SPACE_POSITION, Column.OBJECTIVE, *MODEL_INPUT, *PREDICTION)
+#: A kept recipe's composition and way of making; the column that counts those that differ in numbers alone.
+_WAY = [column.value for column in MODEL_INPUT if column.kind is not Kind.NUMBER]
+ALIKE = "kept_alike"
 #: Files and a folder of a screening.
 KEPT, FRONT, SUMMARY, SCORED, STATE = "kept", "front", "summary.json", "scored", "state.json"
 FORMATS = ("csv", "parquet")
@@ -66,6 +69,16 @@ class ScreeningResult:
         return self._answered(kept.numbers, kept.values)
 
     @cached_property
+    def best(self) -> pd.DataFrame:
+        """The best kept recipe of each composition and way of making, columns `COLUMNS` and `ALIKE`.
+
+        A way is what is chosen (route, atmosphere, densification, additive ...), not temperatures, times and other
+        numbers; `ALIKE` counts the kept recipes that differ in those alone.
+        """
+        alike = self.kept.groupby(_WAY, sort=False, dropna=False)
+        return alike.head(1).assign(**{ALIKE: alike[Column.OBJECTIVE.value].transform("size")})
+
+    @cached_property
     def front(self) -> pd.DataFrame:
         """The Pareto front, the best conductor first, columns `COLUMNS`; their objective, if they were kept."""
         front = self.aggregate.front
@@ -84,7 +97,7 @@ class ScreeningResult:
         return pd.concat([first, recipes, answers], axis=1)[names]
 
     def to_json(self, best: int = 10) -> dict[str, Any]:
-        """Return the summary: what was asked, how many, how fast, the best ones, by system."""
+        """Return the summary: what was asked, how many, how fast, the best ones (`best`), by system."""
         counts = self.aggregate.counts
         metadata = self.model.metadata
         return {
@@ -101,7 +114,7 @@ class ScreeningResult:
             "seconds": round(self.seconds, 3),
             "scored_per_second": round(counts.balanced / self.seconds, 1) if self.seconds > 0 else None,
             "kept": len(self.aggregate.kept.numbers),
-            "best": table_records(self.kept.head(best)),
+            "best": table_records(self.best.head(best)),
             "systems": [
                 {
                     Column.SYSTEM.value: name,
