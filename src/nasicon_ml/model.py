@@ -100,6 +100,14 @@ def _joined(texts: Iterable[Iterable[str]]) -> Strings:
 class PropertyModel(ModelParts):
     """Conductivity, density and phase purity of recipes; its attributes are those of `ModelParts`."""
 
+    def __repr__(self) -> str:
+        """Return one line: when it was trained, on what."""
+        known = self.metadata
+        return (
+            f"<PropertyModel trained {known.created[:10]} on {known.dataset_rows:,} pellets "
+            f"(dataset {known.dataset_sha256[:12]}), features {self.feature_set}>"
+        )
+
     def predict(self, table: pd.DataFrame, *, level: float = 0.9, own: pd.DataFrame | None = None) -> pd.DataFrame:
         """Answer a table of recipes.
 

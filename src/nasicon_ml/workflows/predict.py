@@ -69,6 +69,18 @@ class Prediction:
         """Return recipes and results side by side."""
         return pd.concat([self.recipes, self.results], axis=1)
 
+    def __repr__(self) -> str:
+        """Return one line: how many recipes, by which model."""
+        return (
+            f"<Prediction of {len(self.recipes)} recipes, intervals of {100 * self.level:g} %, by {self.model!r}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows."""
+        from nasicon_ml.workflows.prediction_html import prediction_html
+
+        return prediction_html(self)
+
     @cached_property
     def broken_rules(self) -> list[dict[str, str]]:
         """For each recipe what the literature states of recipes like it and the model breaks: rule -> statement.
