@@ -44,6 +44,33 @@ class Finding:
     line: int | None = None
 
 
+def by_cause(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Return findings together that one sentence says: errors of one message, warnings of one rule and column."""
+    found: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        is_error = finding.severity is Severity.ERROR
+        found.setdefault((finding.column, finding.message if is_error else finding.rule), []).append(finding)
+    return list(found.values())
+
+
+def likewise(same: Sequence[Finding]) -> str:
+    """Return where the others of several findings are, to stand after the message of the first; empty for one."""
+    if len(same) == 1:
+        return ""
+    others = same[1:]
+    rows = [finding.row + 1 if finding.line is None else finding.line for finding in others]
+    return f" (likewise {listed(rows, 'row' if others[0].line is None else 'line')})"
+
+
+def listed(places: Sequence[int], word: str, most: int = 5) -> str:
+    """Return lines or rows in words: "line 3", "lines 3, 5 and 8", "lines 3, 5, 8, 9, 12 and 40 more"."""
+    if len(places) == 1:
+        return f"{word} {places[0]}"
+    shown = [str(place) for place in places[:most]]
+    last = f"{len(places) - most} more" if len(places) > most else shown.pop()
+    return f"{word}s {', '.join(shown)} and {last}"
+
+
 def check_columns(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.DataFrame, list[Finding]]:
     """Read the named columns of a table, as text or numbers, into clean values.
 

@@ -91,6 +91,11 @@ OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType(
         ("MPa", "psi"): (0.00689476, 0),
     }
 )  # fmt: skip
+#: Units of `OTHER_UNITS`, which are in lower case, as people write them.
+SPELLED_UNITS: Mapping[str, str] = MappingProxyType({
+    "k": "K", "ms/cm": "mS/cm", "µs/cm": "µS/cm", "s/m": "S/m", "mev": "meV", "kj/mol": "kJ/mol", "gpa": "GPa",
+    "kpa": "kPa", "°c/h": "°C/h", "k/min": "K/min", "k/h": "K/h",
+})  # fmt: skip
 
 
 #: What is left out of a name where it is an option: units, and that a conductivity is total or a density relative.

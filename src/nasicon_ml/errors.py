@@ -6,7 +6,7 @@ import difflib
 import numbers
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class NasiconError(Exception):
@@ -61,6 +61,10 @@ class SpaceError(FieldError):
 
 class UnreadableFileError(NasiconError):
     """A file that cannot be read as the table it should be."""
+
+
+class TableNote(UserWarning):
+    """How a table was understood, where that goes without saying for nobody."""
 
 
 class DatasetError(NasiconError):
@@ -149,6 +153,33 @@ _POWER = re.compile(
 _BOUND = re.compile(r"\s*([<>\u2264\u2265])=?\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*%?\s*", re.IGNORECASE)
 
 
+def _exponent(text: str) -> str:
+    return text.lstrip("+").replace("\u2212", "-").replace("\u2013", "-")
+
+
+#: What people mean by a number that is none, the first that fits.
+_MEANT: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    (
+        re.compile(r"\s*([1-9]\d{0,2}),(\d{3})\s*"),
+        lambda m: f"Write {m[1]}{m[2]}, or {m[1]}.{m[2]}, whichever is meant.",
+    ),
+    (re.compile(r"\s*-?\d+,\d+\s*"), lambda _: "Write decimals with a point."),
+    (
+        re.compile(r"\s*[+-]?\d[\d_]*(\.[\d_]*)?([eE][+-]?[\d_]+)?\s*"),
+        lambda _: "Write plain digits, without underscores, and decimals with a point.",
+    ),
+    (_POWER, lambda m: f"Write {m[1]}e{_exponent(m[2])}."),
+    (
+        re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-|\u2013|\.\.+|to)\s*(\d+(?:\.\d+)?)\s*\D{0,3}\s*", re.IGNORECASE),
+        lambda m: f"Write one number, such as the middle: {(float(m[1]) + float(m[2])) / 2:g}.",
+    ),
+    (
+        re.compile(r"\s*(?:[~\u2248]|ca\.?)?\s*(\d+(?:\.\d+)?)\s*(?:(?:\u00b1|\+/?-)\s*[\d.]+)?\s*"),
+        lambda m: f"Write the number alone: {m[1]}.",
+    ),
+)
+
+
 def number_hint(text: str, bound: str | None = None) -> str:
     """Return how a number is written that stands there as ``1,5``, ``1x10-4`` or ``>90``; else empty.
 
@@ -159,13 +190,9 @@ def number_hint(text: str, bound: str | None = None) -> str:
     bound
         The column that says whether the number is a bound, if there is one.
     """
-    if re.fullmatch(r"\s*-?\d+,\d+\s*", text):
-        return "Write decimals with a point."
-    if re.fullmatch(r"\s*[+-]?\d[\d_]*(\.[\d_]*)?([eE][+-]?[\d_]+)?\s*", text):
-        return "Write plain digits, without underscores, and decimals with a point."
-    if match := _POWER.fullmatch(text):
-        exponent = match[2].lstrip("+").replace("\u2212", "-").replace("\u2013", "-")
-        return f"Write {match[1]}e{exponent}."
+    for pattern, words in _MEANT:
+        if match := pattern.fullmatch(text):
+            return words(match)
     if match := _BOUND.fullmatch(text):
         side = "upper" if match[1] in "<\u2264" else "lower"
         return f"Write {match[2]}, and {side} into {bound}." if bound else f"Write the number alone: {match[2]}."

@@ -12,7 +12,9 @@ from nasicon_ml.workflows.train import TrainingOptions
 
 RECIPE = ("--system", "LATP", "--x", "0.3", "--sintering-temperature", "900", "--neighbours", "0")
 GOOD = "formula,sintering_temperature_c,conductivity_total_s_cm\nLATP x=0.3,900,5e-3\nLATP x=0.3,950,6e-3\n"
-BAD = "formula,sintering_temperature_c,relative_density_pct\nLATP x=0.3,900,93\nLATP x=0.3,900 K,93\nLAXP,900,90\n"
+BAD = (
+    "formula,sintering_temperature_c,relative_density_pct\nLATP x=0.3,900,93\nLATP x=0.3,800-900,93\nLAXP,900,90\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def test_bad_rows_are_listed_with_their_lines_and_nothing_is_done(here, capsys, 
     out, err = capsys.readouterr()
     assert out == ""
     assert "error: bad.csv: 2 errors in your own pellets; nothing is done with any of them" in err
-    assert "bad.csv, line 3: sintering_temperature_c: '900 K' is not accepted" in err
+    assert "bad.csv, line 3: sintering_temperature_c: '800-900' is not accepted" in err
     assert "[not_a_number]" in err
     assert "bad.csv, line 4: formula: 'LAXP' is not accepted" in err
     assert not (here / "mlflow.db").exists()

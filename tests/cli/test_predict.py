@@ -283,11 +283,50 @@ def test_a_model_in_mlflow_is_fetched_from_its_store(run: Run, monkeypatch: pyte
 
 
 def test_many_bad_cells_are_not_all_listed(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "bad.csv").write_text("formula\nLATP x=0.4\n" + "nonsense\n" * 60, encoding="utf-8")
+    (tmp_path / "bad.csv").write_text(
+        "formula\nLATP x=0.4\n" + "".join(f"nonsense{n}\n" for n in range(60)), encoding="utf-8"
+    )
     err = run("predict", "bad.csv").err
     assert err.count("is not accepted") == 50
     assert "and 10 more bad cells" in err
     assert err.endswith("60 bad rows left out, 1 predicted\n")
+
+
+def test_one_cause_is_said_once(run: Run, tmp_path: Path) -> None:
+    rows = "".join(f"LATP x=0.4,{1000 + 25 * n}.15\n" for n in range(60)) + "LATP x=0.4,800-900\n" * 60
+    (tmp_path / "bad.csv").write_text(f"formula,sintering_temperature_c\n{rows}", encoding="utf-8")
+    err = run("predict", "bad.csv").err.splitlines()
+    (bad,) = (line for line in err if "is not accepted" in line and "800-900" in line)
+    assert "bad.csv, line 62: " in bad
+    assert bad.endswith("(likewise lines 63, 64, 65, 66, 67 and 54 more)")
+
+
+def test_a_table_as_it_is_kept_is_read_and_said(run: Run, tmp_path: Path) -> None:
+    table = "Sample;Composition;T_sinter (K);t / min;Operator\nMK1;LATP x=0,4;1123;~360;M\n"
+    (tmp_path / "lab.csv").write_text(table, encoding="utf-8")
+    outcome = run("predict", "lab.csv", "--json")
+    (recipe,) = json.loads(outcome.out)["predictions"]
+    assert recipe["pellet_id"] == "MK1"
+    assert recipe["recipe"]["sintering_temperature_c"] == 850
+    assert recipe["recipe"]["sintering_time_h"] == 6
+    for note in (
+        "columns separated by semicolons",
+        "column 'T_sinter (K)' read as sintering_temperature_c, minus 273",
+        "column 't / min' read as sintering_time_h, divided by 60",
+        "not read, as no column of ours is like it: 'Operator' (--strict refuses such a file)",
+        "sintering_time_h: '~360' read as if exact (6 h)",
+    ):
+        assert f"note: lab.csv: {note}\n" in outcome.err
+    refused = run("predict", "lab.csv", "--strict")
+    assert refused.code == 2
+    assert "'Operator' is not accepted" in refused.err
+
+
+def test_which_temperature_is_meant_is_asked(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "lab.csv").write_text("composition,temperature\nLATP x=0.4,850\n", encoding="utf-8")
+    outcome = run("predict", "lab.csv")
+    assert outcome.code == 2
+    assert "Which one is it: sintering_temperature_c, calcination_temperature_c, measurement" in outcome.err
 
 
 def test_a_doubtful_formula_is_predicted_with_a_warning(run: Run, tmp_path: Path) -> None:

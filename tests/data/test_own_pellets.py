@@ -30,18 +30,18 @@ def test_keys_and_sources_are_kept_and_made_up_where_they_lack(tmp_path):
 
 
 def test_all_bad_rows_are_reported_with_line_column_value_and_rule(tmp_path):
-    path = written(tmp_path, GOOD, "LiQx(PO4)3,900,5e-4,93", "LATP x=0.3,1173 K,,0.93", "LATP x=0.3,900,,")
+    path = written(tmp_path, GOOD, "LiQx(PO4)3,900,5e-4,93", "LATP x=0.3,1173-1273,,0.93", "LATP x=0.3,900,,")
     with pytest.raises(OwnPelletsError, match=r"4 errors in your own pellets; nothing is done") as caught:
         own_pellets(path)
     told = [(found.line, found.column, found.value, found.rule) for found in caught.value.findings]
     assert told == [
         (3, "formula", "LiQx(PO4)3", "bad_formula"),
-        (4, "sintering_temperature_c", "1173 K", "not_a_number"),
+        (4, "sintering_temperature_c", "1173-1273", "not_a_number"),
         (4, "relative_density_pct", "0.93", "fraction_for_percent"),
         (5, "conductivity_total_s_cm", None, "missing_result"),
     ]
     assert f"{path}, line 4: relative_density_pct: '0.93' is not accepted" in str(caught.value)
-    assert "Write it in °C: 899.85" in str(caught.value)
+    assert "such as the middle: 1223" in str(caught.value)
 
 
 @pytest.mark.parametrize(

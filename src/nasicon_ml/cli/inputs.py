@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from nasicon_ml.cli.render import say
-from nasicon_ml.columns import RECIPE, Column, Kind, Role, to_number
+from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Kind, Role, to_number
 from nasicon_ml.errors import BundleError, FieldError, UnreadableFileError, number_hint
 
 if TYPE_CHECKING:
@@ -285,12 +285,24 @@ def level_option(section: str) -> Callable[[Function], Function]:
 
 
 def own_option(section: str) -> Callable[[Function], Function]:
-    """Add ``--own``, the file of own pellets."""
-    return option(
-        "--own", section=section, metavar="FILE", callback=_check_own,
-        help="Your own measured pellets, in the dataset's columns (formula and one result suffice): they move the"
-        " answers and intervals. Nothing of them is kept or sent.",
-    )  # fmt: skip
+    """Add ``--own``, the file of own pellets, ``--own-sheet`` and ``--strict``."""
+
+    def add(function: Function) -> Function:
+        function = option(
+            "--strict", is_flag=True, section=section,
+            help="Refuse tables with columns that are not known, instead of leaving these out.",
+        )(function)  # fmt: skip
+        function = option(
+            "--own-sheet", section=section, metavar="NAME",
+            help="Sheet of --own, where it is a workbook: name or number.  [default: the first]",
+        )(function)  # fmt: skip
+        return option(
+            "--own", section=section, metavar="FILE", callback=_check_own,
+            help="Your own measured pellets, a workbook or any other table (formula and one result suffice): they"
+            " move the answers and intervals. Nothing of them is kept or sent.",
+        )(function)  # fmt: skip
+
+    return add
 
 
 def _check_own(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
@@ -376,7 +388,9 @@ class Inputs:
         return f"{self.name}, recipe {finding.row + 1}"
 
 
-def recipes_from_file(path: str, file_format: str | None, sheet: str | None = None) -> Inputs:
+def recipes_from_file(
+    path: str, file_format: str | None, sheet: str | None = None, *, strict: bool = False
+) -> Inputs:
     """Read a file of recipes.
 
     Raises
@@ -384,10 +398,11 @@ def recipes_from_file(path: str, file_format: str | None, sheet: str | None = No
     UnreadableFileError
         If it is no table, or a column is unknown.
     """
-    from nasicon_ml.io import read_table
+    from nasicon_ml.io import read_table, understand
     from nasicon_ml.recipe import read_batch
 
     raw = read_table(path, file_format=file_format, sheet=sheet)
+    raw = understand(raw, (*MODEL_INPUT, Column.PELLET_ID), strict=strict)
     say_notes(raw)
     try:
         batch = read_batch(raw)
@@ -468,16 +483,30 @@ def recipe_from_options(
     return Inputs(table, (*range(1, count + 1),), (None,) * count, None, warnings=warnings, varied=found.varied)
 
 
+def own_from_file(values: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Read the own pellets that the options of a command name, if they name any."""
+    from nasicon_ml.data.own_pellets import own_pellets
+
+    if values["own"] is None:
+        return None
+    return own_pellets(values["own"], sheet=values["own_sheet"], strict=values["strict"])
+
+
 def say_of_own(name: str, own: pd.DataFrame, reference: pd.DataFrame) -> None:
     """Warn of numbers of own pellets that look like kelvin or are unlike all that was measured."""
-    from nasicon_ml.checks import kelvin_findings
+    from nasicon_ml.checks import by_cause, kelvin_findings
     from nasicon_ml.data.unusual import unusual_findings
 
     found = [*kelvin_findings(own), *unusual_findings(own, reference)]
-    for finding in found[:_LISTED]:
-        say(f"warning: {name}, pellet {own[Column.PELLET_ID].iloc[finding.row]}: {finding.message}")
-    if len(found) > _LISTED:
-        say(f"... and {len(found) - _LISTED} more warnings")
+    ids = own[Column.PELLET_ID].tolist()
+    for same in by_cause(found):
+        others = [str(ids[finding.row]) for finding in same[1:]]
+        more = (
+            f" (likewise {', '.join(others[:_LISTED])}{', ...' if len(others) > _LISTED else ''})"
+            if others
+            else ""
+        )
+        say(f"warning: {name}, pellet {ids[same[0].row]}: {same[0].message}{more}")
 
 
 def temperature_warnings(at_c: float) -> tuple[Finding, ...]:

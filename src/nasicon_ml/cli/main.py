@@ -10,14 +10,16 @@ import importlib
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import click
 
 from nasicon_ml.cli.render import plain, say
 from nasicon_ml.cli.streams import prepare_streams, silence_stdout
-from nasicon_ml.errors import NasiconError, nearest
+from nasicon_ml.errors import NasiconError, TableNote, nearest
 from nasicon_ml.signals import TERMINATED, stoppable
 
 PROGRAM = "nasicon-ml"
@@ -131,7 +133,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str], debug: bool) -> int:
     """Run a verb and return the exit code, whatever happens."""
     try:
-        with stoppable():
+        with stoppable(), _notes_said():
             outcome = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
     except click.ClickException as error:
         error.message = plain(error.message)  # type: ignore[misc]
@@ -150,6 +152,23 @@ def _run(arguments: list[str], debug: bool) -> int:
     except Exception as error:  # noqa: BLE001  (the last line of defence: a person gets a sentence, not a traceback)
         return _failed(error, arguments, debug)
     return outcome if isinstance(outcome, int) else 0
+
+
+@contextmanager
+def _notes_said() -> Iterator[None]:
+    """Say how tables were understood as everything else is said; once, however often a table is read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", TableNote)
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **others: Any) -> None:
+            if issubclass(category, TableNote):
+                say(f"note: {message}")
+            else:
+                shown(message, category, *where, **others)
+
+        warnings.showwarning = show
+        yield
 
 
 def _failed(error: Exception, arguments: list[str], debug: bool) -> int:

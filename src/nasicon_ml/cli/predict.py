@@ -23,6 +23,7 @@ from nasicon_ml.cli.inputs import (
     file_options,
     find_model,
     option,
+    own_from_file,
     recipe_options,
     recipes_from_file,
     recipes_from_options,
@@ -125,10 +126,9 @@ def check_files(values: dict[str, Any], figure: str | None) -> None:
 
 def predict_together(inputs: Inputs, values: dict[str, Any]) -> Prediction:
     """Predict all recipes at once, and say which model did, and what is doubtful about its inputs."""
-    from nasicon_ml.data.own_pellets import own_pellets
     from nasicon_ml.workflows.predict import predict as predict_recipes
 
-    own = None if values["own"] is None else own_pellets(values["own"])
+    own = own_from_file(values)
     name, model = find_model(values["model"], values["tracking_uri"])
     prediction = predict_recipes(inputs.table, model, level=values["level"], at_c=values["at_c"], own=own)
     say(model_line(name, prediction.model.metadata))
@@ -190,15 +190,14 @@ def read_inputs(values: dict[str, Any]) -> Inputs:
         return recipes_from_options(values)
     if values["file"] == "-" and sys.stdin.isatty():
         say("reading recipes from standard input; end with Ctrl-D")
-    return recipes_from_file(values["file"], values["file_format"], values["sheet"])
+    return recipes_from_file(values["file"], values["file_format"], values["sheet"], strict=values["strict"])
 
 
 def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, list[Prediction]]:
     """Predict in steps, so that a long table shows how far it is; return the name of the model, too."""
-    from nasicon_ml.data.own_pellets import own_pellets
     from nasicon_ml.workflows.predict import predict as predict_recipes
 
-    own = None if values["own"] is None else own_pellets(values["own"])
+    own = own_from_file(values)
     asked = {name: values[name] for name in ("level", "at_c", "neighbours")}
     predictions: list[Prediction] = []
     with progress("predicting") as step:
@@ -277,14 +276,14 @@ def _print(text: str) -> None:
 
 def report(inputs: Inputs) -> None:
     """List what is wrong with the input on standard error."""
-    for finding in inputs.warnings[:_LISTED]:
-        say(f"warning: {inputs.place(finding)}: {finding.message}")
-    if len(inputs.warnings) > _LISTED:
-        say(f"... and {len(inputs.warnings) - _LISTED} more warnings")
-    for finding in inputs.findings[:_LISTED]:
-        say(f"{inputs.place(finding)}: {finding.message}")
-    if len(inputs.findings) > _LISTED:
-        say(f"... and {len(inputs.findings) - _LISTED} more bad cells ('nasicon-ml predict --json' lists all)")
+    from nasicon_ml.checks import by_cause, likewise
+
+    for findings, sign, word in ((inputs.warnings, "warning: ", "warnings"), (inputs.findings, "", "bad cells")):
+        causes = by_cause(findings)
+        for same in causes[:_LISTED]:
+            say(f"{sign}{inputs.place(same[0])}: {same[0].message}{likewise(same)}")
+        if len(causes) > _LISTED:
+            say(f"... and {sum(map(len, causes[_LISTED:]))} more {word} (--json lists all bad cells)")
     bad = inputs.bad_rows
     if bad and len(inputs):
         predicted = "to be predicted" if len(inputs) > _CHUNK else "predicted"

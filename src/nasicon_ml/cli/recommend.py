@@ -17,6 +17,7 @@ from nasicon_ml.cli.inputs import (
     find_model,
     model_options,
     option,
+    own_from_file,
     own_option,
     say_of_own,
 )
@@ -107,7 +108,7 @@ def recommend(**values: Any) -> None:
     options = BatchOptions(_goal(values), values["batch"], values["method"], not values["outside"], values["seed"])
     space = SearchSpace.from_yaml(values["space"])
     with _model(values) as model, _progress() as progress:
-        found = recommended(space, values["own"], options, model=model, progress=progress)
+        found = recommended(space, own_from_file(values), options, model=model, progress=progress)
     _tell(found, values["own"])
     _show(found, values)
 

@@ -6,6 +6,7 @@ The table stays in memory: nothing here writes, logs or sends any of it.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.checks import Finding, Severity, refuse_twice
-from nasicon_ml.columns import Column, is_missing
+from nasicon_ml.checks import Finding, Severity, by_cause, likewise, refuse_twice
+from nasicon_ml.columns import PELLET, Column, is_missing
 from nasicon_ml.data.doubts import without_doubted
 from nasicon_ml.data.load import HEADER, clean_pellets, systems_of, with_lines
 from nasicon_ml.data.validate import find_problems
-from nasicon_ml.errors import DatasetError
-from nasicon_ml.io import RawTable, read_table
+from nasicon_ml.errors import DatasetError, TableNote
+from nasicon_ml.io import RawTable, read_table, understand
 
 #: The source of pellets whose file names none.
 OWN_SOURCE = "own"
@@ -43,30 +44,48 @@ class OwnPelletsError(DatasetError):
 
     def __init__(self, name: str, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
-        shown = [f"{_place(name, finding)}: {finding.message} [{finding.rule}]" for finding in findings[:_LISTED]]
-        if len(findings) > _LISTED:
-            shown.append(f"... and {len(findings) - _LISTED} more")
+        causes = by_cause(findings)
+        shown = [
+            f"{_place(name, same[0])}: {same[0].message}{likewise(same)} [{same[0].rule}]"
+            for same in causes[:_LISTED]
+        ]
+        if len(causes) > _LISTED:
+            shown.append(f"... and {sum(map(len, causes[_LISTED:]))} more")
         errors = "1 error" if len(findings) == 1 else f"{len(findings)} errors"
         super().__init__(
             f"{name}: {errors} in your own pellets; nothing is done with any of them\n" + "\n".join(shown)
         )
 
 
-def own_pellets(own: str | Path | pd.DataFrame) -> pd.DataFrame:
+def own_pellets(
+    own: str | Path | pd.DataFrame,
+    *,
+    sheet: str | None = None,
+    strict: bool = False,
+) -> pd.DataFrame:
     """Read one's own pellets.
 
     Parameters
     ----------
     own
-        A file (CSV, JSON, YAML or Parquet, ``-`` for standard input) or a table with columns of
-        `nasicon_ml.columns.PELLET`. Obligatory are the formula and one of total conductivity, density, purity and
-        activation energy; keys and a source are made up where none are given.
+        A file (`nasicon_ml.io.read_table`) or a table with columns of `nasicon_ml.columns.PELLET`, or what people
+        call them. Obligatory are the formula and one of total conductivity, density, purity and activation energy;
+        keys and a source are made up where none are given.
+    sheet
+        Name or number of the sheet of a workbook; the first by default.
+    strict
+        Whether columns that are not known are refused; otherwise they are left out.
 
     Returns
     -------
     pandas.DataFrame
         As `nasicon_ml.data.load.load_pellets` gives the dataset. Rows marked suspect are left out, and results
         that are doubted.
+
+    Warns
+    -----
+    TableNote
+        On each step by which a table was understood that is not plain.
 
     Raises
     ------
@@ -82,10 +101,13 @@ def own_pellets(own: str | Path | pd.DataFrame) -> pd.DataFrame:
     if isinstance(own, pd.DataFrame):
         # The system comes along with what this function gave before; it is made anew.
         own = own.drop(columns=Column.SYSTEM, errors="ignore").reset_index(drop=True)
-    raw = RawTable(own, None, "own pellets") if isinstance(own, pd.DataFrame) else read_table(own)
+    raw = RawTable(own, None, "own pellets") if isinstance(own, pd.DataFrame) else read_table(own, sheet=sheet)
     if raw.frame.empty:
         raise DatasetError(f"{raw.name}: there is no pellet in it")
     refuse_twice(raw.frame)
+    raw = understand(raw, PELLET, strict=strict)
+    for note in raw.notes:
+        warnings.warn(f"{raw.name}: {note}", TableNote, stacklevel=2)
     named = _named(raw)
     findings = [finding for finding in find_problems(named) if finding.severity is Severity.ERROR]
     # Rows told apart by their keys are replicates; by a cell that cannot be read, they may be anything.

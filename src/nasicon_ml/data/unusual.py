@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.checks import STEPS, Finding, Severity, fraction_findings, looks_like_kelvin
-from nasicon_ml.columns import OTHER_UNITS, ROOM_TEMPERATURE_C, Column
+from nasicon_ml.columns import OTHER_UNITS, ROOM_TEMPERATURE_C, SPELLED_UNITS, Column
 from nasicon_ml.data.doubts import without_doubted
 from nasicon_ml.data.load import clean_pellets, systems_of, with_lines
 from nasicon_ml.io import RawTable
@@ -44,11 +44,6 @@ DENSITY_POINTS, TEMPERATURE_C, OTHER_FACTOR = 10.0, 50.0, 2.0
 ENOUGH = 10
 #: Conductivities measured at temperatures no further apart than this are compared, in °C.
 SAME_TEMPERATURE_C = 10.0
-#: Units of `OTHER_UNITS`, which are in lower case, as people write them.
-_SPELLED = {
-    "k": "K", "ms/cm": "mS/cm", "µs/cm": "µS/cm", "s/m": "S/m", "mev": "meV", "kj/mol": "kJ/mol", "gpa": "GPa",
-    "kpa": "kPa", "°c/h": "°C/h", "k/min": "K/min", "k/h": "K/h",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,7 +126,7 @@ def _words(column: Column, value: float, known: _Range | None, temperature_c: fl
         return ""
     below, above = _bounds(column, known)
     meant = [
-        f"{value:g} {_SPELLED.get(unit, unit)} is {value * factor + shift:.4g} {column.unit}"
+        f"{value:g} {SPELLED_UNITS.get(unit, unit)} is {value * factor + shift:.4g} {column.unit}"
         for (ours, unit), (factor, shift) in OTHER_UNITS.items()
         if ours == column.unit and known.low <= value * factor + shift <= known.high
     ]

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nasicon_ml.io.kept import understand as understand
     from nasicon_ml.io.raw import RawTable as RawTable
     from nasicon_ml.io.read import FORMATS as FORMATS
     from nasicon_ml.io.read import read_table as read_table
@@ -27,6 +28,7 @@ _HOMES = {
     "table_as_csv": "write",
     "table_as_json": "write",
     "table_records": "write",
+    "understand": "kept",
     "write_bytes": "write",
     "write_table": "write",
     "write_text": "write",

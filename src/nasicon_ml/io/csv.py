@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.checks import listed
 from nasicon_ml.errors import UnreadableFileError
 from nasicon_ml.io.layout import MOST_ABOVE, find_header, is_remark, known_names, without_index
-from nasicon_ml.io.raw import MAX_ROWS, RawTable, decode, listed, refuse_cells, refuse_shape
+from nasicon_ml.io.raw import MAX_ROWS, RawTable, decode, refuse_cells, refuse_shape
 
 #: What may stand between the cells of a row.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}

@@ -71,13 +71,14 @@ _UNITS: Mapping[str, str] = MappingProxyType(
         "kelvin": "k", "hour": "h", "hours": "h", "hr": "h", "hrs": "h", "minute": "min", "minutes": "min",
         "mins": "min", "second": "s", "seconds": "s", "sec": "s", "day": "d", "um": "µm", "micron": "µm",
         "microns": "µm", "micrometer": "µm", "micrometre": "µm", "c/min": "°c/min", "cmin": "°c/min",
-        "kmin": "k/min", "c/h": "°c/h", "scm": "s/cm", "mscm": "ms/cm", "us/cm": "µs/cm", "uscm": "µs/cm",
-        "/ohmcm": "s/cm", "/ω/cm": "s/cm", "/ohm/cm": "s/cm", "/(ωcm)": "s/cm", "pct": "%", "percent": "%",
+        "kmin": "k/min", "c/h": "°c/h", "scm": "s/cm", "sm": "s/m", "mscm": "ms/cm", "us/cm": "µs/cm",
+        "uscm": "µs/cm", "/ohmcm": "s/cm", "/ω/cm": "s/cm", "/ohm/cm": "s/cm", "/(ωcm)": "s/cm",
+        "pct": "%", "percent": "%",
         "%td": "%", "%theoretical": "%", "%oftheoretical": "%", "-": "fraction", "weight%": "wt%", "mass%": "wt%",
         "a": "å", "angstrom": "å", "ev/atom": "ev",
     }
 )  # fmt: skip
-_POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺\u2212\u2013", "0123456789-+--")
+POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺\u2212\u2013", "0123456789-+--")
 _AT = re.compile(r"(?:\bat|@)\s*(\d+)\s*(°?\s*C|K)\b|\(\s*(\d+)\s*(°\s*C|K)\s*\)", re.IGNORECASE)
 _LOG = re.compile(r"(?:log_?10|log|lg)(?=[\s(_\u03c3])[\s_]*(.*)", re.IGNORECASE)
 _GRAM_PER_CM3 = re.compile(r"g\s*[/·.]?\s*cm", re.IGNORECASE)
@@ -85,7 +86,7 @@ _GRAM_PER_CM3 = re.compile(r"g\s*[/·.]?\s*cm", re.IGNORECASE)
 
 def plain_unit(text: str) -> str:
     """Write a unit as `OTHER_UNITS` has it: "mS cm⁻¹" is "ms/cm"."""
-    key = text.strip().translate(_POWERS).lower().replace("\u03bc", "\u00b5").replace("º", "°").replace("˚", "°")
+    key = text.strip().translate(POWERS).lower().replace("\u03bc", "\u00b5").replace("º", "°").replace("˚", "°")
     key = re.sub(r"[\s·⋅.*^{}$\\_]", "", key)
     key = re.sub(r"(cm|min|mol|ohm|[ωmhs])-1", r"/\1", key)
     return _UNITS.get(key, key)
@@ -180,25 +181,26 @@ def _with_unit(columns: tuple[Column, ...], unit: str, beside: Mapping[Column, s
 def _divided(text: str) -> Iterator[tuple[frozenset[str], str]]:
     """Yield the words of a name and its unit, in the ways in which the two may be told apart."""
     if found := re.fullmatch(r"(.*?)\s*[(\[{]\s*(?:in\s+)?([^()\[\]{}]*)\s*[)\]}]\s*", text):
-        if not _is_unit(found[2]):
+        if not is_unit(found[2]):
             yield _words(f"{found[1]} {found[2]}"), ""
-        is_explained = re.fullmatch(r"[^\W\d_]{4,}(\s.*)?", found[2]) and not _is_unit(found[2])
+        is_explained = re.fullmatch(r"[^\W\d_]{4,}(\s.*)?", found[2]) and not is_unit(found[2])
         yield _words(found[1]), "" if is_explained else found[2]
         if inner := re.fullmatch(r"(.*?)\s*[(\[{][^()\[\]{}]*[)\]}]\s*", found[1]):
             yield _words(inner[1]), found[2]
     for sign in (" / ", "/", ",", " in "):
         left, _, right = text.partition(sign)
-        if _is_unit(right) or (sign == " / " and right):
+        if is_unit(right) or (sign == " / " and right):
             yield _words(left), right
     parts = re.split(r"[\s_]+", text)
     for size in (3, 2, 1):
         unit = " ".join(parts[-size:])
-        if len(parts) > size and _is_unit(unit):
+        if len(parts) > size and is_unit(unit):
             yield _words(" ".join(parts[:-size])), unit
     yield _words(text), ""
 
 
-def _is_unit(text: str) -> bool:
+def is_unit(text: str) -> bool:
+    """Whether a text is a unit that some column may have."""
     return plain_unit(text) in _ALL_UNITS
 
 

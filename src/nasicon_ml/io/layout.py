@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from nasicon_ml.checks import listed
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import UnreadableFileError
 from nasicon_ml.io.headers import meaning_of
-from nasicon_ml.io.raw import RawTable, listed, refuse_repeated
+from nasicon_ml.io.raw import RawTable, refuse_repeated
 
 #: Rows among which the header is looked for.
 MOST_ABOVE = 20

@@ -218,15 +218,6 @@ class RawTable:
         return replace(self, notes=(*self.notes, *notes))
 
 
-def listed(places: Sequence[int], word: str, most: int = 5) -> str:
-    """Return lines or rows in words: "line 3", "lines 3, 5 and 8", "lines 3, 5, 8, 9, 12 and 40 more"."""
-    if len(places) == 1:
-        return f"{word} {places[0]}"
-    shown = [str(place) for place in places[:most]]
-    last = f"{len(places) - most} more" if len(places) > most else shown.pop()
-    return f"{word}s {', '.join(shown)} and {last}"
-
-
 def refuse_repeated(names: Sequence[str], place: str) -> None:
     """Refuse columns that stand twice: one of the two would be lost."""
     repeated = [cell for cell, count in Counter(names).items() if count > 1 and cell]

@@ -13,9 +13,10 @@ from xml.parsers import expat
 import numpy as np
 import pandas as pd
 
+from nasicon_ml.checks import listed
 from nasicon_ml.errors import UnreadableFileError, nearest
 from nasicon_ml.io.layout import find_header, is_remark, without_index
-from nasicon_ml.io.raw import RawTable, listed, refuse_shape
+from nasicon_ml.io.raw import RawTable, refuse_shape
 
 #: Bytes of a workbook, unpacked: a sheet of a million cells has some 50 million.
 MAX_UNPACKED = 200_000_000

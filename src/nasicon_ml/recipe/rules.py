@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nasicon_ml.columns import RECIPE, Column
+from nasicon_ml.columns import OTHER_UNITS, RECIPE, Column
 from nasicon_ml.errors import LONGEST_NAME, FieldError
-from nasicon_ml.io.headers import column_meant, plain_name
+from nasicon_ml.io.headers import column_meant, meaning_of, plain_name
 
 #: A name and its value of x stand in two columns; a formula says both.
 NAME_AND_X = 'Write the system and its x into the formula column, as in "LATP x=0.3".'
@@ -19,6 +19,14 @@ def column_hint(name: object, columns: Iterable[Column] = Column) -> str:
         return ""
     if plain_name(name) in {"x", Column.SYSTEM.value}:
         return NAME_AND_X
+    said = meaning_of(str(name))
+    if said is not None and len(said.columns) > 1:
+        return f"Which one is it: {', '.join(said.columns)}? Call it so."
+    if said is not None and said.unknown_unit:
+        known = ", ".join(
+            [said.column.unit, *sorted(unit for ours, unit in OTHER_UNITS if ours == said.column.unit)]
+        )
+        return f"It is {said.column.value}, but its unit {said.unknown_unit!r:.40} is not known; allowed: {known}."
     meant = column_meant(name, columns)
     return f"Did you mean {meant!r}?" if meant else ""
 

@@ -1,0 +1,215 @@
+# ruff: noqa: RUF001
+"""Tables as people keep them: what is made of names, units and numbers, and what is said about it."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.columns import MODEL_INPUT, OTHER_UNITS, PELLET, Column, Kind
+from nasicon_ml.errors import UnreadableFileError
+from nasicon_ml.io import RawTable, understand
+from nasicon_ml.io.cells import read_number
+from nasicon_ml.io.headers import meaning_of
+
+
+def kept(strict: bool = False, **columns: list[object]) -> RawTable:
+    return understand(RawTable(pd.DataFrame(columns, dtype="object"), None, "lab.csv"), PELLET, strict=strict)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "thousand"),
+    [
+        ("Sintering Temperature (°C)", Column.SINTERING_TEMPERATURE_C, 1000),
+        ("T_sinter (K)", Column.SINTERING_TEMPERATURE_C, 727),
+        ("sintering_temp_K", Column.SINTERING_TEMPERATURE_C, 727),
+        ("Sinter T/°C", Column.SINTERING_TEMPERATURE_C, 1000),
+        ("temperature of calcination in K", Column.CALCINATION_TEMPERATURE_C, 727),
+        ("t / min", Column.SINTERING_TIME_H, 1000 / 60),
+        ("dwell time [h]", Column.SINTERING_TIME_H, 1000),
+        ("t_sinter [h]", Column.SINTERING_TIME_H, 1000),
+        ("ramp rate (K min⁻¹)", Column.HEATING_RATE_C_MIN, 1000),
+        ("particle size, nm", Column.PARTICLE_SIZE_UM, 1),
+        ("D50 (µm)", Column.PARTICLE_SIZE_UM, 1000),
+        ("σ_total / mS cm-1", Column.CONDUCTIVITY_TOTAL_S_CM, 1),
+        ("sigma (mS/cm)", Column.CONDUCTIVITY_TOTAL_S_CM, 1),
+        ("Ionic conductivity / Ω⁻¹ cm⁻¹", Column.CONDUCTIVITY_TOTAL_S_CM, 1000),
+        ("sigma_bulk_S_m", Column.CONDUCTIVITY_BULK_S_CM, 10),
+        ("rel. density [%]", Column.RELATIVE_DENSITY_PCT, 1000),
+        ("Density (Archimedes) [%]", Column.RELATIVE_DENSITY_PCT, 1000),
+        ("Ea / meV", Column.ACTIVATION_ENERGY_EV, 1),
+        ("E_a (kJ/mol)", Column.ACTIVATION_ENERGY_EV, 1000 / 96.485),
+        ("a (nm)", Column.LATTICE_A_ANGSTROM, 10000),
+        ("Li excess (mol%)", Column.LITHIUM_EXCESS_PCT, 1000),
+        ("Composition", Column.FORMULA, None),
+        ("Sample", Column.PELLET_ID, None),
+        ("single phase", Column.PHASE_PURE, None),
+        ("Comments", Column.NOTES, None),
+    ],
+)
+def test_names_with_units_are_understood_and_said(name: str, column: Column, thousand: float | None) -> None:
+    cells: list[object] = ["1000", "1000"] if thousand is not None else ["LTP", "LTP"]
+    table = kept(**{name: cells})
+    assert list(table.frame.columns) == [column]
+    found = table.frame[column].tolist()
+    assert found == cells if thousand is None else [float(cell) for cell in found] == pytest.approx([thousand] * 2)
+    assert table.notes[0].startswith(f"column {name!r} read as {column}")
+
+
+def test_the_words_about_a_conversion() -> None:
+    table = kept(**{"sigma (mS/cm)": ["0.38"], "T_sinter (K)": ["1123.15"], "t/min": [90]})
+    assert table.notes == (
+        "column 'sigma (mS/cm)' read as conductivity_total_s_cm, divided by 1000",
+        "column 'T_sinter (K)' read as sintering_temperature_c, minus 273.15",
+        "column 't/min' read as sintering_time_h, divided by 60",
+    )
+    assert table.frame.iloc[0].tolist() == [0.00038, 850, 1.5]
+
+
+def test_whole_kelvin_are_whole_degrees() -> None:
+    assert kept(**{"T_sinter (K)": ["1123", 1173, ""]}).frame.iloc[:, 0].tolist() == [850, 900, ""]
+
+
+def test_logarithms_fractions_and_temperatures_in_a_name() -> None:
+    table = kept(
+        **{"log σ (S/cm)": ["-4", -3.0], "relative density": [0.95, "0.9"], "Additive amount (wt.%)": [2, ""]}
+    )
+    assert table.frame[Column.CONDUCTIVITY_TOTAL_S_CM].tolist() == [1e-4, 1e-3]
+    assert table.frame[Column.RELATIVE_DENSITY_PCT].tolist() == [95, 90]
+    assert table.frame[Column.ADDITIVE_UNIT].tolist() == ["wt%", None]
+    hot = kept(**{"conductivity at 60 °C (S/cm)": ["1e-3", ""]})
+    assert hot.frame[Column.MEASUREMENT_TEMPERATURE_C].fillna(0).tolist() == [60, 0]
+    assert "measured at 60 °C" in hot.notes[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["temperature", "T (°C)", "t_sinter", "sintering temperature (F)", "sintring_time_h"]
+)
+def test_what_needs_a_question_stays_for_who_asks_it(name: str) -> None:
+    assert list(kept(formula=["LTP"], **{name: ["850"]}).frame.columns) == ["formula", name]
+
+
+def test_columns_of_others_are_left_out_and_named_once() -> None:
+    table = kept(
+        formula=["LTP"], Operator=["M"], **{"density (g/cm3)": [2.9], "grain boundary σ (S/cm)": ["1e-4"]}
+    )
+    assert list(table.frame.columns) == ["formula"]
+    (note,) = table.notes
+    assert all(repr(name) in note for name in ("Operator", "density (g/cm3)", "grain boundary σ (S/cm)"))
+    assert "Operator" in kept(strict=True, formula=["LTP"], Operator=["M"]).frame.columns
+
+
+def test_two_columns_of_one_meaning_are_refused() -> None:
+    with pytest.raises(
+        UnreadableFileError, match="'T_sinter' and 'sintering temperature' both mean sintering_temp"
+    ):
+        kept(**{"T_sinter": [850], "sintering temperature": [850]})
+
+
+def test_a_name_and_its_x_are_joined() -> None:
+    table = kept(system=["LATP", "NZSP", "LTP"], x=["0,3", 2, None])
+    assert table.frame["formula"].tolist() == ["LATP x=0.3", "NZSP x=2", "LTP"]
+    formula = ["Li1+xAlxTi2-x(PO4)3", "Li1.3Al0.3Ti1.7(PO4)3"]
+    assert kept(formula=formula, x=[0.3, 0.3]).frame["formula"].tolist() == [f"{formula[0]} x=0.3", formula[1]]
+
+
+def test_a_row_of_units_belongs_to_the_names() -> None:
+    table = kept(Composition=["", "LTP"], T_sinter=["K", "1123"], sigma=["[mS/cm]", "0.1"])
+    assert table.frame.to_dict("list") == {
+        "formula": ["LTP"], "sintering_temperature_c": [850], "conductivity_total_s_cm": [0.0001],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1,2E-4", 1.2e-4), ("1.2×10⁻⁴", 1.2e-4), ("1.2 x 10^-4", 1.2e-4), ("10⁻⁴", 1e-4),
+        ("(1.2±0.1)·10−4", 1.2e-4),
+        ("1.2(1)e-4", 1.2e-4), ("~0.0002", 2e-4), ("0,5 mS/cm", 5e-4), ("<1e-6", 1e-6), ("3e-4 S cm⁻¹", 3e-4),
+    ],
+)  # fmt: skip
+def test_numbers_as_people_write_them(text: str, value: float) -> None:
+    found = read_number(text, Column.CONDUCTIVITY_TOTAL_S_CM, commas=False)
+    assert found is not None
+    assert found.value == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["800-900", "800–900", "1,234", "8OO", "850 g", "1.5.2", "½", "1:30", ">850", ""])
+def test_what_may_be_anything_is_not_read(text: str) -> None:
+    assert read_number(text, Column.SINTERING_TEMPERATURE_C, commas=False) is None
+
+
+def test_what_is_passed_over_is_said_once() -> None:
+    table = kept(
+        formula=["LTP"] * 3,
+        sintering_temperature_c=["850±10", "900 ± 10", "~800"],
+        relative_density_pct=[">95", "≥ 93 %", "90,5"],
+        sintering_time_h=["90 min", "2 h", "3"],
+    )
+    assert table.frame[Column.SINTERING_TEMPERATURE_C].tolist() == [850, 900, 800]
+    assert table.frame[Column.RELATIVE_DENSITY_PCT].tolist() == [95, 93, 90.5]
+    assert table.frame[Column.DENSITY_BOUND].tolist() == ["lower", "lower", None]
+    assert table.frame[Column.SINTERING_TIME_H].tolist() == [1.5, 2, "3"]
+    assert set(table.notes) == {
+        "sintering_temperature_c: '850±10' and 1 more read without what stands behind ± (850 °C)",
+        "sintering_temperature_c: '~800' read as if exact (800 °C)",
+        "relative_density_pct: '>95' and 1 more read as a bound (95 %)",
+        "sintering_time_h: '90 min' converted (1.5 h)",
+        "commas read as decimal points",
+    }
+
+
+def test_bounds_are_converted_with_their_column() -> None:
+    table = kept(**{"sigma (mS/cm)": ["<0,1", "2"]})
+    assert table.frame[Column.CONDUCTIVITY_TOTAL_S_CM].tolist() == [0.0001, 0.002]
+    assert table.frame[Column.CONDUCTIVITY_BOUND].tolist() == ["upper", None]
+
+
+def test_formulas_have_decimal_commas_too() -> None:
+    table = kept(formula=["Li1,3Al0,3Ti1,7(PO4)3", "LATP x=0,4", None])
+    assert table.frame["formula"].tolist() == ["Li1.3Al0.3Ti1.7(PO4)3", "LATP x=0.4", None]
+    assert table.notes == ("commas read as decimal points",)
+
+
+def test_a_comma_of_thousands_or_decimals_is_told_by_the_others() -> None:
+    assert kept(sintering_time_h=["1,234", "2,5"]).frame.iloc[:, 0].tolist() == [1.234, 2.5]
+    assert kept(sintering_time_h=["1,234", "2"]).frame.iloc[:, 0].tolist() == ["1,234", "2"]
+
+
+@pytest.mark.parametrize("column", [column for column in Column if column in PELLET or column in MODEL_INPUT])
+def test_our_own_names_mean_themselves_and_change_nothing(column: Column) -> None:
+    cells: list[object] = ["1", "x", None]
+    table = kept(**{column.value: cells})
+    assert table.frame[column].tolist() == cells
+    assert table.notes == ()
+
+
+NUMBERS = [column for column in PELLET if column.kind is Kind.NUMBER and column.unit]
+
+
+@given(column=st.sampled_from(NUMBERS), value=st.floats(2, 1e6), data=st.data())
+def test_a_unit_in_the_name_and_one_in_the_cell_are_the_same(
+    column: Column, value: float, data: st.DataObject
+) -> None:
+    unit = data.draw(
+        st.sampled_from([unit for ours, unit in OTHER_UNITS if ours == column.unit and unit != "fraction"])
+    )
+    named = kept(**{f"{column.label} ({unit})": [f"{value:g}"]}).frame
+    held = kept(**{column.label: [f"{value:g} {unit}"]}).frame
+    assert list(named.columns) == list(held.columns) == [column]
+    assert float(named.iloc[0, 0]) == pytest.approx(float(held.iloc[0, 0]), rel=1e-9)
+
+
+@given(name=st.text(max_size=60))
+def test_any_name_means_something_or_nothing(name: str) -> None:
+    meaning = meaning_of(name)
+    assert meaning is None or meaning.columns
+
+
+@given(
+    text=st.text(alphabet="0123456789.,eE+-±×~<>() °CKhminmS/%⁻⁴^x10", max_size=25),
+    column=st.sampled_from(NUMBERS),
+)
+def test_any_text_is_a_finite_number_or_none(text: str, column: Column) -> None:
+    found = read_number(text, column, commas=False)
+    assert found is None or abs(found.value) < float("inf")
