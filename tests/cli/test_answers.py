@@ -114,7 +114,7 @@ def test_json_has_the_documented_structure() -> None:
     assert list(item) == [
         "input_row", "line", "pellet_id", "recipe", "not_given", "composition", "conductivity",
         "activation_energy", "relative_density", "phase_purity", "likely_secondary_phases", "domain",
-        "measured_alike", "broken_rules", "own_pellets", "nearest_pellets",
+        "measured_alike", "broken_rules", "own_pellets", "explanation", "nearest_pellets",
     ]  # fmt: skip
     assert item["recipe"]["sintering_temperature_c"] == 800.0
     assert item["recipe"]["pressure_mpa"] is None

@@ -46,6 +46,26 @@ def test_one_recipe_gets_a_whole_answer(command: Command, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_moved_the_answers_stands_in_text_json_and_figure(command: Command, tmp_path: Path) -> None:
+    outcome = command("predict", *ARGON, "--explain", "--figure", "why.png")
+    assert (outcome.returncode, "figure written to why.png" in outcome.stderr) == (0, True)
+    assert "atmosphere = Ar" in outcome.stdout
+    assert "phase purity, percentage points: " in outcome.stdout
+    assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
+    answer = load(command("predict", *ARGON, "--explain", "--json").stdout)["predictions"][0]
+    purity = answer["explanation"]["phase_purity"]
+    end = purity["base"] + sum(part["contribution"] for part in purity["parts"])
+    assert end == pytest.approx(100 * answer["phase_purity"]["probability"])
+    assert load(command("predict", *ARGON, "--json").stdout)["predictions"][0]["explanation"] is None
+
+
+def test_a_figure_explains_one_recipe(command: Command) -> None:
+    arguments = ("--formula", "LATP x=0.3", "--sintering-temperature", "800,900", "--explain")
+    refused = command("predict", *arguments, "--figure", "why.png")
+    assert (refused.returncode, "of one recipe" in refused.stderr) == (2, True)
+    assert command("predict", *arguments).stdout.count("What moved the answers") == 2
+
+
 def test_an_anion_that_nobody_measured_is_outside(command: Command) -> None:
     answer = load(command("predict", "--formula", "Li1.3Al0.3Ti1.7P3O11.5Br", "--json").stdout)["predictions"][0]
     assert answer["domain"]["reasons"] == ["Br on the anion site never measured"]

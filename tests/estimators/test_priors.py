@@ -180,8 +180,6 @@ def test_a_share_takes_of_averaged_terms_and_leaves_laws(share, seed):
     X = compositions(20, seed)
     part = SOUND.averaged(share)
     np.testing.assert_allclose(part.margin(X), share * SOUND.margin(X), atol=1e-12)
-    np.testing.assert_allclose(part.contributions(X)[0], share * SOUND.contributions(X)[0], atol=1e-12)
-    assert part.contributions(X)[1] == pytest.approx(share * SOUND.contributions(X)[1])
     np.testing.assert_array_equal(SOUND.laws().margin(X), 0.0)
 
 
@@ -226,33 +224,6 @@ def test_density_starts_from_the_green_body(pellets):
     assert usual > 88
 
 
-@given(st.integers(0, 10_000))
-def test_contributions_and_the_base_are_the_margin(seed):
-    X = compositions(15, seed)
-    parts, base = SOUND.contributions(X)
-    assert parts.shape == X.shape
-    np.testing.assert_allclose(parts.sum(axis=1) + base, SOUND.margin(X), atol=1e-12)
-
-
-def test_the_base_is_the_mean_answer_over_the_pellets_learned_from():
-    rows = of_many_laboratories()
-    prior = fit_prior(SIGMA, rows, CONDUCTIVITY)
-    parts, base = prior.contributions(rows.X)
-    assert base == pytest.approx(prior.margin(rows.X).mean())
-    np.testing.assert_allclose(parts.mean(axis=0), 0.0, atol=1e-12)
-
-
-@pytest.mark.parametrize("changed", INPUTS)
-def test_what_one_feature_does_stands_in_its_own_column(changed):
-    before = np.zeros((1, len(NAMES)))
-    before[0, NAMES.index("x")] = 0.2
-    after = before.copy()
-    after[0, NAMES.index(changed)] = 0.8
-    moved = SOUND.contributions(after)[0] - SOUND.contributions(before)[0]
-    assert np.flatnonzero(moved[0]).tolist() == [NAMES.index(changed)]
-    assert moved.sum() == pytest.approx((SOUND.margin(after) - SOUND.margin(before)).item())
-
-
 def test_features_in_another_order_give_the_same_answers():
     rows = of_many_laboratories()
     order = np.random.default_rng(5).permutation(len(NAMES))
@@ -263,7 +234,6 @@ def test_features_in_another_order_give_the_same_answers():
     assert first.columns != second.columns
     X = compositions(50, 6)
     np.testing.assert_array_equal(second.margin(X[:, order]), first.margin(X))
-    np.testing.assert_array_equal(second.contributions(X[:, order])[0], first.contributions(X)[0][:, order])
 
 
 def test_the_model_of_the_composition_alone_has_the_terms_of_the_composition(pellets):

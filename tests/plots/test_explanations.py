@@ -17,10 +17,10 @@ def explained(target: str = "conductivity", unit: str = "decades", base: float =
         {
             "row": 0,
             "target": target,
-            "group": ["atmosphere", "additive", "pressure", "lithium and x", "dopants"],
+            "group": "",
+            "part": ["atmosphere = Ar", "additive = LiF", "pressure_mpa = 50", "x", "y"],
             "contribution": SIZES,
             "unit": unit,
-            "learned": SIZES,
             "base": base,
             "predicted": base + sum(SIZES),
         }
@@ -29,7 +29,7 @@ def explained(target: str = "conductivity", unit: str = "decades", base: float =
 
 def test_bars_lead_from_the_base_to_the_prediction() -> None:
     axes = plots.contributions(explained(), "conductivity").axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()][:2] == ["atmosphere", "additive"]
+    assert [label.get_text() for label in axes.get_yticklabels()][:2] == ["atmosphere = Ar", "additive = LiF"]
     starts = [bar.get_x() for bar in axes.patches]
     ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
     assert starts[0] == pytest.approx(-4.0)
@@ -43,8 +43,8 @@ def test_bars_lead_from_the_base_to_the_prediction() -> None:
 def test_the_weak_parts_are_added_up() -> None:
     axes = plots.contributions(explained(), "conductivity", most=3).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "atmosphere",
-        "additive",
+        "atmosphere = Ar",
+        "additive = LiF",
         "everything else (3)",
     ]
     assert axes.patches[-1].get_width() == pytest.approx(0.25)
@@ -55,13 +55,20 @@ def test_the_weak_parts_are_added_up() -> None:
     [
         ("conductivity", "decades", "conductivity"),
         ("relative_density", "points", "relative density (%)"),
-        ("phase_purity", "log-odds", "log-odds"),
+        ("phase_purity", "percentage points", "phase purity (%)"),
     ],
 )
 def test_the_axis_says_what_it_is(target, unit, words, tmp_path) -> None:
     figure = plots.contributions(explained(target, unit), target)
     assert words in figure.axes[0].get_xlabel()
     assert plots.save(figure, tmp_path / "figure.png").stat().st_size > 0
+
+
+def test_all_answers_stand_below_each_other() -> None:
+    units = {"conductivity": "decades", "relative_density": "points", "phase_purity": "percentage points"}
+    figure = plots.contributions(pd.concat([explained(target, unit) for target, unit in units.items()]))
+    assert len(figure.axes) == 3
+    assert any("percentage points" in text.get_text() for text in figure.axes[2].texts)
 
 
 def test_what_is_not_there_is_not_drawn() -> None:

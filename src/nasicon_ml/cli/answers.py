@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nasicon_ml.columns import (
@@ -67,6 +67,16 @@ class OwnShift:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """What moved one answer: parts in the recipe's words with what each adds to the base, the strongest first."""
+
+    unit: str
+    base: float
+    predicted: float
+    parts: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     """What is known about one recipe.
 
@@ -88,6 +98,8 @@ class Answer:
         What was measured on pellets of the same composition made alike, by property.
     own
         How far own pellets moved it; None where none were given.
+    explanation
+        What moved each property; None where it was not asked for.
     """
 
     number: int
@@ -109,6 +121,7 @@ class Answer:
     broken_rules: Mapping[str, str]
     measured_alike: Mapping[str, MeasuredAlike]
     own: OwnShift | None = None
+    explanation: Mapping[str, Explanation] | None = None
 
 
 def answers(inputs: Inputs, prediction: Prediction, neighbours: int, *, full: bool = True) -> list[Answer]:
@@ -185,6 +198,17 @@ def _answer(place: tuple[int, int | None, str | None], recipe: Cells, result: Ce
         own=_own_shift(result),
         **others,
     )
+
+
+def with_explanations(given: Iterable[Answer], explained: pd.DataFrame) -> list[Answer]:
+    """Return answers with what moved them, as `nasicon_ml.workflows.explain.explained` has it."""
+    found: dict[int, dict[str, Explanation]] = {}
+    for (row, target), parts in explained.groupby(["row", "target"], sort=False):
+        first = parts.iloc[0]
+        pairs = zip(parts["part"].tolist(), parts["contribution"].tolist(), strict=True)
+        one = Explanation(str(first["unit"]), float(first["base"]), float(first["predicted"]), tuple(pairs))
+        found.setdefault(int(str(row)), {})[str(target)] = one
+    return [replace(answer, explanation=found[row]) for row, answer in enumerate(given)]
 
 
 def _neighbours(prediction: Prediction, count: int) -> list[tuple[Neighbour, ...]]:
@@ -284,6 +308,7 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
             {"rule": name, "statement": statement} for name, statement in answer.broken_rules.items()
         ],
         Column.OWN_PELLETS.value: _own_json(answer.own),
+        "explanation": _explanation_json(answer.explanation),
         Column.NEAREST_PELLETS.value: [_neighbour_json(neighbour) for neighbour in answer.neighbours],
     }
 
@@ -314,6 +339,20 @@ def _neighbour_json(neighbour: Neighbour) -> dict[str, Any]:
         Column.SYSTEM.value: cells[Column.SYSTEM],
         "recipe": {column.value: cells[column] for column in RECIPE},
         "results": {column.value: cells[column] for column in _MEASURED},
+    }
+
+
+def _explanation_json(explanation: Mapping[str, Explanation] | None) -> dict[str, Any] | None:
+    if explanation is None:
+        return None
+    return {
+        target: {
+            "unit": one.unit,
+            "base": one.base,
+            "predicted": one.predicted,
+            "parts": [{"part": part, "contribution": size} for part, size in one.parts],
+        }
+        for target, one in explanation.items()
     }
 
 

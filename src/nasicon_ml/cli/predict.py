@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.answers import Answer, answers, as_json, nearest_origins
+from nasicon_ml.cli.answers import Answer, answers, as_json, nearest_origins, with_explanations
 from nasicon_ml.cli.formatting import model_line, plural
 from nasicon_ml.cli.inputs import (
     Inputs,
@@ -48,6 +48,8 @@ _CHUNK = 1000
 _WITH_NEAREST = 20
 #: Lines written to standard output at a time.
 _LINES = 200
+#: More recipes than this are not explained: each is asked hundreds of times.
+_MOST_EXPLAINED = 50
 #: Bad cells listed on the terminal; a JSON answer holds all of them.
 _LISTED = 50
 
@@ -58,6 +60,7 @@ Examples:
   nasicon-ml predict --formula "Li1.3M0.3Ti1.7(PO4)3" --substitute M=Sc,Y --sintering-temperature 850:1000:50
   nasicon-ml predict recipes.csv --own my_pellets.csv --output predictions.csv
   cat recipes.csv | nasicon-ml predict - --json
+  nasicon-ml predict --formula "LATP x=0.3" --sintering-temperature 900 --atmosphere Ar --explain --figure why.png
 
 The columns of a file are named like the fields: formula, sintering_temperature_c, sintering_time_h, ...;
 only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the others are predicted;
@@ -72,11 +75,15 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 @option("--neighbours", "--neighbors", section=ANSWER, type=Whole(0, 100), default=3, show_default=True,
         metavar="NUMBER", help="Nearest measured pellets to show with each answer.")  # fmt: skip
 @file_options(ANSWER)
+@option("--explain", is_flag=True, section=ANSWER,
+        help="Say what moved each answer, in the recipe's own words; --figure draws it.")  # fmt: skip
 @option("--details", is_flag=True, section=ANSWER, help="Give every recipe of FILE its full answer.")
 @option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
 @option("--output", section=ANSWER, metavar="FILE",
         help="Write the predictions to a file, too: .csv, .json or .parquet.")  # fmt: skip
-@option("--plot", section=ANSWER, metavar="FILE", help="Draw the predictions: .png, .pdf or .svg.")
+@option(
+    "--plot", "--figure", "plot", section=ANSWER, metavar="FILE", help="Draw the predictions: .png, .pdf or .svg."
+)
 @click.pass_context
 def predict(ctx: click.Context, /, **values: Any) -> None:
     """Predict conductivity, density and phase purity of recipes.
@@ -93,6 +100,7 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
         reason = "none of the recipes can be read" if inputs.bad_rows else "there is no recipe in it"
         say(f"error: {inputs.name}: {reason}; nothing is predicted")
         ctx.exit(2)
+    _check_explained(inputs, values)
     takes_long = len(inputs) > _CHUNK
     if takes_long:  # who has to mend a row need not wait for the others
         report(inputs)
@@ -104,6 +112,13 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
     if not takes_long:
         report(inputs)
     ctx.exit(1 if inputs.bad_rows else 0)
+
+
+def _check_explained(inputs: Inputs, values: dict[str, Any]) -> None:
+    if values["explain"] and len(inputs) > _MOST_EXPLAINED:
+        raise click.UsageError(f"--explain is for at most {_MOST_EXPLAINED} recipes; there are {len(inputs)}")
+    if values["explain"] and values["plot"] is not None and len(inputs) > 1:
+        raise click.UsageError(f"--figure draws the explanation of one recipe; there are {len(inputs)}")
 
 
 def check_files(values: dict[str, Any], figure: str | None) -> None:
@@ -214,7 +229,9 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, list[Predicti
 
 def _answer(inputs: Inputs, predictions: list[Prediction], values: dict[str, Any]) -> None:
     """Write the files, then print the answers and which files were written."""
-    one_table = (values["file"] is not None or bool(inputs.varied)) and not values["details"]
+    one_table = (values["file"] is not None or bool(inputs.varied)) and not (
+        values["details"] or values["explain"]
+    )
     output = None if values["output"] is None else Path(values["output"])
     json_file = output is not None and output.suffix.lower() == ".json"
     brief = one_table and len(inputs) <= _WITH_NEAREST
@@ -222,6 +239,12 @@ def _answer(inputs: Inputs, predictions: list[Prediction], values: dict[str, Any
     shown = values["neighbours"] if full else min(int(brief), values["neighbours"])
     parts = zip(inputs.parts(_CHUNK), predictions, strict=True)
     found = [answer for part, prediction in parts for answer in answers(part, prediction, shown, full=full)]
+    why = None
+    if values["explain"]:
+        from nasicon_ml.workflows.explain import explained
+
+        why = explained(predictions[0])
+        found = with_explanations(found, why)
     json_text = as_json(predictions[0], found, inputs.findings) if values["as_json"] or json_file else ""
     notes = []
     if output is not None:
@@ -233,9 +256,13 @@ def _answer(inputs: Inputs, predictions: list[Prediction], values: dict[str, Any
             write_table(_frame(inputs, predictions), output)
         notes.append(f"{plural(len(inputs), 'prediction')} written to {output}")
     if values["plot"] is not None:
-        from nasicon_ml.plots import recipe_predictions, save
+        from nasicon_ml.plots import contributions, recipe_predictions, save
 
-        save(recipe_predictions(_frame(inputs, predictions), level=values["level"]), values["plot"])
+        if why is not None:
+            drawn = contributions(why)
+        else:
+            drawn = recipe_predictions(_frame(inputs, predictions), level=values["level"])
+        save(drawn, values["plot"])
         notes.append(f"figure written to {values['plot']}")
     _print(json_text if values["as_json"] else _text(found, values["level"], one_table, brief))
     for note in notes:

@@ -176,6 +176,8 @@ _LABEL_WIDTH = 22
 _SMALLEST_WIDTH = 72
 #: Rules of the literature named that the model breaks.
 _SHOWN_RULES = 2
+#: Parts of an explanation shown; the others are added up.
+_SHOWN_PARTS = 7
 #: Amounts that differ from a whole charge or lithium by less are rounding.
 _VISIBLE = 0.0005
 
@@ -196,6 +198,7 @@ def panel(answer: Answer, level: float, width: int) -> str:
     lines = [*_head(answer, width), "", *_predicted(answer, level, width), "", *_domain(answer, width)]
     lines += _measured_alike(answer, width)
     lines += _broken_rules(answer, width)
+    lines += _why(answer)
     if answer.neighbours:
         lines += ["", *_nearest(answer, width)]
     return "\n".join(lines) + "\n"
@@ -316,6 +319,24 @@ def _broken_rules(answer: Answer, width: int) -> list[str]:
         for line in _entry(label, statement, width)
     ]
     return lines + (_entry("", f"and {more} more (--json)", width) if more > 0 else [])
+
+
+def _why(answer: Answer) -> list[str]:
+    """Return what moved each property, the strongest parts of it."""
+    if answer.explanation is None:
+        return []
+    lines = ["", click.style("What moved the answers", bold=True) + " (in the model; the average pellet first)"]
+    for target, one in answer.explanation.items():
+        if target == "conductivity":
+            ends = f"{scientific(10.0**one.base)} to {scientific(10.0**one.predicted)} S/cm"
+        else:
+            ends = f"{fixed(one.base)} to {fixed(one.predicted)} %"
+        lines.append(f"  {target.replace('_', ' ')}, {one.unit}: {ends}")
+        shown, rest = one.parts[:_SHOWN_PARTS], one.parts[_SHOWN_PARTS:]
+        parts = [*shown, (f"everything else ({len(rest)})", sum(size for _, size in rest))] if rest else shown
+        digits = 2 if target == "conductivity" else 1
+        lines += [f"{size:>+9.{digits}f}  {part}" for part, size in parts]
+    return lines
 
 
 def _nearest(answer: Answer, width: int) -> list[str]:

@@ -203,21 +203,6 @@ class Prior:
             found += coefficient * term
         return found
 
-    def contributions(self, X: Floats) -> tuple[Floats, float]:
-        """Return Shapley values, shape (n, n_features), and the answer for the mean pellet.
-
-        Shapley values of a sum of terms are coefficient times distance from the mean (Lundberg and Lee,
-        10.48550/arXiv.1705.07874); a term of several features is credited to the first that a recipe gives.
-        """
-        inputs = [X[:, at] for at in self.columns]
-        found, names = np.zeros(X.shape), inputs_of(self.target, self.terms)
-        for name, coefficient, mean, term in zip(
-            self.terms, self.coefficients, self.means, self.values_of(inputs), strict=True
-        ):
-            first = TERMS[self.target][name].features[0]
-            found[:, self.columns[names.index(first)]] += coefficient * (term - mean)
-        return found, float(self.intercept + np.dot(self.coefficients, self.means))
-
     def laws(self) -> Prior:
         """Return the terms that hold in full, alone."""
         return self.averaged(0.0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.plots.style import BLUE, GREY, INK, VERMILION, drawing, headline, new_figure, target_style
@@ -16,29 +18,33 @@ if TYPE_CHECKING:
 
 MOST_PARTS = 9
 _AXIS = {
-    "decades": "log$_{10}$ of total conductivity at 25 °C (S/cm)",
+    "decades": "log$_{10}$ of total conductivity (S/cm)",
     "points": "relative density (%)",
-    "log-odds": "log-odds of phase purity",
+    "percentage points": "probability of phase purity (%)",
 }
 _REST = "everything else"
+#: Characters of a part in one line.
+_LINE = 44
 #: Behind a number, so that a line does not run through it.
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 
 
 @drawing
-def contributions(explained: pd.DataFrame, target: str, *, row: int = 0, most: int = MOST_PARTS) -> Figure:
-    """Draw how the parts of one recipe lead from the average to its prediction.
+def contributions(
+    explained: pd.DataFrame, target: str | None = None, *, row: int = 0, most: int = MOST_PARTS
+) -> Figure:
+    """Draw how the parts of one recipe lead from the average to its predictions.
 
     Parameters
     ----------
     explained
         As `nasicon_ml.workflows.explain.explain` gives it.
     target
-        ``conductivity``, ``relative_density`` or ``phase_purity``.
+        ``conductivity``, ``relative_density`` or ``phase_purity``; None for all three, below each other.
     row
         Which recipe.
     most
-        How many parts to show; the others are added up in one bar.
+        How many parts to show of each; the others are added up in one bar.
 
     Returns
     -------
@@ -46,23 +52,35 @@ def contributions(explained: pd.DataFrame, target: str, *, row: int = 0, most: i
         One bar a part, the strongest on top, each beginning where the one above it ends: blue raises the answer,
         red lowers it.
     """
-    style = target_style(target)
+    targets = [target] if target is not None else list(dict.fromkeys(explained["target"]))
+    drawn = {name: _strongest(explained, name, row, most) for name in targets}
+    heights = [1.5 + 0.3 * len(names) for names, _, _ in drawn.values()]
+    figure = new_figure(8.4, sum(heights))
+    panels = figure.subplots(len(drawn), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (name, (names, sizes, ends)) in zip(panels, drawn.items(), strict=True):
+        unit, base, predicted = ends
+        _draw_steps(axes, names, sizes, base)
+        axes.set_xlabel(_AXIS[unit])
+        below = f"from {base:.4g}, the average of training, to {predicted:.4g}; numbers: {unit}"
+        headline(axes, f"{target_style(name).name}: why", below)
+    return figure
+
+
+def _strongest(
+    explained: pd.DataFrame, target: str, row: int, most: int
+) -> tuple[list[str], NDArray[np.float64], tuple[str, float, float]]:
+    """Return the names and sizes of the strongest parts, and unit, base and prediction."""
+    target_style(target)
     parts = explained[(explained["target"] == target) & (explained["row"] == row)]
     if parts.empty:
         raise DatasetError(f"there is no explanation of {target} for recipe {row} to draw")
     parts = parts.reindex(parts["contribution"].abs().sort_values(ascending=False, kind="stable").index)
-    names, sizes = parts["group"].astype(str).tolist(), parts["contribution"].to_numpy(float)
+    names, sizes = parts["part"].astype(str).tolist(), parts["contribution"].to_numpy(float)
     if len(names) > most:
         names = [*names[: most - 1], f"{_REST} ({len(names) - most + 1})"]
         sizes = np.append(sizes[: most - 1], sizes[most - 1 :].sum())
-    base, predicted = float(parts["base"].iloc[0]), float(parts["predicted"].iloc[0])
-    figure = new_figure(7.2, 1.5 + 0.3 * len(names))
-    axes = figure.add_subplot()
-    _draw_steps(axes, names, sizes, base)
-    unit = str(parts["unit"].iloc[0])
-    axes.set_xlabel(_AXIS[unit])
-    headline(axes, f"{style.name}: why", f"from {base:.2f}, the average of training, to {predicted:.2f}")
-    return figure
+    first = parts.iloc[0]
+    return names, sizes, (str(first["unit"]), float(first["base"]), float(first["predicted"]))
 
 
 def _draw_steps(axes: Axes, names: list[str], sizes: np.ndarray, base: float) -> None:
@@ -88,7 +106,7 @@ def _draw_steps(axes: Axes, names: list[str], sizes: np.ndarray, base: float) ->
             bbox=_PAPER,
         )
     axes.set_xlim(low - 0.05 * reach, high + 0.12 * reach)
-    axes.set_yticks(place, names)
+    axes.set_yticks(place, [fill(name, _LINE) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=True, axis="x")

@@ -1,37 +1,49 @@
-"""Why an answer is what it is, in the words of the recipe: how much each part of it moved the prediction."""
+"""Why an answer is what it is, in the words of the recipe: how much each thing that it states moved the answer.
+
+The model is asked for the recipe with every choice of its fields left out, and what changes is shared out among
+the fields and the pairs of them: who doubts a part can leave the field out and see.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from math import comb
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.estimators.boosting import as_booster
-from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
-from nasicon_ml.evaluation.importance import GROUPS, group_of
-from nasicon_ml.features.build import build_features
+from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Kind
+from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe
-from nasicon_ml.workflows.predict import predict
+from nasicon_ml.workflows.predict import Prediction, predict
 
 Floats = NDArray[np.float64]
 
-#: Units of contributions, by target; of a probability, the scale that the model learns.
-UNITS = {name: TARGETS[name].scale if TARGETS[name].is_probability else TARGETS[name].unit for name in ANSWERS}
-#: A step on the learned scale that is small, and large enough to be told from rounding.
-_STEP = 1e-6
-#: No probability is nearer to 0 or 1 than this.
-_LEAST = 1e-12
-COLUMNS = ("row", "target", "group", "contribution", "unit", "learned", "base", "predicted")
+#: Units of contributions.
+UNITS = {name: "percentage points" if TARGETS[name].is_probability else TARGETS[name].unit for name in ANSWERS}
+COLUMNS = ("row", "target", "group", "part", "contribution", "unit", "base", "predicted")
+#: What the answer to the formula alone differs by from the average of the training pellets; own pellets.
+COMPOSITION, OWN = Column.FORMULA.label, "your own pellets"
+#: What is left out together: an amount says nothing without its additive.
+_TOGETHER = {Column.ADDITIVE_AMOUNT: Column.ADDITIVE, Column.ADDITIVE_UNIT: Column.ADDITIVE}
+#: Recipes asked at a time.
+_CHUNK = 20_000
+_ANSWERED = {
+    TargetName.CONDUCTIVITY: Column.PREDICTED_CONDUCTIVITY_S_CM,
+    TargetName.RELATIVE_DENSITY: Column.PREDICTED_RELATIVE_DENSITY_PCT,
+    TargetName.PHASE_PURITY: Column.PREDICTED_PHASE_PURITY,
+}
 
 
 def explain(
     recipes: Recipe | Iterable[Recipe] | pd.DataFrame, model: PropertyModel | str | Path | None = None
 ) -> pd.DataFrame:
-    """Compute how much each part of a recipe moved its predictions away from the average of the training pellets.
+    """Explain the answers to recipes.
 
     Parameters
     ----------
@@ -41,129 +53,200 @@ def explain(
     Returns
     -------
     pandas.DataFrame
-        One row for each recipe, answer and part of the recipe, the strongest part of each answer first: row (of
-        the recipes, from 0), target, group (`nasicon_ml.evaluation.importance`), contribution, unit, learned
-        (the contribution on the scale that the model learned), base and predicted. In the unit of the
-        contribution, base + the sum of contributions = predicted:
-
-        - conductivity in decades, base and predicted as log10(S/cm) at 25 °C, whatever the temperature asked for;
-        - relative density in points, base and predicted in %;
-        - phase purity in log-odds of the calibrated probability.
+        As `explained`.
 
     Raises
     ------
     FieldError, FormulaError, BundleError
         As `predict` does.
-
-    Notes
-    -----
-    Exact Shapley values of the trees (Lundberg et al., 10.1038/s42256-019-0138-9), as XGBoost computes them, added
-    up over the features of a group. A part of the recipe that is not stated contributes, too: the trees learned on
-    which side pellets without it belong. Density is learned as the logarithm of the porosity, and a probability is
-    calibrated afterwards; where the way from the sum to the report is not straight, every group gets the share of
-    it that its contribution has of the sum (the value of Aumann and Shapley on the line from base to prediction).
-
-    What a part contributes is what the model makes of it and no measured effect.
     """
-    answered = predict(recipes, model)
-    features = build_features(answered.recipes, answered.model.feature_set)
-    names = [group_of(name) for name in features.names]
-    groups = [group for group in GROUPS if group in names]
-    member = np.array([[name == group for group in groups] for name in names], dtype=np.float64)
-    frames = []
-    for target in ANSWERS:
-        contributions, base = tree_contributions(answered.model, target, features.values)
-        grouped = contributions @ member
-        frames.append(_frame(answered.model, target, groups, grouped, base))
-    frame = pd.concat(frames, ignore_index=True)
-    answer = np.repeat(np.arange(len(ANSWERS)), len(features.values) * len(groups))
-    order = np.lexsort((-frame["contribution"].abs().to_numpy(), answer, frame["row"].to_numpy()))
-    return frame.iloc[order].reset_index(drop=True)
+    return explained(predict(recipes, model))
 
 
-def tree_contributions(model: PropertyModel, target: TargetName, X: Floats) -> tuple[Floats, float]:
-    """Compute the contribution of every feature on the scale that the model learned.
+def explained(prediction: Prediction) -> pd.DataFrame:
+    """Compute how much each thing that a recipe states moved its answers.
 
     Parameters
     ----------
-    model, target
-        Whose trees.
-    X
-        Features, shape (n, n_features), NaN where not given.
+    prediction
+        Of n recipes; what own pellets moved is a part of its own.
 
     Returns
     -------
-    contributions, base
-        Shape (n, n_features), and what the model answers on average; their sum is the raw prediction. The trees'
-        come on top of the prior's, which is exact: Shapley values are linear.
+    pandas.DataFrame
+        One row for each recipe, answer and part, the strongest part of each answer first: row (of the recipes,
+        from 0), target, group (the names of the fields), part (with their values), contribution, unit, base and
+        predicted. In the unit of the contribution, base + the sum of contributions = predicted:
+
+        - conductivity in decades, base and predicted as log10(S/cm) at the temperature asked for;
+        - relative density in points, base and predicted in %;
+        - phase purity in percentage points, base and predicted in %.
+
+    Notes
+    -----
+    The base is the mean answer to the training pellets. The part of the composition is the answer to the formula
+    alone less the base, that of a field is what the answer changes by if it is the only one stated, and that of
+    two fields is what they change together beyond that, whatever else is stated (the Shapley-Taylor index of order
+    2: Dhamdhere, Agarwal and Sundararajan, 10.48550/arXiv.1902.05622). What a part contributes is what the model
+    makes of it and no measured effect.
     """
-    import xgboost as xgb
+    recipes, model = prediction.recipes, prediction.model
+    stated = [_stated(row) for row in recipes[[str(column) for column in RECIPE]].notna().to_dict("records")]
+    at_c = measurement_temperature(recipes).tolist()
+    means = {one: _means(model, one) for one in dict.fromkeys(at_c)}
+    answers = _answers_without(model, recipes, stated)
+    frames = [
+        _frame(prediction, row, name, stated[row], cells, answers[row][name], means[at_c[row]][name])
+        for row, cells in enumerate(recipes.to_dict("records"))
+        for name in ANSWERS
+    ]
+    if not frames:
+        return pd.DataFrame({name: [] for name in COLUMNS})
+    frame = pd.concat(frames, ignore_index=True)
+    answer = frame["target"].map({str(name): place for place, name in enumerate(ANSWERS)}).to_numpy()
+    order = np.lexsort((-frame["contribution"].abs().to_numpy(dtype=np.float64), answer, frame["row"].to_numpy()))
+    return frame.iloc[order].reset_index(drop=True)
 
-    if len(X) == 0:
-        return np.zeros(X.shape), 0.0
-    matrix = xgb.DMatrix(X, missing=np.nan, nthread=1)
-    found = np.asarray(as_booster(model.boosters[target]).predict(matrix, pred_contribs=True), dtype=np.float64)
-    contributions, base = found[:, :-1], float(found[0, -1])
-    prior = model.priors.get(target)
-    if prior is not None:
-        expected, start = prior.contributions(X)
-        contributions, base = contributions + expected, base + start
-    return contributions, base
 
-
-def _frame(
-    model: PropertyModel, target: TargetName, groups: list[str], learned: Floats, base: float
-) -> pd.DataFrame:
-    """Bring contributions, shape (n, n_groups), from the learned scale to the one of reports, one row each."""
-    total = base + learned.sum(axis=1)
-    ends = _reported(model, target, np.concatenate([[base, base + _STEP], total]))
-    start, end = float(ends[0]), ends[2:]
-    slope = _secant((float(ends[1]) - start) / _STEP, end - start, total - base)
-    count = len(groups)
-    return pd.DataFrame(
-        {
-            "row": np.repeat(np.arange(len(learned)), count),
-            "target": str(target),
-            "group": np.tile(np.array(groups, dtype=object), len(learned)),
-            "contribution": (learned * slope[:, None]).ravel(),
-            "unit": UNITS[target],
-            "learned": learned.ravel(),
-            "base": start,
-            "predicted": np.repeat(end, count),
-        },
-        columns=list(COLUMNS),
+def _stated(row: Mapping[Hashable, bool]) -> tuple[Column, ...]:
+    """Return the fields beside the formula that a recipe states."""
+    return tuple(
+        column for column in RECIPE if row[column] and column is not Column.FORMULA and column not in _TOGETHER
     )
 
 
-def _reported(model: PropertyModel, target: TargetName, learned: Floats) -> Floats:
-    """From the learned scale to that of `UNITS`; both of shape (n,)."""
-    if target is TargetName.PHASE_PURITY:
-        probability = np.clip(model.calibration.probability(learned), _LEAST, 1.0 - _LEAST)
-        return np.asarray(np.log(probability) - np.log1p(-probability))
-    return TARGETS[target].inverse(learned)
+def _answers_without(
+    model: PropertyModel, recipes: pd.DataFrame, stated: Sequence[tuple[Column, ...]]
+) -> list[dict[TargetName, Floats]]:
+    """Return, for each recipe, the answers with every choice of its k stated fields left out; shape (2**k,) each.
+
+    Bit i of a position says that field i is there.
+    """
+    row = 0
+    found: list[dict[TargetName, Floats]] = []
+    while row < len(stated):
+        last, size = row, 0
+        while last < len(stated) and (last == row or size + 2 ** len(stated[last]) <= _CHUNK):
+            size += 2 ** len(stated[last])
+            last += 1
+        tables = [_left_out(recipes.iloc[[at]], stated[at]) for at in range(row, last)]
+        reported = _reported(model, pd.concat(tables, ignore_index=True))
+        ends = np.cumsum([len(table) for table in tables])[:-1]
+        parts = {name: np.split(values, ends) for name, values in reported.items()}
+        found += [{name: parts[name][at] for name in ANSWERS} for at in range(last - row)]
+        row = last
+    return found
 
 
-def _secant(tangent: float, rise: Floats, run: Floats) -> Floats:
-    """Slope of the line from base to prediction; the tangent at the base where the two fall together."""
-    flat = np.abs(run) < _STEP
-    return np.asarray(np.where(flat, tangent, rise / np.where(flat, 1.0, run)))
+def _left_out(recipe: pd.DataFrame, fields: tuple[Column, ...]) -> pd.DataFrame:
+    """Return one recipe with every choice of its fields left out."""
+    count = 2 ** len(fields)
+    table = recipe.loc[recipe.index.repeat(count)].reset_index(drop=True)
+    position = np.arange(count)
+    for at, column in enumerate(fields):
+        gone = (position >> at) & 1 == 0
+        for each in (column, *(other for other, leader in _TOGETHER.items() if leader is column)):
+            table[each] = table[each].mask(gone, np.nan if each.kind is Kind.NUMBER else None)
+    return table
 
 
-def mean_strength(explained: pd.DataFrame) -> pd.DataFrame:
-    """Average the size of contributions over recipes.
+def _reported(model: PropertyModel, table: pd.DataFrame) -> dict[TargetName, Floats]:
+    """Return answers in the units of `explained`, shape (n,) each."""
+    numbers = model.scores(table)
+    return {name: _in_units(name, np.asarray(numbers[column])) for name, column in _ANSWERED.items()}
+
+
+def _in_units(name: TargetName, values: Floats) -> Floats:
+    if name is TargetName.CONDUCTIVITY:
+        return np.log10(values)
+    return 100.0 * values if TARGETS[name].is_probability else values
+
+
+def _means(model: PropertyModel, at_c: float) -> dict[TargetName, float]:
+    """Return the mean answers to the training pellets, conductivity at a temperature in °C."""
+    table = model.pellets.reindex(columns=[str(column) for column in MODEL_INPUT])
+    table = table.assign(**{Column.MEASUREMENT_TEMPERATURE_C.value: at_c})
+    return {name: float(values.mean()) for name, values in _reported(model, table).items()}
+
+
+def _frame(
+    prediction: Prediction, row: int, name: TargetName, fields: tuple[Column, ...], cells: Mapping[Hashable, Any],
+    values: Floats, base: float,
+) -> pd.DataFrame:  # fmt: skip
+    """Return the parts of one answer."""
+    predicted = _in_units(name, np.asarray(prediction.answers.numbers[_ANSWERED[name]])[[row]])[0]
+    groups, parts = [COMPOSITION], [f"{Column.FORMULA} = {cells[Column.FORMULA]}"]
+    sizes = [values[0] - base]
+    words = [_words(column, cells) for column in fields]
+    for chosen, size in taylor_index(values).items():
+        groups.append(" with ".join(fields[at].label for at in chosen))
+        parts.append(" with ".join(words[at] for at in chosen))
+        sizes.append(size)
+    if prediction.own is not None:
+        groups, parts, sizes = [*groups, OWN], [*parts, OWN], [*sizes, predicted - values[-1]]
+    return pd.DataFrame(
+        {
+            "row": row, "target": str(name), "group": groups, "part": parts, "contribution": sizes,
+            "unit": UNITS[name], "base": base, "predicted": float(predicted),
+        },
+        columns=list(COLUMNS),
+    )  # fmt: skip
+
+
+def _words(column: Column, cells: Mapping[Hashable, Any]) -> str:
+    """Write a field as the recipe has it."""
+    value = cells[column]
+    text = f"{column} = {value:g}" if column.kind is Kind.NUMBER else f"{column} = {value}"
+    if column is Column.ADDITIVE and not pd.isna(cells[Column.ADDITIVE_AMOUNT]):
+        text += f", {cells[Column.ADDITIVE_AMOUNT]:g} {cells[Column.ADDITIVE_UNIT]}"
+    return text
+
+
+def taylor_index(values: Floats) -> dict[tuple[int, ...], float]:
+    """Share out what k things change, among them and their pairs.
 
     Parameters
     ----------
-    explained
-        What `explain` gives.
+    values
+        What is found with each choice of the things, shape (2**k,): bit i of a position says that i is there.
+
+    Returns
+    -------
+    dict
+        (i,) -> what thing i changes alone; (i, j), i < j -> what both change beyond that. They add up to the
+        difference between all of them and none.
+    """
+    count = len(values).bit_length() - 1
+    found: dict[tuple[int, ...], float] = {(at,): float(values[1 << at] - values[0]) for at in range(count)}
+    position = np.arange(len(values))
+    sizes = np.array([int(choice).bit_count() for choice in position])
+    weight = (
+        np.array([1.0 / comb(count - 1, min(size, count - 1)) for size in range(count + 1)]) if count else sizes
+    )
+    for first, second in itertools.combinations(range(count), 2):
+        both = (1 << first) | (1 << second)
+        rest = position[position & both == 0]
+        change = values[rest | both] - values[rest | (1 << first)] - values[rest | (1 << second)] + values[rest]
+        found[first, second] = float(2.0 / count * (weight[sizes[rest]] * change).sum())
+    return found
+
+
+def mean_strength(parts: pd.DataFrame) -> pd.DataFrame:
+    """Average the size of contributions over recipes; a recipe that does not state a field counts as 0.
+
+    Parameters
+    ----------
+    parts
+        What `explain` returns.
 
     Returns
     -------
     pandas.DataFrame
         Columns target, group, strength (mean |contribution|) and unit, the strongest group of each target first.
     """
-    sized = explained.assign(strength=explained["contribution"].abs())
-    mean = sized.groupby(["target", "group", "unit"], sort=False)["strength"].mean().reset_index()
-    place = mean["target"].map({str(name): place for place, name in enumerate(ANSWERS)})
-    mean = mean.iloc[np.lexsort((-mean["strength"].to_numpy(), place.to_numpy()))]
-    return mean[["target", "group", "strength", "unit"]].reset_index(drop=True)
+    sized = parts.assign(strength=parts["contribution"].abs())
+    total = sized.groupby(["target", "group", "unit"], sort=False)["strength"].sum().reset_index()
+    total["strength"] /= max(parts["row"].nunique(), 1)
+    place = total["target"].map({str(name): place for place, name in enumerate(ANSWERS)})
+    total = total.iloc[np.lexsort((-total["strength"].to_numpy(), place.to_numpy()))]
+    return total[["target", "group", "strength", "unit"]].reset_index(drop=True)
