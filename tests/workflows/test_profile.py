@@ -73,6 +73,15 @@ def test_points_of_several_compositions_belong_to_the_nearest(model: PropertyMod
     assert list(found.frame().columns[:2]) == ["M", "formula"]
 
 
+def test_a_pellet_without_additive_is_a_point_where_none_is_one_of_them(model: PropertyModel) -> None:
+    found = profile("LATP x=0.3", model, additive=[None, "SiO2"], additive_amount=2, additive_unit="wt%")
+    places = found.literature["additive"]
+    assert places.isna().sum() > 10
+    assert set(places.dropna()) <= {"SiO2"}
+    stated = profile("LATP x=0.3", model, atmosphere=[None, "air"])
+    assert stated.literature["atmosphere"].notna().all()
+
+
 def test_own_pellets_are_points_of_their_own_and_move_the_curve(model: PropertyModel, curve: Profile) -> None:
     own = pd.DataFrame(
         {

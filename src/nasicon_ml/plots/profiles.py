@@ -204,11 +204,11 @@ def _draw_measured(
             continue
         mark, colour, size = _MARKS[at]
         place, value = along.places(here["place"].tolist()), here["value"].to_numpy(float)
-        spread = np.random.default_rng(0).uniform(0.0, 1.0, len(value))  # many lie on each other
+        spread, aside = np.random.default_rng(0).uniform(0.0, 1.0, (2, len(value)))  # many lie on each other
         if target == "phase_purity":
             value = np.where(value > 0.5, 1.0 - 0.05 * spread, 0.05 * spread)
         if not along.is_number:
-            place = place + 0.1 + 0.15 * spread
+            place = place + 0.1 + 0.15 * aside
         own = [colours[_word(curve)] for curve in here["curve"]] if len(colours) > 1 else colour
         axes.scatter(
             place, value, s=size, marker=mark, color=own, alpha=0.9 if at else 0.6, linewidth=float(at),

@@ -129,8 +129,9 @@ class Profile:
                 found[one.name] = numbers
                 inside = (numbers >= min(one.values)) & (numbers <= max(one.values))
             else:
-                found[one.name] = stated
-                inside = np.array([value is not None and value in one.different for value in stated], dtype=bool)
+                found[one.name] = [None if pd.isna(value) else value for value in stated]
+                known = {value for value in one.different if value is not None or one.column is Column.ADDITIVE}
+                inside = found[one.name].isin(list(known)).to_numpy()
             found = found[inside].reset_index(drop=True)
         return found
 
