@@ -321,3 +321,15 @@ def test_files_are_written_even_if_standard_output_is_full(tmp_path: Path, envir
     outcome = in_shell(f"{PROGRAM} predict --formula LTP --output out.csv >/dev/full", tmp_path, environment)
     assert outcome.returncode == 2
     assert "predicted_conductivity_s_cm" in (tmp_path / "out.csv").read_text(encoding="utf-8")
+
+
+def test_a_shell_can_be_told_to_complete(command: Command, environment: dict[str, str]) -> None:
+    environment["_NASICON_ML_COMPLETE"] = "bash_source"
+    script = command().stdout
+    environment |= {
+        "_NASICON_ML_COMPLETE": "bash_complete",
+        "COMP_WORDS": "nasicon-ml predict --atm",
+        "COMP_CWORD": "2",
+    }
+    assert "complete -o nosort -F _nasicon_ml_completion nasicon-ml" in script
+    assert command().stdout == "plain,--atmosphere\n"

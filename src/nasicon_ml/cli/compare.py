@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasicon_ml.cli.answers import Answer, answers, json_text
+from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import (
     DIFFERENCES,
     difference_words,
@@ -51,7 +52,7 @@ bad, the others are compared; 2 nothing could be compared."""
 
 
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
-@click.argument("file", required=False, metavar="[FILE]")
+@click.argument("file", required=False, metavar="[FILE]", shell_complete=complete)
 @composition_options
 @recipe_options
 @option("--reference", section=ANSWER, type=Whole(1), default=1, show_default=True, metavar="NUMBER",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.inputs import Whole, say_notes
 from nasicon_ml.cli.lookup import cite, find, show
 from nasicon_ml.cli.render import print_json, print_table
@@ -29,8 +30,14 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("file", required=False, callback=_path)
-@click.option("--sources", metavar="FILE", callback=_path, help="The list of sources to check against.")
+@click.argument("file", required=False, callback=_path, metavar="[FILE]", shell_complete=complete)
+@click.option(
+    "--sources",
+    metavar="FILE",
+    callback=_path,
+    shell_complete=complete,
+    help="The list of sources to check against.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_json: bool) -> None:

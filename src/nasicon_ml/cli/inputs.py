@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from nasicon_ml.cli.completion import complete, starting
 from nasicon_ml.cli.render import say
 from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Kind, Role, to_number
 from nasicon_ml.errors import BundleError, FieldError, UnreadableFileError, number_hint
 
 if TYPE_CHECKING:
     import pandas as pd
+    from click.shell_completion import CompletionItem
 
     from nasicon_ml.checks import Finding
     from nasicon_ml.io import RawTable
@@ -64,7 +66,7 @@ class SectionedCommand(click.Command):
 
 def option(*names: str, section: str, **settings: Any) -> Callable[[Function], Function]:
     """Add an option that stands under a heading of the help."""
-    return click.option(*names, cls=SectionedOption, section=section, **settings)
+    return click.option(*names, cls=SectionedOption, section=section, shell_complete=complete, **settings)
 
 
 class ColumnValue(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on only
@@ -82,6 +84,15 @@ class ColumnValue(click.ParamType):  # type: ignore[type-arg]  # generic from cl
             return self.column.parse(value)
         except FieldError as error:
             return self.fail(refusal(error), param, ctx)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Offer the choices of the column, if it has any."""
+        return starting(self.column.choices, incomplete)
 
 
 class ColumnValues(ColumnValue):

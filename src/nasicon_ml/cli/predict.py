@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasicon_ml.cli.answers import Answer, answers, as_json, nearest_origins, with_explanations
+from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import model_line, plural
 from nasicon_ml.cli.inputs import (
     Inputs,
@@ -68,7 +69,7 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 
 
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
-@click.argument("file", required=False, metavar="[FILE]")
+@click.argument("file", required=False, metavar="[FILE]", shell_complete=complete)
 @composition_options
 @recipe_options
 @answer_options(ANSWER)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import conditions, fixed, model_line, percent, plural, scientific
 from nasicon_ml.cli.inputs import (
     Number,
@@ -81,7 +82,7 @@ Exit code: 0 done; 2 nothing could be recommended, and the message says why."""
 
 
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
-@click.argument("space", metavar="SPACE.yaml")
+@click.argument("space", metavar="SPACE.yaml", shell_complete=complete)
 @goal_options
 @option("--seed", section=SOUGHT, type=Whole(0), default=0, show_default=True, metavar="NUMBER",
          help="Of the draws: the same seed gives the same batch.")  # fmt: skip
@@ -255,8 +256,8 @@ def campaign() -> None:
 
 
 @campaign.command(cls=SectionedCommand)
-@click.argument("folder")
-@click.argument("space", metavar="SPACE.yaml")
+@click.argument("folder", metavar="FOLDER", shell_complete=complete)
+@click.argument("space", metavar="SPACE.yaml", shell_complete=complete)
 @goal_options
 @model_options(ANSWER)
 def start(**values: Any) -> None:
@@ -275,7 +276,7 @@ def start(**values: Any) -> None:
 
 
 @campaign.command(cls=SectionedCommand)
-@click.argument("folder")
+@click.argument("folder", metavar="FOLDER", shell_complete=complete)
 @click.argument("file")
 def add(folder: str, file: str) -> None:
     """Add the measured pellets in FILE: a workbook, CSV, JSON, YAML or Parquet.
@@ -302,7 +303,7 @@ def add(folder: str, file: str) -> None:
 
 
 @campaign.command("next", cls=SectionedCommand)
-@click.argument("folder")
+@click.argument("folder", metavar="FOLDER", shell_complete=complete)
 @option("--again", is_flag=True, section=SOUGHT, help="Propose another batch though the last is not measured yet.")
 @option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
 @option(
@@ -342,7 +343,7 @@ def _show_open(found: Campaign) -> None:
 
 
 @campaign.command(cls=SectionedCommand)
-@click.argument("folder")
+@click.argument("folder", metavar="FOLDER", shell_complete=complete)
 @option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
 @option("--figure", section=ANSWER, metavar="FILE", help="Draw how it went: .png, .pdf or .svg.")
 @option("--tracking-uri", section=ANSWER, metavar="URI", help="MLflow's store, for a model in MLflow.")

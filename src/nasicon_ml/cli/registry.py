@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.inputs import Function
 from nasicon_ml.cli.render import aligned, print_json, print_text, say
 
@@ -62,7 +63,7 @@ def list_(as_json: bool, tracking_uri: str | None) -> None:
 
 
 @registry.command()
-@click.argument("version", default="champion", metavar="[V]")
+@click.argument("version", default="champion", metavar="[V]", shell_complete=complete)
 @click.option("--card", is_flag=True, help="Print its model card, too.")
 @_shared
 def show(version: str, card: bool, as_json: bool, tracking_uri: str | None) -> None:
@@ -83,8 +84,8 @@ def show(version: str, card: bool, as_json: bool, tracking_uri: str | None) -> N
 
 
 @registry.command()
-@click.argument("reference", metavar="A")
-@click.argument("candidate", metavar="B")
+@click.argument("reference", metavar="A", shell_complete=complete)
+@click.argument("candidate", metavar="B", shell_complete=complete)
 @_shared
 @click.pass_context
 def compare(ctx: click.Context, reference: str, candidate: str, as_json: bool, tracking_uri: str | None) -> None:
@@ -97,7 +98,7 @@ def compare(ctx: click.Context, reference: str, candidate: str, as_json: bool, t
 
 
 @registry.command()
-@click.argument("version", default="challenger", metavar="[V]")
+@click.argument("version", default="challenger", metavar="[V]", shell_complete=complete)
 @click.option("--force", is_flag=True, help="Promote it even if the gate refuses.")
 @click.option("--reason", default="", metavar="TEXT", help="Why, with --force; it is kept as a tag.")
 @_shared
@@ -127,8 +128,8 @@ def rollback(reason: str, as_json: bool, tracking_uri: str | None) -> None:
 
 
 @registry.command()
-@click.argument("version", metavar="V")
-@click.argument("folder", metavar="DIR")
+@click.argument("version", metavar="V", shell_complete=complete)
+@click.argument("folder", metavar="DIR", shell_complete=complete)
 @_shared
 def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -> None:
     """Write version V into the folder DIR, as a bundle for 'predict --model DIR' or 'registry import DIR'."""
@@ -144,7 +145,7 @@ def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -
 
 
 @registry.command("import")
-@click.argument("folder", metavar="DIR")
+@click.argument("folder", metavar="DIR", shell_complete=complete)
 @click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: nasicon-ml]")
 @_shared
 def import_(folder: str, experiment: str | None, as_json: bool, tracking_uri: str | None) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import duration, model_line, plural, scientific
 from nasicon_ml.cli.inputs import (
     ColumnValue,
@@ -67,7 +68,7 @@ until then is shown and written, and --resume goes on."""
 
 
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
-@click.argument("space", required=False, metavar="[SPACE.yaml]")
+@click.argument("space", required=False, metavar="[SPACE.yaml]", shell_complete=complete)
 @option("--objective", section=SOUGHT, default="conductivity", show_default=True, metavar="NAME",
          help="conductivity; lower-bound (of its interval); success (probability of exceeding --threshold, times "
               "that of phase purity); desirability (of several properties, --desire).")  # fmt: skip
