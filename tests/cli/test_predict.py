@@ -329,6 +329,32 @@ def test_which_temperature_is_meant_is_asked(run: Run, tmp_path: Path) -> None:
     assert "Which one is it: sintering_temperature_c, calcination_temperature_c, measurement" in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "understood"),
+    [
+        (["Li1.4Al0.4Ti1.6(PO4)3"], "read as --formula 'Li1.4Al0.4Ti1.6(PO4)3'"),
+        (["LATP x=0.4", "--atmosphere", "Ar"], "read as --formula 'LATP x=0.4'"),
+        (["LATP", "--x", "0.4"], "read as --formula LATP"),
+    ],
+)
+def test_a_formula_in_the_place_of_a_file_is_understood(run: Run, arguments: list[str], understood: str) -> None:
+    outcome = run("predict", *arguments)
+    assert outcome.code == 0
+    assert outcome.err.startswith(f"{understood}\n")
+    assert outcome.out.startswith("Li1.4Al0.4Ti1.6(PO4)3   LATP, x = 0.4\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("LATP.csv", "LATP.csv: there is no such file"), ("Li1.4Xx0.4Ti1.6(PO4)3", "'Xx' is no element"),
+     ("folder/LATP", "folder/LATP: there is no such file")],
+)  # fmt: skip
+def test_neither_file_nor_formula(run: Run, name: str, words: str) -> None:
+    outcome = run("predict", name)
+    assert outcome.code == 2
+    assert words in outcome.err
+
+
 def test_a_doubtful_formula_is_predicted_with_a_warning(run: Run, tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("formula\nLi1.3Al0.5Ti1.7(PO4)3\n", encoding="utf-8")
     outcome = run("predict", "odd.csv")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Role, columns_of
-from nasicon_ml.errors import BundleError, FieldError
+from nasicon_ml.errors import BundleError, FieldError, NasiconError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe
 from nasicon_ml.workflows.predict import default_bundle, loaded_model, predict
@@ -27,6 +27,51 @@ def test_one_several_and_a_table_are_the_same(trained):
     assert set(one.results.columns) == {str(column) for column in PREDICTION}
 
 
+def test_recipes_are_given_in_many_ways(trained, tmp_path):
+    expected = predict(Recipe(formula="LATP x=0.4", atmosphere="Ar"), trained.model).results
+    fields = {"formula": "LATP x=0.4", "atmosphere": "argon"}
+    frame = pd.DataFrame([fields], index=[7])
+    for name, write in {"r.csv": frame.to_csv, "r.json": frame.reset_index(drop=True).to_json}.items():
+        write(tmp_path / name, **({"index": False} if name == "r.csv" else {"orient": "records"}))
+        for path in (tmp_path / name, str(tmp_path / name)):
+            pd.testing.assert_frame_equal(predict(path, trained.model).results, expected)
+    for given in (fields, [fields], (one for one in [fields]), pd.Series(fields), frame, frame[::-1]):
+        pd.testing.assert_frame_equal(predict(given, trained.model).results, expected)
+    plain = predict(Recipe(formula="LATP x=0.4"), trained.model).results
+    for given in ("LATP x=0.4", ["Li1.4Al0.4Ti1.6(PO4)3"], pd.Series(["LATP x=0.4"]), {"formula": "LATP x=0.4"}):
+        pd.testing.assert_frame_equal(predict(given, trained.model).results, plain)
+    warm = predict([{"formula": "LATP x=0.4", "measurement_temperature_c": 60}, "LATP x=0.4"], trained.model)
+    assert warm.recipes["measurement_temperature_c"].tolist()[0] == 60
+    assert warm.results.iloc[0, 0] > warm.results.iloc[1, 0]
+    assert len(predict([], trained.model).results) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["LATP x=0.3", "LATPP"], "recipe 2: formula: 'LATPP' is not accepted"),
+        (pd.DataFrame({"formula": ["LTP", "LATPP"]}, index=[5, 7]), "row 7: formula: 'LATPP'"),
+        (pd.DataFrame({"formula": ["LTP"], "sintering_temp": [900]}), "Did you mean 'sintering_temperature_c'"),
+        ({"formula": "LTP", "sintering_temp": 900}, "Did you mean 'sintering_temperature_c'"),
+        ({"atmosphere": "Ar"}, "formula: None is not accepted"),
+        ([3], "recipe 1: formula: 3"),
+        (3, "recipes: 3 is not accepted; allowed: a formula, a Recipe, a dict of fields"),
+        (None, "recipes: None"),
+    ],
+)
+def test_recipes_that_cannot_be_read_are_named(trained, given, words):
+    with pytest.raises(FieldError, match=words):
+        predict(given, trained.model)
+
+
+def test_a_file_that_cannot_be_read_is_named_with_its_line(trained, tmp_path):
+    (tmp_path / "r.csv").write_text("formula\nLTP\nLATPP\n", encoding="utf-8")
+    with pytest.raises(FieldError, match=r"r\.csv, line 3: formula: 'LATPP'"):
+        predict(tmp_path / "r.csv", trained.model)
+    with pytest.raises(NasiconError, match=r"nowhere\.csv: there is no such file"):
+        predict("nowhere.csv", trained.model)
+
+
 def test_nearest_pellets_are_those_named_in_the_results(trained):
     answer = predict(ARGON, trained.model)
     near = answer.nearest(0, k=3)
@@ -41,8 +86,6 @@ def test_temperature_and_level_are_checked(trained):
         predict(ARGON, trained.model, at_c=900)
     with pytest.raises(FieldError, match=r"level: 1\.5"):
         predict(ARGON, trained.model, level=1.5)
-    with pytest.raises(FieldError, match=r"recipes: \['additive'"):
-        predict(pd.DataFrame({"formula": ["LTP"]}), trained.model)
 
 
 def test_the_default_model_can_be_named(trained, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
@@ -168,6 +169,9 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
     click.UsageError
         With what to give instead.
     """
+    if values["file"] is not None and _is_formula(values["file"]):
+        say(f"read as --formula {shlex.quote(values['file'])}")
+        values |= {"file": None, Column.FORMULA.value: (*values[Column.FORMULA], values["file"])}
     given = described(values)
     options = {parameter.name: parameter.opts[0] for parameter in ctx.command.params}
     if values["file"] is not None:
@@ -177,7 +181,6 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
                 " or options, not both. What holds for all recipes of a file belongs into a column of it.",
                 ctx,
             )
-        _check_not_a_formula(values["file"])
         return
     if values["sheet"] is not None:
         raise click.UsageError("--sheet names a sheet of FILE, and there is no FILE", ctx)
@@ -187,17 +190,20 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
         )
 
 
-def _check_not_a_formula(name: str) -> None:
-    """Refuse a formula where a file is expected, and say how to give it."""
-    from nasicon_ml.composition import parse
+def _is_formula(name: str) -> bool:
+    """Whether a composition stands where a file is expected: there is no such file, and it reads like one."""
+    from nasicon_ml.composition import parse, shorthand
+    from nasicon_ml.io import FORMATS
 
-    if name == "-" or Path(name).exists():
-        return
+    if name == "-" or Path(name).suffix.lower() in FORMATS or Path(name).exists():
+        return False
     try:
         parse(name)
     except FieldError:
-        return
-    raise click.UsageError(f"{name!r} is a formula, not a file; give it so: --formula {shlex.quote(name)}")
+        word = re.match(r"[A-Za-z]+", name)
+        like = word and (shorthand.find(word.group()) or re.search(r"O[0-9(]|\(PO", name))
+        return bool(like) and "/" not in name
+    return True
 
 
 def read_inputs(values: dict[str, Any]) -> Inputs:

@@ -120,7 +120,7 @@ def own_pellets(
     findings += [finding for finding in _without_result(clean, raw) if finding.row not in unread]
     if findings:
         raise OwnPelletsError(raw.name, with_lines(findings, raw))
-    clean[Column.SYSTEM] = systems_of(clean[Column.FORMULA])
+    clean[Column.SYSTEM.value] = systems_of(clean[Column.FORMULA])
     kept = without_doubted(clean[~clean[Column.SUSPECT].astype(bool)].reset_index(drop=True))
     if kept.empty:
         raise DatasetError(f"{raw.name}: all of its pellets are marked suspect")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -180,15 +181,81 @@ def _formula_text(cell: Any) -> Any:
     return str(cell.formula).replace(" ", "") if hasattr(cell, "get_el_amt_dict") else cell
 
 
-def read_recipes(frame: pd.DataFrame, *, raise_errors: bool = True) -> RecipeBatch:
+#: What recipes may be given as, in Python.
+AnyRecipes = str | Path | Recipe | Mapping[str, Any] | pd.DataFrame | Iterable[str | Recipe | Mapping[str, Any]]
+
+
+def as_recipe_table(recipes: AnyRecipes) -> pd.DataFrame:
+    """Return recipes, however they are given, as a table.
+
+    Parameters
+    ----------
+    recipes
+        A formula or the name of a system (``"LATP x=0.3"``), a `Recipe`, a mapping of its fields, or several of
+        these; a table with the column ``formula`` and any of the others; a file of recipes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `recipe_table` makes it.
+
+    Raises
+    ------
+    FieldError
+        If one cannot be read: it names which, and the value. If a column of a table is unknown.
+    UnreadableFileError
+        If a file is no table.
+    """
+    if isinstance(recipes, pd.DataFrame):
+        return read_recipes(recipes).table
+    if isinstance(recipes, Path) or (isinstance(recipes, str) and _is_file(recipes)):
+        from nasicon_ml.io import read_table
+
+        return read_recipes(read_table(recipes)).table
+    if not isinstance(recipes, (str, Recipe, Mapping, Iterable)):
+        raise FieldError("recipes", recipes, "a formula, a Recipe, a dict of fields, several, a table or a file")
+    is_row = isinstance(recipes, pd.Series) and Column.FORMULA in recipes.index
+    alone = is_row or isinstance(recipes, (str, Recipe, Mapping))
+    several: Any = [recipes] if alone else recipes
+    found, at_c, temperature = [], [], Column.MEASUREMENT_TEMPERATURE_C
+    for number, one in enumerate(several, 1):
+        try:
+            found.append(_one_recipe(one))
+            at_c.append(temperature.parse(None if isinstance(one, (str, Recipe)) else one.get(temperature)))
+        except FieldError as error:
+            place = "" if alone else f"recipe {number}"
+            raise type(error)(error.field, error.value, error.allowed, error.hint, place) from None
+    return recipe_table(found).assign(**{temperature.value: np.array(at_c, dtype=np.float64)})
+
+
+def _one_recipe(recipe: object) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    if isinstance(recipe, (Mapping, pd.Series)):
+        return Recipe.from_row(recipe)
+    return Recipe(formula=recipe)  # type: ignore[arg-type]  # what is no text is refused in words
+
+
+def _is_file(text: str) -> bool:
+    """Whether a text names a file: by its ending, or because there is one."""
+    from nasicon_ml.io import FORMATS
+
+    try:
+        return Path(text).suffix.lower() in FORMATS or Path(text).is_file()
+    except (OSError, ValueError):  # no name that a file could have
+        return False
+
+
+def read_recipes(raw: RawTable | pd.DataFrame, *, raise_errors: bool = True) -> RecipeBatch:
     """Read a table of recipes as `read_batch` does, and raise the first error.
 
     Raises
     ------
     FieldError
-        If a row cannot be read: it names the row and the value.
+        If a row cannot be read: it names the row, or file and line, and the value.
     """
-    batch = read_batch(frame)
+    batch = read_batch(raw)
+    frame = raw if isinstance(raw, pd.DataFrame) else raw.frame
     if batch.findings and raise_errors:
         first = batch.findings[0]
         try:
@@ -196,6 +263,8 @@ def read_recipes(frame: pd.DataFrame, *, raise_errors: bool = True) -> RecipeBat
             Recipe.from_row(frame.iloc[first.row])
         except FieldError as error:
             place = f"row {frame.index[first.row]}"
+            if not isinstance(raw, pd.DataFrame):
+                place = f"{raw.name}, {place}" if first.line is None else f"{raw.name}, line {first.line}"
             raise type(error)(error.field, error.value, error.allowed, error.hint, place) from None
     return batch
 

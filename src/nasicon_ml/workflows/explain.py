@@ -7,7 +7,7 @@ the fields and the pairs of them: who doubts a part can leave the field out and 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Kind
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.recipe import Recipe
+from nasicon_ml.recipe.batch import AnyRecipes
 from nasicon_ml.workflows.predict import Prediction, predict
 
 Floats = NDArray[np.float64]
@@ -40,9 +40,7 @@ _ANSWERED = {
 }
 
 
-def explain(
-    recipes: Recipe | Iterable[Recipe] | pd.DataFrame, model: PropertyModel | str | Path | None = None
-) -> pd.DataFrame:
+def explain(recipes: AnyRecipes, model: PropertyModel | str | Path | None = None) -> pd.DataFrame:
     """Explain the answers to recipes.
 
     Parameters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import MODEL_INPUT, PELLET, Column, Role
+from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.composition import occupancies
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
@@ -22,7 +21,7 @@ from nasicon_ml.estimators.rule_scope import rules_about
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 from nasicon_ml.model import Answers, PropertyModel
-from nasicon_ml.recipe import Recipe, recipe_table
+from nasicon_ml.recipe.batch import AnyRecipes, as_recipe_table
 from nasicon_ml.shipped import shipped_folder
 from nasicon_ml.workflows.measured_alike import MeasuredAlike, measured_alike
 
@@ -117,7 +116,7 @@ class Prediction:
 
 
 def predict(
-    recipes: Recipe | Iterable[Recipe] | pd.DataFrame,
+    recipes: AnyRecipes,
     model: PropertyModel | str | Path | None = None,
     *,
     level: float = 0.9,
@@ -130,8 +129,8 @@ def predict(
     Parameters
     ----------
     recipes
-        One recipe, several, or a table with the columns `nasicon_ml.columns.MODEL_INPUT` as
-        `nasicon_ml.recipe` makes it; those of role `Role.PREPARATION` need not be there.
+        A formula or the name of a system (``"LATP x=0.3"``), a `Recipe`, a dict of its fields, or several of
+        these; a table with the column ``formula`` and any of the other columns of a recipe; or a file of recipes.
     model
         A model, a bundle folder, or None for the default model. A bundle is read once and kept while its files
         stay as they are.
@@ -148,7 +147,7 @@ def predict(
     Raises
     ------
     FieldError
-        If level or temperature is out of range.
+        If a recipe cannot be read, or level or temperature is out of range.
     BundleError
         If the model cannot be loaded, or cannot take own pellets.
     DatasetError
@@ -157,16 +156,7 @@ def predict(
     given: object = level
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
         raise FieldError("level", level, "a number between 0 and 1")
-    if isinstance(recipes, Recipe):
-        recipes = [recipes]
-    table = recipes if isinstance(recipes, pd.DataFrame) else recipe_table(recipes)
-    needed = (column for column in MODEL_INPUT if column.role is not Role.PREPARATION)
-    missing = [str(column) for column in needed if column not in table.columns]
-    if missing:
-        raise FieldError(
-            "recipes", missing, "a table with all recipe columns, as nasicon_ml.recipe.read_batch makes it"
-        )
-    table = table.reindex(columns=[str(column) for column in MODEL_INPUT]).reset_index(drop=True)
+    table = as_recipe_table(recipes)
     if at_c is not None:
         table[Column.MEASUREMENT_TEMPERATURE_C] = Column.MEASUREMENT_TEMPERATURE_C.parse(at_c)
     if not isinstance(model, PropertyModel):
