@@ -177,7 +177,6 @@ def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, text: str, fi
         (("recipes.csv", "--system", "LATP"), "--system describes one recipe"),
         (("recipes.csv", "--substitute", "M=Sc"), "--substitute describes one recipe"),
         (("--formula", "LATP x=0.4", "--format", "csv"), "there is no FILE"),
-        (("LATP x=0.4",), "give it so: --formula 'LATP x=0.4'"),
         (("recipes.csv", "--output", "out.xlsx"), "must end in .csv, .json, .parquet"),
         (("recipes.csv", "--plot", "out.csv"), "must end in .png, .pdf, .svg"),
         (("recipes.csv", "--output", "nowhere/out.csv"), "there is no folder nowhere"),
