@@ -68,6 +68,8 @@ def test_a_file_that_cannot_be_read_is_named_with_its_line(trained, tmp_path):
     (tmp_path / "r.csv").write_text("formula\nLTP\nLATPP\n", encoding="utf-8")
     with pytest.raises(FieldError, match=r"r\.csv, line 3: formula: 'LATPP'"):
         predict(tmp_path / "r.csv", trained.model)
+    (tmp_path / "k.csv").write_text("Composition,T_sinter (K),Operator\nLTP,1173.15,M\n", encoding="utf-8")
+    assert predict(str(tmp_path / "k.csv"), trained.model).recipes["sintering_temperature_c"].tolist() == [900]
     with pytest.raises(NasiconError, match=r"nowhere\.csv: there is no such file"):
         predict("nowhere.csv", trained.model)
 

@@ -209,9 +209,9 @@ def as_recipe_table(recipes: AnyRecipes) -> pd.DataFrame:
     if isinstance(recipes, pd.DataFrame):
         return read_recipes(recipes).table
     if isinstance(recipes, Path) or (isinstance(recipes, str) and _is_file(recipes)):
-        from nasicon_ml.io import read_table
+        from nasicon_ml.io import read_table, understand
 
-        return read_recipes(read_table(recipes)).table
+        return read_recipes(understand(read_table(recipes), (*MODEL_INPUT, Column.PELLET_ID))).table
     if not isinstance(recipes, (str, Recipe, Mapping, Iterable)):
         raise FieldError("recipes", recipes, "a formula, a Recipe, a dict of fields, several, a table or a file")
     is_row = isinstance(recipes, pd.Series) and Column.FORMULA in recipes.index
