@@ -174,11 +174,14 @@ def pellets_like(
         pellets are, one of `LEVELS`: the most alike of which there are `FEWEST_LIKE`, else the least.
     """
     sites, known = (occupancies(table[Column.FORMULA].to_list()) for table in (recipes, pellets))
-    points, references = (table.per_row(composition_points(table)) for table in (sites, known))
-    same = np.array([_same_composition(sites, at, known) for at in range(len(sites.systems))])[sites.index]
-    rows = np.flatnonzero(same.any(axis=0))
-    far = np.where(same[:, rows], np.abs(points[:, None] - references[None, rows]).sum(axis=2), np.inf)
-    nearest = far.argmin(axis=0) if len(rows) else rows
+    points, references = composition_points(sites), known.per_row(composition_points(known))
+    far, nearest = np.full(len(pellets), np.inf), np.zeros(len(pellets), dtype=np.intp)
+    for at, first in zip(*np.unique(sites.index, return_index=True), strict=True):
+        same = _same_composition(sites, int(at), known)
+        gap = np.where(same, np.abs(references - points[at]).sum(axis=1), np.inf)
+        nearest = np.where(gap < far, first, nearest)
+        far = np.minimum(gap, far)
+    rows = np.flatnonzero(np.isfinite(far))
     asked = {field: recipes[field].to_numpy() for field in LEVELS["made alike"] if field not in but}
     agree = {field: _agree(field, value[0], pellets[field].to_numpy()[rows]) for field, value in asked.items()}
     frames = []
@@ -191,7 +194,7 @@ def pellets_like(
                 if chosen.sum() >= FEWEST_LIKE:
                     break
         value = 10.0**values if name is TargetName.CONDUCTIVITY else values
-        columns = {"pellet": rows[chosen], "row": nearest[chosen], "value": value[chosen], "made": made}
+        columns = {"pellet": rows[chosen], "row": nearest[rows[chosen]], "value": value[chosen], "made": made}
         frames.append(pd.DataFrame({"target": str(name)} | columns))
     return pd.concat(frames, ignore_index=True)
 
