@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml import Recipe, predict, profile
-from nasicon_ml.errors import FieldError
+from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.estimators.targets import ANSWERS, TargetName
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.workflows.differences import compare, differences
@@ -104,6 +105,10 @@ def test_a_recipe_brings_its_fields(model: PropertyModel) -> None:
     recipe = Recipe(formula="LATP x=0.3", atmosphere="Ar", sintering_temperature_c=800)
     found = profile(recipe, model, sintering_temperature_c=[800, 900])
     assert found.frame()["atmosphere"].tolist() == ["Ar", "Ar"]
+    same = profile(recipe.to_dict() | {"sintering_temperature_c": [800, 900]}, model)
+    pd.testing.assert_frame_equal(same.frame(), found.frame())
+    with pytest.raises(FieldError, match="formula"):
+        profile({"sintering_temperature_c": [800, 900]}, model)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +123,12 @@ def test_a_recipe_brings_its_fields(model: PropertyModel) -> None:
 def test_what_is_no_curve_is_refused(model: PropertyModel, fields: dict, words: str) -> None:
     with pytest.raises(FieldError, match=words):
         profile("LATP x=0.3", model, **fields)
+
+
+def test_a_model_that_does_not_know_how_errors_go_together_compares_nothing(model: PropertyModel) -> None:
+    found = profile("LATP x=0.3", dataclasses.replace(model, own={}), sintering_temperature_c=[800, 900])
+    with pytest.raises(BundleError, match="cannot compare recipes"):
+        _ = found.best
 
 
 def test_a_comparison_is_a_table_of_every_recipe_and_answer(curve: Profile) -> None:

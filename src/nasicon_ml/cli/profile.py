@@ -147,15 +147,17 @@ def _best(found: Profile, given: list[Answer]) -> list[str]:
             TargetName.RELATIVE_DENSITY: f"{fixed(given[best.row].relative_density_pct.value)} %",
             TargetName.PHASE_PURITY: percent(given[best.row].phase_purity),
         }[name]
+        if best.lowest == best.row:
+            lines.append(f"{_NAMES[name]}: {value} throughout")
+            continue
         lines.append(f"highest {_NAMES[name]}: {_at(found, best.row)}, {value}{_at_the_end(found, best)}")
         lines.append(f"  not told apart from it: {_alike(found, best)}")
-        if best.lowest != best.row:
-            there = best.differences
-            worth = difference_words(
-                str(name), -there.value[best.lowest], -there.upper[best.lowest], -there.lower[best.lowest]
-            )
-            surely = percent(1.0 - float(there.better[best.lowest]))
-            lines.append(f"  above the lowest, {_at(found, best.lowest)}: {worth}, higher with {surely}")
+        there = best.differences
+        worth = difference_words(
+            str(name), -there.value[best.lowest], -there.upper[best.lowest], -there.lower[best.lowest]
+        )
+        surely = percent(1.0 - float(there.better[best.lowest]))
+        lines.append(f"  above the lowest, {_at(found, best.lowest)}: {worth}, higher with {surely}")
     pair = found.best[TargetName.CONDUCTIVITY]
     half = pair.differences.upper[pair.row]
     level = level_words(found.prediction.level)

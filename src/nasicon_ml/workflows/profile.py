@@ -19,6 +19,7 @@ from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.recipe.combinations import Varied, combinations
+from nasicon_ml.recipe.rules import NO_FORMULA
 from nasicon_ml.workflows.differences import differences
 from nasicon_ml.workflows.measured_alike import pellets_like
 from nasicon_ml.workflows.predict import Prediction, predict
@@ -137,7 +138,7 @@ class Profile:
 
 
 def profile(
-    recipe: str | Recipe,
+    recipe: str | Recipe | Mapping[str, Any],
     model: PropertyModel | str | Path | None = None,
     *,
     level: float = 0.9,
@@ -150,7 +151,8 @@ def profile(
     Parameters
     ----------
     recipe
-        A formula or shorthand, which may have an x or a place holder (``Li1+xMxTi2-x(PO4)3``), or a recipe.
+        A formula or shorthand, which may have an x or a place holder (``Li1+xMxTi2-x(PO4)3``), a recipe, or its
+        fields.
     model, level, at_c, own
         As for `nasicon_ml.workflows.predict.predict`.
     **fields
@@ -164,8 +166,11 @@ def profile(
     FormulaError, BundleError, DatasetError
         As `predict` does.
     """
-    stated: Mapping[str, Any] = recipe.to_dict() if isinstance(recipe, Recipe) else {Column.FORMULA.value: recipe}
-    everything = {**stated, **fields}
+    if not isinstance(recipe, Mapping):
+        recipe = recipe.to_dict() if isinstance(recipe, Recipe) else {Column.FORMULA.value: recipe}
+    everything = {**recipe, **fields}
+    if Column.FORMULA.value not in everything:
+        raise NO_FORMULA.error(None)
     found = combinations(everything.pop(Column.FORMULA.value), everything)
     check_varied(found.varied)
     return Profile(predict(recipe_table(found.recipes), model, level=level, at_c=at_c, own=own), found.varied)
