@@ -184,6 +184,45 @@ def test_a_scheduler_that_is_none_is_said_before_anything_is_written(
         module.cluster_threads("nonsense://x")
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [("127.0.0.1", "tcp://127.0.0.1:8786"), ("node7:9000", "tcp://node7:9000"), (" tcp://node7 ", "tcp://node7:8786"),
+     ("tcp://[::1]:1", "tcp://[::1]:1"), ("tls://node7", "tls://node7:8786"), ("inproc://x", "inproc://x")],
+)  # fmt: skip
+def test_an_address_is_completed(given: str, address: str) -> None:
+    assert module.scheduler_address(given) == address
+
+
+@needs_dask
+@pytest.mark.parametrize("given", ["http://node7:8787/status", "https://node7"])
+def test_the_address_of_the_dashboard_is_refused_with_the_cure(given: str) -> None:
+    with pytest.raises(NasiconError, match=r"begins with tcp://, such as tcp://node7:8786"):
+        module.cluster_threads(given)
+
+
+@needs_dask
+@pytest.mark.parametrize("other", ["scheduler", "worker"])
+def test_another_version_of_dask_is_named_at_once(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed
+
+    def host(name: str) -> dict[str, Any]:
+        return {"packages": {"distributed": "2020.1.0" if name == other else distributed.__version__}}
+
+    class Client:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
+
+        def get_versions(self) -> dict[str, Any]:
+            return {"scheduler": host("scheduler"), "workers": {"tcp://node7:1": host("worker")}, "client": {}}
+
+        def close(self, **_: Any) -> None:
+            pass
+
+    monkeypatch.setattr(distributed, "Client", Client)
+    with pytest.raises(NasiconError, match=rf"the {other} .* has Dask 2020\.1\.0, and here is Dask "):
+        module.cluster_threads("127.0.0.1")
+
+
 def test_without_dask_it_says_what_to_install(champion: PropertyModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     effort = Effort(engine="dask", scheduler="tcp://127.0.0.1:9")

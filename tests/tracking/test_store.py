@@ -7,7 +7,7 @@ import pytest
 
 from nasicon_ml.errors import MissingExtraError, TrackingError
 from nasicon_ml.tracking import store as stores
-from nasicon_ml.tracking.store import EXPERIMENT, opened, resolve_uri, sqlite_path
+from nasicon_ml.tracking.store import EXPERIMENT, opened, resolve_experiment, resolve_uri, sqlite_path
 from tests.programs import free_port
 
 
@@ -181,6 +181,19 @@ def test_a_registry_elsewhere_is_refused(workplace, monkeypatch):
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", resolve_uri())
     with opened() as store:
         assert store.client.search_registered_models() == []
+
+
+@pytest.mark.parametrize("uri", ["mlflow.db", "lab/runs.sqlite", "/runs.sqlite3"])
+def test_a_file_in_the_place_of_an_address_is_refused_with_the_cure(uri):
+    with pytest.raises(TrackingError, match=f"is a file, and no address of a store: write sqlite:///{uri}"):
+        opened(uri).__enter__()
+
+
+def test_mlflows_variable_names_the_experiment(monkeypatch):
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    assert (resolve_experiment(), resolve_experiment("lab")) == (EXPERIMENT, "lab")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "furnace 2")
+    assert (resolve_experiment(), resolve_experiment("lab")) == ("furnace 2", "lab")
 
 
 @pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])

@@ -146,14 +146,15 @@ def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -
 
 @registry.command("import")
 @click.argument("folder", metavar="DIR", shell_complete=complete)
-@click.option("--experiment", metavar="NAME", help="MLflow experiment.  [default: nasicon-ml]")
+@click.option(
+    "--experiment", metavar="NAME", help="MLflow experiment.  [default: MLFLOW_EXPERIMENT_NAME, or nasicon-ml]"
+)
 @_shared
 def import_(folder: str, experiment: str | None, as_json: bool, tracking_uri: str | None) -> None:
     """Register the bundle in the folder DIR as a new version, the challenger."""
     from nasicon_ml.tracking.runs import import_bundle
-    from nasicon_ml.tracking.store import EXPERIMENT
 
-    found = import_bundle(folder, tracking_uri=tracking_uri, experiment=experiment or EXPERIMENT)
+    found = import_bundle(folder, tracking_uri=tracking_uri, experiment=experiment)
     _printed(found, as_json, _imported_text)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +30,7 @@ from nasicon_ml.cli.inputs import (
 from nasicon_ml.cli.render import progress, say, screening_report
 from nasicon_ml.columns import Column, to_number
 from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError
+from nasicon_ml.processors import usable_processors
 from nasicon_ml.signals import first_ctrl_c
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ until then is shown and written, and --resume goes on."""
 @option("--method", section=WORK, default="sobol", show_default=True, metavar="NAME",
          help="How they are drawn: sobol (evenly spread) or random.")  # fmt: skip
 @option("--seed", section=WORK, type=Whole(), default=0, show_default=True, metavar="NUMBER", help="Of the draw.")
-@option("--threads", section=WORK, type=Whole(), default=min(8, os.cpu_count() or 1), metavar="NUMBER",
+@option("--threads", section=WORK, type=Whole(), default=min(8, usable_processors()), metavar="NUMBER",
          help="Chunks scored at the same time; the result is the same.  [default: one a processor]")  # fmt: skip
 @option("--chunk", section=WORK, type=Whole(), default=65_536, show_default=True, metavar="NUMBER",
          help="Candidates scored in one call; the result is the same.")  # fmt: skip

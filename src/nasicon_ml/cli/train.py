@@ -65,7 +65,12 @@ _DATA, _PROTOCOL, _KEPT = "Data", "Protocol", "What is kept"
 @option("--bundle", section=_KEPT, metavar="FOLDER", help="Save the model as a bundle there, too.")
 @option("--no-register", is_flag=True, section=_KEPT, help="Record the run, but register no version.")
 @option("--no-track", is_flag=True, section=_KEPT, help="Record nothing in MLflow.")
-@option("--experiment", section=_KEPT, metavar="NAME", help="MLflow experiment.  [default: nasicon-ml]")
+@option(
+    "--experiment",
+    section=_KEPT,
+    metavar="NAME",
+    help="MLflow experiment.  [default: MLFLOW_EXPERIMENT_NAME, or nasicon-ml]",
+)
 @option("--tracking-uri", section=_KEPT, metavar="URI", help="MLflow store or server.")
 @option("--json", "as_json", is_flag=True, section=_KEPT, help="Write JSON to standard output.")
 def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> None:
@@ -116,7 +121,7 @@ def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[Traini
     if no_track:
         return train_models(options, dataset=given["dataset"], progress=step, **added), None
     from nasicon_ml.tracking.runs import run_training
-    from nasicon_ml.tracking.store import EXPERIMENT, load_mlflow
+    from nasicon_ml.tracking.store import load_mlflow
 
     try:
         load_mlflow()
@@ -125,7 +130,7 @@ def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[Traini
     run = run_training(
         options,
         tracking_uri=given["tracking_uri"],
-        experiment=given["experiment"] or EXPERIMENT,
+        experiment=given["experiment"],
         register=not given["no_register"],
         dataset=given["dataset"],
         progress=step,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 import secrets
 import threading
 from collections import deque
@@ -26,6 +27,8 @@ from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.scoring import Effort, Scorer, Space, chunks
 from nasicon_ml.screening.space import SampledSpace
 
+#: Where a scheduler listens unless it was told otherwise.
+_PORT = 8786
 #: Aggregates that one task puts together.
 _FAN_IN = 8
 #: Chunks of a batch: this many for each thread of the cluster, within limits.
@@ -201,18 +204,54 @@ def _lost(scheduler: str) -> NasiconError:
 @contextmanager
 def _connected(scheduler: str) -> Iterator[Any]:
     try:
-        from distributed import Client
+        import distributed
     except ImportError:
         raise MissingExtraError("Dask's distributed", "dask", "screening on a cluster") from None
+    scheduler = scheduler_address(scheduler)
+    ours = distributed.__version__
     try:
-        client = Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise NasiconError(f"the Dask scheduler {scheduler} cannot be reached ({reason})") from None
+        client = distributed.Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
+    except Exception as error:  # noqa: BLE001 -- a scheduler of another version may answer anything
+        reason = " ".join(f"{error}".split())[:200] or type(error).__name__
+        raise NasiconError(
+            f"the Dask scheduler {scheduler} cannot be reached ({reason}); here is Dask {ours}, is it that there?"
+        ) from None
     try:
+        _same_dask(client, scheduler, ours)
         yield client
     finally:
         client.close(timeout=_CONNECT_S)
+
+
+def scheduler_address(scheduler: str) -> str:
+    """Return the address of a scheduler in full: ``tcp://127.0.0.1:8786`` for ``127.0.0.1``.
+
+    Raises
+    ------
+    NasiconError
+        For ``http://``, which is where its dashboard is looked at.
+    """
+    scheme, _, place = scheduler.strip().rpartition("://")
+    if scheme in {"http", "https"}:
+        host = re.sub(r"[:/].*", "", place)
+        raise NasiconError(
+            f"{scheduler} is the address of Dask's dashboard; that of the scheduler begins with tcp://, such as"
+            f" tcp://{host}:{_PORT}"
+        )
+    if scheme not in {"", "tcp", "tls"}:
+        return scheduler.strip()
+    return f"{scheme or 'tcp'}://{place}" + ("" if re.search(r":\d+$", place) else f":{_PORT}")
+
+
+def _same_dask(client: Any, scheduler: str, ours: str) -> None:
+    """Refuse a scheduler or workers of another version of Dask: what is sent to them could not be read."""
+    found = client.get_versions()
+    hosts = {f"the scheduler {scheduler}": found["scheduler"]}
+    hosts |= {f"the worker {address}": worker for address, worker in found["workers"].items()}
+    for name, host in hosts.items():
+        theirs = (host or {}).get("packages", {}).get("distributed")
+        if theirs is not None and theirs != ours:
+            raise NasiconError(f"{name} has Dask {theirs}, and here is Dask {ours}: install the same on both")
 
 
 def _threads(client: Any, scheduler: str) -> int:

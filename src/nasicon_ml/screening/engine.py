@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -11,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 from nasicon_ml.model import PropertyModel
+from nasicon_ml.processors import usable_processors
 from nasicon_ml.screening.aggregate import Aggregate
 from nasicon_ml.screening.cluster import run_dask
 from nasicon_ml.screening.objectives import Question
@@ -93,7 +93,7 @@ def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | Non
         scored = scorer.aggregate(0, trial).counts.candidates
         seconds = max(time.perf_counter() - start, 1e-9)
     per_second = max(scored, 1) / seconds
-    at_once = at_once or min(effort.threads, os.cpu_count() or 1)
+    at_once = at_once or min(effort.threads, usable_processors())
     return Estimate(candidates, per_second, at_once, candidates / per_second / at_once)
 
 

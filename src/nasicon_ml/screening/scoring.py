@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.io import write_table
 from nasicon_ml.model import PropertyModel
+from nasicon_ml.processors import usable_processors
 from nasicon_ml.screening.aggregate import Aggregate, ConductivityMap, Counts, Front, Kept, best_by_system
 from nasicon_ml.screening.objectives import Answers, Question
 from nasicon_ml.screening.reading import check_whole
@@ -45,7 +45,7 @@ class Effort:
         Address of the Dask scheduler, such as tcp://host:8786.
     """
 
-    threads: int = field(default_factory=lambda: min(8, os.cpu_count() or 1))
+    threads: int = field(default_factory=lambda: min(8, usable_processors()))
     chunk: int = CHUNK
     engine: str = "local"
     scheduler: str | None = None

@@ -21,7 +21,7 @@ import pandas as pd
 from nasicon_ml.plots.style import load_matplotlib
 from nasicon_ml.tracking import record, registry
 from nasicon_ml.tracking.registry import BUNDLE_FILES, Version, show_version
-from nasicon_ml.tracking.store import EXPERIMENT, Store, hurried, opened
+from nasicon_ml.tracking.store import Store, hurried, opened, resolve_experiment
 from nasicon_ml.workflows.train import TrainingOptions, train
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def run_training(
     options: TrainingOptions | None = None,
     *,
     tracking_uri: str | None = None,
-    experiment: str = EXPERIMENT,
+    experiment: str | None = None,
     register: bool = True,
     dataset: str | Path | None = None,
     add: str | Path | None = None,
@@ -101,7 +101,7 @@ def run_training(
     tracking_uri
         The store; by default that of MLFLOW_TRACKING_URI, or ``mlflow.db`` in the working directory.
     experiment
-        The experiment, made if it is not there.
+        The experiment, made if it is not there; by default that of MLFLOW_EXPERIMENT_NAME, or ``nasicon-ml``.
     register
         Whether to register the model, as a new version of ``nasicon-recipe``.
     progress
@@ -114,7 +114,7 @@ def run_training(
     NasiconError
         Whatever training raises.
     """
-    options = options or TrainingOptions()
+    options, experiment = options or TrainingOptions(), resolve_experiment(experiment)
     report = progress or (lambda _message, _share: None)
     load_matplotlib()  # missed now, not after all the training
     report("opening the store", 0.0)
@@ -257,7 +257,9 @@ def _let_go(error: BaseException | None) -> None:
         error = error.__context__
 
 
-def import_bundle(folder: str | Path, *, tracking_uri: str | None = None, experiment: str = EXPERIMENT) -> Version:
+def import_bundle(
+    folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None
+) -> Version:
     """Register a bundle as a new version with the alias ``challenger``.
 
     A run is recorded that holds the bundle, its options and its scores, and says that it was imported.
@@ -290,7 +292,7 @@ def import_bundle(folder: str | Path, *, tracking_uri: str | None = None, experi
     scores = pd.DataFrame([dict(row) for row in metadata.scores])
     name = f"bundle of {metadata.created[:10]} imported"
     tags[record.NOTE] = record.note(f"{name}; {tags['protocol']}", scores)
-    with opened(tracking_uri) as store, recording(store, experiment, name, tags) as run:
+    with opened(tracking_uri) as store, recording(store, resolve_experiment(experiment), name, tags) as run:
         record.log_params(store, run.run_id, params)
         run.model_id = announce_model(store, run.run_id, params)
         record.log_bundle(store, run.run_id, run.model_id, model)

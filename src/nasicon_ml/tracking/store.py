@@ -310,6 +310,7 @@ _EXPERIMENT_TAGS = {
     "among the artifacts of a run.",
 }
 URI_VARIABLE, REGISTRY_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
+EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
 
 #: Seconds that a server has for its first answer, before hours of training are begun.
 FIRST_ANSWER_S = 10
@@ -400,6 +401,11 @@ class Store:
             if self.client.get_experiment_by_name(name) is None:
                 raise
         return self.client.get_experiment_by_name(name)
+
+
+def resolve_experiment(name: str | None = None) -> str:
+    """Return which experiment is meant: the one given, that of MLFLOW_EXPERIMENT_NAME, or nasicon-ml."""
+    return name or os.environ.get(EXPERIMENT_VARIABLE) or EXPERIMENT
 
 
 def resolve_uri(tracking_uri: str | None = None) -> str:
@@ -501,6 +507,8 @@ def _refuse_two_stores(uri: str) -> None:
             f"{REGISTRY_VARIABLE} names {registry}, and the runs are in {uri}: runs and versions are kept in one "
             f"store here; unset {REGISTRY_VARIABLE}"
         )
+    if re.search(r"\.(?:db|sqlite3?)$", uri) and ":/" not in uri:
+        raise TrackingError(f"{uri} is a file, and no address of a store: write {SQLITE}{uri}")
     if uri.startswith("sqlite") and sqlite_path(uri) is None:
         raise TrackingError(f"{uri} names no file, so nothing would be kept; write {SQLITE}mlflow.db")
 

@@ -1,0 +1,23 @@
+"""How many processors this process may use."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+#: What the container may use: microseconds of processor time, of so many; "max" if it has no limit.
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_processors() -> int:
+    """Return how many processors this process is bound to (``taskset``), within the quota of its container."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        count = os.cpu_count() or 1
+    try:
+        quota, period = _QUOTA.read_text(encoding="ascii").split()
+        return max(1, min(count, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no container, or no limit
+        return count
