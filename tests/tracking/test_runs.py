@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import signal
@@ -146,6 +147,20 @@ def test_tables_can_be_read_back_whole(name, tracked, client, result):
     assert found[numbers].to_numpy(float) == pytest.approx(
         expected[numbers].to_numpy(float), abs=1e-9, nan_ok=True
     )
+
+
+def test_folds_and_trials_are_tables(tracked, client, result):
+    experiment = client.get_run(tracked.run_id).info.experiment_id
+    found = client.load_table(experiment, "tables/fold_scores.json", run_ids=[tracked.run_id])
+    assert found.groupby("target")["fold"].apply(set).map(len).to_dict()["conductivity"] == 2
+    part = found[found["target"] == "conductivity"]
+    whole = score(result, "conductivity", "all", "full", "mae_decades")
+    assert (part["full"] * part["pellets"]).sum() / part["pellets"].sum() == pytest.approx(whole)
+    assert "tables/trials.json" not in files(client, tracked.run_id, "tables")
+    with opened(tracked.tracking_uri) as store:
+        run = store.client.create_run(experiment).info.run_id
+        record.log_tables(store, run, dataclasses.replace(result, trials=pd.DataFrame({"trial": [0]})))
+        assert "tables/trials.json" in files(store.client, run, "tables")
 
 
 def test_every_figure_is_there(tracked, client):

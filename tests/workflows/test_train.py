@@ -11,6 +11,8 @@ from nasicon_ml.data.files import PELLETS_FILE, dataset_version, datasets_folder
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.data.validate import count_problems
 from nasicon_ml.errors import DatasetError, FieldError, LeakageError
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
+from nasicon_ml.estimators.targets import ANSWERS
 from nasicon_ml.evaluation import cross_validation
 from nasicon_ml.evaluation.plausibility import check_plausibility
 from nasicon_ml.trees.arrays import write_npz
@@ -146,6 +148,11 @@ def test_one_trial_is_the_fixed_settings(small, small_dataset):
     searched = train(TrainingOptions(folds=2, trials=1), dataset=small_dataset)
     pd.testing.assert_frame_equal(small.scores, searched.scores)
     assert searched.model.metadata.options["trials"] == 1
+    tried = searched.trials  # in two folds with all features and those of the composition, and once of all pellets
+    assert tried.groupby("target").size().to_dict() == dict.fromkeys(ANSWERS, 5)
+    assert set(tried["trial"]) == {0}
+    assert tried["inner_loss"].gt(0).all()
+    assert tried["max_depth"].eq(tried["target"].map(lambda name: DEFAULT_SETTINGS[name].max_depth)).all()
 
 
 @pytest.fixture

@@ -129,6 +129,25 @@ def score_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
     return table[np.isfinite(table["value"])].reset_index(drop=True)
 
 
+def fold_scores(out_of_fold: pd.DataFrame) -> pd.DataFrame:
+    """Score each fold by itself: target, repeat, fold, decisive metric, pellets, sources, and a column a model.
+
+    The rows are those of the subset "all" of `score_table`; a fold without one is left out.
+    """
+    rows: list[dict[str, object]] = []
+    for target in out_of_fold["target"].unique():
+        name = TargetName(str(target))
+        metric = TARGETS[name].metric
+        everything = scored_subsets(out_of_fold, name)[ALL]
+        for (repeat, fold), part in everything.groupby(["repeat", "fold"]):
+            counts = {"pellets": len(part), "sources": part[Column.SOURCE].nunique()}
+            values = {model: _metrics(name, model)[metric](part, column) for model, column in MODELS.items()}
+            rows.append(
+                {"target": str(name), "repeat": repeat, "fold": fold, "metric": metric, **counts, **values}
+            )
+    return pd.DataFrame(rows)
+
+
 def scored_subsets(out_of_fold: pd.DataFrame, target: str) -> dict[str, pd.DataFrame]:
     """Return the rows of one target behind each subset of `score_table`, so that figures can show the same."""
     return dict(_subsets(TargetName(target), out_of_fold[out_of_fold["target"] == target]))

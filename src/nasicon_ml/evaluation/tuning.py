@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
@@ -29,10 +30,17 @@ class OptunaTuner:
     ----------
     trials
         Settings tried, the default ones first: a search can only end at or below their inner loss.
+
+    Attributes
+    ----------
+    tried
+        A row for each trial of each search: target, how many pellets and features it had, trial, inner loss, and
+        the settings. Folds may be searched side by side; `trial_table` puts them in order.
     """
 
     def __init__(self, trials: int) -> None:
         self.trials = trials
+        self.tried: list[dict[str, object]] = []
 
     def __call__(
         self, context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]
@@ -57,7 +65,17 @@ class OptunaTuner:
             return _inner_loss(_with(context, name, _suggest(trial, default)), name, rows, chosen)
 
         study.optimize(objective, n_trials=self.trials)
+        searched = {"target": str(name), "pellets": int(chosen.sum()), "features": len(context.features.names)}
+        self.tried += [
+            searched | {"trial": trial.number, "inner_loss": trial.value} | trial.params for trial in study.trials
+        ]
         return _with(context, name, default.changed(**study.best_params))
+
+
+def trial_table(tuner: OptunaTuner) -> pd.DataFrame:
+    """Return the trials of all searches, in an order that does not depend on threads; empty if there were none."""
+    table = pd.DataFrame(tuner.tried)
+    return table if table.empty else table.sort_values(list(table.columns), ignore_index=True)
 
 
 def _with(context: FitContext, name: TargetName, settings: BoosterSettings) -> FitContext:

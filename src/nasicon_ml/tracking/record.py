@@ -234,13 +234,16 @@ def log_model(run_id: str, model_id: str, bundle: Path) -> None:
 
 
 def log_tables(store: Store, run_id: str, result: TrainingResult) -> None:
-    """Log scores, out-of-fold predictions, folds and importance as tables that MLflow shows."""
+    """Log scores, out-of-fold predictions, folds, trials and importance as tables that MLflow shows."""
+    from nasicon_ml.evaluation.scores import fold_scores
+
     tables = {
         "scores": result.scores,
+        "fold_scores": fold_scores(result.out_of_fold),
         "out_of_fold": result.out_of_fold,
         "folds": result.folds,
         "importance": result.importance,
-    }
+    } | ({} if result.trials.empty else {"trials": result.trials})
     for name, table in tables.items():
         plain = table.set_axis([str(column) for column in table.columns], axis=1).reset_index(drop=True)
         store.client.log_table(run_id, plain, f"tables/{name}.json")

@@ -12,7 +12,7 @@ import importlib.metadata
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ from nasicon_ml.evaluation.importance import ImportanceCollector
 from nasicon_ml.evaluation.own_pellets import own_kernels
 from nasicon_ml.evaluation.plausibility import check_plausibility, physical_rules
 from nasicon_ml.evaluation.scores import loss, score_table
-from nasicon_ml.evaluation.tuning import OptunaTuner
+from nasicon_ml.evaluation.tuning import OptunaTuner, trial_table
 from nasicon_ml.features.build import FeatureSet, build_features
 from nasicon_ml.features.distances import nearest_neighbours, recipe_space
 from nasicon_ml.features.processing import unknown_share
@@ -235,6 +235,8 @@ class TrainingResult:
         Settings of the final trees by target.
     seconds
         Wall time.
+    trials
+        Where settings were searched: every trial of every search (`nasicon_ml.evaluation.tuning.trial_table`).
     """
 
     model: PropertyModel
@@ -248,6 +250,7 @@ class TrainingResult:
     rows_used: dict[str, int]
     settings: dict[TargetName, BoosterSettings]
     seconds: float
+    trials: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def train(
@@ -327,6 +330,7 @@ def train(
         rows_used=rows_used,
         settings=settings,
         seconds=time.perf_counter() - started,
+        trials=trial_table(stage.tuner),
     )
 
 
@@ -371,6 +375,7 @@ class _Stage:
     circumstances: Circumstances
     sites: OccupancyTable
     by_source: SourceDistances
+    tuner: OptunaTuner
 
     @classmethod
     def prepare(cls, pellets: pd.DataFrame, options: TrainingOptions) -> _Stage:
@@ -392,7 +397,9 @@ class _Stage:
             replace(context, features=composition, nearby=()),
             source_distances(space, space, sources),
         )
-        return cls(sources, options, context, alone, context.features.names, circumstances, sites, by_source)
+        tuner = OptunaTuner(options.trials)
+        names = context.features.names
+        return cls(sources, options, context, alone, names, circumstances, sites, by_source, tuner)
 
 
 @dataclass(frozen=True)
@@ -423,7 +430,7 @@ def _assess(
             rows,
             folds=options.folds,
             seed=options.seed + repeat,
-            tuner=OptunaTuner(options.trials) if options.trials else None,
+            tuner=stage.tuner if options.trials else None,
             inspect=collector.inspect if repeat == 0 else None,
             advance=lambda: advance(f"cross-validating {name.replace('_', ' ')}"),
         )
@@ -497,7 +504,7 @@ def _final_model(
         everything = np.ones(len(rows.rows), dtype=bool)
         context = stage.full
         if stage.options.trials:
-            context = OptunaTuner(stage.options.trials)(context, name, rows, everything)
+            context = stage.tuner(context, name, rows, everything)
         settings[name] = context.settings[name]
         fitted[name] = fit_target(context, name, rows, everything)
         advance(f"fitting {name.replace('_', ' ')} to all pellets")
