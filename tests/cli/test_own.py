@@ -54,7 +54,13 @@ def test_json_holds_the_shift_or_null(here, bundle, capsys):
     assert main(["predict", *RECIPE, "--model", bundle, "--own", "good.csv", "--json"]) == 0
     moved = json.loads(capsys.readouterr().out)["predictions"][0]
     assert moved["own_pellets"]["used"] == 2
-    assert set(moved["own_pellets"]) == {"used", "own_shift_decades", "own_shift_points", "own_shift_purity"}
+    assert set(moved["own_pellets"]) == {
+        "used",
+        "own_shift_decades",
+        "own_shift_points",
+        "own_shift_purity",
+        "dominant",
+    }
     assert main(["predict", *RECIPE, "--model", bundle, "--json"]) == 0
     plain = json.loads(capsys.readouterr().out)["predictions"][0]
     assert plain["own_pellets"] is None

@@ -15,7 +15,7 @@ from nasicon_ml.campaigns.goal import Outcomes
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.joint import Points, error_covariance
-from nasicon_ml.estimators.own_pellets import attenuation, bounded_log_odds
+from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.model import Answers, PropertyModel

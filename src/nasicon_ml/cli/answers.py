@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nasicon_ml.cli.formatting import OWN
 from nasicon_ml.columns import (
     ADDITIVE,
     MODEL_INPUT,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from nasicon_ml.cli.inputs import Inputs
     from nasicon_ml.composition import Composition
     from nasicon_ml.workflows.measured_alike import MeasuredAlike
+    from nasicon_ml.workflows.own_influence import Dominant
     from nasicon_ml.workflows.predict import Prediction
 
 Cells = Mapping[str, Any]
@@ -58,12 +60,13 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class OwnShift:
-    """How far own pellets moved an answer: their number, and decades, points and probability."""
+    """How far own pellets moved an answer: their number, decades, points, probability, and who did most of it."""
 
     pellets: int
     decades: float
     points: float
     purity: float
+    dominant: tuple[Dominant, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ def answers(inputs: Inputs, prediction: Prediction, neighbours: int, *, full: bo
     What was measured on pellets alike takes time, and is there in full answers only.
     """
     from nasicon_ml.io import table_records
+    from nasicon_ml.workflows.own_influence import dominant_pellets
 
     given = prediction.answers
     recipes = table_records(prediction.recipes[[str(column) for column in MODEL_INPUT]])
@@ -148,8 +152,9 @@ def answers(inputs: Inputs, prediction: Prediction, neighbours: int, *, full: bo
             neighbours=pellets,
             broken_rules=rules,
             measured_alike=alike,
+            own=_own_shift(found, dominant),
         )
-        for place, recipe, found, phases, notes, pellets, rules, alike in zip(
+        for place, recipe, found, phases, notes, pellets, rules, alike, dominant in zip(
             places,
             recipes,
             numbers,
@@ -158,6 +163,7 @@ def answers(inputs: Inputs, prediction: Prediction, neighbours: int, *, full: bo
             near,
             prediction.broken_rules,
             prediction.measured_alike if full else [{}] * len(recipes),
+            dominant_pellets(prediction) if full else [()] * len(recipes),
             strict=True,
         )
     ]
@@ -195,7 +201,6 @@ def _answer(place: tuple[int, int | None, str | None], recipe: Cells, result: Ce
         phase_purity=result[Column.PREDICTED_PHASE_PURITY],
         inside_domain=result[Column.INSIDE_DOMAIN],
         domain_score=result[Column.DOMAIN_SCORE],
-        own=_own_shift(result),
         **others,
     )
 
@@ -214,12 +219,14 @@ def with_explanations(given: Iterable[Answer], explained: pd.DataFrame) -> list[
 def _neighbours(prediction: Prediction, count: int) -> list[tuple[Neighbour, ...]]:
     from nasicon_ml.io import table_records
 
-    pellets, found = prediction.model.pellets, prediction.answers.nearest
+    pellets, found = prediction.measured, prediction.neighbours
     columns = [str(column) for column in (*PELLET, Column.SYSTEM)]
     # A pellet is often the neighbour of many recipes: each is turned into plain cells once.
     used = sorted(set(found.positions[:, :count].ravel().tolist()))
     shown = pellets[columns].iloc[used].assign(**{Column.DOI.value: _dois(pellets).iloc[used]})
-    cells = dict(zip(used, table_records(shown), strict=True))
+    count_of_model = len(prediction.model.pellets)
+    records = [record | {OWN: at >= count_of_model} for at, record in zip(used, table_records(shown), strict=True)]
+    cells = dict(zip(used, records, strict=True))
     return [
         tuple(Neighbour(cells[at], far) for at, far in zip(row, distance, strict=True))
         for row, distance in zip(
@@ -250,11 +257,12 @@ def _interval(result: Cells, value: Column, lower: Column, upper: Column) -> Int
     return Interval(result[value], result[lower], result[upper])
 
 
-def _own_shift(result: Cells) -> OwnShift | None:
+def _own_shift(result: Cells, dominant: tuple[Dominant, ...]) -> OwnShift | None:
     if Column.OWN_PELLETS not in result:
         return None
     columns = (Column.OWN_PELLETS, Column.OWN_SHIFT_DECADES, Column.OWN_SHIFT_POINTS, Column.OWN_SHIFT_PURITY)
-    return OwnShift(*(result[column] for column in columns))
+    pellets, decades, points, purity = (result[column] for column in columns)
+    return OwnShift(pellets, decades, points, purity, dominant)
 
 
 # ----------------------------------------------------------------------------------------------- JSON
@@ -336,6 +344,7 @@ def _neighbour_json(neighbour: Neighbour) -> dict[str, Any]:
     return {
         **{column.value: cells[column] for column in _IDENTITY},
         "distance": neighbour.distance,
+        OWN: cells.get(OWN, False),
         Column.SYSTEM.value: cells[Column.SYSTEM],
         "recipe": {column.value: cells[column] for column in RECIPE},
         "results": {column.value: cells[column] for column in _MEASURED},
@@ -364,6 +373,7 @@ def _own_json(shift: OwnShift | None) -> dict[str, Any] | None:
         Column.OWN_SHIFT_DECADES.value: shift.decades,
         Column.OWN_SHIFT_POINTS.value: shift.points,
         Column.OWN_SHIFT_PURITY.value: shift.purity,
+        "dominant": [asdict(each) for each in shift.dominant],
     }
 
 

@@ -152,8 +152,14 @@ def split(cell: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (cell or "").split(";") if part.strip())
 
 
+#: Of a neighbour: whether it is a pellet of one's own.
+OWN = "own"
+
+
 def origin(cells: Mapping[str, Any]) -> str:
     """Return where a pellet was published."""
+    if cells.get(OWN):
+        return "your own pellet"
     link, through = cells.get(Column.DOI), cells.get(Column.CITED_IN)
     if link:
         name = "" if cells[Column.SOURCE] == link else f"{cells[Column.SOURCE]}, "

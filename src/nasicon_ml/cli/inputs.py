@@ -503,12 +503,26 @@ def own_from_file(values: Mapping[str, Any]) -> pd.DataFrame | None:
     return own_pellets(values["own"], sheet=values["own_sheet"], strict=values["strict"])
 
 
-def say_of_own(name: str, own: pd.DataFrame, reference: pd.DataFrame) -> None:
-    """Warn of numbers of own pellets that look like kelvin or are unlike all that was measured."""
-    from nasicon_ml.checks import by_cause, kelvin_findings
-    from nasicon_ml.data.unusual import unusual_findings
+def say_of_own(name: str, own: pd.DataFrame, reference: pd.DataFrame, model: PropertyModel | None = None) -> None:
+    """Warn of own pellets whose numbers look like others, are unlike all that was measured, or unlike each other.
 
-    found = [*kelvin_findings(own), *unusual_findings(own, reference)]
+    Parameters
+    ----------
+    name
+        What messages call them.
+    own
+        The pellets.
+    reference
+        Pellets to hold them against.
+    model
+        Which says what is to be expected of each from the others; None if that is not asked.
+    """
+    from nasicon_ml.checks import by_cause
+    from nasicon_ml.data.unusual import unusual_findings
+    from nasicon_ml.recipe import recipe_warnings
+
+    both = [*recipe_warnings(own), *unusual_findings(own, reference)]
+    found = list({(finding.row, finding.column, finding.rule): finding for finding in both}.values())
     ids = own[Column.PELLET_ID].tolist()
     for same in by_cause(found):
         others = [str(ids[finding.row]) for finding in same[1:]]
@@ -518,6 +532,11 @@ def say_of_own(name: str, own: pd.DataFrame, reference: pd.DataFrame) -> None:
             else ""
         )
         say(f"warning: {name}, pellet {ids[same[0].row]}: {same[0].message}{more}")
+    if model is not None:
+        from nasicon_ml.workflows.own_influence import outlier_words
+
+        for key, words in outlier_words(model, own):
+            say(f"warning: {name}, pellet {key}: {words}")
 
 
 def temperature_warnings(at_c: float) -> tuple[Finding, ...]:

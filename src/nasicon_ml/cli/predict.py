@@ -151,7 +151,7 @@ def predict_together(inputs: Inputs, values: dict[str, Any]) -> Prediction:
     say(model_line(name, prediction.model.metadata))
     _say_of_temperature(values)
     if own is not None:
-        say_of_own(values["own"], own, prediction.model.pellets)
+        say_of_own(values["own"], own, prediction.model.pellets, prediction.model)
     return prediction
 
 
@@ -230,7 +230,7 @@ def _predict(inputs: Inputs, values: dict[str, Any]) -> tuple[str, list[Predicti
             model = predictions[-1].model
             step("predicting", part.numbers[-1] / inputs.numbers[-1])
     if own is not None and predictions:
-        say_of_own(values["own"], own, predictions[-1].model.pellets)
+        say_of_own(values["own"], own, predictions[-1].model.pellets, predictions[-1].model)
     return name, predictions
 
 

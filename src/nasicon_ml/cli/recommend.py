@@ -147,7 +147,7 @@ def _tell(found: Recommendation, name: str | None) -> None:
     """Say what own pellets are, and which of them lie outside the space."""
     if found.own is None:
         return
-    say_of_own(name or "own pellets", found.own, found.model.pellets)
+    say_of_own(name or "own pellets", found.own, found.model.pellets, found.model)
     outside = [
         f"{key} ({field})" for key, field in zip(found.own[Column.PELLET_ID], found.outside, strict=True) if field
     ]

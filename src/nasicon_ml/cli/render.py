@@ -465,6 +465,10 @@ def _own_words(shift: OwnShift) -> str:
     return (
         f"moved conductivity by {shift.decades:+.2f} decades (times {10.0**shift.decades:.2g}), density by"
         f" {shift.points:+.1f} points, purity by {100 * shift.purity:+.0f} points"
+        + "".join(
+            f"; {one.target.replace('_', ' ')} mostly by {one.pellet_id} alone ({one.change:+.2g} {one.unit})"
+            for one in shift.dominant
+        )
     )
 
 

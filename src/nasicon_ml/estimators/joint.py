@@ -20,7 +20,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from nasicon_ml.estimators.own_pellets import Known, OwnKernel, attenuation, bounded_log_odds
+from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds
+from nasicon_ml.estimators.own_pellets import Known, OwnKernel
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import ConformalScores
 from nasicon_ml.features.distances import RecipeSpace, laboratory_distances

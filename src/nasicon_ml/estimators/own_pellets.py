@@ -15,7 +15,7 @@ trees know them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import lgamma
 from typing import Any
 
@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.data.own_pellets import own_checksum
 from nasicon_ml.errors import BundleError
+from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds, expit, laplace_mode
+from nasicon_ml.estimators.outliers import find_outliers
 from nasicon_ml.estimators.targets import (
     ANSWERS,
     ENERGY_SPREAD_EV,
@@ -42,9 +44,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Strings = NDArray[np.object_]
 
-#: Log-odds beyond this are as good as certain.
-LARGEST_LOG_ODDS = 6.0
-_NEWTON_STEPS = 25
 _JITTER = 1e-6
 #: Degrees of freedom of the errors of a source as a whole: some sources are wilder than others.
 _FREEDOM = 4.0
@@ -193,9 +192,9 @@ def condition_probability(
     left = kernel.variance - (scaled * np.linalg.solve(inner, scaled)).sum(axis=0)
     moved = shares @ (outcome - slope)
     prior = attenuation(kernel.variance) * bounded_log_odds(asked)
-    probability = _expit((prior + moved) / attenuation(np.clip(left, 0.0, kernel.variance)))
+    probability = expit((prior + moved) / attenuation(np.clip(left, 0.0, kernel.variance)))
     # Nearly certain probabilities were bounded; only what moved may differ from what was asked.
-    unmoved = _expit(bounded_log_odds(asked))
+    unmoved = expit(bounded_log_odds(asked))
     return np.clip(np.where(np.abs(moved) < 1e-12, asked, probability + (asked - unmoved)), 0.0, 1.0)
 
 
@@ -206,79 +205,9 @@ def _laplace(
     centre = attenuation(kernel.variance) * bounded_log_odds(known)
     covariance = kernel.covariance(among) + _JITTER * np.eye(len(outcome))
     mode, _ = laplace_mode(covariance[None], centre[None], outcome[None])
-    slope = _expit(mode[0])
+    slope = expit(mode[0])
     root = np.sqrt(slope * (1.0 - slope))
     return slope, root, np.eye(len(outcome)) + root[:, None] * covariance * root[None, :]
-
-
-def attenuation(variance: Floats | float) -> Any:
-    """Return the factor by which a normal spread draws mean log-odds towards 0 (MacKay's approximation)."""
-    return np.sqrt(1.0 + np.pi * np.asarray(variance) / 8.0)
-
-
-def bounded_log_odds(probability: Floats) -> Floats:
-    """Return log-odds within `LARGEST_LOG_ODDS`; shape (n,)."""
-    with np.errstate(divide="ignore"):
-        log_odds = np.log(probability) - np.log1p(-probability)
-    return np.clip(log_odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
-
-
-def laplace_mode(covariance: Floats, centre: Floats, outcome: Floats) -> tuple[Floats, Floats]:
-    """Find the most likely log-odds of m groups of n pellets each, by Newton's method.
-
-    Parameters
-    ----------
-    covariance
-        Shape (m, n, n).
-    centre, outcome
-        Log-odds expected beforehand and what happened (0 or 1), shape (m, n).
-
-    Returns
-    -------
-    mode
-        Shape (m, n).
-    evidence
-        Logarithm of the marginal likelihood (Laplace), shape (m,).
-    """
-    unit = np.eye(covariance.shape[-1])
-    weights = np.zeros_like(centre)  # mode = centre + covariance @ weights
-    best = _posterior(covariance, centre, outcome, weights)
-    for _ in range(_NEWTON_STEPS):
-        mode = centre + np.einsum("mij,mj->mi", covariance, weights)
-        slope = _expit(mode)
-        root = np.sqrt(slope * (1.0 - slope))
-        inner = unit + root[:, :, None] * covariance * root[:, None, :]
-        aim = root**2 * (mode - centre) + outcome - slope
-        through = root * np.einsum("mij,mj->mi", covariance, aim)
-        step = aim - root * np.linalg.solve(inner, through[:, :, None])[:, :, 0] - weights
-        length = np.ones(len(centre))
-        for _ in range(6):  # where a full step overshoots, half of it
-            tried = _posterior(covariance, centre, outcome, weights + length[:, None] * step)
-            length = np.where(tried >= best - 1e-12, length, length / 2.0)
-        tried = _posterior(covariance, centre, outcome, weights + length[:, None] * step)
-        length = np.where(tried >= best - 1e-12, length, 0.0)
-        weights = weights + length[:, None] * step
-        gained = np.where(length > 0.0, tried - best, 0.0)
-        best = best + gained
-        if gained.max(initial=0.0) < 1e-9:
-            break
-    mode = centre + np.einsum("mij,mj->mi", covariance, weights)
-    slope = _expit(mode)
-    root = np.sqrt(slope * (1.0 - slope))
-    volume = np.linalg.slogdet(unit + root[:, :, None] * covariance * root[:, None, :])[1]
-    return mode, best - volume / 2.0
-
-
-def _posterior(covariance: Floats, centre: Floats, outcome: Floats, weights: Floats) -> Floats:
-    """Logarithm of likelihood times prior, but for a constant; shape (m,)."""
-    moved = np.einsum("mij,mj->mi", covariance, weights)
-    mode = centre + moved
-    likelihood = outcome * mode - np.logaddexp(0.0, mode)
-    return np.asarray(likelihood.sum(axis=1) - (weights * moved).sum(axis=1) / 2.0)
-
-
-def _expit(values: Floats) -> Floats:
-    return np.asarray(0.5 * (1.0 + np.tanh(values / 2.0)))
 
 
 @dataclass(frozen=True)
@@ -331,7 +260,10 @@ class Errors:
 
     def known(self, kernel: OwnKernel, rows: Ints) -> Known:
         """Return some of the rows as known pellets."""
-        return Known(kernel, self.space.take(rows), self.predicted[rows], self.measured[rows], np.zeros(len(rows)))
+        found = Known(
+            kernel, self.space.take(rows), self.predicted[rows], self.measured[rows], np.zeros(len(rows))
+        )
+        return found if TARGETS[self.name].is_probability else found.guarded()
 
     def conditioned(self, kernel: OwnKernel, known: Ints, asked: Ints) -> Conditioned:
         """Condition some rows on others; not for probabilities."""
@@ -511,6 +443,10 @@ class Known:
         On the scale the model learns (conductivity at 25 °C), or probability and outcome; shape (k,).
     extra
         Variance of the errors beyond that of a pellet of the dataset, shape (k,).
+    rows
+        Positions among all own pellets, shape (k,).
+    off
+        How far an outlier lies above what its recipe and the others let expect, on that scale; else 0. Shape (k,).
     """
 
     kernel: OwnKernel
@@ -518,6 +454,21 @@ class Known:
     predicted: Floats
     measured: Floats
     extra: Floats
+    rows: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    off: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def guarded(self) -> Known:
+        """Return the same pellets, those that are unlike the others with less weight; not for probabilities."""
+        among = laboratory_distances(self.space, self.space, self.predicted, self.predicted)
+        own = self.kernel.noise**2 + _JITTER + self.extra
+        covariance = self.kernel.covariance(among) + np.diag(own)
+        found = find_outliers(covariance, self.measured - self.predicted, _FREEDOM)
+        return replace(self, extra=self.extra + found.variance, off=found.distance)
+
+    def take(self, kept: Ints | NDArray[np.bool_]) -> Known:
+        """Return some of the pellets, with the weights that they have among all."""
+        at = np.arange(len(self.measured))[kept]
+        return Known(self.kernel, self.space.take(at), self.predicted[at], self.measured[at], self.extra[at])
 
     def conditioned(self, space: RecipeSpace, predicted: Floats) -> Conditioned:
         """Return what these pellets change about n predictions on the scale the model learns."""
@@ -600,7 +551,8 @@ def known_pellets(
             )
         elif not TARGETS[name].is_probability:
             measured = TARGETS[name].forward(measured)
-        found[name] = Known(kernels[name], space.take(at), learned[name][at], measured, extra)
+        known = Known(kernels[name], space.take(at), learned[name][at], measured, extra, at)
+        found[name] = known if TARGETS[name].is_probability else known.guarded()
     return found
 
 

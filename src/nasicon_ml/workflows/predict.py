@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
@@ -20,6 +20,7 @@ from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.estimators.rule_scope import rules_about
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
+from nasicon_ml.features.distances import Neighbours, nearest_neighbours_among, recipe_space
 from nasicon_ml.model import Answers, PropertyModel
 from nasicon_ml.recipe.batch import AnyRecipes, as_recipe_table
 from nasicon_ml.shipped import shipped_folder
@@ -100,8 +101,33 @@ class Prediction:
         at_c = measurement_temperature(self.recipes)
         return measured_alike(self.recipes, self.model.pellets, at_c=at_c)
 
+    @cached_property
+    def measured(self) -> pd.DataFrame:
+        """The pellets that may be neighbours: those of the model, and then one's own."""
+        columns = [str(column) for column in (*PELLET, Column.SYSTEM)]
+        pellets = self.model.pellets[columns]
+        return pellets if self.own is None else pd.concat([pellets, self.own[columns]], ignore_index=True)
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """The nearest of `measured` to each recipe: as many as were asked for, at least five."""
+        found = self.answers.nearest
+        return found if self.own is None else self._with_own(found)
+
+    def _with_own(self, found: Neighbours) -> Neighbours:
+        """Return as many neighbours, own pellets among them where these are nearer."""
+        if self.own is None:
+            return found
+        space, count = recipe_space(self.own), found.positions.shape[1]
+        asked = ((np.arange(len(self.own)), min(count, len(self.own))),)
+        own = nearest_neighbours_among(recipe_space(self.recipes), space, asked)[0]
+        positions = np.hstack([own.positions + len(self.model.pellets), found.positions])
+        distances = np.hstack([own.distances, found.distances])
+        order = np.argsort(distances, axis=1, kind="stable")[:, :count]
+        return Neighbours(np.take_along_axis(positions, order, 1), np.take_along_axis(distances, order, 1))
+
     def nearest(self, row: int, k: int = 3) -> pd.DataFrame:
-        """Return the k measured pellets nearest to one recipe, nearest first.
+        """Return the k measured pellets nearest to one recipe, nearest first; one's own are among them.
 
         Returns
         -------
@@ -109,9 +135,9 @@ class Prediction:
             Columns `nasicon_ml.columns.PELLET`, the system, and ``distance`` (0: same composition, made in
             the same, fully stated way).
         """
-        found = self.model.nearest(self.recipes.iloc[[row]], k)
-        columns = [str(column) for column in (*PELLET, Column.SYSTEM)]
-        pellets = self.model.pellets[columns].iloc[found.positions[0]].reset_index(drop=True)
+        one = replace(self, recipes=self.recipes.iloc[[row]])
+        found = one._with_own(self.model.nearest(one.recipes, k))
+        pellets = self.measured.iloc[found.positions[0]].reset_index(drop=True)
         return pellets.assign(**{DISTANCE: found.distances[0]})
 
 

@@ -1,0 +1,53 @@
+"""One bad pellet among others: it is found, and hardly moves what the others say."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasicon_ml.estimators.outliers import find_outliers
+
+
+def covariance(count: int) -> np.ndarray:
+    """A level of 0.5 that all share, and a noise of 0.3."""
+    return 0.25 * np.ones((count, count)) + 0.09 * np.eye(count)
+
+
+def level(errors: np.ndarray, variance: np.ndarray) -> float:
+    """What the errors say about the next one."""
+    weights = np.linalg.solve(covariance(len(errors)) + np.diag(variance), 0.25 * np.ones(len(errors)))
+    return float(weights @ errors)
+
+
+def test_errors_that_are_alike_are_left_alone() -> None:
+    for errors in ([0.3, 0.4, 0.2, 0.5, 0.1], [1.0], [], [-0.6, 0.2]):
+        found = find_outliers(covariance(len(errors)), np.array(errors, dtype=float), 4.0)
+        assert not found.variance.any()
+        assert not found.distance.any()
+
+
+@pytest.mark.parametrize("off", [3.0, -3.0, 6.0])
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_one_in_five_is_found_and_moves_the_others_no_more(off: float, place: int) -> None:
+    errors = np.array([0.3, 0.4, 0.2, 0.5, 0.1])
+    clean = level(np.delete(errors, place), np.zeros(4))
+    errors[place] += off
+    found = find_outliers(covariance(5), errors, 4.0)
+    assert np.flatnonzero(found.variance).tolist() == [place]
+    assert found.distance[place] == pytest.approx(off, abs=0.6)
+    assert abs(level(errors, np.zeros(5)) - clean) > 0.4
+    assert abs(level(errors, found.variance) - clean) < 0.05
+
+
+def test_where_all_are_wild_none_is_an_outlier() -> None:
+    errors = np.array([2.0, -1.8, 1.9, -2.2, 2.1, -1.7])
+    assert not find_outliers(covariance(6), errors, 4.0).variance.any()
+
+
+@given(errors=st.lists(st.floats(-20, 20), min_size=1, max_size=8))
+def test_half_at_most_and_no_order(errors: list[float]) -> None:
+    found = find_outliers(covariance(len(errors)), np.array(errors), 4.0)
+    assert np.count_nonzero(found.variance) <= max(1, len(errors) // 2)
+    assert np.isfinite(found.variance).all()
+    assert (found.variance >= 0).all()
+    assert (np.sign(found.distance) == np.sign(found.distance) * (found.variance > 0)).all()
