@@ -277,3 +277,33 @@ def test_counts_are_estimated_where_counting_would_take_long(monkeypatch: pytest
     assert str(estimate).startswith("about ")
     assert "estimated from" in space.describe()
     assert space.to_json()["candidates"]["exact"] is False
+
+
+def test_a_condition_that_no_candidate_meets_is_warned_of() -> None:
+    stated = {
+        "compositions": [{"system": "LATP", "x": [0.3, 0.4]}],
+        "processing": {"atmosphere": ["air", "Ar"], RATE: [1, 5]},
+        "constraints": [
+            {"when": {"atmosphere": "N2"}, "then": {RATE: {"max": 2}}, "because": "so"},
+            {"when": {"atmosphere": "Ar"}, "then": {RATE: {"max": 2}}, "because": "so"},
+            {"when": {"x": {"min": 0.5}}, "then": {RATE: {"max": 2}}, "because": "so"},
+        ],
+    }
+    found = SearchSpace.from_dict(stated).warnings
+    assert [line for line in found if "never applies" in line] == [
+        "this constraint never applies: atmosphere is N2 holds for no candidate; the space has ['air', 'Ar']",
+        "this constraint never applies: x at least 0.5 holds for no candidate",
+    ]
+
+
+@pytest.mark.parametrize("x", ["0,3", {"from": 0.1, "to": "0,3", "step": 0.1}])
+def test_decimal_commas_are_told(x: Any) -> None:
+    with pytest.raises(SpaceError, match="decimals with a point"):
+        SearchSpace.from_dict({"compositions": [{"system": "LATP", "x": x}]})
+
+
+def test_a_decimal_comma_in_braces_is_told(tmp_path: Any) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text("compositions:\n  - {system: LATP, x: 0,3}\n", encoding="utf-8")
+    with pytest.raises(SpaceError, match="decimals with a point"):
+        SearchSpace.from_yaml(file)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import ADDITIVE, Column, Kind
 from nasicon_ml.composition.elements import ELEMENT_INDEX
-from nasicon_ml.errors import nearest
+from nasicon_ml.errors import nearest, shown
 from nasicon_ml.screening.compositions import Compositions
 from nasicon_ml.screening.reading import FIELDS, Axis, SpecNode, read_cell
 
@@ -310,6 +310,20 @@ class Check:
         for at, mask in self.when.items():
             forbidden &= mask[digits[at]]
         return ~forbidden
+
+
+def never_applied(axes: Axes, rules: Sequence[Rule]) -> list[str]:
+    """Return, in words, the conditions that no candidate of a space meets, so that their rules say nothing."""
+    found: dict[str, None] = {}
+    for rule in rules:
+        for condition in rule.when:
+            at = axes.axis_of(condition.name)
+            if not axes.holds(condition).any():
+                cells = [] if at == COMPOSITION else list(dict.fromkeys(_held(axes, at, condition.name)))
+                held = f"; the space has {shown(cells)}" if cells else ""
+                place = f"{rule.node.place}: " if rule.node.place else ""
+                found[f"{place}this constraint never applies: {condition} holds for no candidate{held}"] = None
+    return list(found)
 
 
 def prune(axes: Axes, rules: Sequence[Rule]) -> tuple[Axes, tuple[Check, ...], tuple[str, ...]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.checks import STEPS, looks_like_kelvin
 from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind, Role, is_missing, to_number
-from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest
+from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest, number_hint
 from nasicon_ml.io.raw import read_bytes, refuse_bytes
 from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, unknown_field
@@ -106,6 +106,8 @@ class SpecNode:
         if not isinstance(self.value, Mapping):
             raise self.error(allowed)
         for key in self.value:
+            if isinstance(key, int):
+                raise self.error(allowed, "Write decimals with a point: in braces a comma begins the next key.")
             if not isinstance(key, str):
                 raise self.error(allowed, f"The key {key!r} is no text; put it into quotation marks.")
         return {str(key): self.child(key) for key in self.value}
@@ -137,7 +139,7 @@ class SpecNode:
         try:
             number = to_number(value)
         except (ValueError, OverflowError):
-            raise self.error(allowed) from None
+            raise self.error(allowed, number_hint(str(value))) from None
         if not minimum <= number <= maximum:
             raise self.error(allowed)
         return number

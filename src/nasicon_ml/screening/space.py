@@ -23,7 +23,7 @@ from nasicon_ml.composition import ELEMENTS, Composition, OccupancyTable
 from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.features.pairs import distinct_rows
 from nasicon_ml.screening.compositions import as_mapping, read_compositions
-from nasicon_ml.screening.constraints import COMPOSITION, Axes, Check, prune, read_rules
+from nasicon_ml.screening.constraints import COMPOSITION, Axes, Check, never_applied, prune, read_rules
 from nasicon_ml.screening.reading import (
     Axis,
     SpecNode,
@@ -407,7 +407,9 @@ def _read(node: SpecNode) -> SearchSpace:
     size = len(compositions) * math.prod(len(axis) for axis in axes.fields)
     if size > MOST_CANDIDATES:
         raise node.error(f"at most {MOST_CANDIDATES:.3g} candidates", "Take larger steps.", value=f"{size:.3g}")
-    axes, checks, removed = prune(axes, read_rules(parts.get("constraints"), warnings))
+    rules = read_rules(parts.get("constraints"), warnings)
+    warnings += never_applied(axes, rules)
+    axes, checks, removed = prune(axes, rules)
     name = parts["name"].text("a name") if "name" in parts else "search space"
     space = SearchSpace(name, axes, checks, size, removed, tuple(warnings), node.value)
     if space.count() == Count(0, exact=True):
