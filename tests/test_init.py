@@ -6,6 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
 
 import pytest
@@ -55,7 +56,8 @@ def test_type_checkers_see_the_same_names() -> None:
 
 
 def test_the_version_is_the_installed_one() -> None:
-    assert nasicon_ml.__version__ == version("nasicon-ml")
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert nasicon_ml.__version__ == version("nasicon-ml") == stated, "run make setup"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
