@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -370,6 +370,52 @@ class PropertyModel(ModelParts):
     def from_parts(cls, parts: ModelParts) -> PropertyModel:
         """Return the model of fitted parts."""
         return cls(**{name.name: getattr(parts, name.name) for name in fields(parts)})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OwnModel(PropertyModel):
+    """A model whose answers are always moved by the same own pellets; nothing of them is saved with it.
+
+    Attributes
+    ----------
+    measured_own
+        The pellets, as `data.own_pellets.own_pellets` reads them.
+    """
+
+    measured_own: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @classmethod
+    def of(cls, model: PropertyModel, own: pd.DataFrame) -> OwnModel:
+        """Return a model with own pellets.
+
+        Raises
+        ------
+        BundleError
+            If the model cannot take own pellets, or was trained with these.
+        """
+        model.known(own)
+        parts = {part.name: getattr(model, part.name) for part in fields(model)}
+        return cls(**parts, measured_own=own)
+
+    def answer(
+        self,
+        table: pd.DataFrame,
+        *,
+        level: float = 0.9,
+        own: pd.DataFrame | None = None,
+        neighbours: int = NEAR_PELLETS,
+    ) -> Answers:
+        """Answer as `PropertyModel.answer` does, with these own pellets where no others are given."""
+        own = self.measured_own if own is None else own
+        return super().answer(table, level=level, own=own, neighbours=neighbours)
+
+    def scores(
+        self, table: pd.DataFrame, *, level: float = 0.9, sites: OccupancyTable | None = None
+    ) -> dict[Column, NDArray[Any]]:
+        """Answer as `PropertyModel.scores` does, with these own pellets."""
+        prepared, features = self._prepare(table, sites)
+        answered = self._answer(prepared, features, level)
+        return answered.numbers | self._moved(self.measured_own, answered, features, level)
 
 
 #: Far beyond what any pellet has, in eV: trees that answer so were not made by a training.

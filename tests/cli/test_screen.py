@@ -55,6 +55,20 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+def test_own_pellets_move_what_is_found_and_stay_here(screen: Run, tmp_path: Path) -> None:
+    (tmp_path / "lab.csv").write_text(
+        "Composition;sigma (mS/cm)\nLATP x=0,3;3\nLATP x=0,4;2,5\n", encoding="utf-8"
+    )
+    plain, moved = screen("space.yaml", "--json"), screen("space.yaml", "--json", "--own", "lab.csv")
+    assert moved.code == 0, moved.err
+    assert "note: lab.csv: column 'sigma (mS/cm)' read as conductivity_total_s_cm, divided by 1000" in moved.err
+    best = [json.loads(outcome.out)["best"][0]["predicted_conductivity_s_cm"] for outcome in (plain, moved)]
+    assert best[1] > 1.5 * best[0]
+    refused = screen("space.yaml", "--own", "lab.csv", "--engine", "dask")
+    assert refused.code == 2
+    assert "own pellets stay on this machine" in refused.err
+
+
 def test_a_summary_says_what_was_asked_and_found(screen: Run, tmp_path: Path) -> None:
     outcome = screen("space.yaml")
     assert outcome.code == 0, outcome.err

@@ -26,6 +26,9 @@ from nasicon_ml.cli.inputs import (
     level_option,
     model_options,
     option,
+    own_from_file,
+    own_option,
+    say_of_own,
 )
 from nasicon_ml.cli.render import progress, say, screening_report
 from nasicon_ml.columns import Column, to_number
@@ -61,6 +64,7 @@ Examples:
   nasicon-ml screen space.yaml --objective success --threshold 1e-4 --keep 50
   nasicon-ml screen space.yaml --objective desirability --desire conductivity=1e-6:1e-3:2 --desire density=85:98
   nasicon-ml screen space.yaml --budget 1000000 --method sobol --seed 1 --output found
+  nasicon-ml screen space.yaml --own my_pellets.xlsx
   nasicon-ml screen --resume found
 
 Exit code: 0 done; 2 nothing could be done, and the message says why; 130 stopped with Ctrl-C, what was found
@@ -101,6 +105,7 @@ until then is shown and written, and --resume goes on."""
 @option("--scheduler", section=WORK, metavar="ADDRESS",
          help="Of the Dask cluster, such as tcp://host:8786.")  # fmt: skip
 @option("--yes", is_flag=True, section=WORK, help=f"Begin, even with more than {MOST_WITHOUT_YES:,} candidates.")
+@own_option(ANSWER)
 @model_options(ANSWER)
 @option("--output", section=ANSWER, metavar="FOLDER",
          help="New folder for the kept recipes, the front, a summary, figures, and what --resume needs.",
@@ -136,6 +141,8 @@ def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
         raise click.UsageError("no search space: give SPACE.yaml, or --resume FOLDER.", ctx)
     if values["scored"] and values["output"] is None and values["resume"] is None:
         raise click.UsageError("--scored needs --output FOLDER to write to", ctx)
+    if values["own"] is not None and values["engine"] == "dask":
+        raise click.UsageError("--own: own pellets stay on this machine; leave --engine dask out", ctx)
     drawn = [name for name in ("method", "seed") if _is_given(ctx, name)]
     if drawn and values["budget"] is None:
         raise click.UsageError(f"--{drawn[0]} says how --budget is drawn, and there is no --budget", ctx)
@@ -160,7 +167,7 @@ def _is_given(ctx: click.Context, name: str) -> bool:
 
 def _screened(values: dict[str, Any]) -> ScreeningResult:
     """Read everything, say how long it takes, then screen."""
-    from nasicon_ml.model import PropertyModel
+    from nasicon_ml.model import OwnModel, PropertyModel
     from nasicon_ml.screening.engine import estimate
     from nasicon_ml.screening.engine import screen as screen_space
     from nasicon_ml.screening.scoring import Effort, Scorer
@@ -179,6 +186,10 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
     values["model"] = name
     if not isinstance(model, PropertyModel):
         model = PropertyModel.load(model)
+    own = own_from_file(values)
+    if own is not None:
+        say_of_own(values["own"], own, model.pellets, model)
+        model = OwnModel.of(model, own)
     if output is not None:
         note = {name: values[name] for name in _REMEMBERED} | {"stated": _stated(space)}
         output = replace(output, note=json.loads(json.dumps(note, default=str)))

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from nasicon_ml.bundle.store import model_files
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column, Kind
+from nasicon_ml.data.own_pellets import own_checksum
 from nasicon_ml.errors import FieldError, NasiconError, UnreadableFileError, nearest, shown
 from nasicon_ml.io import table_records, write_table, write_text
 from nasicon_ml.io.structured import load_json
-from nasicon_ml.model import PropertyModel
+from nasicon_ml.model import OwnModel, PropertyModel
 from nasicon_ml.screening.aggregate import FRONT_PROPERTIES, Aggregate
 from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.scoring import Space, part_name
@@ -357,6 +358,8 @@ def model_checksum(model: PropertyModel) -> str:
     total = hashlib.sha256()
     for name, content in sorted(model_files(model).items()):
         total.update(name.encode() + hashlib.sha256(content).digest())
+    if isinstance(model, OwnModel):
+        total.update(own_checksum(model.measured_own).encode())
     return total.hexdigest()
 
 
