@@ -12,7 +12,9 @@ mode).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -160,6 +162,14 @@ class TrainingMatrix:
     weight: Floats
     sources: NDArray[np.object_]
     copies: int = 1
+
+
+@contextmanager
+def without_autologging() -> Iterator[None]:
+    """Keep ``mlflow.autolog()`` of the calling program from making a run of every booster that is fitted."""
+    logging = sys.modules.get("mlflow.utils.autologging_utils")  # not imported: nothing is logged by itself
+    with nullcontext() if logging is None else logging.disable_autologging():
+        yield
 
 
 def fit_booster(rows: TrainingMatrix, settings: BoosterSettings, *, seed: int) -> xgboost.Booster:

@@ -23,7 +23,13 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validat
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import occupancies
-from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, BoosterSettings, raw_prediction, row_weights
+from nasicon_ml.estimators.boosting import (
+    DEFAULT_SETTINGS,
+    BoosterSettings,
+    raw_prediction,
+    row_weights,
+    without_autologging,
+)
 from nasicon_ml.estimators.fitting import (
     FitContext,
     FittedTarget,
@@ -244,6 +250,7 @@ def _sources(X: Any, groups: ArrayLike | None, count: int) -> Strings:
 class _Regressor(RegressorMixin, _TargetEstimator):  # type: ignore[misc]
     """A measured quantity, with intervals."""
 
+    @without_autologging()
     def fit(self, X: Any, y: ArrayLike, groups: ArrayLike | None = None) -> Any:
         """Fit the model.
 
@@ -519,6 +526,7 @@ class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[
         self.cv = cv
         self.random_state = random_state
 
+    @without_autologging()
     def fit(self, X: Any, y: ArrayLike, groups: ArrayLike | None = None) -> PhasePurityClassifier:
         """Fit the model; parameters as in `ConductivityRegressor.fit`, y of two classes.
 

@@ -30,7 +30,7 @@ from nasicon_ml.data.load import load_pellets
 from nasicon_ml.data.own_pellets import own_checksum, own_pellets, refuse_known_sources
 from nasicon_ml.data.validate import count_problems
 from nasicon_ml.errors import DatasetError, FieldError, nearest
-from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, BoosterSettings, as_booster
+from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, BoosterSettings, as_booster, without_autologging
 from nasicon_ml.estimators.domain import SourceDistances, fit_domain, source_distances
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target, recipe_context
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, measurement_temperature, training_rows
@@ -253,6 +253,7 @@ class TrainingResult:
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
+@without_autologging()
 def train(
     options: TrainingOptions | None = None,
     *,

@@ -1,0 +1,52 @@
+"""A program that lets MLflow log everything gets none of the boosters of a training as runs of its own."""
+
+from __future__ import annotations
+
+import mlflow
+import numpy as np
+import pytest
+
+from nasicon_ml import DensityRegressor, load_pellets
+from nasicon_ml.estimators.boosting import without_autologging
+from nasicon_ml.workflows.train import train
+
+
+@pytest.fixture
+def logging_everything(tmp_path, empty_database, monkeypatch):
+    before = mlflow.get_tracking_uri()
+    (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    mlflow.xgboost.autolog(silent=True, log_models=False)
+    yield
+    mlflow.xgboost.autolog(disable=True)
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.mark.usefixtures("logging_everything")
+def test_fitting_makes_no_runs_of_its_own():
+    pellets = load_pellets().dropna(subset=["relative_density_pct"]).head(40)
+    DensityRegressor().fit(pellets, pellets["relative_density_pct"].to_numpy())
+    assert len(mlflow.search_runs(search_all_experiments=True)) == 0
+    import xgboost as xgb
+
+    matrix = xgb.DMatrix(np.zeros((4, 1)), label=np.zeros(4))
+    with without_autologging():
+        xgb.train({}, matrix, num_boost_round=1)
+    assert len(mlflow.search_runs(search_all_experiments=True)) == 0
+    xgb.train({}, matrix, num_boost_round=1)  # that of the program itself is logged again
+    assert len(mlflow.search_runs(search_all_experiments=True)) == 1
+
+
+def test_training_is_covered(monkeypatch):
+    entered = []
+
+    class Logging:
+        @staticmethod
+        def disable_autologging():
+            entered.append(True)
+            raise InterruptedError
+
+    monkeypatch.setitem(__import__("sys").modules, "mlflow.utils.autologging_utils", Logging)
+    with pytest.raises(InterruptedError):
+        train()
+    assert entered == [True]
