@@ -73,7 +73,8 @@ def test_tables_go_through_the_arrays_and_bad_rows_are_explained(some, monkeypat
     formulas = [*some[Column.FORMULA].head(3), "Qq2O3", None]
     calls = []
     monkeypatch.setattr(NasiconComposition, "featurize", lambda _, *entry: calls.append(entry) or 1 / 0)
-    found = np.array(composition.transform(formulas))
+    with pytest.warns(UserWarning, match="2 of 5 entries cannot be read and are NaN; the first: formula: 'Qq"):
+        found = np.array(composition.transform(formulas))
     assert calls == [("Qq2O3",), (None,)]
     np.testing.assert_array_equal(found[:3], build_features(some.head(3), FeatureSet.COMPOSITION).values)
     assert np.isnan(found[3:]).all()
@@ -85,7 +86,26 @@ def test_tables_go_through_the_arrays_and_bad_rows_are_explained(some, monkeypat
         composition.featurize_many(formulas, pbar=False)
     assert composition.featurize_many([], pbar=False) == []
     assert recipe.featurize_many([], pbar=False) == []
-    assert np.isnan(recipe.featurize_many([("LATP x=0.3",)], ignore_errors=True, pbar=False)).all()
+    with pytest.warns(
+        UserWarning, match="1 of 1 entries cannot be read and are NaN; the first: not one value for"
+    ):
+        found = recipe.featurize_many([("LATP x=0.3",)], ignore_errors=True, pbar=False)
+    assert np.isnan(found).all()
+
+
+@pytest.mark.parametrize("keep", [None, ["atmosphere", "formula", "sintering_temperature_c"]])
+def test_columns_are_matched_by_name_in_any_order(some, keep):
+    recipe = NasiconRecipe()
+    columns = keep or recipe.columns[::-1]
+    table = some[columns].astype(object).assign(other=1)
+    expected = build_features(some[columns].reindex(columns=recipe.columns)).values
+    np.testing.assert_array_equal(np.array(recipe.transform(table), dtype=float), expected)
+    labels = recipe.feature_labels()
+    found = recipe.featurize_dataframe(table, columns, pbar=False)
+    np.testing.assert_array_equal(found[labels].to_numpy(dtype=float), expected)
+    assert list(found.columns) == [*table.columns, *labels]
+    assert recipe.featurize_dataframe(table, columns, inplace=True, pbar=False) is None
+    np.testing.assert_array_equal(table[labels].to_numpy(dtype=float), expected)
 
 
 def test_an_entry_with_too_few_values_is_explained_or_a_row_of_nan(some):
@@ -96,7 +116,8 @@ def test_an_entry_with_too_few_values_is_explained_or_a_row_of_nan(some):
         recipe.featurize(*short)
     with pytest.raises(FieldError, match="row 1: entry: "):
         recipe.featurize_many([whole, short], pbar=False)
-    found = np.array(recipe.featurize_many([short, whole], ignore_errors=True, pbar=False))
+    with pytest.warns(UserWarning, match="1 of 2 entries"):
+        found = np.array(recipe.featurize_many([short, whole], ignore_errors=True, pbar=False))
     np.testing.assert_array_equal(found, [[np.nan] * found.shape[1], recipe.featurize(*whole)])
     with pytest.raises(ValueError, match="return_errors needs ignore_errors"):
         recipe.featurize_many([whole], return_errors=True, pbar=False)

@@ -7,6 +7,7 @@ True
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -19,6 +20,8 @@ from nasicon_ml.errors import FieldError
 from nasicon_ml.features.build import FeatureSet, build_features, feature_names
 from nasicon_ml.recipe.batch import read_recipes, recipe_frame
 
+#: A column that is added for what a table does not give.
+_NOT_GIVEN = "not given to NasiconRecipe"
 _SHANNON = """@article{shannon1976,
   author={Shannon, R. D.},
   title={Revised effective ionic radii and systematic studies of interatomic distances in halides and
@@ -79,21 +82,51 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
         """
         if return_errors and not ignore_errors:
             raise ValueError("return_errors needs ignore_errors")
+        if isinstance(entries, pd.DataFrame) and Column.FORMULA in entries.columns:
+            cells = entries.reindex(columns=self.columns).astype(object)
+            entries = cells.where(cells.notna(), None)
         entries = entries.to_numpy() if isinstance(entries, (pd.Series, pd.DataFrame)) else list(entries)
         rows = [entry if isinstance(entry, (tuple, list, np.ndarray)) else (entry,) for entry in entries]
         if not ignore_errors:
             self._refuse_other_lengths(rows)
         whole = [at for at, row in enumerate(rows) if len(row) == len(self.columns)]
-        good = {}
+        good, reason = {}, f"not one value for each of {', '.join(self.columns)}"
         if whole:
             batch = read_recipes(self._frame([rows[at] for at in whole]), raise_errors=not ignore_errors)
             values = build_features(batch.table, self.feature_set).values.tolist()
             good = {whole[at]: row for at, row in zip(batch.rows.tolist(), values, strict=True)}
+            reason = batch.findings[0].message if batch.findings else reason
+        if len(good) < len(rows) and not return_errors:
+            said = f"{len(rows) - len(good)} of {len(rows)} entries cannot be read and are NaN"
+            said = f"{said}; the first: {reason}"
+            warnings.warn(said, stacklevel=2)
         no_error = [np.nan] if return_errors else []
         return [
             good[at] + no_error if at in good else self.featurize_wrapper(row, return_errors, ignore_errors)
             for at, row in enumerate(rows)
         ]
+
+    def featurize_dataframe(self, df: pd.DataFrame, col_id: Any, *arguments: Any, **settings: Any) -> Any:
+        """Add the features to a table, as matminer does; columns named as in `columns` are matched by name.
+
+        They may stand in any order, and those that `col_id` leaves out are not given.
+        """
+        names = [col_id] if isinstance(col_id, str) else list(col_id)
+        if Column.FORMULA not in names or not set(names) <= set(self.columns):
+            return super().featurize_dataframe(df, col_id, *arguments, **settings)
+        ordered = [name if name in names else _NOT_GIVEN for name in self.columns]
+        table = df.assign(**{_NOT_GIVEN: None}) if _NOT_GIVEN in ordered else df.copy()
+        inplace = settings.pop("inplace", False)
+        found = super().featurize_dataframe(table, ordered, *arguments, **settings)
+        kept = [_NOT_GIVEN not in (name if isinstance(name, tuple) else (name,)) for name in found.columns]
+        found = found.loc[:, kept]
+        if not inplace:
+            return found
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.PerformanceWarning)  # many columns, one after another
+            for name in found.columns.difference(df.columns, sort=False):
+                df[name] = found[name]
+        return None
 
     def feature_labels(self) -> list[str]:
         """Return the frozen column order of the feature set."""
@@ -141,8 +174,8 @@ class NasiconComposition(_ArrayFeaturizer):
 class NasiconRecipe(_ArrayFeaturizer):
     """Everything a recipe says: composition, additive and processing.
 
-    `featurize` takes the values of `columns`, in that order; in a data frame give
-    ``col_id=NasiconRecipe.columns``.
+    `featurize` takes the values of `columns`, in that order. Of a data frame give the columns that it has
+    (``col_id``), in any order; they are matched by name, in `transform`, too.
     """
 
     feature_set = FeatureSet.FULL
