@@ -13,7 +13,7 @@ OUT := out
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train tuned champion golden docs benchmark-plausibility benchmark-accuracy benchmark-serving benchmark-speed test test-slow test-all lint format notebooks lock ui clean distclean
+.PHONY: help setup demo train tuned champion golden docs benchmark-plausibility benchmark-accuracy benchmark-baybe benchmark-campaigns benchmark-serving benchmark-speed test test-slow test-all lint format notebooks lock ui clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +80,16 @@ benchmark-plausibility: $(STAMP) ## hold the committed model to what the literat
 
 benchmark-accuracy: $(STAMP) ## ours beside what others would use, by source; ARGS="--protocols P1" and the like
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.accuracy $(ARGS)
+
+benchmark-campaigns: $(STAMP) ## would campaigns have found the best recipes of published series sooner (5 min)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.campaigns $(ARGS)
+
+# Needed when series of the dataset change, and for another BayBE: an hour, and 5 GB for PyTorch in build/baybe.
+benchmark-baybe: $(STAMP) ## choose as BayBE does at its defaults, in an environment of its own, then benchmark-campaigns
+	@tools/setup_baybe.sh
+	@$(BIN)/python -m benchmarks.campaigns --for-baybe build/series.json
+	@OMP_NUM_THREADS=1 build/baybe/bin/python tools/baybe_paths.py build/series.json build/baybe_paths.json
+	@$(MAKE) benchmark-campaigns ARGS="--from-baybe build/baybe_paths.json"
 
 benchmark-serving: $(STAMP) ## 2,000 requests of 1 to 200 recipes to MLflow's server, 4 clients at a time (2 to 6 min)
 	@$(IN_VENV) OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.serving $(ARGS)

@@ -108,7 +108,10 @@ def error_covariance(
 
     def prior(one: Points, other: Points) -> Floats:
         far = laboratory_distances(one.space, other.space, one.predicted, other.predicted)
-        return kernel.covariance(far)
+        shared = kernel.covariance(far)
+        if known is None or not known.slope:
+            return shared
+        return shared + np.outer(known.tilt(one.predicted), known.tilt(other.predicted))
 
     if known is None or not len(known.predicted):
         return prior(first, second)
@@ -124,7 +127,9 @@ def error_variance(name: TargetName, kernel: OwnKernel, points: Points, known: K
         return whole
     pellets = Points.of(name, known.space, known.predicted)
     far = laboratory_distances(points.space, pellets.space, points.predicted, pellets.predicted)
-    shares = kernel.covariance(far)
+    tilt = known.tilt(points.predicted)
+    shares = kernel.covariance(far) + np.outer(tilt, known.tilt(pellets.predicted))
+    whole = whole + tilt**2
     precision = known.precision(is_probability=TARGETS[name].is_probability)
     return np.clip(whole - ((shares @ precision) * shares).sum(axis=1), _LEAST_SHARE * kernel.variance, None)
 

@@ -128,6 +128,7 @@ def condition(
     errors: Floats,
     ahead: Floats,
     extra: Floats | None = None,
+    slope: float = 0.0,
 ) -> Conditioned:
     """Predict the errors of n pellets from those of k known ones.
 
@@ -143,16 +144,20 @@ def condition(
         How much higher the prediction of each of the n pellets is than that of each known one, shape (n, k).
     extra
         Variance that the error of a known pellet has beyond its noise, shape (k,).
+    slope
+        As of `Known`.
     """
     n, k = towards.composition.shape
-    if k == 0:
+    if k == 0 or n == 0:
         return Conditioned(np.zeros(n), np.ones(n))
-    shares = kernel.covariance(towards)
+    # Predictions from their mean over the known pellets.
+    ours, theirs = slope * (ahead.mean() - ahead.mean(axis=0)), slope * ahead.mean(axis=1)
+    shares = kernel.covariance(towards) + np.outer(theirs, ours)
     own = np.full(k, kernel.noise**2 + _JITTER) if extra is None else kernel.noise**2 + _JITTER + extra
-    weights = np.linalg.solve(kernel.covariance(among) + np.diag(own), shares.T).T
+    weights = np.linalg.solve(kernel.covariance(among) + np.outer(ours, ours) + np.diag(own), shares.T).T
     shift = weights @ errors + (kernel.trust - 1.0) * (weights * ahead).sum(axis=1)
     whole = kernel.variance + kernel.noise**2
-    left = np.clip((whole - (weights * shares).sum(axis=1)) / whole, 1e-4, 1.0)
+    left = np.clip((whole + theirs**2 - (weights * shares).sum(axis=1)) / whole, 1e-4, 1.0)
     return Conditioned(shift, left ** (kernel.narrowing / 2.0))
 
 
@@ -447,6 +452,10 @@ class Known:
         Positions among all own pellets, shape (k,).
     off
         How far an outlier lies above what its recipe and the others let expect, on that scale; else 0. Shape (k,).
+    slope
+        How far the share of a predicted difference that comes true in one laboratory may be from
+        `OwnKernel.trust`, as a standard deviation: pellets then tell it, too (a linear term with a normal prior:
+        Rasmussen and Williams, section 2.7). Not for a probability.
     """
 
     kernel: OwnKernel
@@ -456,6 +465,7 @@ class Known:
     extra: Floats
     rows: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
     off: Floats = field(default_factory=lambda: np.zeros(0))
+    slope: float = 0.0
 
     def guarded(self) -> Known:
         """Return the same pellets, those that are unlike the others with less weight; not for probabilities."""
@@ -470,11 +480,18 @@ class Known:
         at = np.arange(len(self.measured))[kept]
         return Known(self.kernel, self.space.take(at), self.predicted[at], self.measured[at], self.extra[at])
 
+    def tilt(self, predicted: Floats) -> Floats:
+        """Return predictions from the mean of those of these pellets, times the slope; shape of the input."""
+        middle = self.predicted.mean() if len(self.predicted) else 0.0
+        return np.asarray(self.slope * (predicted - middle))
+
     def conditioned(self, space: RecipeSpace, predicted: Floats) -> Conditioned:
         """Return what these pellets change about n predictions on the scale the model learns."""
         among, towards = self._distances(space, self.predicted, predicted)
         ahead = predicted[:, None] - self.predicted[None, :]
-        return condition(self.kernel, among, towards, self.measured - self.predicted, ahead, self.extra)
+        return condition(
+            self.kernel, among, towards, self.measured - self.predicted, ahead, self.extra, self.slope
+        )
 
     def probability(self, space: RecipeSpace, asked: Floats) -> Floats:
         """Return n probabilities conditioned on these pellets."""
@@ -488,8 +505,9 @@ class Known:
         if is_probability:
             _, root, inner = _laplace(self.kernel, among, self.measured, self.predicted)
             return np.asarray(root[:, None] * np.linalg.solve(inner, np.diag(root)))
-        own = self.kernel.noise**2 + _JITTER + self.extra
-        return np.asarray(np.linalg.inv(self.kernel.covariance(among) + np.diag(own)))
+        tilt = self.tilt(self.predicted)
+        own = np.outer(tilt, tilt) + np.diag(self.kernel.noise**2 + _JITTER + self.extra)
+        return np.asarray(np.linalg.inv(self.kernel.covariance(among) + own))
 
     def _distances(
         self, space: RecipeSpace, ours: Floats, theirs: Floats
