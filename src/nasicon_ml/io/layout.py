@@ -11,7 +11,7 @@ from nasicon_ml.checks import listed
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import UnreadableFileError
 from nasicon_ml.io.headers import meaning_of
-from nasicon_ml.io.raw import RawTable, refuse_repeated
+from nasicon_ml.io.raw import MAX_COLUMNS, RawTable, refuse_repeated
 
 #: Rows among which the header is looked for.
 MOST_ABOVE = 20
@@ -25,7 +25,7 @@ Rows = Iterator[tuple[int, list[str]]]
 
 def known_names(cells: Sequence[str]) -> int:
     """Count the cells that name a column of ours."""
-    return sum(meaning_of(cell) is not None for cell in _names(cells))
+    return sum(meaning_of(cell) is not None for cell in _names(cells[:MAX_COLUMNS]))
 
 
 def _names(cells: Sequence[str]) -> list[str]:
@@ -60,7 +60,10 @@ def find_header(records: Rows, name: str, *, nameless: bool = False) -> tuple[in
     """
     first = list(itertools.islice(records, MOST_ABOVE))
     rows = [_names(cells) for _, cells in first]
-    formulas = [any((m := meaning_of(cell)) and m.column is Column.FORMULA for cell in names) for names in rows]
+    formulas = [
+        any((m := meaning_of(cell)) and m.column is Column.FORMULA for cell in names[:MAX_COLUMNS])
+        for names in rows
+    ]
     plain = [not names[0].startswith("#") or known_names(names) > 0 for names in rows]
     if not any(plain):
         raise UnreadableFileError(f"{name}: the file is empty")
