@@ -230,6 +230,14 @@ def test_yaml_as_people_write_it() -> None:
     )
 
 
+def test_an_additive_that_is_no_formula_is_warned_of() -> None:
+    names = ["LiF", "B2O3;Bi2O3", "60Na2O-30P2O5", "Li2SO4-LiPO3 glass", "alumina", "(Li2SO4)0.6(LiPO3)0.4",
+             "binder", "frit 7", "none"]  # fmt: skip
+    batch = read_batch(pd.DataFrame({"formula": "LTP", "additive": names}))
+    warned = [finding.value for finding in batch.warnings if finding.rule == "additive_no_formula"]
+    assert warned == ["binder", "frit 7"]
+
+
 @pytest.mark.parametrize("additive", ["LiF", "none", "no"])
 def test_nothing_of_an_additive_is_no_additive(additive: str) -> None:
     fields = {"formula": "LTP", "additive": additive, "additive_amount": 0, "additive_unit": "wt%"}

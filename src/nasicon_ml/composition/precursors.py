@@ -179,6 +179,25 @@ def _of_organic(formula: str) -> Source:
     return Source.ALKOXIDE if saturated or _ALKOXIDE.search(formula) else Source.ORGANIC
 
 
+def additive_findings(table: pd.DataFrame) -> list[Finding]:
+    """Return a warning for each additive whose name is no formula, nor a mixture or glass of formulas.
+
+    Parameters
+    ----------
+    table
+        Clean values, index 0 to n - 1.
+    """
+    given = table[Column.ADDITIVE]
+    found = []
+    for row, name in given[given.notna()].items():
+        parts = re.split(r"[-;]", re.sub(r"[\s_]*glass$", "", str(name)))
+        if any(_elements(_plain(re.sub(r"^[0-9.]+", "", part.strip()))) is None for part in parts):
+            words = f"{Column.ADDITIVE}: {name!r} is no formula, and says little to a model; write it as in Li3BO3"
+            rule = "additive_no_formula"
+            found.append(Finding(int(str(row)), Column.ADDITIVE.value, name, rule, Severity.WARNING, words))
+    return found
+
+
 def precursor_findings(table: pd.DataFrame) -> list[Finding]:
     """Return a warning for each list of precursors with a name that is no formula.
 

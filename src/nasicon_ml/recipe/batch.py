@@ -21,7 +21,7 @@ from nasicon_ml.checks import (
 )
 from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
-from nasicon_ml.composition.precursors import precursor_findings
+from nasicon_ml.composition.precursors import additive_findings, precursor_findings
 from nasicon_ml.errors import FieldError
 from nasicon_ml.recipe.recipe import Recipe
 from nasicon_ml.recipe.rules import (
@@ -301,7 +301,7 @@ def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
                 " are the two exchanged?")
         for row in np.flatnonzero((calcined > sintered) & ~np.isin(np.arange(len(table)), in_kelvin)).tolist()
     ]  # fmt: skip
-    found += fraction_findings(table) + precursor_findings(table)
+    found += fraction_findings(table) + precursor_findings(table) + additive_findings(table)
     return sorted(found, key=lambda finding: finding.row)
 
 
