@@ -96,8 +96,8 @@ def test_the_run_is_shown_with_scores_dataset_and_model(site, recorded, result):
     (run,) = site.json("runs/search", {"experiment_ids": [experiment["experiment_id"]]})["runs"]
     assert (run["info"]["run_id"], run["info"]["status"]) == (recorded[1].run_id, "FINISHED")
     metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
-    assert metrics["training.seconds"] == pytest.approx(result.seconds)
-    assert metrics["conductivity.mae_decades"] > 0
+    assert 0 < metrics["conductivity.mae_decades"] < 10
+    assert len(metrics) <= 12
     (given,) = run["inputs"]["dataset_inputs"]
     assert given["dataset"]["digest"] == result.dataset_sha256[:36]
     (made,) = run["outputs"]["model_outputs"]
