@@ -1,0 +1,21 @@
+"""The measured pellets are looked up by the installed command, from one answer to the next."""
+
+from __future__ import annotations
+
+import json
+
+from tests.e2e.conftest import Command
+
+
+def test_from_a_prediction_to_the_pellet_and_its_citation(command: Command) -> None:
+    predicted = command("predict", "LATP x=0.4", "--atmosphere", "Ar", "--neighbours", "1")
+    (line,) = (line for line in predicted.stdout.splitlines() if "distance" in line and line.startswith("  1. "))
+    pellet = line.split()[-1]
+    shown = json.loads(command("data", "show", pellet, "--json").stdout)
+    assert shown["pellet"]["pellet_id"] == pellet
+    source = shown["source"]["source"]
+    found = json.loads(command("data", "find", "--source", source, "--formula", "LATP x=0.4", "--json").stdout)
+    assert pellet in {row["pellet_id"] for row in found["pellets"]}
+    cited = command("data", "cite", pellet)
+    assert (cited.returncode, cited.stderr) == (0, "")
+    assert cited.stdout.startswith("@")
