@@ -183,21 +183,54 @@ def test_a_share_takes_of_averaged_terms_and_leaves_laws(share, seed):
     np.testing.assert_array_equal(SOUND.laws().margin(X), 0.0)
 
 
-def test_laws_hold_in_full(pellets):
+@pytest.fixture(scope="module")
+def of_conductivity(pellets):
     features = build_features(pellets)
     rows = training_rows(pellets, SIGMA)
-    at = rows.rows
-    sources = pellets["source"].to_numpy(dtype=object)[at]
-    learned = TrainingMatrix(features.values[at], features.names, rows.y, rows.weight, sources)
-    prior = fit_prior(SIGMA, learned, CONDUCTIVITY)
+    sources = pellets["source"].to_numpy(dtype=object)[rows.rows]
+    learned = TrainingMatrix(features.values[rows.rows], features.names, rows.y, rows.weight, sources)
+    return fit_prior(SIGMA, learned, CONDUCTIVITY)
+
+
+def lagp(**fields):
+    return build_features(recipe_table([Recipe(formula="Li1.5Al0.5Ge1.5(PO4)3", **fields)])).values
+
+
+def coefficient(prior, term):
+    return dict(zip(prior.terms, prior.coefficients, strict=True))[term]
+
+
+@pytest.mark.parametrize("technique", ["sputtering", "pulsed_laser_deposition", "aerosol"])
+@pytest.mark.parametrize(("annealed_c", "term"), [(None, "film as deposited"), (700, "annealed film")])
+def test_laws_of_films_hold_in_full(of_conductivity, technique, annealed_c, term):
     film, pellet = (
-        build_features(recipe_table([Recipe(formula="Li1.5Al0.5Ge1.5(PO4)3", densification=technique)])).values
-        for technique in ("sputtering", "conventional")
+        lagp(densification=made, sintering_temperature_c=annealed_c) for made in (technique, "conventional")
     )
-    worse = dict(zip(prior.terms, prior.coefficients, strict=True))["film"]
-    assert -2.5 < worse < -1.0, "films conduct far less than pellets"
-    for part in prior, prior.averaged(0.3), prior.laws():
-        assert (part.margin(film) - part.margin(pellet)).item() == pytest.approx(worse)
+    worse = coefficient(of_conductivity, term)
+    assert -2.5 < worse < -0.3, "films conduct less than pellets"
+    laws = of_conductivity.laws()
+    sintered = laws.margin(pellet)  # less what an overfired pellet loses: none at 700 °C
+    assert (laws.margin(film) - sintered).item() == pytest.approx(worse)
+    if annealed_c is None:
+        for part in of_conductivity, of_conductivity.averaged(0.3):
+            assert (part.margin(film) - part.margin(pellet)).item() == pytest.approx(worse)
+
+
+def test_a_film_heated_less_than_it_takes_to_crystallise_is_one_as_deposited(of_conductivity):
+    as_deposited, warmed, annealed = (
+        of_conductivity.laws().margin(lagp(densification="sputtering", sintering_temperature_c=heated)).item()
+        for heated in (None, 499, 500)
+    )
+    assert as_deposited == warmed
+    assert annealed > warmed + 0.5
+
+
+def test_conductivity_falls_far_above_the_usual_temperature_and_not_before(of_conductivity):
+    temperatures = [850, 900, 950, 1000, 1050]
+    start = [of_conductivity.laws().margin(lagp(sintering_temperature_c=fired)).item() for fired in temperatures]
+    per_100_c = coefficient(of_conductivity, "far overfired")
+    assert -0.6 < per_100_c < -0.1
+    np.testing.assert_allclose(np.diff(start), [0.0, 0.0, per_100_c / 2, per_100_c / 2], atol=1e-9)
 
 
 def test_density_starts_from_the_green_body(pellets):

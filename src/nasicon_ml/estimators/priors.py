@@ -55,6 +55,8 @@ class Term:
         Bounds of the coefficient: directions that are certain.
     is_law
         Whether it holds in full, instead of being averaged with the trees.
+    is_fitted
+        Whether new models learn it; others are known for the models that did.
     """
 
     features: tuple[str, ...]
@@ -64,6 +66,7 @@ class Term:
     lowest: float = -_INFINITE
     highest: float = _INFINITE
     is_law: bool = False
+    is_fitted: bool = True
 
 
 def _known(values: Floats, otherwise: float = 0.0) -> Floats:
@@ -86,21 +89,34 @@ def _while_sintered(part: Callable[..., Floats]) -> Callable[..., Floats]:
     return lambda *inputs: part(*inputs[:-1]) * _sintered(inputs[-1])
 
 
+def _as_deposited(*inputs: Floats) -> Floats:
+    """Return 1 for films that were not heated after deposition; their temperature is the last input."""
+    return _any(*inputs[:-1]) * (_known(inputs[-1]) < _ANNEALED_C)
+
+
+def _annealed(*inputs: Floats) -> Floats:
+    """Return 1 for films that were; inputs as of `_as_deposited`."""
+    return _any(*inputs[:-1]) * (_known(inputs[-1]) >= _ANNEALED_C)
+
+
 def _techniques(*names: str) -> tuple[str, ...]:
     return tuple(f"densification={name}" for name in names)
 
 
-_SHARE = "sintered_share"
+_SHARE, _FIRED_C = "sintered_share", "given_sintering_temperature_c"
 #: Deposited from vapour or aerosol. Films grown or spun from solutions are others.
 _FILMS = _techniques("sputtering", "pulsed_laser_deposition", "aerosol")
 _PRESSED = _techniques("spark_plasma", "field_assisted", "hot_press", "hot_isostatic_press", "high_pressure")
 #: So many degrees too hot are one.
 _TOO_HOT_C = 100.0
+#: From here on a heated film crystallises and densifies: LATP sputtered amorphous does at 500 °C (ly1376).
+_ANNEALED_C = 500.0
 
-#: Films conduct 1.5 to 2.5 decades less than pellets (sputtered 1.3e-6, aerosol 5e-6 S/cm where pellets of LAGP
-#: have 1e-4), cold sintering about 0.7 (review of LAGP, 10.1002/adfm.202300973). Powder that was only pressed has
-#: no necks between its grains: LATP 4e-8 S/cm (ly1417). LATP fired 100 °C too hot lost up to half (raj2023,
-#: 10.1021/acsaem.2c02464).
+#: Films as deposited conduct 1.5 to 2.5 decades less than pellets (sputtered 1.3e-6, aerosol 5e-6 S/cm where
+#: pellets of LAGP have 1e-4), cold sintering about 0.7 less (review of LAGP, 10.1002/adfm.202300973); an annealed film of
+#: LATP reaches 1.2e-5 S/cm (ly1376). Powder that was only pressed has no necks between its grains: LATP 4e-8 S/cm
+#: (ly1417). LATP fired 100 °C too hot lost up to half (raj2023, 10.1021/acsaem.2c02464); few works went further,
+#: and trees answer there as at the last temperature they know.
 _CONDUCTIVITY: dict[str, Term] = {
     "x up to the best": Term(("x",), lambda x: np.clip(x, _LOWEST_X, BEST_X), pellets=0.3, lowest=0.0),
     "x beyond the best": Term(("x",), lambda x: np.maximum(x - BEST_X, 0.0), pellets=0.3, highest=0.0),
@@ -112,8 +128,16 @@ _CONDUCTIVITY: dict[str, Term] = {
     "silicon": Term(("t_silicon",), lambda amount: amount / 3.0),
     "sodium": Term(("a_sodium",), lambda amount: (amount > _SODIUM).astype(np.float64)),
     "not sintered": Term((_SHARE,), lambda share: 1.0 - _sintered(share), -1.0, 1.0, highest=0.0),
-    "overfired": Term(("overfired_c",), lambda excess: _known(excess) / _TOO_HOT_C, -0.2, 8.0, highest=0.0),
-    "film": Term(_FILMS, _any, -1.75, 4.0, highest=0.0, is_law=True),
+    "far overfired": Term(
+        ("overfired_c",),
+        lambda excess: np.maximum(_known(excess) - _TOO_HOT_C, 0.0) / _TOO_HOT_C,
+        -0.3,
+        20.0,
+        highest=0.0,
+        is_law=True,
+    ),
+    "film as deposited": Term((*_FILMS, _FIRED_C), _as_deposited, -1.75, 4.0, highest=0.0, is_law=True),
+    "annealed film": Term((*_FILMS, _FIRED_C), _annealed, -0.75, 4.0, highest=0.0, is_law=True),
     "cold sintering": Term(_techniques("cold_sintering"), _any, -0.7, 2.0, highest=0.0),
     "pressed, not sintered": Term(_techniques("cold_pressing"), _any, -1.0, 3.0, highest=0.0, is_law=True),
     "other film": Term(_techniques("thin_film"), _any, pellets=2.0),
@@ -123,6 +147,8 @@ _CONDUCTIVITY: dict[str, Term] = {
     "fluxing additive": Term(("additive_fluxing",), _any, pellets=2.0),
     "liquid of cold sintering": Term(("additive_process_liquid",), _any, pellets=2.0),
     "mixing of the route": Term(("mixing_quality",), lambda quality: _known(quality) / 3.0, pellets=2.0),
+    "overfired": Term(("overfired_c",), lambda excess: _known(excess) / _TOO_HOT_C, is_fitted=False),
+    "film": Term(_FILMS, _any, is_law=True, is_fitted=False),
 }
 
 #: On the logarithm of the porosity, from that of the green body down.
@@ -275,9 +301,11 @@ def inputs_of(target: TargetName, terms: Sequence[str]) -> tuple[str, ...]:
 
 
 def terms_of(target: TargetName, feature_names: Sequence[str]) -> tuple[str, ...]:
-    """Return the terms that can be made of some features; none where the first of the target cannot."""
+    """Return the terms to fit, made of some features; none where the first of the target cannot be."""
     there = set(feature_names)
-    found = tuple(name for name, term in TERMS.get(target, {}).items() if there.issuperset(term.features))
+    found = tuple(
+        name for name, term in TERMS.get(target, {}).items() if term.is_fitted and there.issuperset(term.features)
+    )
     return found if found and found[0] == next(iter(TERMS[target])) else ()
 
 
