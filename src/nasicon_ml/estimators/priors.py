@@ -113,10 +113,10 @@ _TOO_HOT_C = 100.0
 _ANNEALED_C = 500.0
 
 #: Films as deposited conduct 1.5 to 2.5 decades less than pellets (sputtered 1.3e-6, aerosol 5e-6 S/cm where
-#: pellets of LAGP have 1e-4), cold sintering about 0.7 less (review of LAGP, 10.1002/adfm.202300973); an annealed film of
-#: LATP reaches 1.2e-5 S/cm (ly1376). Powder that was only pressed has no necks between its grains: LATP 4e-8 S/cm
-#: (ly1417). LATP fired 100 °C too hot lost up to half (raj2023, 10.1021/acsaem.2c02464); few works went further,
-#: and trees answer there as at the last temperature they know.
+#: pellets of LAGP have 1e-4), cold sintering about 0.7 less (review of LAGP, 10.1002/adfm.202300973); an annealed
+#: film of LATP reaches 1.2e-5 S/cm (ly1376). Powder that was only pressed has no necks between its grains: LATP
+#: 4e-8 S/cm (ly1417). LATP fired 100 °C too hot lost up to half (raj2023, 10.1021/acsaem.2c02464); few works went
+#: further, and trees answer there as at the last temperature they know.
 _CONDUCTIVITY: dict[str, Term] = {
     "x up to the best": Term(("x",), lambda x: np.clip(x, _LOWEST_X, BEST_X), pellets=0.3, lowest=0.0),
     "x beyond the best": Term(("x",), lambda x: np.maximum(x - BEST_X, 0.0), pellets=0.3, highest=0.0),
