@@ -43,7 +43,7 @@ NOTES = f"""\
   know nothing before a pellet: from nothing they begin with the random one, and their two curves are the same.
   They see amounts of the elements and all fields that differ in the series. {GREEDY}: best prediction first.
 - BayBE is slow, and was run from the first pellets of 10 of the 50 orders; ours and BayBE are compared on the
-  orders that both have.
+  orders that both have (which is why its first pellets differ from the others' in the figure).
 - Means over sources; intervals are the middle 95 % of a bootstrap that draws sources with replacement.
 - The candidates are what somebody thought worth making: where no such choice was made before, a campaign has more
   to gain, and more to get wrong. Series are short, most of five to sixteen recipes.
@@ -61,7 +61,10 @@ def page(table: pd.DataFrame, against: pd.DataFrame, synthetic: pd.DataFrame, ve
         unit, digits = TARGETS[TargetName(str(target))].unit, 3 if target == "conductivity" else 2
         count, of_series = part["source"].nunique(), part.drop_duplicates("source")["n"]
         lines += ["", f"## {WORDS[str(target)]}, {STARTS[str(start)]}", ""]
-        lines += [f"{count} series of {of_series.min()} to {of_series.max()} recipes; regrets in {unit}.", ""]
+        lines += [
+            f"{count} series of {of_series.min():.0f} to {of_series.max():.0f} recipes; regrets in {unit}.",
+            "",
+        ]
         lines += [f"| | {' | '.join(_HEADS.values())} |", f"|---|{'---:|' * len(_HEADS)}"]
         means = part.groupby("model")[list(_HEADS)].mean()
         for model in (model for model in MODELS if model in means.index):

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.benchmark_table import benchmark_section, own_section
+from tools.benchmark_table import benchmark_section, campaign_section, campaign_sentence, own_section
 from tools.readme_tables import dataset_paragraph, score_section
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +31,7 @@ README, PYTHON_PAGE = ROOT / "README.md", ROOT / "docs" / "python.md"
 DATA_CARD = ROOT / "datasets" / "README.md"
 SCIKIT_LEARN_PAGE = ROOT / "docs" / "scikit-learn.md"
 OWN_PAGE, ACCURACY_PAGE = ROOT / "docs" / "own-pellets.md", ROOT / "docs" / "accuracy.md"
+CAMPAIGNS_PAGE = ROOT / "docs" / "campaigns.md"
 CHAMPION = ROOT / "models" / "champion"
 #: What the reader's own settings may not change.
 OWN_SETTINGS = ("NASICON_ML_MODEL", "NASICON_ML_DATASETS", "MLFLOW_TRACKING_URI", "COLUMNS")
@@ -123,6 +124,7 @@ def renewed_readme(text: str) -> str:
     scores = json.loads((CHAMPION / "model.json").read_text(encoding="utf-8"))["metadata"]["scores"]
     text = between_markers(text, "scores", score_section(scores))
     text = between_markers(text, "dataset", dataset_paragraph())
+    text = between_markers(text, "campaigns", campaign_sentence())
     return with_python_outputs(with_console_outputs(text, run_command))
 
 
@@ -143,6 +145,9 @@ def main() -> int:
             DATA_CARD: with_console_outputs(DATA_CARD.read_text(encoding="utf-8"), run_command),
             ACCURACY_PAGE: between_markers(
                 ACCURACY_PAGE.read_text(encoding="utf-8"), "benchmark", benchmark_section()
+            ),
+            CAMPAIGNS_PAGE: between_markers(
+                CAMPAIGNS_PAGE.read_text(encoding="utf-8"), "campaigns", campaign_section()
             ),
             OWN_PAGE: between_markers(OWN_PAGE.read_text(encoding="utf-8"), "own", own_section()),
             PYTHON_PAGE: renewed_python_page(PYTHON_PAGE.read_text(encoding="utf-8"), Path(folder)),
