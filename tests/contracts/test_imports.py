@@ -15,7 +15,7 @@ from tests.contracts.source import PACKAGE, ROOT, Module, imports, modules
 ORDER = (
     "errors", "signals", "shipped", "processors", "words", "columns", "parsing", "checks", "io", "composition",
     "recipe", "data", "features", "trees", "estimators", "bundle", "model", "evaluation", "plots", "screening",
-    "campaigns", "workflows", "tracking", "cli",
+    "campaigns", "workflows", "tracking", "cli", "app",
 )  # fmt: skip
 # Closer bounds than the order.
 ONLY_THESE = {
@@ -26,10 +26,15 @@ ONLY_THESE = {
     "plots": {"errors", "columns", "io"},
 }
 # A library that one part alone may import; the names of its types are free.
-OWNERS = {"mlflow": {"tracking"}, "matplotlib": {"plots"}, "optuna": {"estimators", "evaluation", "workflows"}}
+OWNERS = {
+    "mlflow": {"tracking"}, "matplotlib": {"plots"}, "optuna": {"estimators", "evaluation", "workflows"},
+    "streamlit": {"app", "cli"}, "altair": {"app"},
+}  # fmt: skip
 # Loaded by nobody who only asks for help.
 HEAVY = (
     "mlflow",
+    "streamlit",
+    "altair",
     "matplotlib",
     "matminer",
     "xgboost",
@@ -243,9 +248,9 @@ def test_a_heavy_import_is_seen() -> None:
 
 def test_everything_but_tracking_is_there_without_the_extras() -> None:
     """Who installs no extra can import every module except those that belong to one."""
-    owned = {"tracking", "plots"}
+    owned = {"tracking", "plots", "app"}
     names = [module.name for module in modules() if module.layer not in owned]
-    blocked = sorted({library for extra in ("plots", "tracking", "tune") for library in EXTRAS[extra]})
+    blocked = sorted({library for extra in ("app", "plots", "tracking", "tune") for library in EXTRAS[extra]})
     code = f"import sys\nsys.modules.update(dict.fromkeys({blocked!r}))\nimport " + "\nimport ".join(names)
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr

@@ -36,6 +36,7 @@ VERBS = {
     "screen": "Find the best recipes of a search space.",
     "recommend": "Recommend which pellets to make next.",
     "campaign": "Keep a campaign of pellets in a folder: start, add, next, status.",
+    "app": "Show recipes, curves and pellets in the browser, on this machine.",
     "train": "Train the models, and record the run in MLflow.",
     "registry": "List, compare, promote and move versions of the model.",
     "data": "Check, summarise and look up the measured pellets.",

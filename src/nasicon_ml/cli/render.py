@@ -209,8 +209,8 @@ def _head(answer: Answer, width: int) -> list[str]:
     name = f"{answer.pellet_id}: " if answer.pellet_id else ""
     title = f"{name}{composition.formula}   {composition.system}, x = {composition.x:.4g}"
     lines = [click.style(title, bold=True)]
-    lines += _entry("sites", _sites(composition), width)
-    lines += _entry("charge", _charge(composition), width)
+    lines += _entry("sites", sites_words(composition), width)
+    lines += _entry("charge", charge_words(composition), width)
     lines += _entry("made", conditions(answer.recipe) or "nothing given", width)
     if answer.not_given:
         missing = ", ".join(column.label for column in answer.not_given)
@@ -218,7 +218,8 @@ def _head(answer: Answer, width: int) -> list[str]:
     return lines
 
 
-def _sites(composition: Composition) -> str:
+def sites_words(composition: Composition) -> str:
+    """Return which ions are on which site."""
     states = composition.oxidation_states
     sites = (("A", composition.a_site), ("M", composition.m_site), ("T", composition.t_site))
     parts = [
@@ -230,7 +231,8 @@ def _sites(composition: Composition) -> str:
     return ";  ".join(parts)
 
 
-def _charge(composition: Composition) -> str:
+def charge_words(composition: Composition) -> str:
+    """Return whether the charges add up."""
     from nasicon_ml.composition import CHARGE_TOLERANCE
 
     imbalance, excess = composition.charge_imbalance, composition.alkali_excess
@@ -274,12 +276,11 @@ def _domain(answer: Answer, width: int) -> list[str]:
     return lines
 
 
-def _measured_alike(answer: Answer, width: int) -> list[str]:
+def measured_words(answer: Answer) -> list[str]:
     """Return what was measured on pellets like this, and whether the answer disagrees with it."""
     from nasicon_ml.workflows.measured_alike import outside_interval
 
-    lines: list[str] = []
-    label = "measured like this"
+    texts: list[str] = []
     shown: dict[str, tuple[str, Callable[[float], str], Interval | None]] = {
         "conductivity": ("S/cm", scientific, answer.conductivity_s_cm),
         "relative_density": ("% dense", fixed, answer.relative_density_pct),
@@ -304,9 +305,17 @@ def _measured_alike(answer: Answer, width: int) -> list[str]:
         side = "" if interval is None else outside_interval(found, interval.lower, interval.upper)
         if side:
             text += f"; that lies {side} the interval of the prediction: trust what was measured"
-        lines += _entry(label, text, width)
-        label = ""
-    return lines
+        texts.append(text)
+    return texts
+
+
+def _measured_alike(answer: Answer, width: int) -> list[str]:
+    labels = ("measured like this", "", "")
+    return [
+        line
+        for label, text in zip(labels, measured_words(answer), strict=False)
+        for line in _entry(label, text, width)
+    ]
 
 
 def _broken_rules(answer: Answer, width: int) -> list[str]:

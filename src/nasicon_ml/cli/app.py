@@ -1,0 +1,67 @@
+"""``nasicon-ml app``: the pages in the browser, served on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nasicon_ml.cli.inputs import SectionedCommand, Whole, option
+from nasicon_ml.cli.render import say
+from nasicon_ml.errors import BundleError, MissingExtraError
+from nasicon_ml.io.raw import MAX_BYTES
+from nasicon_ml.workflows.predict import BUNDLE_VARIABLE
+
+SERVER, ANSWER = "Server", "Answer"
+#: What Streamlit would do otherwise: send statistics, watch files, show tracebacks, offer to publish.
+_SETTINGS = {
+    "browser.gatherUsageStats": "false",
+    "client.showErrorDetails": "none",
+    "client.toolbarMode": "viewer",
+    "server.fileWatcherType": "none",
+    "server.maxUploadSize": str(max(MAX_BYTES.values()) // 10**6),
+    "server.showEmailPrompt": "false",
+}
+
+_EPILOG = """\b
+Examples:
+  nasicon-ml app
+  nasicon-ml app --model models/mine --no-browser --port 8600
+
+Ctrl-C ends it. Nothing is fetched from elsewhere, and nothing is sent. Needs nasicon-ml[app]."""
+
+
+@click.command(cls=SectionedCommand, epilog=_EPILOG)
+@option("--model", section=ANSWER, metavar="FOLDER",
+        help="Bundle that answers at first.  [default: the model that comes with nasicon-ml]")  # fmt: skip
+@option("--tracking-uri", section=ANSWER, metavar="URI",
+        help="MLflow's store of the page of models.  [default: MLFLOW_TRACKING_URI, or mlflow.db]")  # fmt: skip
+@option("--no-browser", is_flag=True, section=SERVER, help="Open no browser.")
+@option("--port", section=SERVER, type=Whole(1, 65535), metavar="NUMBER",
+        help="Port to listen on.  [default: 8501, or the next one that is free]")  # fmt: skip
+@option("--host", section=SERVER, default="127.0.0.1", show_default=True, metavar="ADDRESS",
+        help="Address to listen on. 0.0.0.0 is every one of this machine: whoever reaches it can use the pages,"
+        " which read and write campaigns' folders, without a password.")  # fmt: skip
+def app(**values: Any) -> None:
+    """Show recipes, curves, the literature, your pellets and campaigns in the browser."""
+    if importlib.util.find_spec("streamlit") is None or importlib.util.find_spec("altair") is None:
+        raise MissingExtraError("streamlit", "app", "the pages in the browser")
+    if values["model"] is not None:
+        folder = Path(values["model"]).absolute()
+        if not (folder / "manifest.json").is_file():
+            raise BundleError(f"--model {values['model']}: there is no bundle here (no manifest.json)")
+        os.environ[BUNDLE_VARIABLE] = str(folder)
+    if values["tracking_uri"] is not None:
+        os.environ["MLFLOW_TRACKING_URI"] = values["tracking_uri"]
+    from streamlit.web.cli import main as streamlit
+
+    settings = _SETTINGS | {"server.headless": str(values["no_browser"]).lower(), "server.address": values["host"]}
+    if values["port"] is not None:
+        settings["server.port"] = str(values["port"])
+    script = Path(__file__).parents[1] / "app" / "main.py"
+    say("nasicon-ml app: Ctrl-C ends it")
+    flags = [f"--{name}={value}" for name, value in settings.items()]
+    streamlit(["run", str(script), *flags], prog_name="nasicon-ml app", standalone_mode=False)
