@@ -29,9 +29,10 @@ def test_what_the_page_says_of_the_aims_is_so(third):
         (target, start): third[target, start, "ours"] / third[target, start, "random order"]
         for target, start, _ in third.index
     }
-    missed = {key for key, value in share.items() if value > 0.5}
-    assert missed == {("conductivity", "one pellet")}, "say in docs/campaigns.md which aims are missed"
-    assert "after one random pellet conductivity misses our aim" in " ".join(PAGE.split())
+    assert max(share.values()) <= 0.5, "say in docs/campaigns.md which aims are missed"
+    edge = share["conductivity", "one pellet"]
+    assert edge == max(share.values())
+    assert f"51 % instead of {100 * edge:.0f}" in " ".join(PAGE.split())
 
 
 def test_a_wrong_model_costs_no_more_than_none():
