@@ -13,7 +13,7 @@ OUT := out
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train tuned champion golden docs benchmark-plausibility benchmark-accuracy benchmark-baybe benchmark-campaigns benchmark-serving benchmark-speed test test-slow test-all lint format notebooks lock ui clean distclean
+.PHONY: help setup demo train tuned champion golden docs site benchmark-plausibility benchmark-accuracy benchmark-baybe benchmark-campaigns benchmark-serving benchmark-speed test test-slow test-all lint format notebooks lock ui clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,9 @@ docs: $(STAMP) ## renew what README, docs and notebooks show of the committed mo
 	@$(BIN)/python -m tools.difference_tables
 	@$(BIN)/python -m tools.serving_page
 	@$(BIN)/python -m tools.renew_docs
+
+site: $(STAMP) ## build the documentation as a site with search into build/site, without network
+	@$(BIN)/python -m tools.build_site
 
 benchmark-plausibility: $(STAMP) ## hold the committed model to what the literature states
 	@$(BIN)/python -m benchmarks.plausibility

@@ -125,7 +125,7 @@ def requirement_names(requirements: list[str]) -> set[str]:
 EXTRAS = {name: requirement_names(listed) for name, listed in PROJECT["optional-dependencies"].items()}
 BASE = requirement_names(PROJECT["dependencies"])
 # What runs the shared server is imported by MLflow, not by this package.
-RUN_TIME = BASE.union(*(names for extra, names in EXTRAS.items() if extra not in {"dev", "server"}))
+RUN_TIME = BASE.union(*(names for extra, names in EXTRAS.items() if extra not in {"dev", "docs", "server"}))
 
 
 def test_every_part_has_a_place_in_the_order() -> None:

@@ -148,7 +148,7 @@ def fit_spread(
 
 @dataclass(frozen=True)
 class ConformalScores:
-    """Sorted out-of-fold scores |error| / spread, shape (n,): their quantiles make the intervals."""
+    """Sorted out-of-fold scores ``|error|`` / spread, shape (n,): their quantiles make the intervals."""
 
     scores: Floats
 

@@ -69,7 +69,7 @@ def auroc(outcome: Floats, score: Floats) -> float:
 
 
 def expected_calibration_error(outcome: Floats, probability: Floats, bins: int = 10) -> float:
-    """Return the mean |observed share - mean probability| over bins of equal counts, weighted by count.
+    """Return the mean ``|observed share - mean probability|`` over bins of equal counts, weighted by count.
 
     Bins of equal counts, because probabilities from few data crowd in the middle and bins of equal width
     would rest on a handful of rows each.

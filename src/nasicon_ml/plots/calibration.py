@@ -56,7 +56,7 @@ def interval_calibration(out_of_fold: pd.DataFrame, target: str, *, subset: str 
     Returns
     -------
     matplotlib.figure.Figure
-        Left: each pellet's |error| against the reach of its interval towards the measured value; points above
+        Left: each pellet's ``|error|`` against the reach of its interval towards the measured value; points above
         the line lie outside. Right: the share inside, for eight groups from narrow to wide, with 95 %
         intervals of that share by Wilson.
     """

@@ -139,7 +139,7 @@ def residuals_by_system(out_of_fold: pd.DataFrame, target: str, *, subset: str =
     Returns
     -------
     matplotlib.figure.Figure
-        One row a system, ordered by mean |error|, with pellets and sources in its label; systems of fewer
+        One row a system, ordered by mean ``|error|``, with pellets and sources in its label; systems of fewer
         than eight pellets are drawn as one, below.
     """
     style = target_style(target)

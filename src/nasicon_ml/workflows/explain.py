@@ -240,7 +240,8 @@ def mean_strength(parts: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns target, group, strength (mean |contribution|) and unit, the strongest group of each target first.
+        Columns target, group, strength (mean ``|contribution|``) and unit, the strongest group of each target
+        first.
     """
     sized = parts.assign(strength=parts["contribution"].abs())
     total = sized.groupby(["target", "group", "unit"], sort=False)["strength"].sum().reset_index()
