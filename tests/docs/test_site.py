@@ -61,16 +61,17 @@ def test_what_a_module_offers() -> None:
     assert not {"Any", "annotations"} & set(offered)
 
 
+@pytest.fixture(scope="module")
+def site() -> Path:
+    outcome = subprocess.run(
+        [sys.executable, "-m", "tools.build_site"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert outcome.returncode == 0, outcome.stderr[-3000:]
+    return SITE
+
+
 @pytest.mark.slow
 class TestBuilt:
-    @pytest.fixture(scope="class")
-    def site(self) -> Path:
-        outcome = subprocess.run(
-            [sys.executable, "-m", "tools.build_site"], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert outcome.returncode == 0, outcome.stderr[-3000:]
-        return SITE
-
     def test_every_page_is_there_and_can_be_searched(self, site: Path) -> None:
         index = (site / "searchindex.js").read_text(encoding="utf-8")
         for page in (page for pages in SECTIONS.values() for page in pages):

@@ -18,9 +18,9 @@ class Agreement:
     Attributes
     ----------
     difference
-        Mean |difference| of such pairs, in the unit of the values; NaN where there is no pair. Pairs are averaged
-        within each formula, and formulas weigh by their pellets, so that the most popular one does not decide
-        alone.
+        Mean ``|difference|`` of such pairs, in the unit of the values; NaN where there is no pair. Pairs are
+        averaged within each formula, and formulas weigh by their pellets, so that the most popular one does not
+        decide alone.
     pellets, formulas
         How many have a partner in another source.
     """
@@ -88,8 +88,8 @@ class Floor:
     Attributes
     ----------
     difference
-        Mean |difference| to the median of the other sources, in the unit of the values; NaN where no pellet has
-        a partner.
+        Mean ``|difference|`` to the median of the other sources, in the unit of the values; NaN where no pellet
+        has a partner.
     pellets, sources
         How many pellets have a partner in another source, and how many sources these are of.
     """
