@@ -139,7 +139,7 @@ def campaign_sentence(results: Path = RESULTS) -> str:
     scores = scores[(scores["target"] == _CONDUCTIVITY) & (scores["start"] == "nothing")]
     means = scores.groupby("model")["third"].mean()
     return (
-        f"Had [`nasicon-ml recommend`](docs/campaigns.md) chosen the pellets of {scores['source'].nunique()}"
+        f"Had [`recommend`](docs/campaigns.md) chosen the pellets of {scores['source'].nunique()}"
         " published series, the best of the first third\nwould have been"
         f" {means['ours']:.2f} decades short of the best of all, instead of {means['random order']:.2f} in random"
         f" order and {means['BayBE']:.2f} as BayBE\nchooses ([measured](docs/campaigns.md#does-it-help))."
