@@ -70,6 +70,13 @@ golden: $(STAMP) ## renew the golden predictions from the committed model
 docs: $(STAMP) ## renew what README, docs and notebooks show of the committed model
 	@$(IN_VENV) $(BIN)/python -m tools.run_notebooks
 	@$(BIN)/nasicon-ml predict examples/recipes.csv --plot docs/images/predictions.png >/dev/null
+	@$(BIN)/nasicon-ml profile --formula "LATP x=0.3" --sintering-temperature 750:1050:25 --figure docs/images/profile.png >/dev/null
+	@$(BIN)/nasicon-ml predict --formula "LATP x=0.3" --sintering-temperature 900 --atmosphere Ar --explain \
+		--figure docs/images/why.png >/dev/null
+	@$(BIN)/nasicon-ml recommend examples/screening/small.yaml --own examples/my_pellets.xlsx --batch 3 \
+		--figure docs/images/next.png >/dev/null
+	@$(BIN)/nasicon-ml screen examples/screening/small.yaml --output $(OUT)/found >/dev/null
+	@cp $(OUT)/found/front.png docs/images/front.png
 	@$(BIN)/python -m tools.uncertainty_tables
 	@$(BIN)/python -m tools.difference_tables
 	@$(BIN)/python -m tools.serving_page

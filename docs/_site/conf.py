@@ -9,7 +9,7 @@ project = "nasicon-ml"
 author = "the nasicon-ml developers"
 version = release = installed_version("nasicon-ml")
 root_doc = "README"
-html_title = project
+html_title = f"{project} {version}"
 
 extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb"]
 templates_path = ["templates"]
@@ -43,7 +43,7 @@ html_show_sourcelink = False
 html_show_copyright = False
 html_sidebars = {"**": ["whole-tree"]}
 html_theme_options = {
-    "logo": {"text": f"{project} {version}"},
+    "logo": {"text": project},
     "navbar_center": [],
     "navbar_align": "left",
     "secondary_sidebar_items": ["page-toc"],

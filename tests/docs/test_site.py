@@ -54,6 +54,14 @@ def test_modules_that_pages_name_are_in_the_reference() -> None:
     assert len(MODULES) == len(set(MODULES))
 
 
+def test_every_picture_is_on_a_page_and_small() -> None:
+    shown = "".join(path.read_text(encoding="utf-8") for path in tracked_files() if path.suffix == ".md")
+    pictures = [path for path in tracked_files() if path.parent == ROOT / "docs" / "images"]
+    assert len(pictures) > 10
+    assert [path.name for path in pictures if f"images/{path.name})" not in shown] == []
+    assert [path.name for path in pictures if path.stat().st_size > 200_000] == []
+
+
 def test_what_a_module_offers() -> None:
     assert public_names(nasicon_ml) == [name for name in nasicon_ml.__all__ if name != "__version__"]
     offered = public_names(importlib.import_module("nasicon_ml.columns"))
