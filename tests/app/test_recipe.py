@@ -39,7 +39,7 @@ def test_answers_are_those_of_the_workflow_and_follow_the_form(page: AppTest) ->
     page.selectbox("atmosphere").set_value("air").run()
     fields = {"formula": "LAGP x=0.5", "sintering_temperature_c": 850, "atmosphere": "air"}
     assert metrics(page) == expected(**fields)
-    assert any("Li₁.₅Al₀.₅Ge₁.₅(PO₄)₃" in head.value for head in page.subheader)
+    assert any("Li₁.₅Al₀.₅Ge₁.₅(PO₄)₃" in head.value for head in page.header)
     assert not page.error
 
 

@@ -145,3 +145,22 @@ def bars(parts: pd.DataFrame, unit: str) -> alt.Chart:
         )
         .properties(usermeta=_OPTIONS)
     )  # fmt: skip
+
+
+def scatter(pellets: pd.DataFrame, across: tuple[str, str], up: tuple[str, str]) -> alt.Chart:
+    """Draw pellets over two columns (name and title each), coloured by their system."""
+    column = Column.SYSTEM.value
+    most = pellets[column].value_counts().index[:8]
+    shown = pellets[[across[0], up[0], column, Column.FORMULA.value, Column.SOURCE.value]].copy()
+    shown[column] = shown[column].where(shown[column].isin(most), "others")
+    (x, x_title), (y, y_title) = across, up
+    return (
+        alt.Chart(shown)
+        .mark_point(filled=True, size=40, opacity=0.7)
+        .encode(
+            x=alt.X(f"{x}:Q", title=x_title, scale=scale(shown[x])),
+            y=alt.Y(f"{y}:Q", title=y_title, scale=scale(shown[y]), axis=alt.Axis(format=".3~g")),
+            color=alt.Color(f"{column}:N", title=Column.SYSTEM.label), tooltip=list(shown.columns),
+        )
+        .properties(height=380, usermeta=_OPTIONS)
+    )  # fmt: skip

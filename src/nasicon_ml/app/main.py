@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+
 import streamlit as st
 
-from nasicon_ml.app import recipe
+from nasicon_ml.app import compare, literature, models, pellets, recipe
 from nasicon_ml.app.session import show_state, told
+from nasicon_ml.errors import TableNote
 
-_PAGES = (st.Page(recipe.show, title="Recipe", url_path="recipe", default=True),)
+_PAGES = (
+    st.Page(recipe.show, title="Recipe", url_path="recipe", default=True),
+    st.Page(compare.show, title="Compare", url_path="compare"),
+    st.Page(literature.show, title="Literature", url_path="literature"),
+    st.Page(pellets.show, title="My pellets", url_path="pellets"),
+    st.Page(models.show, title="Models", url_path="models"),
+)
+warnings.simplefilter("ignore", TableNote)  # pages say themselves how a table was understood
 
 st.set_page_config("nasicon-ml", layout="wide")
 page = st.navigation(list(_PAGES), position="top")

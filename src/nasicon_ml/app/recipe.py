@@ -64,7 +64,7 @@ def show() -> None:
 
 def _answer(answer: Answer, inputs: Inputs, level: float) -> None:
     composition = answer.composition
-    st.subheader(f"{subscripted(composition.formula)}, {composition.system}, x = {composition.x:.4g}")
+    st.header(f"{subscripted(composition.formula)}, {composition.system}, x = {composition.x:.4g}")
     st.caption(escaped(f"{sites_words(composition)}; charge {plain(charge_words(composition))}"))
     for finding in inputs.warnings:
         st.warning(escaped(finding.message))
@@ -162,7 +162,7 @@ def _points(found: Profile, along: str) -> pd.DataFrame:
 
 def _map(answer: Answer, given: dict[str, Any], at_c: float | None) -> None:
     """Show the conductivity over x and the sintering temperature."""
-    st.subheader("Map of x against sintering temperature")
+    st.header("Map of x against sintering temperature")
     temperature, composition = Column.SINTERING_TEMPERATURE_C.value, answer.composition
     ends = [end for end in _ENDS_OF_X if end >= composition.x]
     middle = given.get(temperature, 900.0)
@@ -183,7 +183,7 @@ def _map(answer: Answer, given: dict[str, Any], at_c: float | None) -> None:
 
 def _moved(prediction: Prediction) -> None:
     """Show what moved the answers."""
-    st.subheader("What moved the answer")
+    st.header("What moved the answer")
     parts = explained(prediction)
     names = {TargetName.CONDUCTIVITY: "Conductivity", TargetName.RELATIVE_DENSITY: "Density",
              TargetName.PHASE_PURITY: "Purity"}  # fmt: skip
@@ -200,7 +200,7 @@ def _moved(prediction: Prediction) -> None:
 
 def _nearest(answer: Answer) -> None:
     """Show the nearest measured pellets."""
-    st.subheader("Nearest measured pellets")
+    st.header("Nearest measured pellets")
     rows = [
         {
             "distance": round(near.distance, 2), "composition": near.cells[Column.FORMULA],

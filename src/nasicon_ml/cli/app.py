@@ -24,6 +24,7 @@ _SETTINGS = {
     "server.fileWatcherType": "none",
     "server.maxUploadSize": str(max(MAX_BYTES.values()) // 10**6),
     "server.showEmailPrompt": "false",
+    "theme.light.textColor": "#000000",  # so that captions, which are paler, can be read by everybody
 }
 
 _EPILOG = """\b

@@ -1,0 +1,46 @@
+"""The page of models: who answers, what it is worth, and the versions in the registry."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from nasicon_ml.app.session import MODEL, model
+from nasicon_ml.bundle.card import card_content
+from nasicon_ml.bundle.card_markdown import card_markdown
+from nasicon_ml.cli.inputs import find_model
+from nasicon_ml.model import PropertyModel
+
+_OURS = "the one that comes along"
+
+
+def show() -> None:
+    """Show the page."""
+    st.title("Models")
+    if st.toggle("Registered versions (MLflow)", key="registered"):
+        _versions()
+    st.markdown(card_markdown(card_content(model())).partition("\n")[2])
+
+
+def _versions() -> None:
+    """List the versions, and let one of them answer."""
+    from nasicon_ml.tracking.registry import list_versions
+
+    versions = list_versions()
+    if not versions:
+        st.info("No version is registered; make one: nasicon-ml train")
+        return
+    rows = [
+        {"version": one.version, "alias": ", ".join(one.aliases), "registered": one.created,
+         "usable": one.usable, "problem": one.problem, **one.tags}
+        for one in versions
+    ]  # fmt: skip
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    names = [_OURS, *(one.uri for one in versions if one.usable)]
+    chosen = st.selectbox("Who answers", names, key="who answers")
+    if chosen == _OURS:
+        st.session_state.pop(MODEL, None)
+    elif MODEL not in st.session_state or st.session_state[MODEL][0] != chosen:
+        _, found = find_model(chosen, None)
+        if isinstance(found, PropertyModel):
+            st.session_state[MODEL] = (chosen, found)

@@ -1,0 +1,116 @@
+"""The pages in Chromium: form to answer, upload, link, errors, two visitors, what is fetched, accessibility."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+REQUIRED = os.environ.get("NASICON_ML_REQUIRE_CHROMIUM") == "1"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="there is no Chromium: apt-get install chromium"),
+]
+PAGES = ("", "compare", "literature", "pellets", "models")
+_PATIENCE_MS = 300_000
+#: Streamlit's own drop zone has a role that axe finds to be of no effect.
+_STREAMLITS_OWN = {"presentation-role-conflict"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def opened(browser: Browser, url: str, fetched: list[str] | None = None) -> Page:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(_PATIENCE_MS)
+    if fetched is not None:
+        page.on("request", lambda request: fetched.append(request.url))
+    page.goto(url)
+    return settled(page)
+
+
+def settled(page: Page) -> Page:
+    page.wait_for_selector("h1")
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    return page
+
+
+def metric(page: Page) -> str:
+    return str(page.get_by_test_id("stMetricValue").first.inner_text())
+
+
+def test_a_form_becomes_an_answer_and_a_link_that_gives_it_again(browser: Browser, address: str) -> None:
+    page = opened(browser, address)
+    before = metric(page)
+    field = page.get_by_label("Composition", exact=True)
+    field.fill("Na3Zr2Si2PO12")
+    field.press("Enter")
+    expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(before, timeout=_PATIENCE_MS)
+    settled(page)
+    assert "formula=Na3Zr2Si2PO12" in page.url
+    again = opened(browser, page.url)
+    assert metric(again) == metric(page)
+    again.reload()
+    assert metric(settled(again)) == metric(page)
+
+
+def test_own_pellets_move_the_answers_of_one_visitor_alone(browser: Browser, address: str, tmp_path: Path) -> None:
+    rows = ["formula,sintering_temperature_c,conductivity_total_s_cm"]
+    rows += [f"Li1.3Al0.3Ti1.7(PO4)3,{at},2.1e-3" for at in (900, 910, 920, 930)]
+    (tmp_path / "secret name.csv").write_text("\n".join(rows))
+    page, other = (opened(browser, f"{address}/pellets") for _ in range(2))
+    page.locator("input[type=file]").set_input_files(tmp_path / "secret name.csv")
+    expect(page.get_by_text("4 own pellets of secret name.csv move")).to_be_visible(timeout=_PATIENCE_MS)
+    for visitor in (page, other):
+        visitor.get_by_role("link", name="Recipe").first.click()
+        expect(visitor.get_by_test_id("stMetricValue")).to_have_count(3, timeout=_PATIENCE_MS)
+        settled(visitor)
+    assert "your pellets moved it" in page.inner_text("body")
+    assert "secret name" not in other.inner_text("body")
+    assert metric(page) != metric(other)
+
+
+def test_a_bad_file_is_told_by_row(browser: Browser, address: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("formula,relative_density_pct\nLATP x=0.3,95\nXq7,94\n")
+    page = opened(browser, f"{address}/pellets")
+    page.locator("input[type=file]").set_input_files(tmp_path / "bad.csv")
+    expect(page.get_by_text("until these cells are right")).to_be_visible(timeout=_PATIENCE_MS)
+    (tmp_path / "bomb.xlsx").write_bytes(b"PK\x03\x04" + b"\0" * 100)
+    page.locator("input[type=file]").set_input_files(tmp_path / "bomb.xlsx")
+    expect(page.get_by_test_id("stAlert").first).to_contain_text("bomb.xlsx", timeout=_PATIENCE_MS)
+    assert "Traceback" not in page.inner_text("body")
+    assert str(tmp_path) not in page.inner_text("body")
+
+
+def test_nothing_is_fetched_from_elsewhere(browser: Browser, address: str) -> None:
+    fetched: list[str] = []
+    for name in PAGES:
+        opened(browser, f"{address}/{name}", fetched)
+    assert len(fetched) > len(PAGES)
+    assert [url for url in fetched if not url.startswith((address, "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_can_be_used_by_everybody(name: str, browser: Browser, address: str) -> None:
+    page = opened(browser, f"{address}/{name}")
+    page.evaluate("document.fonts.ready")
+    found = {each["id"]: each["nodes"][0]["html"] for each in Axe().run(page).response["violations"]}
+    assert {rule: html for rule, html in found.items() if rule not in _STREAMLITS_OWN} == {}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_a_telephone(name: str, browser: Browser, address: str) -> None:
+    page = opened(browser, f"{address}/{name}")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,0 +1,86 @@
+"""The other pages say what the functions say that they call."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from nasicon_ml.cli.formatting import percent
+from nasicon_ml.columns import Column
+from nasicon_ml.data.find import find_pellets
+from nasicon_ml.recipe import Recipe
+from nasicon_ml.workflows.differences import differences
+from nasicon_ml.workflows.predict import predict
+
+
+def opened(name: str, **parameters: str) -> AppTest:
+    script = f"""
+from nasicon_ml.app import {name}
+from nasicon_ml.app.session import told
+with told():
+    {name}.show()
+"""
+    page = AppTest.from_string(script, default_timeout=600)
+    for key, value in parameters.items():
+        page.query_params[key] = value
+    return page.run()
+
+
+def test_the_literature_is_found_as_by_the_command() -> None:
+    page = opened("literature")
+    page.text_input("of system").set_value("LAGP")
+    page.multiselect("filters").set_value([Column.RELATIVE_DENSITY_PCT.axis_label]).run()
+    page.text_input("filter relative_density_pct").set_value(">95").run()
+    expected = find_pellets(system="LAGP", density=">95")
+    shown = page.dataframe[0].value
+    assert 0 < len(shown) == len(expected)
+    assert shown[Column.PELLET_ID.value].tolist() == expected[Column.PELLET_ID.value].tolist()
+    assert any(one.value.startswith(f"{len(expected)} pellets of ") for one in page.markdown)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "said"), [("with elements", "Zz", "Zz"), ("of system", "nothing so called", "")]
+)
+def test_what_cannot_be_found_is_said(key: str, text: str, said: str) -> None:
+    page = opened("literature")
+    page.text_input(key).set_value(text).run()
+    assert not page.exception
+    assert any(said in error.value for error in page.error) if said else not page.dataframe
+
+
+def test_recipes_of_the_address_are_compared() -> None:
+    rows = [
+        {"formula": "LATP x=0.3", "sintering_temperature_c": 850},
+        {"formula": "LATP x=0.3", "sintering_temperature_c": 1000},
+        {"formula": "Na3Zr2Si2PO12", "atmosphere": "air"},
+    ]
+    page = opened("compare", recipes=json.dumps(rows))
+    assert not page.error
+    found = differences(predict([Recipe.from_dict(row) for row in rows]))
+    shown = page.dataframe[-1].value
+    for target, each in found.items():
+        cells = shown[f"higher {str(target).replace('_', ' ')}"].tolist()
+        assert cells == ["", *(percent(one) for one in each.better[1:])]
+
+
+@pytest.mark.parametrize("held", ["[[[", "7", '[{"formula": "nonsense"}, {"formula": "LATP"}]', "[]", "[{}]"])
+def test_a_bad_address_is_no_fault(held: str) -> None:
+    page = opened("compare", recipes=held)
+    assert not page.exception
+    assert not any("fault of nasicon" in error.value for error in page.error)
+
+
+def test_the_card_of_the_model_is_shown() -> None:
+    page = opened("models")
+    assert any("## Known failures" in one.value for one in page.markdown)
+    assert not page.error
+
+
+def test_an_empty_registry_is_said() -> None:
+    page = opened("models")
+    page.toggle("registered").set_value(True).run()
+    assert not page.exception
+    assert page.info or page.error
+    assert not any("fault of nasicon" in error.value for error in page.error)
