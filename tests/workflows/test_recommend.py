@@ -72,6 +72,14 @@ def test_answers_are_those_of_predict():
     pd.testing.assert_frame_equal(found.batch.results, same)
 
 
+def test_what_an_own_pellet_has_tried_is_not_explored_any_more():
+    microwaved = space(densification="microwave")
+    words = "explores densification microwave"
+    assert all(words in reason for reason in recommend(microwaved, OWN).reasons)
+    tried = own(("LATP x=0.3", 900, 3e-4), ("LATP x=0.3", 950, 1e-4), densification="microwave")
+    assert not any(words in reason for reason in recommend(microwaved, tried).reasons)
+
+
 def test_what_does_not_count_is_not_the_best():
     pellets = own(("LATP x=0.3", 900, 3e-4), ("LATP x=0.3", 950, 1e-4), relative_density_pct=[70, 95])
     found = recommend(space(), pellets, BatchOptions(Goal(min_density_pct=90)))

@@ -182,16 +182,22 @@ class Recommendation:
         return "; ".join(parts)
 
     def _explored(self, row: int) -> str:
-        """Name the field in which a recipe is rarest among what was measured on its system, if it is rare."""
+        """Name the field in which a recipe is rarest among measured pellets of its system, if it is rare.
+
+        What an own pellet has in common with the recipe is not explored any more.
+        """
         recipe, system = self.candidates.recipes.iloc[row], self.candidates.answers.numbers[Column.SYSTEM][row]
-        pellets = self.model.pellets if self.own is None else pd.concat([self.model.pellets, self.own])
+        pellets = self.model.pellets
         alike = pellets[(pellets[Column.SYSTEM] == system) & pellets[Column.CONDUCTIVITY_TOTAL_S_CM].notna()]
-        if len(alike) < _FEW_PELLETS:
-            return f"{system}, of which {len(alike) or 'no'} conductivities are measured"
+        own = alike.iloc[:0] if self.own is None else self.own[self.own[Column.SYSTEM] == system]
+        if len(alike) + len(own) < _FEW_PELLETS:
+            return f"{system}, of which {len(alike) + len(own) or 'no'} conductivities are measured"
         rarest, words = _RARE_SHARE, ""
         for column in columns_of(Role.PROCESSING):
             value, stated = recipe[column], alike[column].dropna()
             if pd.isna(value) or column is Column.ADDITIVE or stated.empty:
+                continue
+            if _like(own[column].dropna(), value, column).any():
                 continue
             count = int(_like(stated, value, column).sum())
             if count < rarest * len(stated):
