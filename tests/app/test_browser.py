@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="there is no Chromium: apt-get install chromium"),
 ]
-PAGES = ("", "compare", "literature", "pellets", "models")
+PAGES = ("", "compare", "literature", "pellets", "next", "models")
 _PATIENCE_MS = 300_000
 #: Streamlit's own drop zone has a role that axe finds to be of no effect.
 _STREAMLITS_OWN = {"presentation-role-conflict"}

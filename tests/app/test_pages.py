@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from nasicon_ml.campaigns.folder import Campaign
 from nasicon_ml.cli.formatting import percent
 from nasicon_ml.columns import Column
 from nasicon_ml.data.find import find_pellets
 from nasicon_ml.recipe import Recipe
 from nasicon_ml.workflows.differences import differences
 from nasicon_ml.workflows.predict import predict
+from tests.contracts.source import ROOT
+
+SMALL = ROOT / "examples" / "screening" / "small.yaml"
 
 
 def opened(name: str, **parameters: str) -> AppTest:
@@ -84,3 +89,37 @@ def test_an_empty_registry_is_said() -> None:
     assert not page.exception
     assert page.info or page.error
     assert not any("fault of nasicon" in error.value for error in page.error)
+
+
+def test_a_campaign_is_carried_on(tmp_path: Path) -> None:
+    Campaign.start(tmp_path / "latp", SMALL)
+    page = opened("next_pellets", campaign=str(tmp_path / "latp"))
+    assert not page.error
+    page.button[0].click().run()
+    assert not page.error
+    assert any("batch 1 is proposed" in one.value for one in page.success)
+    proposed = Campaign.open(tmp_path / "latp").open_batch
+    assert len(proposed) == 3
+    page.text_input[2].set_value("3.1e-4")
+    next(one for one in page.button if one.label == "Add the pellet").click().run()
+    assert not page.error
+    added = Campaign.open(tmp_path / "latp")
+    assert added.pellets is not None
+    assert added.pellets[Column.CONDUCTIVITY_TOTAL_S_CM.value].tolist() == [3.1e-4]
+    assert len(added.open_batch) == 2
+
+
+def test_a_result_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    Campaign.start(tmp_path / "latp", SMALL)
+    page = opened("next_pellets", campaign=str(tmp_path / "latp"))
+    page.button[0].click().run()
+    page.text_input[2].set_value("much")
+    next(one for one in page.button if one.label == "Add the pellet").click().run()
+    assert any("much" in error.value for error in page.error)
+    assert Campaign.open(tmp_path / "latp").pellets is None
+
+
+def test_no_campaign_is_said_and_nothing_written(tmp_path: Path) -> None:
+    page = opened("next_pellets", campaign=str(tmp_path / "none"))
+    assert not page.exception
+    assert not (tmp_path / "none").exists()

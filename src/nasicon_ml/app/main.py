@@ -6,7 +6,7 @@ import warnings
 
 import streamlit as st
 
-from nasicon_ml.app import compare, literature, models, pellets, recipe
+from nasicon_ml.app import compare, literature, models, next_pellets, pellets, recipe
 from nasicon_ml.app.session import show_state, told
 from nasicon_ml.errors import TableNote
 
@@ -15,6 +15,7 @@ _PAGES = (
     st.Page(compare.show, title="Compare", url_path="compare"),
     st.Page(literature.show, title="Literature", url_path="literature"),
     st.Page(pellets.show, title="My pellets", url_path="pellets"),
+    st.Page(next_pellets.show, title="Next pellets", url_path="next"),
     st.Page(models.show, title="Models", url_path="models"),
 )
 warnings.simplefilter("ignore", TableNote)  # pages say themselves how a table was understood

@@ -211,11 +211,11 @@ def _members(found: Recommendation) -> list[str]:
         }
         if found.best is None:
             del facts["better"]
-        lines += [f"{number}. {_recipe(row)}", *(f"   {line}" for line in aligned(list(facts.items()))), ""]
+        lines += [f"{number}. {recipe_line(row)}", *(f"   {line}" for line in aligned(list(facts.items()))), ""]
     return lines[:-1]
 
 
-def _recipe(row: dict[Any, Any]) -> str:
+def recipe_line(row: dict[Any, Any]) -> str:
     """Write a recipe in one line."""
     cells = {
         column.value: row[column.value]
@@ -325,11 +325,15 @@ def next_(**values: Any) -> None:
         values["model"] = found.settings.model
         with _model(values) as model, _progress() as progress:
             batch = next_batch(found, model=model, progress=progress)
-        kept = [str(column) for column in (*MODEL_INPUT, *_KEPT)]
-        table = batch.frame()
-        found, number = found.record(table[[*kept, "probability_better", "expected_improvement", "reason"]])
+        _, number = recorded(found, batch)
     _tell(batch, None)
     _show(batch, values, f"batch {number}\n{_heading(batch)}")
+
+
+def recorded(found: Campaign, batch: Recommendation) -> tuple[Campaign, int]:
+    """Write a batch down; return the campaign with it, and its number."""
+    kept = [str(column) for column in (*MODEL_INPUT, *_KEPT)]
+    return found.record(batch.frame()[[*kept, "probability_better", "expected_improvement", "reason"]])
 
 
 def _show_open(found: Campaign) -> None:
@@ -337,7 +341,7 @@ def _show_open(found: Campaign) -> None:
     batch = found.open_batch
     number = int(batch["batch"].iloc[0])
     lines = [f"batch {number} of {batch['date'].iloc[0]}, not measured yet:", ""]
-    lines += [f"- {_recipe(row)}" for row in batch.to_dict("records")]
+    lines += [f"- {recipe_line(row)}" for row in batch.to_dict("records")]
     print_text("\n".join(lines))
     say("note: nothing new is proposed; 'campaign add' takes what came out, --again proposes another batch")
 
