@@ -94,15 +94,15 @@ def _batch(found: Campaign) -> None:
         st.markdown("No proposed recipe is open.")
         return
     st.header("Proposed, not measured yet")
-    lines = [f"{row + 1}. {escaped(recipe_line(cells))}" for row, cells in enumerate(table_records(waiting))]
-    st.markdown("\n".join(lines))
+    names = [f"{row + 1}. {recipe_line(cells)}" for row, cells in enumerate(table_records(waiting))]
+    st.markdown("  \n".join(map(escaped, names)))
     st.dataframe(waiting.dropna(axis=1, how="all"), hide_index=True)
     folder, figure = st.session_state.get(_FIGURE, ("", b""))
     if folder == str(found.folder):
         st.image(figure, caption="The batch among its candidates")
     with st.form("came out", clear_on_submit=True):
         st.markdown("**What came out**")
-        row = st.selectbox("Recipe", range(len(waiting)), format_func=lambda at: f"{at + 1}", key="recipe made")
+        row = st.selectbox("Recipe", range(len(waiting)), format_func=names.__getitem__, key="recipe made")
         cells = {column.value: st.text_input(column.axis_label) for column in (Column.PELLET_ID, *RESULTS)}
         if not st.form_submit_button("Add the pellet"):
             return
