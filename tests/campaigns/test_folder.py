@@ -178,3 +178,25 @@ def test_two_programs_do_not_work_in_one_folder(begun):
             pass
     with working_in(begun.folder):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        (BATCHES, "Li1.4", "Xx1.4", r"batches.csv, line 2: formula: 'Xx1.4"),
+        (BATCHES, "1,2026", "99999999999999999999,2026", r"batches.csv, line 2: batch: '9+'"),
+        (SETTINGS, "expected-improvement", "thomson", r"campaign.yaml, line \d+: method: .*'thompson'"),
+    ],
+)
+def test_what_a_hand_wrote_wrong_is_said_with_its_place(begun, name, old, new, said):
+    begun.record(batch(800), dt.date(2026, 1, 1))
+    text = (begun.folder / name).read_text(encoding="utf-8")
+    assert old in text
+    (begun.folder / name).write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(NasiconError, match=said):
+        Campaign.open(begun.folder)
+
+
+def test_a_condition_left_empty_is_none(begun):
+    (begun.folder / SETTINGS).write_text("goal:\n  min_density_pct:\n  desire:\n", encoding="utf-8")
+    assert Campaign.open(begun.folder).settings.goal == Goal()

@@ -39,7 +39,7 @@ def ask(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_a_batch_is_recommended_with_reasons(ask: Run) -> None:
     outcome = ask("recommend", "space.yaml", "--own", "own.csv")
     assert outcome.code == 0, outcome.err
-    assert "2 own pellets (best: own-1, 3.0e-4 S/cm), 2 recipes of the space already made" in outcome.out
+    assert "2 own pellets (best: own-1, 3.0e-4 S/cm), 2 candidates left out as already made" in outcome.out
     assert "next, of 13 candidates:" in outcome.out
     for number in (1, 2, 3):
         assert f"\n{number}. Li1." in outcome.out
@@ -92,6 +92,31 @@ def test_what_cannot_be_is_refused(ask: Run, tmp_path: Path, arguments: tuple[st
     assert named.lower() in outcome.err.lower()
     assert "Traceback" not in outcome.err
     assert {path.name for path in tmp_path.iterdir()} == {"space.yaml", "own.csv"}
+
+
+def test_what_a_batch_cannot_be_is_said(ask: Run) -> None:
+    outcome = ask("recommend", "space.yaml", "--min-density", "99.9", "--batch", "40", "--json")
+    assert outcome.code == 0, outcome.err
+    assert "note: no candidate is likely to reach 99.9 % density" in outcome.err
+    assert " in place of 40" in outcome.err
+    assert len(json.loads(outcome.out)["warnings"]) == 2
+
+
+def test_a_pellet_that_nothing_can_beat_is_asked_about(ask: Run, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text(OWN.replace("3e-4", "0.3"), encoding="utf-8")
+    outcome = ask("recommend", "space.yaml", "--own", "own.csv")
+    assert "none of the batch is likely to be better than own-1" in outcome.err
+
+
+def test_a_campaign_answers_in_json_whatever_its_state(ask: Run, tmp_path: Path) -> None:
+    ask("campaign", "start", "latp", "space.yaml")
+    outcome = ask("campaign", "status", "latp", "--json", "--figure", "status.png")
+    assert json.loads(outcome.out)["pellets"] == []
+    assert "status.png is not drawn" in outcome.err
+    first = json.loads(ask("campaign", "next", "latp", "--json").out)["batch"]
+    outcome = ask("campaign", "next", "latp", "--json", "--figure", "next.png")
+    assert [one["formula"] for one in json.loads(outcome.out)["batch"]] == [one["formula"] for one in first]
+    assert "next.png is not drawn" in outcome.err
 
 
 def test_milliseconds_of_siemens_are_asked_about(ask: Run, tmp_path: Path) -> None:

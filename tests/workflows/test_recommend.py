@@ -128,12 +128,12 @@ def test_own_pellets_outside_the_space_are_named_and_still_teach():
 def test_a_space_that_is_made_or_empty_is_said():
     small = space(sintering_temperature_c=[900, 950])
     pellets = own(*((f"LATP x={x}", t, 1e-4) for x in (0.2, 0.3, 0.4) for t in (900, 950)))
-    with pytest.raises(NasiconError, match="own pellets have made all 6 recipes"):
+    with pytest.raises(NasiconError, match=r"own pellets have made every recipe of it \(6\)"):
         recommend(small, pellets)
     outside = space(densification="aerosol")
     with pytest.raises(NasiconError, match="no recipe inside the known domain"):
         recommend(outside)
-    with pytest.raises(NasiconError, match=r"at least 99% likely to be phase pure, the likeliest \d+%"):
+    with pytest.raises(NasiconError, match=r"at least 99 % likely to be phase pure, the likeliest \d+ %"):
         recommend(space(), OWN, BatchOptions(Goal(min_purity=0.99)))
 
 
@@ -144,3 +144,12 @@ def test_a_space_that_is_made_or_empty_is_said():
 def test_bad_options_are_refused(settings, named):
     with pytest.raises(FieldError, match=named):
         BatchOptions(**settings)
+
+
+def test_a_recipe_whose_desirability_is_not_known_is_not_proposed():
+    options = BatchOptions(Goal(wishes={"sintering-temperature": Wish(1000, 700)}), 10)
+    found = recommend(space(sintering_temperature_c=["not given", 800, 900]), options=options)
+    assert found.batch.recipes["sintering_temperature_c"].notna().all()
+    found.map_points()
+    with pytest.raises(NasiconError, match="no recipe states its sintering temperature"):
+        recommend(space(sintering_temperature_c=["not given"]), options=options)

@@ -82,7 +82,7 @@ def choose(
     Returns
     -------
     list of Pick
-        In the order in which they are chosen.
+        In the order in which they are chosen; none of a recipe whose value is not known (NaN).
 
     Raises
     ------
@@ -96,14 +96,17 @@ def choose(
     values, counts = goal.values(drawn), goal.counts(drawn)
     is_made = random.random(counts.shape) < counts
     expected = posterior.expected()
+    is_known = np.isfinite(goal.values(expected))
+    if not is_known.any():
+        return []
     # Without a pellet that counts any is better than none: by how far it is above the least of the candidates.
-    start = np.full(draws, np.nanmin(goal.values(expected)) if best is None else best)
+    start = np.full(draws, goal.values(expected)[is_known].min() if best is None else best)
     better, improvement = np.full((2, len(expected.purity)), np.nan)
     if best is not None:
         pellet = goal.values(posterior.single_pellets(drawn, random))
         better = (is_made & (pellet > best)).mean(axis=0)
         improvement = _gain(values, is_made, start)
-    may = np.full(len(better), True) if goal.min_purity is None else expected.purity >= goal.min_purity
+    may = is_known if goal.min_purity is None else is_known & (expected.purity >= goal.min_purity)
     open_, whole = posterior.conductivity, float(np.trace(posterior.conductivity.shared))
     picks: list[Pick] = []
     best_so_far = start

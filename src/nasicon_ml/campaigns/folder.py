@@ -24,12 +24,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from nasicon_ml.campaigns.acquisition import METHODS
 from nasicon_ml.campaigns.candidates import already_made, same_recipe
 from nasicon_ml.campaigns.goal import Goal
-from nasicon_ml.checks import check_columns
+from nasicon_ml.checks import Severity, check_columns
 from nasicon_ml.columns import MODEL_INPUT, PELLET, RECIPE, Column, Kind
+from nasicon_ml.composition import check_formulas
 from nasicon_ml.data.own_pellets import RESULTS, made_up_key, own_pellets
-from nasicon_ml.errors import DatasetError, FieldError, NasiconError, UnreadableFileError
+from nasicon_ml.errors import DatasetError, FieldError, NasiconError, UnreadableFileError, nearest
 from nasicon_ml.io import read_table, write_table
 from nasicon_ml.io.write import write_text
 from nasicon_ml.screening.objectives import Wish
@@ -41,6 +43,7 @@ _LOCK = ".lock"
 _KEYS = ("goal", "batch", "method", "outside", "model")
 _GOAL_KEYS = ("min_density_pct", "min_purity", "desire")
 _DAY = "date"
+_MOST_BATCHES = 1_000_000
 BATCH = "batch"
 
 
@@ -67,6 +70,10 @@ class Settings:
     method: str = "expected-improvement"
     outside: bool = False
     model: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise FieldError("method", self.method, ", ".join(METHODS), nearest(self.method, METHODS))
 
     def to_yaml(self) -> str:
         """Return the content of campaign.yaml."""
@@ -106,7 +113,10 @@ class Settings:
         if "batch" in parts:
             settings = replace(settings, batch=parts["batch"].whole(1, 50))
         if "method" in parts:
-            settings = replace(settings, method=parts["method"].text("a text"))
+            try:
+                settings = replace(settings, method=parts["method"].text(", ".join(METHODS)))
+            except FieldError as error:
+                raise parts["method"].refused(error) from None
         if "outside" in parts:
             settings = replace(settings, outside=parts["outside"].flag())
         if "model" in parts and parts["model"].value is not None:
@@ -115,7 +125,7 @@ class Settings:
 
 
 def _goal(node: SpecNode) -> Goal:
-    parts = node.fields(_GOAL_KEYS)
+    parts = {name: part for name, part in node.fields(_GOAL_KEYS).items() if part.value is not None}
     numbers = {name: parts[name].number(0, 100) for name in ("min_density_pct", "min_purity") if name in parts}
     wishes = {}
     for name, wish in (
@@ -242,11 +252,11 @@ class Campaign:
         if before is None:
             before = new.iloc[:0]
         known, taken = [], set(before[Column.PELLET_ID])
-        keys = new[Column.PELLET_ID].tolist()
+        keys, before_keys = new[Column.PELLET_ID].tolist(), before[Column.PELLET_ID].tolist()
+        new_cells, before_cells = _cells(new), _cells(before)
         for row, key in enumerate(keys):
             is_made_up = key == made_up_key(row)
-            twins = np.flatnonzero([_same(new.iloc[row], before.iloc[at]) for at in range(len(before))])
-            named = [before[Column.PELLET_ID].iloc[at] for at in twins]
+            named = [other for other, at in zip(before_keys, before_cells, strict=True) if at == new_cells[row]]
             if (named and is_made_up) or key in named:
                 known.append(named[0] if is_made_up else key)
                 keys[row] = None
@@ -331,12 +341,10 @@ def working_in(folder: str | Path) -> Iterator[None]:
         lock.release()
 
 
-def _same(one: pd.Series, other: pd.Series) -> bool:
-    """Return whether two pellets are the same in recipe and results."""
-    return all(
-        (pd.isna(one[name]) and pd.isna(other[name])) or one[name] == other[name]
-        for name in (column.value for column in (*RECIPE, *RESULTS))
-    )
+def _cells(pellets: pd.DataFrame) -> list[tuple[object, ...]]:
+    """Return recipe and results of each pellet, to be compared; None where nothing is stated."""
+    table = pellets[[column.value for column in (*RECIPE, *RESULTS)]].astype(object)
+    return list(table.where(table.notna(), None).itertuples(index=False, name=None))
 
 
 def _repeated(new: pd.DataFrame, before: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -372,11 +380,14 @@ def _batches(path: Path) -> pd.DataFrame:
             f"{raw.name}: the column {missing[0]!r} is missing; it is written by 'campaign next'"
         )
     recipes, findings = check_columns(raw.frame.reindex(columns=names), MODEL_INPUT)
+    recipes[Column.FORMULA], bad_formulas = check_formulas(recipes[Column.FORMULA])
     numbers = pd.to_numeric(raw.frame[BATCH], errors="coerce")
-    bad = {finding.row: finding.message for finding in findings}
+    errors = [finding for finding in (*bad_formulas, *findings) if finding.severity is Severity.ERROR]
+    bad = {finding.row: finding.message for finding in errors}
     bad |= {
         row: f"{BATCH}: {raw.frame[BATCH].iloc[row]!r:.40} is not accepted; allowed: a whole number from 1"
-        for row in np.flatnonzero(~(numbers >= 1) | (numbers % 1 != 0)).tolist()
+        f" to {_MOST_BATCHES:,}"
+        for row in np.flatnonzero(~numbers.between(1, _MOST_BATCHES) | (numbers % 1 != 0)).tolist()
     }
     if bad:
         row = min(bad)

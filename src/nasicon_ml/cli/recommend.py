@@ -25,7 +25,6 @@ from nasicon_ml.cli.inputs import (
 from nasicon_ml.cli.render import aligned, print_json, print_text, say
 from nasicon_ml.cli.screen import read_wishes
 from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, is_missing
-from nasicon_ml.errors import FieldError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +143,9 @@ def _progress() -> Any:
 
 
 def _tell(found: Recommendation, name: str | None) -> None:
-    """Say what own pellets are, and which of them lie outside the space."""
+    """Say what is to be known of the batch, and of own pellets; which of them lie outside the space."""
+    for note in found.notes:
+        say(f"note: {note}")
     if found.own is None:
         return
     say_of_own(name or "own pellets", found.own, found.model.pellets, found.model)
@@ -181,7 +182,7 @@ def _show(found: Recommendation, values: dict[str, Any], heading: str = "") -> N
 
 def _heading(found: Recommendation) -> str:
     options, count = found.options, len(found.candidates.recipes)
-    made = f", {plural(found.made, 'recipe')} of the space already made" if found.made else ""
+    made = f", {plural(found.made, 'candidate')} left out as already made" if found.made else ""
     best = "no own pellet that counts yet" if found.best is None else f"best: {found.best_pellet}, {_value(found)}"
     own = "" if found.own is None else f"{plural(len(found.own), 'own pellet')} ({best}){made}\n"
     return f"{own}looked for: {options.goal.describe()}\nnext, of {plural(count, 'candidate')}:"
@@ -239,6 +240,7 @@ def as_json(found: Recommendation) -> dict[str, Any]:
         "best": found.best,
         "unit": found.options.goal.unit,
         "already_made": found.made,
+        "warnings": found.notes,
         "batch": table_records(found.frame()),
     }
 
@@ -262,12 +264,8 @@ def campaign() -> None:
 @model_options(ANSWER)
 def start(**values: Any) -> None:
     """Begin a campaign in a new FOLDER, over the recipes of SPACE.yaml."""
-    from nasicon_ml.campaigns.acquisition import METHODS
     from nasicon_ml.campaigns.folder import Campaign, Settings
-    from nasicon_ml.errors import nearest
 
-    if values["method"] not in METHODS:
-        raise FieldError("method", values["method"], ", ".join(METHODS), nearest(values["method"], METHODS))
     settings = Settings(_goal(values), values["batch"], values["method"], values["outside"], values["model"])
     found = Campaign.start(values["folder"], values["space"], settings)
     say(found.space.describe())
@@ -320,7 +318,7 @@ def next_(**values: Any) -> None:
     with working_in(values["folder"]):
         found = Campaign.open(values["folder"])
         if len(found.open_batch) and not values["again"]:
-            _show_open(found)
+            _show_open(found, values)
             return
         values["model"] = found.settings.model
         with _model(values) as model, _progress() as progress:
@@ -336,14 +334,22 @@ def recorded(found: Campaign, batch: Recommendation) -> tuple[Campaign, int]:
     return found.record(batch.frame()[[*kept, "probability_better", "expected_improvement", "reason"]])
 
 
-def _show_open(found: Campaign) -> None:
+def _show_open(found: Campaign, values: dict[str, Any]) -> None:
     """Show what was proposed last and is not measured yet."""
     batch = found.open_batch
     number = int(batch["batch"].iloc[0])
+    if values["as_json"]:
+        from nasicon_ml.io.write import table_records
+
+        print_json({"schema": SCHEMA, "goal": found.settings.goal.to_json(), "batch": table_records(batch)})
     lines = [f"batch {number} of {batch['date'].iloc[0]}, not measured yet:", ""]
     lines += [f"- {recipe_line(row)}" for row in batch.to_dict("records")]
-    print_text("\n".join(lines))
-    say("note: nothing new is proposed; 'campaign add' takes what came out, --again proposes another batch")
+    if not values["as_json"]:
+        print_text("\n".join(lines))
+    drawn = f", and {values['figure']} is not drawn" if values["figure"] else ""
+    say(
+        f"note: nothing new is proposed{drawn}; 'campaign add' takes what came out, --again proposes another batch"
+    )
 
 
 @campaign.command(cls=SectionedCommand)
@@ -359,7 +365,12 @@ def status(**values: Any) -> None:
     check_destination(values["figure"], _FIGURE_ENDINGS, "--figure", {})
     found = Campaign.open(values["folder"])
     if found.pellets is None:
-        print_text(f"no pellet yet; {plural(len(found.batches), 'recipe')} proposed")
+        if values["as_json"]:
+            print_json({"goal": found.settings.goal.to_json(), "pellets": []})
+        else:
+            print_text(f"no pellet yet; {plural(len(found.batches), 'recipe')} proposed")
+        if values["figure"] is not None:
+            say(f"note: {values['figure']} is not drawn: there is no pellet yet")
         return
     values["model"] = found.settings.model
     with _model(values) as model:

@@ -46,6 +46,8 @@ _FEW_PELLETS = 5
 #: Temperatures are alike within so many °C; other numbers within a factor.
 _ALIKE_C, _ALIKE_FACTOR = 50.0, 2.0
 _X = "x"
+#: A batch with less chance than this to be better than the best own pellet is worth a note.
+_UNLIKELY = 0.005
 #: A pellet counts if that is at least as likely as not.
 _COUNTS = 0.5
 _RESULT_COLUMNS = {
@@ -131,6 +133,28 @@ class Recommendation:
         return Prediction(recipes, answers, self.model, 0.9)
 
     @cached_property
+    def notes(self) -> list[str]:
+        """What is to be known of the batch as a whole: conditions that cannot be met, fewer members than asked."""
+        goal, answers, found = self.options.goal, self.candidates.answers.numbers, []
+        dense = float(np.max(answers[Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT]))
+        if goal.min_density_pct is not None and dense < goal.min_density_pct:
+            found.append(
+                f"no candidate is likely to reach {goal.min_density_pct:g} % density, the densest {dense:.1f} % at"
+                " most (90 % interval): ask for less, or widen the space"
+            )
+        if self.best is not None and max(pick.better for pick in self.picks) < _UNLIKELY:
+            found.append(
+                f"none of the batch is likely to be better than {self.best_pellet}: it is what teaches most; is"
+                f" all right with the results of {self.best_pellet}?"
+            )
+        if len(self.picks) < self.options.size:
+            found.append(
+                f"{len(self.picks)} in place of {self.options.size}: every other candidate would teach the same as"
+                " one of them, or cannot be what is wanted"
+            )
+        return found
+
+    @cached_property
     def reasons(self) -> list[str]:
         """Why each member of the batch is proposed, one sentence each."""
         return [self._reason(pick) for pick in self.picks]
@@ -173,12 +197,12 @@ class Recommendation:
         parts = []
         if rank <= max(3, _HIGH_SHARE * len(values)):
             what = "desirability" if self.options.goal.wishes else "conductivity"
-            parts.append(f"high expected {what} (number {rank} of {len(values):,} candidates)")
+            parts.append(f"high expected {what} (number {rank} of {len(values):,})")
         explored = self._explored(pick.row)
         if explored:
             parts.append(f"explores {explored}")
         if not parts:
-            parts.append(f"settles {pick.learned:.0%} of what is open about the candidates' conductivity")
+            parts.append(f"settles {_percent(pick.learned)} of what is open about the candidates' conductivity")
         return "; ".join(parts)
 
     def _explored(self, row: int) -> str:
@@ -203,7 +227,8 @@ class Recommendation:
             if count < rarest * len(stated):
                 rarest = count / len(stated)
                 shown = f"{value:g} {column.unit}".strip() if column.kind is Kind.NUMBER else str(value)
-                words = f"{column.label} {shown}, like {count or 'none'} of {len(stated)} pellets of {system}"
+                told = f"{len(stated)} measured of {system} that state it"
+                words = f"{column.label} {shown}, like {count or 'none'} of the {told}"
         return words
 
 
@@ -218,11 +243,15 @@ def _fields(recipes: pd.DataFrame) -> dict[str, pd.Series]:
     return found | {str(c): plain[str(c)] for c in columns_of(Role.PROCESSING) if c is not Column.ADDITIVE_UNIT}
 
 
+def _percent(share: float | None) -> str:
+    return f"{100 * (share or 0.0):.0f} %"
+
+
 def _explained(values: Floats, cells: pd.Series) -> float:
     """Return which share of the variance of values lies between different cells of a field."""
-    groups = cells.astype(object).where(cells.notna(), "")
-    means = pd.Series(values).groupby(groups.to_numpy()).transform("mean").to_numpy()
-    return float(np.var(means) / max(float(np.var(values)), 1e-12))
+    groups, known = cells.astype(object).where(cells.notna(), "").to_numpy(), np.isfinite(values)
+    means = pd.Series(values[known]).groupby(groups[known]).transform("mean").to_numpy()
+    return float(np.var(means) / max(float(np.var(values[known])), 1e-12))
 
 
 def _label(name: str) -> str:
@@ -284,10 +313,15 @@ def recommend(
     candidates = posterior(model, recipes, pellets)
     picks = choose(candidates, goal, best, options.size, method=options.method, seed=options.seed)
     if not picks:
-        likeliest = float(np.nanmax(candidates.expected().purity))
+        expected = candidates.expected()
+        if np.isnan(goal.values(expected)).all():
+            raise NasiconError(
+                f"{space.name}: no recipe states its sintering temperature, by which it is to be judged; state it"
+                " in the space"
+            )
         raise NasiconError(
-            f"{space.name}: no recipe is at least {goal.min_purity:.0%} likely to be phase pure, the likeliest"
-            f" {likeliest:.0%}: ask for less, or widen the space"
+            f"{space.name}: no recipe is at least {_percent(goal.min_purity)} likely to be phase pure, the"
+            f" likeliest {_percent(float(np.nanmax(expected.purity)))}: ask for less, or widen the space"
         )
     outside = () if pellets is None else tuple(outside_space(pellets, space))
     return Recommendation(options, candidates, tuple(picks), pellets, best, best_pellet, made, outside, model)
@@ -301,7 +335,7 @@ def _not_made(recipes: pd.DataFrame, own: pd.DataFrame | None, search: Search) -
     made: Mask = np.zeros(len(recipes), dtype=np.bool_) if own is None else already_made(recipes, own)
     if made.all():
         raise NasiconError(
-            f"{search.space.name}: own pellets have made all {len(recipes)} recipes; widen the space"
+            f"{search.space.name}: own pellets have made every recipe of it ({len(recipes)}); widen the space"
         )
     return recipes[~made].reset_index(drop=True), int(made.sum())
 
