@@ -2,38 +2,64 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
-from collections.abc import Callable
 
 import streamlit as st
 
 from nasicon_ml.app.session import show_state, told
 from nasicon_ml.errors import TableNote
 
-
-def _shown(name: str) -> Callable[[], None]:
-    """Return what shows a page: its module is imported when it is first looked at."""
-    return lambda: importlib.import_module(f"nasicon_ml.app.{name}").show()
+# A page is imported when it is looked at: what others need would delay the first one.
 
 
-#: Title and address of each page, by its module.
-_PAGES = {
-    "recipe": ("Recipe", "recipe"),
-    "compare": ("Compare", "compare"),
-    "literature": ("Literature", "literature"),
-    "pellets": ("My pellets", "pellets"),
-    "next_pellets": ("Next pellets", "next"),
-    "models": ("Models", "models"),
-}
+def _recipe() -> None:
+    from nasicon_ml.app import recipe
+
+    recipe.show()
+
+
+def _compare() -> None:
+    from nasicon_ml.app import compare
+
+    compare.show()
+
+
+def _literature() -> None:
+    from nasicon_ml.app import literature
+
+    literature.show()
+
+
+def _pellets() -> None:
+    from nasicon_ml.app import pellets
+
+    pellets.show()
+
+
+def _next_pellets() -> None:
+    from nasicon_ml.app import next_pellets
+
+    next_pellets.show()
+
+
+def _models() -> None:
+    from nasicon_ml.app import models
+
+    models.show()
+
+
+_PAGES = (
+    st.Page(_recipe, title="Recipe", url_path="recipe", default=True),
+    st.Page(_compare, title="Compare", url_path="compare"),
+    st.Page(_literature, title="Literature", url_path="literature"),
+    st.Page(_pellets, title="My pellets", url_path="pellets"),
+    st.Page(_next_pellets, title="Next pellets", url_path="next"),
+    st.Page(_models, title="Models", url_path="models"),
+)
 warnings.simplefilter("ignore", TableNote)  # pages say themselves how a table was understood
 
 st.set_page_config("nasicon-ml", layout="wide")
-listed = [
-    st.Page(_shown(name), title=title, url_path=address, default=name == "recipe")
-    for name, (title, address) in _PAGES.items()
-]
-page = st.navigation(listed, position="top")
+page = st.navigation(list(_PAGES), position="top")
 with told():
     page.run()
 with told():
