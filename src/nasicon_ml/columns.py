@@ -329,7 +329,7 @@ class Column(StrEnum):
     def _parse_additive(self, value: object) -> str | None:
         """Return what was added; None where the cell says that nothing was."""
         if not isinstance(value, str):
-            if value == 0:  # YAML's no among them
+            if isinstance(value, numbers.Real) and value == 0:  # YAML's no among them
                 return None
             raise FieldError(self.value, value, "the formula of an additive")
         name = " ".join(value.split()).translate(SUBSCRIPTS)
