@@ -200,3 +200,18 @@ def test_what_a_hand_wrote_wrong_is_said_with_its_place(begun, name, old, new, s
 def test_a_condition_left_empty_is_none(begun):
     (begun.folder / SETTINGS).write_text("goal:\n  min_density_pct:\n  desire:\n", encoding="utf-8")
     assert Campaign.open(begun.folder).settings.goal == Goal()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_column_of_a_persons_own_is_not_lost(begun, tmp_path):
+    begun.add(table(FIRST, tmp_path))
+    file = begun.folder / PELLETS
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    text = "\n".join([head + ",operator", *(row + ",MK" for row in rows), ""])
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(NasiconError, match=r"(?s)'operator'.*move it to the column notes"):
+        Campaign.open(begun.folder).add(table(FIRST.replace("800", "1000"), tmp_path))
+    assert file.read_text(encoding="utf-8") == text
+    file.write_text(text.replace("operator", "notes"), encoding="utf-8")
+    Campaign.open(begun.folder).add(table(FIRST.replace("800", "1000"), tmp_path))
+    assert "MK" in file.read_text(encoding="utf-8")

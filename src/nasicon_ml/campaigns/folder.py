@@ -246,7 +246,8 @@ class Campaign:
         Raises
         ------
         DatasetError
-            If rows are bad, or a key is there already with other values; nothing is written then.
+            If rows are bad, a key is there already with other values, or pellets.csv was given columns that would
+            be lost; nothing is written then.
         """
         new, before = own_pellets(own), self.pellets
         if before is None:
@@ -275,6 +276,14 @@ class Campaign:
         added = Added(tuple(table[Column.PELLET_ID]), tuple(known), _repeated(table, before))
         if not added.keys:
             return self, added
+        if self.pellets is not None:
+            try:
+                own_pellets(self.folder / PELLETS, strict=True)
+            except DatasetError as error:
+                raise DatasetError(
+                    f"{error}\nnothing is added, for what stands there would be lost: move it to the column"
+                    f" {Column.NOTES}"
+                ) from None
         whole = pd.concat([before, table], ignore_index=True) if len(before) else table
         self._write_pellets(whole)
         return replace(self, pellets=own_pellets(self.folder / PELLETS)), added
