@@ -13,7 +13,7 @@ from nasicon_ml.errors import FieldError, NasiconError
 from nasicon_ml.screening.objectives import Wish
 from nasicon_ml.screening.space import SearchSpace
 from nasicon_ml.workflows.predict import default_bundle, loaded_model
-from nasicon_ml.workflows.recommend import BatchOptions, recommend
+from nasicon_ml.workflows.recommend import BatchOptions, history, recommend
 
 TEMPERATURES = [750, 800, 850, 900, 950, 1000]
 SPACE = {
@@ -153,3 +153,23 @@ def test_a_recipe_whose_desirability_is_not_known_is_not_proposed():
     found.map_points()
     with pytest.raises(NasiconError, match="no recipe states its sintering temperature"):
         recommend(space(sintering_temperature_c=["not given"]), options=options)
+
+
+def test_the_history_is_what_predict_would_have_said_before_each_pellet():
+    model = loaded_model(default_bundle())
+    pellets = own_pellets(
+        own(*(("LATP x=0.3", t, s) for t, s in ((850, 2e-4), (900, 4e-4), (950, 9e-5), (1000, 6e-5))))
+    )
+    table = history(pellets, Goal(), model)
+    columns = [
+        "predicted_conductivity_s_cm",
+        "predicted_conductivity_lower_s_cm",
+        "predicted_conductivity_upper_s_cm",
+    ]
+    for row in range(4):
+        answer = model.predict(pellets.iloc[[row]], own=pellets.iloc[:row] if row else None)[columns].iloc[0]
+        np.testing.assert_allclose(
+            10.0 ** table.loc[row, ["predicted", "lower", "upper"]].astype(float), answer, rtol=1e-6
+        )
+    np.testing.assert_allclose(table["predicted_without"], np.log10(model.predict(pellets)[columns[0]]))
+    np.testing.assert_allclose(10.0 ** table["best"], [2e-4, 4e-4, 4e-4, 4e-4])

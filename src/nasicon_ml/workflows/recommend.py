@@ -21,7 +21,9 @@ from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column, Kind, Ro
 from nasicon_ml.composition import occupancies
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import FieldError, NasiconError, nearest
+from nasicon_ml.estimators.own_pellets import known_pellets
 from nasicon_ml.estimators.targets import TargetName, training_rows
+from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.plots.campaigns import CANDIDATE, OWN, PROPOSED
 from nasicon_ml.screening.reading import check_whole
@@ -415,11 +417,18 @@ def history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) -> pd.DataF
         Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
         Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
     )
-    predicted = np.empty((len(pellets), 3))
-    for row in range(len(pellets)):
-        answers = model.answer(recipes.iloc[[row]], own=pellets.iloc[:row] if row else None)
-        predicted[row] = [np.log10(answers.numbers[column][0]) for column in columns]
-    without = np.log10(model.answer(recipes).numbers[Column.PREDICTED_CONDUCTIVITY_S_CM])
+    without, lower, upper = (np.log10(model.answer(recipes).numbers[column]) for column in columns)
+    half = np.maximum(upper - without, without - lower)
+    learned, space = model.learned(recipes), recipe_space(recipes)
+    predicted, width = without.copy(), np.ones(len(pellets))
+    for row in range(1, len(pellets)):
+        before = known_pellets(model.own, pellets.iloc[:row], {name: said[:row] for name, said in learned.items()})
+        of_row = np.array([row])
+        change = before[TargetName.CONDUCTIVITY].conditioned(
+            space.take(of_row), learned[TargetName.CONDUCTIVITY][of_row]
+        )
+        predicted[row] += change.shift[0]
+        width[row] = change.width[0]
     made = outcomes_of(pellets, model)
     values = goal.values(made)
     counting = np.where(goal.counts(made) >= _COUNTS, values, np.nan)
@@ -429,9 +438,9 @@ def history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) -> pd.DataF
             "value": values,
             "best": np.fmax.accumulate(counting) if len(counting) else counting,
             "measured": made.log10_conductivity,
-            "predicted": predicted[:, 0],
-            "lower": predicted[:, 1],
-            "upper": predicted[:, 2],
+            "predicted": predicted,
+            "lower": predicted - half * width,
+            "upper": predicted + half * width,
             "predicted_without": without,
         }
     )
