@@ -189,6 +189,7 @@ def test_tables_in_python(sample: Sample, folder: Path) -> None:
     hold("Python read_table", lambda: read_batch(read_table(path)), sample.recipes)
 
 
+@pytest.mark.filterwarnings("ignore::nasicon_ml.errors.TableNote")  # how a table was understood is no fault
 @fuzz(60)
 @given(sample=pellets())
 def test_own_pellets_in_python(sample: Sample, folder: Path) -> None:

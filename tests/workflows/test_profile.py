@@ -98,7 +98,7 @@ def test_own_pellets_are_points_of_their_own_and_move_the_curve(model: PropertyM
     assert (raised > 1).all()
     narrower = differences(found.prediction, 3)[TargetName.CONDUCTIVITY]
     before = differences(curve.prediction, 3)[TargetName.CONDUCTIVITY]
-    assert (narrower.upper - narrower.lower <= before.upper - before.lower).all()
+    assert (narrower.upper - narrower.lower <= before.upper - before.lower + 1e-9).all()
 
 
 def test_a_recipe_brings_its_fields(model: PropertyModel) -> None:
