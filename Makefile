@@ -75,6 +75,7 @@ docs: $(STAMP) ## renew what README, docs and notebooks show of the committed mo
 		--figure docs/images/why.png >/dev/null
 	@$(BIN)/nasicon-ml recommend examples/screening/small.yaml --own examples/my_pellets.xlsx --batch 3 \
 		--figure docs/images/next.png >/dev/null
+	@mkdir -p $(OUT) && rm -rf $(OUT)/found
 	@$(BIN)/nasicon-ml screen examples/screening/small.yaml --output $(OUT)/found >/dev/null
 	@cp $(OUT)/found/front.png docs/images/front.png
 	@$(BIN)/python -m tools.uncertainty_tables
