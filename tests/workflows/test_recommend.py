@@ -173,3 +173,11 @@ def test_the_history_is_what_predict_would_have_said_before_each_pellet():
         )
     np.testing.assert_allclose(table["predicted_without"], np.log10(model.predict(pellets)[columns[0]]))
     np.testing.assert_allclose(10.0 ** table["best"], [2e-4, 4e-4, 4e-4, 4e-4])
+
+
+def test_pellets_that_report_a_density_alone_say_nothing_of_the_conductivity():
+    dense = own(("LATP x=0.3", 900, None), relative_density_pct=93)
+    without, with_density = (recommend(space(), pellets).candidates for pellets in (None, dense))
+    kept = ~already_made(without.recipes, own_pellets(dense))
+    np.testing.assert_allclose(with_density.conductivity.mean, without.conductivity.mean[kept])
+    np.testing.assert_allclose(with_density.conductivity.shared, without.conductivity.shared[np.ix_(kept, kept)])

@@ -481,9 +481,10 @@ class Known:
         return Known(self.kernel, self.space.take(at), self.predicted[at], self.measured[at], self.extra[at])
 
     def tilt(self, predicted: Floats) -> Floats:
-        """Return predictions from the mean of those of these pellets, times the slope; shape of the input."""
-        middle = self.predicted.mean() if len(self.predicted) else 0.0
-        return np.asarray(self.slope * (predicted - middle))
+        """Return predictions from the mean of those of these pellets, times the slope; 0 without any pellet."""
+        if not len(self.predicted):
+            return np.zeros_like(predicted)
+        return np.asarray(self.slope * (predicted - self.predicted.mean()))
 
     def conditioned(self, space: RecipeSpace, predicted: Floats) -> Conditioned:
         """Return what these pellets change about n predictions on the scale the model learns."""
