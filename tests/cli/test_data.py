@@ -322,3 +322,14 @@ def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_name_that_no_file_can_have(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "validate", name]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_system_that_no_pellet_has_is_refused_with_the_nearest(capsys):
+    assert main(["data", "find", "--system", "LATPP"]) == 2
+    assert "Did you mean 'LATP'?" in capsys.readouterr().err
+    assert main(["data", "find", "--system", "LATP, LAGP", "--density", ">99"]) == 0
+
+
+def test_a_value_with_a_space_without_quotes_is_answered_with_the_cure(capsys):
+    assert main(["profile", "--formula", "LATP", "x=0.3", "--sintering-temperature", "800,900"]) == 2
+    assert '--formula "LATP x=0.3"' in capsys.readouterr().err

@@ -52,6 +52,16 @@ class SectionedOption(click.Option):
 class SectionedCommand(click.Command):
     """A command whose help groups its options under headings, in the order of their first options."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; one too many is mostly a value with a space that stands without quotes."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if not error.message.startswith("Got unexpected extra argument"):
+                raise
+            cure = '. A value with spaces needs quotation marks: --formula "LATP x=0.3"'
+            raise click.UsageError(error.message + cure, ctx) from None
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section."""
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -11,7 +11,7 @@ from nasicon_ml.cli.formatting import amount, conditions, measured, plural, scie
 from nasicon_ml.cli.inputs import SectionedCommand, Whole, check_destination, option, refusal
 from nasicon_ml.cli.render import print_json, print_table, say
 from nasicon_ml.columns import PELLET, RECIPE, SOURCES, Column, Kind, Role
-from nasicon_ml.errors import FieldError
+from nasicon_ml.errors import FieldError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +65,16 @@ def column_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _check_systems(asked: str | None, known: pd.Series[Any]) -> None:
+    """Refuse a system that no pellet has: it is misspelt, and would find nothing in silence."""
+    names = sorted(known.dropna().unique())
+    for name in filter(None, map(str.strip, (asked or "").split(","))):
+        if name not in names and name.lower() not in {"given", "unknown"}:
+            raise FieldError(
+                Column.SYSTEM, name, "a system of the dataset ('nasicon-ml data summary')", nearest(name, names)
+            )
+
+
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
 @column_options
 @option("--element", "elements", section="Composition", multiple=True, metavar="SYMBOL",
@@ -100,8 +110,10 @@ def find(**values: Any) -> None:
     asked = [column for column in _ASKED if values[column.value] is not None]
     others = {name: values[name] for name in ("elements", "without", "text", "sort", "ascending")}
     where = {column.value: values[column.value] for column in asked}
+    pellets = load_pellets(include_suspect=values[Column.SUSPECT])
     try:
-        found = find_pellets(load_pellets(include_suspect=values[Column.SUSPECT]), **others, **where)
+        _check_systems(values[Column.SYSTEM], pellets[Column.SYSTEM])
+        found = find_pellets(pellets, **others, **where)
     except FieldError as error:
         options = {column.value: column.option for column in _ASKED}
         raise click.UsageError(f"{options.get(error.field, f'--{error.field}')}: {refusal(error)}") from None
