@@ -454,6 +454,15 @@ SOURCES = (
 )  # fmt: skip
 #: What a prediction adds to a recipe.
 PREDICTION = columns_of(Role.PREDICTION)
+#: Predicted values with the lower and upper end of their intervals.
+CONDUCTIVITY_INTERVAL = (
+    Column.PREDICTED_CONDUCTIVITY_S_CM, Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
+    Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
+)  # fmt: skip
+DENSITY_INTERVAL = (
+    Column.PREDICTED_RELATIVE_DENSITY_PCT, Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
+    Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT,
+)  # fmt: skip
 
 #: Units of errors in what is predicted, by the measured column; the conductivity is compared as log10(S/cm).
 ERROR_UNITS: Mapping[Column, str] = MappingProxyType(

@@ -8,20 +8,14 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, Column
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.plots.style import BLUE, DENSITY_MAP, GREEN, ORANGE, VERMILION
 
 #: Answers with the ends of their intervals, and the title of the axis.
 ANSWERED: Mapping[TargetName, tuple[tuple[Column, ...], str]] = {
-    TargetName.CONDUCTIVITY: (
-        (Column.PREDICTED_CONDUCTIVITY_S_CM, Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
-         Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM), "conductivity (S/cm)",
-    ),
-    TargetName.RELATIVE_DENSITY: (
-        (Column.PREDICTED_RELATIVE_DENSITY_PCT, Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
-         Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT), "relative density (%)",
-    ),
+    TargetName.CONDUCTIVITY: (CONDUCTIVITY_INTERVAL, "conductivity (S/cm)"),
+    TargetName.RELATIVE_DENSITY: (DENSITY_INTERVAL, "relative density (%)"),
     TargetName.PHASE_PURITY: ((Column.PREDICTED_PHASE_PURITY,), "probability of purity"),
 }  # fmt: skip
 #: Links open beside the page, and every figure can be saved from its menu.

@@ -17,7 +17,7 @@ from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.joint import Points, error_covariance
 from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds
 from nasicon_ml.estimators.own_pellets import Known, OwnKernel
-from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
+from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, on_learned_scale
 from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.model import Answers, PropertyModel
 
@@ -31,18 +31,6 @@ _JITTER = 1e-6
 #: conductivity and at 0 for density. It keeps a campaign from being led by a model that is wrong about its
 #: laboratory (docs/campaigns.md#does-it-help); predictions hardly change with it, and do without.
 SLOPES = {TargetName.CONDUCTIVITY: 0.4}
-_INTERVALS = {
-    TargetName.CONDUCTIVITY: (
-        Column.PREDICTED_CONDUCTIVITY_S_CM,
-        Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
-        Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
-    ),
-    TargetName.RELATIVE_DENSITY: (
-        Column.PREDICTED_RELATIVE_DENSITY_PCT,
-        Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
-        Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -208,7 +196,9 @@ def posterior(model: PropertyModel, recipes: pd.DataFrame, own: pd.DataFrame | N
             found[name] = Normal(mean, shared, np.full(len(recipes), kernel.noise**2))
             answers = replace(answers, numbers={**answers.numbers, Column.PREDICTED_PHASE_PURITY: purity})
         else:
-            found[name] = normal_after(name, kernel, points, _interval(name, answers), known.get(name))
+            found[name] = normal_after(
+                name, kernel, points, on_learned_scale(name, answers.numbers), known.get(name)
+            )
     return Posterior(recipes, answers, found)
 
 
@@ -247,15 +237,3 @@ def normal_after(
 def _shared(name: TargetName, kernel: OwnKernel, points: Points, known: Known | None) -> Floats:
     shared = error_covariance(name, kernel, points, points, known)
     return np.asarray((shared + shared.T) / 2.0)
-
-
-def _interval(name: TargetName, answers: Answers) -> tuple[Floats, Floats]:
-    """Return middle and half-width on the scale the model learns."""
-    value, *ends = (answers.numbers[column] for column in _INTERVALS[name])
-    # The reported scale of conductivity is log10(S/cm).
-    if name is TargetName.CONDUCTIVITY:
-        value, *ends = (np.log10(one) for one in (value, *ends))
-    forward = TARGETS[name].forward
-    middle = forward(value)
-    # An end may have been cut at what is possible; the other one then tells how far the interval reaches.
-    return middle, np.maximum(*(np.abs(forward(end) - middle) for end in ends))

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
+from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.data.own_pellets import own_checksum
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds, expit, laplace_mode
@@ -620,22 +620,14 @@ def moved_answers(
         The columns that change, and how much they were moved (role `nasicon_ml.columns.Role.OWN`).
     """
     conductivity = known[TargetName.CONDUCTIVITY].conditioned(space, learned[TargetName.CONDUCTIVITY])
-    columns = (
-        Column.PREDICTED_CONDUCTIVITY_S_CM, Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
-        Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
-    )  # fmt: skip
-    before = tuple(np.log10(answers[column]) for column in columns)
+    before = tuple(np.log10(answers[column]) for column in CONDUCTIVITY_INTERVAL)
     logs = _moved(TargetName.CONDUCTIVITY, before, conductivity, half_at_25)
-    found = {str(column): 10.0**log for column, log in zip(columns, logs, strict=True)}
+    found = {str(column): 10.0**log for column, log in zip(CONDUCTIVITY_INTERVAL, logs, strict=True)}
     found[Column.OWN_SHIFT_DECADES] = logs[0] - before[0]
     density = known[TargetName.RELATIVE_DENSITY].conditioned(space, learned[TargetName.RELATIVE_DENSITY])
-    columns = (
-        Column.PREDICTED_RELATIVE_DENSITY_PCT, Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
-        Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT,
-    )  # fmt: skip
-    before = tuple(answers[column] for column in columns)
+    before = tuple(answers[column] for column in DENSITY_INTERVAL)
     points = _moved(TargetName.RELATIVE_DENSITY, before, density)
-    found |= dict(zip(map(str, columns), points, strict=True))
+    found |= dict(zip(map(str, DENSITY_INTERVAL), points, strict=True))
     found[Column.OWN_SHIFT_POINTS] = points[0] - before[0]
     pure = answers[Column.PREDICTED_PHASE_PURITY]
     found[Column.PREDICTED_PHASE_PURITY] = known[TargetName.PHASE_PURITY].probability(space, pure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import ERROR_UNITS, ROOM_TEMPERATURE_C, Column
+from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, ERROR_UNITS, ROOM_TEMPERATURE_C, Column
 
 Floats = NDArray[np.float64]
 
@@ -137,6 +137,25 @@ TARGETS: dict[TargetName, Target] = {
         inverse=_identity,
     ),
 }
+
+
+def on_learned_scale(name: TargetName, answers: Mapping[Column, Floats]) -> tuple[Floats, Floats]:
+    """Return predicted values and half-widths of their intervals on the scale the model learns; shape (n,) each.
+
+    Parameters
+    ----------
+    name
+        Conductivity or density.
+    answers
+        Answers by column of `nasicon_ml.columns.PREDICTION`, shape (n,).
+    """
+    if name is TargetName.CONDUCTIVITY:
+        values = [np.log10(answers[column]) for column in CONDUCTIVITY_INTERVAL]
+    else:
+        values = [answers[column] for column in DENSITY_INTERVAL]
+    centre, *ends = (TARGETS[name].forward(each) for each in values)
+    # An end may have been cut at what is possible; the other one then tells how far the interval reaches.
+    return centre, np.maximum(*(np.abs(end - centre) for end in ends))
 
 
 def inverse_temperature_step(temperature_c: Floats, reference_c: float = ROOM_TEMPERATURE_C) -> Floats:

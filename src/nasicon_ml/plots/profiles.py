@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, Column
 from nasicon_ml.plots.recipes import subscripted
 from nasicon_ml.plots.style import (
     BLUE,
@@ -40,14 +40,8 @@ _MOST_MARKS = 30
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILION)
 #: Answers with the ends of their intervals, by property.
 _PANELS: Mapping[str, tuple[Column, ...]] = {
-    "conductivity": (
-        Column.PREDICTED_CONDUCTIVITY_S_CM, Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
-        Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
-    ),
-    "relative_density": (
-        Column.PREDICTED_RELATIVE_DENSITY_PCT, Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
-        Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT,
-    ),
+    "conductivity": CONDUCTIVITY_INTERVAL,
+    "relative_density": DENSITY_INTERVAL,
     "phase_purity": (Column.PREDICTED_PHASE_PURITY,),
 }  # fmt: skip
 

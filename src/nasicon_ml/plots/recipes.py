@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column, is_missing
+from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, ROOM_TEMPERATURE_C, Column, is_missing
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.plots.style import (
     BLUE,
@@ -75,16 +75,14 @@ def recipe_predictions(
     inside = shown[Column.INSIDE_DOMAIN].astype(bool).to_numpy()
     _draw_intervals(
         first, shown, inside,
-        (Column.PREDICTED_CONDUCTIVITY_S_CM, Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
-         Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM),
+        CONDUCTIVITY_INTERVAL,
     )  # fmt: skip
     first.set_xscale("log")
     interval = f"\nwith {percent(level)} interval" if level is not None else ""
     first.set_xlabel(f"{Column.PREDICTED_CONDUCTIVITY_S_CM.axis_label}{_temperature(shown)}{interval}")
     _draw_intervals(
         second, shown, inside,
-        (Column.PREDICTED_RELATIVE_DENSITY_PCT, Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
-         Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT),
+        DENSITY_INTERVAL,
     )  # fmt: skip
     second.set_xlim(right=101)
     second.set_xlabel(f"{Column.PREDICTED_RELATIVE_DENSITY_PCT.axis_label}{interval}")

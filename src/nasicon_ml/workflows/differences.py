@@ -17,23 +17,12 @@ from nasicon_ml.estimators.joint import (
     differences_of_probabilities,
     differences_of_values,
 )
-from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
+from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, on_learned_scale
 from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.workflows.predict import Prediction
 
 Floats = NDArray[np.float64]
 
-#: Columns of the answers with intervals: value, lower and upper end.
-_ENDS = {
-    TargetName.CONDUCTIVITY: (
-        Column.PREDICTED_CONDUCTIVITY_S_CM, Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
-        Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
-    ),
-    TargetName.RELATIVE_DENSITY: (
-        Column.PREDICTED_RELATIVE_DENSITY_PCT, Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
-        Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT,
-    ),
-}  # fmt: skip
 COLUMNS = ("row", "target", "difference", "lower", "upper", "unit", "better")
 
 
@@ -82,18 +71,10 @@ def differences(
             pure = numbers[Column.PREDICTED_PHASE_PURITY]
             found[name] = differences_of_probabilities(beside, pure, float(pure[reference]), level)
             continue
-        centre, half = _on_learned_scale(name, *(numbers[column] for column in _ENDS[name]))
+        centre, half = on_learned_scale(name, numbers)
         at = (centre, float(centre[reference])), (half, float(half[reference]))
         found[name] = differences_of_values(name, kernel, beside, *at, model.intervals[name].scores, level)
     return found
-
-
-def _on_learned_scale(name: TargetName, value: Floats, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
-    """Return answers and half-widths of their intervals on the scale the model learns; shape (n,) each."""
-    logs = [np.log10(each) if name is TargetName.CONDUCTIVITY else each for each in (value, lower, upper)]
-    centre, *ends = (TARGETS[name].forward(each) for each in logs)
-    # An end may have been cut at what is possible; the other one then tells how far the interval reaches.
-    return centre, np.maximum(*(np.abs(end - centre) for end in ends))
 
 
 def compare(prediction: Prediction, reference: int = 0) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from nasicon_ml.composition import occupancies
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import FieldError, NasiconError, nearest
 from nasicon_ml.estimators.own_pellets import known_pellets
-from nasicon_ml.estimators.targets import TargetName, training_rows
+from nasicon_ml.estimators.targets import TargetName, on_learned_scale, training_rows
 from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.plots.campaigns import CANDIDATE, OWN, PROPOSED
@@ -412,13 +412,7 @@ def history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) -> pd.DataF
     recipes = pellets[[str(column) for column in MODEL_INPUT]].assign(
         **{Column.MEASUREMENT_TEMPERATURE_C.value: ROOM_TEMPERATURE_C}
     )
-    columns = (
-        Column.PREDICTED_CONDUCTIVITY_S_CM,
-        Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
-        Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
-    )
-    without, lower, upper = (np.log10(model.answer(recipes).numbers[column]) for column in columns)
-    half = np.maximum(upper - without, without - lower)
+    without, half = on_learned_scale(TargetName.CONDUCTIVITY, model.answer(recipes).numbers)
     learned, space = model.learned(recipes), recipe_space(recipes)
     predicted, width = without.copy(), np.ones(len(pellets))
     for row in range(1, len(pellets)):
