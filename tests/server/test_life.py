@@ -53,7 +53,7 @@ def test_promoting_serving_and_rolling_back(site, champion, bundle, promoted, tm
     try:
         rolled = site.nasicon("registry", "rollback", "--reason", "a test", "--json", user="maintainer")
         assert rolled.returncode == 0, rolled.stderr
-        assert json.loads(rolled.stdout) == {"left": champion, "version": "1"}
+        assert json.loads(rolled.stdout) == {"left": champion, "version": "1", "challenger": champion}
         assert site.aliases()["champion"] == "1"
         assert predicted(site, CHAMPION) == old
     finally:
