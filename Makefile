@@ -13,7 +13,7 @@ OUT := out
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train tuned champion golden docs site benchmark-plausibility benchmark-accuracy benchmark-baybe benchmark-campaigns benchmark-serving benchmark-speed test test-slow test-all lint format notebooks lock ui clean distclean
+.PHONY: help setup demo train tuned champion golden docs site benchmark-plausibility benchmark-accuracy benchmark-baybe benchmark-campaigns benchmark-serving benchmark-speed test test-slow test-all dist lint format notebooks lock ui clean distclean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -118,6 +118,11 @@ test-slow: $(STAMP) ## run those that train, start servers or inject faults (10 
 
 test-all: $(STAMP) ## run both; ARGS="tests/faults" runs all that is there
 	@$(PYTEST) $(ARGS)
+
+dist: $(STAMP) ## build source archive and wheel in dist/ and check them
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation > /dev/null
+	@$(BIN)/python -m twine check --strict dist/*
 
 lint: $(STAMP) ## ruff (rules and layout) and mypy
 	@$(BIN)/ruff check .

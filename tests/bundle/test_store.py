@@ -112,6 +112,14 @@ def test_a_prior_of_other_terms_is_refused(copy):
         PropertyModel.load(copy)
 
 
+def test_an_older_bundle_that_cannot_be_read_says_what_to_do(old):
+    edited(old, lambda content: content["intervals"]["conductivity"].pop("by_system"))
+    with pytest.raises(
+        BundleError, match=r"by_system is missing; it has the older format 2: .* train its model anew"
+    ):
+        PropertyModel.load(old)
+
+
 def test_saving_twice_gives_the_same_bytes(trained, bundle, tmp_path):
     again = trained.model.save(tmp_path / "again")
     for path in bundle.iterdir():

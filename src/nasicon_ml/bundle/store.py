@@ -315,7 +315,10 @@ def _held(files: CheckedFiles, name: str, also: type[Exception] = ValueError) ->
         raise
     except (NasiconError, ValueError, OverflowError, also) as error:
         said = _shortened(str(error).strip().partition("\n")[0])
-        raise BundleError(f"{files.folder / name} does not hold what a bundle holds: {said}") from None
+        older = ""
+        if files.format_version < FORMAT_VERSION:
+            older = f"; it has the older format {files.format_version}: where it is whole, train its model anew"
+        raise BundleError(f"{files.folder / name} does not hold what a bundle holds: {said}{older}") from None
 
 
 def _interval_to_json(interval: IntervalModel) -> dict[str, Any]:
