@@ -102,6 +102,22 @@ def test_pellets_are_added_with_keys_and_kept_when_read_again(begun, tmp_path):
     assert again.pellets["conductivity_total_s_cm"].tolist() == [3e-4, 1e-4, 5e-4]
 
 
+@pytest.mark.filterwarnings("ignore::nasicon_ml.errors.TableNote")
+def test_remarks_in_the_file_of_pellets_stay(begun, tmp_path):
+    (begun.folder / PELLETS).write_text(f"# furnace 2\n{FIRST}", encoding="utf-8")
+    Campaign.open(begun.folder).add(table(FIRST.replace("900", "950"), tmp_path))
+    assert (begun.folder / PELLETS).read_text(encoding="utf-8").startswith("# furnace 2\npellet_id,")
+
+
+def test_a_start_that_was_stopped_between_its_files_can_be_done_again(begun, tmp_path):
+    (begun.folder / SETTINGS).unlink()
+    again = Campaign.start(begun.folder, begun.folder / SPACE)
+    assert again.space.size == begun.space.size
+    (begun.folder / SETTINGS).unlink()
+    with pytest.raises(NasiconError, match="not an empty folder"):
+        Campaign.start(begun.folder, table(LATP.replace("0.4", "0.5"), tmp_path, "other.yaml"))
+
+
 def test_a_growing_table_may_be_added_again_and_again(begun, tmp_path):
     one, _ = begun.add(table(FIRST, tmp_path))
     two, added = one.add(table(FIRST + "LATP x=0.4,900,5e-4\n", tmp_path))

@@ -330,6 +330,26 @@ def test_a_system_that_no_pellet_has_is_refused_with_the_nearest(capsys):
     assert main(["data", "find", "--system", "LATP, LAGP", "--density", ">99"]) == 0
 
 
-def test_a_value_with_a_space_without_quotes_is_answered_with_the_cure(capsys):
-    assert main(["profile", "--formula", "LATP", "x=0.3", "--sintering-temperature", "800,900"]) == 2
+@pytest.mark.parametrize("verb", [["predict"], ["profile"], ["data", "find"]])
+def test_a_value_with_a_space_without_quotes_is_answered_with_the_cure(verb, capsys):
+    assert main([*verb, "--formula", "LATP", "x=0.3", "--sintering-temperature", "800,900"]) == 2
     assert '--formula "LATP x=0.3"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "understood"),
+    [
+        (["latp"], "system latp"),
+        (["LATP", "x=0.3"], "composition LATP x=0.3"),
+        (["Li1.3Al0.3Ti1.7(PO4)3"], "composition Li1.3Al0.3Ti1.7(PO4)3"),
+        (["spark", "plasma"], "'spark plasma' in its texts"),
+    ],
+)
+def test_words_without_an_option_are_understood_and_said(words, understood, capsys):
+    assert main(["data", "find", *words, "--atmosphere", "Ar", "--top", "1"]) == 0
+    assert understood in capsys.readouterr().err
+
+
+def test_words_that_say_again_what_an_option_says_are_refused(capsys):
+    assert main(["data", "find", "LATP", "--system", "LAGP"]) == 2
+    assert "--system LAGP and 'LATP' are two values of the same" in capsys.readouterr().err

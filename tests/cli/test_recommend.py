@@ -125,11 +125,21 @@ def test_milliseconds_of_siemens_are_asked_about(ask: Run, tmp_path: Path) -> No
     assert "mS/cm" in outcome.err
 
 
+def test_a_campaign_with_a_model_that_is_not_there_is_not_begun(ask: Run, tmp_path: Path) -> None:
+    outcome = ask("campaign", "start", "latp", "space.yaml", "--model", "nowhere")
+    assert outcome.code == 2
+    assert "--model nowhere: there is no such folder" in outcome.err
+    assert not (tmp_path / "latp").exists()
+
+
 def test_a_campaign_from_start_to_status(ask: Run, tmp_path: Path) -> None:
     outcome = ask("campaign", "start", "latp", "space.yaml", "--min-density", "85", "--batch", "2")
     assert outcome.code == 0, outcome.err
     assert "no pellet yet" in ask("campaign", "status", "latp").out
-    assert "2 pellets added; 2 in all" in ask("campaign", "add", "latp", "own.csv").out
+    (tmp_path / "own.csv").write_text(f"# furnace 2\n{(tmp_path / 'own.csv').read_text()}", encoding="utf-8")
+    added = ask("campaign", "add", "latp", "own.csv")
+    assert "2 pellets added; 2 in all" in added.out
+    assert added.err.count("above the header passed over") == 1
     first = ask("campaign", "next", "latp", "--figure", "next.png")
     assert first.code == 0, first.err
     assert first.out.startswith("batch 1\n")

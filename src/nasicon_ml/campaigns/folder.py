@@ -33,7 +33,7 @@ from nasicon_ml.composition import check_formulas
 from nasicon_ml.data.own_pellets import RESULTS, made_up_key, own_pellets
 from nasicon_ml.errors import DatasetError, FieldError, NasiconError, UnreadableFileError, nearest
 from nasicon_ml.io import read_table, write_table
-from nasicon_ml.io.write import write_text
+from nasicon_ml.io.write import table_as_csv, write_text
 from nasicon_ml.screening.objectives import Wish
 from nasicon_ml.screening.reading import SpecNode, spec_from_yaml
 from nasicon_ml.screening.space import SearchSpace
@@ -188,7 +188,7 @@ class Campaign:
 
     @classmethod
     def start(cls, folder: str | Path, space: str | Path, settings: Settings | None = None) -> Campaign:
-        """Begin a campaign in a folder that does not exist or is empty.
+        """Begin a campaign in a folder that does not exist, is empty or holds this space.yaml alone.
 
         Raises
         ------
@@ -197,11 +197,11 @@ class Campaign:
         """
         folder = Path(folder)
         SearchSpace.from_yaml(space)  # refused before anything is written
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise NasiconError(f"{folder}: is there already, and not an empty folder; name another")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             text = Path(space).read_text(encoding="utf-8-sig")
+            if folder.exists() and (not folder.is_dir() or not _holds_nothing_but(folder, text)):
+                raise NasiconError(f"{folder}: is there already, and not an empty folder; name another")
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise NasiconError(f"{error.filename}: {error.strerror}") from None
         write_text(text, folder / SPACE)
@@ -291,7 +291,10 @@ class Campaign:
     def _write_pellets(self, pellets: pd.DataFrame) -> None:
         always = {Column.PELLET_ID, Column.FORMULA}
         stated = [c for c in PELLET if c in pellets and (c in always or _says_something(pellets[c], c))]
-        write_table(pellets[[str(column) for column in stated]], self.folder / PELLETS)
+        path = self.folder / PELLETS
+        lines = path.read_bytes().decode("utf-8", "replace").splitlines() if path.exists() else []
+        remarks = "".join(f"{line}\n" for line in lines if line.startswith("#"))
+        write_text(remarks + table_as_csv(pellets[[str(column) for column in stated]]), path)
 
     def record(self, batch: pd.DataFrame, day: dt.date | None = None) -> tuple[Campaign, int]:
         """Write a batch down; return the campaign with it, and its number.
@@ -321,6 +324,11 @@ class Campaign:
         if self.pellets is None:
             return last
         return last[~already_made(last, self.pellets)].reset_index(drop=True)
+
+
+def _holds_nothing_but(folder: Path, space: str) -> bool:
+    """Whether a folder is empty, or was left so when a start was stopped between its two files."""
+    return all(path.name == SPACE and path.read_text(encoding="utf-8-sig") == space for path in folder.iterdir())
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,7 +46,7 @@ _HELP = {
 
 _EPILOG = """\b
 Examples:
-  nasicon-ml data find --system LATP --sintering-temperature 700..900 --atmosphere Ar --density ">95"
+  nasicon-ml data find LATP --sintering-temperature 700..900 --atmosphere Ar --density ">95"
   nasicon-ml data find --element Y --without Ge --conductivity ">=1e-4" --sort density
   nasicon-ml data find --text "spark plasma" --csv > found.csv
   nasicon-ml data find --doi 10.1021/acsaem.2c02464 --json
@@ -68,14 +69,38 @@ def column_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def _check_systems(asked: str | None, known: pd.Series[Any]) -> None:
     """Refuse a system that no pellet has: it is misspelt, and would find nothing in silence."""
     names = sorted(known.dropna().unique())
+    accepted = {"given", "unknown", *map(str.lower, names)}
     for name in filter(None, map(str.strip, (asked or "").split(","))):
-        if name not in names and name.lower() not in {"given", "unknown"}:
+        if name.lower() not in accepted:
             raise FieldError(
                 Column.SYSTEM, name, "a system of the dataset ('nasicon-ml data summary')", nearest(name, names)
             )
 
 
+def _understand(values: dict[str, Any], known: pd.Series[Any]) -> None:
+    """Take what stands without an option for a system, a composition or words of the texts."""
+    words = " ".join(values.pop("words"))
+    if not words:
+        return
+    from nasicon_ml.composition import parse
+
+    if values[Column.FORMULA] is not None:
+        both = f"{values[Column.FORMULA]} {words}"
+        raise click.UsageError(f'A value with spaces needs quotation marks: {Column.FORMULA.option} "{both}"')
+    target = "text"
+    if words.lower() in set(known.dropna().str.lower()):
+        target = Column.SYSTEM.value
+    else:
+        with suppress(FieldError):
+            parse(words)
+            target = Column.FORMULA.value
+    if values[target]:
+        raise click.UsageError(f"--{target} {values[target]} and {words!r} are two values of the same: give one")
+    values[target] = words
+
+
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
+@click.argument("words", nargs=-1, metavar="[WORDS]")
 @column_options
 @option("--element", "elements", section="Composition", multiple=True, metavar="SYMBOL",
         help="An element of the formula; may be repeated.")  # fmt: skip
@@ -96,8 +121,8 @@ def _check_systems(asked: str | None, known: pd.Series[Any]) -> None:
 def find(**values: Any) -> None:
     """Find measured pellets by system, element, any column or text; sorted and counted.
 
-    The answer goes to standard output, what was understood to standard error. 'nasicon-ml data show PELLET' shows
-    a pellet that is named.
+    WORDS without an option are a system, a composition, or words of the texts. The answer goes to standard output,
+    what was understood to standard error. 'nasicon-ml data show PELLET' shows a pellet that is named.
     """
     from nasicon_ml.data.find import find_pellets
     from nasicon_ml.data.load import load_pellets
@@ -107,10 +132,11 @@ def find(**values: Any) -> None:
     if values["as_csv"] and values["as_json"]:
         raise click.UsageError("--csv and --json are two forms of the same: give one of them.")
     check_destination(output, _TABLE_ENDINGS, "--output", {})
+    pellets = load_pellets(include_suspect=values[Column.SUSPECT])
+    _understand(values, pellets[Column.SYSTEM])
     asked = [column for column in _ASKED if values[column.value] is not None]
     others = {name: values[name] for name in ("elements", "without", "text", "sort", "ascending")}
     where = {column.value: values[column.value] for column in asked}
-    pellets = load_pellets(include_suspect=values[Column.SUSPECT])
     try:
         _check_systems(values[Column.SYSTEM], pellets[Column.SYSTEM])
         found = find_pellets(pellets, **others, **where)

@@ -159,12 +159,14 @@ def _run(arguments: list[str], debug: bool) -> int:
 def _notes_said() -> Iterator[None]:
     """Say how tables were understood as everything else is said; once, however often a table is read."""
     with warnings.catch_warnings():
-        warnings.simplefilter("default", TableNote)
-        shown = warnings.showwarning
+        warnings.simplefilter("always", TableNote)
+        shown, said = warnings.showwarning, set[str]()
 
         def show(message: Warning | str, category: type[Warning], *where: Any, **others: Any) -> None:
             if issubclass(category, TableNote):
-                say(f"note: {message}")
+                if str(message) not in said:
+                    said.add(str(message))
+                    say(f"note: {message}")
             else:
                 shown(message, category, *where, **others)
 

@@ -175,6 +175,8 @@ def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
     given = described(values)
     options = {parameter.name: parameter.opts[0] for parameter in ctx.command.params}
     if values["file"] is not None:
+        if values[Column.FORMULA] and _is_formula(both := f"{values[Column.FORMULA][-1]} {values['file']}"):
+            raise click.UsageError(f'A value with spaces needs quotation marks: --formula "{both}"', ctx)
         if given:
             raise click.UsageError(
                 f"{options[given[0]]} describes one recipe, and FILE ({values['file']}) holds others: give a file"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from nasicon_ml.campaigns.folder import Campaign
     from nasicon_ml.campaigns.goal import Goal
+    from nasicon_ml.model import PropertyModel
     from nasicon_ml.workflows.recommend import Recommendation
 
 Function = Callable[..., Any]
@@ -107,7 +108,8 @@ def recommend(**values: Any) -> None:
 
     options = BatchOptions(_goal(values), values["batch"], values["method"], not values["outside"], values["seed"])
     space = SearchSpace.from_yaml(values["space"])
-    with _model(values) as model, _progress() as progress:
+    model = _model(values)
+    with _progress() as progress:
         found = recommended(space, own_from_file(values), options, model=model, progress=progress)
     _tell(found, values["own"])
     _show(found, values)
@@ -121,9 +123,8 @@ def _check_destinations(values: dict[str, Any], sources: dict[str, Any]) -> None
     )
 
 
-@contextmanager
-def _model(values: dict[str, Any]) -> Any:
-    """Find the model, and say which it is."""
+def _model(values: dict[str, Any]) -> PropertyModel:
+    """Return the model, and say which it is."""
     from nasicon_ml.model import PropertyModel
     from nasicon_ml.workflows.predict import loaded_model
 
@@ -131,7 +132,7 @@ def _model(values: dict[str, Any]) -> Any:
     if not isinstance(model, PropertyModel):
         model = loaded_model(model)
     say(model_line(name, model.metadata))
-    yield model
+    return model
 
 
 @contextmanager
@@ -267,6 +268,8 @@ def start(**values: Any) -> None:
     from nasicon_ml.campaigns.folder import Campaign, Settings
 
     settings = Settings(_goal(values), values["batch"], values["method"], values["outside"], values["model"])
+    if values["model"] is not None:  # refused before anything is written
+        _model(values)
     found = Campaign.start(values["folder"], values["space"], settings)
     say(found.space.describe())
     print_text(f"begun: {found.folder}, for {settings.goal.describe()}")
@@ -321,7 +324,8 @@ def next_(**values: Any) -> None:
             _show_open(found, values)
             return
         values["model"] = found.settings.model
-        with _model(values) as model, _progress() as progress:
+        model = _model(values)
+        with _progress() as progress:
             batch = next_batch(found, model=model, progress=progress)
         _, number = recorded(found, batch)
     _tell(batch, None)
@@ -373,8 +377,7 @@ def status(**values: Any) -> None:
             say(f"note: {values['figure']} is not drawn: there is no pellet yet")
         return
     values["model"] = found.settings.model
-    with _model(values) as model:
-        table = history(found.pellets, found.settings.goal, model)
+    table = history(found.pellets, found.settings.goal, _model(values))
     if values["as_json"]:
         from nasicon_ml.io.write import table_records
 
