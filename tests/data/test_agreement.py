@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.columns import Column
-from nasicon_ml.data.agreement import Agreement, Floor, agreement, floor_of_others, median_of_others
+from nasicon_ml.data.agreement import Agreement, agreement, median_of_others
 from nasicon_ml.data.load import load_pellets
 
 
@@ -90,7 +90,6 @@ def test_the_median_of_the_others_counts_each_source_once() -> None:
     # Source "two" says 2; the others of "one" say 2 and 10, those of "two" 0 and 10, those of "three" 0 and 2.
     assert median_of_others(frame, values).tolist()[:4] == [6.0, 5.0, 5.0, 1.0]
     assert np.isnan(median_of_others(frame, values)[4])
-    assert floor_of_others(frame, values) == Floor((6 + 4 + 2 + 9) / 4, 4, 3)
 
 
 def test_the_median_of_the_others_sintered_alike() -> None:
@@ -104,10 +103,9 @@ def test_the_median_of_the_others_sintered_alike() -> None:
     found = median_of_others(frame, values, sintered_within_c=25)
     assert found.tolist()[:3] == [1.0, 2.5, 1.0]
     assert found[3:].isna().all()
-    assert floor_of_others(frame, values, sintered_within_c=25) == Floor((1 + 1.5 + 4) / 3, 3, 3)
 
 
-def test_the_floor_of_a_part_keeps_the_index_and_passes_over_missing_values() -> None:
+def test_the_median_of_a_part_keeps_the_index_and_passes_over_missing_values() -> None:
     frame, values = _pellets(
         ("A", "one", 800, None, np.nan), ("A", "two", 800, None, 1.0), ("A", "three", 800, None, 2.0)
     )
@@ -118,10 +116,8 @@ def test_the_floor_of_a_part_keeps_the_index_and_passes_over_missing_values() ->
     assert (found[5], found[3]) == (2.0, 1.0)
 
 
-def test_no_partner_is_no_floor() -> None:
+def test_without_a_partner_there_is_no_median() -> None:
     frame, values = _pellets(
         ("A", "one", 800, None, 0.0), ("A", "one", 800, None, 1.0), ("B", "two", 800, None, 1.0)
     )
-    found = floor_of_others(frame, values)
-    assert found.pellets == found.sources == 0
-    assert np.isnan(found.difference)
+    assert median_of_others(frame, values).isna().all()

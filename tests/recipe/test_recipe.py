@@ -159,7 +159,7 @@ def test_a_row_with_an_unknown_column() -> None:
 def test_mixed_valence_can_be_given() -> None:
     recipe = Recipe(formula="Li2.5V2(PO4)3")
     assert recipe.composition.charge_imbalance == -0.5
-    assert recipe.composition_with({"V": {3: 0.75, 4: 0.25}}).charge_imbalance == 0
+    assert parse(recipe.formula, oxidation_states={"V": {3: 0.75, 4: 0.25}}).charge_imbalance == 0
 
 
 @pytest.mark.parametrize(

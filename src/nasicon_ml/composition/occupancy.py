@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nasicon_ml.checks import MOST_BAD_CELLS, MOST_BAD_TEXTS, Finding, Severity, refuse_many
 from nasicon_ml.columns import Column, is_missing
 from nasicon_ml.composition.composition import Composition
-from nasicon_ml.composition.elements import ALKALI_LETTERS, ELEMENT_INDEX, ELEMENTS
+from nasicon_ml.composition.elements import ELEMENT_INDEX, ELEMENTS
 from nasicon_ml.composition.formula import refusal
 from nasicon_ml.composition.reading import parse
 from nasicon_ml.composition.sites import CHARGE_TOLERANCE, OXYGEN_CHARGE, net_substitution, total_charge
@@ -21,7 +21,6 @@ from nasicon_ml.errors import FormulaError
 
 Floats = NDArray[np.float64]
 
-_ALKALI_POSITIONS = [ELEMENT_INDEX[element] for element in ALKALI_LETTERS]
 _DIGITS = 9
 
 
@@ -56,11 +55,6 @@ class OccupancyTable:
     def m_total(self) -> Floats:
         """Cations on M, shape (n_unique,)."""
         return _rounded(self.m.sum(axis=1))
-
-    @property
-    def alkali_total(self) -> Floats:
-        """Mobile ions on A, shape (n_unique,)."""
-        return _rounded(self.a[:, _ALKALI_POSITIONS].sum(axis=1))
 
     @property
     def x(self) -> Floats:

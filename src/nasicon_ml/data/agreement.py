@@ -81,31 +81,6 @@ def _comparable(
     return np.asarray(chosen, dtype=bool)
 
 
-@dataclass(frozen=True)
-class Floor:
-    """How far pellets are from the middle of the other sources: the error of knowing the literature by heart.
-
-    Attributes
-    ----------
-    difference
-        Mean ``|difference|`` to the median of the other sources, in the unit of the values; NaN where no pellet
-        has a partner.
-    pellets, sources
-        How many pellets have a partner in another source, and how many sources these are of.
-    """
-
-    difference: float
-    pellets: int
-    sources: int
-
-
-def floor_of_others(pellets: pd.DataFrame, values: pd.Series, *, sintered_within_c: float | None = None) -> Floor:
-    """Average what `median_of_others` leaves; arguments as there."""
-    away = (values - median_of_others(pellets, values, sintered_within_c=sintered_within_c)).abs().dropna()
-    sources = pellets.loc[away.index, Column.SOURCE].nunique()
-    return Floor(float(away.mean()) if len(away) else float("nan"), len(away), int(sources))
-
-
 def median_of_others(
     pellets: pd.DataFrame, values: pd.Series, *, sintered_within_c: float | None = None
 ) -> pd.Series:

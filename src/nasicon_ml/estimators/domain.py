@@ -183,17 +183,6 @@ class Domain:
         compared = self.compare(table, sites)
         return Verdict(compared.score(to_sources), compared.reasons(to_sources))
 
-    def known_part(self, table: pd.DataFrame, sites: OccupancyTable) -> pd.DataFrame:
-        """Blank the processing fields about which the training pellets say nothing.
-
-        A sintering temperature beyond all data tells the model no more than none does, so it must not narrow
-        an interval.
-        """
-        known = table.copy()
-        for column, nothing in self.compare(table, sites).blank.items():
-            known.loc[nothing, str(column)] = None if column.kind is Kind.CATEGORY else np.nan
-        return known
-
     def compare(self, table: pd.DataFrame, sites: OccupancyTable) -> Compared:
         """Hold recipes against what the training pellets cover; parameters as of `judge`."""
         strange = {

@@ -17,7 +17,6 @@ from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, NO_FORMULA, SECOND_PHASE_
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nasicon_ml.composition.sites import StateOverride
 
 #: A recipe has some twenty short fields; anything longer is not one.
 MAX_CHARACTERS = 20_000
@@ -227,10 +226,6 @@ class Recipe:
     def composition(self) -> Composition:
         """The composition of the main phase."""
         return parse(self.formula)
-
-    def composition_with(self, oxidation_states: StateOverride) -> Composition:
-        """Read the composition with oxidation states known better than the usual ones."""
-        return parse(self.formula, oxidation_states=oxidation_states)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
