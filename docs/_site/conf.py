@@ -37,6 +37,7 @@ highlight_language = "text"
 html_theme = "pydata_sphinx_theme"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_extra_path = ["first"]
 html_copy_source = False
 html_show_sourcelink = False

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
 from sphinx.util.inventory import InventoryFile
 from tools.build_site import INDEX, REFERENCE, SITE, parts, public_modules, public_names
 
@@ -21,6 +26,12 @@ MODULES = public_modules((ROOT / REFERENCE).read_text(encoding="utf-8"))
 FETCHED = re.compile(
     r"<(?:script|img|iframe)[^>]*\ssrc=\"https?://|<link[^>]*rel=\"stylesheet\"[^>]*href=\"https?://"
 )
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+REQUIRED = os.environ.get("NASICON_ML_REQUIRE_CHROMIUM") == "1"
+LOOKED_AT = (
+    "README", "docs/README", "docs/cli", "docs/method", "docs/uncertainty", "docs/accuracy", "docs/screening",
+    "notebooks/01_dataset", "reference/nasicon_ml.screening", "search",
+)  # fmt: skip
 
 
 def test_parts_stand_in_the_order_in_which_users_need_them() -> None:
@@ -109,3 +120,26 @@ class TestBuilt:
         page = (site / "notebooks" / "01_dataset.html").read_text(encoding="utf-8")
         assert "<h1>1. What the dataset holds" in page
         assert page.count("_images/") > 3
+
+    @pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="there is no Chromium: apt-get install chromium")
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_pages_can_be_used_by_everybody_and_fit_a_telephone(
+        self, site: Path, scheme: Literal["light", "dark"]
+    ) -> None:
+        found = {}
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            page = browser.new_context(color_scheme=scheme).new_page()
+            for name in LOOKED_AT:
+                page.set_viewport_size({"width": 1280, "height": 900})
+                page.goto((site / f"{name}.html").as_uri())
+                assert page.evaluate("document.documentElement.dataset.theme") == scheme
+                for each in Axe().run(page).response["violations"]:
+                    html = each["nodes"][0]["html"]
+                    if html != "<th></th>":  # the corner of a table of pandas
+                        found[name, each["id"]] = html
+                page.set_viewport_size({"width": 390, "height": 844})
+                if page.evaluate("document.documentElement.scrollWidth") > 390:
+                    found[name, "width"] = "scrolls sideways"
+            browser.close()
+        assert found == {}
