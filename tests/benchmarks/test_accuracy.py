@@ -9,7 +9,7 @@ from benchmarks.accuracy import main, options_of, protocols_of, read_arguments
 from benchmarks.ground import Options
 from benchmarks.protocols import PROTOCOLS, TITLES
 
-from nasicon_ml.data.files import dataset_checksum, datasets_folder
+from nasicon_ml.data.files import DATASETS_VARIABLE, PELLETS_FILE, dataset_checksum
 from nasicon_ml.errors import FieldError
 
 MODELS = {"ours", "ours, composition only", "median", "nearest neighbour", "Magpie, XGBoost"}
@@ -18,10 +18,12 @@ ASKED = [protocol for protocol in PROTOCOLS if protocol != "P8"]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(few_sources, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     protocols = ",".join(ASKED)
-    assert main(["--quick", "--threads", "1", "--protocols", protocols, "--out", str(folder)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(DATASETS_VARIABLE, str(few_sources))
+        assert main(["--quick", "--threads", "1", "--protocols", protocols, "--out", str(folder)]) == 0
     return folder
 
 
@@ -57,9 +59,9 @@ def test_differences_are_ours_minus_the_peer(results):
 
 
 @pytest.mark.slow
-def test_the_page_says_what_made_it(results):
+def test_the_page_says_what_made_it(results, few_sources):
     page = (results / "accuracy.md").read_text(encoding="utf-8")
-    assert dataset_checksum(datasets_folder() / "pellets.csv") in page
+    assert dataset_checksum(few_sources / PELLETS_FILE) in page
     assert "python -m benchmarks.accuracy --quick" in page
     assert "not of this run" in page
     assert set(TITLES) == set(PROTOCOLS)
@@ -71,7 +73,8 @@ def test_the_page_says_what_made_it(results):
 
 
 @pytest.mark.slow
-def test_the_same_command_gives_the_same_numbers(results, tmp_path):
+def test_the_same_command_gives_the_same_numbers(results, few_sources, tmp_path, monkeypatch):
+    monkeypatch.setenv(DATASETS_VARIABLE, str(few_sources))
     assert main(["--quick", "--protocols", "P3,P6", "--out", str(tmp_path)]) == 0
     for name in ("accuracy.csv", "differences.csv"):
         first, second = (pd.read_csv(folder / name) for folder in (results, tmp_path))

@@ -13,6 +13,7 @@ from benchmarks.limits import by_group, own_offsets, quartiles, worst_sources
 from benchmarks.predictions import FLOOR
 
 from nasicon_ml.columns import RECIPE, Column
+from nasicon_ml.data.files import DATASETS_VARIABLE
 
 
 def errors(*rows: tuple[str, float]) -> pd.DataFrame:
@@ -69,7 +70,8 @@ def test_a_larger_share_keeps_what_the_smaller_kept() -> None:
 
 
 @pytest.mark.slow
-def test_the_page_is_written(tmp_path) -> None:
+def test_the_page_is_written(tmp_path, few_sources, monkeypatch) -> None:
+    monkeypatch.setenv(DATASETS_VARIABLE, str(few_sources))
     assert main(["--quick", "--limits", "--folds", "2", "--threads", "1", "--out", str(tmp_path)]) == 0
     names = {path.name for path in tmp_path.iterdir()}
     assert {"limits.md", "limits.csv", "learning.csv", "learning_conductivity.png"} <= names

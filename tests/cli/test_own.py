@@ -109,9 +109,10 @@ def test_training_refuses_a_source_of_the_dataset_unless_it_is_left_out(here, ca
 
 
 @pytest.mark.slow
-def test_training_with_own_pellets_end_to_end(here, capsys):
+def test_training_with_own_pellets_end_to_end(here, small_dataset, capsys):
     pytest.importorskip("mlflow")
-    assert main(["train", "--folds", "3", "--add", "good.csv", "--bundle", "lab", "--no-register"]) == 0
+    options = ["--dataset", str(small_dataset), "--folds", "2", "--add", "good.csv", "--bundle", "lab"]
+    assert main(["train", *options, "--no-register"]) == 0
     assert "added    2 pellets of your own (SHA-256 " in capsys.readouterr().out
     kept = [path for path in here.rglob("*") if path.is_file() and path.name not in {"good.csv", "bad.csv"}]
     assert len(kept) > 10

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.postgres import running_cluster
-from tests.server.site import BIN, DATABASE, Site
+from tests.server.site import DATABASE, Site
 
 ROLES = ("reader", "trainer", "maintainer")
 
@@ -44,7 +44,7 @@ def bundle():
 def first(site, small_dataset):
     """What `nasicon-ml train` said of the first version, trained by the trainer through the server."""
     options = ("--dataset", small_dataset, "--folds", "2", "--threads", "1", "--json")
-    done = site.run(BIN / "nasicon-ml", "train", *options, user="trainer")
+    done = site.nasicon("train", *options, user="trainer")
     assert done.returncode == 0, done.stderr
     assert site.aliases() == {"challenger": "1"}
     return json.loads(done.stdout)["run"]

@@ -291,21 +291,10 @@ def test_a_version_whose_run_was_deleted_is_unusable_and_the_others_are_listed(s
         assert site.ask(f"{API}/runs/restore", run, user=ADMIN)[0] == DONE
 
 
-def test_a_version_from_an_experiment_of_ones_own_is_not_promoted(site, champion, small_dataset):
-    options = (
-        "--dataset",
-        small_dataset,
-        "--folds",
-        "2",
-        "--threads",
-        "1",
-        "--json",
-        "--experiment",
-        "on the side",
-    )
-    done = site.run(BIN / "nasicon-ml", "train", *options, user="trainer")
+def test_a_version_from_an_experiment_of_ones_own_is_not_promoted(site, champion, bundle):
+    done = site.nasicon("registry", "import", bundle, "--experiment", "on the side", "--json", user="trainer")
     assert done.returncode == 0, done.stderr
-    version = {"name": "nasicon-recipe", "version": json.loads(done.stdout)["run"]["version"]}
+    version = {"name": "nasicon-recipe", "version": json.loads(done.stdout)["version"]}
     try:
         promoting = site.nasicon(
             "registry", "promote", version["version"], "--force", "--reason", "a test", user="maintainer"

@@ -14,18 +14,20 @@ from nasicon_ml.bundle.store import MANIFEST
 _TRAIN = """
 import sys
 from nasicon_ml.workflows.train import TrainingOptions, train
-train(TrainingOptions(folds=3, threads=int(sys.argv[1]))).model.save(sys.argv[2])
+result = train(TrainingOptions(folds=3, threads=int(sys.argv[1])))
+result.model.save(sys.argv[2])
+result.importance.to_csv(sys.argv[3])
 """
 
 
 @pytest.mark.slow
 def test_another_process_with_other_threads_makes_the_same_bundle(trained, tmp_path):
-    """That of the tests' own process had two threads, OpenMP's default and another order of hashing."""
+    """That of the tests' own process had two threads for its folds, one of OpenMP, another order of hashing."""
     assert trained.options.threads == 2
     here = trained.model.save(tmp_path / "here")
     environment = os.environ | {"OMP_NUM_THREADS": "3", "PYTHONHASHSEED": "11", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     subprocess.run(
-        [sys.executable, "-c", _TRAIN, "1", str(tmp_path / "there")],
+        [sys.executable, "-c", _TRAIN, "1", str(tmp_path / "there"), str(tmp_path / "importance.csv")],
         env=environment,
         check=True,
         capture_output=True,
@@ -38,3 +40,4 @@ def test_another_process_with_other_threads_makes_the_same_bundle(trained, tmp_p
     first, second = (json.loads((folder / MANIFEST).read_bytes()) for folder in (here, there))
     del first["created"], second["created"]
     assert first == second, "only the time of making may differ"
+    assert trained.importance.to_csv() == (tmp_path / "importance.csv").read_text()

@@ -140,19 +140,19 @@ MINE = table(
 
 
 @pytest.mark.slow
-def test_training_with_own_pellets_learns_from_them_and_lets_none_of_them_out(trained, tmp_path):
+def test_training_with_own_pellets_learns_from_them_and_lets_none_of_them_out(small, small_dataset, tmp_path):
     MINE.to_csv(tmp_path / "mine.csv", index=False)
-    result = train(TrainingOptions(folds=3), add=tmp_path / "mine.csv")
+    result = train(TrainingOptions(folds=2), dataset=small_dataset, add=tmp_path / "mine.csv")
     # Learned from: other trees, and two rows more of each answer.
-    assert {name: count + 2 for name, count in trained.rows_used.items()} == result.rows_used
-    before, after = (predict(RECIPES[:1], each.model).results for each in (trained, result))
+    assert {name: count + 2 for name, count in small.rows_used.items()} == result.rows_used
+    before, after = (predict(RECIPES[:1], each.model).results for each in (small, result))
     assert before.loc[0, Column.PREDICTED_CONDUCTIVITY_S_CM] != after.loc[0, Column.PREDICTED_CONDUCTIVITY_S_CM]
     # Not let out: neither in tables nor in any file of the bundle.
     tables = (result.out_of_fold, result.folds, result.model.pellets)
     assert all("own" not in set(shown[Column.SOURCE]) for shown in tables)
-    pd.testing.assert_series_equal(result.model.pellets[Column.PELLET_ID], trained.model.pellets[Column.PELLET_ID])
-    assert len(result.out_of_fold) == len(trained.out_of_fold)
-    assert result.model.domain == trained.model.domain
+    pd.testing.assert_series_equal(result.model.pellets[Column.PELLET_ID], small.model.pellets[Column.PELLET_ID])
+    assert len(result.out_of_fold) == len(small.out_of_fold)
+    assert result.model.domain == small.model.domain
     folder = result.model.save(tmp_path / "bundle")
     for path in folder.iterdir():
         data = path.read_bytes()
@@ -161,7 +161,7 @@ def test_training_with_own_pellets_learns_from_them_and_lets_none_of_them_out(tr
     options = PropertyModel.load(folder).metadata.options
     assert options["added_pellets"] == 2
     assert len(options["added_sha256"]) == 64
-    assert "added_pellets" not in trained.model.metadata.options
+    assert "added_pellets" not in small.model.metadata.options
     # Trained with, they say nothing more.
     with pytest.raises(BundleError, match="this model was trained with these own pellets"):
         predict(RECIPES, result.model, own=tmp_path / "mine.csv")

@@ -1,0 +1,25 @@
+"""A training on the small dataset, done once, and what it reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nasicon_ml.workflows.train import TrainingOptions, TrainingResult, train
+
+
+@pytest.fixture(scope="session")
+def progress() -> list[tuple[str, float]]:
+    """What the training on the small dataset reported."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def small(small_dataset: Path, progress: list[tuple[str, float]]) -> TrainingResult:
+    """The training on the small dataset."""
+    return train(
+        TrainingOptions(folds=2),
+        dataset=small_dataset,
+        progress=lambda message, share: progress.append((message, share)),
+    )
