@@ -20,9 +20,7 @@ def few_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pellets = pd.read_csv(datasets_folder() / PELLETS_FILE, dtype=str, keep_default_na=False)
     kept = {*pellets[Column.SOURCE].unique()[::4], LEFT_OUT_PAPER}
     folder = tmp_path_factory.mktemp("few sources")
-    pellets[pellets[Column.SOURCE].isin(kept)].to_csv(
-        folder / PELLETS_FILE, index=False
-    )
+    pellets[pellets[Column.SOURCE].isin(kept)].to_csv(folder / PELLETS_FILE, index=False)
     for name in (SOURCES_FILE, OBELIX_FILE):
         shutil.copy(datasets_folder() / name, folder)
     return folder

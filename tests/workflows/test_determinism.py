@@ -25,7 +25,13 @@ def test_another_process_with_other_threads_makes_the_same_bundle(trained, tmp_p
     """That of the tests' own process had two threads for its folds, one of OpenMP, another order of hashing."""
     assert trained.options.threads == 2
     here = trained.model.save(tmp_path / "here")
-    environment = os.environ | {"OMP_NUM_THREADS": "3", "PYTHONHASHSEED": "11", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "2",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONHASHSEED": "11",
+        "TZ": "Asia/Tokyo",
+        "LC_ALL": "C",
+    }
     subprocess.run(
         [sys.executable, "-c", _TRAIN, "1", str(tmp_path / "there"), str(tmp_path / "importance.csv")],
         env=environment,
