@@ -27,7 +27,6 @@ def test_another_process_with_other_threads_makes_the_same_bundle(trained, tmp_p
     here = trained.model.save(tmp_path / "here")
     environment = os.environ | {
         "OMP_NUM_THREADS": "2",
-        "OPENBLAS_NUM_THREADS": "1",
         "PYTHONHASHSEED": "11",
         "TZ": "Asia/Tokyo",
         "LC_ALL": "C",
