@@ -99,14 +99,14 @@ def test_the_rows_of_obelix_name_their_pellets() -> None:
 
 
 def test_the_dataset_speaks_of_itself_alone() -> None:
-    for file in [*FOLDER.glob("*.csv"), FOLDER / "README.md"]:
+    for file in [*FOLDER.glob("*.csv"), *FOLDER.glob("*.md")]:
         text = file.read_text(encoding="utf-8")
         for word in ("seed 0", "/work", "shared/data"):
             assert word not in text, (file.name, word)
 
 
 def test_the_card_counts_what_is_missing() -> None:
-    card = " ".join((FOLDER / "README.md").read_text(encoding="utf-8").split())
+    card = " ".join(" ".join(path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")).split())
     usable = load_pellets()
     measured = usable[usable[Column.CONDUCTIVITY_TOTAL_S_CM].notna()]
     unstated = int(measured[Column.MEASUREMENT_TEMPERATURE_C].isna().sum())
