@@ -53,7 +53,7 @@ def test_another_sheet_is_read_by_name_or_number(tmp_path: Path) -> None:
     data = xlsx(TABLE, [["formula"], ["LTP"]])
     first = read(tmp_path, data)
     assert len(first.frame) == 2
-    assert first.notes == ("sheet 'Sheet1' is read, the first of 2 (--sheet reads another: Sheet2)",)
+    assert first.notes == ("sheet 'Sheet1' is read, the first of 2; others: Sheet2",)
     for sheet in ("Sheet2", "2"):
         found = read(tmp_path, data, sheet=sheet)
         assert found.frame["formula"].tolist() == ["LTP"]

@@ -75,9 +75,7 @@ def _sheet(names: list[str], asked: str | None, name: str) -> tuple[str, tuple[s
         if len(names) == 1:
             return names[0], ()
         others = ", ".join(names[1:6])
-        return names[0], (
-            f"sheet {names[0]!r} is read, the first of {len(names)} (--sheet reads another: {others})",
-        )
+        return names[0], (f"sheet {names[0]!r} is read, the first of {len(names)}; others: {others}",)
     if asked in names:
         return asked, ()
     if asked.isdecimal() and 1 <= int(asked) <= len(names):
