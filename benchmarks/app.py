@@ -44,6 +44,8 @@ def main() -> None:
             page.goto(f"http://127.0.0.1:{port}/?sintering_temperature_c=700")
             page.wait_for_selector("h1")
             times = {"first page": time.perf_counter() - begun}
+            page.get_by_label("Composition", exact=True).wait_for()
+            times["form"] = time.perf_counter() - begun
             page.get_by_test_id("stMetricValue").first.wait_for()
             times["first answer"] = time.perf_counter() - begun
             _settled(page)

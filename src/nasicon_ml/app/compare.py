@@ -32,7 +32,6 @@ _ADDRESS, _START = "recipes", "recipes at first"
 
 def show() -> None:
     """Show the page."""
-    st.title("Compare")
     st.markdown("One recipe a row; what is left empty is unknown. The address holds the table.")
     if _START not in st.session_state:
         st.session_state[_START] = _at_first()

@@ -32,7 +32,6 @@ def _tables() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def show() -> None:
     """Show the page."""
-    st.title("Literature")
     pellets, sources = _tables()
     first, second, third, fourth = st.columns(4)
     text = first.text_input("Words", help="In notes, phases, source, DOI, authors or title.", key="words")

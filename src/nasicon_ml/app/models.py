@@ -16,7 +16,6 @@ _OURS = "the one that comes along"
 
 def show() -> None:
     """Show the page."""
-    st.title("Models")
     if st.toggle("Registered versions (MLflow)", key="registered"):
         _versions()
     st.markdown(card_markdown(card_content(model())).partition("\n")[2])

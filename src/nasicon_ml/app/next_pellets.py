@@ -29,7 +29,6 @@ _FIGURE, _SAID = "figure of the batch", "said of the campaign"
 
 def show() -> None:
     """Show the page."""
-    st.title("Next pellets")
     name = st.text_input(
         "Folder of the campaign", key="campaign", bind="query-params", placeholder="such as campaigns/latp",
         help="Plain files on the machine that serves this page, as 'nasicon-ml campaign' keeps them.",

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 def show() -> None:
     """Show the page."""
-    st.title("My pellets")
     st.markdown(
         "A workbook, CSV, JSON, YAML or Parquet file with a composition and one result a row, as you keep it. Its"
         " pellets move the answers on all pages, for you alone, until this page is closed or reloaded; nothing of"

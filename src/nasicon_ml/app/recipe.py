@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from nasicon_ml.app.charts import ANSWERED, bars, curve, heat_map
 from nasicon_ml.app.form import recipe_form
 from nasicon_ml.app.session import escaped, model, own, subscripted, told
 from nasicon_ml.cli.answers import Answer, answers
@@ -36,7 +35,6 @@ _AT = Column.MEASUREMENT_TEMPERATURE_C.value
 
 def show() -> None:
     """Show the page."""
-    st.title("Recipe")
     left, right = st.columns([1, 2], gap="large")
     with left:
         given = recipe_form()
@@ -102,6 +100,8 @@ def _answer(answer: Answer, inputs: Inputs, level: float) -> None:
 
 def _curves(answer: Answer, given: dict[str, Any], level: float, at_c: float | None) -> None:
     """Show the answers along a field."""
+    from nasicon_ml.app.charts import ANSWERED, curve
+
     offered = [c for c in RECIPE if c.kind is Kind.NUMBER or c.choices]
     offered = [c for c in offered if c not in ADDITIVE]
     names = {column.axis_label: column for column in offered}
@@ -162,6 +162,8 @@ def _points(found: Profile, along: str) -> pd.DataFrame:
 
 def _map(answer: Answer, given: dict[str, Any], at_c: float | None) -> None:
     """Show the conductivity over x and the sintering temperature."""
+    from nasicon_ml.app.charts import heat_map
+
     st.header("Map of x against sintering temperature")
     temperature, composition = Column.SINTERING_TEMPERATURE_C.value, answer.composition
     ends = [end for end in _ENDS_OF_X if end >= composition.x]
@@ -183,6 +185,8 @@ def _map(answer: Answer, given: dict[str, Any], at_c: float | None) -> None:
 
 def _moved(prediction: Prediction) -> None:
     """Show what moved the answers."""
+    from nasicon_ml.app.charts import bars
+
     st.header("What moved the answer")
     parts = explained(prediction)
     names = {TargetName.CONDUCTIVITY: "Conductivity", TargetName.RELATIVE_DENSITY: "Density",

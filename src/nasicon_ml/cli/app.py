@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,18 @@ import click
 
 from nasicon_ml.cli.inputs import SectionedCommand, Whole, option
 from nasicon_ml.cli.render import say
-from nasicon_ml.errors import BundleError, MissingExtraError
-from nasicon_ml.io.raw import MAX_BYTES
-from nasicon_ml.workflows.predict import BUNDLE_VARIABLE
+from nasicon_ml.errors import BundleError, MissingExtraError, NasiconError
 
 SERVER, ANSWER = "Server", "Answer"
+#: Largest file that can be uploaded: a million pellets are smaller.
+_UPLOAD_MB = 50
 #: What Streamlit would do otherwise: send statistics, watch files, show tracebacks, offer to publish.
 _SETTINGS = {
     "browser.gatherUsageStats": "false",
     "client.showErrorDetails": "none",
     "client.toolbarMode": "viewer",
     "server.fileWatcherType": "none",
-    "server.maxUploadSize": str(max(MAX_BYTES.values()) // 10**6),
+    "server.maxUploadSize": str(_UPLOAD_MB),
     "server.showEmailPrompt": "false",
     "theme.light.textColor": "#000000",  # so that captions, which are paler, can be read by everybody
 }
@@ -54,6 +56,8 @@ def app(**values: Any) -> None:
         folder = Path(values["model"]).absolute()
         if not (folder / "manifest.json").is_file():
             raise BundleError(f"--model {values['model']}: there is no bundle here (no manifest.json)")
+        from nasicon_ml.workflows.predict import BUNDLE_VARIABLE
+
         os.environ[BUNDLE_VARIABLE] = str(folder)
     if values["tracking_uri"] is not None:
         os.environ["MLFLOW_TRACKING_URI"] = values["tracking_uri"]
@@ -64,5 +68,16 @@ def app(**values: Any) -> None:
         settings["server.port"] = str(values["port"])
     script = Path(__file__).parents[1] / "app" / "main.py"
     say("nasicon-ml app: Ctrl-C ends it")
+    threading.Thread(target=_load_ahead, daemon=True).start()
     flags = [f"--{name}={value}" for name, value in settings.items()]
     streamlit(["run", str(script), *flags], prog_name="nasicon-ml app", standalone_mode=False)
+
+
+def _load_ahead() -> None:
+    """Load, while the browser opens, what the first page needs; what cannot be loaded is told by the page."""
+    from nasicon_ml.app import recipe  # noqa: F401
+    from nasicon_ml.workflows.predict import default_bundle, loaded_model
+
+    with suppress(NasiconError):
+        loaded_model(default_bundle())
+    from nasicon_ml.app import charts  # noqa: F401
