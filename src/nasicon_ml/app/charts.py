@@ -135,7 +135,7 @@ def bars(parts: pd.DataFrame, unit: str) -> alt.Chart:
             x=alt.X("contribution:Q", title=unit),
             y=alt.Y("part:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
             color=alt.condition("datum.contribution > 0", alt.value(BLUE), alt.value(VERMILION)),
-            tooltip=["part", alt.Tooltip("contribution", format="+.2f")],
+            tooltip=[alt.Tooltip("part"), alt.Tooltip("contribution", format="+.2f")],
         )
         .properties(usermeta=_OPTIONS)
     )  # fmt: skip
@@ -148,13 +148,17 @@ def scatter(pellets: pd.DataFrame, across: tuple[str, str], up: tuple[str, str])
     shown = pellets[[across[0], up[0], column, Column.FORMULA.value, Column.SOURCE.value]].copy()
     shown[column] = shown[column].where(shown[column].isin(most), "others")
     (x, x_title), (y, y_title) = across, up
+    labels = {one.value: one.axis_label for one in Column}
+    told = [alt.Tooltip(name, title=labels[name]) for name in map(str, shown)]
+    up_scale = scale(shown[y])
+    up_format = ".0e" if up_scale.type == "log" else ".3~g"
     return (
         alt.Chart(shown)
         .mark_point(filled=True, size=40, opacity=0.7)
         .encode(
             x=alt.X(f"{x}:Q", title=x_title, scale=scale(shown[x])),
-            y=alt.Y(f"{y}:Q", title=y_title, scale=scale(shown[y]), axis=alt.Axis(format=".3~g")),
-            color=alt.Color(f"{column}:N", title=Column.SYSTEM.label), tooltip=list(shown.columns),
+            y=alt.Y(f"{y}:Q", title=y_title, scale=up_scale, axis=alt.Axis(format=up_format)),
+            color=alt.Color(f"{column}:N", title=Column.SYSTEM.label), tooltip=told,
         )
         .properties(height=380, usermeta=_OPTIONS)
     )  # fmt: skip

@@ -37,7 +37,12 @@ def show() -> None:
         st.session_state[_START] = _at_first()
     configured = {column.value: _cells(column) for column in MODEL_INPUT}
     table = st.data_editor(
-        st.session_state[_START], num_rows="dynamic", column_config=configured, hide_index=True, key="table"
+        st.session_state[_START],
+        num_rows="dynamic",
+        column_config=configured,
+        hide_index=True,
+        key="table",
+        placeholder="",
     )
     table = table.dropna(how="all").reset_index(drop=True)
     rows = [{name: cell for name, cell in row.items() if cell is not None} for row in table_records(table)]
@@ -95,7 +100,8 @@ def _at_first() -> pd.DataFrame:
             rows = held
     except (ValueError, RecursionError):
         st.error("The recipes in the address cannot be read.")
-    names = [column.value for column in MODEL_INPUT]
+    first = (Column.FORMULA, Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.ATMOSPHERE)
+    names = [str(column) for column in (*first, *(column for column in MODEL_INPUT if column not in first))]
     table = pd.DataFrame(rows).reindex(columns=names)
     for column in MODEL_INPUT:
         if column.kind is Kind.NUMBER:

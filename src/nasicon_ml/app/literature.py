@@ -7,6 +7,7 @@ import streamlit as st
 
 from nasicon_ml.app.charts import scatter
 from nasicon_ml.app.session import escaped
+from nasicon_ml.app.tables import worded
 from nasicon_ml.cli.formatting import plural
 from nasicon_ml.columns import PELLET, Column, Kind
 from nasicon_ml.data.citing import bibtex, citation
@@ -34,16 +35,18 @@ def show() -> None:
     """Show the page."""
     pellets, sources = _tables()
     first, second, third, fourth = st.columns(4)
-    text = first.text_input("Words", help="In notes, phases, source, DOI, authors or title.", key="words")
-    system = second.text_input("System", help="LATP, LAGP, NZSP ...", key="of system")
-    elements = third.text_input("With elements", help="Symbols, such as Al Y", key="with elements")
-    without = fourth.text_input("Without elements", key="without elements")
-    labels = st.multiselect("More columns to filter by", list(_SEARCHED), key="filters")
+    text = first.text_input(
+        "Words", help="In notes, phases, source, DOI, authors or title.", key="words", bind="query-params"
+    )
+    system = second.text_input("System", help="LATP, LAGP, NZSP ...", key="system", bind="query-params")
+    elements = third.text_input("With elements", help="Symbols, such as Al Y", key="with", bind="query-params")
+    without = fourth.text_input("Without elements", key="without", bind="query-params")
+    labels = st.multiselect("More columns to filter by", list(_SEARCHED), key="filters", bind="query-params")
     where = {}
     for label in labels:
         column = _SEARCHED[label]
         allowed = NUMBERS_ALLOWED if column.kind is Kind.NUMBER else f"{column.allowed}; given or unknown"
-        where[column.value] = st.text_input(label, help=allowed, key=f"filter {column.value}")
+        where[column.value] = st.text_input(label, help=allowed, key=f"filter {column.value}", bind="query-params")
     if system:
         where[Column.SYSTEM.value] = system
     found = find_pellets(
@@ -61,8 +64,8 @@ def _drawn(found: pd.DataFrame) -> None:
     first, second = st.columns(2)
     labels = list(_NUMBERS)
     at = [labels.index(c.axis_label) for c in (Column.SINTERING_TEMPERATURE_C, Column.CONDUCTIVITY_TOTAL_S_CM)]
-    across = first.selectbox("Across", labels, at[0], key="across")
-    up = second.selectbox("Up", labels, at[1], key="up")
+    across = first.selectbox("Across", labels, at[0], key="across", bind="query-params")
+    up = second.selectbox("Up", labels, at[1], key="up", bind="query-params")
     if across == up:
         st.info("Choose two different columns to draw.")
         return
@@ -77,12 +80,12 @@ def _listed(found: pd.DataFrame, sources: pd.DataFrame) -> None:
     if Column.DOI in table:
         links = "https://doi.org/" + table[Column.DOI].str.split(";").str[0]
         table.insert(1, _LINK, links)
-    configured = {column.value: st.column_config.Column(column.axis_label) for column in Column}
+    table, configured = worded(table)
     configured[_LINK] = st.column_config.LinkColumn(_LINK, display_text=r"https://doi\.org/(.*)")
     first = [_LINK, *(str(column) for column in _FIRST)]
     order = [*(name for name in first if name in table), *(name for name in table if name not in first)]
     chosen = st.dataframe(
-        table, hide_index=True, column_config=configured, column_order=order, on_select="rerun",
+        table, hide_index=True, placeholder="", column_config=configured, column_order=order, on_select="rerun",
         selection_mode="single-row", key="pellets found",
     )  # fmt: skip
     rows = chosen["selection"]["rows"]

@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
-from collections.abc import Callable
 
 import streamlit as st
 
 from nasicon_ml.errors import TableNote
 
+# A page is imported when it is looked at: what others need would delay the first one.
 
-def _shown(module: str) -> Callable[[], None]:
-    """Return what shows a page, which is imported when it is looked at: others would delay the first one."""
-    return lambda: importlib.import_module(f"nasicon_ml.app.{module}").show()
+
+def _recipe() -> None:
+    from nasicon_ml.app import recipe
+
+    recipe.show()
+
+
+def _compare() -> None:
+    from nasicon_ml.app import compare
+
+    compare.show()
+
+
+def _literature() -> None:
+    from nasicon_ml.app import literature
+
+    literature.show()
+
+
+def _pellets() -> None:
+    from nasicon_ml.app import pellets
+
+    pellets.show()
+
+
+def _next_pellets() -> None:
+    from nasicon_ml.app import next_pellets
+
+    next_pellets.show()
+
+
+def _models() -> None:
+    from nasicon_ml.app import models
+
+    models.show()
 
 
 _PAGES = (
-    st.Page(_shown("recipe"), title="Recipe", url_path="recipe", default=True),
-    st.Page(_shown("compare"), title="Compare", url_path="compare"),
-    st.Page(_shown("literature"), title="Literature", url_path="literature"),
-    st.Page(_shown("pellets"), title="My pellets", url_path="pellets"),
-    st.Page(_shown("next_pellets"), title="Next pellets", url_path="next"),
-    st.Page(_shown("models"), title="Models", url_path="models"),
+    st.Page(_recipe, title="Recipe", url_path="recipe", default=True),
+    st.Page(_compare, title="Compare", url_path="compare"),
+    st.Page(_literature, title="Literature", url_path="literature"),
+    st.Page(_pellets, title="My pellets", url_path="pellets"),
+    st.Page(_next_pellets, title="Next pellets", url_path="next"),
+    st.Page(_models, title="Models", url_path="models"),
 )
 warnings.simplefilter("ignore", TableNote)  # pages say themselves how a table was understood
 

@@ -16,7 +16,7 @@ _OURS = "the one that comes along"
 
 def show() -> None:
     """Show the page."""
-    if st.toggle("Registered versions (MLflow)", key="registered"):
+    if st.toggle("Registered versions (MLflow)", key="registered", bind="query-params"):
         _versions()
     st.markdown(card_markdown(card_content(model())).partition("\n")[2])
 
@@ -34,9 +34,9 @@ def _versions() -> None:
          "usable": one.usable, "problem": one.problem, **one.tags}
         for one in versions
     ]  # fmt: skip
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="")
     names = [_OURS, *(one.uri for one in versions if one.usable)]
-    chosen = st.selectbox("Who answers", names, key="who answers")
+    chosen = st.selectbox("Who answers", names, key="answers", bind="query-params")
     if chosen == _OURS:
         st.session_state.pop(MODEL, None)
     elif MODEL not in st.session_state or st.session_state[MODEL][0] != chosen:

@@ -10,12 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from nasicon_ml.app.session import escaped, model, own
+from nasicon_ml.app.tables import show_history, worded
 from nasicon_ml.campaigns.folder import SETTINGS, Campaign, Settings, working_in
 from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.cli.formatting import plural
 from nasicon_ml.cli.inputs import find_model
 from nasicon_ml.cli.recommend import recipe_line, recorded
-from nasicon_ml.columns import RECIPE, Column
+from nasicon_ml.columns import PREDICTION, RECIPE, Column
 from nasicon_ml.data.own_pellets import RESULTS
 from nasicon_ml.errors import FieldError
 from nasicon_ml.io import table_records
@@ -95,7 +96,8 @@ def _batch(found: Campaign) -> None:
     st.header("Proposed, not measured yet")
     names = [f"{row + 1}. {recipe_line(cells)}" for row, cells in enumerate(table_records(waiting))]
     st.markdown("  \n".join(map(escaped, names)))
-    st.dataframe(waiting.dropna(axis=1, how="all"), hide_index=True)
+    table, configured = worded(waiting.dropna(axis=1, how="all"), "batch", Column.FORMULA, *PREDICTION)
+    st.dataframe(table, hide_index=True, column_config=configured, placeholder="")
     folder, figure = st.session_state.get(_FIGURE, ("", b""))
     if folder == str(found.folder):
         st.image(figure, caption="The batch among its candidates")
@@ -126,8 +128,7 @@ def _measured(found: Campaign) -> None:
         st.markdown("No pellet yet.")
         return
     st.header(f"{plural(len(found.pellets), 'pellet')} made")
-    st.dataframe(history(found.pellets, found.settings.goal, _answering(found)), hide_index=True)
-    st.caption("log10(S/cm) at 25 °C: each pellet predicted from those above it, and without any of them.")
+    show_history(history(found.pellets, found.settings.goal, _answering(found)))
 
 
 def _answering(found: Campaign) -> PropertyModel:

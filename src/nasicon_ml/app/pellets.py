@@ -10,10 +10,11 @@ import pandas as pd
 import streamlit as st
 
 from nasicon_ml.app.session import OWN, OWN_NAME, escaped, model, own
+from nasicon_ml.app.tables import show_history, worded
 from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.checks import kelvin_findings
 from nasicon_ml.cli.formatting import plural
-from nasicon_ml.columns import PELLET, Column
+from nasicon_ml.columns import PELLET, Column, Role
 from nasicon_ml.data.own_pellets import OwnPelletsError, own_pellets
 from nasicon_ml.data.unusual import unusual_findings
 from nasicon_ml.errors import NasiconError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from nasicon_ml.checks import Finding
+
+#: What the dataset says of a pellet of the literature, not a laboratory of its own.
+_NOT_THEIRS = {Role.PROVENANCE, Role.STATUS}
 
 
 def show() -> None:
@@ -49,12 +53,12 @@ def show() -> None:
     doubts = [*kelvin_findings(pellets), *unusual_findings(pellets, model().pellets)]
     for finding in doubts[:10]:
         st.warning(escaped(f"pellet {pellets[Column.PELLET_ID].iloc[finding.row]}: {finding.message}"))
-    table = pellets.dropna(axis=1, how="all")
-    st.dataframe(table, hide_index=True, column_config={c.value: c.axis_label for c in PELLET})
+    given = [column.value for column in (*PELLET, Column.SYSTEM) if column.role not in _NOT_THEIRS]
+    table, configured = worded(pellets[[name for name in given if name in pellets]].dropna(axis=1, how="all"))
+    st.dataframe(table, hide_index=True, column_config=configured, placeholder="")
     if pellets[Column.CONDUCTIVITY_TOTAL_S_CM].notna().any():
         st.header("What they are worth")
-        st.dataframe(history(pellets, Goal(), model()), hide_index=True)
-        st.caption("log10(S/cm) at 25 °C: each pellet predicted from those above it, and without any of them.")
+        show_history(history(pellets, Goal(), model()))
 
 
 def _read(given: UploadedFile, sheet: str | None) -> None:

@@ -208,11 +208,12 @@ def _nearest(answer: Answer) -> None:
     rows = [
         {
             "distance": round(near.distance, 2), "composition": near.cells[Column.FORMULA],
-            "made": conditions(near.cells), "measured": measured(near.cells), "published": origin(near.cells),
+            "measured": measured(near.cells), "published": origin(near.cells), "made": conditions(near.cells),
         }
         for near in answer.neighbours
     ]  # fmt: skip
     table = pd.DataFrame(rows)
     table["paper"] = table["published"].str.extract(r"(https://doi\.org/\S+)", expand=False)
+    order = ["composition", "measured", "paper", "made", "distance", "published"]
     link = st.column_config.LinkColumn("paper", display_text=r"https://doi\.org/(.*)")
-    st.dataframe(table, hide_index=True, column_config={"paper": link})
+    st.dataframe(table, hide_index=True, column_config={"paper": link}, column_order=order)

@@ -75,9 +75,8 @@ def app(**values: Any) -> None:
 
 def _load_ahead() -> None:
     """Load, while the browser opens, what the first page needs; what cannot be loaded is told by the page."""
-    from nasicon_ml.app import recipe  # noqa: F401
+    from nasicon_ml.workflows import explain, profile  # noqa: F401
     from nasicon_ml.workflows.predict import default_bundle, loaded_model
 
     with suppress(NasiconError):
         loaded_model(default_bundle())
-    from nasicon_ml.app import charts  # noqa: F401
