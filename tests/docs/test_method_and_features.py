@@ -11,6 +11,7 @@ import pytest
 
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, MIXED_LOGISTIC, MIXED_ROBUST
+from nasicon_ml.estimators.priors import TERMS
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features import processing
 from nasicon_ml.features.build import FeatureSet, feature_names
@@ -142,6 +143,11 @@ class TestMethod:
         assert shown == {
             (str(name), one) for name, settings in DEFAULT_SETTINGS.items() for one in settings.ignored
         }
+
+    def test_terms_of_the_prior(self) -> None:
+        named = ", ".join(row[0] for row in rows(METHOD, "term"))
+        terms = TERMS[TargetName.CONDUCTIVITY].items()
+        assert named == ", ".join(name for name, term in terms if term.is_fitted)
 
     def test_scales_of_the_distance(self) -> None:
         shown = {row[0].strip("`"): row[1] for row in rows(METHOD, "field")}
