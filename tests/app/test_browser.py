@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+
+from nasicon_ml.columns import Column
+from nasicon_ml.data.find import find_pellets
+from nasicon_ml.io import table_as_csv
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 REQUIRED = os.environ.get("NASICON_ML_REQUIRE_CHROMIUM") == "1"
@@ -31,8 +39,10 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def opened(browser: Browser, url: str, fetched: list[str] | None = None) -> Page:
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+def opened(
+    browser: Browser, url: str, fetched: list[str] | None = None, scheme: Literal["light", "dark"] = "light"
+) -> Page:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme).new_page()
     page.set_default_timeout(_PATIENCE_MS)
     if fetched is not None:
         page.on("request", lambda request: fetched.append(request.url))
@@ -101,9 +111,12 @@ def test_nothing_is_fetched_from_elsewhere(browser: Browser, address: str) -> No
     assert [url for url in fetched if not url.startswith((address, "data:", "blob:"))] == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_can_be_used_by_everybody(name: str, browser: Browser, address: str) -> None:
-    page = opened(browser, f"{address}/{name}")
+def test_a_page_can_be_used_by_everybody(
+    name: str, scheme: Literal["light", "dark"], browser: Browser, address: str
+) -> None:
+    page = opened(browser, f"{address}/{name}", scheme=scheme)
     page.evaluate("document.fonts.ready")
     found = {each["id"]: each["nodes"][0]["html"] for each in Axe().run(page).response["violations"]}
     assert {rule: html for rule, html in found.items() if rule not in _STREAMLITS_OWN} == {}
@@ -114,3 +127,105 @@ def test_a_page_fits_a_telephone(name: str, browser: Browser, address: str) -> N
     page = opened(browser, f"{address}/{name}")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def is_sound(page: Page, address: str) -> None:
+    """Nothing on the page is a fault of the program, and the server lives."""
+    words = page.inner_text("body")
+    assert "Traceback" not in words
+    assert "fault of nasicon-ml" not in words
+    assert urllib.request.urlopen(f"{address}/_stcore/health").read() == b"ok"  # noqa: S310
+
+
+def test_a_file_of_200_megabytes_is_refused(browser: Browser, address: str, tmp_path: Path) -> None:
+    with (tmp_path / "large.csv").open("wb") as large:
+        large.truncate(200_000_000)
+    page = opened(browser, f"{address}/pellets")
+    page.locator("input[type=file]").set_input_files(tmp_path / "large.csv")
+    expect(page.get_by_text("File must be 50.0MB or smaller")).to_be_visible(timeout=_PATIENCE_MS)
+    is_sound(settled(page), address)
+
+
+def test_a_workbook_that_unfolds_to_gigabytes_is_refused(browser: Browser, address: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.xlsx", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bomb:
+        for sheet in range(1, 3):
+            with bomb.open(f"xl/worksheets/sheet{sheet}.xml", "w") as cells:
+                for _ in range(1100):
+                    cells.write(bytes(1_000_000))
+    page = opened(browser, f"{address}/pellets")
+    page.locator("input[type=file]").set_input_files(tmp_path / "bomb.xlsx")
+    expect(page.get_by_test_id("stAlert").first).to_contain_text("bomb.xlsx", timeout=_PATIENCE_MS)
+    is_sound(settled(page), address)
+
+
+def test_a_formula_of_a_megabyte_is_refused(browser: Browser, address: str) -> None:
+    page = opened(browser, address)
+    field = page.get_by_label("Composition", exact=True)
+    field.fill("Li" * 500_000)
+    field.press("Enter")
+    expect(page.get_by_test_id("stMetric")).to_have_count(0, timeout=_PATIENCE_MS)
+    expect(page.get_by_test_id("stAlert")).to_be_visible(timeout=_PATIENCE_MS)
+    assert len(page.inner_text("body")) < 20_000
+    is_sound(settled(page), address)
+    with pytest.raises(PlaywrightError, match="RESPONSE_CODE"):  # the web server takes no such address
+        page.goto(f"{address}/?formula={'Li' * 500_000}")
+    is_sound(opened(browser, f"{address}/?formula={'Li' * 10_000}"), address)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "?formula=%00%FF%3Cscript%3E&along=zzz&atmosphere=plasma&sintering_time_h=-",
+        "compare?recipes=%5B%7B%22formula",
+        "literature?across=zzz&up=7&filters=zzz&with=Zz",
+        "literature?system=%00",
+        "next?campaign=/etc/passwd",
+        "next?campaign=%00",
+        "models?registered=true&answers=models:/none/99",
+        "nowhere?formula=7",
+    ],
+)
+def test_nonsense_in_the_address_is_no_fault(nonsense: str, browser: Browser, address: str) -> None:
+    is_sound(opened(browser, f"{address}/{nonsense}"), address)
+
+
+def test_two_hundred_clicks_disturb_no_other_visitor(browser: Browser, address: str) -> None:
+    page, other = opened(browser, f"{address}/models"), opened(browser, address)
+    expected = metric(opened(browser, f"{address}/?formula=Na3Zr2Si2PO12"))
+    page.evaluate("""() => {
+        let left = 200;
+        const click = () => {
+            document.querySelector('[data-testid=stCheckbox] input').click();
+            if (--left) setTimeout(click, 50); else document.body.dataset.clicked = 'all';
+        };
+        click();
+    }""")
+    field = other.get_by_label("Composition", exact=True)
+    field.fill("Na3Zr2Si2PO12")
+    field.press("Enter")
+    expect(other.get_by_test_id("stMetricValue").first).to_have_text(expected, timeout=_PATIENCE_MS)
+    page.wait_for_selector("body[data-clicked=all]", state="attached")
+    is_sound(settled(page), address)
+    assert "Na3Zr2" not in page.inner_text("body")
+    is_sound(settled(other), address)
+
+
+def test_what_was_filtered_survives_a_reload_and_can_be_taken_along(browser: Browser, address: str) -> None:
+    page = opened(browser, f"{address}/literature")
+    field = page.get_by_label("System", exact=True)
+    field.fill("LAGP")
+    field.press("Enter")
+    found = find_pellets(system="LAGP")
+    words = page.get_by_text(f"{len(found)} pellets of ")
+    expect(words).to_be_visible(timeout=_PATIENCE_MS)
+    settled(page)
+    page.reload()
+    expect(words).to_be_visible(timeout=_PATIENCE_MS)
+    settled(page)
+    taken = []
+    for button in ("Pellets as CSV", "Sources as BibTeX"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=button).click()
+        taken.append(Path(download.value.path()).read_text(encoding="utf-8"))
+    assert taken[0] == table_as_csv(found)
+    assert taken[1].count("\n@") + 1 == found[Column.SOURCE].nunique()

@@ -18,7 +18,8 @@ def worded(table: pd.DataFrame, *order: str) -> tuple[pd.DataFrame, dict[str, ob
             continue
         if column.kind is Kind.NUMBER:
             shown[name] = pd.to_numeric(table[name], errors="coerce")
-            rounding = "%.2e" if name.endswith("s_cm") else "%.4g"
+            purity = column is Column.PREDICTED_PHASE_PURITY
+            rounding = "%.2e" if name.endswith("s_cm") else "%.2g" if purity else "%.4g"
             configured[name] = st.column_config.NumberColumn(column.axis_label, format=rounding)
         else:
             configured[name] = st.column_config.Column(column.axis_label)
