@@ -38,7 +38,7 @@ def show() -> None:
     text = first.text_input(
         "Words", help="In notes, phases, source, DOI, authors or title.", key="words", bind="query-params"
     )
-    system = second.text_input("System", help="LATP, LAGP, NZSP ...", key="system", bind="query-params")
+    system = second.text_input("System", help="LATP, LAGP, NZSP ...", key=Column.SYSTEM.value, bind="query-params")
     elements = third.text_input("With elements", help="Symbols, such as Al Y", key="with", bind="query-params")
     without = fourth.text_input("Without elements", key="without", bind="query-params")
     labels = st.multiselect("More columns to filter by", list(_SEARCHED), key="filters", bind="query-params")
