@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import socket
@@ -48,6 +49,7 @@ def main() -> None:
             times["form"] = time.perf_counter() - begun
             page.get_by_test_id("stMetricValue").first.wait_for()
             times["first answer"] = time.perf_counter() - begun
+            times["of it, CPU of the server"] = _cpu_s(server.pid)
             _settled(page)
             answers, wholes = zip(*(_change(page, 710 + 10 * number) for number in range(changes)), strict=True)
     finally:
@@ -55,6 +57,7 @@ def main() -> None:
         server.wait()
     times |= {"answer after a change, median": statistics.median(answers), "answer, slowest": max(answers)}
     times |= {"whole page after a change, median": statistics.median(wholes), "whole page, slowest": max(wholes)}
+    times["load of the machine, 1 min"] = os.getloadavg()[0]
     print(json.dumps({name: round(value, 2) for name, value in times.items()}, indent=2))
 
 
@@ -66,6 +69,12 @@ def _wait(url: str) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def _cpu_s(pid: int) -> float:
+    """Return how long a process has kept a core busy, in s, which other programs hardly change."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _settled(page: Page) -> None:

@@ -86,6 +86,7 @@ def test_an_empty_registry_is_said() -> None:
     page.toggle("registered").set_value(True).run()
     assert not page.exception
     assert page.info or page.error
+    assert any("## Known failures" in one.value for one in page.markdown)
     assert not any("fault of nasicon" in error.value for error in page.error)
 
 
@@ -99,11 +100,14 @@ def test_a_campaign_is_carried_on(tmp_path: Path) -> None:
     proposed = Campaign.open(tmp_path / "latp").open_batch
     assert len(proposed) == 3
     page.text_input[2].set_value("3.1e-4")
+    purity = next(one for one in page.selectbox if one.label == "No secondary phase in XRD")
+    purity.set_value("true")
     next(one for one in page.button if one.label == "Add the pellet").click().run()
     assert not page.error
     added = Campaign.open(tmp_path / "latp")
     assert added.pellets is not None
     assert added.pellets[Column.CONDUCTIVITY_TOTAL_S_CM.value].tolist() == [3.1e-4]
+    assert added.pellets[Column.PHASE_PURE.value].tolist() == [True]
     assert len(added.open_batch) == 2
 
 

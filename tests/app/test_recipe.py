@@ -107,3 +107,11 @@ def test_the_curve_takes_any_field(page: AppTest) -> None:
         page.run()
         assert not page.error
         assert not page.exception
+
+
+def test_what_moved_the_answer_is_in_the_words_of_the_form(page: AppTest) -> None:
+    page.query_params["sintering_temperature_c"] = "850"
+    page.run()
+    shown = "".join(str(chart.proto) for chart in page.get("vega_lite_chart"))
+    assert "sintering temperature (\\302\\260C) = 850" in shown
+    assert "sintering_temperature_c = 850" not in shown

@@ -27,6 +27,8 @@ _EXAMPLES = (
     {Column.FORMULA.value: "LATP x=0.3", Column.SINTERING_TEMPERATURE_C.value: 900.0},
     {Column.FORMULA.value: "LAGP x=0.5", Column.SINTERING_TEMPERATURE_C.value: 850.0},
 )
+#: What stands first in the table.
+_FIRST = (Column.FORMULA, Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.ATMOSPHERE)
 _ADDRESS, _START = "recipes", "recipes at first"
 
 
@@ -43,6 +45,7 @@ def show() -> None:
         hide_index=True,
         key="table",
         placeholder="",
+        column_order=[column.value for column in (*_FIRST, *(c for c in MODEL_INPUT if c not in _FIRST))],
     )
     table = table.dropna(how="all").reset_index(drop=True)
     rows = [{name: cell for name, cell in row.items() if cell is not None} for row in table_records(table)]

@@ -13,7 +13,7 @@ from nasicon_ml.errors import FieldError
 
 EXAMPLE = "Li1.3Al0.3Ti1.7(PO4)3"
 UNKNOWN = "not known"
-_FLAGS = ("true", "false")
+FLAGS = ("true", "false")
 LEVELS = (0.5, 0.68, 0.8, 0.9, 0.95)
 
 
@@ -60,7 +60,7 @@ def _field(column: Column) -> bool:
     words = column.allowed[0].upper() + column.allowed[1:] + "."
     if column.choices or column.kind is Kind.FLAG:
         st.selectbox(
-            label, column.choices or _FLAGS, None, key=column.value, bind="query-params", placeholder=UNKNOWN,
+            label, column.choices or FLAGS, None, key=column.value, bind="query-params", placeholder=UNKNOWN,
             help=words,
         )  # fmt: skip
         return False

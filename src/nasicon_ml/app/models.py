@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from nasicon_ml.app.session import MODEL, model
+from nasicon_ml.app.session import MODEL, model, told
 from nasicon_ml.bundle.card import card_content
 from nasicon_ml.bundle.card_markdown import card_markdown
 from nasicon_ml.cli.inputs import find_model
@@ -17,7 +17,8 @@ _OURS = "the one that comes along"
 def show() -> None:
     """Show the page."""
     if st.toggle("Registered versions (MLflow)", key="registered", bind="query-params"):
-        _versions()
+        with told():
+            _versions()
     st.markdown(card_markdown(card_content(model())).partition("\n")[2])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from nasicon_ml.app.form import FLAGS
 from nasicon_ml.app.session import escaped, model, own
 from nasicon_ml.app.tables import show_history, worded
 from nasicon_ml.campaigns.folder import SETTINGS, Campaign, Settings, working_in
@@ -16,7 +17,7 @@ from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.cli.formatting import plural
 from nasicon_ml.cli.inputs import find_model
 from nasicon_ml.cli.recommend import recipe_line, recorded
-from nasicon_ml.columns import PREDICTION, RECIPE, Column
+from nasicon_ml.columns import PREDICTION, RECIPE, Column, Kind
 from nasicon_ml.data.own_pellets import RESULTS
 from nasicon_ml.errors import FieldError
 from nasicon_ml.io import table_records
@@ -100,15 +101,21 @@ def _batch(found: Campaign) -> None:
     st.dataframe(table, hide_index=True, column_config=configured, placeholder="")
     folder, figure = st.session_state.get(_FIGURE, ("", b""))
     if folder == str(found.folder):
-        st.image(figure, caption="The batch among its candidates")
+        st.image(figure, caption="The batch among its candidates", alt="Map of the candidates and the batch")
     with st.form("came out", clear_on_submit=True):
         st.markdown("**What came out**")
         row = st.selectbox("Recipe", range(len(waiting)), format_func=names.__getitem__, key="recipe made")
-        cells = {column.value: st.text_input(column.axis_label) for column in (Column.PELLET_ID, *RESULTS)}
+        cells = {column.value: _result(column) for column in (Column.PELLET_ID, *RESULTS)}
         if not st.form_submit_button("Add the pellet"):
             return
     recipe = table_records(waiting[[c.value for c in RECIPE if c in waiting]])[row]
     _add(found, pd.DataFrame([{**recipe, **{name: cell or None for name, cell in cells.items()}}]))
+
+
+def _result(column: Column) -> str | None:
+    """Show a field of what came out."""
+    label = column.axis_label[0].upper() + column.axis_label[1:]
+    return st.selectbox(label, FLAGS, None) if column.kind is Kind.FLAG else st.text_input(label)
 
 
 def _add(found: Campaign, pellets: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -195,11 +196,20 @@ def _moved(prediction: Prediction) -> None:
         mine = parts[parts["target"] == str(name)].head(_SHOWN_PARTS)
         unit = mine["unit"].iloc[0]
         with tab:
-            st.altair_chart(bars(mine[["part", "contribution"]], unit), alt=f"What moved {label.lower()}")
+            st.altair_chart(
+                bars(mine[["part", "contribution"]].assign(part=mine["part"].map(_in_words)), unit),
+                alt=f"What moved {label.lower()}",
+            )
             base, predicted = mine["base"].iloc[0], mine["predicted"].iloc[0]
             st.caption(escaped(
                 f"From the average pellet ({base:.3g}) to this answer ({predicted:.3g}), in the model."
             ))  # fmt: skip
+
+
+def _in_words(part: str) -> str:
+    """Return a part with its fields called as the form calls them."""
+    labels = {column.value: column.axis_label for column in RECIPE}
+    return re.sub(r"\b\w+(?= = )", lambda found: labels.get(found[0], found[0]), part)
 
 
 def _nearest(answer: Answer) -> None:
