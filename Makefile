@@ -114,7 +114,7 @@ test: $(STAMP) ## run the tests that are quick (6 min on 2 cores); ARGS="-k conf
 	@$(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: $(STAMP) ## run those that train, start servers or inject faults (10 min on 2 cores)
-	@$(PYTEST) -m slow $(ARGS)
+	@$(PYTEST) --no-loadscope-reorder -m slow $(ARGS)
 
 test-all: $(STAMP) ## run both; ARGS="tests/faults" runs all that is there
 	@$(PYTEST) $(ARGS)
