@@ -24,7 +24,9 @@ def different(train, number):
 @pytest.mark.parametrize("is_new", [True, False], ids=["no store yet", "a store"])
 def test_four_trainings_at_once_give_four_versions(is_new, shop, lab, train, tmp_path):
     folder = tmp_path if is_new else lab
-    workers = [shop.start(folder, different(train, number)) for number in range(TOGETHER)]
+    # Where there is a store already, all record at the same moment, for their training is done at once.
+    ready = {} if is_new else {"ready": train[2]}
+    workers = [shop.start(folder, different(train, number), **ready) for number in range(TOGETHER)]
     assert [worker.text() for worker in workers if worker.end()] == []
     for worker in workers:
         assert "locked" not in worker.text()
@@ -41,7 +43,7 @@ def test_four_trainings_at_once_give_four_versions(is_new, shop, lab, train, tmp
         code, text = shop.run(folder, [*PREDICT, "--model", version["uri"]])
         assert code == 0, text
         answers.add(str(json_in(text)["predictions"][0]["conductivity"]))
-    assert len(answers) == TOGETHER
+    assert len(answers) == (TOGETHER if is_new else 1)
     with closing(sqlite3.connect(folder / "mlflow.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert database.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone() == (count,)
