@@ -8,62 +8,21 @@ What most people need is here; docs/python.md shows it in use. Nothing is loaded
 import itself is instant.
 """
 
-from __future__ import annotations
+from typing import Any
 
-import importlib
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from nasicon_ml.composition.reading import parse as parse
-    from nasicon_ml.data.find import find_pellets as find_pellets
-    from nasicon_ml.data.load import load_pellets as load_pellets
-    from nasicon_ml.estimators.regressors import ConductivityRegressor as ConductivityRegressor
-    from nasicon_ml.estimators.regressors import DensityRegressor as DensityRegressor
-    from nasicon_ml.estimators.regressors import PhasePurityClassifier as PhasePurityClassifier
-    from nasicon_ml.features.transformers import RecipeFeaturizer as RecipeFeaturizer
-    from nasicon_ml.model import PropertyModel as PropertyModel
-    from nasicon_ml.recipe.recipe import Recipe as Recipe
-    from nasicon_ml.workflows.predict import predict as predict
-    from nasicon_ml.workflows.profile import profile as profile
-    from nasicon_ml.workflows.recommend import recommend as recommend
-    from nasicon_ml.workflows.train import TrainingOptions as TrainingOptions
-    from nasicon_ml.workflows.train import train as train
-
-    #: Version of the installed package.
-    __version__: str
-
-_HOMES = {
-    "ConductivityRegressor": "estimators.regressors",
-    "DensityRegressor": "estimators.regressors",
-    "PhasePurityClassifier": "estimators.regressors",
-    "PropertyModel": "model",
-    "Recipe": "recipe.recipe",
-    "RecipeFeaturizer": "features.transformers",
-    "TrainingOptions": "workflows.train",
-    "find_pellets": "data.find",
-    "load_pellets": "data.load",
-    "parse": "composition.reading",
-    "predict": "workflows.predict",
-    "profile": "workflows.profile",
-    "recommend": "workflows.recommend",
-    "train": "workflows.train",
-}
-_DISTRIBUTION = "nasicon-ml"
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - the names are the keys of the table above
+_load, _, _names = lazy_loader.attach_stub(__name__, __file__)
+__all__ = [*_names, "__version__"]  # noqa: PLE0604 - the names are those of __init__.pyi
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for when it is asked for, once."""
+    """Load what is asked for when it is asked for."""
     if name == "__version__":
         from importlib.metadata import version
 
-        value: Any = version(_DISTRIBUTION)
-    elif name in _HOMES:
-        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+        return version("nasicon-ml")
+    return _load(name)
 
 
 def __dir__() -> list[str]:

@@ -46,7 +46,12 @@ HEAVY = (
     "pyarrow",
     "python_calamine",
 )
-DISTRIBUTIONS = {"python_calamine": "python-calamine", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "lazy_loader": "lazy-loader",
+    "python_calamine": "python-calamine",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 # Tests compare with these; no module may need them.
 TESTS_ONLY = {"mapie"}
 

@@ -11,7 +11,6 @@ from tests.contracts.source import Module, docstrings, modules
 
 # Words that are a column's name and something else as well: (module, word) and what it means there.
 ALLOWED = {
-    ("nasicon_ml.composition", "reading"): "the module that reads formulas",
     ("nasicon_ml.plots.residuals", "source"): "the word, in a label that counts sources",
 }
 

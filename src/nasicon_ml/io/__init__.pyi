@@ -1,0 +1,10 @@
+from .kept import understand as understand
+from .raw import RawTable as RawTable
+from .read import FORMATS as FORMATS
+from .read import read_table as read_table
+from .write import table_as_csv as table_as_csv
+from .write import table_as_json as table_as_json
+from .write import table_records as table_records
+from .write import write_bytes as write_bytes
+from .write import write_table as write_table
+from .write import write_text as write_text

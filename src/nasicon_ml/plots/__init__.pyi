@@ -1,0 +1,16 @@
+from .calibration import coverage_curves as coverage_curves
+from .calibration import error_by_domain as error_by_domain
+from .calibration import interval_calibration as interval_calibration
+from .calibration import reliability as reliability
+from .campaigns import batch_map as batch_map
+from .campaigns import campaign_progress as campaign_progress
+from .explanations import contributions as contributions
+from .explanations import importance as importance
+from .profiles import Axis as Axis
+from .profiles import profile as profile
+from .recipes import recipe_predictions as recipe_predictions
+from .recipes import screening_front as screening_front
+from .recipes import screening_map as screening_map
+from .residuals import parity as parity
+from .residuals import residuals_by_system as residuals_by_system
+from .style import save as save
