@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,8 +99,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 terminalreporter.write_line(f"FAILED: {line}", red=True)
 
 
+@pytest.fixture
+def _no_store_stays() -> Iterator[None]:
+    """Fail a test that leaves MLflow with a store of its own, in which later tests would look."""
+
+    def is_set() -> bool:
+        return "mlflow" in sys.modules and sys.modules["mlflow"].is_tracking_uri_set()
+
+    before = is_set()
+    yield
+    assert is_set() == before, "mlflow.set_tracking_uri() was called and not undone"
+
+
 @pytest.fixture(autouse=True)
-def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_settings(_no_store_stays: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a developer's tracking server and dataset folder out of the tests."""
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID", "NASICON_ML_DATASETS"):
         monkeypatch.delenv(name, raising=False)

@@ -13,13 +13,11 @@ from nasicon_ml.workflows.train import train
 
 @pytest.fixture
 def logging_everything(tmp_path, empty_database, monkeypatch):
-    before = mlflow.get_tracking_uri()
     (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     mlflow.xgboost.autolog(silent=True, log_models=False)
     yield
     mlflow.xgboost.autolog(disable=True)
-    mlflow.set_tracking_uri(before)
 
 
 @pytest.mark.usefixtures("logging_everything")
