@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import urllib.request
 import zipfile
@@ -110,6 +111,18 @@ def test_nothing_is_fetched_from_elsewhere(browser: Browser, address: str) -> No
         opened(browser, f"{address}/{name}", fetched)
     assert len(fetched) > len(PAGES)
     assert [url for url in fetched if not url.startswith((address, "data:", "blob:"))] == []
+
+
+def test_a_measured_pellet_opens_its_paper_and_a_figure_can_be_saved(browser: Browser, address: str) -> None:
+    page = opened(browser, f"{address}/?formula=LATP+x%3D0.3&sintering_temperature_c=900")
+    page.context.route("https://doi.org/**", lambda route: route.fulfill(body="the paper"))
+    page.get_by_test_id("stVegaLiteChart").first.hover()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download as PNG: conductivity (S/cm)").click()
+    assert Path(saved.value.path()).read_bytes().startswith(b"\x89PNG")
+    point = page.locator("svg path[aria-label*='link: https://doi.org/10.']").first
+    point.click(force=True)
+    page.wait_for_url("https://doi.org/10.*/**")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -230,3 +243,4 @@ def test_what_was_filtered_survives_a_reload_and_can_be_taken_along(browser: Bro
         taken.append(Path(download.value.path()).read_text(encoding="utf-8"))
     assert taken[0] == table_as_csv(found)
     assert taken[1].count("\n@") + 1 == found[Column.SOURCE].nunique()
+    assert {doi.split(";")[0] for doi in found[Column.DOI].dropna()} <= set(re.findall(r"doi = {(.*?)}", taken[1]))

@@ -13,8 +13,9 @@ from nasicon_ml.cli.formatting import percent
 from nasicon_ml.columns import Column
 from nasicon_ml.data.find import find_pellets
 from nasicon_ml.recipe import Recipe
+from nasicon_ml.tracking import import_bundle
 from nasicon_ml.workflows.differences import differences
-from nasicon_ml.workflows.predict import predict
+from nasicon_ml.workflows.predict import default_bundle, predict
 from tests.contracts.source import ROOT
 
 SMALL = ROOT / "examples" / "screening" / "small.yaml"
@@ -88,6 +89,27 @@ def test_an_empty_registry_is_said() -> None:
     assert page.info or page.error
     assert any("## Known failures" in one.value for one in page.markdown)
     assert not any("fault of nasicon" in error.value for error in page.error)
+
+
+def card(page: AppTest) -> str:
+    return next(one.value for one in page.markdown if "## Known failures" in one.value)
+
+
+@pytest.mark.slow
+def test_a_registered_version_can_be_chosen_to_answer(tmp_path: Path) -> None:
+    import_bundle(default_bundle())
+    import_bundle(ROOT / "tests" / "bundle" / "format_2")
+    page = opened("models", registered="true")
+    assert page.dataframe[0].value["version"].tolist() == ["2", "1"]
+    assert page.dataframe[0].value["decades"].iloc[1]
+    page.selectbox("answers").select("models:/nasicon-recipe/2").run()
+    again = opened("models", registered="true", answers="models:/nasicon-recipe/2")
+    cards = [
+        next(one.value for one in pages.markdown if "## Known failures" in one.value) for pages in (page, again)
+    ]
+    assert cards[0] == cards[1] != opened("models").markdown[0].value
+    assert not page.error
+    assert not page.exception
 
 
 def test_a_campaign_is_carried_on(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ PACKED = (
 )
 #: MLflow's own description of the model, and its note, written when it is fetched, of what it is registered as.
 NAMES = {"MLmodel", "registered_model_meta"}
-ENDINGS = {".py", ".typed", ".json", ".yaml", ".txt", ".csv", ".md", ".npz"}
+ENDINGS = {".py", ".pyi", ".typed", ".json", ".yaml", ".txt", ".csv", ".md", ".npz"}
 #: Modules that read or write pickles, or code objects.
 PICKLERS = ("pickle", "joblib", "cloudpickle", "dill", "marshal", "shelve")
 

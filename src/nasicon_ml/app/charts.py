@@ -18,8 +18,8 @@ ANSWERED: Mapping[TargetName, tuple[tuple[Column, ...], str]] = {
     TargetName.RELATIVE_DENSITY: (DENSITY_INTERVAL, "relative density (%)"),
     TargetName.PHASE_PURITY: ((Column.PREDICTED_PHASE_PURITY,), "probability of purity"),
 }  # fmt: skip
-#: Links open beside the page, and every figure can be saved from its menu.
-_OPTIONS = {"embedOptions": {"loader": {"target": "_blank"}, "actions": {"export": True, "editor": False}}}
+#: Points and bars are then known to screen readers.
+_OPTIONS = {"embedOptions": {"renderer": "svg"}}
 _WHOSE = alt.Scale(domain=["literature", "your pellets"], range=[ORANGE, VERMILION])
 #: From this ratio of the largest to the smallest on, an axis is logarithmic.
 _DECADES = 20.0

@@ -9,6 +9,7 @@ from nasicon_ml.app.session import MODEL, model, told
 from nasicon_ml.bundle.card import card_content
 from nasicon_ml.bundle.card_markdown import card_markdown
 from nasicon_ml.cli.inputs import find_model
+from nasicon_ml.cli.registry import versions_table
 from nasicon_ml.model import PropertyModel
 
 _OURS = "the one that comes along"
@@ -30,12 +31,8 @@ def _versions() -> None:
     if not versions:
         st.info("No version is registered; make one: nasicon-ml train")
         return
-    rows = [
-        {"version": one.version, "alias": ", ".join(one.aliases), "registered": one.created,
-         "usable": one.usable, "problem": one.problem, **one.tags}
-        for one in versions
-    ]  # fmt: skip
-    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder="")
+    heads, *rows = versions_table(versions)
+    st.dataframe(pd.DataFrame(rows, columns=[*heads[:-1], "problem"]), hide_index=True)
     names = [_OURS, *(one.uri for one in versions if one.usable)]
     chosen = st.selectbox("Who answers", names, key="answers", bind="query-params")
     if chosen == _OURS:

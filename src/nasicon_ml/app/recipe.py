@@ -147,14 +147,12 @@ def _values(along: Column, answer: Answer) -> list[Any]:
 
 def _points(found: Profile, along: str) -> pd.DataFrame:
     """Return measured pellets with paper and link, whose they are and how they were made."""
-    pellets = found.prediction.model.pellets
     sources = load_sources().set_index(Column.SOURCE.value)
     papers = {source: citation(row) for source, row in zip(sources.index, table_records(sources), strict=True)}
     literature = found.literature.assign(whose="literature")
-    dois = pellets[Column.DOI].to_numpy(dtype=object)[literature["pellet"].to_numpy(dtype=int)]
-    links = [f"https://doi.org/{doi.split(';')[0]}" if isinstance(doi, str) and doi else None for doi in dois]
+    links = "https://doi.org/" + sources[Column.DOI].str.split(";").str[0]
     literature = literature.assign(
-        link=pd.Series(links, dtype="object"), paper=[papers.get(one, one) for one in literature[Column.SOURCE]]
+        link=literature[Column.SOURCE].map(links), paper=literature[Column.SOURCE].map(papers)
     )
     mine = found.own.assign(whose="your pellets", link=None, paper="your pellets")
     points = pd.concat([literature, mine], ignore_index=True) if len(mine) else literature

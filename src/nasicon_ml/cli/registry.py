@@ -161,10 +161,8 @@ def import_(folder: str, experiment: str | None, as_json: bool, tracking_uri: st
 # ---------------------------------------------------------------------------------------------- words
 
 
-def _versions_text(versions: Sequence[Version]) -> str:
-    """Return a table of versions."""
-    if not versions:
-        return "no version is registered; make one: nasicon-ml train"
+def versions_table(versions: Sequence[Version]) -> list[tuple[str, ...]]:
+    """Return a row of heads, then one a version: its scores are those of its training."""
     from nasicon_ml.estimators.targets import ANSWERS, TARGETS
 
     targets = [TARGETS[name] for name in ANSWERS]
@@ -180,7 +178,14 @@ def _versions_text(versions: Sequence[Version]) -> str:
                 version.tags.get("dataset_sha256", "")[:12], problem,
             )
         )  # fmt: skip
-    return "\n".join(aligned(rows))
+    return rows
+
+
+def _versions_text(versions: Sequence[Version]) -> str:
+    """Return a table of versions."""
+    if not versions:
+        return "no version is registered; make one: nasicon-ml train"
+    return "\n".join(aligned(versions_table(versions)))
 
 
 def _version_text(version: Version) -> str:

@@ -209,7 +209,7 @@ def find_sources(key: str, pellets: pd.DataFrame, sources: pd.DataFrame) -> pd.D
     plain = plain_doi(key)
     rows = pellets[pellets[Column.PELLET_ID] == key.strip()]
     if rows.empty:
-        rows = pellets[pellets[Column.DOI].fillna("").str.lower() == plain]
+        rows = pellets[pellets[Column.DOI].str.lower() == plain]
 
     def named(cell: object) -> bool:
         return isinstance(cell, str) and plain in cell.lower().split(SEPARATOR)

@@ -139,13 +139,13 @@ def run_training(
             lambda text, share: step(text, _TRAINING_SHARE + (0.98 - _TRAINING_SHARE) * share),
         )  # fmt: skip
         info = store.client.get_run(run.run_id).info
-        store.stop.check()
-        store.client.set_terminated(run.run_id, "FINISHED")
-        version = None
-        if register:
-            step("registering the model", 0.98)
-            tags = version_tags(store, run.run_id, result.scores)
-            version = registry.register(store, run.run_id, run.model_id, tags)
+        with store.stop.delayed():  # a version of a run that was stopped could not be used
+            store.client.set_terminated(run.run_id, "FINISHED")
+            version = None
+            if register:
+                report("registering the model", 0.98)
+                tags = version_tags(store, run.run_id, result.scores)
+                version = registry.register(store, run.run_id, run.model_id, tags)
     report("done", 1.0)
     return TrackedRun(
         run_id=run.run_id,
@@ -296,8 +296,9 @@ def import_bundle(
         record.log_params(store, run.run_id, params)
         run.model_id = announce_model(store, run.run_id, params)
         record.log_bundle(store, run.run_id, run.model_id, model)
-        store.client.set_terminated(run.run_id, "FINISHED")
-        number = registry.register(store, run.run_id, run.model_id, version_tags(store, run.run_id, scores))
+        with store.stop.delayed():  # a version of a run that was stopped could not be used
+            store.client.set_terminated(run.run_id, "FINISHED")
+            number = registry.register(store, run.run_id, run.model_id, version_tags(store, run.run_id, scores))
     return show_version(number, tracking_uri=tracking_uri)
 
 
