@@ -45,7 +45,6 @@ def show() -> None:
         hide_index=True,
         key="table",
         placeholder="",
-        column_order=[column.value for column in (*_FIRST, *(c for c in MODEL_INPUT if c not in _FIRST))],
     )
     table = table.dropna(how="all").reset_index(drop=True)
     rows = [{name: cell for name, cell in row.items() if cell is not None} for row in table_records(table)]
@@ -103,8 +102,7 @@ def _at_first() -> pd.DataFrame:
             rows = held
     except (ValueError, RecursionError):
         st.error("The recipes in the address cannot be read.")
-    first = (Column.FORMULA, Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.ATMOSPHERE)
-    names = [str(column) for column in (*first, *(column for column in MODEL_INPUT if column not in first))]
+    names = [str(column) for column in (*_FIRST, *(column for column in MODEL_INPUT if column not in _FIRST))]
     table = pd.DataFrame(rows).reindex(columns=names)
     for column in MODEL_INPUT:
         if column.kind is Kind.NUMBER:

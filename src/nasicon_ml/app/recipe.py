@@ -152,7 +152,8 @@ def _points(found: Profile, along: str) -> pd.DataFrame:
     literature = found.literature.assign(whose="literature")
     links = "https://doi.org/" + sources[Column.DOI].str.split(";").str[0]
     literature = literature.assign(
-        link=literature[Column.SOURCE].map(links), paper=literature[Column.SOURCE].map(papers)
+        link=literature[Column.SOURCE].map(links),
+        paper=literature[Column.SOURCE].map(papers).fillna(literature[Column.SOURCE]),
     )
     mine = found.own.assign(whose="your pellets", link=None, paper="your pellets")
     points = pd.concat([literature, mine], ignore_index=True) if len(mine) else literature

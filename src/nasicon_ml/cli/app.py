@@ -16,7 +16,7 @@ from nasicon_ml.cli.render import say
 from nasicon_ml.errors import BundleError, MissingExtraError, NasiconError
 
 SERVER, ANSWER = "Server", "Answer"
-#: Largest file that can be uploaded: a million pellets are smaller.
+#: Largest file that can be uploaded: some hundred thousand pellets.
 _UPLOAD_MB = 50
 #: What Streamlit would do otherwise: send statistics, watch files, show tracebacks, offer to publish.
 _SETTINGS = {
