@@ -10,21 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import MODEL_INPUT, Column, Kind, is_missing
+from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, MODEL_INPUT, Column, Kind, is_missing
 
 if TYPE_CHECKING:
     from nasicon_ml.workflows.predict import Prediction
 
 #: More rows than this are counted, not shown.
 MOST_ROWS = 30
-_CONDUCTIVITY = (
-    Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM, Column.PREDICTED_CONDUCTIVITY_S_CM,
-    Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
-)  # fmt: skip
-_DENSITY = (
-    Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT, Column.PREDICTED_RELATIVE_DENSITY_PCT,
-    Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT,
-)  # fmt: skip
 #: What is added, in the order of speech; with the formula, what a pellet is made of.
 _ADDED = (Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT, Column.ADDITIVE)
 _WHAT = (Column.FORMULA, *_ADDED)
@@ -40,8 +32,8 @@ def prediction_html(prediction: Prediction) -> str:
     shown = prediction.frame().head(MOST_ROWS)
     columns = [
         _recipes(shown),
-        _intervals(shown, _CONDUCTIVITY, "{:.1e}", np.log10),
-        _intervals(shown, _DENSITY, "{:.1f}", np.asarray),
+        _intervals(shown, CONDUCTIVITY_INTERVAL, "{:.1e}", np.log10),
+        _intervals(shown, DENSITY_INTERVAL, "{:.1f}", np.asarray),
         _purities(shown),
         ("inside" if inside else "<b>OUTSIDE</b>" for inside in shown[Column.INSIDE_DOMAIN]),
     ]
@@ -86,12 +78,12 @@ def _stated(column: Column, value: Any) -> str:
 def _intervals(
     shown: pd.DataFrame, columns: tuple[Column, Column, Column], form: str, scale: Callable[[Any], NDArray[Any]]
 ) -> Iterator[str]:
-    """Yield a value with its interval (columns: lower, value, upper), which is also drawn behind it."""
+    """Yield a value with its interval (columns: value, lower, upper), which is also drawn behind it."""
     numbers = shown[list(columns)].to_numpy(dtype=np.float64)
     places = scale(numbers)
     first, last = np.nanmin(places), np.nanmax(places)
     shares = 100 * (places - first) / ((last - first) or 1.0)
-    for (low, value, high), (start, _, end) in zip(numbers.tolist(), shares.tolist(), strict=True):
+    for (value, low, high), (_, start, end) in zip(numbers.tolist(), shares.tolist(), strict=True):
         words = f"{form.format(value)}<br/><small>{form.format(low)} to {form.format(high)}</small>"
         yield _barred(words, start, end, _BAR)
 
