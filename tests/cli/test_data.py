@@ -353,3 +353,8 @@ def test_words_without_an_option_are_understood_and_said(words, understood, caps
 def test_words_that_say_again_what_an_option_says_are_refused(capsys):
     assert main(["data", "find", "LATP", "--system", "LAGP"]) == 2
     assert "--system LAGP and 'LATP' are two values of the same" in capsys.readouterr().err
+
+
+def test_words_that_nobody_wrote_are_held_against_the_systems(capsys):
+    assert main(["data", "find", "LATPP"]) == 0
+    assert "nothing says 'LATPP'. Did you mean 'LATP'?" in capsys.readouterr().err

@@ -148,6 +148,8 @@ def find(**values: Any) -> None:
     said += [f"without {element}" for element in values["without"]]
     said += [f"{values['text']!r} in its texts"] if values["text"] else []
     say(f"looked for: {', '.join(said) or 'all pellets'}")
+    if found.empty and (meant := nearest(values["text"], sorted(pellets[Column.SYSTEM].dropna().unique()))):
+        say(f"note: nothing says {values['text']!r}. {meant}")
     if output is not None:
         write_table(found, output)
         say(f"{plural(len(found), 'pellet')} written to {output}")
