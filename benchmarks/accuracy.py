@@ -18,7 +18,7 @@ from benchmarks.protocols import PROTOCOLS, Run
 from benchmarks.report import Made, page
 from benchmarks.scoring import Ledger
 from nasicon_ml.errors import FieldError, NasiconError, nearest
-from nasicon_ml.io.write import write_table, write_text
+from nasicon_ml.io.tables import write_table, write_text
 from nasicon_ml.plots.style import save
 
 QUICK = Options(folds=2, repeats=1, draws=200, trees=10)

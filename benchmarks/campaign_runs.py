@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from benchmarks.campaign_peers import gaussian_process_pick, inputs
 from benchmarks.campaign_series import Series
-from nasicon_ml.campaigns.acquisition import choose
+from nasicon_ml.campaigns.acquisition import Normal, Posterior, choose, normal_after
 from nasicon_ml.campaigns.goal import Goal, Outcomes
-from nasicon_ml.campaigns.posterior import Normal, Posterior, normal_after
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.joint import Points
 from nasicon_ml.estimators.own_pellets import Errors, OwnKernel

@@ -14,7 +14,7 @@ from benchmarks.limits import ENOUGH_FOR_OFFSET, NEIGHBOUR, Limits, limits_of
 from benchmarks.protocols import Run
 from benchmarks.report import TARGET_WORDS, Made, front_matter, table
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
-from nasicon_ml.io.write import write_table, write_text
+from nasicon_ml.io.tables import write_table, write_text
 from nasicon_ml.plots.style import save
 
 _CURVES = {

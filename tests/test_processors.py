@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nasicon_ml import processors
-from nasicon_ml.screening.scoring import Effort
+from nasicon_ml.screening.engine import Effort
 
 
 @pytest.mark.parametrize(

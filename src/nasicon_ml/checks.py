@@ -15,6 +15,8 @@ import pandas as pd
 from nasicon_ml.columns import ADDITIVE, Column, Kind, to_number
 from nasicon_ml.errors import FieldError
 
+Mask = npt.NDArray[np.bool_]
+
 #: So many different texts of one column may be wrong, and so many cells. Beyond that the column is not what it is
 #: called, and to explain each cell would take minutes.
 MOST_BAD_TEXTS = 5_000
@@ -251,8 +253,6 @@ STEPS = {
 }
 _ROOM_K = (293.0, 298.0)
 _ZERO_C_IN_K = 273.15
-
-Mask = npt.NDArray[np.bool_]
 
 
 def looks_like_kelvin(values: npt.NDArray[np.float64], column: Column) -> tuple[Mask, Mask]:

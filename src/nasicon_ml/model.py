@@ -33,14 +33,14 @@ from nasicon_ml.estimators.uncertainty import NEAR_PELLETS, Circumstances
 from nasicon_ml.features.build import build_features, pair_features
 from nasicon_ml.features.distances import (
     Neighbours,
+    RecipePairs,
     RecipeSpace,
     nearest_neighbours_among,
     recipe_space,
 )
 from nasicon_ml.features.neighbours import DistinctPoints, MeasuredPellets, distinct_points, pair_points
-from nasicon_ml.features.pairs import RecipePairs
 from nasicon_ml.features.processing import unknown_share
-from nasicon_ml.trees.grids import MANY_RECIPES, PairedRecipes, worth_pairing
+from nasicon_ml.trees.prediction import MANY_RECIPES, PairedRecipes, worth_pairing
 
 if TYPE_CHECKING:
     from nasicon_ml.estimators.boosting import Trees

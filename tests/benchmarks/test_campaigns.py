@@ -28,7 +28,7 @@ from benchmarks.campaign_synthetic import NONE, REVERSED, RIGHT, candidates, dra
 from benchmarks.campaigns import RESULTS, by_source, compared, write_results
 
 from benchmarks import campaign_runs
-from nasicon_ml.campaigns import posterior as posterior_module
+from nasicon_ml.campaigns import acquisition as posterior_module
 from nasicon_ml.columns import RECIPE, Column
 from nasicon_ml.estimators.own_pellets import Errors, OwnKernel
 from nasicon_ml.estimators.targets import TARGETS, TargetName

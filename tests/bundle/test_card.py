@@ -8,8 +8,14 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from nasicon_ml.bundle.card import COVERAGE_TOLERANCE, COVERAGE_TOLERANCE_OF_PARTS, HEADLINE, SCHEMA, card_content
-from nasicon_ml.bundle.card_markdown import card_markdown
+from nasicon_ml.bundle.card import (
+    COVERAGE_TOLERANCE,
+    COVERAGE_TOLERANCE_OF_PARTS,
+    HEADLINE,
+    SCHEMA,
+    card_content,
+    card_markdown,
+)
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.shipped import shipped_folder
 from tests.contracts.source import ROOT

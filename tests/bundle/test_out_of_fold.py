@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasicon_ml.bundle.out_of_fold import COLUMNS, COUNTS, NUMBERS, TEXTS, from_csv, no_rows, rounded, to_csv
+from nasicon_ml.bundle.parts import COLUMNS, COUNTS, NUMBERS, TEXTS, from_csv, no_rows, rounded, to_csv
 
 WORDS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\0"))
 NUMBER = st.one_of(st.floats(allow_nan=True, allow_infinity=False), st.floats(-10, 100).map(lambda x: round(x, 6)))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nasicon_ml.bundle.schema import either, flag, listing, mapping, number, one_of, record, text, whole
+from nasicon_ml.bundle.manifest import either, flag, listing, mapping, number, one_of, record, text, whole
 
 SHAPE = record(
     {"n": number(0, 1), "names": listing(text(3), 1, 2)},

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from nasicon_ml.campaigns.acquisition import METHODS, choose
+from nasicon_ml.campaigns.acquisition import METHODS, Normal, Posterior, choose
 from nasicon_ml.campaigns.goal import Goal
-from nasicon_ml.campaigns.posterior import Normal, Posterior
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.targets import TARGETS, TargetName

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from nasicon_ml.composition.elements import PLACED
+from nasicon_ml.composition.formula import PLACED
 
 #: A dopant of each valence; copper and lanthanum also to meet an override and a large cation.
 DOPANTS = {

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from nasicon_ml.composition import CHARGE_TOLERANCE, parse
-from nasicon_ml.composition.elements import ANIONS, PLACED, TETRAHEDRAL_IF_ROOM
+from nasicon_ml.composition.formula import ANIONS, PLACED, TETRAHEDRAL_IF_ROOM
 from nasicon_ml.composition.sites import TETRAHEDRAL_STATES, USUAL_STATES
 from nasicon_ml.errors import FormulaError
 

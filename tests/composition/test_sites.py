@@ -2,7 +2,7 @@ import pytest
 from pymatgen.core import Element
 
 from nasicon_ml.composition import ELEMENTS, parse
-from nasicon_ml.composition.elements import ELEMENT_INDEX, LARGE, OCTAHEDRAL, nearest_element
+from nasicon_ml.composition.formula import ELEMENT_INDEX, LARGE, OCTAHEDRAL, nearest_element
 from nasicon_ml.errors import FormulaError
 
 Amounts = dict[str, float]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.composition import parse
-from nasicon_ml.composition.elements import ELEMENT_INDEX, PLACED
+from nasicon_ml.composition.formula import ELEMENT_INDEX, PLACED
 from nasicon_ml.errors import FormulaError
 
 

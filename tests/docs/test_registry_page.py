@@ -10,7 +10,8 @@ import pytest
 from nasicon_ml import tracking
 from nasicon_ml.cli.registry import registry
 from nasicon_ml.estimators.targets import TargetName
-from nasicon_ml.evaluation import comparison, gate
+from nasicon_ml.evaluation import gate
+from nasicon_ml.evaluation import gate as comparison
 from nasicon_ml.evaluation.plausibility import DEGREES
 from nasicon_ml.tracking import promotion
 from nasicon_ml.tracking import registry as versions

@@ -5,7 +5,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier
 
 from nasicon_ml.estimators.boosting import TrainingMatrix
-from nasicon_ml.estimators.forest import DEEPEST, FOREST_TREES, fit_forest, seen
+from nasicon_ml.estimators.fitting import DEEPEST, FOREST_TREES, fit_forest, seen
 from nasicon_ml.features.build import feature_names
 
 NAMES = ("x", "given_sintering_temperature_c", "magpie_MeltingT_mean", "overfired_c")

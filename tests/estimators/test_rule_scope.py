@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.composition import occupancies
-from nasicon_ml.estimators.rule_scope import AskedFields, RuleScope, rules_about
+from nasicon_ml.estimators.domain import AskedFields, RuleScope, rules_about
 from nasicon_ml.evaluation.plausibility import PhysicalRule, physical_rules
 from nasicon_ml.recipe import Recipe, recipe_table
 

@@ -11,17 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from nasicon_ml.bundle.out_of_fold import no_rows
+from nasicon_ml.bundle.parts import no_rows
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.targets import TargetName
-from nasicon_ml.evaluation.comparison import (
-    compare,
-    compare_with_baseline,
-    interval,
-    source_weights,
-    weighted_mean,
-)
+from nasicon_ml.evaluation.gate import compare, compare_with_baseline, interval, source_weights, weighted_mean
 from nasicon_ml.evaluation.scores import auroc
 
 CONDUCTIVITY, DENSITY, PURITY = (

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from nasicon_ml.bundle.out_of_fold import no_rows
+from nasicon_ml.bundle.parts import no_rows
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation import gate
 from nasicon_ml.evaluation.gate import ALLOWANCES, TOLERANCES, GateReport, judge

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nasicon_ml.composition import occupancies
-from nasicon_ml.features.additives import additive_columns, host_mass_g_mol
+from nasicon_ml.features.processing import additive_columns, host_mass_g_mol
 from nasicon_ml.recipe import Recipe, recipe_table
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nasicon_ml.composition import ELEMENTS
-from nasicon_ml.features.composition import magpie, octahedral_radius_angstrom, radius_at_valence
+from nasicon_ml.features.build import magpie, octahedral_radius_angstrom, radius_at_valence
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition import occupancies
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.features.build import FeatureSet, build_features, pair_features
-from nasicon_ml.features.distances import recipe_space
+from nasicon_ml.features.distances import RecipePairs, recipe_space
 from nasicon_ml.features.neighbours import MeasuredPellets, pair_points
-from nasicon_ml.features.pairs import RecipePairs
 
 PELLETS = load_pellets()
 RECIPES = PELLETS[[str(column) for column in MODEL_INPUT]]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from nasicon_ml.columns import MODEL_INPUT, OTHER_UNITS, PELLET, Column, Kind
 from nasicon_ml.errors import UnreadableFileError
 from nasicon_ml.io import RawTable, understand
-from nasicon_ml.io.cells import read_number
 from nasicon_ml.io.headers import meaning_of
+from nasicon_ml.io.kept import read_number
 
 
 def kept(strict: bool = False, **columns: list[object]) -> RawTable:

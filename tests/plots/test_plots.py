@@ -11,8 +11,8 @@ from scipy.stats import binomtest
 from nasicon_ml import plots
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError
+from nasicon_ml.plots.evaluation import crowding
 from nasicon_ml.plots.recipes import subscripted
-from nasicon_ml.plots.residuals import crowding
 from nasicon_ml.plots.style import wilson
 from tests.plots import frames
 

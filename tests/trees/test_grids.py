@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from nasicon_ml.trees import grids
+from nasicon_ml.trees import prediction as grids
 from nasicon_ml.trees.ensemble import TreeEnsemble
 
 N_FEATURES = 6

@@ -7,7 +7,7 @@ import pytest
 from nasicon_ml.columns import Column
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.recipe import Recipe
-from nasicon_ml.workflows.own_influence import dominant_pellets, outlier_words
+from nasicon_ml.workflows.explain import dominant_pellets, outlier_words
 from nasicon_ml.workflows.predict import DISTANCE, predict
 
 RECIPE = Recipe(formula="LATP x=0.3", sintering_temperature_c=900, densification="conventional")

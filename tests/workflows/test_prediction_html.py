@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml import Recipe, predict
-from nasicon_ml.workflows.predict import Prediction, default_bundle, loaded_model
-from nasicon_ml.workflows.prediction_html import MOST_ROWS
+from nasicon_ml.workflows.predict import MOST_ROWS, Prediction, default_bundle, loaded_model
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from nasicon_ml.app.session import MODEL, model, told
-from nasicon_ml.bundle.card import card_content
-from nasicon_ml.bundle.card_markdown import card_markdown
+from nasicon_ml.bundle.card import card_content, card_markdown
 from nasicon_ml.cli.inputs import find_model
 from nasicon_ml.cli.registry import versions_table
 from nasicon_ml.model import PropertyModel

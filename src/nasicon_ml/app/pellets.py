@@ -19,7 +19,7 @@ from nasicon_ml.data.own_pellets import OwnPelletsError, own_pellets
 from nasicon_ml.data.unusual import unusual_findings
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.io import read_table, understand
-from nasicon_ml.io.read import FORMATS
+from nasicon_ml.io.tables import FORMATS
 from nasicon_ml.workflows.recommend import history
 
 if TYPE_CHECKING:

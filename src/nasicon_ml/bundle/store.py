@@ -29,20 +29,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.bundle import out_of_fold
-from nasicon_ml.bundle.card import card_content
-from nasicon_ml.bundle.card_markdown import card_markdown
+from nasicon_ml.bundle import parts as out_of_fold
+from nasicon_ml.bundle.card import card_content, card_markdown
 from nasicon_ml.bundle.manifest import MANIFEST as MANIFEST  # noqa: PLC0414 -- part of this module
-from nasicon_ml.bundle.manifest import CheckedFiles, read_files, write_manifest
+from nasicon_ml.bundle.manifest import CheckedFiles, check_content, read_files, write_manifest
 from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
-from nasicon_ml.bundle.schema import check_content
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import LATER, PELLET, Column
 from nasicon_ml.errors import BundleError, NasiconError
-from nasicon_ml.estimators.domain import Domain
+from nasicon_ml.estimators.domain import Domain, RuleScope
 from nasicon_ml.estimators.own_pellets import OwnKernel
 from nasicon_ml.estimators.priors import Prior
-from nasicon_ml.estimators.rule_scope import RuleScope
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, ConformalScores, IntervalModel, Spread
 from nasicon_ml.io.csv import read_exact_csv

@@ -33,7 +33,7 @@ from nasicon_ml.composition import check_formulas
 from nasicon_ml.data.own_pellets import RESULTS, made_up_key, own_pellets
 from nasicon_ml.errors import DatasetError, FieldError, NasiconError, UnreadableFileError, nearest
 from nasicon_ml.io import read_table, write_table
-from nasicon_ml.io.write import table_as_csv, write_text
+from nasicon_ml.io.tables import table_as_csv, write_text
 from nasicon_ml.screening.objectives import Wish
 from nasicon_ml.screening.reading import SpecNode, spec_from_yaml
 from nasicon_ml.screening.space import SearchSpace

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from nasicon_ml.checks import Finding
     from nasicon_ml.cli.inputs import Inputs
     from nasicon_ml.composition import Composition
+    from nasicon_ml.workflows.explain import Dominant
     from nasicon_ml.workflows.measured_alike import MeasuredAlike
-    from nasicon_ml.workflows.own_influence import Dominant
     from nasicon_ml.workflows.predict import Prediction
 
 Cells = Mapping[str, Any]
@@ -133,7 +133,7 @@ def answers(inputs: Inputs, prediction: Prediction, neighbours: int, *, full: bo
     What was measured on pellets alike takes time, and is there in full answers only.
     """
     from nasicon_ml.io import table_records
-    from nasicon_ml.workflows.own_influence import dominant_pellets
+    from nasicon_ml.workflows.explain import dominant_pellets
 
     given = prediction.answers
     recipes = table_records(prediction.recipes[[str(column) for column in MODEL_INPUT]])

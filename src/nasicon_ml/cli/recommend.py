@@ -229,7 +229,7 @@ def recipe_line(row: dict[Any, Any]) -> str:
 
 def as_json(found: Recommendation) -> dict[str, Any]:
     """Return a recommendation as JSON has it."""
-    from nasicon_ml.io.write import table_records
+    from nasicon_ml.io.tables import table_records
 
     return {
         "schema": SCHEMA,
@@ -343,7 +343,7 @@ def _show_open(found: Campaign, values: dict[str, Any]) -> None:
     batch = found.open_batch
     number = int(batch["batch"].iloc[0])
     if values["as_json"]:
-        from nasicon_ml.io.write import table_records
+        from nasicon_ml.io.tables import table_records
 
         print_json({"schema": SCHEMA, "goal": found.settings.goal.to_json(), "batch": table_records(batch)})
     lines = [f"batch {number} of {batch['date'].iloc[0]}, not measured yet:", ""]
@@ -379,7 +379,7 @@ def status(**values: Any) -> None:
     values["model"] = found.settings.model
     table = history(found.pellets, found.settings.goal, _model(values))
     if values["as_json"]:
-        from nasicon_ml.io.write import table_records
+        from nasicon_ml.io.tables import table_records
 
         print_json({"goal": found.settings.goal.to_json(), "pellets": table_records(table)})
     else:

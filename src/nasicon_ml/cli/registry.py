@@ -14,8 +14,7 @@ from nasicon_ml.cli.inputs import Function
 from nasicon_ml.cli.render import aligned, print_json, print_text, say
 
 if TYPE_CHECKING:
-    from nasicon_ml.evaluation.comparison import PairedScore
-    from nasicon_ml.evaluation.gate import GateReport
+    from nasicon_ml.evaluation.gate import GateReport, PairedScore
     from nasicon_ml.tracking.promotion import Comparison, Promotion, Rollback
     from nasicon_ml.tracking.registry import Version
 

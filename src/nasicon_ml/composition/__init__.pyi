@@ -1,6 +1,6 @@
 from .composition import Composition as Composition
 from .composition import SecondPhase as SecondPhase
-from .elements import ELEMENTS as ELEMENTS
+from .formula import ELEMENTS as ELEMENTS
 from .occupancy import OccupancyTable as OccupancyTable
 from .occupancy import check_formulas as check_formulas
 from .occupancy import occupancies as occupancies

@@ -8,8 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from nasicon_ml.composition.elements import ALKALI_LETTERS, HOST_LETTERS, TETRAHEDRAL
-from nasicon_ml.composition.formula import format_amount
+from nasicon_ml.composition.formula import ALKALI_LETTERS, HOST_LETTERS, TETRAHEDRAL, format_amount
 from nasicon_ml.composition.sites import Sites, net_substitution, total_charge
 
 if TYPE_CHECKING:

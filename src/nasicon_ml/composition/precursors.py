@@ -16,8 +16,7 @@ import pandas as pd
 
 from nasicon_ml.checks import Finding, Severity
 from nasicon_ml.columns import SEPARATOR, Column
-from nasicon_ml.composition.elements import ALKALI_LETTERS, ELEMENT_INDEX, HOST_LETTERS
-from nasicon_ml.composition.formula import clean
+from nasicon_ml.composition.formula import ALKALI_LETTERS, ELEMENT_INDEX, HOST_LETTERS, clean
 from nasicon_ml.errors import FormulaError
 
 #: The whole powder was bought, or one of the precursors is called so.

@@ -12,11 +12,18 @@ from functools import lru_cache
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import shorthand
 from nasicon_ml.composition.composition import Composition, SecondPhase
-from nasicon_ml.composition.elements import ELEMENT_INDEX, nearest_element
-from nasicon_ml.composition.formula import NUMBER, clean, format_amount, read_amounts, refusal
+from nasicon_ml.composition.formula import (
+    ELEMENT_INDEX,
+    NUMBER,
+    clean,
+    format_amount,
+    nearest_element,
+    read_amounts,
+    refusal,
+)
+from nasicon_ml.composition.shorthand import check_clauses, check_signs, misspelt, take_name
 from nasicon_ml.composition.sites import StateOverride, assign_sites
 from nasicon_ml.composition.sites import oxidation_states as find_states
-from nasicon_ml.composition.slips import check_clauses, check_signs, misspelt, take_name
 from nasicon_ml.errors import FieldError, nearest, shown
 
 VARIABLES = ("x", "y", "z")

@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nasicon_ml.composition.elements import (
+from nasicon_ml.composition.formula import (
     ALKALI_LETTERS,
     ANIONS,
     ELEMENT_INDEX,
@@ -37,8 +37,8 @@ from nasicon_ml.composition.elements import (
     TETRAHEDRAL,
     TETRAHEDRAL_IF_ROOM,
     nearest_element,
+    refusal,
 )
-from nasicon_ml.composition.formula import refusal
 
 T_CATIONS = 3
 #: Amounts are whole numbers of this many to the unit, so that a printed formula is exactly what was read.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import PELLET, SEPARATOR, Column, Kind, is_missing
 from nasicon_ml.composition import parse
-from nasicon_ml.composition.elements import ELEMENT_INDEX, nearest_element
+from nasicon_ml.composition.formula import ELEMENT_INDEX, nearest_element
 from nasicon_ml.data.load import load_pellets, load_sources
 from nasicon_ml.errors import FieldError, nearest, number_hint
 

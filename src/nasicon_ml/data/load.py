@@ -1,4 +1,4 @@
-"""Loads the committed dataset and its list of sources, or any files like them, and reports what cannot be read."""
+"""Loads pellets from the dataset; results that are doubted one by one are left out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,78 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nasicon_ml.checks import Finding, Severity, check_columns
-from nasicon_ml.columns import PELLET, SOURCES, Column, Role, columns_of
+from nasicon_ml.columns import PELLET, SEPARATOR, SOURCES, Column, Kind, Role, columns_of
 from nasicon_ml.composition import check_formulas, occupancies
-from nasicon_ml.data.doubts import doubt_findings, doubted, without_doubted
 from nasicon_ml.data.files import PELLETS_FILE, SOURCES_FILE, datasets_folder, verify_checksum
-from nasicon_ml.errors import DatasetError
+from nasicon_ml.errors import DatasetError, FieldError, nearest
 from nasicon_ml.io import RawTable, read_table
 from nasicon_ml.recipe.rules import column_hint
+
+_RESULTS = {column.value: column for column in columns_of(Role.RESULT)}
+#: A bound says nothing without its number.
+_BOUNDS = {
+    Column.CONDUCTIVITY_TOTAL_S_CM: Column.CONDUCTIVITY_BOUND,
+    Column.RELATIVE_DENSITY_PCT: Column.DENSITY_BOUND,
+}
+
+
+def _names(cell: str | None) -> list[str]:
+    return [name.strip() for name in (cell or "").split(SEPARATOR) if name.strip()]
+
+
+def doubted(clean: pd.DataFrame) -> dict[Column, NDArray[np.bool_]]:
+    """Return which results of which rows are doubted: column -> mask of shape (n,); bounds with their numbers."""
+    cells = clean[Column.DOUBTFUL_COLUMNS]
+    found: dict[Column, NDArray[np.bool_]] = {}
+    for row in np.flatnonzero(cells.notna()).tolist():
+        for name in _names(cells.iloc[row]):
+            column = _RESULTS.get(name)
+            for one in (column, _BOUNDS.get(column)) if column else ():
+                if one is not None:
+                    found.setdefault(one, np.zeros(len(clean), dtype=np.bool_))[row] = True
+    return found
+
+
+def without_doubted(clean: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of pellets in which the results that are doubted are blank."""
+    blank = {
+        column.value: clean[column].where(~rows, np.nan if column.kind is Kind.NUMBER else None)
+        for column, rows in doubted(clean).items()
+    }
+    return clean.assign(**blank)
+
+
+def doubt_findings(clean: pd.DataFrame) -> list[Finding]:
+    """Find names in `Column.DOUBTFUL_COLUMNS` that are no results, and doubts without a reason.
+
+    Parameters
+    ----------
+    clean
+        Clean values, index 0 to n - 1.
+    """
+    cells = clean[Column.DOUBTFUL_COLUMNS]
+    reasons = clean[Column.SUSPECT_REASON].notna().to_numpy()
+    found = []
+    for row in np.flatnonzero(cells.notna()).tolist():
+        unknown = [name for name in _names(cells[row]) if name not in _RESULTS]
+        if unknown:
+            allowed = f"columns of results, separated by {SEPARATOR!r}: {', '.join(_RESULTS)}"
+            error = FieldError(
+                Column.DOUBTFUL_COLUMNS.value, unknown[0], allowed, nearest(unknown[0], list(_RESULTS))
+            )
+            found.append(_error(row, Column.DOUBTFUL_COLUMNS, cells[row], "unknown_result", error.message))
+        if not reasons[row]:
+            words = f"{Column.SUSPECT_REASON}: is missing; say why {cells[row]} is doubted"
+            found.append(_error(row, Column.SUSPECT_REASON, None, "doubt_without_reason", words))
+    return found
+
+
+def _error(row: int, column: Column, value: object, rule: str, message: str) -> Finding:
+    return Finding(row, column.value, value, rule, Severity.ERROR, message)
+
 
 #: Without these a file is no list of pellets.
 OBLIGATORY = (Column.PELLET_ID, Column.SOURCE, Column.FORMULA)

@@ -16,8 +16,7 @@ import pandas as pd
 
 from nasicon_ml.checks import Finding, Severity, by_cause, likewise, refuse_twice
 from nasicon_ml.columns import PELLET, Column, is_missing
-from nasicon_ml.data.doubts import without_doubted
-from nasicon_ml.data.load import HEADER, clean_pellets, systems_of, with_lines
+from nasicon_ml.data.load import HEADER, clean_pellets, systems_of, with_lines, without_doubted
 from nasicon_ml.data.validate import find_problems
 from nasicon_ml.errors import DatasetError, TableNote
 from nasicon_ml.io import RawTable, read_table, understand

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nasicon_ml.columns import PELLET, Column, Kind, Role
 from nasicon_ml.data.citing import citation
-from nasicon_ml.data.doubts import without_doubted
+from nasicon_ml.data.load import without_doubted
 
 #: The results that the models predict.
 TARGETS = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.RELATIVE_DENSITY_PCT, Column.PHASE_PURE)

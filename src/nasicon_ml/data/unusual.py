@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.checks import STEPS, Finding, Severity, fraction_findings, looks_like_kelvin
 from nasicon_ml.columns import OTHER_UNITS, ROOM_TEMPERATURE_C, SPELLED_UNITS, Column
-from nasicon_ml.data.doubts import without_doubted
-from nasicon_ml.data.load import clean_pellets, systems_of, with_lines
+from nasicon_ml.data.load import clean_pellets, systems_of, with_lines, without_doubted
 from nasicon_ml.io import RawTable
 
 Floats = NDArray[np.float64]

@@ -19,9 +19,8 @@ from nasicon_ml.checks import Finding, Severity, kelvin_findings
 from nasicon_ml.columns import RECIPE, Column, Kind, Role, columns_of
 from nasicon_ml.composition import occupancies
 from nasicon_ml.composition.precursors import precursor_findings
-from nasicon_ml.data.doubts import without_doubted
 from nasicon_ml.data.files import SOURCES_FILE
-from nasicon_ml.data.load import HEADER, clean_pellets, excuse_suspects, load_sources, with_lines
+from nasicon_ml.data.load import HEADER, clean_pellets, excuse_suspects, load_sources, with_lines, without_doubted
 from nasicon_ml.errors import NasiconError, nearest
 from nasicon_ml.io import RawTable, read_table
 

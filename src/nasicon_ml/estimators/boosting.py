@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.processing import SINTERING_ENERGIES_KJ_MOL
 from nasicon_ml.trees.ensemble import TreeEnsemble
-from nasicon_ml.trees.grids import PairedRecipes
+from nasicon_ml.trees.prediction import PairedRecipes
 
 if TYPE_CHECKING:
     import xgboost
@@ -61,7 +61,7 @@ class BoosterSettings:
 
     `prior_share` is the weight of the prior (`nasicon_ml.estimators.priors`) in the average with the trees, 0 for
     no prior; one whose terms are all laws counts in full. `forest_share` is the weight of extremely randomised
-    trees (`nasicon_ml.estimators.forest`). With a `temperature_spread_c` the trees learn from each pellet several
+    trees (`nasicon_ml.estimators.fitting`). With a `temperature_spread_c` the trees learn from each pellet several
     times, at sintering temperatures that differ by so much (standard deviation): furnaces do, and answers become
     smooth.
     """

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.estimators.boosting import BoosterSettings, TrainingMatrix, row_weights
 from nasicon_ml.estimators.targets import POROSITY_FLOOR_POINTS, TargetName
-from nasicon_ml.features.sintering import LONGEST_H, SHORTEST_H, USUAL_TIME_H
+from nasicon_ml.features.processing import LONGEST_H, SHORTEST_H, USUAL_TIME_H
 
 Floats = NDArray[np.float64]
 

@@ -51,7 +51,7 @@ from nasicon_ml.features.build import FeatureMatrix, FeatureSet, build_features
 from nasicon_ml.features.distances import RecipeSpace, nearest_neighbours, recipe_space
 from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.recipe.batch import read_recipes, recipe_frame
-from nasicon_ml.trees.grids import PairedRecipes
+from nasicon_ml.trees.prediction import PairedRecipes
 
 Floats = NDArray[np.float64]
 Strings = NDArray[np.object_]

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.columns import Column
-from nasicon_ml.evaluation.comparison import source_weights, weighted_mean
 from nasicon_ml.evaluation.cross_validation import LEVEL_NEEDED
+from nasicon_ml.evaluation.gate import source_weights, weighted_mean
 from nasicon_ml.evaluation.scores import ALL, SODIUM, row_errors, scored_subsets
 
 #: How often sources are drawn again, and the seed of it.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import occupancies
-from nasicon_ml.estimators.rule_scope import RuleScope
+from nasicon_ml.estimators.domain import RuleScope
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe import Recipe, recipe_table

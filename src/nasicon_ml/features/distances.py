@@ -1,8 +1,12 @@
-"""How far apart two recipes are: one number, from the cations they exchange and the processing that differs."""
+"""Distances of recipes, and recipes as pairs of a composition and a processing.
+
+Of a million recipes there are some hundred compositions and some hundred processings: what depends on one of the
+two alone is computed once for each, and not for each recipe.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,12 +18,99 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import Column, Kind, Role, columns_of
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.composition.precursors import Cation
-from nasicon_ml.features.additives import additive_columns, host_mass_g_mol
-from nasicon_ml.features.pairs import distinct_rows
-from nasicon_ml.features.precursors import source_codes
-from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_FIELDS
+from nasicon_ml.features.processing import (
+    LOGARITHMIC,
+    PROCESSING_FIELDS,
+    additive_columns,
+    host_mass_g_mol,
+    source_codes,
+)
 
 Floats = NDArray[np.float64]
+
+Ints = NDArray[np.intp]
+
+#: So many kinds of rows have numbers that are told apart: rows have fewer than 2^31 by far.
+_MOST_KINDS = 2**62
+
+
+def distinct_rows(rows: int, columns: Iterable[Any]) -> tuple[Ints, Ints]:
+    """Return the different rows of a table; cells that are not given are alike.
+
+    Parameters
+    ----------
+    rows
+        How many.
+    columns
+        Arrays or series, each of shape (rows,).
+
+    Returns
+    -------
+    first, which
+        Where each different row stands first, in order of appearance, and which of them every row is, shape
+        (rows,).
+    """
+    which, kinds = np.zeros(rows, dtype=np.int64), 1
+    for column in columns:
+        codes, cells = pd.factorize(column, use_na_sentinel=False)
+        if kinds * len(cells) > _MOST_KINDS:
+            which, kinds = pd.factorize(which)[0], rows
+        if len(cells) > 1:
+            which, kinds = which * len(cells) + codes, kinds * len(cells)
+    which = pd.factorize(which)[0]
+    return np.flatnonzero(np.diff(np.maximum.accumulate(which), prepend=-1)), which
+
+
+@dataclass(frozen=True)
+class RecipePairs:
+    """n recipes as pairs.
+
+    Attributes
+    ----------
+    sites
+        The m different compositions, each once.
+    processing
+        The different ways in which they are made: the recipes' columns less the formula, one row each.
+    composition_of, processing_of
+        Positions of each recipe among them, shape (n,).
+    """
+
+    sites: OccupancyTable
+    processing: pd.DataFrame
+    composition_of: Ints
+    processing_of: Ints
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, sites: OccupancyTable) -> RecipePairs:
+        """Return a table of n recipes as pairs; `sites` are its occupancies."""
+        fields = table.drop(columns=[str(Column.FORMULA)], errors="ignore")
+        first, processing_of = distinct_rows(len(table), (fields[name] for name in fields))
+        used = np.zeros(len(sites.systems), dtype=np.bool_)
+        used[sites.index] = True
+        place = np.cumsum(used) - 1
+        return cls(_taken(sites, np.flatnonzero(used)), fields.iloc[first], place[sites.index], processing_of)
+
+    @property
+    def share(self) -> float:
+        """How much of all pairs the recipes are; above 1 where some stand twice."""
+        return len(self.processing_of) / max(1, len(self.sites.systems) * len(self.processing))
+
+
+def _taken(sites: OccupancyTable, which: Ints) -> OccupancyTable:
+    """Return some of the different compositions."""
+    if len(which) == len(sites.systems):
+        return replace(sites, index=which)
+    return OccupancyTable(
+        sites.a[which],
+        sites.m[which],
+        sites.t[which],
+        sites.valence[which],
+        sites.oxygen[which],
+        sites.other_anions[which],
+        sites.systems[which],
+        np.arange(len(which)),
+    )
+
 
 #: A difference of this size in one field counts as a wholly different value of it. Fields that span decades
 #: are compared by their logarithm (the scale is then in decades).
@@ -128,7 +219,7 @@ def processing_points(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> 
     table
         Recipe columns, n rows.
     host_g_mol
-        As for `nasicon_ml.features.additives.additive_columns`, shape (n,).
+        As for `nasicon_ml.features.processing.additive_columns`, shape (n,).
     """
     numbers = [_scaled(table, field) for field in _NUMBERS]
     codes = [pd.Categorical(table[field], categories=list(field.choices)).codes for field in _CHOICES]

@@ -23,14 +23,15 @@ from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable
 from nasicon_ml.features.distances import (
     COMPOSITION_WEIGHT,
+    RecipePairs,
     RecipeSpace,
     composition_distance,
     composition_points,
+    distinct_rows,
     field_distances,
     processing_points,
     recipe_space,
 )
-from nasicon_ml.features.pairs import RecipePairs, distinct_rows
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]

@@ -2,13 +2,24 @@
 
 What is not given is NaN and stays NaN; gradient-boosted trees send it down a branch of its own.
 
-900 °C leave a zirconium phosphate porous and make a titanium phosphate lose lithium. So the sintering temperature
-is also given against what is usual for the host cations and the fineness of the powder.
+900 °C leave a zirconium phosphate porous and make a titanium phosphate lose lithium. So the sintering
+temperature is also given against what is usual for the host cations and the fineness of the powder.
+
+Amounts of an additive come in wt%, mol% or formula units; all are brought to one basis, moles per formula unit
+of the electrolyte, and to wt%.
+
+The sintering law says how far a pellet has sintered. Between the green body (0) and the sintered pellet (1) lies
+a step on the temperature scale; where it lies depends on the host cations and the powder (`usual_firing_c`), the
+time, a flux, and the technique. Trees know of no temperature that nobody reported: a pellet fired at 25 °C is
+taken for the coldest that was published. The law says what it is instead, and models start from it
+(`nasicon_ml.estimators.priors`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -16,9 +27,221 @@ from numpy.typing import NDArray
 
 from nasicon_ml.columns import RECIPE, Column, Kind, Role
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
+from nasicon_ml.composition.precursors import Cation, Source, read_precursors
 
 Floats = NDArray[np.float64]
 Columns = dict[str, Floats]
+
+#: Liquids of cold sintering: water, acetic acid, NMP, DMF, DMSO, lye. They leave the pellet or carry matter in it,
+#: unlike a second phase.
+PROCESS_LIQUIDS = frozenset({"H2O", "CH3COOH", "C5H9NO", "C3H7NO", "C2H6OS", "NaOH"})
+#: An additive with one of these melts or forms a glass below the sintering temperatures of this family; nitrates
+#: do too.
+FLUXING_ELEMENTS = frozenset({"B", "Bi", "F", "Cl", "S", "V"})
+ADDITIVE_FEATURES = (
+    "additive_present", "additive_moles_per_formula", "additive_wt_pct", "additive_fluxing",
+    "additive_process_liquid", "additive_lithium",
+)  # fmt: skip
+#: What says in a name that the additive is a glass or a nitrate.
+_FLUXING_NAMES = re.compile(r"glass|NO3|P2O5|LiPO3")
+
+
+@cache
+def _molar_mass_g_mol(formula: str) -> float:
+    """Molar mass of an additive, NaN if its name is not a formula (a glass with a trade name, a mixture)."""
+    from pymatgen.core import Composition
+
+    try:
+        return float(Composition(formula).weight)
+    except (ValueError, KeyError, OverflowError, AttributeError):  # the last: L2O, of an element that is none
+        return float("nan")
+
+
+def additive_columns(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> Columns:
+    """Describe the additives of n recipes; columns of shape (n,).
+
+    Parameters
+    ----------
+    table
+        Recipe columns, n rows.
+    host_g_mol
+        Gives the mass of a formula unit of each recipe's electrolyte (`host_mass_g_mol`), shape (n,); or of m
+        electrolytes, shape (m, 1), each with the processing of all n rows: then amounts have shape (m, n). Called
+        only if there is an additive.
+
+    Recipes without an additive get 0 everywhere: none was added, as far as the source says.
+    """
+    codes, unique = pd.factorize(table[Column.ADDITIVE])
+    present = codes >= 0
+    if not present.any():  # nor is anything needed that knows chemistry: importing it takes long
+        return {name: np.zeros(len(table)) for name in ADDITIVE_FEATURES}
+    known = np.array([(*_kind(name), _molar_mass_g_mol(name)) for name in unique])
+    fluxing, liquid, lithium, molar = np.where(present, known[codes].T, np.nan)
+    moles, weight_pct = _amounts(table, molar, host_g_mol())
+    values = (np.ones(len(table)), moles, weight_pct, fluxing, liquid, lithium)
+    return {name: np.where(present, value, 0.0) for name, value in zip(ADDITIVE_FEATURES, values, strict=True)}
+
+
+def _kind(name: str) -> tuple[bool, bool, bool]:
+    """Whether an additive is fluxing, a process liquid, and brings lithium."""
+    elements = set(re.findall(r"[A-Z][a-z]?", name))
+    if name in PROCESS_LIQUIDS:
+        return False, True, False
+    fluxing = bool(elements & FLUXING_ELEMENTS) or _FLUXING_NAMES.search(name) is not None
+    return fluxing, False, "Li" in elements
+
+
+def _amounts(table: pd.DataFrame, molar: Floats, host: Floats) -> tuple[Floats, Floats]:
+    """Moles per formula unit and wt% of the host; NaN where the amount or the unit is not given."""
+    amount = table[Column.ADDITIVE_AMOUNT].to_numpy(dtype=np.float64)
+    unit = table[Column.ADDITIVE_UNIT]
+    by_weight = (unit == "wt%").to_numpy()
+    by_mole = (unit == "mol%").to_numpy()
+    by_formula = (unit == "formula_unit").to_numpy()
+    moles = np.select(
+        [by_weight, by_mole, by_formula], [amount / 100.0 * host / molar, amount / 100.0, amount], np.nan
+    )
+    return moles, np.where(by_weight, amount, 100.0 * moles * molar / host)
+
+
+def host_mass_g_mol(sites: OccupancyTable) -> Floats:
+    """Mass of one formula unit of the electrolyte in g/mol; shape (n_unique,)."""
+    weights = _atomic_weights()
+    amounts = sites.a + sites.m + sites.t + sites.other_anions
+    return np.asarray((amounts * weights).sum(axis=1) + sites.oxygen * weights[ELEMENTS.index("O")])
+
+
+@cache
+def _atomic_weights() -> Floats:
+    from pymatgen.core import Element
+
+    return np.array([float(Element(symbol).atomic_mass) for symbol in ELEMENTS])
+
+
+#: Sources that have a column of their own: those that many papers state.
+SOURCE_COLUMNS: Mapping[Cation, tuple[Source, ...]] = {
+    Cation.HOST: (Source.ALKOXIDE, Source.CHLORIDE, Source.OXIDE),
+    Cation.TRIVALENT: (Source.NITRATE, Source.ALKOXIDE, Source.OXIDE),
+    Cation.PHOSPHORUS: (Source.AMMONIUM, Source.ACID),
+}
+_CODES = {source: float(code) for code, source in enumerate(Source)}
+
+
+def source_codes(table: pd.DataFrame) -> dict[Cation, Floats]:
+    """Return which compound brings each kind of cation.
+
+    Parameters
+    ----------
+    table
+        Recipe columns, n rows; where it has no precursors, nothing is known of them.
+
+    Returns
+    -------
+    dict
+        Kind of cation -> position of the source in `Source`, shape (n,), NaN where not known.
+    """
+    if Column.PRECURSORS not in table.columns:
+        return {cation: np.full(len(table), np.nan) for cation in Cation}
+    place, texts = pd.factorize(table[Column.PRECURSORS])
+    read = [read_precursors(text).sources for text in texts]
+    found = {}
+    for cation in Cation:
+        codes = [_CODES[one[cation]] if cation in one else np.nan for one in read]
+        found[cation] = np.array([*codes, np.nan])[place]  # -1, not given, is the last
+    return found
+
+
+def preparation_columns(table: pd.DataFrame) -> Columns:
+    """Return what a recipe says of its preparation; columns of shape (n,), NaN where it does not say.
+
+    A pellet is taken to lie in no powder bed unless the recipe says so. A powder that was bought has no known
+    sources.
+    """
+    codes = source_codes(table)
+    nothing = np.full(len(table), np.nan)
+
+    def numbers(column: Column) -> Floats:
+        if column not in table.columns:
+            return nothing
+        return np.asarray(table[column].to_numpy(dtype=np.float64, na_value=np.nan))
+
+    pressure = numbers(Column.GREEN_PRESSURE_MPA)
+    columns: Columns = {
+        f"given_{Column.LITHIUM_EXCESS_PCT}": numbers(Column.LITHIUM_EXCESS_PCT),
+        f"log10_{Column.GREEN_PRESSURE_MPA}": np.log10(
+            np.maximum(pressure, LOGARITHMIC[Column.GREEN_PRESSURE_MPA])
+        ),
+        f"given_{Column.POWDER_BED}": np.nan_to_num(numbers(Column.POWDER_BED)),
+    }
+    bought = codes[Cation.HOST] == _CODES[Source.COMMERCIAL]
+    for cation, sources in SOURCE_COLUMNS.items():
+        unknown = np.isnan(codes[cation]) | bought
+        for source in sources:
+            columns[f"{cation}_source={source}"] = np.where(unknown, np.nan, codes[cation] == _CODES[source])
+    has = Column.PRECURSORS in table.columns
+    stated = table[Column.PRECURSORS].notna().to_numpy() if has else np.zeros(len(table), dtype=np.bool_)
+    return columns | {f"{Column.PRECURSORS}_commercial": np.where(stated, bought, np.nan)}
+
+
+#: How far below the usual firing temperature a pellet has sintered by half, and the width of the step, in °C.
+#: LATP of 3.1 µm, usually fired at 900 °C, was 76.7 % dense after 700 °C and 94.8 % after 800 °C (raj2023,
+#: 10.1021/acsaem.2c02464).
+HALF_SINTERED_BELOW_USUAL_C, STEP_C = 180.0, 50.0
+#: What ten times the time is worth, in °C, and the time that the usual temperatures are for, in h. For an apparent
+#: activation energy of 500 kJ/mol the master sintering curve (10.1111/j.1151-2916.1996.tb08097.x) gives 53 °C.
+LONGER_C_PER_DECADE, USUAL_TIME_H = 50.0, 6.0
+#: Times between these are told apart.
+SHORTEST_H, LONGEST_H = 0.05, 200.0
+#: Techniques that need less heat, in °C. Pressed LAGP densifies in minutes at 600 to 650 °C and glass crystallises
+#: from about 600 °C on (review of LAGP, 10.1002/adfm.202300973), where powder needs 850 °C.
+LESS_HEAT_C = {
+    "spark_plasma": 200.0, "field_assisted": 200.0, "hot_press": 200.0, "hot_isostatic_press": 200.0,
+    "high_pressure": 200.0, "glass_ceramic_crystallization": 250.0,
+}  # fmt: skip
+#: Techniques that are done in minutes: their time is no part of the law.
+QUICK = ("spark_plasma", "field_assisted", "hot_press", "microwave", "high_pressure", "ultrafast_high_temperature")
+#: How much less heat a fluxing additive needs, in °C. A choice: 0.5 wt% LiF lowers the crystallisation temperature
+#: of LAGP by 17 °C (10.1002/adfm.202300973).
+FLUX_C = 60.0
+#: Cold sintering densifies under its pressure from about the boiling point of its liquid on; °C.
+COLD_SINTERING_C, COLD_STEP_C = 80.0, 20.0
+#: Films are deposited dense or porous; no powder sinters.
+DEPOSITED = ("sputtering", "pulsed_laser_deposition", "aerosol", "thin_film")
+_LARGEST_EXPONENT = 50.0
+
+
+def sintered_share(table: pd.DataFrame, hosts_c: Floats, fluxing: Floats) -> Floats:
+    """Return how far recipes sinter, 0 (green body) to 1.
+
+    Parameters
+    ----------
+    table
+        Recipe columns, n rows.
+    hosts_c
+        As for `nasicon_ml.features.processing.firing_columns`, shape (n,) or (m, 1).
+    fluxing
+        1 where the additive melts or forms a glass (`additive_fluxing`), shape (n,).
+
+    Returns
+    -------
+    ndarray
+        Shape (n,) or (m, n); NaN where the sintering temperature is not given, 0 for pellets that are pressed
+        only, 1 for deposited films.
+    """
+    temperature = table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
+    hours = np.clip(table[Column.SINTERING_TIME_H].to_numpy(dtype=np.float64), SHORTEST_H, LONGEST_H)
+    technique = table[Column.DENSIFICATION]
+    longer = np.nan_to_num(LONGER_C_PER_DECADE * np.log10(hours / USUAL_TIME_H))
+    less = np.where(technique.isin(QUICK), 0.0, longer) + FLUX_C * (fluxing > 0)
+    less = less + technique.map(LESS_HEAT_C).to_numpy(dtype=np.float64, na_value=0.0)
+    half = usual_firing_c(table, hosts_c) - HALF_SINTERED_BELOW_USUAL_C - less
+    cold = technique.eq("cold_sintering").to_numpy(dtype=bool, na_value=False)
+    half, width = np.where(cold, COLD_SINTERING_C, half), np.where(cold, COLD_STEP_C, STEP_C)
+    steps = np.clip((half - temperature) / width, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
+    share = 1.0 / (1.0 + np.exp(steps))
+    share = np.where(technique.isin(DEPOSITED), 1.0, share)
+    return np.where(technique.eq("cold_pressing").to_numpy(dtype=bool, na_value=False), 0.0, share)
+
 
 GAS_CONSTANT_KJ_MOL_K = 8.314462618e-3
 ZERO_CELSIUS_K = 273.15

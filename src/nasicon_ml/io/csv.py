@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nasicon_ml.checks import listed
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.io.layout import MOST_ABOVE, find_header, is_remark, known_names, without_index
+from nasicon_ml.io.headers import MOST_ABOVE, find_header, is_remark, known_names, without_index
 from nasicon_ml.io.raw import MAX_ROWS, RawTable, decode, refuse_cells, refuse_shape
 
 #: What may stand between the cells of a row.

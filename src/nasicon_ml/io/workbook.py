@@ -15,7 +15,7 @@ import pandas as pd
 
 from nasicon_ml.checks import listed
 from nasicon_ml.errors import UnreadableFileError, nearest
-from nasicon_ml.io.layout import find_header, is_remark, without_index
+from nasicon_ml.io.headers import find_header, is_remark, without_index
 from nasicon_ml.io.raw import RawTable, refuse_shape
 
 #: Bytes of a workbook, unpacked: a sheet of a million cells has some 50 million.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import Composition, OccupancyTable, shorthand
 from nasicon_ml.composition.composition import counts_in_name
-from nasicon_ml.composition.elements import (
+from nasicon_ml.composition.formula import (
     ALKALI_LETTERS,
     ELEMENT_INDEX,
     ELEMENTS,
@@ -39,7 +39,7 @@ from nasicon_ml.composition.sites import (
     oxidation_states,
 )
 from nasicon_ml.errors import SpaceError
-from nasicon_ml.features.pairs import distinct_rows
+from nasicon_ml.features.distances import distinct_rows
 from nasicon_ml.screening.reading import SpecNode, read_numbers
 
 MIX_KEYS = ("mix", "step")

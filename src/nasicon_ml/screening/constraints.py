@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.columns import ADDITIVE, Column, Kind
-from nasicon_ml.composition.elements import ELEMENT_INDEX
+from nasicon_ml.composition.formula import ELEMENT_INDEX
 from nasicon_ml.errors import nearest, shown
 from nasicon_ml.screening.compositions import Compositions
 from nasicon_ml.screening.reading import FIELDS, Axis, SpecNode, read_cell

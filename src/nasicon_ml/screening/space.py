@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from nasicon_ml.columns import MODEL_INPUT, Column, Role
 from nasicon_ml.composition import ELEMENTS, Composition, OccupancyTable
 from nasicon_ml.errors import FieldError, nearest
-from nasicon_ml.features.pairs import distinct_rows
+from nasicon_ml.features.distances import distinct_rows
 from nasicon_ml.screening.compositions import as_mapping, read_compositions
 from nasicon_ml.screening.constraints import COMPOSITION, Axes, Check, never_applied, prune, read_rules
 from nasicon_ml.screening.reading import (

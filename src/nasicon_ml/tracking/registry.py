@@ -545,8 +545,7 @@ def version_card(version: str = "champion", *, tracking_uri: str | None = None) 
     BundleError
         If its files were changed.
     """
-    from nasicon_ml.bundle.card import card_content
-    from nasicon_ml.bundle.card_markdown import card_markdown
+    from nasicon_ml.bundle.card import card_content, card_markdown
 
     with opened(tracking_uri, must_exist=True) as store:
         content = card_content(load_version(store, find_version(store, version).version))

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasicon_ml.trees.arrays import PER_NODE, TreeArrays
-from nasicon_ml.trees.grids import PairedRecipes, PairSums
-from nasicon_ml.trees.rows import TableSums
+from nasicon_ml.trees.prediction import PairedRecipes, PairSums, TableSums
 from nasicon_ml.trees.xgboost_format import from_json, to_json
 
 if TYPE_CHECKING:

@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.campaigns.acquisition import METHODS, Pick, choose
+from nasicon_ml.campaigns.acquisition import METHODS, Pick, Posterior, choose, posterior
 from nasicon_ml.campaigns.candidates import Search, already_made, outside_space
 from nasicon_ml.campaigns.folder import BATCH, Campaign
 from nasicon_ml.campaigns.goal import Goal, Outcomes
-from nasicon_ml.campaigns.posterior import Posterior, posterior
 from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column, Kind, Role, columns_of
 from nasicon_ml.composition import occupancies
 from nasicon_ml.data.own_pellets import own_pellets
