@@ -132,3 +132,7 @@ def test_hostile_text_is_refused(text: str) -> None:
 def test_x_that_is_no_number_of_a_formula_is_refused(x: object) -> None:
     with pytest.raises(FormulaError, match="allowed: a number for x"):
         parse("Li1+xAlxTi2-x(PO4)3", x=x)  # type: ignore[arg-type]
+
+
+def test_an_amount_of_phosphorus_that_ends_like_lost_oxygen_is_an_amount() -> None:
+    assert parse("Li1.046988Ti2Si0.046988P2.953012O12").t_site == {"Si": 0.046988, "P": 2.953012}
