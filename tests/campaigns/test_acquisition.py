@@ -12,7 +12,6 @@ from scipy.stats import norm
 from nasicon_ml.campaigns.acquisition import METHODS, Normal, Posterior, choose
 from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.columns import Column
-from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.model import Answers
 
@@ -129,8 +128,3 @@ def test_thompson_sampling_takes_each_recipe_as_often_as_it_is_likely_the_best()
     counts = np.bincount(first, minlength=3) / 300
     assert counts[0] == pytest.approx(counts[1], abs=0.12)
     assert counts[2] < 0.15
-
-
-def test_another_method_is_refused():
-    with pytest.raises(FieldError, match="expected-improvement"):
-        choose(believed(independent([-4.0], 0.1)), Goal(), None, 1, method="expected improvment")

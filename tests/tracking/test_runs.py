@@ -376,7 +376,7 @@ def test_missing_matplotlib_is_said_before_training(workplace, monkeypatch):
 STOPPED = """
 import time
 import nasicon_ml.tracking.runs as runs
-def train(options, *, dataset, progress):
+def train(options, *, dataset, add, progress):
     print("training", flush=True)
     while True:
         time.sleep(0.05)

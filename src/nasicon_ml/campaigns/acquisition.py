@@ -22,7 +22,7 @@ from scipy.stats import norm
 
 from nasicon_ml.campaigns.goal import Goal, Outcomes
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
-from nasicon_ml.errors import BundleError, FieldError, nearest
+from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.joint import Points, error_covariance
 from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds
 from nasicon_ml.estimators.own_pellets import Known, OwnKernel
@@ -107,21 +107,9 @@ class Posterior:
         return self.properties[TargetName.CONDUCTIVITY]
 
     def draws(self, count: int, random: np.random.Generator, needed: Collection[TargetName] = ANSWERS) -> Outcomes:
-        """Draw what the recipes come to, however often each is made.
+        """Draw what the recipes come to, however often each is made: arrays of shape (count, n).
 
-        Parameters
-        ----------
-        count
-            How many draws.
-        random
-            Where they come from.
-        needed
-            Properties to draw; the others are as the model expects them.
-
-        Returns
-        -------
-        Outcomes
-            Arrays of shape (count, n).
+        Properties that are not needed are as the model expects them.
         """
         drawn = {
             name: normal.draws(count, random)
@@ -163,27 +151,16 @@ class Posterior:
         return self.recipes[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
 
 
-def posterior(model: PropertyModel, recipes: pd.DataFrame, own: pd.DataFrame | None = None) -> Posterior:
-    """Return what pellets of some recipes may come to together.
+def posterior(model: PropertyModel, recipes: pd.DataFrame, own: pd.DataFrame | None) -> Posterior:
+    """Return what pellets of some recipes may come to together, own ones considered; conductivity at 25 °C.
 
-    Parameters
-    ----------
-    model
-        Who answers.
-    recipes
-        Columns `nasicon_ml.columns.MODEL_INPUT`, n rows; conductivity is that at 25 °C.
-    own
-        Measured pellets of the laboratory, as `nasicon_ml.data.own_pellets.own_pellets` reads them.
+    The covariance is that of own pellets (`nasicon_ml.estimators.own_pellets`), scaled so that every recipe keeps
+    the width of its own interval.
 
     Raises
     ------
     BundleError
         If the model does not know how errors on pellets of one laboratory go together.
-
-    Notes
-    -----
-    The covariance is that of own pellets (`nasicon_ml.estimators.own_pellets`), scaled so that every recipe keeps
-    the width of its own interval.
     """
     if not model.own:
         raise BundleError(
@@ -216,21 +193,12 @@ def normal_after(
     kernel: OwnKernel,
     points: Points,
     interval: tuple[Floats, Floats],
-    known: Known | None = None,
+    known: Known | None,
 ) -> Normal:
     """Return what n recipes may come to together; conductivity or density.
 
-    Parameters
-    ----------
-    name, kernel
-        Which answer, and how its errors go together.
-    points
-        The recipes.
-    interval
-        Middle and half-width at 90 % of what one pellet of each comes to, on the scale the model learns, without
-        own pellets; shape (n,) each. The covariance is scaled so that every recipe keeps its width.
-    known
-        Measured pellets of the laboratory.
+    `interval` is middle and half-width at 90 % of what one pellet of each comes to, on the scale the model learns,
+    without own pellets. The covariance is scaled so that every recipe keeps its width.
     """
     mean, half = interval
     if known is not None:
@@ -288,35 +256,19 @@ def choose(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> list[Pick]:
-    """Choose a batch of recipes.
+    """Choose a batch of recipes, or fewer where fewer may be chosen; none of a recipe whose value is NaN.
 
     Parameters
     ----------
-    posterior
-        What the candidates may come to.
-    goal
-        What is wanted.
+    posterior, goal
+        What the candidates may come to, and what is wanted.
     best
         Value of the best pellet made so far, as `Goal.values` gives it; None without one.
-    batch
-        How many; fewer where fewer candidates may be chosen.
-    method
-        One of `METHODS`.
+    batch, method
+        How many, and how: one of `METHODS`.
     draws, seed
         Of what the candidates come to; the same seed gives the same batch.
-
-    Returns
-    -------
-    list of Pick
-        In the order in which they are chosen; none of a recipe whose value is not known (NaN).
-
-    Raises
-    ------
-    FieldError
-        If there is no such method.
     """
-    if method not in METHODS:
-        raise FieldError("method", method, ", ".join(METHODS), nearest(method, METHODS))
     random = np.random.default_rng(seed)
     drawn = posterior.draws(draws, random, goal.needed)
     values, counts = goal.values(drawn), goal.counts(drawn)

@@ -110,21 +110,11 @@ class Search:
     inside_only: bool = True
     seed: int = 0
 
-    def shortlist(
-        self, effort: Effort | None = None, progress: Callable[[Progress], None] = lambda _: None
-    ) -> pd.DataFrame:
-        """Return the candidates: all recipes of a small space.
+    def shortlist(self, effort: Effort | None, progress: Callable[[Progress], None]) -> pd.DataFrame:
+        """Return the candidates: all recipes of a small space, at most `PROMISING` + `SPREAD` of a large one.
 
-        Parameters
-        ----------
-        effort, progress
-            As for `nasicon_ml.screening.engine.screen`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns `nasicon_ml.columns.MODEL_INPUT`, at most `PROMISING` + `SPREAD` rows, all different, in the
-            order of the space; recipes whose charges do not add up are left out.
+        They are different, in the order of the space; those whose charges do not add up are left out. Effort and
+        progress are those of `nasicon_ml.screening.engine.screen`.
         """
         promise = Promise(self.goal, None if self.goal.wishes else self.best)
         question = Question(promise, PROMISING, _LEVEL, ROOM_TEMPERATURE_C, inside_only=self.inside_only)

@@ -79,12 +79,8 @@ class Settings:
         """Return the content of campaign.yaml."""
         import yaml
 
-        wishes = {name: [wish.worst, wish.best, wish.weight] for name, wish in self.goal.wishes.items()}
-        goal = {
-            "min_density_pct": self.goal.min_density_pct,
-            "min_purity": self.goal.min_purity,
-            "desire": wishes or None,
-        }
+        goal = self.goal.to_json()
+        goal["desire"] = goal.pop("wishes") or None
         content = {
             "goal": {name: value for name, value in goal.items() if value is not None},
             "batch": self.batch,

@@ -91,31 +91,19 @@ class Front:
 
     @classmethod
     def of(cls, points: Floats, numbers: Ints) -> Front:
-        """Return the front of some recipes; those with a NaN are left out.
-
-        Parameters
-        ----------
-        points
-            Shape (n, n_properties), each the higher the better.
-        numbers
-            Positions in the space, shape (n,).
-        """
+        """Return the front of some recipes; those with a NaN are left out."""
         valued = ~np.isnan(points).any(axis=1)
         points, numbers = points[valued], numbers[valued]
         best = undominated(points, numbers)
         if len(best) > MOST_IN_FRONT:
-            return cls._none(points.shape[1])
+            return cls(points[:0], numbers[:0], given_up=True)
         best = best[np.argsort(numbers[best], kind="stable")]
         return cls(points[best], numbers[best])
-
-    @classmethod
-    def _none(cls, properties: int) -> Front:
-        return cls(np.empty((0, properties)), np.empty(0, dtype=np.int64), given_up=True)
 
     def merged(self, other: Front) -> Front:
         """Return the front of both."""
         if self.given_up or other.given_up:
-            return Front._none(self.points.shape[1])
+            return Front(self.points[:0], self.numbers[:0], given_up=True)
         return Front.of(np.concatenate([self.points, other.points]), np.concatenate([self.numbers, other.numbers]))
 
     def to_json(self) -> dict[str, Any]:
@@ -139,18 +127,8 @@ class Front:
 def undominated(points: Floats, numbers: Ints) -> NDArray[np.intp]:
     """Return the rows that no other row dominates (as good everywhere, better somewhere), of equal rows the first.
 
-    Parameters
-    ----------
-    points
-        Shape (n, n_properties), no NaN.
-    numbers
-        Which of equal rows is the first; shape (n,).
-
-    Returns
-    -------
-    ndarray
-        Rows, in no particular order. No row that is found has to be looked at again: the one with the highest sum
-        of ranks among those left is dominated by none, and takes with it all that it dominates.
+    They come in no particular order, and there is no NaN. No row that is found has to be looked at again: the one
+    with the highest sum of ranks among those left is dominated by none, and takes with it all that it dominates.
     """
     left = np.arange(len(points))
     if not len(left):
@@ -182,17 +160,16 @@ class ConductivityMap:
 
     Attributes
     ----------
-    x_step, t_step
-        How far cells are apart; `MOST_CELLS` cells at most have the fine steps, more are put into coarse ones.
-        That depends on which cells there are, not on the order in which they come.
+    is_coarse
+        Whether cells were put together: there are `MOST_CELLS` fine ones at most. That depends on which cells
+        there are, not on the order in which they come.
     x, t
         Of each cell, in steps; shape (n,), sorted by x, then t.
     best
         Highest conductivity in S/cm, shape (n,).
     """
 
-    x_step: float
-    t_step: float
+    is_coarse: bool
     x: Ints
     t: Ints
     best: Floats
@@ -205,12 +182,7 @@ class ConductivityMap:
             np.rint(values[given] / step).astype(np.int64)
             for values, step in zip((x, temperature_c), _FINE, strict=True)
         )
-        return _map_of(_FINE, x_cells, t_cells, conductivity[given])
-
-    @property
-    def is_coarse(self) -> bool:
-        """Whether cells were put together."""
-        return (self.x_step, self.t_step) == _COARSE
+        return _map_of(x_cells, t_cells, conductivity[given], is_coarse=False)
 
     def merged(self, other: ConductivityMap) -> ConductivityMap:
         """Return the higher of both in each cell."""
@@ -218,7 +190,7 @@ class ConductivityMap:
         if self.is_coarse != other.is_coarse:
             pair = (self.coarse(), other.coarse())
         x, t, best = (np.concatenate([getattr(one, name) for one in pair]) for name in ("x", "t", "best"))
-        return _map_of((pair[0].x_step, pair[0].t_step), x, t, best)
+        return _map_of(x, t, best, is_coarse=pair[0].is_coarse)
 
     def coarse(self) -> ConductivityMap:
         """Return the map in coarse cells."""
@@ -226,12 +198,13 @@ class ConductivityMap:
             return self
         factors = [round(coarse / fine) for coarse, fine in zip(_COARSE, _FINE, strict=True)]
         x, t = (np.floor_divide(cells, factor) for cells, factor in zip((self.x, self.t), factors, strict=True))
-        return _map_of(_COARSE, x, t, self.best)
+        return _map_of(x, t, self.best, is_coarse=True)
 
     def points(self) -> tuple[Floats, Floats, Floats]:
         """Return x, temperature in °C and best conductivity of each cell (of a coarse one, its lower corner)."""
+        x_step, t_step = _COARSE if self.is_coarse else _FINE
         # Dividing by a whole number instead gives 0.3 and not 0.30000000000000004.
-        return self.x / round(1 / self.x_step), np.round(self.t * self.t_step, 1), self.best
+        return self.x / round(1 / x_step), np.round(self.t * t_step, 1), self.best
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain values, every digit."""
@@ -242,15 +215,14 @@ class ConductivityMap:
     def from_json(cls, content: Mapping[str, Any]) -> ConductivityMap:
         """Read what `to_json` gave."""
         x, t = (np.asarray(content[name], dtype=np.int64) for name in ("x", "t"))
-        steps = _COARSE if content["coarse"] else _FINE
-        return cls(*steps, x, t, np.asarray(content["best"], dtype=np.float64))
+        return cls(bool(content["coarse"]), x, t, np.asarray(content["best"], dtype=np.float64))
 
 
-def _map_of(steps: tuple[float, float], x: Ints, t: Ints, best: Floats) -> ConductivityMap:
+def _map_of(x: Ints, t: Ints, best: Floats, *, is_coarse: bool) -> ConductivityMap:
     highest = pd.Series(best).groupby([x, t]).max()
     x, t = (highest.index.get_level_values(level).to_numpy(dtype=np.int64) for level in (0, 1))
-    found = ConductivityMap(*steps, x, t, np.asarray(highest, dtype=np.float64))
-    return found.coarse() if len(x) > MOST_CELLS and steps == _FINE else found
+    found = ConductivityMap(is_coarse, x, t, np.asarray(highest, dtype=np.float64))
+    return found.coarse() if len(x) > MOST_CELLS else found
 
 
 #: The properties of the front, in the order of its columns: the sintering temperature counts downwards.
@@ -380,20 +352,10 @@ def best_by_system(
     values: Floats,
     numbers: NDArray[np.int64],
 ) -> dict[str, BestOfSystem]:
-    """Aggregate recipes by system.
+    """Aggregate n recipes by system.
 
-    Parameters
-    ----------
-    system
-        Which of the names each recipe has, shape (n,).
-    names
-        Names of systems; one may stand there more than once.
-    inside
-        Whether inside the known domain, shape (n,).
-    values
-        Objective, NaN where a recipe may not be kept; shape (n,).
-    numbers
-        Positions in the space, shape (n,).
+    `system` says which of the names each has, of which several may be the same; objectives are NaN where a recipe
+    may not be kept.
     """
     different, code_of_name = np.unique(names.astype(str), return_inverse=True)
     code = code_of_name[system]

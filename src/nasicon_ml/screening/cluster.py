@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,7 @@ def score_chunk(shipment: Shipment, start: int, stop: int) -> Aggregate:
 
 def merge_aggregates(aggregates: Sequence[Aggregate]) -> Aggregate:
     """Return the sum of aggregates; runs on a worker."""
-    total = aggregates[0]
-    for aggregate in aggregates[1:]:
-        total = total.merged(aggregate)
-    return total
+    return reduce(Aggregate.merged, aggregates)
 
 
 def cluster_threads(scheduler: str) -> int:
@@ -122,17 +120,9 @@ def cluster_threads(scheduler: str) -> int:
 def run_dask(
     scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
 ) -> Generator[tuple[range, Aggregate], None, None]:
-    """Score the chunks from a position on, on a cluster.
+    """Score the chunks from a position on, on a cluster, as `nasicon_ml.screening.engine.run_local` does here.
 
-    Parameters
-    ----------
-    scorer, effort, start, stop
-        As for `nasicon_ml.screening.engine.run_local`; when `stop` says so, what is in work is dropped.
-
-    Yields
-    ------
-    tuple
-        Batches of chunks, each as one, and their aggregates, in the order of the space, without a gap.
+    Chunks come in batches, each as one; when `stop` says so, what is in work is dropped.
 
     Raises
     ------

@@ -38,7 +38,6 @@ from nasicon_ml.composition.sites import (
     net_substitution,
     oxidation_states,
 )
-from nasicon_ml.errors import SpaceError
 from nasicon_ml.features.distances import distinct_rows
 from nasicon_ml.screening.reading import SpecNode, read_numbers
 
@@ -137,18 +136,14 @@ def _dopant(symbol: object, node: SpecNode) -> Ion:
     match = _ION.fullmatch(symbol.strip()) if isinstance(symbol, str) else None
     element = match[1] if match else ""
     if match is None or element not in DOPANTS:
-        raise _strange(symbol, node)
+        hint = nearest_element(symbol) if isinstance(symbol, str) and symbol not in ELEMENT_INDEX else ""
+        raise node.error(f"elements that can stand on M: {', '.join(DOPANTS)}", hint, value=symbol)
     states = USUAL_STATES[element]
     charge = int(match[2] or match[3] or states[0])
     if charge not in states:
         usual = ", ".join(f"{element}{state}+" for state in states)
         raise node.error(f"a usual charge of {element}: {usual}", value=symbol)
     return Ion(element, charge)
-
-
-def _strange(symbol: object, node: SpecNode) -> SpaceError:
-    hint = nearest_element(symbol) if isinstance(symbol, str) and symbol not in ELEMENT_INDEX else ""
-    return node.error(f"elements that can stand on M: {', '.join(DOPANTS)}", hint, value=symbol)
 
 
 Floats = NDArray[np.float64]
@@ -272,14 +267,7 @@ def _shared(hosts: Mixture, room: Units) -> dict[Ion, Units]:
 
 
 def read_family(node: SpecNode, *, any_charge: bool) -> Family:
-    """Read one family.
-
-    Parameters
-    ----------
-    node
-        Its mapping.
-    any_charge
-        Whether compositions may be off balance by more than `CHARGE_TOLERANCE`.
+    """Read one family, off balance by more than `CHARGE_TOLERANCE` only with `any_charge`.
 
     Raises
     ------
@@ -289,7 +277,7 @@ def read_family(node: SpecNode, *, any_charge: bool) -> Family:
     parts = node.fields(FAMILY_KEYS)
     named = _system(parts[SYSTEM]) if SYSTEM in parts else None
     hosts = _hosts(parts, named, node)
-    dopants: list[Mixture] = [((Ion(_symbol(named), 3), 1.0),)] if named and _symbol(named) else []
+    dopants: list[Mixture] = [((Ion(named.dopant, 3), 1.0),)] if named and named.dopant not in {"", "M"} else []
     if "dopants" in parts:
         if dopants:
             raise parts["dopants"].error(f"a {parts[SYSTEM].value} without dopants", "Its name says the dopant.")
@@ -328,11 +316,6 @@ def _system(node: SpecNode) -> shorthand.Shorthand:
         hint = shorthand.hint(node.value) if isinstance(node.value, str) else ""
         raise node.error(f"the name of a system: {', '.join(shorthand.COMMON)}", hint)
     return short
-
-
-def _symbol(short: shorthand.Shorthand) -> str:
-    """Return the dopant that a name says; empty where it says none, or M."""
-    return "" if short.dopant == "M" else short.dopant
 
 
 def _ion(parts: Mapping[str, SpecNode], named: shorthand.Shorthand | None) -> str:
@@ -422,21 +405,8 @@ class Compositions:
         states = dict(enumerate(self.states.T.astype(np.int64)))
         return np.asarray(net_substitution(m_site, t_site, states, 0) / RESOLUTION)
 
-    @property
-    def systems(self) -> NDArray[np.object_]:
-        """Name of the system of each, shape (n,)."""
-        return np.array(self.names, dtype=object)[self.name_of]
-
     def occupancies(self, rows: NDArray[np.intp], index: NDArray[np.intp]) -> OccupancyTable:
-        """Return some of them as wide arrays.
-
-        Parameters
-        ----------
-        rows
-            Which, shape (n_unique,).
-        index
-            Position among them of each row of a table, shape (n_rows,).
-        """
+        """Return some of them as wide arrays, for a table whose every row has a position among them (`index`)."""
         shape = (len(rows), len(ELEMENTS))
         sites = {site: np.zeros(shape) for site in "amt"}
         valence = np.full(shape, np.nan)
@@ -453,7 +423,7 @@ class Compositions:
         )
 
 
-def read_compositions(node: SpecNode, *, any_charge: bool = False) -> Compositions:
+def read_compositions(node: SpecNode, *, any_charge: bool) -> Compositions:
     """Read the families of a space into an axis; a composition that several of them hold stands once.
 
     Raises
@@ -487,7 +457,7 @@ def _of_family(family: Family, elements: Sequence[str]) -> NDArray[np.int32]:
 
 def _states(elements: Sequence[str], units: NDArray[np.int32]) -> NDArray[np.int8]:
     """Return the states that a reader of the formula takes: the usual ones, or others where the charge asks."""
-    usual = np.array([_usual(element) for element in elements])
+    usual = np.array([_possible(element)[0] for element in elements])
     states = np.tile(usual.astype(np.int8), (len(units), 1))
     surplus = units.astype(np.int64) @ usual - 2 * _OXYGEN * RESOLUTION
     varied = [at for at, element in enumerate(elements) if len(_possible(element)) > 1]
@@ -505,10 +475,6 @@ def _possible(element: str) -> tuple[int, ...]:
 def _site(element: str) -> str:
     """Return where an element of a family stands: on a, m or t."""
     return "a" if element in ALKALI_LETTERS else "t" if element in _TETRAHEDRAL else "m"
-
-
-def _usual(element: str) -> int:
-    return _possible(element)[0]
 
 
 def _sites(elements: Sequence[str], row: NDArray[np.int32]) -> Sites:

@@ -126,14 +126,7 @@ class Rule:
 
 
 def read_rules(node: SpecNode | None, warnings: list[str]) -> list[Rule]:
-    """Read the constraints of a space.
-
-    Parameters
-    ----------
-    node
-        A list of them.
-    warnings
-        To which is added what is doubtful.
+    """Read the constraints of a space, a list of them; what is doubtful is added to `warnings`.
 
     Raises
     ------
@@ -144,7 +137,6 @@ def read_rules(node: SpecNode | None, warnings: list[str]) -> list[Rule]:
     if node is None:
         return []
     rules = []
-    no_condition: tuple[Condition, ...] = ()
     listed = node.items("a list of constraints", empty=True)
     if len(listed) > MOST_CONSTRAINTS:
         raise node.error(f"at most {MOST_CONSTRAINTS} constraints", value=len(listed))
@@ -152,8 +144,9 @@ def read_rules(node: SpecNode | None, warnings: list[str]) -> list[Rule]:
         parts = item.fields(CONSTRAINT_KEYS, ("because",))
         because = parts["because"].text("the reason, in words")
         shape = {key for key in parts if key != "because"}
+        when: tuple[Condition, ...] = ()
         if shape == {"require"}:
-            when, then = no_condition, _conditions(parts["require"], warnings)
+            then = _conditions(parts["require"], warnings)
         elif shape == {"when", "then"}:
             when, then = _conditions(parts["when"], warnings), _conditions(parts["then"], warnings)
         else:
@@ -327,20 +320,12 @@ def never_applied(axes: Axes, rules: Sequence[Rule]) -> list[str]:
 
 
 def prune(axes: Axes, rules: Sequence[Rule]) -> tuple[Axes, tuple[Check, ...], tuple[str, ...]]:
-    """Shorten axes by the rules that concern one of them alone, until none does.
+    """Shorten axes by the rules that concern one of them alone, until none does; refuse what leaves nothing.
 
     A condition on a field with a single value is true or false for all candidates, so that "argon implies slow
     heating" shortens the axis of the heating rate where argon is the only atmosphere.
 
-    Returns
-    -------
-    tuple
-        The shortened axes, the checks that remain for every candidate, and what each rule took away, in words.
-
-    Raises
-    ------
-    SpaceError
-        If nothing is left.
+    Returned are the axes, the checks that remain for every candidate, and what each rule took away, in words.
     """
     removed: list[str] = []
     while True:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
+from nasicon_ml.columns import Column
 from nasicon_ml.errors import FieldError, nearest
+from nasicon_ml.estimators.targets import measurement_temperature
 from nasicon_ml.estimators.uncertainty import ConformalScores
 from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import Candidates
@@ -327,5 +328,4 @@ class Question:
 
     def temperatures_c(self, candidates: Candidates) -> NDArray[np.float64]:
         """Return the temperature of each recipe's conductivity, in °C; shape (n,)."""
-        given = candidates.table[Column.MEASUREMENT_TEMPERATURE_C].to_numpy(dtype=np.float64)
-        return np.where(np.isnan(given), ROOM_TEMPERATURE_C, given)
+        return measurement_temperature(candidates.table)

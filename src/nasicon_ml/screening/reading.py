@@ -202,14 +202,7 @@ def plain(value: object, depth: int = 0) -> Any:
 
 
 def spec_from_yaml(path: str | Path, what: str = "a search space") -> SpecNode:
-    """Read a YAML file; nothing in it is ever executed.
-
-    Parameters
-    ----------
-    path
-        The file.
-    what
-        What it should hold, for messages.
+    """Read a YAML file; nothing in it is ever executed. Messages say what it should hold.
 
     Raises
     ------
@@ -255,17 +248,8 @@ Reader = Callable[[SpecNode], Any]
 def read_range(node: SpecNode, read: Reader) -> list[float]:
     """Read a range: ``{from: 700, to: 800, step: 10}``, or with `count` and `scale: log`.
 
-    Parameters
-    ----------
-    node
-        The mapping.
-    read
-        Reads `from` and `to`, and refuses what is out of bounds.
-
-    Returns
-    -------
-    list of float
-        Rising; `from` is the first, and `to` the last if a step ends there.
+    Values rise; `from` is the first, and `to` the last if a step ends there. Both are read by `read`, which
+    refuses what is out of bounds.
 
     Raises
     ------
@@ -418,19 +402,9 @@ def _taken(prepared: Any, at: NDArray[np.intp]) -> Any:
 
 
 def field_axes(node: SpecNode | None, warnings: list[str]) -> list[Axis]:
-    """Read the processing fields of a space.
+    """Read the processing fields of a space: an axis for each of `FIELDS`, "not given" where nothing is stated.
 
-    Parameters
-    ----------
-    node
-        Fields with their values.
-    warnings
-        To which is added what is doubtful: temperatures that look like kelvin.
-
-    Returns
-    -------
-    list of Axis
-        One for each of `FIELDS`, those that are not stated with one value, "not given".
+    Temperatures that look like kelvin are added to `warnings`.
 
     Raises
     ------
@@ -507,7 +481,8 @@ def additive_axis(node: SpecNode | None) -> Axis:
     rows: list[tuple[Cell, ...]] = []
     allowed = "additives, each with name, amount and unit, or 'none'"
     for item in node.one_or_more(allowed) if node else []:
-        rows += [_NO_ADDITIVE] if _says_none(item) else _one_additive(item)
+        is_none = item.not_given or (not isinstance(item.value, dict) and says_no_additive(str(item.value)))
+        rows += [_NO_ADDITIVE] if is_none else _one_additive(item)
     if node:
         refuse_repeats([row for row in rows if row[1] != 0], node)
     # 0 of whatever is none, and stands there once.
@@ -515,23 +490,15 @@ def additive_axis(node: SpecNode | None) -> Axis:
     return Axis({column: [row[at] for row in rows] for at, column in enumerate(ADDITIVE)})
 
 
-def _says_none(item: SpecNode) -> bool:
-    """Whether an item of the list of additives says that there is none."""
-    return item.not_given or (not isinstance(item.value, dict) and says_no_additive(str(item.value)))
-
-
 def _one_additive(item: SpecNode) -> list[tuple[Cell, ...]]:
     parts = item.fields(ADDITIVE_KEYS, ADDITIVE_KEYS[:1])
     columns = dict(zip(ADDITIVE_KEYS, ADDITIVE, strict=True))
     read = {key: _values(columns[key], part, []) for key, part in parts.items()}
     rows: list[tuple[Cell, ...]] = []
-    for name in read[ADDITIVE_KEYS[0]]:
-        for amount in read.get("amount", [None]):
-            for unit in read.get("unit", [None]):
-                row = (name, amount, unit)
-                given = [cell is not None for cell in row]
-                problem = ADDITIVE_PROBLEMS[4 * given[0] + 2 * given[1] + given[2]]
-                if problem:
-                    raise item.refused(problem.error(row[ADDITIVE.index(problem.column)]))
-                rows.append(row)
+    for row in itertools.product(*(read.get(key, [None]) for key in ADDITIVE_KEYS)):
+        name, amount, unit = (cell is not None for cell in row)
+        problem = ADDITIVE_PROBLEMS[4 * name + 2 * amount + unit]
+        if problem:
+            raise item.refused(problem.error(row[ADDITIVE.index(problem.column)]))
+        rows.append(row)
     return rows

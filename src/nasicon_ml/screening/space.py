@@ -116,15 +116,6 @@ def count_candidates(axes: Axes, checks: Sequence[Check], size: int) -> Count:
 
     Values of an axis that no check tells apart are counted together, so that nearly every space is counted in no
     time.
-
-    Parameters
-    ----------
-    axes
-        The axes.
-    checks
-        What is asked of candidates.
-    size
-        Of the product.
     """
     if not checks:
         return Count(size, exact=True)
@@ -499,18 +490,15 @@ class SampledSpace:
 
     def describe(self) -> str:
         """Return in words what the space holds and what was drawn of it."""
-        return f"{self.space.describe()}\n{self._drawn}"
+        how = "at random" if self.method == "random" else "by Sobol's sequence, scrambled"
+        short = "" if self.size == self.budget else f" (fewer than the {self.budget:,} asked for)"
+        drawn = f"sample: {self.size:,} of them{short}, {how}, seed {self.seed}"
+        return f"{self.space.describe()}\n{drawn}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the space, and how the sample was drawn, as plain dictionaries."""
         drawn = {"method": self.method, "budget": self.budget, "seed": self.seed, "size": self.size}
         return {**self.space.to_json(), "sample": drawn}
-
-    @property
-    def _drawn(self) -> str:
-        how = "at random" if self.method == "random" else "by Sobol's sequence, scrambled"
-        short = "" if self.size == self.budget else f" (fewer than the {self.budget:,} asked for)"
-        return f"sample: {self.size:,} of them{short}, {how}, seed {self.seed}"
 
 
 def draw(space: SearchSpace, budget: int, method: str, seed: int) -> SampledSpace:

@@ -36,7 +36,7 @@ from nasicon_ml.tracking.registry import (
     load_version,
     usable_version,
 )
-from nasicon_ml.tracking.store import EXPERIMENT, Store, opened
+from nasicon_ml.tracking.store import EXPERIMENT, Store, is_server, opened
 
 if TYPE_CHECKING:
     from nasicon_ml.evaluation.gate import GateReport
@@ -236,10 +236,7 @@ def foreseen(
 ) -> str:
     """Say before a training why the gate could never let its version pass; empty if it might, or nobody knows.
 
-    Parameters
-    ----------
-    options, dataset, add, tracking_uri
-        As for `nasicon_ml.tracking.run_training`.
+    Parameters are those of `nasicon_ml.tracking.run_training`.
     """
     from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
     from nasicon_ml.data.own_pellets import own_checksum, own_pellets
@@ -261,7 +258,7 @@ def foreseen(
 
 def _refuse_other_experiments(store: Store, wanted: Version) -> None:
     """Refuse, on a server, a version from somebody's own experiment, where they may delete what it needs."""
-    if not store.uri.startswith(("http://", "https://")):
+    if not is_server(store.uri):
         return
     source = store.client.get_model_version(MODEL_NAME, wanted.version).source
     of_model = store.client.get_logged_model(str(source).removeprefix("models:/").strip("/")).experiment_id
@@ -342,10 +339,9 @@ def _user(store: Store) -> str:
     named = os.environ.get("MLFLOW_TRACKING_USERNAME")
     if named and store.database is None:
         return named
-    try:
+    with suppress(OSError, KeyError):  # a container's user has no name
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user has no name
-        return "unknown"
+    return "unknown"
 
 
 def _now() -> str:

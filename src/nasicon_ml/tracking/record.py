@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nasicon_ml.columns import PELLET, Kind
+from nasicon_ml.columns import PELLET
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.tracking.registry import BUNDLE_FILES, BUNDLE_IN_RUN, MODEL_NAME
-from nasicon_ml.tracking.signature import BUNDLE, input_example, recipe_columns, requirements, signature
+from nasicon_ml.tracking.signature import BUNDLE, TYPES, input_example, recipe_columns, requirements, signature
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -193,16 +193,14 @@ def log_dataset(store: Store, run_id: str, result: TrainingResult) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.types import ColSpec, Schema
 
-    types = {Kind.NUMBER: "double", Kind.FLAG: "boolean"}
-    schema = Schema([ColSpec(types.get(column.kind, "string"), column.value, required=False) for column in PELLET])
-    profile = {"sha256": result.dataset_sha256, "pellets_used": result.rows_used}
+    schema = Schema([ColSpec(TYPES.get(column.kind, "string"), column.value, required=False) for column in PELLET])
     dataset = Dataset(
         name=Path(result.dataset_path).stem,
         digest=result.dataset_sha256[:_DIGEST_LENGTH],
         source_type="local",
         source=json.dumps({"uri": Path(result.dataset_path).absolute().as_uri()}),
         schema=json.dumps({"mlflow_colspec": schema.to_dict()}),
-        profile=json.dumps(profile),
+        profile=json.dumps({"sha256": result.dataset_sha256, "pellets_used": result.rows_used}),
     )
     with store.alone():  # MLflow looks first whether another run has named it, and then adds it
         store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
@@ -306,8 +304,7 @@ def _log_metrics(store: Store, run_id: str, model_id: str, result: TrainingResul
         Metric(name, value, now, 0, model_id=model_id, run_id=run_id, **dataset)
         for name, value in metrics(result).items()
     ]
-    for start in range(0, len(entities), 500):  # MLflow takes at most 1000 at a time
-        store.client.log_batch(run_id, metrics=entities[start : start + 500])
+    store.client.log_batch(run_id, metrics=entities)
 
 
 def note(first: str, scores: pd.DataFrame) -> str:

@@ -126,12 +126,8 @@ def run_training(
             report(text, share)
 
         record.log_params(store, run.run_id, record.option_params(options))
-        added = {} if add is None else {"add": add}
         result = train(
-            options,
-            dataset=dataset,
-            progress=lambda text, share: step(text, _TRAINING_SHARE * share),
-            **added,
+            options, dataset=dataset, add=add, progress=lambda text, share: step(text, _TRAINING_SHARE * share)
         )
         run.model_id = announce_model(store, run.run_id, record.option_params(options))
         record.log_result(
@@ -171,20 +167,12 @@ class Recording:
 
 @contextmanager
 def recording(store: Store, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[Recording]:
-    """Begin a run; if the block is left by an error, end it as FAILED, by Ctrl-C or SIGTERM as KILLED.
-
-    Parameters
-    ----------
-    store
-        An open store.
-    experiment
-        The experiment, made if it is not there.
-    name, tags
-        What is done, in words, and its tags.
-    """
+    """Begin a run; if the block is left by an error, end it as FAILED, by Ctrl-C or SIGTERM as KILLED."""
     run = Recording()
     try:
-        run.run_id = _start(store, experiment, name, {**tags, PROCESS_TAG: run.process})
+        end_left_runs(store)
+        number, tags = store.experiment_id(experiment), {**tags, PROCESS_TAG: run.process}
+        run.run_id = str(store.client.create_run(number, tags=tags, run_name=name).info.run_id)
         yield run
     except BaseException as error:
         cause = store.stop.raised or error  # a library may have made something else of it
@@ -193,12 +181,6 @@ def recording(store: Store, experiment: str, name: str, tags: Mapping[str, str])
         if cause is not error:
             raise cause from None
         raise
-
-
-def _start(store: Store, experiment: str, name: str, tags: Mapping[str, str]) -> str:
-    end_left_runs(store)
-    run = store.client.create_run(store.experiment_id(experiment), tags=dict(tags), run_name=name)
-    return str(run.info.run_id)
 
 
 def announce_model(store: Store, run_id: str, params: Mapping[str, str]) -> str:
@@ -232,18 +214,13 @@ def _abandon(store: Store, run: Recording, status: str, error: BaseException) ->
         with hurried(_LAST_WORD_S[status]):
             # Struck after the run was made and before its number was known, only its tag tells which it is.
             run_id = run.run_id or find_run(store, run.process)
-            if not run_id:
-                return
-            store.client.set_terminated(run_id, status)
-            store.client.set_tag(run_id, "ended_by", reason[:500])
-            end_models(store, run_id)
+            if run_id:
+                store.client.set_terminated(run_id, status)
+                store.client.set_tag(run_id, "ended_by", reason[:500])
+                end_models(store, run_id)
     except Exception as second:  # noqa: BLE001  (the first error is the one to report)
-        what = _first_line(second)
+        what = next(iter(str(second).splitlines()), type(second).__name__)
         _log.warning("run %s in %s could not be marked as %s (%s)", run.run_id, store.uri, status, what)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _let_go(error: BaseException | None) -> None:
@@ -351,10 +328,7 @@ def _started(number: int) -> str:
 
 
 def end_left_runs(store: Store) -> list[str]:
-    """Mark runs as FAILED whose process is gone (kill -9, power cut), and return their ids.
-
-    Nothing else is done to them, and it is no error if one cannot be changed.
-    """
+    """Mark runs as FAILED whose process is gone (kill -9, power cut), as far as they can be; return their ids."""
     from mlflow.exceptions import MlflowException
 
     host = _place()[0]

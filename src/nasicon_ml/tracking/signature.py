@@ -19,7 +19,8 @@ LEVEL, DEFAULT_LEVEL = "level", 0.9
 AT_C = Column.MEASUREMENT_TEMPERATURE_C.value
 
 _DISTRIBUTION = "nasicon-ml"
-_TYPES = {Kind.NUMBER: "double", Kind.FLAG: "boolean"}
+#: MLflow's types of columns; all others hold text.
+TYPES = {Kind.NUMBER: "double", Kind.FLAG: "boolean"}
 
 
 def signature() -> Any:
@@ -33,7 +34,7 @@ def signature() -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    outputs = [ColSpec(_TYPES.get(column.kind, "string"), column.value) for column in PREDICTION]
+    outputs = [ColSpec(TYPES.get(column.kind, "string"), column.value) for column in PREDICTION]
     params = [ParamSpec(LEVEL, "double", DEFAULT_LEVEL), ParamSpec(AT_C, "double", None)]
     return ModelSignature(outputs=Schema(outputs), params=ParamSchema(params))
 

@@ -142,14 +142,7 @@ def locked(database: Path | None, patience_s: float = PATIENCE_S) -> Iterator[No
 
     SQLite orders single writes by itself, and MLflow waits 20 s for its turn. This lock is for what takes several
     writes and must not be mixed with another program's: making a store, naming a dataset, registering a version,
-    moving an alias.
-
-    Parameters
-    ----------
-    database
-        The SQLite file; None for a server, which keeps its own order.
-    patience_s
-        How long to wait for whoever holds it.
+    moving an alias. A server, which has no file, keeps its own order.
 
     Raises
     ------
@@ -195,9 +188,8 @@ _PATIENCE_S = 20.0
 
 def sqlite_uri(path: Path) -> str:
     """Return the address of an SQLite file."""
-    return SQLITE + path.as_posix().replace("%", "%25").replace(
-        "?", "%3F"
-    )  # SQLAlchemy takes these two as its own
+    # SQLAlchemy takes these two as its own.
+    return SQLITE + path.as_posix().replace("%", "%25").replace("?", "%3F")
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -210,12 +202,7 @@ def sqlite_path(uri: str) -> Path | None:
 def prepare_database(path: Path, *, must_exist: bool) -> None:
     """See to it that there is a database to open: MLflow would try a hopeless one for minutes.
 
-    Parameters
-    ----------
-    path
-        The file.
-    must_exist
-        Refuse a file that is not there, rather than make one; one that cannot be written is good enough.
+    With `must_exist` none is made, and one that cannot be written is good enough.
 
     Raises
     ------
@@ -366,9 +353,7 @@ class Store:
         TrackingError
             If it was deleted, and so can neither be used nor made anew.
         """
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
-            found = self._make_experiment(name)
+        found = self.client.get_experiment_by_name(name) or self._make_experiment(name)
         if found.lifecycle_stage != "active":
             raise TrackingError(
                 f"the experiment {name!r} in {self.uri} was deleted: choose another with --experiment, or bring "
@@ -410,10 +395,7 @@ def resolve_experiment(name: str | None = None) -> str:
 
 def resolve_uri(tracking_uri: str | None = None) -> str:
     """Return which store is meant: the one given, that of MLFLOW_TRACKING_URI, or the file in this directory."""
-    chosen = tracking_uri or os.environ.get(URI_VARIABLE)
-    if chosen:
-        return chosen
-    return sqlite_uri(Path.cwd() / DATABASE)
+    return tracking_uri or os.environ.get(URI_VARIABLE) or sqlite_uri(Path.cwd() / DATABASE)
 
 
 def load_mlflow() -> Any:

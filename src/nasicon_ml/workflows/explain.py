@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,7 @@ from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe.batch import AnyRecipes
 from nasicon_ml.workflows.predict import Prediction, predict
-
-if TYPE_CHECKING:
-    from nasicon_ml.workflows.predict import Prediction
+from nasicon_ml.workflows.profile import BEST_BY
 
 Floats = NDArray[np.float64]
 
@@ -118,11 +116,6 @@ COMPOSITION, OWN = Column.FORMULA.label, "your own pellets"
 _TOGETHER = {Column.ADDITIVE_AMOUNT: Column.ADDITIVE, Column.ADDITIVE_UNIT: Column.ADDITIVE}
 #: Recipes asked at a time.
 _CHUNK = 20_000
-_ANSWERED = {
-    TargetName.CONDUCTIVITY: Column.PREDICTED_CONDUCTIVITY_S_CM,
-    TargetName.RELATIVE_DENSITY: Column.PREDICTED_RELATIVE_DENSITY_PCT,
-    TargetName.PHASE_PURITY: Column.PREDICTED_PHASE_PURITY,
-}
 
 
 def explain(recipes: AnyRecipes, model: PropertyModel | str | Path | None = None) -> pd.DataFrame:
@@ -236,7 +229,7 @@ def _left_out(recipe: pd.DataFrame, fields: tuple[Column, ...]) -> pd.DataFrame:
 def _reported(model: PropertyModel, table: pd.DataFrame) -> dict[TargetName, Floats]:
     """Return answers in the units of `explained`, shape (n,) each."""
     numbers = model.scores(table)
-    return {name: _in_units(name, np.asarray(numbers[column])) for name, column in _ANSWERED.items()}
+    return {name: _in_units(name, np.asarray(numbers[column])) for name, column in BEST_BY.items()}
 
 
 def _in_units(name: TargetName, values: Floats) -> Floats:
@@ -257,7 +250,7 @@ def _frame(
     values: Floats, base: float,
 ) -> pd.DataFrame:  # fmt: skip
     """Return the parts of one answer."""
-    predicted = _in_units(name, np.asarray(prediction.answers.numbers[_ANSWERED[name]])[[row]])[0]
+    predicted = _in_units(name, np.asarray(prediction.answers.numbers[BEST_BY[name]])[[row]])[0]
     groups, parts = [COMPOSITION], [f"{Column.FORMULA} = {cells[Column.FORMULA]}"]
     sizes = [values[0] - base]
     words = [_words(column, cells) for column in fields]
@@ -303,9 +296,7 @@ def taylor_index(values: Floats) -> dict[tuple[int, ...], float]:
     found: dict[tuple[int, ...], float] = {(at,): float(values[1 << at] - values[0]) for at in range(count)}
     position = np.arange(len(values))
     sizes = np.array([int(choice).bit_count() for choice in position])
-    weight = (
-        np.array([1.0 / comb(count - 1, min(size, count - 1)) for size in range(count + 1)]) if count else sizes
-    )
+    weight = np.array([1.0 / comb(count - 1, size) for size in range(count)])
     for first, second in itertools.combinations(range(count), 2):
         both = (1 << first) | (1 << second)
         rest = position[position & both == 0]

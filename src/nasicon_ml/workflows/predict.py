@@ -203,8 +203,7 @@ class Prediction:
     @cached_property
     def neighbours(self) -> Neighbours:
         """The nearest of `measured` to each recipe: as many as were asked for, at least five."""
-        found = self.answers.nearest
-        return found if self.own is None else self._with_own(found)
+        return self._with_own(self.answers.nearest)
 
     def _with_own(self, found: Neighbours) -> Neighbours:
         """Return as many neighbours, own pellets among them where these are nearer."""

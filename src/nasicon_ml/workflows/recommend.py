@@ -51,11 +51,6 @@ _X = "x"
 _UNLIKELY = 0.005
 #: A pellet counts if that is at least as likely as not.
 _COUNTS = 0.5
-_RESULT_COLUMNS = {
-    "better": "probability_better",
-    "improvement": "expected_improvement",
-    "learned": "learned_share",
-}
 
 
 @dataclass(frozen=True)
@@ -162,10 +157,12 @@ class Recommendation:
 
     def frame(self) -> pd.DataFrame:
         """Return one row a member: recipe, answers, how likely better and by how much, what it teaches, why."""
-        table = self.batch.frame()
-        for attribute, name in _RESULT_COLUMNS.items():
-            table[name] = [getattr(pick, attribute) for pick in self.picks]
-        return table.assign(reason=self.reasons)
+        return self.batch.frame().assign(
+            probability_better=[pick.better for pick in self.picks],
+            expected_improvement=[pick.improvement for pick in self.picks],
+            learned_share=[pick.learned for pick in self.picks],
+            reason=self.reasons,
+        )
 
     def map_points(self) -> tuple[pd.DataFrame, tuple[str, str], str]:
         """Return what `nasicon_ml.plots.batch_map` draws: candidates, own pellets and batch over two fields.
@@ -188,9 +185,8 @@ class Recommendation:
             ],
             ignore_index=True,
         )
-        labels = tuple(_label(name) for name in (first, second))
         value = "desirability" if self.options.goal.wishes else "log10 of the conductivity in S/cm, 25 °C"
-        return points, (labels[0], labels[1]), value
+        return points, (_label(first), _label(second)), value
 
     def _reason(self, pick: Pick) -> str:
         values = self.options.goal.values(self.candidates.expected())

@@ -371,7 +371,6 @@ class _Stage:
     options: TrainingOptions
     full: FitContext
     composition_only: FitContext
-    feature_names: tuple[str, ...]
     circumstances: Circumstances
     sites: OccupancyTable
     by_source: SourceDistances
@@ -393,13 +392,9 @@ class _Stage:
             measurement_temperature(pellets),
             sites.per_row(sites.systems),
         )
-        alone, by_source = (
-            replace(context, features=composition, nearby=()),
-            source_distances(space, space, sources),
-        )
-        tuner = OptunaTuner(options.trials)
-        names = context.features.names
-        return cls(sources, options, context, alone, names, circumstances, sites, by_source, tuner)
+        alone = replace(context, features=composition, nearby=())
+        by_source, tuner = source_distances(space, space, sources), OptunaTuner(options.trials)
+        return cls(sources, options, context, alone, circumstances, sites, by_source, tuner)
 
 
 @dataclass(frozen=True)
@@ -510,16 +505,16 @@ def _final_model(
         advance(f"fitting {name.replace('_', ' ')} to all pellets")
     energy = fitted[TargetName.CONDUCTIVITY].energy
     assert energy is not None  # noqa: S101 -- conductivity always brings its energy
-    width = len(stage.feature_names)
-    grown = {name: target.ensemble(width) for name, target in fitted.items()}
-    grown[TargetName.ACTIVATION_ENERGY] = TreeEnsemble.from_xgboost(as_booster(energy), width)
+    names = stage.full.features.names
+    grown = {name: target.ensemble(len(names)) for name, target in fitted.items()}
+    grown[TargetName.ACTIVATION_ENERGY] = TreeEnsemble.from_xgboost(as_booster(energy), len(names))
     pellets = stage.full.pellets
     to_sources = stage.by_source.mean_of_nearest(stage.sources)
     calibrations = [a.calibration for a in assessments if a.calibration is not None]
     model = PropertyModel(
         boosters=grown,
         feature_set=str(FeatureSet.FULL),
-        feature_names=stage.feature_names,
+        feature_names=names,
         intervals={a.name: a.intervals for a in assessments if a.intervals is not None},
         calibration=calibrations[0],
         domain=fit_domain(pellets[list(MODEL_INPUT)], stage.sites, to_sources, stage.sources),
