@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nasicon_ml.arrays import Floats, Mask
 from nasicon_ml.columns import ADDITIVE, Column, Kind, to_number
 from nasicon_ml.errors import FieldError
-
-Mask = npt.NDArray[np.bool_]
 
 #: So many different texts of one column may be wrong, and so many cells. Beyond that the column is not what it is
 #: called, and to explain each cell would take minutes.
@@ -183,7 +182,7 @@ def refuse_many(count: int, limit: int, error: FieldError) -> None:
         raise FieldError(error.field, error.value, error.allowed, hint)
 
 
-def _texts(cells: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+def _texts(cells: npt.NDArray[np.object_]) -> Mask:
     """Find the cells that are text."""
     if pd.api.types.infer_dtype(cells, skipna=False) == "string":
         return np.ones(len(cells), dtype=bool)
@@ -255,7 +254,7 @@ _ROOM_K = (293.0, 298.0)
 _ZERO_C_IN_K = 273.15
 
 
-def looks_like_kelvin(values: npt.NDArray[np.float64], column: Column) -> tuple[Mask, Mask]:
+def looks_like_kelvin(values: Floats, column: Column) -> tuple[Mask, Mask]:
     """Find temperatures in °C that were probably meant in kelvin.
 
     Parameters
@@ -331,5 +330,5 @@ def _words(value: float, column: Column) -> str:
     return f"{column.value}: {value:g} °C looks like kelvin: {value:g} K is {value - shift:g} °C"
 
 
-def _is_multiple(values: npt.NDArray[np.float64], step: float) -> Mask:
+def _is_multiple(values: Floats, step: float) -> Mask:
     return np.asarray(np.abs(values / step - np.round(values / step)) * step < 1e-6)

@@ -249,12 +249,7 @@ class Column(StrEnum):
         Role.PREDICTION,
         "probability of phase purity",
     )
-    LIKELY_SECONDARY_PHASES = (
-        "likely_secondary_phases",
-        Kind.TEXT,
-        Role.PREDICTION,
-        "likely secondary phases",
-    )
+    LIKELY_SECONDARY_PHASES = ("likely_secondary_phases", Kind.TEXT, Role.PREDICTION, "likely secondary phases")
     SYSTEM = ("system", Kind.TEXT, Role.PREDICTION, "system")
     INSIDE_DOMAIN = ("inside_domain", Kind.FLAG, Role.PREDICTION, "inside the known domain")
     DOMAIN_SCORE = (

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Strings
 from nasicon_ml.bundle.parts import ModelParts
 from nasicon_ml.bundle.store import load_bundle, save_bundle
 from nasicon_ml.columns import PREDICTION, ROOM_TEMPERATURE_C, Column
@@ -45,9 +46,6 @@ from nasicon_ml.trees.prediction import MANY_RECIPES, PairedRecipes, worth_pairi
 if TYPE_CHECKING:
     from nasicon_ml.estimators.boosting import Trees
 
-Floats = NDArray[np.float64]
-Strings = NDArray[np.object_]
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -75,7 +73,7 @@ class Answers:
     pellet_ids: Strings
 
     @property
-    def named_positions(self) -> NDArray[np.intp]:
+    def named_positions(self) -> Ints:
         """Positions of the nearest training pellets that the table names, shape (n, `NEAR_PELLETS`)."""
         return self.nearest.positions[:, :NEAR_PELLETS]
 
@@ -238,7 +236,7 @@ class PropertyModel(ModelParts):
         return replace(found, positions=self.reporting[found.positions])
 
     @cached_property
-    def reporting(self) -> NDArray[np.intp]:
+    def reporting(self) -> Ints:
         """Positions of the training pellets that report a conductivity, density or purity; all if none does."""
         known = self.pellets[[str(TARGETS[name].column) for name in ANSWERS]].notna().any(axis=1).to_numpy()
         return np.flatnonzero(known) if known.any() else np.arange(len(known))
@@ -311,11 +309,7 @@ class PropertyModel(ModelParts):
         }
 
     def _moved(
-        self,
-        own: pd.DataFrame,
-        answered: _Answered,
-        features: Floats | PairedRecipes,
-        level: float,
+        self, own: pd.DataFrame, answered: _Answered, features: Floats | PairedRecipes, level: float
     ) -> dict[Any, Any]:
         """Bring answers up to date with own pellets."""
         circumstances = answered.circumstances

@@ -13,7 +13,7 @@ from tests.contracts.source import PACKAGE, ROOT, Module, imports, modules
 
 # Each may import what stands before it, and itself.
 ORDER = (
-    "errors", "signals", "shipped", "processors", "words", "columns", "parsing", "checks", "io", "composition",
+    "arrays", "errors", "signals", "shipped", "processors", "words", "columns", "checks", "io", "composition",
     "recipe", "data", "features", "trees", "estimators", "bundle", "model", "evaluation", "plots", "screening",
     "campaigns", "workflows", "tracking", "cli", "app",
 )  # fmt: skip

@@ -239,10 +239,7 @@ _MODEL: Shape = record(
         "metadata": _METADATA,
     },
     # Both came later than bundles.
-    {
-        "priors": mapping(_PRIOR, 10, tuple(TargetName)),
-        "own": mapping(_KERNEL, 10, tuple(TargetName)),
-    },
+    {"priors": mapping(_PRIOR, 10, tuple(TargetName)), "own": mapping(_KERNEL, 10, tuple(TargetName))},
 )
 
 

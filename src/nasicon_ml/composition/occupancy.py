@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints
 from nasicon_ml.checks import MOST_BAD_CELLS, MOST_BAD_TEXTS, Finding, Severity, refuse_many
 from nasicon_ml.columns import Column, is_missing
 from nasicon_ml.composition.composition import Composition
@@ -17,8 +18,6 @@ from nasicon_ml.composition.formula import ELEMENT_INDEX, ELEMENTS, refusal
 from nasicon_ml.composition.reading import parse
 from nasicon_ml.composition.sites import CHARGE_TOLERANCE, OXYGEN_CHARGE, net_substitution, total_charge
 from nasicon_ml.errors import FormulaError
-
-Floats = NDArray[np.float64]
 
 _DIGITS = 9
 
@@ -48,7 +47,7 @@ class OccupancyTable:
     oxygen: Floats
     other_anions: Floats
     systems: NDArray[np.object_]
-    index: NDArray[np.intp]
+    index: Ints
 
     @property
     def m_total(self) -> Floats:
@@ -117,13 +116,13 @@ def occupancies(formulas: Sequence[str] | pd.Series[Any]) -> OccupancyTable:
 
 def _factorize(
     formulas: Sequence[Any] | pd.Series[Any] | NDArray[np.object_],
-) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
+) -> tuple[Ints, NDArray[np.object_]]:
     values = pd.Series(formulas, dtype="object").to_numpy()
     codes, unique = pd.factorize(values)
     return codes, np.asarray(unique, dtype=object)
 
 
-def _table(compositions: Sequence[Composition], index: NDArray[np.intp]) -> OccupancyTable:
+def _table(compositions: Sequence[Composition], index: Ints) -> OccupancyTable:
     shape = (len(compositions), len(ELEMENTS))
     a, m, t, anions = (np.zeros(shape) for _ in range(4))
     valence = np.full(shape, np.nan)
@@ -157,7 +156,7 @@ class ParsedFormulas:
         One per unique formula; None where it can.
     """
 
-    index: NDArray[np.intp]
+    index: Ints
     compositions: list[Composition | None]
     errors: list[FormulaError | None]
 
@@ -190,7 +189,7 @@ def parse_unique(formulas: pd.Series[Any]) -> ParsedFormulas:
     return ParsedFormulas(codes, compositions, errors)
 
 
-def _stated(cells: NDArray[np.object_]) -> tuple[NDArray[np.intp], list[Any]]:
+def _stated(cells: NDArray[np.object_]) -> tuple[Ints, list[Any]]:
     """Assign each different formula a number; -1 where there is none."""
     if pd.api.types.infer_dtype(cells, skipna=True) not in {"string", "empty"}:
         # Cells such as lists cannot be told apart; their text is refused with a message all the same.

@@ -423,10 +423,7 @@ def _parse_plain(text: str) -> Composition:
 
 
 def _parse(
-    text: str,
-    x: float | None,
-    substitute: Mapping[str, str] | None,
-    overrides: StateOverride | None,
+    text: str, x: float | None, substitute: Mapping[str, str] | None, overrides: StateOverride | None
 ) -> Composition:
     plain = clean(text)
     check_clauses(plain, text)

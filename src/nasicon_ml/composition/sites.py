@@ -115,11 +115,7 @@ def assign_sites(amounts: Mapping[str, float], text: str) -> Sites:
         on_m = amount if filled + amount <= _M_BRIM else min(amount, max(0, _M_FULL - filled))
         m_units[element], a_units[element] = on_m, amount - on_m
     sites = Sites(
-        _to_amounts(a_units),
-        _to_amounts(m_units),
-        _to_amounts(t_units),
-        oxygen / RESOLUTION,
-        _to_amounts(anions),
+        _to_amounts(a_units), _to_amounts(m_units), _to_amounts(t_units), oxygen / RESOLUTION, _to_amounts(anions)
     )
     _check_proportions(sites, text)
     return sites

@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Mask
 from nasicon_ml.columns import PELLET, SEPARATOR, Column, Kind, is_missing
 from nasicon_ml.composition import parse
 from nasicon_ml.composition.formula import ELEMENT_INDEX, nearest_element
 from nasicon_ml.data.load import load_pellets, load_sources
 from nasicon_ml.errors import FieldError, nearest, number_hint
-
-Mask = NDArray[np.bool_]
 
 #: What can be asked for, by its name and by its option's: relative_density_pct, density.
 SEARCHED: Mapping[str, Column] = {
@@ -137,7 +135,7 @@ def _held(cells: pd.Series[Any], column: Column, asked: object) -> Mask:
     return cells.isin([column.parse(one) for one in several]).to_numpy()
 
 
-def _numbers(values: NDArray[np.float64], asked: object, column: Column) -> Mask:
+def _numbers(values: Floats, asked: object, column: Column) -> Mask:
     if isinstance(asked, tuple) and len(asked) == 2:
         asked = f"{asked[0]}..{asked[1]}"
     plain = str(asked).strip().removesuffix(column.unit).strip()

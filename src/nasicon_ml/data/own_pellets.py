@@ -56,12 +56,7 @@ class OwnPelletsError(DatasetError):
         )
 
 
-def own_pellets(
-    own: str | Path | pd.DataFrame,
-    *,
-    sheet: str | None = None,
-    strict: bool = False,
-) -> pd.DataFrame:
+def own_pellets(own: str | Path | pd.DataFrame, *, sheet: str | None = None, strict: bool = False) -> pd.DataFrame:
     """Read one's own pellets.
 
     Parameters

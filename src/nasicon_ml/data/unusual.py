@@ -13,13 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Mask
 from nasicon_ml.checks import STEPS, Finding, Severity, fraction_findings, looks_like_kelvin
 from nasicon_ml.columns import OTHER_UNITS, ROOM_TEMPERATURE_C, SPELLED_UNITS, Column
 from nasicon_ml.data.load import clean_pellets, systems_of, with_lines, without_doubted
 from nasicon_ml.io import RawTable
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 RULE = "unlike_all_measured"
 CONDUCTIVITIES = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.CONDUCTIVITY_BULK_S_CM)

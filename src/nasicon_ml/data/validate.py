@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nasicon_ml.arrays import Ints, Mask
 from nasicon_ml.checks import Finding, Severity, kelvin_findings
 from nasicon_ml.columns import RECIPE, Column, Kind, Role, columns_of
 from nasicon_ml.composition import occupancies
@@ -40,8 +41,7 @@ _NUMBERED = ("ly",)
 
 #: Names a row in words.
 Places = Callable[[int], str]
-Mask = npt.NDArray[np.bool_]
-Pairs = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+Pairs = tuple[Ints, Ints]
 
 
 def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list[Finding]:
@@ -395,9 +395,7 @@ def _alike(rows: pd.DataFrame, by: list[Column | pd.Series]) -> Iterator[Pairs]:
             yield positions[first[alike]], positions[second[alike]]
 
 
-def _told_apart(
-    group: pd.DataFrame, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
-) -> npt.NDArray[np.bool_]:
+def _told_apart(group: pd.DataFrame, first: Ints, second: Ints) -> Mask:
     """Find the pairs that differ in a field that both give; only one having an additive is a difference too."""
     apart = np.zeros(len(first), dtype=bool)
     for column in (*RECIPE, *columns_of(Role.CONDITION)):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.processing import SINTERING_ENERGIES_KJ_MOL
 from nasicon_ml.trees.ensemble import TreeEnsemble
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     #: Trees as XGBoost grew them, or as a bundle holds them.
     Trees: TypeAlias = xgboost.Booster | TreeEnsemble
 
-
-Floats = NDArray[np.float64]
 
 #: What XGBoost wants of an objective: predictions and data in, gradient and curvature of each row out.
 Objective = Callable[[Floats, object], tuple[Floats, Floats]]

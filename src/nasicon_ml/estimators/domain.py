@@ -19,16 +19,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask, Strings
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.features.distances import COMPOSITION_WEIGHT, SCALES, RecipeSpace, recipe_distances
 from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_FIELDS
-
-Ints = NDArray[np.intp]
-
-Floats = NDArray[np.float64]
-Strings = NDArray[np.object_]
-Mask = NDArray[np.bool_]
 
 #: A system needs this many pellets that state a field before its own range counts; below, all systems' does.
 ENOUGH_PELLETS = 8
@@ -69,7 +64,7 @@ class SourceDistances:
     names: Strings
     distances: Floats
 
-    def take(self, rows: NDArray[np.intp]) -> SourceDistances:
+    def take(self, rows: Ints) -> SourceDistances:
         """Return those of some recipes."""
         return SourceDistances(self.names, self.distances[rows])
 
@@ -355,13 +350,13 @@ class _Beyond:
 
     name: str
     outside: Mask
-    rows: NDArray[np.intp]
+    rows: Ints
     values: Floats
     limits: Floats
     whose: Strings
 
     @classmethod
-    def of(cls, name: str, values: Floats, limits: Floats, whose: Strings, index: NDArray[np.intp]) -> _Beyond:
+    def of(cls, name: str, values: Floats, limits: Floats, whose: Strings, index: Ints) -> _Beyond:
         """Compare values of shape (n,) with the ranges of their compositions, shape (n_unique, 2)."""
         low, high = limits.T
         lowest, highest = low - _slack(low), high + _slack(high)

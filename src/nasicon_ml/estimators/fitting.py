@@ -14,16 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.estimators.boosting import (
-    BoosterSettings,
-    TrainingMatrix,
-    as_booster,
-    fit_booster,
-    raw_prediction,
-)
+from nasicon_ml.estimators.boosting import BoosterSettings, TrainingMatrix, as_booster, fit_booster, raw_prediction
 from nasicon_ml.estimators.priors import Prior, fit_prior, terms_of
 from nasicon_ml.estimators.targets import (
     TARGETS,
@@ -42,9 +37,6 @@ if TYPE_CHECKING:
 
     from nasicon_ml.estimators.boosting import Trees
 
-Ints = NDArray[np.intp]
-
-Floats = NDArray[np.float64]
 
 FOREST_TREES = 100
 #: A tree of so many levels is evaluated from tables (see `nasicon_ml.trees.prediction`); deeper ones walk: slow.
@@ -61,7 +53,7 @@ _PHYSICS = frozenset(
 _GIVEN = ("given_", "additive_", "log10_green", "synthesis_route=", "densification=", "atmosphere=")
 
 
-def seen(feature_names: Sequence[str]) -> NDArray[np.bool_]:
+def seen(feature_names: Sequence[str]) -> Mask:
     """Return which features the forest sees, shape (n_features,)."""
     return np.array([name in _COMPOSITION | _PHYSICS or name.startswith(_GIVEN) for name in feature_names])
 
@@ -107,7 +99,7 @@ def fit_forest(rows: TrainingMatrix, *, share: float, seed: int) -> TreeEnsemble
     return TreeEnsemble(arrays)
 
 
-def _nodes(tree: Any, chosen: NDArray[np.intp], pure: int | None, base: float, scale: float) -> dict[str, Any]:
+def _nodes(tree: Any, chosen: Ints, pure: int | None, base: float, scale: float) -> dict[str, Any]:
     """Return the nodes of a tree in the order of `TreeArrays`: level by level, children side by side."""
     order = np.array([0])
     level = order
@@ -258,9 +250,7 @@ class FittedTarget:
         return TARGETS[self.name].inverse(learned)
 
 
-def fit_target(
-    context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]
-) -> FittedTarget:
+def fit_target(context: FitContext, name: TargetName, rows: TrainingRows, chosen: Mask) -> FittedTarget:
     """Fit one target to some of its rows.
 
     Parameters
@@ -302,7 +292,7 @@ def booster_share(prior: Prior | None, settings: BoosterSettings) -> float:
 
 
 def training_matrix(
-    context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]
+    context: FitContext, name: TargetName, rows: TrainingRows, chosen: Mask
 ) -> tuple[TrainingMatrix, xgboost.Booster | None, Prior | None]:
     """Return what the trees of a target learn from, less the laws; with the trees of the energy, and the prior.
 

@@ -18,15 +18,13 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds
 from nasicon_ml.estimators.own_pellets import Known, OwnKernel
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import ConformalScores
 from nasicon_ml.features.distances import RecipeSpace, laboratory_distances
-
-Floats = NDArray[np.float64]
 
 #: Points along each of two axes at which a pair of errors is looked at.
 _POINTS = 64
@@ -56,7 +54,7 @@ class Differences:
     better: Floats
 
     @property
-    def is_told_apart(self) -> NDArray[np.bool_]:
+    def is_told_apart(self) -> Mask:
         """Whether the interval leaves no doubt which of the two is higher."""
         return np.asarray((self.lower > 0) | (self.upper < 0))
 
@@ -82,7 +80,7 @@ class Points:
         """Return recipes of which the model says `learned`: of a probability, the probability."""
         return cls(space, bounded_log_odds(learned) if TARGETS[name].is_probability else learned)
 
-    def take(self, rows: NDArray[np.intp]) -> Points:
+    def take(self, rows: Ints) -> Points:
         """Return some of them."""
         return Points(self.space.take(rows), self.predicted[rows])
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from nasicon_ml.arrays import Floats
 
 #: Log-odds beyond this are as good as certain.
 LARGEST_LOG_ODDS = 6.0

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from nasicon_ml.arrays import Floats
 
 #: Standard deviations beyond which an error is an outlier. Where one pellet in five was off by three decades, the
 #: error on others was 0.41 decades instead of 0.71; clean pellets lost nothing (docs/own-pellets.md).

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask, Strings
 from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.data.own_pellets import own_checksum
 from nasicon_ml.errors import BundleError
@@ -39,10 +39,6 @@ from nasicon_ml.estimators.targets import (
     training_rows,
 )
 from nasicon_ml.features.distances import LaboratoryDistances, RecipeSpace, laboratory_distances, recipe_space
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Strings = NDArray[np.object_]
 
 _JITTER = 1e-6
 #: Degrees of freedom of the errors of a source as a whole: some sources are wilder than others.
@@ -255,7 +251,7 @@ class Errors:
         names, first, codes = np.unique(self.sources.astype(str), return_index=True, return_inverse=True)
         return {str(names[code]): np.flatnonzero(codes == code) for code in np.argsort(first)}
 
-    def take(self, rows: Ints | NDArray[np.bool_]) -> Errors:
+    def take(self, rows: Ints | Mask) -> Errors:
         """Keep some of the rows."""
         kept = np.arange(len(self.measured))[rows]
         return Errors(
@@ -475,7 +471,7 @@ class Known:
         found = find_outliers(covariance, self.measured - self.predicted, _FREEDOM)
         return replace(self, extra=self.extra + found.variance, off=found.distance)
 
-    def take(self, kept: Ints | NDArray[np.bool_]) -> Known:
+    def take(self, kept: Ints | Mask) -> Known:
         """Return some of the pellets, with the weights that they have among all."""
         at = np.arange(len(self.measured))[kept]
         return Known(self.kernel, self.space.take(at), self.predicted[at], self.measured[at], self.extra[at])

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.features.distances import Neighbours
-
-Floats = NDArray[np.float64]
 
 #: How many pellets with named secondary phases are asked.
 ASKED_PELLETS = 8
@@ -38,10 +36,10 @@ class PhaseMemory:
         Which elements each phase contains, shape (n_phases, n_elements).
     """
 
-    pellets: NDArray[np.intp]
+    pellets: Ints
     names: tuple[str, ...]
     occurs: Floats
-    needs: NDArray[np.bool_]
+    needs: Mask
 
     @classmethod
     def from_pellets(cls, pellets: pd.DataFrame) -> PhaseMemory:
@@ -77,7 +75,7 @@ class PhaseMemory:
         keep = np.take_along_axis(share, order, axis=1) >= SMALLEST_SHARE
         return [tuple(row[kept]) for row, kept in zip(names, keep, strict=True)]
 
-    def _possible(self, sites: OccupancyTable, additives: pd.Series) -> NDArray[np.bool_]:
+    def _possible(self, sites: OccupancyTable, additives: pd.Series) -> Mask:
         present = (sites.a > 0) | (sites.m > 0) | (sites.t > 0) | (sites.other_anions > 0)
         present[:, ELEMENTS.index("O")] = True
         codes, names = pd.factorize(additives, use_na_sentinel=False)

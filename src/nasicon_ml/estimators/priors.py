@@ -17,13 +17,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.estimators.boosting import BoosterSettings, TrainingMatrix, row_weights
 from nasicon_ml.estimators.targets import POROSITY_FLOOR_POINTS, TargetName
 from nasicon_ml.features.processing import LONGEST_H, SHORTEST_H, USUAL_TIME_H
-
-Floats = NDArray[np.float64]
 
 #: Up to this substitution conductivity rises with x, beyond it second phases form (DeWees and Wang, ChemSusChem
 #: 2019, 12, 3713: 0.4 to 0.5).
@@ -187,9 +185,7 @@ TERMS: Mapping[TargetName, Mapping[str, Term]] = {
     TargetName.RELATIVE_DENSITY: _DENSITY,
 }
 #: Intercepts that are known; the others are fitted.
-_INTERCEPTS = {
-    TargetName.RELATIVE_DENSITY: float(np.log10(100.0 + POROSITY_FLOOR_POINTS - GREEN_DENSITY_PCT)),
-}
+_INTERCEPTS = {TargetName.RELATIVE_DENSITY: float(np.log10(100.0 + POROSITY_FLOOR_POINTS - GREEN_DENSITY_PCT))}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
 
+from nasicon_ml.arrays import Floats, Mask, Strings
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import occupancies
@@ -52,10 +53,6 @@ from nasicon_ml.features.distances import RecipeSpace, nearest_neighbours, recip
 from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.recipe.batch import read_recipes, recipe_frame
 from nasicon_ml.trees.prediction import PairedRecipes
-
-Floats = NDArray[np.float64]
-Strings = NDArray[np.object_]
-Mask = NDArray[np.bool_]
 
 #: Intervals and calibration need this many rows that were predicted out of fold.
 _FEWEST_ROWS = 20

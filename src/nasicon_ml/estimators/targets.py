@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints
 from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, ERROR_UNITS, ROOM_TEMPERATURE_C, Column
-
-Floats = NDArray[np.float64]
 
 #: Boltzmann constant in eV/K (CODATA 2018, exact; 10.1103/RevModPhys.93.025010).
 BOLTZMANN_EV_K = 8.617333262e-5
@@ -217,7 +215,7 @@ class TrainingRows:
         Shape (n,), mean 1.
     """
 
-    rows: NDArray[np.intp]
+    rows: Ints
     y: Floats
     weight: Floats
 

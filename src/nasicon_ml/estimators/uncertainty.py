@@ -17,13 +17,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask, Strings
 from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.targets import TARGETS, TargetName, inverse_temperature_step
-
-Floats = NDArray[np.float64]
-Strings = NDArray[np.object_]
 
 #: The distance of a recipe to the nearest measured pellets is the mean over this many.
 NEAR_PELLETS = 3
@@ -87,11 +84,7 @@ def _causes(unknown: Floats, distance: Floats) -> Floats:
 
 
 def fit_spread(
-    residuals: Floats,
-    unknown: Floats,
-    distance: Floats,
-    *,
-    groups: Sequence[NDArray[np.bool_]] = (),
+    residuals: Floats, unknown: Floats, distance: Floats, *, groups: Sequence[Mask] = ()
 ) -> tuple[Spread, Floats]:
     """Fit the spread to out-of-fold residuals by maximum likelihood of a Laplace distribution.
 
@@ -211,7 +204,7 @@ class Circumstances:
     temperature_c: Floats
     system: Strings
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Circumstances:
+    def take(self, rows: Ints | Mask) -> Circumstances:
         """Keep some rows."""
         return Circumstances(self.unknown[rows], self.distance[rows], self.temperature_c[rows], self.system[rows])
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nasicon_ml.arrays import Floats, Ints, Mask, Strings
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import OccupancyTable
 from nasicon_ml.errors import LeakageError
@@ -21,11 +22,6 @@ from nasicon_ml.estimators.domain import SourceDistances, fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
 from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature
 from nasicon_ml.estimators.uncertainty import Circumstances, fit_calibration, fit_intervals
-
-Ints = NDArray[np.intp]
-Floats = NDArray[np.float64]
-Strings = NDArray[np.object_]
-Mask = NDArray[np.bool_]
 
 _CONTEXTS = ("full", "composition")
 #: Chooses settings from training rows only: (context, target, rows, chosen) -> context with the settings.

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
@@ -27,8 +28,6 @@ from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
 from nasicon_ml.evaluation.plausibility import DEGREES, check_plausibility
 from nasicon_ml.evaluation.scores import ALL, coverage, row_errors, scored_subsets
 from nasicon_ml.model import PropertyModel
-
-Floats = NDArray[np.float64]
 
 #: How often the sources are drawn anew, and the seed of it.
 DRAWS, SEED = 2000, 0
@@ -197,11 +196,7 @@ def _same_folds(both: pd.DataFrame) -> bool:
 
 
 #: By how much a candidate may be worse than the champion: about a thirtieth of each score.
-TOLERANCES = {
-    TargetName.CONDUCTIVITY: 0.02,
-    TargetName.RELATIVE_DENSITY: 0.2,
-    TargetName.PHASE_PURITY: 0.006,
-}
+TOLERANCES = {TargetName.CONDUCTIVITY: 0.02, TargetName.RELATIVE_DENSITY: 0.2, TargetName.PHASE_PURITY: 0.006}
 #: How many per cent of the pellets an interval may hold, by its level: two standard errors of as many papers.
 COVERAGE_RANGES = {0.5: (42.0, 58.0), 0.8: (74.0, 86.0), 0.9: (85.0, 95.0)}
 #: The part of the champion's pellets that has to be common if the two learned from different data.

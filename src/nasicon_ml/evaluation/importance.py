@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Ints
 from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Role
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.targets import TargetName, TrainingRows, measurement_temperature
 from nasicon_ml.evaluation.scores import loss
 from nasicon_ml.features.build import build_features
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 #: Fields that only mean something together are shuffled together.
 SHUFFLED_TOGETHER: dict[str, tuple[Column, ...]] = {

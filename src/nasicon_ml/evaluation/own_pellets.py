@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Mask
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, fit_own_kernel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
 from nasicon_ml.features.distances import recipe_space
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 
 def out_of_fold_errors(name: TargetName, frame: pd.DataFrame, pellets: pd.DataFrame) -> Errors:
@@ -75,7 +72,7 @@ def own_kernels(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int =
     return kernels
 
 
-def near_room_temperature(name: TargetName, frame: pd.DataFrame) -> NDArray[np.bool_]:
+def near_room_temperature(name: TargetName, frame: pd.DataFrame) -> Mask:
     """Return which rows count, shape (n,): conductivities of 15 to 40 °C, all rows of the other targets."""
     if name is not TargetName.CONDUCTIVITY:
         return np.ones(len(frame), dtype=bool)

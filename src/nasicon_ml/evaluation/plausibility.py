@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import occupancies
 from nasicon_ml.estimators.domain import RuleScope
@@ -24,7 +24,6 @@ from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe import Recipe, recipe_table
 
-Floats = NDArray[np.float64]
 #: Predictions by target, each of shape (n_recipes,): log10(S/cm), %, probability, eV.
 Answers = Mapping[TargetName, Floats]
 #: Recipes by point of a curve: the same number at each point of a curve of means.
@@ -189,9 +188,7 @@ def _curve(entry: Mapping[str, Any], target: TargetName, named: Mapping[str, Any
         measure = SHAPES[kind]
         return asked | {"effect": lambda answers: measure(means(answers, target), value)}
     compare, other, celsius = _COMPARISONS[kind], TargetName(value), _celsius(points)
-    return asked | {
-        "effect": lambda answers: compare(means(answers, target), means(answers, other), celsius),
-    }
+    return asked | {"effect": lambda answers: compare(means(answers, target), means(answers, other), celsius)}
 
 
 def _no_hotter(entry: Mapping[str, Any], target: TargetName, named: Mapping[str, Any]) -> dict[str, Any]:

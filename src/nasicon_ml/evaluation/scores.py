@@ -10,14 +10,12 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
 from nasicon_ml.evaluation.cross_validation import LEVELS, UNKNOWN_SHARE, end_columns
-
-Floats = NDArray[np.float64]
 
 #: A system gets scores of its own from this many pellets and sources on.
 ENOUGH_PELLETS = 15

@@ -22,8 +22,8 @@ from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import ELEMENTS, OccupancyTable, occupancies
 from nasicon_ml.errors import MissingExtraError
@@ -38,7 +38,6 @@ from nasicon_ml.features.processing import (
     usual_for_hosts_c,
 )
 
-Floats = NDArray[np.float64]
 Columns = dict[str, Floats]
 
 #: Cations of the M site that get a column of their own; all others are summed in `m_other`.

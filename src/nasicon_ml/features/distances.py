@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import Column, Kind, Role, columns_of
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.composition.precursors import Cation
@@ -25,10 +26,6 @@ from nasicon_ml.features.processing import (
     host_mass_g_mol,
     source_codes,
 )
-
-Floats = NDArray[np.float64]
-
-Ints = NDArray[np.intp]
 
 #: So many kinds of rows have numbers that are told apart: rows have fewer than 2^31 by far.
 _MOST_KINDS = 2**62
@@ -172,17 +169,17 @@ class RecipeSpace:
         return len(self.sites)
 
     @cached_property
-    def occurring(self) -> NDArray[np.bool_]:
+    def occurring(self) -> Mask:
         """Which columns of `sites` are not empty throughout; shape (n_columns,)."""
-        found: NDArray[np.bool_] = (self.sites != 0).any(axis=0)
+        found: Mask = (self.sites != 0).any(axis=0)
         return found
 
     @cached_property
-    def distinct_sites(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def distinct_sites(self) -> tuple[Ints, Ints]:
         """First point of each different composition, and which of these each point has, shape (n,)."""
         return distinct_rows(len(self), self.sites.T[self.occurring])
 
-    def take(self, rows: NDArray[np.intp] | slice) -> RecipeSpace:
+    def take(self, rows: Ints | slice) -> RecipeSpace:
         """Return some of the points."""
         return RecipeSpace(
             self.sites[rows], self.numbers[rows], self.codes[rows], self.additive[rows], self.preparation[rows]
@@ -308,7 +305,7 @@ class FieldDistances:
         Share of the weight that counts where one of the two does not give it.
     """
 
-    of_query: NDArray[np.intp]
+    of_query: Ints
     values: NDArray[Any]
     references: NDArray[Any]
     weight: float
@@ -384,7 +381,7 @@ class Neighbours:
         Shape (n, k); infinite where fewer than k references may be used.
     """
 
-    positions: NDArray[np.intp]
+    positions: Ints
     distances: Floats
 
 
@@ -417,7 +414,7 @@ def nearest_neighbours(
 def nearest_neighbours_among(
     queries: RecipeSpace,
     references: RecipeSpace,
-    asked: Sequence[tuple[NDArray[np.intp], int]],
+    asked: Sequence[tuple[Ints, int]],
     *,
     query_sources: NDArray[np.object_] | None = None,
     reference_sources: NDArray[np.object_] | None = None,
@@ -489,7 +486,7 @@ class LaboratoryDistances:
     processing: Floats
     prediction: Floats
 
-    def take(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> LaboratoryDistances:
+    def take(self, rows: Ints, columns: Ints) -> LaboratoryDistances:
         """Return those of some queries and some references."""
         at = np.ix_(rows, columns)
         return LaboratoryDistances(self.composition[at], self.processing[at], self.prediction[at])
@@ -522,9 +519,7 @@ def _processing_within(queries: RecipeSpace, references: RecipeSpace) -> Floats:
     return np.asarray(total + additive.sum(axis=2))
 
 
-def _stated(
-    gap: Floats, ours_unknown: NDArray[np.bool_], theirs_unknown: NDArray[np.bool_], most: float | Floats
-) -> Floats:
+def _stated(gap: Floats, ours_unknown: Mask, theirs_unknown: Mask, most: float | Floats) -> Floats:
     """Add up fields: 0 where neither of the two states one, half of the most it can count where only one does.
 
     Less than half would place "not stated" closer to all values than these are to each other allows: the

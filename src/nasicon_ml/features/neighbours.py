@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable
 from nasicon_ml.features.distances import (
@@ -33,9 +34,7 @@ from nasicon_ml.features.distances import (
     recipe_space,
 )
 
-Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
-Ints = NDArray[np.intp]
 
 #: Recipes whose distances to all pellets are held at once: what fits into a processor's cache.
 _BLOCK = 256
@@ -185,7 +184,7 @@ class MeasuredPellets:
                         total += shared
                         yield run[part], total.T, layers
 
-    def _in_reach(self, of_compositions: Singles, by_processing: Singles, k: int, j: int) -> NDArray[np.bool_]:
+    def _in_reach(self, of_compositions: Singles, by_processing: Singles, k: int, j: int) -> Mask:
         """Return which pellets may be among the nearest of some composition; shape (n_compositions, m).
 
         Sums in single precision are rounded, but keep their order: a pellet's distance lies between the sum with
@@ -195,10 +194,10 @@ class MeasuredPellets:
         bound = np.sort(_by_source(furthest, self.layers), axis=1)[:, j - 1]
         if k > j:
             bound = np.maximum(bound, np.partition(furthest, k - 1, axis=1)[:, k - 1])
-        possible: NDArray[np.bool_] = of_compositions + by_processing.min(axis=0) <= bound[:, None]
+        possible: Mask = of_compositions + by_processing.min(axis=0) <= bound[:, None]
         return possible
 
-    def _layers_in(self, kept: NDArray[np.bool_]) -> Iterator[tuple[Ints, tuple[int, ...]]]:
+    def _layers_in(self, kept: Mask) -> Iterator[tuple[Ints, tuple[int, ...]]]:
         """Yield the pellets of each row of a mask, shape (n, m), by layer, and how many each layer has."""
         by_source, source = self._by_source
         row, place = np.nonzero(kept[:, by_source])

@@ -23,13 +23,12 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Mask
 from nasicon_ml.columns import RECIPE, Column, Kind, Role
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.composition.precursors import Cation, Source, read_precursors
 
-Floats = NDArray[np.float64]
 Columns = dict[str, Floats]
 
 #: Liquids of cold sintering: water, acetic acid, NMP, DMF, DMSO, lye. They leave the pellet or carry matter in it,
@@ -438,7 +437,7 @@ def usual_firing_c(table: pd.DataFrame, hosts_c: Floats) -> Floats:
     return np.asarray(hosts_c + FINER_POWDER_C_PER_DECADE * np.nan_to_num(decades, nan=0.0))
 
 
-def unknown_share(table: pd.DataFrame, blank: Mapping[Column, NDArray[np.bool_]] | None = None) -> Floats:
+def unknown_share(table: pd.DataFrame, blank: Mapping[Column, Mask] | None = None) -> Floats:
     """Share of the processing fields that a recipe does not give; shape (n,), 0 to 1.
 
     Pressure counts only for techniques that apply one (`PRESSING`), or where the technique is not given.

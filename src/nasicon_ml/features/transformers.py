@@ -10,15 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from nasicon_ml.arrays import Floats, Strings
 from nasicon_ml.columns import RECIPE, Column
 from nasicon_ml.features.build import FeatureSet, build_features, feature_names
 from nasicon_ml.recipe.batch import read_recipes, recipe_frame
-
-Floats = NDArray[np.float64]
-Strings = NDArray[np.object_]
 
 
 class RecipeFeaturizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -43,11 +40,7 @@ class RecipeFeaturizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def __init__(
-        self,
-        feature_set: str = FeatureSet.FULL.value,
-        *,
-        other_columns: str = "ignore",
-        on_error: str = "raise",
+        self, feature_set: str = FeatureSet.FULL.value, *, other_columns: str = "ignore", on_error: str = "raise"
     ) -> None:
         self.feature_set = feature_set
         self.other_columns = other_columns

@@ -11,26 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.checks import (
-    Finding,
-    Severity,
-    check_columns,
-    fraction_findings,
-    kelvin_findings,
-    refuse_twice,
-)
+from nasicon_ml.checks import Finding, Severity, check_columns, fraction_findings, kelvin_findings, refuse_twice
 from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
 from nasicon_ml.composition.precursors import additive_findings, precursor_findings
 from nasicon_ml.errors import FieldError
 from nasicon_ml.recipe.recipe import Recipe
-from nasicon_ml.recipe.rules import (
-    ADDITIVE_PROBLEMS,
-    SECOND_PHASE_TWICE,
-    Problem,
-    no_formulas,
-    unknown_columns,
-)
+from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, SECOND_PHASE_TWICE, Problem, no_formulas, unknown_columns
 
 if TYPE_CHECKING:
     from nasicon_ml.io import RawTable

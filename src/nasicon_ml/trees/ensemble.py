@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.trees.arrays import PER_NODE, TreeArrays
 from nasicon_ml.trees.prediction import PairedRecipes, PairSums, TableSums
 from nasicon_ml.trees.xgboost_format import from_json, to_json
 
 if TYPE_CHECKING:
     import xgboost
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

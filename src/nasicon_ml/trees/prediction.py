@@ -24,13 +24,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.features.build import PairFeatures
 from nasicon_ml.features.distances import RecipePairs, distinct_rows
 from nasicon_ml.trees.arrays import TreeArrays
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Mask = NDArray[np.bool_]
 Bits = NDArray[np.uint8]
 
 #: The largest leaf has so many binary digits; floating-point numbers add up eight million such leaves exactly.
