@@ -424,6 +424,10 @@ def to_number(value: numbers.Real | float | str) -> float:
     return float(value)
 
 
+#: Every column by its name.
+COLUMNS: Mapping[str, Column] = MappingProxyType({column.value: column for column in Column})
+
+
 def columns_of(*roles: Role) -> tuple[Column, ...]:
     """All columns that have one of the roles, in the vocabulary's order."""
     return tuple(column for column in Column if column.role in roles)

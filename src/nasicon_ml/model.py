@@ -21,13 +21,7 @@ from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.domain import NEAR_SOURCES, Compared, Domain
 from nasicon_ml.estimators.fitting import FittedTarget
-from nasicon_ml.estimators.own_pellets import (
-    Known,
-    known_pellets,
-    moved_answers,
-    refuse_known_to_trees,
-    usable_count,
-)
+from nasicon_ml.estimators.own_pellets import Known, known_pellets, moved_answers, refuse_known_to_trees
 from nasicon_ml.estimators.phases import ASKED_PELLETS, PhaseMemory
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS, Circumstances
@@ -320,7 +314,8 @@ class PropertyModel(ModelParts):
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, at_25, level)
         half = np.maximum(upper - point, point - lower)
         moved: dict[Any, Any] = moved_answers(known, answered.prepared.space, learned, answered.numbers, half)
-        return moved | {Column.OWN_PELLETS: np.full(len(point), usable_count(known, own))}
+        used = np.unique(np.concatenate([one.rows for one in known.values()]))
+        return moved | {Column.OWN_PELLETS: np.full(len(point), len(used))}
 
     def learned(self, table: pd.DataFrame) -> dict[TargetName, Floats]:
         """Predict on the scale the model learns: log10(S/cm) at 25 °C, log10 of the porosity, probability, eV.

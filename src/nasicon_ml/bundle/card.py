@@ -12,17 +12,14 @@ from typing import Any
 import pandas as pd
 
 from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
-from nasicon_ml.columns import Column
-from nasicon_ml.estimators.domain import FEW_SOURCES, NEAR_SOURCES
+from nasicon_ml.columns import COLUMNS, Column
+from nasicon_ml.estimators.domain import FEW_SOURCES, NEAR_SOURCES, field_label
 from nasicon_ml.estimators.targets import TARGETS
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 
 SCHEMA = "nasicon-ml/model-card/1"
 LEVELS = (50, 80, 90)
 _DIGITS = 6
-_COLUMNS = {column.value: column for column in Column}
-#: The fields that may have a range, in order.
-_FIELDS = ("x", *_COLUMNS)
 #: The error by which a target is judged; less is better for all of them.
 HEADLINE: dict[str, str] = {name.value: target.metric for name, target in TARGETS.items()}
 UNITS = {target.metric: "Brier score" if target.is_probability else target.unit for target in TARGETS.values()}
@@ -179,18 +176,14 @@ def _domain(model: ModelParts, systems: list[dict[str, Any]]) -> dict[str, Any]:
         "systems": systems,
         "elements": {site: list(elements) for site, elements in domain.elements.items()},
         "ranges": [
-            {"field": _label(name), "lowest": everywhere[name][0], "highest": everywhere[name][1]}
-            for name in _FIELDS
+            {"field": field_label(name), "lowest": everywhere[name][0], "highest": everywhere[name][1]}
+            for name in ("x", *Column)
             if name in everywhere
         ],
-        "choices": {_COLUMNS[name].label: list(values) for name, values in domain.choices.items()},
+        "choices": {COLUMNS[name].label: list(values) for name, values in domain.choices.items()},
         "near": round(domain.near, _DIGITS),
         "nearest_pellets_shown": NEAR_PELLETS,
     }
-
-
-def _label(name: str) -> str:
-    return "substitution x" if name == "x" else _COLUMNS[name].axis_label
 
 
 def protocol(options: Mapping[str, Any]) -> str:
@@ -216,24 +209,7 @@ def protocol(options: Mapping[str, Any]) -> str:
 def _known_failures(
     metadata: ModelMetadata, scores: Sequence[Mapping[str, Any]], systems: Collection[str]
 ) -> dict[str, Any]:
-    """Collect what is known to be wrong.
-
-    Parameters
-    ----------
-    metadata
-        Of the model: rules it breaks.
-    scores
-        As in its card: target, subset, pellets, sources, metrics.
-    systems
-        Names of systems, by which a subset that is one is told.
-
-    Returns
-    -------
-    dict
-        rules_checked (None if it was not held to any), broken_rules (rule, statement), worst_systems (those with
-        the largest errors of each target), no_better_than_median, outside_the_domain and coverage_off (each with
-        its numbers).
-    """
+    """Collect what is known to be wrong; `scores` as in the card, `systems` tell which subsets are one."""
     errors = [found for entry in scores if (found := _error(entry)) is not None]
     parts = set(systems) | {_SODIUM}
     by_system = [found for found in errors if found["subset"] in parts]
@@ -284,16 +260,8 @@ def _coverage_off(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-_NAMES = {
-    "conductivity": "Conductivity",
-    "relative_density": "Relative density",
-    "phase_purity": "Phase purity",
-    "activation_energy": "Activation energy",
-}
-_ERRORS = {"brier": "Brier score"}
-_ALL = "all"
 #: What stands for a subset of the scores.
-_ROWS = {_ALL: "all lithium pellets", "sodium": "sodium pellets"}
+_ROWS = {_ALL: "all lithium pellets", _SODIUM: "sodium pellets"}
 #: Decimals of an error by its unit, and of a width by the unit of its metric.
 _DECIMALS = {"points": 1, "decades": 2, "eV": 3, "Brier score": 3}
 
@@ -398,7 +366,7 @@ def _score_tables(content: Mapping[str, Any]) -> list[str]:
 def _score_table(target: str, entries: Sequence[Mapping[str, Any]]) -> list[str]:
     metric = HEADLINE.get(target, "")
     unit = UNITS.get(metric, "")
-    error = _ERRORS.get(metric, f"mean error ({unit})")
+    error = unit if metric == "brier" else f"mean error ({unit})"
     more = {"auroc": "AUROC", "brier_skill": "skill"} if metric == "brier" else {"r2": "R²"}
     heads = ["pellets", "sources", error, "composition only", "median", *more.values()]
     has_intervals = any("coverage_90" in entry["metrics"] for entry in entries)
@@ -510,7 +478,7 @@ def _cite(cite: Mapping[str, Any]) -> list[str]:
 
 
 def _name(target: str) -> str:
-    return _NAMES.get(target, target.replace("_", " "))
+    return target.replace("_", " ").capitalize()
 
 
 def _count(number: int, things: str) -> str:

@@ -22,13 +22,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nasicon_ml.columns import Column, Kind
 from nasicon_ml.errors import BundleError
-from nasicon_ml.estimators.domain import ANION, SCOPE_CHOICES, SCOPE_NUMBERS
+from nasicon_ml.estimators.domain import ANION, RANGED, SCOPE_CHOICES, SCOPE_NUMBERS
 from nasicon_ml.estimators.priors import Prior
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import FeatureSet
-from nasicon_ml.features.processing import PROCESSING_FIELDS
+from nasicon_ml.features.processing import PROCESSING_CHOICES
 from nasicon_ml.io.structured import dump_json, load_json
 
 Shape = Callable[[Any, str], None]
@@ -154,13 +153,9 @@ _WORD, _LINE = text(200), text(2000)
 _COUNT = whole(0, 10**9)
 _NUMBER, _SLOPE, _POSITIVE = number(-1000, 1000), number(0, 1000), number(1e-9, 1e9)
 _INTERVALS = (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY)
-_CHOICES = tuple(str(column) for column in PROCESSING_FIELDS if column.kind is Kind.CATEGORY)
-_RANGED = (
-    "x", *map(str, (Column.MEASUREMENT_TEMPERATURE_C, Column.LITHIUM_EXCESS_PCT, Column.GREEN_PRESSURE_MPA)),
-    *(str(column) for column in PROCESSING_FIELDS if column.kind is Kind.NUMBER),
-)  # fmt: skip
+_CHOICES = tuple(map(str, PROCESSING_CHOICES))
 _RANGE = listing(number(-1e6, 1e6), 2, 2)
-_RANGES = mapping(_RANGE, len(_RANGED), _RANGED)
+_RANGES = mapping(_RANGE, len(RANGED), RANGED)
 
 _SPREAD = record({"intercept": number(-50, 50)}, dict.fromkeys(("unknown", "distance", "incomplete"), _SLOPE))
 _INTERVAL = record(

@@ -69,6 +69,8 @@ FILES = {
 
 #: To write a bundle takes a second or so.
 _DRAFT_IS_OLD_S = 3600
+#: So many characters of what a file holds are shown.
+_MOST_SHOWN = 400
 
 
 def save_bundle(model: ModelParts, folder: str | Path) -> Path:
@@ -233,7 +235,7 @@ def _model_json(model: ModelParts) -> dict[str, Any]:
         "calibration": model.calibration.to_json(),
         "domain": model.domain.to_json(),
         "priors": {str(name): prior.to_json() for name, prior in model.priors.items()},
-        "own": {str(name): kernel.to_json() for name, kernel in model.own.items()},
+        "own": {str(name): asdict(kernel) for name, kernel in model.own.items()},
         "metadata": metadata,
     }
 
@@ -241,23 +243,18 @@ def _model_json(model: ModelParts) -> dict[str, Any]:
 def _read_model_json(files: CheckedFiles) -> dict[str, Any]:
     with _held(files, _MODEL):
         content: Any = load_json(files.content[_MODEL].decode("utf-8"), finite=True)
-        if isinstance(content, dict) and isinstance(content.get("targets"), dict):
-            _check_scales(files, content["targets"])
+        scales = content.get("targets") if isinstance(content, dict) else None
+        if isinstance(scales, dict) and scales != _scales():
+            raise BundleError(
+                f"{files.folder / _MODEL} learned on other scales ({_shortened(str(scales))}) "
+                f"than this version ({_scales()})"
+            )
         check_content(content)
     return dict(content)
 
 
-def _check_scales(files: CheckedFiles, scales: Mapping[str, Any]) -> None:
-    if scales != _scales():
-        raise BundleError(
-            f"{files.folder / _MODEL} learned on other scales ({_shortened(scales)}) "
-            f"than this version ({_scales()})"
-        )
-
-
-def _shortened(found: object, longest: int = 400) -> str:
-    shown = str(found)
-    return shown if len(shown) <= longest else f"{shown[:longest]}..."
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _scales() -> dict[str, str]:
@@ -304,13 +301,13 @@ def _read_out_of_fold(files: CheckedFiles) -> pd.DataFrame:
 
 
 @contextmanager
-def _held(files: CheckedFiles, name: str, also: type[Exception] = ValueError) -> Iterator[None]:
+def _held(files: CheckedFiles, name: str) -> Iterator[None]:
     """Turn whatever a reader finds wrong into an error that names the file."""
     try:
         yield
     except BundleError:
         raise
-    except (NasiconError, ValueError, OverflowError, also) as error:
+    except (NasiconError, ValueError, OverflowError) as error:
         said = _shortened(str(error).strip().partition("\n")[0])
         older = ""
         if files.format_version < FORMAT_VERSION:

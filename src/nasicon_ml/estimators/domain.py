@@ -20,10 +20,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.arrays import Floats, Ints, Mask, Strings
-from nasicon_ml.columns import Column, Kind
+from nasicon_ml.columns import COLUMNS, Column
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.features.distances import COMPOSITION_WEIGHT, SCALES, RecipeSpace, recipe_distances
-from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_FIELDS
+from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_CHOICES, PROCESSING_NUMBERS
 
 #: A system needs this many pellets that state a field before its own range counts; below, all systems' does.
 ENOUGH_PELLETS = 8
@@ -40,12 +40,10 @@ NEAR_SHARE = 0.9
 FIRING_STEP, POWDER_STEP = 0.5, 1.0
 _POWDER = (Column.CALCINATION_TEMPERATURE_C, Column.CALCINATION_TIME_H, Column.PARTICLE_SIZE_UM)
 _SMALLEST = 1e-2
-_NUMBERS = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.NUMBER)
-_CHOICES = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.CATEGORY)
 #: Numbers of which all systems together have a range; bundles of version 0.1 know the temperature's only.
 _EVERYWHERE = (Column.MEASUREMENT_TEMPERATURE_C, Column.LITHIUM_EXCESS_PCT, Column.GREEN_PRESSURE_MPA)
-_RANGED = {column.value: column for column in (*_NUMBERS, *_EVERYWHERE)}
-_SITES = ("A", "M", "T")
+#: The fields that have a range.
+RANGED = ("x", *map(str, (*PROCESSING_NUMBERS, *_EVERYWHERE)))
 _CHUNK_ROWS = 1000
 
 
@@ -188,13 +186,13 @@ class Domain:
         """Hold recipes against what the training pellets cover; parameters as of `judge`."""
         strange = {
             column: (table[column].notna() & ~table[column].isin(self.choices[column])).to_numpy()
-            for column in _CHOICES
+            for column in PROCESSING_CHOICES
         }
-        rare = {column: table[column].isin(list(self.few(column))).to_numpy() for column in _CHOICES}
+        rare = {column: table[column].isin(list(self.few(column))).to_numpy() for column in PROCESSING_CHOICES}
         return Compared(self, table, sites, strange, rare, tuple(self._beyond(table, sites)))
 
     def _beyond(self, table: pd.DataFrame, sites: OccupancyTable) -> Iterator[_Beyond]:
-        fields = {column.value: table[column].to_numpy(dtype=np.float64) for column in _NUMBERS}
+        fields = {column.value: table[column].to_numpy(dtype=np.float64) for column in PROCESSING_NUMBERS}
         for column in _EVERYWHERE:
             if column in self.ranges[""] and column in table.columns:
                 fields[column.value] = table[column].to_numpy(dtype=np.float64)
@@ -233,7 +231,7 @@ class Compared:
     @property
     def blank(self) -> dict[Column, Mask]:
         """The processing fields about which the training pellets say nothing, by field, shape (n,)."""
-        fields = {_RANGED[beyond.name]: beyond.outside for beyond in self.beyond if beyond.name in _RANGED}
+        fields = {COLUMNS[beyond.name]: beyond.outside for beyond in self.beyond if beyond.name != "x"}
         return dict(self.strange) | {column: outside for column, outside in fields.items() if outside.any()}
 
     def score(self, to_sources: Floats) -> Floats:
@@ -241,8 +239,8 @@ class Compared:
         near = self.domain.near
         score = to_sources / near if near > 0 else np.where(to_sources > 0, np.inf, 0.0)
         strange = np.zeros(len(self.sites.systems))
-        for site, amounts in self._amounts():
-            amount = np.where(self._never_seen(site, amounts), amounts, 0.0).sum(axis=1)
+        for site, amounts in _by_site(self.sites):
+            amount = np.where(self._never_seen[site], amounts, 0.0).sum(axis=1)
             strange = np.maximum(strange, np.where(amount > 0, 1.0 + amount, 0.0))
         strange = np.maximum(strange, self._few_anions.any(axis=1))
         score = np.maximum(score, self.sites.per_row(strange))
@@ -255,7 +253,8 @@ class Compared:
     def reasons(self, to_sources: Floats) -> list[tuple[str, ...]]:
         """Return why each recipe is outside; nothing for a recipe inside."""
         found: list[list[str]] = [[] for _ in range(len(self.table))]
-        for row in np.flatnonzero(self.sites.per_row(self._has_strange_elements())):
+        strange_elements = [*self._never_seen.values(), self._few_anions]
+        for row in np.flatnonzero(self.sites.per_row(np.any(np.hstack(strange_elements), axis=1))):
             found[row] += self._strange_elements(int(self.sites.index[row]))
         for column, strange in self.strange.items():
             given = self.table[column]
@@ -285,25 +284,19 @@ class Compared:
         many = [anion for anion, count in sources.items() if count >= FEW_SOURCES]
         return np.asarray((self.sites.other_anions > 0) & ~np.isin(ELEMENTS, many))
 
-    def _amounts(self) -> Iterator[tuple[str, Floats]]:
-        yield from zip(_SITES, (self.sites.a, self.sites.m, self.sites.t), strict=True)
-
-    def _never_seen(self, site: str, amounts: Floats) -> Mask:
-        return np.asarray((amounts > 0) & ~np.isin(ELEMENTS, self.domain.elements[site]))
-
-    def _has_strange_elements(self) -> Mask:
-        found = np.zeros(len(self.sites.systems), dtype=np.bool_)
-        for site, amounts in self._amounts():
-            found |= self._never_seen(site, amounts).any(axis=1)
-        return np.asarray(found | self._few_anions.any(axis=1))
+    @cached_property
+    def _never_seen(self) -> dict[str, Mask]:
+        """Which elements of each composition were never seen on a site; by site, shape (n_unique, n_elements)."""
+        known = self.domain.elements
+        return {site: (amounts > 0) & ~np.isin(ELEMENTS, known[site]) for site, amounts in _by_site(self.sites)}
 
     def _strange_elements(self, composition: int) -> list[str]:
         """Name the elements of a composition that were never seen on their site, and the anions of few sources."""
-        found = []
-        for site, amounts in self._amounts():
-            strange = self._never_seen(site, amounts[composition])
-            if strange.any():
-                found.append(f"{', '.join(np.array(ELEMENTS)[strange])} never seen on the {site} site")
+        found = [
+            f"{', '.join(np.array(ELEMENTS)[strange[composition]])} never seen on the {site} site"
+            for site, strange in self._never_seen.items()
+            if strange[composition].any()
+        ]
         few = self.domain.few(ANION)
         return found + [
             f"{anion} on the anion site {_measured_in(few.get(anion, 0))}"
@@ -377,7 +370,7 @@ class _Beyond:
         """Return the reason that is said of one of them."""
         value, (low, high) = self.values[at], self.limits[at]
         side, limit = ("below", low) if value < low else ("above", high)
-        return f"{_label(self.name)} {value:g} is {side} that of any {self.whose[at]}pellet ({limit:g})"
+        return f"{field_label(self.name)} {value:g} is {side} that of any {self.whose[at]}pellet ({limit:g})"
 
 
 def _slack(limits: Floats) -> Floats:
@@ -399,7 +392,7 @@ def _step(name: str) -> tuple[float, Callable[[Floats], Floats]]:
     """Return the step of a field that puts a recipe outside, and the scale on which it is measured."""
     if name == "x":
         return FIRING_STEP / COMPOSITION_WEIGHT, np.asarray
-    column = _RANGED[name]
+    column = COLUMNS[name]
     # Measurement has no scale of its own: that of sintering serves.
     size, logarithmic = SCALES.get(column, SCALES[Column.SINTERING_TEMPERATURE_C])
     size *= POWDER_STEP if column in _POWDER else FIRING_STEP
@@ -407,8 +400,13 @@ def _step(name: str) -> tuple[float, Callable[[Floats], Floats]]:
     return size, (lambda values: np.log10(np.maximum(values, smallest))) if logarithmic else np.asarray
 
 
-def _label(name: str) -> str:
-    return "substitution x" if name == "x" else _RANGED[name].axis_label
+def field_label(name: str) -> str:
+    """Return what a field that has a range is called, with its unit."""
+    return "substitution x" if name == "x" else COLUMNS[name].axis_label
+
+
+def _by_site(sites: OccupancyTable) -> Iterator[tuple[str, Floats]]:
+    return zip("AMT", (sites.a, sites.m, sites.t), strict=True)
 
 
 def _measured_in(works: int) -> str:
@@ -430,15 +428,15 @@ def fit_domain(table: pd.DataFrame, sites: OccupancyTable, to_sources: Floats, s
         Of each, shape (n,).
     """
     systems = sites.per_row(sites.systems)
-    numbers = table[list(_NUMBERS)].astype("float64").assign(x=sites.per_row(sites.x))
+    numbers = table[list(PROCESSING_NUMBERS)].astype("float64").assign(x=sites.per_row(sites.x))
     everywhere = table[list(_EVERYWHERE)].astype("float64")
     ranges = {"": _limits(numbers, 1) | _limits(everywhere, 1)}
     for system, rows in numbers.groupby(systems):
         ranges[str(system)] = _limits(rows, ENOUGH_PELLETS)
-    by_choice = {column.value: _choice_sources(table[column], sources) for column in _CHOICES}
+    by_choice = {column.value: _choice_sources(table[column], sources) for column in PROCESSING_CHOICES}
     elements = {
         site: tuple(ELEMENTS[at] for at in np.flatnonzero((sites.per_row(amounts) > 0).any(axis=0)))
-        for site, amounts in zip(_SITES, (sites.a, sites.m, sites.t), strict=True)
+        for site, amounts in _by_site(sites)
     }
     choices = {name: tuple(counts) for name, counts in by_choice.items()}
     counted = by_choice | {ANION: _anion_sources(sites, sources)}
@@ -469,11 +467,8 @@ def _limits(numbers: pd.DataFrame, at_least: int) -> dict[str, tuple[float, floa
 
 #: What is taken as done where a recipe does not say; "" stands for a choice that is not stated.
 USUAL = ("", "conventional", "air", "solid_state", "commercial")
-SCOPE_NUMBERS = ("x", *(str(column) for column in PROCESSING_FIELDS if column.kind is Kind.NUMBER))
-SCOPE_CHOICES = (
-    *(str(column) for column in PROCESSING_FIELDS if column.kind is Kind.CATEGORY),
-    str(Column.ADDITIVE),
-)
+SCOPE_NUMBERS = ("x", *map(str, PROCESSING_NUMBERS))
+SCOPE_CHOICES = (*map(str, PROCESSING_CHOICES), str(Column.ADDITIVE))
 #: How much further x may lie where a rule varies it: what two laboratories call the same composition.
 _SAME_X = 0.05
 

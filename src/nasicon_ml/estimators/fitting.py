@@ -43,19 +43,17 @@ FOREST_TREES = 100
 DEEPEST = 10
 #: What the forest sees: amounts, the recipe as given, and a few numbers of the chemistry. With all features, half
 #: of them statistics of the composition, its trees are worse (docs/what-we-tried.md).
-_COMPOSITION = frozenset(
+_COMPUTED = frozenset(
     ("a_lithium", "a_sodium", "x", "t_silicon", "m_total", "m_other", "alkali_excess", "charge_imbalance",
-     "m_radius_deviation_angstrom", *(f"m_{cation}" for cation in M_CATIONS))
-)  # fmt: skip
-_PHYSICS = frozenset(
-    ("overfired_c", "underfired_c", "mixing_quality", "lithia_loss_c_log_h", "reduction_drive")
+     "m_radius_deviation_angstrom", *(f"m_{cation}" for cation in M_CATIONS), "overfired_c", "underfired_c",
+     "mixing_quality", "lithia_loss_c_log_h", "reduction_drive")
 )  # fmt: skip
 _GIVEN = ("given_", "additive_", "log10_green", "synthesis_route=", "densification=", "atmosphere=")
 
 
 def seen(feature_names: Sequence[str]) -> Mask:
     """Return which features the forest sees, shape (n_features,)."""
-    return np.array([name in _COMPOSITION | _PHYSICS or name.startswith(_GIVEN) for name in feature_names])
+    return np.array([name in _COMPUTED or name.startswith(_GIVEN) for name in feature_names])
 
 
 def fit_forest(rows: TrainingMatrix, *, share: float, seed: int) -> TreeEnsemble:

@@ -20,7 +20,7 @@ from statistics import NormalDist
 import numpy as np
 
 from nasicon_ml.arrays import Floats, Ints, Mask
-from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds
+from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds, expit
 from nasicon_ml.estimators.own_pellets import Known, OwnKernel
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import ConformalScores
@@ -235,7 +235,7 @@ def differences_of_probabilities(
     for rows, ours, theirs in _pairs(
         centre, deviation, other, float(np.sqrt(beside.of_reference)), beside.correlation
     ):
-        pure, pure_reference = _expit(ours), _expit(theirs)
+        pure, pure_reference = expit(ours), expit(theirs)
         lower[rows], upper[rows] = _middle(pure - pure_reference, level)
         only, only_reference = (
             np.mean(one * (1.0 - another), axis=1)
@@ -265,7 +265,3 @@ def _middle(cases: Floats, level: float) -> tuple[Floats, Floats]:
     """Return the ends between which the middle part of each row lies."""
     ends = np.quantile(cases, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=1)
     return ends[0], ends[1]
-
-
-def _expit(values: Floats) -> Floats:
-    return np.asarray(0.5 * (1.0 + np.tanh(values / 2.0)))

@@ -15,7 +15,7 @@ trees know them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from math import lgamma
 from typing import Any
 
@@ -35,6 +35,7 @@ from nasicon_ml.estimators.targets import (
     TargetName,
     inverse_temperature_step,
     measurement_temperature,
+    on_learned_scale,
     shift_log10_conductivity,
     training_rows,
 )
@@ -95,10 +96,6 @@ class OwnKernel:
     def variance(self) -> float:
         """Variance that pellets can share."""
         return self.level**2 + self.recipe**2
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers as JSON knows them."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -583,12 +580,6 @@ def _at_room_temperature(own: pd.DataFrame, measured: Floats, predicted_energy: 
     return carried, np.where(guessed, (ENERGY_SPREAD_EV * step) ** 2, 0.0)
 
 
-def usable_count(known: Mapping[TargetName, Known], own: pd.DataFrame) -> int:
-    """Count the own pellets that say something about any answer."""
-    rows = {int(row) for name in known for row in training_rows(own, name).rows}
-    return len(rows)
-
-
 def moved_answers(
     known: Mapping[TargetName, Known],
     space: RecipeSpace,
@@ -615,31 +606,28 @@ def moved_answers(
     dict
         The columns that change, and how much they were moved (role `nasicon_ml.columns.Role.OWN`).
     """
-    conductivity = known[TargetName.CONDUCTIVITY].conditioned(space, learned[TargetName.CONDUCTIVITY])
-    before = tuple(np.log10(answers[column]) for column in CONDUCTIVITY_INTERVAL)
-    logs = _moved(TargetName.CONDUCTIVITY, before, conductivity, half_at_25)
-    found = {str(column): 10.0**log for column, log in zip(CONDUCTIVITY_INTERVAL, logs, strict=True)}
-    found[Column.OWN_SHIFT_DECADES] = logs[0] - before[0]
-    density = known[TargetName.RELATIVE_DENSITY].conditioned(space, learned[TargetName.RELATIVE_DENSITY])
-    before = tuple(answers[column] for column in DENSITY_INTERVAL)
-    points = _moved(TargetName.RELATIVE_DENSITY, before, density)
-    found |= dict(zip(map(str, DENSITY_INTERVAL), points, strict=True))
-    found[Column.OWN_SHIFT_POINTS] = points[0] - before[0]
+    change = {name: known[name].conditioned(space, learned[name]) for name in ANSWERS[:2]}
+    logs = _moved(TargetName.CONDUCTIVITY, answers, change[TargetName.CONDUCTIVITY], half_at_25)
+    points = _moved(TargetName.RELATIVE_DENSITY, answers, change[TargetName.RELATIVE_DENSITY])
     pure = answers[Column.PREDICTED_PHASE_PURITY]
-    found[Column.PREDICTED_PHASE_PURITY] = known[TargetName.PHASE_PURITY].probability(space, pure)
-    found[Column.OWN_SHIFT_PURITY] = found[Column.PREDICTED_PHASE_PURITY] - pure
-    return found
+    moved_pure = known[TargetName.PHASE_PURITY].probability(space, pure)
+    return {
+        **{str(column): 10.0**log for column, log in zip(CONDUCTIVITY_INTERVAL, logs, strict=True)},
+        Column.OWN_SHIFT_DECADES: logs[0] - np.log10(answers[Column.PREDICTED_CONDUCTIVITY_S_CM]),
+        **dict(zip(map(str, DENSITY_INTERVAL), points, strict=True)),
+        Column.OWN_SHIFT_POINTS: points[0] - answers[Column.PREDICTED_RELATIVE_DENSITY_PCT],
+        Column.PREDICTED_PHASE_PURITY: moved_pure,
+        Column.OWN_SHIFT_PURITY: moved_pure - pure,
+    }
 
 
 def _moved(
-    name: TargetName, before: tuple[Floats, ...], change: Conditioned, narrowed_half: Floats | None = None
+    name: TargetName, answers: Mapping[Column, Floats], change: Conditioned, narrowed: Floats | None = None
 ) -> tuple[Floats, Floats, Floats]:
-    """Move value, lower and upper end on the scale of reports; only `narrowed_half` of the width narrows."""
+    """Move value, lower and upper end on the scale of reports; only `narrowed` of the half-width narrows."""
     target = TARGETS[name]
-    centre, *ends = (target.forward(values) for values in before)
-    # An end may have been cut at what is possible; the other one then tells how far the interval reaches.
-    half = np.maximum(*(np.abs(end - centre) for end in ends))
-    part = half if narrowed_half is None else np.minimum(narrowed_half, half)
+    centre, half = on_learned_scale(name, answers)
+    part = half if narrowed is None else np.minimum(narrowed, half)
     half = np.sqrt(half**2 - part**2 + (part * change.width) ** 2)
     moved = centre + change.shift
     low, high = target.inverse(moved - half), target.inverse(moved + half)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -148,10 +148,13 @@ def on_learned_scale(name: TargetName, answers: Mapping[Column, Floats]) -> tupl
         Answers by column of `nasicon_ml.columns.PREDICTION`, shape (n,).
     """
     if name is TargetName.CONDUCTIVITY:
-        values = [np.log10(answers[column]) for column in CONDUCTIVITY_INTERVAL]
-    else:
-        values = [answers[column] for column in DENSITY_INTERVAL]
-    centre, *ends = (TARGETS[name].forward(each) for each in values)
+        return learned_interval(name, [np.log10(answers[column]) for column in CONDUCTIVITY_INTERVAL])
+    return learned_interval(name, [answers[column] for column in DENSITY_INTERVAL])
+
+
+def learned_interval(name: TargetName, reported: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """Return the same of values with lower and upper ends on the scale of reports."""
+    centre, *ends = (TARGETS[name].forward(each) for each in reported)
     # An end may have been cut at what is possible; the other one then tells how far the interval reaches.
     return centre, np.maximum(*(np.abs(end - centre) for end in ends))
 

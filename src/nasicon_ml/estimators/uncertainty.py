@@ -78,11 +78,6 @@ class Spread:
         return np.asarray(np.exp(log_scale + self.incomplete * (unknown > INCOMPLETE)))
 
 
-def _causes(unknown: Floats, distance: Floats) -> Floats:
-    """Return what a spread is made of, shape (n, 4)."""
-    return np.column_stack([np.ones(len(unknown)), unknown, distance, unknown > INCOMPLETE])
-
-
 def fit_spread(
     residuals: Floats, unknown: Floats, distance: Floats, *, groups: Sequence[Mask] = ()
 ) -> tuple[Spread, Floats]:
@@ -118,7 +113,8 @@ def fit_spread(
     if len(size) < 20:
         raise ValueError(f"a spread needs at least 20 out-of-fold residuals, got {len(size)}")
     # What is not stated brings a recipe nearer to others: the unknown share has to make up for that distance.
-    causes = _causes(unknown, distance + _DISTANCE_PER_UNKNOWN * unknown)
+    further = distance + _DISTANCE_PER_UNKNOWN * unknown
+    causes = np.column_stack([np.ones(len(unknown)), unknown, further, unknown > INCOMPLETE])
     inputs = np.column_stack([causes, *groups]).astype(np.float64)
     penalty = np.concatenate([np.zeros(4), np.full(len(groups), SYSTEM_SPREAD**-2)]) / len(size)
 
@@ -423,7 +419,8 @@ def fit_calibration(margin: Floats, outcome: Floats, *, trust: float = 0.0) -> B
 
     if outcome.min() == outcome.max():
         raise ValueError("calibration needs both outcomes among the rows")
-    inputs = _inputs(margin)
+    # log p, -log(1 - p) and 1
+    inputs = np.column_stack([-np.logaddexp(0.0, -margin), np.logaddexp(0.0, margin), np.ones(len(margin))])
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         log_odds = inputs @ parameters
@@ -437,8 +434,3 @@ def fit_calibration(margin: Floats, outcome: Floats, *, trust: float = 0.0) -> B
     bounds = [(0.0, None), (0.0, None), (None, None)]
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
     return BetaCalibration(*(float(value) for value in found))
-
-
-def _inputs(margin: Floats) -> Floats:
-    """Return log p, -log(1 - p) and 1 for log-odds of shape (n,); shape (n, 3)."""
-    return np.column_stack([-np.logaddexp(0.0, -margin), np.logaddexp(0.0, margin), np.ones(len(margin))])

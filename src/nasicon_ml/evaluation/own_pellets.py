@@ -8,7 +8,13 @@ import pandas as pd
 from nasicon_ml.arrays import Mask
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, fit_own_kernel
-from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
+from nasicon_ml.estimators.targets import (
+    ANSWERS,
+    TARGETS,
+    TargetName,
+    learned_interval,
+    measurement_temperature,
+)
 from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
 from nasicon_ml.features.distances import recipe_space
 
@@ -31,15 +37,12 @@ def out_of_fold_errors(name: TargetName, frame: pd.DataFrame, pellets: pd.DataFr
         Same rows in the same order.
     """
     recipes = pellets.set_index(Column.PELLET_ID).loc[frame[Column.PELLET_ID]].reset_index()
-    target = TARGETS[name]
     columns = ("measured", "predicted", "lower", "upper")
-    measured, predicted, lower, upper = (frame[column].to_numpy(dtype=np.float64) for column in columns)
-    half = np.full(len(frame), np.nan)
-    if not target.is_probability:
-        measured, predicted = target.forward(measured), target.forward(predicted)
-        # An end may have been cut at what is possible; the other one then tells how far the interval reaches.
-        ends = [np.abs(target.forward(end) - predicted) for end in (lower, upper)]
-        half = np.maximum(*ends)
+    measured, *reported = (frame[column].to_numpy(dtype=np.float64) for column in columns)
+    predicted, half = reported[0], np.full(len(frame), np.nan)
+    if not TARGETS[name].is_probability:
+        measured = TARGETS[name].forward(measured)
+        predicted, half = learned_interval(name, reported)
     sources = frame[Column.SOURCE].to_numpy(dtype=object)
     return Errors(name, measured, predicted, half, sources, recipe_space(recipes))
 

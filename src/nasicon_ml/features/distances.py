@@ -16,12 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.arrays import Floats, Ints, Mask
-from nasicon_ml.columns import Column, Kind, Role, columns_of
+from nasicon_ml.columns import Column, Role, columns_of
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.composition.precursors import Cation
 from nasicon_ml.features.processing import (
     LOGARITHMIC,
-    PROCESSING_FIELDS,
+    PROCESSING_CHOICES,
+    PROCESSING_NUMBERS,
     additive_columns,
     host_mass_g_mol,
     source_codes,
@@ -85,28 +86,23 @@ class RecipePairs:
         used = np.zeros(len(sites.systems), dtype=np.bool_)
         used[sites.index] = True
         place = np.cumsum(used) - 1
-        return cls(_taken(sites, np.flatnonzero(used)), fields.iloc[first], place[sites.index], processing_of)
+        unique = np.flatnonzero(used)
+        taken = OccupancyTable(
+            sites.a[unique],
+            sites.m[unique],
+            sites.t[unique],
+            sites.valence[unique],
+            sites.oxygen[unique],
+            sites.other_anions[unique],
+            sites.systems[unique],
+            np.arange(len(unique)),
+        )
+        return cls(taken, fields.iloc[first], place[sites.index], processing_of)
 
     @property
     def share(self) -> float:
         """How much of all pairs the recipes are; above 1 where some stand twice."""
         return len(self.processing_of) / max(1, len(self.sites.systems) * len(self.processing))
-
-
-def _taken(sites: OccupancyTable, which: Ints) -> OccupancyTable:
-    """Return some of the different compositions."""
-    if len(which) == len(sites.systems):
-        return replace(sites, index=which)
-    return OccupancyTable(
-        sites.a[which],
-        sites.m[which],
-        sites.t[which],
-        sites.valence[which],
-        sites.oxygen[which],
-        sites.other_anions[which],
-        sites.systems[which],
-        np.arange(len(which)),
-    )
 
 
 #: A difference of this size in one field counts as a wholly different value of it. Fields that span decades
@@ -186,10 +182,6 @@ class RecipeSpace:
         )
 
 
-_NUMBERS = tuple(field for field in PROCESSING_FIELDS if field.kind is Kind.NUMBER)
-_CHOICES = tuple(field for field in PROCESSING_FIELDS if field.kind is Kind.CATEGORY)
-
-
 def recipe_space(table: pd.DataFrame, *, sites: OccupancyTable | None = None) -> RecipeSpace:
     """Place a table of recipes in recipe space.
 
@@ -218,8 +210,8 @@ def processing_points(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> 
     host_g_mol
         As for `nasicon_ml.features.processing.additive_columns`, shape (n,).
     """
-    numbers = [_scaled(table, field) for field in _NUMBERS]
-    codes = [pd.Categorical(table[field], categories=list(field.choices)).codes for field in _CHOICES]
+    numbers = [_scaled(table, field) for field in PROCESSING_NUMBERS]
+    codes = [pd.Categorical(table[field], categories=list(field.choices)).codes for field in PROCESSING_CHOICES]
     extra = additive_columns(table, host_g_mol)
     additive = [extra["additive_present"], np.nan_to_num(extra["additive_wt_pct"], nan=5.0) / 10.0]
     return RecipeSpace(
@@ -352,7 +344,7 @@ class FieldDistances:
 
 def field_distances(queries: RecipeSpace, references: RecipeSpace) -> Iterator[FieldDistances]:
     """Return what each processing field adds to the distances."""
-    fields = [*_NUMBERS, *_CHOICES]
+    fields = [*PROCESSING_NUMBERS, *PROCESSING_CHOICES]
     weights = np.array([WEIGHTS.get(field, 1.0) for field in fields] + [1.0, 1.0])
     one = weights.sum()
     weights /= one
@@ -360,7 +352,7 @@ def field_distances(queries: RecipeSpace, references: RecipeSpace) -> Iterator[F
     theirs = [*references.numbers.T, *references.codes.T, *references.additive.T]
     for at, weight in enumerate(weights):
         values, of_query = np.unique(ours[at], return_inverse=True)
-        is_choice = len(_NUMBERS) <= at < len(fields)
+        is_choice = len(PROCESSING_NUMBERS) <= at < len(fields)
         yield FieldDistances(of_query, values, np.ascontiguousarray(theirs[at]), float(weight), is_choice)
     for at, weight in enumerate(PREPARATION_WEIGHTS):
         known, stated = references.preparation[:, at], queries.preparation[:, at]

@@ -293,6 +293,8 @@ LATER_CHOICES = frozenset(
 )
 
 PROCESSING_FIELDS = tuple(column for column in RECIPE if column.role is Role.PROCESSING)
+PROCESSING_NUMBERS = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.NUMBER)
+PROCESSING_CHOICES = tuple(column for column in PROCESSING_FIELDS if column.kind is Kind.CATEGORY)
 
 
 def given_columns(table: pd.DataFrame, *, later: bool = False) -> Columns:

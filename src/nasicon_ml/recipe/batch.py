@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.checks import Finding, Severity, check_columns, fraction_findings, kelvin_findings, refuse_twice
-from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind
+from nasicon_ml.columns import ADDITIVE, COLUMNS, MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
 from nasicon_ml.composition.precursors import additive_findings, precursor_findings
 from nasicon_ml.errors import FieldError
@@ -246,7 +246,7 @@ def read_recipes(raw: RawTable | pd.DataFrame, *, raise_errors: bool = True) -> 
     if batch.findings and raise_errors:
         first = batch.findings[0]
         try:
-            next(column for column in MODEL_INPUT if column == first.column).parse(first.value)
+            COLUMNS[first.column].parse(first.value)
             Recipe.from_row(frame.iloc[first.row])
         except FieldError as error:
             place = f"row {frame.index[first.row]}"

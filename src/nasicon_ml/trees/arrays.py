@@ -105,8 +105,14 @@ class TreeArrays:
 
     @cached_property
     def depth(self) -> int:
-        """Largest number of comparisons between a root and a leaf."""
-        return self._depth()
+        """Largest number of comparisons between a root and a leaf; `ValueError` if above `MAX_DEPTH`."""
+        nodes = self.starts
+        for depth in range(MAX_DEPTH):
+            left = self.left[nodes[~self.is_leaf[nodes]]]
+            if not len(left):
+                return depth
+            nodes = np.concatenate([left, left + 1])
+        raise ValueError(f"a tree is deeper than {MAX_DEPTH}")
 
     def check(self, n_features: int) -> None:
         """Refuse trees that cannot be evaluated, or are not for so many features.
@@ -148,16 +154,7 @@ class TreeArrays:
         times = np.bincount(np.concatenate([left, left + 1]), minlength=len(position))
         if not np.array_equal(times, position > 0):
             raise ValueError("left_child makes a node the child of none, or of several")
-        self._depth()
-
-    def _depth(self) -> int:
-        nodes = self.starts
-        for depth in range(MAX_DEPTH):
-            left = self.left[nodes[~self.is_leaf[nodes]]]
-            if not len(left):
-                return depth
-            nodes = np.concatenate([left, left + 1])
-        raise ValueError(f"a tree is deeper than {MAX_DEPTH}")
+        _ = self.depth
 
 
 def write_npz(trees: TreeArrays) -> bytes:

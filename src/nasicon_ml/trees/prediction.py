@@ -17,7 +17,7 @@ the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -501,19 +501,21 @@ class PairSums:
 
     def _reached(self, goes_left: Mask, sees: Mask) -> Mask:
         """Return which leaves one side reaches as far as it goes by what that side sees; shape (n_leaves, ...)."""
-        blind = ~sees[:, None]
-        masks = _follow(self._levels, goes_left | blind, ~goes_left | blind)
-        return np.concatenate([mask for _, mask in masks])
+        left, right = goes_left | ~sees[:, None], ~(goes_left & sees[:, None])
+        roots, count = self._levels[0], goes_left.shape[1]
+        mask, found = np.ones((len(roots.inner) + len(roots.leaves), count), dtype=np.bool_), []
+        for level in self._levels:
+            found.append(mask[level.leaves])
+            parents, half = mask[level.inner], len(level.inner)
+            mask = np.empty((2 * half, count), dtype=np.bool_)
+            np.logical_and(parents, left[level.conditions], out=mask[:half])
+            np.logical_and(parents, right[level.conditions], out=mask[half:])
+        return np.concatenate(found)
 
     def _groups(self, said: _Answers, leaves: Ints) -> tuple[Ints, list[tuple[int, ...]]]:
         """Sort leaves by the conditions that see both sides and stand on the way to them.
 
-        Returns
-        -------
-        group
-            Which of the following each leaf needs, shape (len(leaves),).
-        needs
-            Conditions as `_paths` writes them.
+        Return which of several sets of conditions (as `_paths` writes them) each leaf needs, and the sets.
         """
         of_pair = np.zeros(len(said.sees_process) + 1, dtype=np.bool_)
         of_pair[list(said.of_pair)] = True
@@ -551,28 +553,3 @@ def _all_hold(of_pair: dict[int, Mask], need: tuple[int, ...]) -> Mask | None:
         answer = of_pair[one // 2] ^ bool(one % 2)
         found = answer if found is None else found & answer
     return found
-
-
-def _follow(trees: tuple[_Level, ...], left: Mask, right: Mask) -> Iterator[tuple[_Level, Mask]]:
-    """Follow n recipes through trees, from the roots down.
-
-    Parameters
-    ----------
-    trees
-        As `PairSums` lays them out.
-    left, right
-        Which recipes may go left, and right, by condition; shape (n_conditions, n).
-
-    Yields
-    ------
-    level, mask
-        Each level, and which of its leaves the recipes reach, shape (len(level.leaves), n).
-    """
-    first = trees[0]
-    mask = np.ones((len(first.inner) + len(first.leaves), left.shape[1]), dtype=np.bool_)
-    for level in trees:
-        yield level, mask[level.leaves]
-        parents, half = mask[level.inner], len(level.inner)
-        mask = np.empty((2 * half, left.shape[1]), dtype=np.bool_)
-        np.logical_and(parents, left[level.conditions], out=mask[:half])
-        np.logical_and(parents, right[level.conditions], out=mask[half:])
