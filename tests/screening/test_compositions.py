@@ -13,7 +13,7 @@ from nasicon_ml.composition import ELEMENTS, OccupancyTable, occupancies
 from nasicon_ml.composition.sites import USUAL_STATES
 from nasicon_ml.errors import SpaceError
 from nasicon_ml.screening import Candidates, SearchSpace, compositions
-from nasicon_ml.screening.compositions import Ion, dopant_mixtures, host_mixtures
+from nasicon_ml.screening.compositions import Ion, dopant, host, read_mixtures
 from nasicon_ml.screening.reading import SpecNode
 from tests.screening.stated_spaces import families
 
@@ -161,7 +161,10 @@ def test_a_system_without_a_letter_for_its_dopant_takes_any() -> None:
 
 
 def dopants(value: Any) -> list[dict[str, float]]:
-    return [{str(ion): share for ion, share in mixture} for mixture in dopant_mixtures(SpecNode(value, "dopants"))]
+    return [
+        {str(ion): share for ion, share in mixture}
+        for mixture in read_mixtures(SpecNode(value, "dopants"), dopant)
+    ]
 
 
 def test_elements_shares_and_steps() -> None:
@@ -178,7 +181,7 @@ def test_all_mixtures_in_steps(elements: list[str], step: float, count: int) -> 
 
 
 def test_charges() -> None:
-    assert dopant_mixtures(SpecNode(["Fe", "Fe2+", "Fe+2", "Mg", "Ta5+"]))[0] == ((Ion("Fe", 3), 1.0),)
+    assert read_mixtures(SpecNode(["Fe", "Fe2+", "Fe+2", "Mg", "Ta5+"]), dopant)[0] == ((Ion("Fe", 3), 1.0),)
     assert dopants(["Fe3+", "Fe2+", "Fe+2"]) == [{"Fe": 1.0}, {"Fe2+": 1.0}, {"Fe2+": 1.0}]
 
 
@@ -210,9 +213,9 @@ def test_what_is_no_mixture_is_refused(value: Any, message: str) -> None:
 
 
 def test_hosts_are_the_four_valent_ones() -> None:
-    assert host_mixtures(SpecNode("Ti", "hosts")) == [((Ion("Ti", 4), 1.0),)]
+    assert read_mixtures(SpecNode("Ti", "hosts"), host) == [((Ion("Ti", 4), 1.0),)]
     with pytest.raises(SpaceError, match="hosts: 'Al' is not accepted; allowed: hosts Ti, Ge, Zr, Hf, Sn"):
-        host_mixtures(SpecNode("Al", "hosts"))
+        read_mixtures(SpecNode("Al", "hosts"), host)
 
 
 def test_too_many_mixtures_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:

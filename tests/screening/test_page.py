@@ -13,7 +13,7 @@ import yaml
 
 from nasicon_ml.columns import Kind
 from nasicon_ml.screening import SearchSpace, reading
-from nasicon_ml.screening.compositions import FAMILY_KEYS, MIX_KEYS, dopant_mixtures
+from nasicon_ml.screening.compositions import FAMILY_KEYS, MIX_KEYS, dopant, read_mixtures
 from nasicon_ml.screening.constraints import CONDITION_KEYS, CONSTRAINT_KEYS, read_rules
 from nasicon_ml.screening.reading import ADDITIVE_KEYS, FIELDS, SpecNode
 from nasicon_ml.screening.space import METHODS, SPACE_KEYS
@@ -67,7 +67,7 @@ def test_values_are_those_that_are_written() -> None:
 def test_mixtures_are_read() -> None:
     table = PAGE.split("| written | meaning |")[1].split("\n\n")[0].splitlines()[2:]
     mixtures = [yaml.safe_load(line.split("|")[1].strip(" `")) for line in table]
-    assert [len(dopant_mixtures(SpecNode(mixture))) for mixture in mixtures] == [1, 2, 1, 5]
+    assert [len(read_mixtures(SpecNode(mixture), dopant)) for mixture in mixtures] == [1, 2, 1, 5]
     assert list(mixtures[-1]) == list(MIX_KEYS)
 
 

@@ -44,21 +44,11 @@ SLOPES = {TargetName.CONDUCTIVITY: 0.4}
 
 @dataclass(frozen=True)
 class Normal:
-    """One property of n recipes, on the scale the model learns (log-odds of purity).
+    """One property of n recipes, on the scale the model learns (log-odds of purity)."""
 
-    Attributes
-    ----------
-    mean
-        Shape (n,).
-    shared
-        Covariance of what a recipe comes to however often it is made, shape (n, n).
-    alone
-        Variance of a pellet beside its recipe, shape (n,).
-    """
-
-    mean: Floats
-    shared: Floats
-    alone: Floats
+    mean: Floats  # shape (n,)
+    shared: Floats  # covariance of what a recipe comes to however often it is made, shape (n, n)
+    alone: Floats  # variance of a pellet beside its recipe, shape (n,)
 
     def draws(self, count: int, random: np.random.Generator) -> Floats:
         """Draw what the recipes come to; shape (count, n)."""
@@ -85,21 +75,12 @@ class Normal:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What n recipes may come to in one laboratory.
+    """What n recipes may come to in one laboratory."""
 
-    Attributes
-    ----------
-    recipes
-        Columns `nasicon_ml.columns.MODEL_INPUT`, n rows.
-    answers
-        What the model answers without own pellets, but for the phase purity, which takes them into account.
-    properties
-        Conductivity, density and phase purity.
-    """
-
-    recipes: pd.DataFrame
+    recipes: pd.DataFrame  # columns `nasicon_ml.columns.MODEL_INPUT`, n rows
+    # What the model answers without own pellets, but for the phase purity, which takes them into account.
     answers: Answers
-    properties: Mapping[TargetName, Normal]
+    properties: Mapping[TargetName, Normal]  # conductivity, density and phase purity
 
     @property
     def conductivity(self) -> Normal:
@@ -225,24 +206,15 @@ SAME_LESSON = 0.97
 
 @dataclass(frozen=True)
 class Pick:
-    """A recipe of a batch.
+    """A recipe of a batch."""
 
-    Attributes
-    ----------
-    row
-        Position among the candidates.
-    better
-        Probability that one pellet of it counts and is better than the best pellet made so far; NaN without one.
-    improvement
-        By how much it is expected to be better, decades or desirability, 0 where it is not; NaN without one.
-    learned
-        Share of what is open about the conductivity of all candidates, as variance, that a pellet of it would
-        settle, after those that stand before it in the batch.
-    """
-
-    row: int
+    row: int  # position among the candidates
+    # Probability that one pellet of it counts and is better than the best pellet made so far; NaN without one.
     better: float
+    # By how much it is expected to be better, decades or desirability, 0 where it is not; NaN without one.
     improvement: float
+    # Share of what is open about the conductivity of all candidates, as variance, that a pellet of it would
+    # settle, after those that stand before it in the batch.
     learned: float
 
 

@@ -39,17 +39,10 @@ _LEVEL = 0.9
 
 @dataclass(frozen=True)
 class Promise(Objective):
-    """How much a recipe may improve on a conductivity, its conditions considered, each recipe by itself.
+    """How much a recipe may improve on a conductivity, its conditions considered, each recipe by itself."""
 
-    Attributes
-    ----------
-    goal
-        What is wanted.
-    log10_s_cm
-        What is to be improved on, in log10(S/cm); None: the upper end of the interval is what counts.
-    """
-
-    goal: Goal
+    goal: Goal  # what is wanted
+    # What is to be improved on, in log10(S/cm); None: the upper end of the interval is what counts.
     log10_s_cm: float | None
     name: str = field(default="promise", init=False)
 
@@ -85,30 +78,14 @@ class Promise(Objective):
 
 @dataclass(frozen=True)
 class Search:
-    """Where candidates come from.
+    """Where candidates come from."""
 
-    Attributes
-    ----------
-    space
-        In which to look.
-    model
-        Who answers; own pellets are not considered yet.
-    goal
-        What is wanted.
-    best
-        Value of the best own pellet, as `Goal.values` gives it; None without one.
-    inside_only
-        Whether recipes outside the known domain are left out.
-    seed
-        Of the evenly spread sample.
-    """
-
-    space: SearchSpace
-    model: PropertyModel
-    goal: Goal
-    best: float | None = None
-    inside_only: bool = True
-    seed: int = 0
+    space: SearchSpace  # in which to look
+    model: PropertyModel  # who answers; own pellets are not considered yet
+    goal: Goal  # what is wanted
+    best: float | None = None  # value of the best own pellet, as `Goal.values` gives it; None without one
+    inside_only: bool = True  # whether recipes outside the known domain are left out
+    seed: int = 0  # of the evenly spread sample
 
     def shortlist(self, effort: Effort | None, progress: Callable[[Progress], None]) -> pd.DataFrame:
         """Return the candidates: all recipes of a small space, at most `PROMISING` + `SPREAD` of a large one.

@@ -19,21 +19,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Kept:
-    """Recipes with the highest values, best first; among equal ones, the earlier in the space comes first.
+    """Recipes with the highest values, best first; among equal ones, the earlier in the space comes first."""
 
-    Attributes
-    ----------
-    most
-        How many are kept.
-    values
-        Shape (n,), n at most `most`, falling.
-    numbers
-        Positions in the space, shape (n,).
-    """
-
-    most: int
-    values: Floats
-    numbers: Ints
+    most: int  # how many are kept
+    values: Floats  # shape (n,), n at most `most`, falling
+    numbers: Ints  # positions in the space, shape (n,)
 
     @classmethod
     def best_of(cls, most: int, values: Floats, numbers: Ints) -> Kept:
@@ -73,21 +63,12 @@ MOST_IN_FRONT = 100_000
 
 @dataclass(frozen=True)
 class Front:
-    """Recipes that no other dominates. Of those with the same properties the earliest in the space stands for all.
+    """Recipes that no other dominates; of those with the same properties the earliest in the space."""
 
-    Attributes
-    ----------
-    points
-        Properties of n recipes, each the higher the better; shape (n, n_properties), in order of `numbers`.
-    numbers
-        Positions in the space, rising; shape (n,).
-    given_up
-        Whether there were too many (`MOST_IN_FRONT`): then it is empty.
-    """
-
+    # Properties of n recipes, each the higher the better; shape (n, n_properties), in order of `numbers`.
     points: Floats
-    numbers: Ints
-    given_up: bool = False
+    numbers: Ints  # positions in the space, rising; shape (n,)
+    given_up: bool = False  # whether there were too many (`MOST_IN_FRONT`): then it is empty
 
     @classmethod
     def of(cls, points: Floats, numbers: Ints) -> Front:
@@ -156,23 +137,15 @@ MOST_CELLS = 4_000
 
 @dataclass(frozen=True)
 class ConductivityMap:
-    """The highest conductivity in each cell of x and sintering temperature.
+    """The highest conductivity in each cell of x and sintering temperature."""
 
-    Attributes
-    ----------
-    is_coarse
-        Whether cells were put together: there are `MOST_CELLS` fine ones at most. That depends on which cells
-        there are, not on the order in which they come.
-    x, t
-        Of each cell, in steps; shape (n,), sorted by x, then t.
-    best
-        Highest conductivity in S/cm, shape (n,).
-    """
-
+    # Whether cells were put together: there are `MOST_CELLS` fine ones at most. That depends on which cells there
+    # are, not on the order in which they come.
     is_coarse: bool
+    # x, t: of each cell, in steps; shape (n,), sorted by x, then t
     x: Ints
     t: Ints
-    best: Floats
+    best: Floats  # highest conductivity in S/cm, shape (n,)
 
     @classmethod
     def of(cls, x: Floats, temperature_c: Floats, conductivity: Floats) -> ConductivityMap:
@@ -231,27 +204,13 @@ FRONT_PROPERTIES = ("conductivity", "density", "purity", "sintering temperature"
 
 @dataclass(frozen=True)
 class Counts:
-    """How many recipes came how far.
+    """How many recipes came how far."""
 
-    Attributes
-    ----------
-    positions
-        Positions of the space that were looked at.
-    candidates
-        Recipes that the space's own constraints leave.
-    balanced
-        Of these, those whose charges add up; all, where that is not asked for.
-    inside
-        Of these, those inside the known domain.
-    valued
-        Of the recipes that may be kept, those that have an objective.
-    """
-
-    positions: int = 0
-    candidates: int = 0
-    balanced: int = 0
-    inside: int = 0
-    valued: int = 0
+    positions: int = 0  # positions of the space that were looked at
+    candidates: int = 0  # recipes that the space's own constraints leave
+    balanced: int = 0  # of these, those whose charges add up; all, where that is not asked for
+    inside: int = 0  # of these, those inside the known domain
+    valued: int = 0  # of the recipes that may be kept, those that have an objective
 
     def merged(self, other: Counts) -> Counts:
         """Return the sums of both."""
@@ -260,18 +219,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class BestOfSystem:
-    """What was found in one system.
+    """What was found in one system."""
 
-    Attributes
-    ----------
-    candidates, inside
-        Recipes scored, and those of them inside the known domain.
-    value, number
-        The best objective and the position that has it; NaN and -1 where none may be kept.
-    """
-
+    # candidates, inside: recipes scored, and those of them inside the known domain
     candidates: int
     inside: int
+    # value, number: the best objective and the position that has it; NaN and -1 where none may be kept
     value: float
     number: int
 

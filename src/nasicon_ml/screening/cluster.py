@@ -42,24 +42,14 @@ _FETCH_S = 60
 
 @dataclass(frozen=True)
 class Shipment:
-    """What a worker needs, in plain data; a sample is drawn anew instead of sent.
+    """What a worker needs, in plain data; a sample is drawn anew instead of sent."""
 
-    Attributes
-    ----------
-    key
-        Tells shipments apart.
-    files
-        The model, as `nasicon_ml.bundle.store.model_files` gives it.
-    space, drawn
-        The space; budget, method and seed, if it was sampled.
-    question, parts
-        As of a `Scorer`.
-    """
-
-    key: str
-    files: Mapping[str, bytes]
+    key: str  # tells shipments apart
+    files: Mapping[str, bytes]  # the model, as `nasicon_ml.bundle.store.model_files` gives it
+    # space, drawn: the space; budget, method and seed, if it was sampled
     space: Any
     drawn: tuple[int, str, int] | None
+    # question, parts: as of a `Scorer`
     question: Question
     parts: str | None
 

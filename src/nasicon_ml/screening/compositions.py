@@ -66,17 +66,8 @@ class Ion:
 Mixture = tuple[tuple[Ion, float], ...]
 
 
-def host_mixtures(node: SpecNode) -> list[Mixture]:
-    """Read the 4+ hosts of a family: symbols, shares such as ``{Ti: 0.75, Ge: 0.25}``, or mixtures in steps."""
-    return _mixtures(node, _host)
-
-
-def dopant_mixtures(node: SpecNode) -> list[Mixture]:
-    """Read the dopants of a family, as hosts are read; charges may be stated, as in ``Fe2+``."""
-    return _mixtures(node, _dopant)
-
-
-def _mixtures(node: SpecNode, read: Callable[[str, SpecNode], Ion]) -> list[Mixture]:
+def read_mixtures(node: SpecNode, read: Callable[[str, SpecNode], Ion]) -> list[Mixture]:
+    """Read what a family has on M: symbols, shares such as ``{Ti: 0.75, Ge: 0.25}``, or mixtures in steps."""
     allowed = "an element, shares of elements, or mix with step; one of them or a list"
     found: list[Mixture] = []
     for item in node.one_or_more(allowed):
@@ -126,13 +117,15 @@ def _in_steps(item: SpecNode, read: Callable[[str, SpecNode], Ion]) -> list[Mixt
     return found[::-1]  # the first element first
 
 
-def _host(symbol: object, node: SpecNode) -> Ion:
+def host(symbol: object, node: SpecNode) -> Ion:
+    """Read a host; all are 4+."""
     if symbol not in HOST_LETTERS:
         raise node.error(f"hosts {', '.join(HOST_LETTERS)}", value=symbol)
     return Ion(str(symbol), 4)
 
 
-def _dopant(symbol: object, node: SpecNode) -> Ion:
+def dopant(symbol: object, node: SpecNode) -> Ion:
+    """Read a dopant, whose charge may be stated, as in ``Fe2+``."""
     match = _ION.fullmatch(symbol.strip()) if isinstance(symbol, str) else None
     element = match[1] if match else ""
     if match is None or element not in DOPANTS:
@@ -158,32 +151,19 @@ _LEAST_PER_CATION = 1e-6
 
 @dataclass(frozen=True)
 class Family:
-    """One family, as stated.
+    """One family, as stated."""
 
-    Attributes
-    ----------
-    ion
-        The mobile ion.
-    hosts, dopants
-        Mixtures on M, in shares of the hosts, and of the dopants; an empty mixture where there is no dopant.
-    amounts
-        What the dopants bring or amount to (see `by_charge`), per formula unit.
-    by_charge
-        Whether the amounts are x, the charge that dopants leave to the mobile ion, or cations.
-    silicon, excess
-        On T, and of the mobile ion beyond the balance, per formula unit.
-    node
-        Where it stands.
-    """
-
-    ion: str
+    ion: str  # the mobile ion
+    # hosts, dopants: mixtures on M, in shares of the hosts, and of the dopants; an empty mixture where there is no
+    # dopant
     hosts: tuple[Mixture, ...]
     dopants: tuple[Mixture, ...]
-    amounts: tuple[float, ...]
-    by_charge: bool
+    amounts: tuple[float, ...]  # what the dopants bring or amount to (see `by_charge`), per formula unit
+    by_charge: bool  # whether the amounts are x, the charge that dopants leave to the mobile ion, or cations
+    # silicon, excess: on T, and of the mobile ion beyond the balance, per formula unit
     silicon: tuple[float, ...]
     excess: tuple[float, ...]
-    node: SpecNode
+    node: SpecNode  # where it stands
 
     def __len__(self) -> int:
         lengths = (self.hosts, self.dopants, self.amounts, self.silicon, self.excess)
@@ -281,7 +261,7 @@ def read_family(node: SpecNode, *, any_charge: bool) -> Family:
     if "dopants" in parts:
         if dopants:
             raise parts["dopants"].error(f"a {parts[SYSTEM].value} without dopants", "Its name says the dopant.")
-        dopants = dopant_mixtures(parts["dopants"])
+        dopants = read_mixtures(parts["dopants"], dopant)
         _check_charges(hosts, dopants, parts["dopants"])
     amounts, by_charge = _amounts(parts, bool(dopants), node)
     silicon = read_numbers(parts["silicon"], 0, T_CATIONS) if "silicon" in parts else [0.0]
@@ -329,7 +309,7 @@ def _ion(parts: Mapping[str, SpecNode], named: shorthand.Shorthand | None) -> st
 
 def _hosts(parts: Mapping[str, SpecNode], named: shorthand.Shorthand | None, node: SpecNode) -> list[Mixture]:
     if "hosts" in parts:
-        found = host_mixtures(parts["hosts"])
+        found = read_mixtures(parts["hosts"], host)
         used = {ion.element for mixture in found for ion, _ in mixture}
         if named and used != set(named.hosts):
             raise parts["hosts"].error(f"mixtures of the hosts of {named.name}: {', '.join(named.hosts)}")
@@ -362,23 +342,12 @@ _ALLOWED = "a list of families of compositions"
 
 @dataclass(frozen=True)
 class Compositions:
-    """Different compositions, n of them.
+    """Different compositions, n of them."""
 
-    Attributes
-    ----------
-    elements
-        Cations that occur, k of them, by atomic number.
-    units
-        Millionths per formula unit, int32, shape (n, k).
-    states
-        Oxidation states as `nasicon_ml.composition.parse` reads them, int8, shape (n, k).
-    names, name_of
-        Names of the systems, and which each has, shape (n,).
-    """
-
-    elements: tuple[str, ...]
-    units: NDArray[np.int32]
-    states: NDArray[np.int8]
+    elements: tuple[str, ...]  # cations that occur, k of them, by atomic number
+    units: NDArray[np.int32]  # millionths per formula unit, int32, shape (n, k)
+    states: NDArray[np.int8]  # oxidation states as `nasicon_ml.composition.parse` reads them, int8, shape (n, k)
+    # names, name_of: names of the systems, and which each has, shape (n,)
     names: tuple[str, ...]
     name_of: NDArray[np.int32]
 

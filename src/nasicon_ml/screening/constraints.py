@@ -37,28 +37,16 @@ _ALLOWED = "a value, a list of values, or a mapping with min, max, not, given"
 
 @dataclass(frozen=True)
 class Condition:
-    """What is asked of one quantity.
+    """What is asked of one quantity."""
 
-    Attributes
-    ----------
-    name
-        A field, `x`, the system, or an element (its amount per formula unit).
-    wanted
-        Values of which it must have one, None standing for "not given"; no list where any will do.
-    unwanted
-        Values that it must not have.
-    minimum, maximum
-        Bounds, themselves allowed.
-    given
-        Whether it must be given, or must not; None where that is not said.
-    """
-
-    name: str
+    name: str  # a field, `x`, the system, or an element (its amount per formula unit)
+    # Values of which it must have one, None standing for "not given"; no list where any will do.
     wanted: tuple[object, ...] | None = None
-    unwanted: tuple[object, ...] = ()
+    unwanted: tuple[object, ...] = ()  # values that it must not have
+    # minimum, maximum: bounds, themselves allowed
     minimum: float = -math.inf
     maximum: float = math.inf
-    given: bool | None = None
+    given: bool | None = None  # whether it must be given, or must not; None where that is not said
 
     def holds(self, cells: Cells) -> Mask:
         """Return for which values it holds, shape (n,); of what is not given nothing holds but that it is not."""
@@ -101,24 +89,12 @@ def _word(value: object) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """When all of `when` hold, `then` holds.
+    """When all of `when` hold, `then` holds."""
 
-    Attributes
-    ----------
-    when
-        May be empty: then `then` is required always.
-    then
-        One condition.
-    because
-        Why.
-    node
-        Where it stands.
-    """
-
-    when: tuple[Condition, ...]
-    then: Condition
-    because: str
-    node: SpecNode
+    when: tuple[Condition, ...]  # may be empty: then `then` is required always
+    then: Condition  # one condition
+    because: str  # why
+    node: SpecNode  # where it stands
 
     def __str__(self) -> str:
         condition = f"when {' and '.join(map(str, self.when))}: " if self.when else ""
@@ -190,17 +166,9 @@ def _condition(name: str, node: SpecNode, warnings: list[str]) -> Condition:
     return Condition(name, None, unwanted, minimum, maximum, given)
 
 
-def _is_numeric(name: str) -> bool:
-    return (
-        name not in (*ADDITIVE, Column.SYSTEM)
-        if name not in _FIELD_NAMES
-        else _FIELD_NAMES[name].kind is Kind.NUMBER
-    )
-
-
 def _bound(name: str, node: SpecNode, warnings: list[str]) -> float:
-    named = node.renamed(name)
-    if not _is_numeric(name):
+    named, column = node.renamed(name), _FIELD_NAMES.get(name)
+    if name == Column.SYSTEM or (column is not None and column.kind is not Kind.NUMBER):
         raise named.error("values, as it is no number", f"Write {name}: [one, or, another].")
     value = _value(name, named, warnings)
     if value is None:
@@ -226,18 +194,10 @@ COMPOSITION = -1
 
 @dataclass(frozen=True)
 class Axes:
-    """All axes of a space: compositions, and those of processing, additives and measurement.
+    """All axes of a space: compositions, and those of processing, additives and measurement."""
 
-    Attributes
-    ----------
-    compositions
-        Which vary fastest.
-    fields
-        The first varies slowest.
-    """
-
-    compositions: Compositions
-    fields: tuple[Axis, ...]
+    compositions: Compositions  # which vary fastest
+    fields: tuple[Axis, ...]  # the first varies slowest
 
     def length(self, at: int) -> int:
         """Return the number of values on an axis."""
@@ -275,22 +235,13 @@ class Axes:
 
 @dataclass(frozen=True)
 class Check:
-    """A rule that concerns several axes: what it forbids has `when` on all axes, and not `then`.
+    """A rule that concerns several axes: what it forbids has `when` on all axes, and not `then`."""
 
-    Attributes
-    ----------
-    when
-        Axis -> where the conditions on it hold.
-    then_axis, then
-        Where it must hold then.
-    rule
-        In words.
-    """
-
-    when: Mapping[int, Mask]
+    when: Mapping[int, Mask]  # axis -> where the conditions on it hold
+    # then_axis, then: where it must hold then
     then_axis: int
     then: Mask
-    rule: Rule
+    rule: Rule  # in words
 
     @property
     def axes(self) -> set[int]:

@@ -35,27 +35,14 @@ _DEEPEST = 20
 
 @dataclass(frozen=True)
 class SpecNode:
-    """One value in the description of a search space, with its place in the file.
+    """One value in the description of a search space, with its place in the file."""
 
-    Attributes
-    ----------
-    value
-        What was given: a mapping, a list, or a plain value.
-    name
-        What messages call it.
-    path
-        Keys and positions that lead to it.
-    lines
-        Line of the file of every path; empty where there is no file.
-    file
-        Name of the file; empty where there is none.
-    """
-
-    value: Any
-    name: str = "space"
-    path: Path_ = ()
+    value: Any  # what was given: a mapping, a list, or a plain value
+    name: str = "space"  # what messages call it
+    path: Path_ = ()  # keys and positions that lead to it
+    # Line of the file of every path; empty where there is no file.
     lines: Mapping[Path_, int] = field(default_factory=dict)
-    file: str = ""
+    file: str = ""  # name of the file; empty where there is none
 
     @property
     def place(self) -> str:
@@ -356,14 +343,9 @@ _NO_ADDITIVE = (None, None, None)
 
 @dataclass(frozen=True)
 class Axis:
-    """Some columns of a recipe, and the values they take together.
+    """Some columns of a recipe, and the values they take together."""
 
-    Attributes
-    ----------
-    cells
-        Column -> its values, all lists of the same length; None where not given.
-    """
-
+    # Column -> its values, all lists of the same length; None where not given.
     cells: Mapping[Column, Sequence[Cell]]
 
     def __len__(self) -> int:

@@ -92,19 +92,13 @@ class Space(Protocol):
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores chunks of one space with one model.
+    """Scores chunks of one space with one model."""
 
-    Attributes
-    ----------
-    space, model, question
-        What is asked of whom.
-    parts
-        Folder for the scored recipes, one Parquet file a chunk; None if they are not wanted.
-    """
-
+    # space, model, question: what is asked of whom
     space: Space
     model: PropertyModel
     question: Question
+    # Folder for the scored recipes, one Parquet file a chunk; None if they are not wanted.
     parts: Path | None = None
 
     def prepare(self) -> None:

@@ -56,26 +56,22 @@ def register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str]) 
 
     Whatever goes wrong on the way, Ctrl-C included, no version is left behind.
     """
-    with store.alone():  # or what another program registers could be taken back with what is ours
-        return _register(store, run_id, model_id, tags)
-
-
-def _register(store: Store, run_id: str, model_id: str, tags: Mapping[str, str]) -> str:
     client = store.client
-    is_first = _make_model(store)
-    try:
-        created = client.create_model_version(
-            MODEL_NAME, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id,
-            description=client.get_run(run_id).data.tags.get("mlflow.note.content"),
-        )  # fmt: skip
-        version = str(created.version)
-        # What the page of the logged model links to.
-        link = json.dumps([{"name": MODEL_NAME, "version": version}])
-        client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
-        client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
-    except BaseException:
-        _take_back(store, run_id, remove_model=is_first)
-        raise
+    with store.alone():  # or what another program registers could be taken back with what is ours
+        is_first = _make_model(store)
+        try:
+            created = client.create_model_version(
+                MODEL_NAME, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id,
+                description=client.get_run(run_id).data.tags.get("mlflow.note.content"),
+            )  # fmt: skip
+            version = str(created.version)
+            # What the page of the logged model links to.
+            link = json.dumps([{"name": MODEL_NAME, "version": version}])
+            client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
+            client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+        except BaseException:
+            _take_back(store, run_id, remove_model=is_first)
+            raise
     return version
 
 

@@ -320,21 +320,11 @@ _DEFAULTS = {
 
 @dataclass(frozen=True)
 class Store:
-    """An opened store.
+    """An opened store."""
 
-    Attributes
-    ----------
-    uri
-        Its tracking URI.
-    client
-        The `mlflow.MlflowClient` of it.
-    stop
-        Whether the program was told to stop while the store is open.
-    """
-
-    uri: str
-    client: Any
-    stop: Stop = field(default_factory=Stop)
+    uri: str  # its tracking URI
+    client: Any  # the `mlflow.MlflowClient` of it
+    stop: Stop = field(default_factory=Stop)  # whether the program was told to stop while the store is open
 
     @property
     def database(self) -> Path | None:

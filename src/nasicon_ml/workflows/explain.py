@@ -114,7 +114,7 @@ COLUMNS = ("row", "target", "group", "part", "contribution", "unit", "base", "pr
 COMPOSITION, OWN = Column.FORMULA.label, "your own pellets"
 #: What is left out together: an amount says nothing without its additive.
 _TOGETHER = {Column.ADDITIVE_AMOUNT: Column.ADDITIVE, Column.ADDITIVE_UNIT: Column.ADDITIVE}
-#: Recipes asked at a time.
+#: Recipes asked at a time, about.
 _CHUNK = 20_000
 
 
@@ -198,19 +198,14 @@ def _answers_without(
 
     Bit i of a position says that field i is there.
     """
-    row = 0
     found: list[dict[TargetName, Floats]] = []
-    while row < len(stated):
-        last, size = row, 0
-        while last < len(stated) and (last == row or size + 2 ** len(stated[last]) <= _CHUNK):
-            size += 2 ** len(stated[last])
-            last += 1
-        tables = [_left_out(recipes.iloc[[at]], stated[at]) for at in range(row, last)]
+    chunks = np.cumsum([2 ** len(fields) for fields in stated]) // _CHUNK
+    for _, rows in itertools.groupby(range(len(stated)), key=lambda row: chunks[row]):
+        tables = [_left_out(recipes.iloc[[row]], stated[row]) for row in rows]
         reported = _reported(model, pd.concat(tables, ignore_index=True))
         ends = np.cumsum([len(table) for table in tables])[:-1]
         parts = {name: np.split(values, ends) for name, values in reported.items()}
-        found += [{name: parts[name][at] for name in ANSWERS} for at in range(last - row)]
-        row = last
+        found += [{name: parts[name][at] for name in ANSWERS} for at in range(len(tables))]
     return found
 
 

@@ -148,9 +148,8 @@ class Added:
         """Return the dataset's pellets and then the own ones, with keys that differ from the dataset's."""
         if self.pellets.empty:
             return dataset
-        taken = set(dataset[Column.PELLET_ID])
         keys = self.pellets[Column.PELLET_ID]
-        clashing = keys.isin(taken)
+        clashing = keys.isin(dataset[Column.PELLET_ID])
         named = self.pellets.assign(**{Column.PELLET_ID.value: keys.where(~clashing, "own pellet " + keys)})
         return pd.concat([dataset, named], ignore_index=True)
 
@@ -162,8 +161,6 @@ class Added:
 
     def left_out_of(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return a table with sources without their rows."""
-        if self.pellets.empty:
-            return table
         return table[~table[Column.SOURCE].isin(self.pellets[Column.SOURCE])].reset_index(drop=True)
 
     def withheld_from(self, model: PropertyModel) -> PropertyModel:
