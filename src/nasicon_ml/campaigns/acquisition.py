@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.linalg import cholesky
 from scipy.stats import norm
 
+from nasicon_ml.arrays import Floats, Mask
 from nasicon_ml.campaigns.goal import Goal, Outcomes
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import BundleError
@@ -29,8 +29,6 @@ from nasicon_ml.estimators.own_pellets import Known, OwnKernel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, on_learned_scale
 from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.model import Answers, PropertyModel
-
-Floats = NDArray[np.float64]
 
 #: Level of the intervals from whose width the spread of each answer is taken.
 _LEVEL = 0.9
@@ -277,6 +275,6 @@ def choose(
     return picks
 
 
-def _gain(values: Floats, is_made: NDArray[np.bool_], above: Floats) -> Floats:
+def _gain(values: Floats, is_made: Mask, above: Floats) -> Floats:
     """Return by how much each candidate is above something, on average over draws; shape (n,)."""
     return np.asarray(np.where(is_made, np.maximum(values - above[:, None], 0.0), 0.0).mean(axis=0))

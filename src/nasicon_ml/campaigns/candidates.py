@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import norm
 
+from nasicon_ml.arrays import Floats, Mask
 from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column, Kind, is_missing
 from nasicon_ml.composition import CHARGE_TOLERANCE, occupancies
@@ -26,8 +26,6 @@ from nasicon_ml.screening.objectives import Answers, Desirability, Objective, Qu
 from nasicon_ml.screening.result import recipes_at
 from nasicon_ml.screening.scoring import Effort
 from nasicon_ml.screening.space import SearchSpace
-
-Floats = NDArray[np.float64]
 
 #: So many of the most promising recipes, and so many from everywhere.
 PROMISING = 700
@@ -111,12 +109,12 @@ class Search:
         return recipes
 
 
-def already_made(recipes: pd.DataFrame, own: pd.DataFrame) -> NDArray[np.bool_]:
+def already_made(recipes: pd.DataFrame, own: pd.DataFrame) -> Mask:
     """Return which recipes are those of own pellets in all that either states; shape (n,)."""
     return np.asarray(same_recipe(recipes, own).any(axis=1))
 
 
-def same_recipe(recipes: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
+def same_recipe(recipes: pd.DataFrame, others: pd.DataFrame) -> Mask:
     """Return which recipes are those of others in all that either states; shape (n, n_others)."""
     if recipes.empty or others.empty:
         return np.zeros((len(recipes), len(others)), dtype=np.bool_)

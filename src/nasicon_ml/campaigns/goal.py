@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.screening.objectives import Desirability, Wish
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

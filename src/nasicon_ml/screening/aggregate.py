@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from nasicon_ml.arrays import Floats, Mask, Strings
+
 Ints = NDArray[np.int64]
 
 
@@ -300,8 +301,8 @@ class Aggregate:
 
 def best_by_system(
     system: NDArray[np.intp],
-    names: NDArray[np.object_],
-    inside: NDArray[np.bool_],
+    names: Strings,
+    inside: Mask,
     values: Floats,
     numbers: NDArray[np.int64],
 ) -> dict[str, BestOfSystem]:

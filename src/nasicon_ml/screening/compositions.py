@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import Composition, OccupancyTable, shorthand
 from nasicon_ml.composition.composition import counts_in_name
@@ -139,7 +140,6 @@ def dopant(symbol: object, node: SpecNode) -> Ion:
     return Ion(element, charge)
 
 
-Floats = NDArray[np.float64]
 Units = NDArray[np.int64]
 
 SYSTEM = Column.SYSTEM.value
@@ -198,7 +198,7 @@ class Family:
                 found[ion.element] = found.get(ion.element, 0) + units
             yield found
 
-    def _doped(self, amounts: Floats, mixture_of: NDArray[np.intp]) -> dict[Ion, Units]:
+    def _doped(self, amounts: Floats, mixture_of: Ints) -> dict[Ion, Units]:
         """Return the millionths of each dopant, shape (n,), where the n-th has a stated amount of a mixture."""
         ions = sorted({ion for mixture in self.dopants for ion, _ in mixture})
         shares = np.array([[dict(mixture).get(ion, 0.0) for ion in ions] for mixture in self.dopants])
@@ -217,7 +217,7 @@ class Family:
             )
         return charge
 
-    def _check(self, room: Units, ions: Units, amounts: Floats, mixture_of: NDArray[np.intp]) -> None:
+    def _check(self, room: Units, ions: Units, amounts: Floats, mixture_of: Ints) -> None:
         key = "x" if self.by_charge else "amount"
         place = self.node.child(key) if key in self.node.value else self.node
         for bad, what in (
@@ -354,7 +354,7 @@ class Compositions:
     def __len__(self) -> int:
         return len(self.units)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Compositions:
+    def take(self, rows: Mask | Ints) -> Compositions:
         """Return some of them."""
         return Compositions(self.elements, self.units[rows], self.states[rows], self.names, self.name_of[rows])
 
@@ -374,7 +374,7 @@ class Compositions:
         states = dict(enumerate(self.states.T.astype(np.int64)))
         return np.asarray(net_substitution(m_site, t_site, states, 0) / RESOLUTION)
 
-    def occupancies(self, rows: NDArray[np.intp], index: NDArray[np.intp]) -> OccupancyTable:
+    def occupancies(self, rows: Ints, index: Ints) -> OccupancyTable:
         """Return some of them as wide arrays, for a table whose every row has a position among them (`index`)."""
         shape = (len(rows), len(ELEMENTS))
         sites = {site: np.zeros(shape) for site in "amt"}

@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Ints, Mask
 from nasicon_ml.columns import ADDITIVE, Column, Kind
 from nasicon_ml.composition.formula import ELEMENT_INDEX
 from nasicon_ml.errors import nearest, shown
 from nasicon_ml.screening.compositions import Compositions
 from nasicon_ml.screening.reading import FIELDS, Axis, SpecNode, read_cell
 
-Mask = NDArray[np.bool_]
 Cells = Sequence[Any] | NDArray[Any]
 
 #: The net substitution of a composition, as a name in conditions.
@@ -185,8 +185,6 @@ def _value(name: str, node: SpecNode, warnings: list[str]) -> object:
         return node.text("the name of a system, such as LATP")
     return node.number(-10, 20)
 
-
-Ints = NDArray[np.intp]
 
 #: The axis of compositions; fields have positions from 0 on.
 COMPOSITION = -1

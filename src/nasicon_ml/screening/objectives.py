@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.estimators.targets import measurement_temperature
 from nasicon_ml.estimators.uncertainty import ConformalScores
 from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import Candidates
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -326,6 +325,6 @@ class Question:
         table = candidates.table.assign(**{name: np.full(len(candidates.numbers), float(self.at_c))})
         return Candidates(candidates.numbers, table, candidates.sites)
 
-    def temperatures_c(self, candidates: Candidates) -> NDArray[np.float64]:
+    def temperatures_c(self, candidates: Candidates) -> Floats:
         """Return the temperature of each recipe's conductivity, in °C; shape (n,)."""
         return measurement_temperature(candidates.table)

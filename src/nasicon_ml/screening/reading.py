@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Ints, Mask
 from nasicon_ml.checks import STEPS, looks_like_kelvin
 from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind, Role, is_missing, to_number
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest, number_hint
@@ -332,7 +332,6 @@ def refuse_repeats(values: Sequence[object], node: SpecNode) -> None:
 
 
 Cell = float | str | bool | None
-Mask = NDArray[np.bool_]
 
 #: Fields that a space states one by one.
 FIELDS = tuple(column for column in MODEL_INPUT if column.role is not Role.COMPOSITION)
@@ -361,7 +360,7 @@ class Axis:
         rows = np.flatnonzero(mask).tolist()
         return Axis({column: [cells[row] for row in rows] for column, cells in self.cells.items()})
 
-    def series(self, at: NDArray[np.intp]) -> dict[Column, Any]:
+    def series(self, at: Ints) -> dict[Column, Any]:
         """Return the columns for positions on the axis: float64 with NaN, or categorical."""
         return {column: _taken(prepared, at) for column, prepared in self._prepared.items()}
 
@@ -377,7 +376,7 @@ def _prepare(column: Column, cells: Sequence[Cell]) -> Any:
     return pd.Categorical(pd.Series(list(cells), dtype="object"), categories=names)
 
 
-def _taken(prepared: Any, at: NDArray[np.intp]) -> Any:
+def _taken(prepared: Any, at: Ints) -> Any:
     if isinstance(prepared, np.ndarray):
         return prepared[at]
     return pd.Categorical.from_codes(prepared.codes[at], dtype=prepared.dtype, validate=False)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.bundle.store import model_files
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column, Kind
 from nasicon_ml.data.own_pellets import own_checksum
@@ -88,7 +89,7 @@ class ScreeningResult:
         numbers = front.numbers[order]
         return self._answered(numbers, np.array([kept.get(number, np.nan) for number in numbers.tolist()]))
 
-    def _answered(self, numbers: NDArray[np.int64], objective: NDArray[np.float64]) -> pd.DataFrame:
+    def _answered(self, numbers: NDArray[np.int64], objective: Floats) -> pd.DataFrame:
         names = [column.value for column in COLUMNS]
         if not len(numbers):
             return pd.DataFrame({name: pd.Series(dtype="object") for name in names})

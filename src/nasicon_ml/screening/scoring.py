@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.composition import CHARGE_TOLERANCE
 from nasicon_ml.errors import FieldError, nearest
@@ -64,9 +65,6 @@ class Effort:
 def chunks(size: int, length: int, start: int = 0) -> Iterator[range]:
     """Divide the positions from `start` on."""
     return (range(first, min(first + length, size)) for first in range(start, size, length))
-
-
-Floats = NDArray[np.float64]
 
 
 class Space(Protocol):

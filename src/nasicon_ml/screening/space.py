@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Mask
 from nasicon_ml.columns import MODEL_INPUT, Column, Role
 from nasicon_ml.composition import ELEMENTS, Composition, OccupancyTable
 from nasicon_ml.errors import FieldError, nearest
@@ -292,7 +293,7 @@ class SearchSpace:
         used, index = _distinct(digits[COMPOSITION])
         return Candidates(positions, table, self.axes.compositions.occupancies(used, index))
 
-    def satisfied(self, digits: Mapping[int, NDArray[np.intp]]) -> NDArray[np.bool_]:
+    def satisfied(self, digits: Mapping[int, NDArray[np.intp]]) -> Mask:
         """Return which candidates satisfy the constraints, given their positions on the axes, shape (n,)."""
         found = np.ones(len(digits[COMPOSITION]), dtype=np.bool_)
         for check in self.checks:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from nasicon_ml.columns import ERROR_UNITS, Column
 from nasicon_ml.errors import BundleError, FieldError
@@ -20,8 +19,6 @@ from nasicon_ml.estimators.joint import (
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, on_learned_scale
 from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.workflows.predict import Prediction
-
-Floats = NDArray[np.float64]
 
 COLUMNS = ("row", "target", "difference", "lower", "upper", "unit", "better")
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import ERROR_UNITS, MODEL_INPUT, RECIPE, ROOM_TEMPERATURE_C, Column, Kind
 from nasicon_ml.estimators.own_pellets import Known
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
@@ -25,8 +25,6 @@ from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe.batch import AnyRecipes
 from nasicon_ml.workflows.predict import Prediction, predict
 from nasicon_ml.workflows.profile import BEST_BY
-
-Floats = NDArray[np.float64]
 
 #: An answer is moved by one pellet if without it the shift is this much less, in decades or points, ...
 _LEAST = {TargetName.CONDUCTIVITY: 0.1, TargetName.RELATIVE_DENSITY: 1.5}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.estimators.targets import (
@@ -21,9 +22,6 @@ from nasicon_ml.estimators.targets import (
     shift_log10_conductivity,
 )
 from nasicon_ml.features.distances import composition_points
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 #: Amounts that differ by less, per formula unit, are the same: what two laboratories call one composition.
 SAME_AMOUNT = 0.05
@@ -137,11 +135,11 @@ class _Reported:
         energy = pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)
         return cls(values, measurement_temperature(pellets), energy)
 
-    def is_far(self, rows: NDArray[np.intp], at_c: float) -> Mask:
+    def is_far(self, rows: Ints, at_c: float) -> Mask:
         """Return of which rows the conductivity was measured at another temperature."""
         return np.asarray(np.abs(self.measured_c[rows] - at_c) > AS_MEASURED_C)
 
-    def at(self, rows: NDArray[np.intp], at_c: float) -> dict[TargetName, Floats]:
+    def at(self, rows: Ints, at_c: float) -> dict[TargetName, Floats]:
         """Return the values of some rows, the conductivity as log10(S/cm) at a temperature; NaN where unknown."""
         log10 = self.values[TargetName.CONDUCTIVITY][rows]
         carried = shift_log10_conductivity(log10, self.energy_ev[rows], self.measured_c[rows], at_c)

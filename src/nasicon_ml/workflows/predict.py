@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import (
     CONDUCTIVITY_INTERVAL,
     DENSITY_INTERVAL,
@@ -155,7 +156,7 @@ class Prediction:
         return self.answers.table()
 
     @cached_property
-    def learned(self) -> dict[TargetName, NDArray[np.float64]]:
+    def learned(self) -> dict[TargetName, Floats]:
         """The answers on the scale the model learns, without own pellets (`PropertyModel.learned`)."""
         return self.model.learned(self.recipes)
 

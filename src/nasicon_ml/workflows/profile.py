@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Mask
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.joint import Differences
@@ -50,7 +50,7 @@ class Best:
     differences: Differences
 
     @property
-    def is_told_apart(self) -> NDArray[np.bool_]:
+    def is_told_apart(self) -> Mask:
         """Which answers are lower than the highest beyond the interval of their difference; shape (n,)."""
         return np.asarray(self.differences.upper < 0)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Mask
 from nasicon_ml.campaigns.acquisition import METHODS, Pick, Posterior, choose, posterior
 from nasicon_ml.campaigns.candidates import Search, already_made, outside_space
 from nasicon_ml.campaigns.folder import BATCH, Campaign
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from nasicon_ml.screening.engine import Progress
     from nasicon_ml.screening.scoring import Effort
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 #: More members than this are no batch.
 MOST_BATCH = 50

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Strings
 from nasicon_ml.bundle.parts import ModelMetadata, rounded
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
@@ -62,7 +62,6 @@ from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.trees.ensemble import TreeEnsemble
 
-Floats = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 #: What a table of own pellets may be given as.
 Given = str | Path | pd.DataFrame
@@ -364,7 +363,7 @@ def _counting(report: Progress, total: int) -> Callable[[str], None]:
 class _Stage:
     """What all targets share: pellets, their features, and their circumstances among other sources."""
 
-    sources: NDArray[np.object_]
+    sources: Strings
     options: TrainingOptions
     full: FitContext
     composition_only: FitContext
