@@ -168,11 +168,7 @@ def posterior(model: PropertyModel, recipes: pd.DataFrame, own: pd.DataFrame | N
 
 
 def normal_after(
-    name: TargetName,
-    kernel: OwnKernel,
-    points: Points,
-    interval: tuple[Floats, Floats],
-    known: Known | None,
+    name: TargetName, kernel: OwnKernel, points: Points, interval: tuple[Floats, Floats], known: Known | None
 ) -> Normal:
     """Return what n recipes may come to together; conductivity or density.
 

@@ -300,11 +300,7 @@ class Aggregate:
 
 
 def best_by_system(
-    system: NDArray[np.intp],
-    names: Strings,
-    inside: Mask,
-    values: Floats,
-    numbers: NDArray[np.int64],
+    system: NDArray[np.intp], names: Strings, inside: Mask, values: Floats, numbers: NDArray[np.int64]
 ) -> dict[str, BestOfSystem]:
     """Aggregate n recipes by system.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -300,26 +300,25 @@ def read_numbers(node: SpecNode, minimum: float, maximum: float) -> list[float]:
     def read(one: SpecNode) -> float:
         return one.number(minimum, maximum)
 
-    found = [*read_values(node, read, f"a number from {minimum:g} to {maximum:g}, a list, or a range")]
-    refuse_repeats(found, node)
-    return found
+    return read_values(node, read, f"a number from {minimum:g} to {maximum:g}, a list, or a range")
 
 
-def read_values(node: SpecNode, read: Callable[[SpecNode], Any], allowed: str) -> Iterator[Any]:
-    """Yield the values of a value, a list of values and ranges, or a range.
+def read_values(node: SpecNode, read: Reader, allowed: str) -> list[Any]:
+    """Read a value, a list of values and ranges, or a range.
 
     Raises
     ------
     SpaceError
-        If there are more than `MOST_VALUES`.
+        If there are more than `MOST_VALUES`, or one stands there twice.
     """
-    count = 0
+    found: list[Any] = []
     for item in node.one_or_more(allowed):
-        values = read_range(item, read) if isinstance(item.value, dict) else [read(item)]
-        count += len(values)
-        if count > MOST_VALUES:
-            raise node.error(f"at most {MOST_VALUES} values", f"These are more than {count - 1}.", value=count)
-        yield from values
+        found += read_range(item, read) if isinstance(item.value, dict) else [read(item)]
+        if len(found) > MOST_VALUES:
+            hint = f"These are more than {len(found) - 1}."
+            raise node.error(f"at most {MOST_VALUES} values", hint, value=len(found))
+    refuse_repeats(found, node)
+    return found
 
 
 def refuse_repeats(values: Sequence[object], node: SpecNode) -> None:
@@ -422,9 +421,7 @@ def _values(column: Column, node: SpecNode, warnings: list[str]) -> list[Cell]:
     for item in node.one_or_more(column.allowed):
         if isinstance(item.value, dict) and column.kind is not Kind.NUMBER:
             raise item.error(column.allowed, "Only numbers have ranges.")
-    found = [*read_values(node, read, column.allowed)]
-    refuse_repeats(found, node)
-    return found
+    return read_values(node, read, column.allowed)
 
 
 def read_cell(column: Column, node: SpecNode, warnings: list[str]) -> Cell:

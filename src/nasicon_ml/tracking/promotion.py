@@ -21,15 +21,9 @@ from nasicon_ml.tracking.registry import (
     CHALLENGER,
     CHAMPION,
     CHAMPIONS,
-    GATE,
     MODEL_NAME,
     NOBODY,
-    PROMOTED_AT,
-    PROMOTED_BY,
     PROMOTED_OVER,
-    REASON,
-    ROLLED_BACK_AT,
-    ROLLED_BACK_REASON,
     Version,
     alias_of,
     champions_in,
@@ -43,6 +37,9 @@ if TYPE_CHECKING:
     from nasicon_ml.model import PropertyModel
     from nasicon_ml.workflows.train import TrainingOptions
 
+#: Tags of a version about its promotions.
+PROMOTED_AT, PROMOTED_BY, GATE, REASON = "promoted_at", "promoted_by", "gate", "forced_reason"
+ROLLED_BACK_AT, ROLLED_BACK_REASON = "rolled_back_at", "rolled_back_reason"
 #: The tag with all figures of the gate, as JSON; as much of it as MLflow keeps in a tag on any store.
 REPORT, _LONGEST_TAG = "gate_report", 5000
 PASSED, FORCED = "passed", "forced"

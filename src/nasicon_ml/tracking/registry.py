@@ -28,10 +28,8 @@ MODEL_NAME, CHAMPION, CHALLENGER = "nasicon-recipe", "champion", "challenger"
 BUNDLE_IN_MODEL, BUNDLE_IN_RUN = f"artifacts/{BUNDLE}", BUNDLE
 #: The tag of a run and its version that lists the files of its bundle with their sizes, as JSON.
 BUNDLE_FILES = "bundle_files"
-#: Tags of a version about its promotions.
-PROMOTED_OVER, PROMOTED_AT, PROMOTED_BY = "promoted_over", "promoted_at", "promoted_by"
-GATE, REASON = "gate", "forced_reason"
-ROLLED_BACK_AT, ROLLED_BACK_REASON = "rolled_back_at", "rolled_back_reason"
+#: The tag of a version that names the champion it was promoted over; others stand in `promotion`.
+PROMOTED_OVER = "promoted_over"
 #: The tag of the registered model that lists the numbers of its champions, first to last, as JSON.
 CHAMPIONS = "champions"
 #: Nobody was champion before.
