@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nasicon_ml.arrays import Floats, Mask
-from nasicon_ml.columns import ADDITIVE, Column, Kind, to_number
+from nasicon_ml.columns import ADDITIVE, ZERO_CELSIUS_K, Column, Kind, to_number
 from nasicon_ml.errors import FieldError
 
 #: So many different texts of one column may be wrong, and so many cells. Beyond that the column is not what it is
@@ -251,7 +251,6 @@ STEPS = {
     Column.MEASUREMENT_TEMPERATURE_C: 5,
 }
 _ROOM_K = (293.0, 298.0)
-_ZERO_C_IN_K = 273.15
 
 
 def looks_like_kelvin(values: Floats, column: Column) -> tuple[Mask, Mask]:
@@ -271,7 +270,7 @@ def looks_like_kelvin(values: Floats, column: Column) -> tuple[Mask, Mask]:
         (1073 is 800 °C, and nobody sinters at 1073 °C).
     """
     step = STEPS[column]
-    exact = (values > _ZERO_C_IN_K) & _is_multiple(values - _ZERO_C_IN_K, 5)
+    exact = (values > ZERO_CELSIUS_K) & _is_multiple(values - ZERO_CELSIUS_K, 5)
     room = np.isin(values, _ROOM_K) & (column is Column.MEASUREMENT_TEMPERATURE_C)
     sure = exact | room
     whole = (values > 273) & _is_multiple(values - 273, step) & ~_is_multiple(values, step)
@@ -326,7 +325,7 @@ def fraction_findings(clean: pd.DataFrame) -> list[Finding]:
 
 
 def _words(value: float, column: Column) -> str:
-    shift = _ZERO_C_IN_K if value % 1 else 273
+    shift = ZERO_CELSIUS_K if value % 1 else 273
     return f"{column.value}: {value:g} °C looks like kelvin: {value:g} K is {value - shift:g} °C"
 
 

@@ -353,11 +353,9 @@ class Column(StrEnum):
 
     def _number_hint(self, text: str) -> str:
         """Return what the person meant by a number that is none: a decimal comma, or a unit beside it."""
-        bound = Column.DENSITY_BOUND if self is Column.RELATIVE_DENSITY_PCT else None
-        bound = Column.CONDUCTIVITY_BOUND if self is Column.CONDUCTIVITY_TOTAL_S_CM else bound
         match = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)\s*(\D+?)\.?\s*", text)
         if match is None or not self.unit:
-            return number_hint(text, bound)
+            return number_hint(text, BOUND_OF.get(self))
         number, ours = float(match[1]), self.unit.lower()
         written = match[2].lower().replace("\u03bc", "\u00b5")  # the Greek letter is not the micro sign
         if written in {ours, ours.lstrip("°"), ours.replace("\u00b5", "u")}:
@@ -463,6 +461,14 @@ DENSITY_INTERVAL = (
     Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT,
 )  # fmt: skip
 
+CONDUCTIVITIES = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.CONDUCTIVITY_BULK_S_CM)
+#: What says of a number that it is a bound, by the number's column.
+BOUND_OF: Mapping[Column, Column] = MappingProxyType(
+    {
+        Column.CONDUCTIVITY_TOTAL_S_CM: Column.CONDUCTIVITY_BOUND,
+        Column.RELATIVE_DENSITY_PCT: Column.DENSITY_BOUND,
+    }
+)
 #: Units of errors in what is predicted, by the measured column; the conductivity is compared as log10(S/cm).
 ERROR_UNITS: Mapping[Column, str] = MappingProxyType(
     {
@@ -474,3 +480,9 @@ ERROR_UNITS: Mapping[Column, str] = MappingProxyType(
 )
 
 ROOM_TEMPERATURE_C = 25.0
+ZERO_CELSIUS_K = 273.15
+
+
+def split_cell(cell: str | None) -> list[str]:
+    """Return the values that a cell holds, separated by `SEPARATOR`."""
+    return [value.strip() for value in (cell or "").split(SEPARATOR) if value.strip()]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nasicon_ml.arrays import Floats, Ints, Strings
 from nasicon_ml.bundle.parts import ModelParts
 from nasicon_ml.bundle.store import load_bundle, save_bundle
-from nasicon_ml.columns import PREDICTION, ROOM_TEMPERATURE_C, Column
+from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, PREDICTION, ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
@@ -284,23 +284,16 @@ class PropertyModel(ModelParts):
         fitted = self._fitted(TargetName.CONDUCTIVITY, trees)
         point = fitted.reported(features, circumstances.temperature_c, energy_ev)
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, circumstances, level)
-        return {
-            Column.PREDICTED_CONDUCTIVITY_S_CM: 10.0**point,
-            Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM: 10.0**lower,
-            Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM: 10.0**upper,
-            Column.PREDICTED_ACTIVATION_ENERGY_EV: energy_ev,
-        }
+        interval = (10.0**value for value in (point, lower, upper))
+        found = dict(zip(CONDUCTIVITY_INTERVAL, interval, strict=True))
+        return found | {Column.PREDICTED_ACTIVATION_ENERGY_EV: energy_ev}
 
     def _density(
         self, features: Floats | PairedRecipes, circumstances: Circumstances, level: float
     ) -> dict[Column, Any]:
         point = self._fitted(TargetName.RELATIVE_DENSITY).reported(features, circumstances.temperature_c)
-        lower, upper = self.intervals[TargetName.RELATIVE_DENSITY].interval(point, circumstances, level)
-        return {
-            Column.PREDICTED_RELATIVE_DENSITY_PCT: point,
-            Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT: lower,
-            Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT: upper,
-        }
+        ends = self.intervals[TargetName.RELATIVE_DENSITY].interval(point, circumstances, level)
+        return dict(zip(DENSITY_INTERVAL, (point, *ends), strict=True))
 
     def _moved(
         self, own: pd.DataFrame, answered: _Answered, features: Floats | PairedRecipes, level: float

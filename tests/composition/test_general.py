@@ -98,5 +98,4 @@ def test_nothing_is_evaluated() -> None:
     ],
 )
 def test_where_a_second_phase_begins(body: str, formula: str, rest: str) -> None:
-    scanned = Scanner(body, body, {"x": 0.5}, {}).scan()
-    assert (scanned.formula, scanned.rest) == (formula.replace("Fx", "F0.5"), rest)
+    assert Scanner(body, body, {"x": 0.5}, {}).scan() == (formula.replace("Fx", "F0.5"), rest)

@@ -83,15 +83,8 @@ _PLAIN = str.maketrans(
 
 _TAGS = re.compile(r"</?(?:sub|i|b|em|strong|span|font|p)\b[^<>]*>", re.IGNORECASE)
 _LATEX_SIGNS = {
-    r"\cdot": "·",
-    r"\bullet": "·",
-    r"\times": "*",
-    r"\,": "",
-    r"\;": "",
-    r"\!": "",
-    r"\ ": " ",
-    "~": " ",
-}
+    r"\cdot": "·", r"\bullet": "·", r"\times": "*", r"\,": "", r"\;": "", r"\!": "", r"\ ": " ", "~": " ",
+}  # fmt: skip
 _LATEX_COMMAND = re.compile(r"\\[A-Za-z]+\*?\s*")
 _INDEX = re.compile(r"_\s*(?:\{([^{}]*)\}|(?=[0-9xyz.]))")
 

@@ -229,14 +229,13 @@ def formula_findings(formulas: pd.Series[Any], parsed: ParsedFormulas) -> list[F
         _verdict(composition, error) for composition, error in zip(parsed.compositions, parsed.errors, strict=True)
     ]
     missing = ("missing_formula", Severity.ERROR, f"{column}: a formula is needed, and there is none")
-    noteworthy = np.array([verdict is not None for verdict in verdicts] + [True])[parsed.index]
+    verdicts.append(missing)  # -1, no formula, is the last
+    noteworthy = np.array([verdict is not None for verdict in verdicts])[parsed.index]
     cells = formulas.to_numpy(dtype="object")
     findings: list[Finding] = []
     bad = 0
     for row in np.flatnonzero(noteworthy).tolist():
-        code = parsed.index[row]
-        verdict = verdicts[code] if code >= 0 else missing
-        if verdict:
+        if verdict := verdicts[parsed.index[row]]:
             rule, severity, message = verdict
             bad += severity is Severity.ERROR
             refuse_many(bad, MOST_BAD_CELLS, refusal(cells[row]))

@@ -15,7 +15,7 @@ from functools import lru_cache
 import pandas as pd
 
 from nasicon_ml.checks import Finding, Severity
-from nasicon_ml.columns import SEPARATOR, Column
+from nasicon_ml.columns import SEPARATOR, Column, split_cell
 from nasicon_ml.composition.formula import ALKALI_LETTERS, ELEMENT_INDEX, HOST_LETTERS, clean
 from nasicon_ml.errors import FormulaError
 
@@ -107,7 +107,7 @@ def read_precursors(text: str) -> Precursors:
     """
     sources: dict[Cation, Source] = {}
     unread = []
-    for name in (part.strip() for part in text.split(SEPARATOR) if part.strip()):
+    for name in split_cell(text):
         if name.lower() == COMMERCIAL:
             return Precursors(dict.fromkeys(Cation, Source.COMMERCIAL))
         formula = _plain(name)

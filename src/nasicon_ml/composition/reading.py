@@ -38,14 +38,6 @@ _LAST_SYMBOL = re.compile(r"[A-Z][a-z]?$")
 _DEEPEST = 6
 
 
-@dataclass(frozen=True)
-class Scanned:
-    """A general formula with everything filled in, and what followed it."""
-
-    formula: str
-    rest: str  # the second phase in formula units, as written; empty if there is none
-
-
 @dataclass
 class Scanner:
     """Reads a formula from left to right.
@@ -72,8 +64,8 @@ class Scanner:
     _seen: set[str] = field(default_factory=set)
     _depth: int = 0
 
-    def scan(self) -> Scanned:
-        """Read the whole text.
+    def scan(self) -> tuple[str, str]:
+        """Return the formula with everything filled in, and the second phase, in formula units, that follows it.
 
         Raises
         ------
@@ -82,8 +74,7 @@ class Scanner:
         """
         while (char := self._peek()) and not self._second_phase_begins(char):
             self._item(char)
-        rest = self.body[self.position :].strip()
-        return Scanned("".join(self._parts), rest)
+        return "".join(self._parts), self.body[self.position :].strip()
 
     def _item(self, char: str) -> None:
         if char in "([{":
@@ -487,15 +478,15 @@ def _read_body(body: str, values: Values, text: str) -> tuple[str, SecondPhase |
     if match and (hint := shorthand.hint(match["name"])):
         raise refusal(text, hint=f"{match['name']!r} is no shorthand. {hint}")
     scanner = Scanner(body, text, values.numbers, values.substitutes)
-    scanned = scanner.scan()
+    formula, rest = scanner.scan()
     second = None
-    if scanned.rest:
-        coefficient = _UNITS_OF.fullmatch(scanned.rest[1:].strip())
+    if rest:
+        coefficient = _UNITS_OF.fullmatch(rest[1:].strip())
         if coefficient and coefficient["variable"]:
             scanner.used.add(coefficient["variable"])
-        second = _formula_units(scanned.rest[1:], values, text)
+        second = _formula_units(rest[1:], values, text)
     _check_all_used(values, scanner.used, text)
-    return scanned.formula, second
+    return formula, second
 
 
 def _check_bare_amount(body: str, values: Values, text: str) -> None:

@@ -143,9 +143,7 @@ def _silicon(short: Shorthand, numbers: Mapping[str, float], text: str) -> float
     """Amount of Si: named, or x where there is no dopant for x to be."""
     if not short.silicon:
         return 0.0
-    if "Si" in numbers and ("x" not in numbers or short.dopant):
-        return _needed(short, numbers, "Si", _T_FULL, text)
-    if short.dopant:
+    if short.dopant or ("Si" in numbers and "x" not in numbers):
         return _needed(short, numbers, "Si", _T_FULL, text)
     if not numbers and short.name == "NZSP":
         return _NZSP_SILICON

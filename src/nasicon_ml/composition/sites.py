@@ -156,18 +156,13 @@ def _check_proportions(sites: Sites, text: str) -> None:
         raise refusal(text, hint="It has no mobile ion: Li, Na, K, Rb, Cs or Ag.")
     a_total, m_total = sum(sites.a_site.values()), sum(sites.m_site.values())
     for what, amount, (lower, upper) in (
-        ("A site", a_total, _A_RANGE),
-        ("M site", m_total, _M_RANGE),
-        ("oxygen", sites.oxygen, _O_RANGE),
+        ("on the A site", a_total, _A_RANGE),
+        ("on the M site", m_total, _M_RANGE),
+        ("O", sites.oxygen, _O_RANGE),
     ):
         if not lower <= amount <= upper:
-            raise refusal(
-                text,
-                f"a composition near A1+xM2(TO4)3, with {lower:g} to {upper:g} on the {what} per three P and Si"
-                if what != "oxygen"
-                else f"a composition near A1+xM2(TO4)3, with {lower:g} to {upper:g} O per three P and Si",
-                f"This has {amount:.4g}.",
-            )
+            allowed = f"a composition near A1+xM2(TO4)3, with {lower:g} to {upper:g} {what} per three P and Si"
+            raise refusal(text, allowed, f"This has {amount:.4g}.")
 
 
 #: Elementary charges per three T cations within which a formula counts as neutral.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from nasicon_ml.columns import SEPARATOR, Column
+from nasicon_ml.columns import CONDUCTIVITIES, SEPARATOR, Column, split_cell
 
 #: Shorthands that papers use themselves.
 _COMMON_NAMES = ("LATP", "LAGP", "NZSP")
@@ -18,7 +18,6 @@ _TELLING = (
     (Column.CONDUCTIVITY_TOTAL_S_CM, "{} S/cm"), (Column.CONDUCTIVITY_BULK_S_CM, "{} S/cm"),
     (Column.RELATIVE_DENSITY_PCT, "{:g} % dense"), (Column.ACTIVATION_ENERGY_EV, "{:g} eV"),
 )  # fmt: skip
-_CONDUCTIVITIES = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.CONDUCTIVITY_BULK_S_CM)
 
 
 def citation(source: Mapping[str, Any] | pd.Series, pellets: Sequence[Mapping[Any, Any]] = ()) -> str:
@@ -37,18 +36,11 @@ def citation(source: Mapping[str, Any] | pd.Series, pellets: Sequence[Mapping[An
         Authors, year, title and DOI as far as known. Where neither title nor DOI is, the key under which the work
         was read, and (from `pellets`) what to search for.
     """
-
-    def known(column: Column) -> str:
-        value = source.get(column.value)
-        return value if isinstance(value, str) else ""
-
-    authors, year, title = known(Column.AUTHORS), known(Column.YEAR), known(Column.TITLE)
+    authors, year, title = (_known(source, column) for column in (Column.AUTHORS, Column.YEAR, Column.TITLE))
     head = f"{authors} ({year})" if authors and year else authors or (f"({year})" if year else "")
-    links = " ".join(f"https://doi.org/{doi}" for doi in known(Column.DOI).split(SEPARATOR) if doi)
-    parts = [part.rstrip(".") for part in (head, title, links) if part]
-    if not parts:
-        parts = [f"work not identified, read as {known(Column.READING) or known(Column.SOURCE)}"]
-    places = [_place(place) for place in known(Column.CITED_IN).split(SEPARATOR) if place and place not in links]
+    links = " ".join(f"https://doi.org/{doi}" for doi in split_cell(_known(source, Column.DOI)))
+    parts = [part.rstrip(".") for part in (head, title, links) if part] or [_unidentified(source)]
+    places = [_place(place) for place in split_cell(_known(source, Column.CITED_IN)) if place not in links]
     read_in = f"; read in {', '.join(places)}" if places else ""
     words = "" if title or links else search_words(pellets)
     return f"{'. '.join(parts)}{read_in}{f'; to find it, search for: {words}' if words else ''}"
@@ -71,7 +63,7 @@ def search_words(pellets: Sequence[Mapping[Any, Any]]) -> str:
     if not told:
         return ""
     best = max(told, key=lambda pellet: (sum(_given(pellet, column) is not None for column, _ in _TELLING), *(
-        _given(pellet, column) or 0.0 for column in _CONDUCTIVITIES
+        _given(pellet, column) or 0.0 for column in CONDUCTIVITIES
     )))  # fmt: skip
     system = _given(best, Column.SYSTEM)
     words = [system] if system in _COMMON_NAMES else []
@@ -79,7 +71,7 @@ def search_words(pellets: Sequence[Mapping[Any, Any]]) -> str:
     for column, form in _TELLING:
         value = _given(best, column)
         if value is not None and value != "conventional":
-            words.append(form.format(_scientific(value) if column in _CONDUCTIVITIES else value))
+            words.append(form.format(_scientific(value) if column in CONDUCTIVITIES else value))
     return ", ".join(word.replace("_", "-") for word in words)
 
 
@@ -115,37 +107,27 @@ def bibtex(source: Mapping[str, Any] | pd.Series, pellets: Sequence[Mapping[Any,
         work was read and, where neither title nor DOI is known, what to search for. Characters that LaTeX would
         take for commands are escaped, except in DOI and address, which are taken literally.
     """
-
-    def known(column: Column) -> str:
-        value = source.get(column.value)
-        return value if isinstance(value, str) else ""
-
-    dois, title = [doi for doi in known(Column.DOI).split(SEPARATOR) if doi], known(Column.TITLE)
-    places = [place for place in known(Column.CITED_IN).split(SEPARATOR) if place and place not in dois]
+    dois, title = split_cell(_known(source, Column.DOI)), _known(source, Column.TITLE)
+    places = [place for place in split_cell(_known(source, Column.CITED_IN)) if place not in dois]
     words = "" if title or dois else search_words(pellets)
     notes = [
-        *(
-            []
-            if title or dois
-            else [f"work not identified, read as {known(Column.READING) or known(Column.SOURCE)}"]
-        ),
-        *([f"also DOI {', '.join(dois[1:])}"] if dois[1:] else []),
-        *([f"read in {', '.join(places)}"] if places else []),
-        *([f"to find it, search for: {words}"] if words else []),
+        "" if title or dois else _unidentified(source),
+        f"also DOI {', '.join(dois[1:])}" if dois[1:] else "",
+        f"read in {', '.join(places)}" if places else "",
+        f"to find it, search for: {words}" if words else "",
     ]
     fields = {
-        "author": " and ".join(_bibtex_names(known(Column.AUTHORS))),
-        Column.YEAR.value: known(Column.YEAR),
-        Column.TITLE.value: f"{{{title.translate(_ESCAPED)}}}"
-        if title
-        else "",  # in two braces: formulas keep their capitals
+        "author": " and ".join(_bibtex_names(_known(source, Column.AUTHORS))),
+        Column.YEAR.value: _known(source, Column.YEAR),
+        # In two braces: formulas keep their capitals.
+        Column.TITLE.value: f"{{{title.translate(_ESCAPED)}}}" if title else "",
         Column.DOI.value: dois[0] if dois else "",
         "url": f"https://doi.org/{dois[0]}" if dois else "",
-        "note": "; ".join(notes).translate(_ESCAPED),
+        "note": "; ".join(filter(None, notes)).translate(_ESCAPED),
     }
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
     kind = "article" if dois else "misc"
-    return "\n".join([f"@{kind}{{{bibtex_key(known(Column.SOURCE))},", *lines, "}"])
+    return "\n".join([f"@{kind}{{{bibtex_key(_known(source, Column.SOURCE))},", *lines, "}"])
 
 
 def bibtex_key(source: str) -> str:
@@ -157,13 +139,19 @@ def _bibtex_names(authors: str) -> list[str]:
     """Return names as BibTeX takes them, the surname first where initials stand last; "others" for et al."""
     bare = authors.strip().rstrip("?")
     listed = _AND_OTHERS.sub("", bare)
-    names = [
-        name.strip()
-        for name in re.split(r"\s*;\s*" if SEPARATOR in listed else r"\s*,\s*", listed)
-        if name.strip()
-    ]
+    separator = SEPARATOR if SEPARATOR in listed else ","
+    names = [name.strip() for name in listed.split(separator) if name.strip()]
     names = [", ".join(match.groups()) if (match := _INITIALS_LAST.fullmatch(name)) else name for name in names]
     return [name.translate(_ESCAPED) for name in names] + (["others"] if listed != bare else [])
+
+
+def _known(source: Mapping[str, Any] | pd.Series, column: Column) -> str:
+    value = source.get(column.value)
+    return value if isinstance(value, str) else ""
+
+
+def _unidentified(source: Mapping[str, Any] | pd.Series) -> str:
+    return f"work not identified, read as {_known(source, Column.READING) or _known(source, Column.SOURCE)}"
 
 
 def _given(pellet: Mapping[Any, Any], column: Column) -> Any:

@@ -157,13 +157,8 @@ def _numbers(values: Floats, asked: object, column: Column) -> Mask:
 
 
 def _contains(cells: pd.Series[Any], part: str) -> Mask:
-    return (
-        cells.fillna("")
-        .astype("string")
-        .str.lower()
-        .str.contains(part.strip().lower(), regex=False)
-        .to_numpy(dtype=bool)
-    )
+    lower = cells.fillna("").astype("string").str.lower()
+    return lower.str.contains(part.strip().lower(), regex=False).to_numpy(dtype=bool)
 
 
 def _symbols(formula: object) -> frozenset[str]:

@@ -11,7 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.checks import Finding, Severity, check_columns
-from nasicon_ml.columns import PELLET, SEPARATOR, SOURCES, Column, Kind, Role, columns_of
+from nasicon_ml.columns import (
+    BOUND_OF,
+    PELLET,
+    SEPARATOR,
+    SOURCES,
+    Column,
+    Kind,
+    Role,
+    columns_of,
+    split_cell,
+)
 from nasicon_ml.composition import check_formulas, occupancies
 from nasicon_ml.data.files import PELLETS_FILE, SOURCES_FILE, datasets_folder, verify_checksum
 from nasicon_ml.errors import DatasetError, FieldError, nearest
@@ -19,15 +29,6 @@ from nasicon_ml.io import RawTable, read_table
 from nasicon_ml.recipe.rules import column_hint
 
 _RESULTS = {column.value: column for column in columns_of(Role.RESULT)}
-#: A bound says nothing without its number.
-_BOUNDS = {
-    Column.CONDUCTIVITY_TOTAL_S_CM: Column.CONDUCTIVITY_BOUND,
-    Column.RELATIVE_DENSITY_PCT: Column.DENSITY_BOUND,
-}
-
-
-def _names(cell: str | None) -> list[str]:
-    return [name.strip() for name in (cell or "").split(SEPARATOR) if name.strip()]
 
 
 def doubted(clean: pd.DataFrame) -> dict[Column, NDArray[np.bool_]]:
@@ -35,9 +36,8 @@ def doubted(clean: pd.DataFrame) -> dict[Column, NDArray[np.bool_]]:
     cells = clean[Column.DOUBTFUL_COLUMNS]
     found: dict[Column, NDArray[np.bool_]] = {}
     for row in np.flatnonzero(cells.notna()).tolist():
-        for name in _names(cells.iloc[row]):
-            column = _RESULTS.get(name)
-            for one in (column, _BOUNDS.get(column)) if column else ():
+        for column in (_RESULTS[name] for name in split_cell(cells.iloc[row]) if name in _RESULTS):
+            for one in (column, BOUND_OF.get(column)):  # a bound says nothing without its number
                 if one is not None:
                     found.setdefault(one, np.zeros(len(clean), dtype=np.bool_))[row] = True
     return found
@@ -64,12 +64,10 @@ def doubt_findings(clean: pd.DataFrame) -> list[Finding]:
     reasons = clean[Column.SUSPECT_REASON].notna().to_numpy()
     found = []
     for row in np.flatnonzero(cells.notna()).tolist():
-        unknown = [name for name in _names(cells[row]) if name not in _RESULTS]
+        unknown = [name for name in split_cell(cells[row]) if name not in _RESULTS]
         if unknown:
             allowed = f"columns of results, separated by {SEPARATOR!r}: {', '.join(_RESULTS)}"
-            error = FieldError(
-                Column.DOUBTFUL_COLUMNS.value, unknown[0], allowed, nearest(unknown[0], list(_RESULTS))
-            )
+            error = FieldError(Column.DOUBTFUL_COLUMNS, unknown[0], allowed, nearest(unknown[0], _RESULTS))
             found.append(_error(row, Column.DOUBTFUL_COLUMNS, cells[row], "unknown_result", error.message))
         if not reasons[row]:
             words = f"{Column.SUSPECT_REASON}: is missing; say why {cells[row]} is doubted"
@@ -77,8 +75,8 @@ def doubt_findings(clean: pd.DataFrame) -> list[Finding]:
     return found
 
 
-def _error(row: int, column: Column, value: object, rule: str, message: str) -> Finding:
-    return Finding(row, column.value, value, rule, Severity.ERROR, message)
+def _error(row: int, column: str, value: object, rule: str, message: str) -> Finding:
+    return Finding(row, str(column), value, rule, Severity.ERROR, message)
 
 
 #: Without these a file is no list of pellets.
@@ -192,26 +190,15 @@ def _check_header(frame: pd.DataFrame) -> list[Finding]:
     """Find columns that are absent or unknown."""
     names = [str(name) for name in frame.columns]
     absent = [
-        Finding(
-            HEADER, column.value, None, "missing_column", Severity.ERROR, f"the column {column.value} is absent"
-        )
+        _error(HEADER, column, None, "missing_column", f"the column {column.value} is absent")
         for column in OBLIGATORY
         if column not in names
     ]
-    known = set(PELLET)
-    unknown = [
-        Finding(
-            HEADER,
-            name,
-            name,
-            "unknown_column",
-            Severity.ERROR,
-            f"{name!r} is not a column of the dataset. {column_hint(name, PELLET)}".strip(),
-        )
-        for name in names
-        if name not in known
-    ]
-    return absent + unknown
+    for name in names:
+        if name not in set(PELLET):
+            words = f"{name!r} is not a column of the dataset. {column_hint(name, PELLET)}".strip()
+            absent.append(_error(HEADER, name, name, "unknown_column", words))
+    return absent
 
 
 def excuse_suspects(findings: Sequence[Finding], clean: pd.DataFrame) -> list[Finding]:
@@ -240,13 +227,11 @@ def with_lines(findings: Sequence[Finding], raw: RawTable) -> list[Finding]:
     """Add the line of the file to findings, and sort them by row and column."""
     lines = raw.lines
     order = {column.value: position for position, column in enumerate(PELLET)}
-    placed = [
-        finding
-        if lines is None
-        else replace(finding, line=1 if finding.row == HEADER else int(lines[finding.row]))
-        for finding in findings
-    ]
-    return sorted(placed, key=lambda finding: (finding.row, order.get(finding.column, len(order)), finding.rule))
+    if lines is not None:
+        findings = [
+            replace(finding, line=1 if finding.row == HEADER else int(lines[finding.row])) for finding in findings
+        ]
+    return sorted(findings, key=lambda finding: (finding.row, order.get(finding.column, len(order)), finding.rule))
 
 
 def load_sources(path: str | Path | None = None, *, verify: bool = True) -> pd.DataFrame:

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from nasicon_ml.arrays import Floats, Mask
 from nasicon_ml.checks import STEPS, Finding, Severity, fraction_findings, looks_like_kelvin
-from nasicon_ml.columns import OTHER_UNITS, ROOM_TEMPERATURE_C, SPELLED_UNITS, Column
+from nasicon_ml.columns import CONDUCTIVITIES, OTHER_UNITS, ROOM_TEMPERATURE_C, SPELLED_UNITS, Column
 from nasicon_ml.data.load import clean_pellets, systems_of, with_lines, without_doubted
 from nasicon_ml.io import RawTable
 
 RULE = "unlike_all_measured"
-CONDUCTIVITIES = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.CONDUCTIVITY_BULK_S_CM)
 #: Held against pellets of the same system.
 BY_SYSTEM = (
     *CONDUCTIVITIES, Column.RELATIVE_DENSITY_PCT, Column.CALCINATION_TEMPERATURE_C, Column.SINTERING_TEMPERATURE_C,

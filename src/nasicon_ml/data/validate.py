@@ -17,7 +17,7 @@ import pandas as pd
 
 from nasicon_ml.arrays import Ints, Mask
 from nasicon_ml.checks import Finding, Severity, kelvin_findings
-from nasicon_ml.columns import RECIPE, Column, Kind, Role, columns_of
+from nasicon_ml.columns import ADDITIVE, BOUND_OF, CONDUCTIVITIES, RECIPE, Column, Kind, Role, columns_of
 from nasicon_ml.composition import occupancies
 from nasicon_ml.composition.precursors import precursor_findings
 from nasicon_ml.data.files import SOURCES_FILE
@@ -31,9 +31,8 @@ CHARGE_LIMIT = 0.25
 CONTRADICTION_DECADES = 1.5
 #: Measured at temperatures no further apart than this is measured alike, in °C: room temperature is 20 to 30.
 SAME_TEMPERATURE_C = 10.0
-_CONDUCTIVITIES = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.CONDUCTIVITY_BULK_S_CM)
 #: Numbers that make a row a measurement; two rows that share one may be the same.
-_MEASURED = (*_CONDUCTIVITIES, Column.RELATIVE_DENSITY_PCT)
+_MEASURED = (*CONDUCTIVITIES, Column.RELATIVE_DENSITY_PCT)
 #: Author, year and what tells several works apart: fu1997b, yi2014film.
 _AUTHOR_YEAR = r"^([^\W\d_]+)(?:19|20)\d\d[^\W\d_]*$"
 #: ly2018 is paper number 2018 of a collection, and no work of 2018.
@@ -124,25 +123,20 @@ def _as_written(findings: Sequence[Finding], raw: RawTable) -> list[Finding]:
 
 
 def _report(
-    clean: pd.DataFrame, mask: Mask, column: Column, rule: str, words: str | Callable[[int], str]
+    clean: pd.DataFrame,
+    mask: Mask | pd.Series,
+    column: Column,
+    rule: str,
+    words: str | Callable[[int], str],
+    severity: Severity = Severity.ERROR,
 ) -> list[Finding]:
-    """Return one error per row of the mask."""
+    """Return one finding per row of the mask."""
     cells = clean[column].to_numpy(dtype=object)
+    said = {row: words if isinstance(words, str) else words(row) for row in np.flatnonzero(mask).tolist()}
     return [
-        Finding(
-            row,
-            column.value,
-            cells[row],
-            rule,
-            Severity.ERROR,
-            f"{column.value}: {words if isinstance(words, str) else words(row)}",
-        )
-        for row in np.flatnonzero(mask).tolist()
+        Finding(row, column.value, cells[row], rule, severity, f"{column.value}: {words}")
+        for row, words in said.items()
     ]
-
-
-def _as_warning(findings: list[Finding]) -> list[Finding]:
-    return [replace(found, severity=Severity.WARNING) for found in findings]
 
 
 def _escalate_charges(findings: Sequence[Finding], clean: pd.DataFrame) -> list[Finding]:
@@ -176,65 +170,40 @@ def _total_above_bulk(clean: pd.DataFrame) -> list[Finding]:
 
 def _additives(clean: pd.DataFrame) -> list[Finding]:
     """Find amounts without a unit or a name, and units without an amount."""
-    name = clean[Column.ADDITIVE].notna().to_numpy()
-    amount = clean[Column.ADDITIVE_AMOUNT].notna().to_numpy()
-    unit = clean[Column.ADDITIVE_UNIT].notna().to_numpy()
-    allowed = Column.ADDITIVE_UNIT.allowed
+    name, amount, unit = (clean[column].notna() for column in ADDITIVE)
+    no_unit = f"is missing; allowed: {Column.ADDITIVE_UNIT.allowed}"
+    no_amount, no_name = "is missing beside its unit", "is missing beside its amount"
     return [
-        *_report(
-            clean, amount & ~unit, Column.ADDITIVE_UNIT, "amount_without_unit", f"is missing; allowed: {allowed}"
-        ),
-        *_report(
-            clean, unit & ~amount, Column.ADDITIVE_AMOUNT, "unit_without_amount", "is missing beside its unit"
-        ),
-        *_report(
-            clean, amount & ~name, Column.ADDITIVE, "amount_without_additive", "is missing beside its amount"
-        ),
+        *_report(clean, amount & ~unit, Column.ADDITIVE_UNIT, "amount_without_unit", no_unit),
+        *_report(clean, unit & ~amount, Column.ADDITIVE_AMOUNT, "unit_without_amount", no_amount),
+        *_report(clean, amount & ~name, Column.ADDITIVE, "amount_without_additive", no_name),
     ]
 
 
 def _bounds(clean: pd.DataFrame) -> list[Finding]:
     """Find bounds that belong to no number."""
-    pairs = (
-        (Column.CONDUCTIVITY_BOUND, Column.CONDUCTIVITY_TOTAL_S_CM),
-        (Column.DENSITY_BOUND, Column.RELATIVE_DENSITY_PCT),
-    )
-    return [
-        finding
-        for bound, number in pairs
-        for finding in _report(
-            clean,
-            (clean[bound].notna() & clean[number].isna()).to_numpy(),
-            number,
-            "bound_without_value",
-            f"is missing beside {bound.value}",
-        )
-    ]
+    found = []
+    for number, bound in BOUND_OF.items():
+        alone = clean[bound].notna() & clean[number].isna()
+        found += _report(clean, alone, number, "bound_without_value", f"is missing beside {bound.value}")
+    return found
 
 
 def _purity(clean: pd.DataFrame) -> list[Finding]:
     """Find pellets that are called pure and have secondary phases."""
-    mask = (clean[Column.PHASE_PURE].eq(True) & clean[Column.SECONDARY_PHASES].notna()).to_numpy()
+    mask = clean[Column.PHASE_PURE].eq(True) & clean[Column.SECONDARY_PHASES].notna()
     words = "secondary phases are named, yet the pellet is called pure"
     return _report(clean, mask, Column.PHASE_PURE, "pure_with_secondary_phases", words)
 
 
 def _suspicion(clean: pd.DataFrame) -> list[Finding]:
     """Find suspect rows without a reason, and reasons of rows that are not suspect."""
-    suspect = clean[Column.SUSPECT].eq(True).to_numpy()
-    reason = clean[Column.SUSPECT_REASON].notna().to_numpy()
-    doubts = clean[Column.DOUBTFUL_COLUMNS].notna().to_numpy()
+    suspect, reason = clean[Column.SUSPECT].eq(True), clean[Column.SUSPECT_REASON].notna()
+    idle = reason & ~suspect & clean[Column.DOUBTFUL_COLUMNS].isna()
+    missing, given = "is missing; say why", "false, yet a reason is given"
     return [
-        *_report(clean, suspect & ~reason, Column.SUSPECT_REASON, "suspect_without_reason", "is missing; say why"),
-        *_as_warning(
-            _report(
-                clean,
-                reason & ~suspect & ~doubts,
-                Column.SUSPECT,
-                "reason_without_suspect",
-                "false, yet a reason is given",
-            )
-        ),
+        *_report(clean, suspect & ~reason, Column.SUSPECT_REASON, "suspect_without_reason", missing),
+        *_report(clean, idle, Column.SUSPECT, "reason_without_suspect", given, Severity.WARNING),
     ]
 
 
@@ -242,40 +211,30 @@ def _keys(clean: pd.DataFrame, places: Places) -> list[Finding]:
     """Find missing and repeated keys of pellets; `places` names a row in words."""
     ids = clean[Column.PELLET_ID]
     first = ids.map(pd.Series(ids.index, index=ids).groupby(level=0).first()).to_numpy()
-    repeated = (ids.notna() & ids.duplicated()).to_numpy()
+
+    def words(row: int) -> str:
+        return f"{ids[row]!r} already stands in {places(int(first[row]))}"
+
     return [
-        *_report(clean, ids.isna().to_numpy(), Column.PELLET_ID, "missing_key", "is missing"),
-        *_report(
-            clean,
-            repeated,
-            Column.PELLET_ID,
-            "duplicate_key",
-            lambda row: f"{ids[row]!r} already stands in {places(int(first[row]))}",
-        ),
+        *_report(clean, ids.isna(), Column.PELLET_ID, "missing_key", "is missing"),
+        *_report(clean, ids.notna() & ids.duplicated(), Column.PELLET_ID, "duplicate_key", words),
     ]
 
 
 def _source_known(clean: pd.DataFrame, known: Collection[str] | None) -> list[Finding]:
     """Find rows without a source, and (where a list is given) sources that are not in it."""
     sources = clean[Column.SOURCE]
-    findings = _report(
-        clean,
-        sources.isna().to_numpy(),
-        Column.SOURCE,
-        "missing_source",
-        "is missing; every split of the data is by source",
-    )
+    missing = "is missing; every split of the data is by source"
+    findings = _report(clean, sources.isna(), Column.SOURCE, "missing_source", missing)
     if known is None:
         return findings
-    unknown = (sources.notna() & ~sources.isin(list(known))).to_numpy()
+    unknown = sources.notna() & ~sources.isin(list(known))
     hints = {name: nearest(name, known) for name in sources[unknown].unique()}
-    return findings + _report(
-        clean,
-        unknown,
-        Column.SOURCE,
-        "unknown_source",
-        lambda row: f"{sources[row]!r} is not in the list of sources. {hints[sources[row]]}".strip(),
-    )
+
+    def words(row: int) -> str:
+        return f"{sources[row]!r} is not in the list of sources. {hints[sources[row]]}".strip()
+
+    return findings + _report(clean, unknown, Column.SOURCE, "unknown_source", words)
 
 
 def _duplicates(clean: pd.DataFrame, places: Places) -> list[Finding]:
@@ -311,7 +270,7 @@ def _duplicates(clean: pd.DataFrame, places: Places) -> list[Finding]:
 
     return [
         *_report(clean, found & ~told, Column.PELLET_ID, "duplicate_measurement", words),
-        *_as_warning(_report(clean, told, Column.PELLET_ID, "possible_duplicate", words)),
+        *_report(clean, told, Column.PELLET_ID, "possible_duplicate", words, Severity.WARNING),
     ]
 
 
@@ -330,22 +289,21 @@ def _contradictions(clean: pd.DataFrame, places: Places) -> list[Finding]:
     """
     exact = _usable(clean) & clean[Column.CONDUCTIVITY_BOUND].isna()
     findings: list[Finding] = []
-    for column in _CONDUCTIVITIES:
+    for column in CONDUCTIVITIES:
         rows = clean[exact & (clean[column] > 0)]
         logs = np.log10(clean[column].where(clean[column] > 0).to_numpy(dtype=np.float64))
-        told: set[int] = set()
+        told: dict[int, str] = {}
         for first, second in _alike(rows, [Column.SOURCE, Column.FORMULA]):
             far = np.abs(logs[first] - logs[second]) > CONTRADICTION_DECADES
             for one, other in zip(first[far].tolist(), second[far].tolist(), strict=True):
-                if other in told:
-                    continue
-                told.add(other)
-                words = (
-                    f"{clean[column][other]:g} S/cm is {abs(logs[one] - logs[other]):.1f} decades from "
-                    f"{clean[column][one]:g} S/cm in {places(one)}, of the same source and composition, and no "
-                    "field tells the two apart"
-                )
-                findings.append(_warning(clean, other, column, "contradicting_values", words))
+                if other not in told:
+                    told[other] = (
+                        f"{clean[column][other]:g} S/cm is {abs(logs[one] - logs[other]):.1f} decades from "
+                        f"{clean[column][one]:g} S/cm in {places(one)}, of the same source and composition, and "
+                        "no field tells the two apart"
+                    )
+        mask = clean.index.isin(list(told))
+        findings += _report(clean, mask, column, "contradicting_values", told.__getitem__, Severity.WARNING)
     return findings
 
 
@@ -365,17 +323,15 @@ def _shared_authors(clean: pd.DataFrame, places: Places) -> list[Finding]:
             other_key = sources[first] != sources[second]
             for one, other in zip(first[other_key].tolist(), second[other_key].tolist(), strict=True):
                 found.setdefault(other, one)
-    return [
-        _warning(
-            clean,
-            row,
-            Column.SOURCE,
-            "same_author_same_value",
-            f"{sources[row]!r} gives the value that {sources[one]!r} gives in {places(one)} for the same "
-            "composition; if they are one work, join them",
+
+    def words(row: int) -> str:
+        return (
+            f"{sources[row]!r} gives the value that {sources[found[row]]!r} gives in {places(found[row])} for the "
+            "same composition; if they are one work, join them"
         )
-        for row, one in sorted(found.items())
-    ]
+
+    mask = clean.index.isin(list(found))
+    return _report(clean, mask, Column.SOURCE, "same_author_same_value", words, Severity.WARNING)
 
 
 def _usable(clean: pd.DataFrame) -> pd.Series:
@@ -408,7 +364,3 @@ def _told_apart(group: pd.DataFrame, first: Ints, second: Ints) -> Mask:
         apart |= both & differ
     has_additive = group[Column.ADDITIVE].notna().to_numpy()
     return np.asarray(apart | (has_additive[first] != has_additive[second]), dtype=bool)
-
-
-def _warning(clean: pd.DataFrame, row: int, column: Column, rule: str, words: str) -> Finding:
-    return Finding(row, column.value, clean[column][row], rule, Severity.WARNING, f"{column.value}: {words}")

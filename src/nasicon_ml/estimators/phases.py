@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.arrays import Floats, Ints, Mask
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import Column, split_cell
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.features.distances import Neighbours
 
@@ -46,7 +46,7 @@ class PhaseMemory:
         """Collect the phases named in a pellet table."""
         named = pellets[Column.SECONDARY_PHASES].to_numpy(dtype=object)
         rows = np.flatnonzero(pd.notna(named))
-        lists = [_split(named[row]) for row in rows]
+        lists = [split_cell(named[row]) for row in rows]
         names = tuple(sorted({phase for phases in lists for phase in phases}))
         occurs = np.array([[float(name in phases) for name in names] for phases in lists])
         needs = np.array([np.isin(ELEMENTS, _elements(name)) for name in names])
@@ -82,10 +82,6 @@ class PhaseMemory:
         brought = np.array([np.isin(ELEMENTS, _elements("" if pd.isna(name) else str(name))) for name in names])
         available = sites.per_row(present) | brought[codes]
         return ~((~available).astype(np.float64) @ self.needs.T.astype(np.float64) > 0)
-
-
-def _split(text: str) -> list[str]:
-    return [phase.strip() for phase in text.split(";") if phase.strip()]
 
 
 def _elements(phase: str) -> list[str]:

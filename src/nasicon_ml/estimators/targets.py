@@ -11,11 +11,18 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.arrays import Floats, Ints
-from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, ERROR_UNITS, ROOM_TEMPERATURE_C, Column
+from nasicon_ml.columns import (
+    BOUND_OF,
+    CONDUCTIVITY_INTERVAL,
+    DENSITY_INTERVAL,
+    ERROR_UNITS,
+    ROOM_TEMPERATURE_C,
+    ZERO_CELSIUS_K,
+    Column,
+)
 
 #: Boltzmann constant in eV/K (CODATA 2018, exact; 10.1103/RevModPhys.93.025010).
 BOLTZMANN_EV_K = 8.617333262e-5
-ZERO_CELSIUS_K = 273.15
 
 #: Half a point is about what an Archimedes or geometric density can resolve; it keeps the logarithm of the
 #: porosity of a fully dense pellet finite.
@@ -229,17 +236,13 @@ def training_rows(pellets: pd.DataFrame, name: TargetName) -> TrainingRows:
     Bounds (``<1e-10``) are left out: a bound is not a value. A conductivity whose temperature of measurement
     is not stated is taken as one at 25 °C (such rows are counted in the data card).
     """
-    target = TARGETS[name]
     y = measured(pellets, name)
-    usable = np.isfinite(y)
-    if name is TargetName.CONDUCTIVITY:
-        usable &= pellets[Column.CONDUCTIVITY_BOUND].isna().to_numpy()
-    elif name is TargetName.RELATIVE_DENSITY:
-        usable &= pellets[Column.DENSITY_BOUND].isna().to_numpy()
+    usable, column = np.isfinite(y), TARGETS[name].column
+    if column in BOUND_OF:
+        usable &= pellets[BOUND_OF[column]].isna().to_numpy()
     rows = np.flatnonzero(usable)
-    weight = np.ones(len(rows))
-    if target.name is TargetName.CONDUCTIVITY:
-        weight = temperature_weight(pellets.iloc[rows])
+    carried = name is TargetName.CONDUCTIVITY
+    weight = temperature_weight(pellets.iloc[rows]) if carried else np.ones(len(rows))
     return TrainingRows(rows, y[rows], weight)
 
 

@@ -59,7 +59,7 @@ class OptunaTuner:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=context.seed))
         default = context.settings[name]
-        study.enqueue_trial(_as_trial(default))
+        study.enqueue_trial({name: getattr(default, name) for name in _TUNED})
 
         def objective(trial: optuna.Trial) -> float:
             return _inner_loss(_with(context, name, _suggest(trial, default)), name, rows, chosen)
@@ -83,18 +83,8 @@ def _with(context: FitContext, name: TargetName, settings: BoosterSettings) -> F
 
 
 _TUNED = (
-    "rounds",
-    "learning_rate",
-    "max_depth",
-    "min_child_weight",
-    "subsample",
-    "colsample_bynode",
-    "reg_lambda",
-)
-
-
-def _as_trial(settings: BoosterSettings) -> dict[str, float]:
-    return {name: getattr(settings, name) for name in _TUNED}
+    "rounds", "learning_rate", "max_depth", "min_child_weight", "subsample", "colsample_bynode", "reg_lambda",
+)  # fmt: skip
 
 
 def _suggest(trial: optuna.Trial, default: BoosterSettings) -> BoosterSettings:

@@ -105,13 +105,8 @@ def bulk_columns(sites: OccupancyTable) -> Columns:
 def _statistics(share: Floats, values: Iterable[Floats]) -> Iterator[tuple[Floats, Floats]]:
     """Yield the share-weighted mean of each row, and the mean absolute deviation from it, for several properties.
 
-    Parameters
-    ----------
-    share
-        Shape (n, n_elements).
-    values
-        Of that shape, or one number an element; they matter only where the share is positive, and NaN there makes
-        the row's statistics NaN.
+    These are of the shape of `share`, (n, n_elements), or one number an element; NaN where the share is positive
+    makes the row's statistics NaN.
     """
     present = share > 0
     weight = np.where(present, share, 0.0)

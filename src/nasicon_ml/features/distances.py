@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.arrays import Floats, Ints, Mask
-from nasicon_ml.columns import Column, Role, columns_of
+from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.composition.precursors import Cation
 from nasicon_ml.features.processing import (
@@ -25,6 +25,7 @@ from nasicon_ml.features.processing import (
     PROCESSING_NUMBERS,
     additive_columns,
     host_mass_g_mol,
+    preparation_table,
     source_codes,
 )
 
@@ -231,8 +232,8 @@ def _scaled(table: pd.DataFrame, field: Column) -> Floats:
 
 
 def _preparation(table: pd.DataFrame) -> Floats:
-    """Return `RecipeSpace.preparation`; tables without its columns say nothing of it."""
-    table = table.reindex(columns=[column.value for column in columns_of(Role.PREPARATION)])
+    """Return `RecipeSpace.preparation`."""
+    table = preparation_table(table)
     bed = table[Column.POWDER_BED].to_numpy(dtype=np.float64, na_value=np.nan)
     numbers = (_scaled(table, field) for field in (Column.LITHIUM_EXCESS_PCT, Column.GREEN_PRESSURE_MPA))
     return np.column_stack([*numbers, bed, *source_codes(table).values()])

@@ -248,17 +248,9 @@ class _Kept:
 def _layered(table: Ints, source: Ints) -> tuple[Ints, Ints]:
     """Sort the pellets of several tables by layer: a layer holds one pellet of each source that has so many.
 
-    A source with more pellets stands before one with fewer, so each layer has the sources that come first.
-
-    Parameters
-    ----------
-    table, source
-        Of each pellet, shape (m,), sorted by table and then by source.
-
-    Returns
-    -------
-    order, sizes
-        The pellets by table and layer, shape (m,), and how many each layer has, shape (n_tables, n_layers).
+    A source with more pellets stands before one with fewer, so each layer has the sources that come first. Pellets
+    are given by table and then by source, shape (m,). Return them by table and layer, shape (m,), and how many
+    each layer has, shape (n_tables, n_layers).
     """
     starts = np.flatnonzero((np.diff(table, prepend=-1) != 0) | (np.diff(source, prepend=-1) != 0))
     counts = np.diff(starts, append=len(table))

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.arrays import Floats, Mask
-from nasicon_ml.columns import RECIPE, Column, Kind, Role
+from nasicon_ml.columns import RECIPE, ZERO_CELSIUS_K, Column, Kind, Role, columns_of
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.composition.precursors import Cation, Source, read_precursors
 
@@ -126,22 +126,25 @@ SOURCE_COLUMNS: Mapping[Cation, tuple[Source, ...]] = {
 _CODES = {source: float(code) for code, source in enumerate(Source)}
 
 
-def source_codes(table: pd.DataFrame) -> dict[Cation, Floats]:
+def preparation_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of the preparation alone; those that a table does not have say nothing."""
+    return table.reindex(columns=[column.value for column in columns_of(Role.PREPARATION)])
+
+
+def source_codes(prepared: pd.DataFrame) -> dict[Cation, Floats]:
     """Return which compound brings each kind of cation.
 
     Parameters
     ----------
-    table
-        Recipe columns, n rows; where it has no precursors, nothing is known of them.
+    prepared
+        As of `preparation_table`, n rows.
 
     Returns
     -------
     dict
         Kind of cation -> position of the source in `Source`, shape (n,), NaN where not known.
     """
-    if Column.PRECURSORS not in table.columns:
-        return {cation: np.full(len(table), np.nan) for cation in Cation}
-    place, texts = pd.factorize(table[Column.PRECURSORS])
+    place, texts = pd.factorize(prepared[Column.PRECURSORS])
     read = [read_precursors(text).sources for text in texts]
     found = {}
     for cation in Cation:
@@ -156,29 +159,24 @@ def preparation_columns(table: pd.DataFrame) -> Columns:
     A pellet is taken to lie in no powder bed unless the recipe says so. A powder that was bought has no known
     sources.
     """
+    table = preparation_table(table)
     codes = source_codes(table)
-    nothing = np.full(len(table), np.nan)
-
-    def numbers(column: Column) -> Floats:
-        if column not in table.columns:
-            return nothing
-        return np.asarray(table[column].to_numpy(dtype=np.float64, na_value=np.nan))
-
-    pressure = numbers(Column.GREEN_PRESSURE_MPA)
+    excess, pressure, bed = (
+        table[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        for column in (Column.LITHIUM_EXCESS_PCT, Column.GREEN_PRESSURE_MPA, Column.POWDER_BED)
+    )
+    least = LOGARITHMIC[Column.GREEN_PRESSURE_MPA]
     columns: Columns = {
-        f"given_{Column.LITHIUM_EXCESS_PCT}": numbers(Column.LITHIUM_EXCESS_PCT),
-        f"log10_{Column.GREEN_PRESSURE_MPA}": np.log10(
-            np.maximum(pressure, LOGARITHMIC[Column.GREEN_PRESSURE_MPA])
-        ),
-        f"given_{Column.POWDER_BED}": np.nan_to_num(numbers(Column.POWDER_BED)),
+        f"given_{Column.LITHIUM_EXCESS_PCT}": excess,
+        f"log10_{Column.GREEN_PRESSURE_MPA}": np.log10(np.maximum(pressure, least)),
+        f"given_{Column.POWDER_BED}": np.nan_to_num(bed),
     }
     bought = codes[Cation.HOST] == _CODES[Source.COMMERCIAL]
     for cation, sources in SOURCE_COLUMNS.items():
         unknown = np.isnan(codes[cation]) | bought
         for source in sources:
             columns[f"{cation}_source={source}"] = np.where(unknown, np.nan, codes[cation] == _CODES[source])
-    has = Column.PRECURSORS in table.columns
-    stated = table[Column.PRECURSORS].notna().to_numpy() if has else np.zeros(len(table), dtype=np.bool_)
+    stated = table[Column.PRECURSORS].notna()
     return columns | {f"{Column.PRECURSORS}_commercial": np.where(stated, bought, np.nan)}
 
 
@@ -243,7 +241,6 @@ def sintered_share(table: pd.DataFrame, hosts_c: Floats, fluxing: Floats) -> Flo
 
 
 GAS_CONSTANT_KJ_MOL_K = 8.314462618e-3
-ZERO_CELSIUS_K = 273.15
 #: Apparent activation energies of densification in kJ/mol for which the work of sintering is computed. A choice:
 #: a low and a high one, so that trees can weigh time against temperature; none is measured for every system here.
 SINTERING_ENERGIES_KJ_MOL = (250.0, 500.0)
@@ -270,13 +267,8 @@ LOGARITHMIC: dict[Column, float] = {
 }
 #: Techniques that press while they heat; for the others a pressure is no part of the recipe.
 PRESSING = (
-    "spark_plasma",
-    "field_assisted",
-    "hot_press",
-    "cold_sintering",
-    "high_pressure",
-    "hot_isostatic_press",
-)
+    "spark_plasma", "field_assisted", "hot_press", "cold_sintering", "high_pressure", "hot_isostatic_press",
+)  # fmt: skip
 #: Usual sintering temperature of conventionally sintered pellets in °C by host cation: medians over the sources of
 #: the dataset, rounded to 50 °C (a test computes them anew).
 USUAL_FIRING_C = {"Ti": 900.0, "Ge": 850.0, "Zr": 1200.0, "Hf": 1100.0, "Sn": 950.0}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +68,8 @@ def recipe_table(recipes: Iterable[Recipe]) -> pd.DataFrame:
     rows = [recipe.to_row() for recipe in recipes]
     data: dict[str, pd.Series[Any]] = {}
     for column in MODEL_INPUT:
-        dtype = "float64" if column.kind is Kind.NUMBER else "object"
         values = [row.get(column.value) for row in rows]
-        data[column.value] = pd.Series(values, dtype=dtype)
+        data[column.value] = pd.Series(values, dtype="float64" if column.kind is Kind.NUMBER else "object")
     return pd.DataFrame(data, index=pd.RangeIndex(len(rows)))
 
 
@@ -275,9 +274,7 @@ def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
     list of Finding
         Warnings, in order of rows.
     """
-    found = [
-        Finding(f.row, f.column, f.value, f.rule, Severity.WARNING, f.message) for f in kelvin_findings(table)
-    ]
+    found = [replace(finding, severity=Severity.WARNING) for finding in kelvin_findings(table)]
     column = Column.CALCINATION_TEMPERATURE_C
     in_kelvin = [finding.row for finding in found]
     calcined = table[column].to_numpy(dtype=np.float64)
@@ -333,18 +330,14 @@ def _additive_findings(clean: pd.DataFrame, known_bad: set[int]) -> list[Finding
 
 def _findings_at(rows: Iterable[int], problem: Problem, clean: pd.DataFrame) -> list[Finding]:
     column, values = problem.column, clean[problem.column]
+    said = {int(row): problem.error(values[row]).message for row in rows}
     return [
-        Finding(
-            int(row), column.value, values[row], problem.rule, Severity.ERROR, problem.error(values[row]).message
-        )
-        for row in rows
+        Finding(row, column.value, values[row], problem.rule, Severity.ERROR, message)
+        for row, message in said.items()
     ]
 
 
 def _with_lines(findings: list[Finding], lines: NDArray[np.intp] | None) -> list[Finding]:
-    if lines is None or not findings:
+    if lines is None:
         return findings
-    return [
-        Finding(f.row, f.column, f.value, f.rule, f.severity, f.message, line)
-        for f, line in zip(findings, lines[[f.row for f in findings]].tolist(), strict=True)
-    ]
+    return [replace(finding, line=int(lines[finding.row])) for finding in findings]

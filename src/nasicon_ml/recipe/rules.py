@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nasicon_ml.columns import OTHER_UNITS, RECIPE, Column
+from nasicon_ml.composition.formula import EXAMPLES
 from nasicon_ml.errors import LONGEST_NAME, FieldError
 from nasicon_ml.io.headers import column_meant, meaning_of, plain_name
 
@@ -33,8 +34,6 @@ def column_hint(name: object, columns: Iterable[Column] = Column) -> str:
 
 #: Unknown columns that are named one by one.
 _LISTED = 10
-SECOND_PHASE_RULE = "second_phase_twice"
-FORMULA_ALLOWED = "a formula such as Li1.3Al0.3Ti1.7(PO4)3, or a shorthand such as LATP x=0.3"
 
 
 @dataclass(frozen=True)
@@ -78,17 +77,16 @@ ADDITIVE_PROBLEMS: tuple[Problem | None, ...] = (
 #: The formula brings a second phase, and the additive fields bring another.
 SECOND_PHASE_TWICE = Problem(
     Column.FORMULA,
-    SECOND_PHASE_RULE,
+    "second_phase_twice",
     f"a second phase in the formula or in {Column.ADDITIVE}, not in both",
     "Leave one of them out.",
 )
-NO_FORMULA = Problem(Column.FORMULA, "missing_formula", FORMULA_ALLOWED, "Only the formula is obligatory.")
+NO_FORMULA = Problem(Column.FORMULA, "missing_formula", EXAMPLES, "Only the formula is obligatory.")
 
 
 def unknown_field(name: object, value: object) -> FieldError:
     """Return the error for a field that no recipe has."""
-    fields = [column.value for column in RECIPE]
-    allowed = f"the fields {', '.join(fields)}"
+    allowed = f"the fields {', '.join(RECIPE)}"
     if not isinstance(name, str):
         return FieldError("field", name, allowed)
     if name in set(Column):
@@ -100,7 +98,7 @@ def unknown_field(name: object, value: object) -> FieldError:
 
 def unknown_columns(names: Sequence[object]) -> FieldError:
     """Return the error for the columns of a table that no table has: all at once, each with what it may mean."""
-    allowed = f"the columns of the vocabulary; of a recipe: {', '.join(column.value for column in RECIPE)}"
+    allowed = f"the columns of the vocabulary; of a recipe: {', '.join(RECIPE)}"
     if len(names) == 1:
         return FieldError("column", names[0], allowed, column_hint(names[0]))
     hints = [f"{name!r:.80}: {column_hint(name) or 'No column is like it.'}" for name in names[:_LISTED]]
@@ -111,7 +109,6 @@ def unknown_columns(names: Sequence[object]) -> FieldError:
 
 def no_formulas(names: Sequence[object]) -> FieldError:
     """Return the error for a table without formulas."""
-    fields = ", ".join(column.value for column in RECIPE)
     hint = NAME_AND_X if Column.SYSTEM in names else ""
-    allowed = f"a table with {Column.FORMULA}, and what else is known of {fields}"
+    allowed = f"a table with {Column.FORMULA}, and what else is known of {', '.join(RECIPE)}"
     return FieldError("column", list(names), allowed, hint)

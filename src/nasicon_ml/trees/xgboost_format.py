@@ -21,13 +21,9 @@ from nasicon_ml.trees.arrays import DTYPES, LEAF, TreeArrays
 
 #: XGBoost's name of each array of nodes.
 _COLUMNS = {
-    "left_child": "left_children",
-    "feature": "split_indices",
-    "value": "split_conditions",
-    "default_left": "default_left",
-    "cover": "sum_hessian",
-    "gain": "loss_changes",
-}
+    "left_child": "left_children", "feature": "split_indices", "value": "split_conditions",
+    "default_left": "default_left", "cover": "sum_hessian", "gain": "loss_changes",
+}  # fmt: skip
 #: Objectives whose trees answer on the scale they learn.
 _OBJECTIVES = ("reg:squarederror", "reg:absoluteerror")
 _NO_PARENT = 2**31 - 1
