@@ -411,12 +411,12 @@ def test_a_stopped_program_leaves_a_killed_run(number, code, ignored, workplace)
 
 
 def test_options_appear_in_the_protocol():
-    from nasicon_ml.tracking.record import protocol
+    from nasicon_ml.bundle.card import protocol
 
     options = TrainingOptions(
         folds=5, repeats=3, seed=7, trials=20, include_suspect=True, exclude_sources=("raj2023",)
     )
-    assert protocol(options) == (
+    assert protocol(options.recorded()) == (
         "5-fold cross-validation by source, dealt 3 times, seed 7, settings tuned in each fold by 20 trials, "
         "with suspect pellets, without raj2023"
     )

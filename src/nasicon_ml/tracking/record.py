@@ -18,25 +18,26 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nasicon_ml import plots
+from nasicon_ml.bundle.card import protocol
 from nasicon_ml.columns import PELLET
 from nasicon_ml.errors import DatasetError
+from nasicon_ml.evaluation.coverage import coverage_curves, domain_curve
+from nasicon_ml.evaluation.scores import ALL, FULL, SODIUM, fold_scores, scored_subsets
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking.registry import BUNDLE_FILES, BUNDLE_IN_RUN, MODEL_NAME
 from nasicon_ml.tracking.signature import BUNDLE, TYPES, input_example, recipe_columns, requirements, signature
+from nasicon_ml.tracking.store import Store
+from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from nasicon_ml.model import PropertyModel
-    from nasicon_ml.tracking.store import Store
-    from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
 
 #: MLflow keeps at most so many characters of a dataset's digest; the whole checksum is a tag of the run.
 _DIGEST_LENGTH = 36
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: The tag of a run that registers a bundle made elsewhere, and of its version: when that was made.
 IMPORTED = "imported_bundle_of"
-#: How `nasicon_ml.evaluation.scores` calls the model itself and all scored rows; that module is imported late.
-_FULL, _ALL = "full", "all"
 #: The tag that MLflow shows as the description of a run or a logged model.
 NOTE = "mlflow.note.content"
 #: The scores that become metrics of a run, for its charts; every other stands in the table ``scores``.
@@ -60,14 +61,7 @@ def start_tags(options: TrainingOptions) -> dict[str, str]:
     tags |= code_version()
     if "git_commit" in tags:
         tags["mlflow.source.git.commit"] = tags["git_commit"]
-    return tags | {"protocol": protocol(options)}
-
-
-def protocol(options: TrainingOptions) -> str:
-    """Return in one line how the scores of a run came about, as its model card does."""
-    from nasicon_ml.bundle.card import protocol as described
-
-    return described(options.recorded())
+    return tags | {"protocol": protocol(options.recorded())}
 
 
 def run_name(options: TrainingOptions, dataset: str | Path | None, add: str | Path | None) -> str:
@@ -145,7 +139,7 @@ def metrics(result: TrainingResult) -> dict[str, float]:
 
 def _own(scores: pd.DataFrame) -> list[dict[Hashable, Any]]:
     """Return the scores of the model itself on all rows."""
-    return scores[(scores["model"] == _FULL) & (scores["subset"] == _ALL)].to_dict("records")
+    return scores[(scores["model"] == FULL) & (scores["subset"] == ALL)].to_dict("records")
 
 
 def headline(scores: pd.DataFrame) -> dict[str, str]:
@@ -158,10 +152,6 @@ def figures(result: TrainingResult) -> Iterator[tuple[str, Figure]]:
 
     Figures show the rows that the scores of the subset "all" are made of; those by system show sodium, too.
     """
-    from nasicon_ml import plots
-    from nasicon_ml.evaluation.coverage import coverage_curves, domain_curve
-    from nasicon_ml.evaluation.scores import ALL, SODIUM, scored_subsets
-
     drawings: dict[str, Callable[[], Figure]] = {}
     for target in ("conductivity", "relative_density", "phase_purity"):
         subsets = scored_subsets(result.out_of_fold, target)
@@ -233,8 +223,6 @@ def log_model(run_id: str, model_id: str, bundle: Path) -> None:
 
 def log_tables(store: Store, run_id: str, result: TrainingResult) -> None:
     """Log scores, out-of-fold predictions, folds, trials and importance as tables that MLflow shows."""
-    from nasicon_ml.evaluation.scores import fold_scores
-
     tables = {
         "scores": result.scores,
         "fold_scores": fold_scores(result.out_of_fold),
@@ -309,11 +297,11 @@ def _log_metrics(store: Store, run_id: str, model_id: str, result: TrainingResul
 
 def note(first: str, scores: pd.DataFrame) -> str:
     """Write the description that the pages of a run, its model and its version open with."""
-    chosen = scores[scores["subset"] == _ALL]
+    chosen = scores[scores["subset"] == ALL]
     counts = chosen.groupby(["target", "metric"], sort=False)[["n_rows", "n_sources"]].max()
     values = chosen.pivot_table("value", ["target", "metric"], "model").reindex(counts.index)
-    values = values.reindex(columns=[_FULL, *values.columns.drop(_FULL, errors="ignore")])
-    values = values.rename(columns={_FULL: "whole recipe"})
+    values = values.reindex(columns=[FULL, *values.columns.drop(FULL, errors="ignore")])
+    values = values.rename(columns={FULL: "whole recipe"})
     heads = ["target", "metric", *values.columns, "pellets", "sources"]
     lines = [f"{first[:1].upper()}{first[1:]}.", "", "Scores on sources the model has not seen:", ""]
     lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]

@@ -12,20 +12,18 @@ import socket
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nasicon_ml.bundle.card import protocol
+from nasicon_ml.model import PropertyModel
 from nasicon_ml.plots.style import load_matplotlib
 from nasicon_ml.tracking import record, registry
 from nasicon_ml.tracking.registry import BUNDLE_FILES, Version, show_version
 from nasicon_ml.tracking.store import Store, hurried, opened, resolve_experiment
-from nasicon_ml.workflows.train import TrainingOptions, train
-
-if TYPE_CHECKING:
-    from nasicon_ml.workflows.train import TrainingResult
+from nasicon_ml.workflows.train import TrainingOptions, TrainingResult, train
 
 Progress = Callable[[str, float], None]
 
@@ -255,15 +253,13 @@ def import_bundle(
     TrackingError
         If the store cannot be used.
     """
-    from nasicon_ml.model import PropertyModel
-
     model = PropertyModel.load(folder)
     metadata = model.metadata
     tags = {
         record.IMPORTED: metadata.created,
         "dataset_sha256": metadata.dataset_sha256,
         "nasicon_ml_version": str(metadata.versions.get("nasicon-ml", "")),
-        "protocol": record.protocol(_options(metadata.options)),
+        "protocol": protocol(metadata.options),
     }
     params = {name: str(value) for name, value in metadata.options.items()}
     scores = pd.DataFrame([dict(row) for row in metadata.scores])
@@ -277,13 +273,6 @@ def import_bundle(
             store.client.set_terminated(run.run_id, "FINISHED")
             number = registry.register(store, run.run_id, run.model_id, version_tags(store, run.run_id, scores))
     return show_version(number, tracking_uri=tracking_uri)
-
-
-def _options(recorded: Any) -> TrainingOptions:
-    """Read training options back from where a bundle keeps them."""
-    known = {field.name for field in fields(TrainingOptions)}
-    kept = {name: value for name, value in dict(recorded).items() if name in known}
-    return TrainingOptions(**kept | {"exclude_sources": tuple(kept.get("exclude_sources", ()))})
 
 
 def this_process() -> str:

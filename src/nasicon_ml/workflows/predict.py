@@ -57,8 +57,8 @@ def prediction_html(prediction: Prediction) -> str:
         _recipes(shown),
         _intervals(shown, CONDUCTIVITY_INTERVAL, "{:.1e}", np.log10),
         _intervals(shown, DENSITY_INTERVAL, "{:.1f}", np.asarray),
-        _purities(shown),
-        ("inside" if inside else "<b>OUTSIDE</b>" for inside in shown[Column.INSIDE_DOMAIN]),
+        (_barred(f"{100 * pure:.0f} %", 0.0, 100 * pure, _PALE) for pure in shown[Column.PREDICTED_PHASE_PURITY]),
+        (f"<td>{'inside' if inside else '<b>OUTSIDE</b>'}</td>" for inside in shown[Column.INSIDE_DOMAIN]),
     ]
     heads = [
         "recipe",
@@ -67,15 +67,11 @@ def prediction_html(prediction: Prediction) -> str:
         Column.PREDICTED_PHASE_PURITY.axis_label,
         "known domain",
     ]
-    rows = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in zip(*columns, strict=True))
+    rows = "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
     left = len(prediction.recipes) - len(shown)
     more = f"<p>... and {left:,} more recipes</p>" if left else ""
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
-
-
-def _cell(content: str) -> str:
-    return content if content.startswith("<td") else f"<td>{content}</td>"
 
 
 def _recipes(shown: pd.DataFrame) -> Iterator[str]:
@@ -109,11 +105,6 @@ def _intervals(
     for (value, low, high), (_, start, end) in zip(numbers.tolist(), shares.tolist(), strict=True):
         words = f"{form.format(value)}<br/><small>{form.format(low)} to {form.format(high)}</small>"
         yield _barred(words, start, end, _BAR)
-
-
-def _purities(shown: pd.DataFrame) -> Iterator[str]:
-    for value in shown[Column.PREDICTED_PHASE_PURITY].to_numpy(dtype=np.float64):
-        yield _barred(f"{100 * value:.0f} %", 0.0, 100 * value, _PALE)
 
 
 def _barred(words: str, start: float, end: float, colour: str) -> str:
