@@ -8,14 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from nasicon_ml.app.session import escaped, model, own
-from nasicon_ml.cli.formatting import (
-    DIFFERENCES,
-    conditions,
-    difference_words,
-    fixed,
-    percent,
-    scientific,
-)
+from nasicon_ml.cli.formatting import DIFFERENCES, conditions, difference_words, fixed, percent, scientific
 from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Kind
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.io import table_records

@@ -326,11 +326,7 @@ def _composition_json(composition: Composition) -> dict[str, Any]:
         Column.FORMULA.value: composition.formula,
         Column.SYSTEM.value: composition.system,
         "x": composition.x,
-        "sites": {
-            "A": dict(composition.a_site),
-            "M": dict(composition.m_site),
-            "T": dict(composition.t_site),
-        },
+        "sites": {"A": dict(composition.a_site), "M": dict(composition.m_site), "T": dict(composition.t_site)},
         "oxygen": composition.oxygen,
         "other_anions": dict(composition.other_anions),
         "oxidation_states": dict(composition.oxidation_states),

@@ -20,6 +20,7 @@ from nasicon_ml.cli.formatting import (
     scientific,
 )
 from nasicon_ml.cli.inputs import (
+    ANSWER,
     SectionedCommand,
     Whole,
     answer_options,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from nasicon_ml.estimators.joint import Differences
 
-ANSWER = "Answer"
 SCHEMA = "nasicon-ml/comparison/1"
 Found = dict[str, "Differences"]
 
@@ -57,8 +57,8 @@ bad, the others are compared; 2 nothing could be compared."""
 @recipe_options
 @option("--reference", section=ANSWER, type=Whole(1), default=1, show_default=True, metavar="NUMBER",
         help="Number of the recipe with which the others are compared.")  # fmt: skip
-@answer_options(ANSWER)
-@file_options(ANSWER)
+@answer_options
+@file_options
 @option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
 @option("--output", section=ANSWER, metavar="FILE",
         help="Write the differences to a file, too: .csv, .json or .parquet.")  # fmt: skip
@@ -70,7 +70,7 @@ def compare(ctx: click.Context, /, **values: Any) -> None:
     more alike they are, so that it is known better than either answer.
     """
     check_usage(ctx, values)
-    check_files(values, None)
+    check_files(values)
     inputs = read_inputs(values)
     if len(inputs) < 2:
         report(inputs)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,17 @@ import click
 
 from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import amount, conditions, measured, plural, scientific
-from nasicon_ml.cli.inputs import SectionedCommand, Whole, check_destination, option, refusal, say_notes
+from nasicon_ml.cli.inputs import (
+    ANSWER,
+    TABLE_ENDINGS,
+    SectionedCommand,
+    Whole,
+    check_destination,
+    option,
+    refusal,
+    say_notes,
+    together,
+)
 from nasicon_ml.cli.render import print_json, print_table, say
 from nasicon_ml.columns import PELLET, RECIPE, SOURCES, Column, Kind, Role
 from nasicon_ml.errors import FieldError, nearest
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
 
     from nasicon_ml.checks import Finding
 
-_TABLE_ENDINGS = (".csv", ".json", ".parquet", ".pq")
+FOUND_ERRORS = 1
 _HEADINGS = {
     Role.KEY: "Where it is from",
     Role.COMPOSITION: "Composition",
@@ -60,15 +69,22 @@ Anything can be asked to be 'given' or 'unknown'. Exit code: 0 done, also if not
 cannot be understood."""
 
 
-def column_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add one option for each column that can be asked for, in the vocabulary's order."""
-    for column in reversed(_ASKED):
-        words = _HELP.get(column.kind, ", ".join(column.choices))
-        function = option(
+#: One option for each column that can be asked for, in the vocabulary's order.
+_column_options = together(
+    *(
+        option(
             column.option, column.value, section=_HEADINGS[column.role], metavar="WHAT",
-            help=f"{column.axis_label[0].upper()}{column.axis_label[1:]}: {words}.",
-        )(function)  # fmt: skip
-    return function
+            help=f"{column.axis_label[0].upper()}{column.axis_label[1:]}:"
+            f" {_HELP.get(column.kind, ', '.join(column.choices))}.",
+        )
+        for column in _ASKED
+    )
+)  # fmt: skip
+
+
+@click.group()
+def data() -> None:
+    """Check, summarise and look up the measured pellets."""
 
 
 def _check_systems(asked: str | None, known: pd.Series[Any]) -> None:
@@ -104,9 +120,9 @@ def _understand(values: dict[str, Any], known: pd.Series[Any]) -> None:
     values[target] = words
 
 
-@click.command(cls=SectionedCommand, epilog=_EPILOG)
+@data.command(cls=SectionedCommand, epilog=_EPILOG)
 @click.argument("words", nargs=-1, metavar="[WORDS]")
-@column_options
+@_column_options
 @option("--element", "elements", section="Composition", multiple=True, metavar="SYMBOL",
         help="An element of the formula; may be repeated.")  # fmt: skip
 @option("--without", section="Composition", multiple=True, metavar="SYMBOL",
@@ -115,14 +131,14 @@ def _understand(values: dict[str, Any], known: pd.Series[Any]) -> None:
         help="Words in notes, phases, precursors, source, DOI, authors or title.")  # fmt: skip
 @option("--suspect", is_flag=True, section="Where it is from",
         help="Also pellets that are left out of training, and doubted results.")  # fmt: skip
-@option("--sort", section="Answer", default=Column.CONDUCTIVITY_TOTAL_S_CM.option.removeprefix("--"),
+@option("--sort", section=ANSWER, default=Column.CONDUCTIVITY_TOTAL_S_CM.option.removeprefix("--"),
         show_default=True, metavar="FIELD", help="What to sort by, the largest first.")  # fmt: skip
-@option("--ascending", is_flag=True, section="Answer", help="Sort the smallest first.")
-@option("--top", section="Answer", type=Whole(1), default=20, show_default=True, metavar="NUMBER",
+@option("--ascending", is_flag=True, section=ANSWER, help="Sort the smallest first.")
+@option("--top", section=ANSWER, type=Whole(1), default=20, show_default=True, metavar="NUMBER",
         help="Rows of the table; CSV, JSON and files hold all.")  # fmt: skip
-@option("--csv", "as_csv", is_flag=True, section="Answer", help="Write all columns as CSV to standard output.")
-@option("--json", "as_json", is_flag=True, section="Answer", help="Write JSON to standard output.")
-@option("--output", section="Answer", metavar="FILE", help="Write the pellets to a file: .csv, .json or .parquet.")
+@option("--csv", "as_csv", is_flag=True, section=ANSWER, help="Write all columns as CSV to standard output.")
+@option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
+@option("--output", section=ANSWER, metavar="FILE", help="Write the pellets to a file: .csv, .json or .parquet.")
 def find(**values: Any) -> None:
     """Find measured pellets by system, element, any column or text; sorted and counted.
 
@@ -136,7 +152,7 @@ def find(**values: Any) -> None:
     output = values["output"]
     if values["as_csv"] and values["as_json"]:
         raise click.UsageError("--csv and --json are two forms of the same: give one of them.")
-    check_destination(output, _TABLE_ENDINGS, "--output", {})
+    check_destination(output, TABLE_ENDINGS, "--output", {})
     pellets = load_pellets(include_suspect=values[Column.SUSPECT])
     _understand(values, pellets[Column.SYSTEM])
     asked = [column for column in _ASKED if values[column.value] is not None]
@@ -210,7 +226,7 @@ def _table(pellets: list[dict[str, Any]], extra: Sequence[Column] = ()) -> pd.Da
     return pd.DataFrame(rows, dtype="object")
 
 
-@click.command()
+@data.command()
 @click.argument("key", metavar="KEY")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(key: str, as_json: bool) -> None:
@@ -272,7 +288,7 @@ def _printed_formula(pellet_id: str) -> str | None:
     return str(cells.iloc[0]) or None
 
 
-@click.command()
+@data.command()
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 def cite(keys: tuple[str, ...]) -> None:
     """Print BibTeX of the works that pellets come from.
@@ -294,31 +310,12 @@ def cite(keys: tuple[str, ...]) -> None:
         click.echo(bibtex(source, table_records(of_source)))
 
 
-FOUND_ERRORS = 1
-
-
-def _path(ctx: click.Context, param: click.Parameter, name: str | None) -> Path | None:  # noqa: ARG001
-    """Return any name as a path (`click.Path` would fail on a name that no file can have)."""
-    return None if name is None else Path(name)
-
-
-@click.group()
-def data() -> None:
-    """Check, summarise and look up the measured pellets."""
-
-
 @data.command()
-@click.argument("file", required=False, callback=_path, metavar="[FILE]", shell_complete=complete)
-@click.option(
-    "--sources",
-    metavar="FILE",
-    callback=_path,
-    shell_complete=complete,
-    help="The list of sources to check against.",
-)
+@click.argument("file", required=False, metavar="[FILE]", shell_complete=complete)
+@click.option("--sources", metavar="FILE", shell_complete=complete, help="The list of sources to check against.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_json: bool) -> None:
+def validate(ctx: click.Context, file: str | None, sources: str | None, as_json: bool) -> None:
     """Check FILE (by default the committed dataset; - is standard input) and list everything that is wrong.
 
     Numbers that are possible but unlike all that other works of the committed dataset measured are warnings, with
@@ -337,12 +334,14 @@ def validate(ctx: click.Context, file: Path | None, sources: Path | None, as_jso
     from nasicon_ml.errors import DatasetError
     from nasicon_ml.io import read_table
 
-    path = file or datasets_folder() / PELLETS_FILE
+    path = datasets_folder() / PELLETS_FILE if file is None else Path(file)
     raw = read_table(path)
     say_notes(raw)
-    known = set(load_sources(sources or _sources_beside(path), verify=False)[Column.SOURCE])
+    known = set(
+        load_sources(_sources_beside(path) if sources is None else Path(sources), verify=False)[Column.SOURCE]
+    )
     findings = find_problems(raw, known)
-    with contextlib.suppress(DatasetError):  # a dataset that cannot be loaded is no measure
+    with suppress(DatasetError):  # a dataset that cannot be loaded is no measure
         findings = with_lines([*findings, *unusual_in_file(raw, load_pellets(verify=False))], raw)
     errors = sum(finding.severity == "error" for finding in findings)
     counts = {"errors": errors, "warnings": len(findings) - errors}
@@ -458,7 +457,3 @@ def checksums(ctx: click.Context, write: bool) -> None:
         state = "gone" if name not in now else "as recorded" if same else "renewed" if write else "differs"
         click.echo(f"{now.get(name, '-'):64}  {name}  {state}")
     ctx.exit(FOUND_ERRORS if differs and not write else 0)
-
-
-for _command in (find, show, cite):
-    data.add_command(_command)

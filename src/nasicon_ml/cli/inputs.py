@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+ANSWER = "Answer"
+#: Endings of the names of files to which results are written.
+TABLE_ENDINGS = (".csv", ".json", ".parquet", ".pq")
+FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 COMPOSITION = "Composition"
 PROCESSING = "Processing (what you leave out is unknown to the model, and widens the intervals)"
 PREPARATION = "Preparation (need not be known)"
 _OTHER = "Other"
 #: Warnings about own pellets that are listed.
 _LISTED = 10
-_SECTIONS = {
-    Role.COMPOSITION: COMPOSITION,
-    Role.PROCESSING: PROCESSING,
-    Role.PREPARATION: PREPARATION,
-}
+_SECTIONS = {Role.COMPOSITION: COMPOSITION, Role.PROCESSING: PROCESSING, Role.PREPARATION: PREPARATION}
 
 
 class SectionedOption(click.Option):
@@ -195,21 +195,28 @@ def read_substitutes(
     return read
 
 
-def composition_options(function: Function) -> Function:
-    """Add ``--formula``, ``--system``, ``--x`` and ``--substitute``."""
-    for add in (
-        option("--substitute", section=COMPOSITION, multiple=True, callback=read_substitutes, metavar="M=ELEMENT",
-               help="Element for a place holder in the formula, or several: M=Al,Sc,Y; may be repeated."),
-        option("--x", section=COMPOSITION, type=Numbers(-10, 10), metavar="NUMBER",
-               help="Substitution x of the system or of a formula with x."),
-        option("--system", Column.SYSTEM.value, section=COMPOSITION, metavar="TEXT",
-               help="Instead of a formula: LATP, LAGP, LATGP, LTP, NZSP, ...; most need --x."),
-        option(Column.FORMULA.option, Column.FORMULA.value, section=COMPOSITION, metavar="TEXT", multiple=True,
-               help="Formula: Li1.4Al0.4Ti1.6(PO4)3, 'Li1+xAlxTi2-x(PO4)3' with --x, or"
-               " 'LATP x=0.4 + 2 wt% Al2O3'; may be repeated."),
-    ):  # fmt: skip
-        function = add(function)
-    return function
+def together(*options: Callable[[Any], Any]) -> Callable[[Function], Function]:
+    """Return a decorator that adds several options, in the order in which the help lists them."""
+
+    def add(function: Function) -> Function:
+        for one in reversed(options):
+            function = one(function)
+        return function
+
+    return add
+
+
+composition_options = together(
+    option(Column.FORMULA.option, Column.FORMULA.value, section=COMPOSITION, metavar="TEXT", multiple=True,
+           help="Formula: Li1.4Al0.4Ti1.6(PO4)3, 'Li1+xAlxTi2-x(PO4)3' with --x, or"
+           " 'LATP x=0.4 + 2 wt% Al2O3'; may be repeated."),
+    option("--system", Column.SYSTEM.value, section=COMPOSITION, metavar="TEXT",
+           help="Instead of a formula: LATP, LAGP, LATGP, LTP, NZSP, ...; most need --x."),
+    option("--x", section=COMPOSITION, type=Numbers(-10, 10), metavar="NUMBER",
+           help="Substitution x of the system or of a formula with x."),
+    option("--substitute", section=COMPOSITION, multiple=True, callback=read_substitutes, metavar="M=ELEMENT",
+           help="Element for a place holder in the formula, or several: M=Al,Sc,Y; may be repeated."),
+)  # fmt: skip
 
 
 def described(values: Mapping[str, Any]) -> list[str]:
@@ -237,16 +244,6 @@ def recipes_from_options(values: Mapping[str, Any]) -> Inputs:
     return recipe_from_options(formula or system, values["x"], values["substitute"], fields)
 
 
-def recipe_options(function: Function) -> Function:
-    """Add one option for each column of a recipe except the formula, in the vocabulary's order."""
-    for column in reversed([column for column in RECIPE if column is not Column.FORMULA]):
-        function = option(
-            column.option, column.value, section=_SECTIONS[column.role], type=ColumnValues(column),
-            metavar="NUMBER" if column.kind is Kind.NUMBER else "TEXT", help=_help(column),
-        )(function)  # fmt: skip
-    return function
-
-
 def _help(column: Column) -> str:
     text = column.label[0].upper() + column.label[1:]
     if column.kind is Kind.NUMBER:
@@ -261,40 +258,26 @@ def _help(column: Column) -> str:
     return f"{text}."
 
 
-def answer_options(section: str) -> Callable[[Function], Function]:
-    """Add ``--at``, ``--level``, ``--own`` and those of `model_options`."""
+#: One option for each column of a recipe except the formula, in the vocabulary's order.
+recipe_options = together(
+    *(
+        option(
+            column.option, column.value, section=_SECTIONS[column.role], type=ColumnValues(column),
+            metavar="NUMBER" if column.kind is Kind.NUMBER else "TEXT", help=_help(column),
+        )
+        for column in RECIPE
+        if column is not Column.FORMULA
+    )
+)  # fmt: skip
 
-    def add(function: Function) -> Function:
-        for one in (model_options(section), own_option(section), level_option(section)):
-            function = one(function)
-        return option(
-            "--at", "at_c", section=section, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C), metavar="NUMBER",
-            help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what FILE says]",
-        )(function)  # fmt: skip
-
-    return add
-
-
-def file_options(section: str) -> Callable[[Function], Function]:
-    """Add ``--format`` and ``--sheet`` of a FILE of recipes."""
-
-    def add(function: Function) -> Function:
-        function = option(
-            "--sheet",
-            section=section,
-            metavar="NAME",
-            help="Sheet of FILE, where it is a workbook: name or number.  [default: the first]",
-        )(function)
-        return option(
-            "--format",
-            "file_format",
-            section=section,
-            metavar="FORMAT",
-            type=click.Choice(["csv", "json", "yaml", "parquet", "workbook"]),
-            help="csv, json, yaml, parquet or workbook, where the name of FILE does not say it.",
-        )(function)
-
-    return add
+#: Of a FILE of recipes.
+file_options = together(
+    option("--format", "file_format", section=ANSWER, metavar="FORMAT",
+           type=click.Choice(["csv", "json", "yaml", "parquet", "workbook"]),
+           help="csv, json, yaml, parquet or workbook, where the name of FILE does not say it."),
+    option("--sheet", section=ANSWER, metavar="NAME",
+           help="Sheet of FILE, where it is a workbook: name or number.  [default: the first]"),
+)  # fmt: skip
 
 
 def level_option(section: str) -> Callable[[Function], Function]:
@@ -305,48 +288,39 @@ def level_option(section: str) -> Callable[[Function], Function]:
     )  # fmt: skip
 
 
-def own_option(section: str) -> Callable[[Function], Function]:
-    """Add ``--own``, the file of own pellets, ``--own-sheet`` and ``--strict``."""
-
-    def add(function: Function) -> Function:
-        function = option(
-            "--strict", is_flag=True, section=section,
-            help="Refuse tables with columns that are not known, instead of leaving these out.",
-        )(function)  # fmt: skip
-        function = option(
-            "--own-sheet", section=section, metavar="NAME",
-            help="Sheet of --own, where it is a workbook: name or number.  [default: the first]",
-        )(function)  # fmt: skip
-        return option(
-            "--own", section=section, metavar="FILE", callback=_check_own,
-            help="Your own measured pellets, a workbook or any other table (formula and one result suffice): they"
-            " move the answers and intervals. Nothing of them is kept or sent.",
-        )(function)  # fmt: skip
-
-    return add
-
-
 def _check_own(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
     if name == "-":
         raise click.BadParameter("give the name of a file; standard input is for recipes", ctx, param)
     return name
 
 
-def model_options(section: str) -> Callable[[Function], Function]:
-    """Add ``--model`` and ``--tracking-uri``, which `find_model` takes."""
+#: What `own_from_file` takes.
+own_options = together(
+    option("--own", section=ANSWER, metavar="FILE", callback=_check_own,
+           help="Your own measured pellets, a workbook or any other table (formula and one result suffice): they"
+           " move the answers and intervals. Nothing of them is kept or sent."),
+    option("--own-sheet", section=ANSWER, metavar="NAME",
+           help="Sheet of --own, where it is a workbook: name or number.  [default: the first]"),
+    option("--strict", is_flag=True, section=ANSWER,
+           help="Refuse tables with columns that are not known, instead of leaving these out."),
+)  # fmt: skip
 
-    def add(function: Function) -> Function:
-        function = option(
-            "--tracking-uri", section=section, metavar="URI",
-            help="MLflow's store, for a --model in MLflow.  [default: MLFLOW_TRACKING_URI, or mlflow.db here]",
-        )(function)  # fmt: skip
-        return option(
-            "--model", section=section, metavar="MODEL",
-            help="Bundle folder, or an MLflow address such as models:/nasicon-recipe@champion."
-            "  [default: the model that comes with nasicon-ml]",
-        )(function)  # fmt: skip
+#: What `find_model` takes.
+model_options = together(
+    option("--model", section=ANSWER, metavar="MODEL",
+           help="Bundle folder, or an MLflow address such as models:/nasicon-recipe@champion."
+           "  [default: the model that comes with nasicon-ml]"),
+    option("--tracking-uri", section=ANSWER, metavar="URI",
+           help="MLflow's store, for a --model in MLflow.  [default: MLFLOW_TRACKING_URI, or mlflow.db here]"),
+)  # fmt: skip
 
-    return add
+answer_options = together(
+    option("--at", "at_c", section=ANSWER, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C), metavar="NUMBER",
+           help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what FILE says]"),
+    level_option(ANSWER),
+    own_options,
+    model_options,
+)  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------- recipes
@@ -549,15 +523,6 @@ def say_of_own(name: str, own: pd.DataFrame, reference: pd.DataFrame, model: Pro
             say(f"warning: {name}, pellet {key}: {words}")
 
 
-def temperature_warnings(at_c: float) -> tuple[Finding, ...]:
-    """Return warnings about a temperature, in °C, at which the conductivity is wanted, that looks like kelvin."""
-    import pandas as pd
-
-    from nasicon_ml.checks import kelvin_findings
-
-    return tuple(kelvin_findings(pd.DataFrame({Column.MEASUREMENT_TEMPERATURE_C.value: [float(at_c)]})))
-
-
 # ------------------------------------------------------------------------------------- model and files
 
 
@@ -597,6 +562,15 @@ def find_model(name: str | None, tracking_uri: str | None) -> tuple[str, Propert
             f"--model {name}: there is no such folder; MLflow addresses begin with models:/ or runs:/"
         )
     return name, name
+
+
+def check_destinations(
+    values: Mapping[str, Any], sources: Mapping[str, str | None], figure: str = "figure"
+) -> None:
+    """Refuse, before the work, files of ``--output`` and of the option `figure`, as `check_destination` does."""
+    check_destination(values["output"], TABLE_ENDINGS, "--output", sources)
+    more = {"the file of --output": values["output"]}
+    check_destination(values.get(figure), FIGURE_ENDINGS, f"--{figure}", {**sources, **more})
 
 
 def check_destination(

@@ -15,11 +15,12 @@ from nasicon_ml.cli.answers import Answer, answers, as_json, nearest_origins, wi
 from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import model_line, plural
 from nasicon_ml.cli.inputs import (
+    ANSWER,
     Inputs,
     SectionedCommand,
     Whole,
     answer_options,
-    check_destination,
+    check_destinations,
     composition_options,
     described,
     file_options,
@@ -30,7 +31,6 @@ from nasicon_ml.cli.inputs import (
     recipes_from_file,
     recipes_from_options,
     say_of_own,
-    temperature_warnings,
 )
 from nasicon_ml.cli.render import panel, progress, say, table
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
     from nasicon_ml.workflows.predict import Prediction
 
-ANSWER = "Answer"
-_TABLE_ENDINGS = (".csv", ".json", ".parquet", ".pq")
-_FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 #: Recipes predicted between two steps of the progress bar.
 _CHUNK = 1000
 #: Up to so many recipes of a file are shown with their nearest measured pellet.
@@ -73,10 +70,10 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 @click.argument("file", required=False, metavar="[FILE]", shell_complete=complete)
 @composition_options
 @recipe_options
-@answer_options(ANSWER)
+@answer_options
 @option("--neighbours", "--neighbors", section=ANSWER, type=Whole(0, 100), default=3, show_default=True,
         metavar="NUMBER", help="Nearest measured pellets to show with each answer.")  # fmt: skip
-@file_options(ANSWER)
+@file_options
 @option("--explain", is_flag=True, section=ANSWER,
         help="Say what moved each answer, in the recipe's own words; --figure draws it.")  # fmt: skip
 @option("--details", is_flag=True, section=ANSWER, help="Give every recipe of FILE its full answer.")
@@ -123,22 +120,13 @@ def _check_explained(inputs: Inputs, values: dict[str, Any]) -> None:
         raise click.UsageError(f"--figure draws the explanation of one recipe; there are {len(inputs)}")
 
 
-def check_files(values: dict[str, Any], figure: str | None) -> None:
-    """Refuse, before the work, files of ``--output`` and of a figure's option that cannot or must not be written.
-
-    Raises
-    ------
-    click.UsageError
-        If one is among what is read, or cannot be written.
-    """
+def check_files(values: dict[str, Any], figure: str = "figure") -> None:
+    """Refuse files that cannot be written, or are among what is read."""
     from nasicon_ml.workflows.predict import default_bundle
 
     sources = {"the file of the recipes": values.get("file"), "the file of your own pellets": values["own"],
                "a file of the model": values["model"] or str(default_bundle())}  # fmt: skip
-    check_destination(values["output"], _TABLE_ENDINGS, "--output", sources)
-    if figure is not None:
-        more = {"the file of --output": values["output"]}
-        check_destination(values[figure], _FIGURE_ENDINGS, f"--{figure}", sources | more)
+    check_destinations(values, sources, figure)
 
 
 def predict_together(inputs: Inputs, values: dict[str, Any]) -> Prediction:
@@ -156,8 +144,13 @@ def predict_together(inputs: Inputs, values: dict[str, Any]) -> Prediction:
 
 
 def _say_of_temperature(values: dict[str, Any]) -> None:
+    """Warn of a temperature of ``--at`` that looks like kelvin."""
     if values["at_c"] is not None:
-        for finding in temperature_warnings(values["at_c"]):
+        import pandas as pd
+
+        from nasicon_ml.checks import kelvin_findings
+
+        for finding in kelvin_findings(pd.DataFrame({Column.MEASUREMENT_TEMPERATURE_C.value: [values["at_c"]]})):
             say(f"warning: --at: {finding.message}")
 
 

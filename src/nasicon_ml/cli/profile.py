@@ -9,16 +9,9 @@ import click
 import numpy as np
 
 from nasicon_ml.cli.answers import Answer, answers, json_text
-from nasicon_ml.cli.formatting import (
-    conditions,
-    difference_words,
-    fixed,
-    level_words,
-    percent,
-    plural,
-    scientific,
-)
+from nasicon_ml.cli.formatting import conditions, difference_words, fixed, level_words, percent, plural, scientific
 from nasicon_ml.cli.inputs import (
+    ANSWER,
     Inputs,
     SectionedCommand,
     answer_options,
@@ -39,7 +32,6 @@ if TYPE_CHECKING:
     from nasicon_ml.recipe.combinations import Varied
     from nasicon_ml.workflows.profile import Best, Profile
 
-ANSWER = "Answer"
 SCHEMA = "nasicon-ml/profile/1"
 #: So many values that are not told apart from the best are named one by one.
 _MOST_NAMED = 6
@@ -57,7 +49,7 @@ One or two options take several values, as a list or a range first:last:step; th
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
 @composition_options
 @recipe_options
-@answer_options(ANSWER)
+@answer_options
 @option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
 @option("--output", section=ANSWER, metavar="FILE",
         help="Write recipes and answers to a file, too: .csv, .json or .parquet.")  # fmt: skip
@@ -70,7 +62,7 @@ def profile(ctx: click.Context, /, **values: Any) -> None:
     Says which value is best for each answer, and whether it can be told apart from the others: the difference
     between two pellets of one laboratory is known better than each of them.
     """
-    check_files(values, "figure")
+    check_files(values)
     inputs = recipes_from_options(values)
     found = _profile(inputs, values)
     report(inputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +10,20 @@ import click
 from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import conditions, fixed, model_line, percent, plural, scientific
 from nasicon_ml.cli.inputs import (
+    ANSWER,
+    FIGURE_ENDINGS,
     Number,
     SectionedCommand,
     Whole,
     check_destination,
+    check_destinations,
     find_model,
     model_options,
     option,
     own_from_file,
-    own_option,
+    own_options,
     say_of_own,
+    together,
 )
 from nasicon_ml.cli.render import aligned, print_json, print_text, say
 from nasicon_ml.cli.screen import read_wishes
@@ -34,11 +37,8 @@ if TYPE_CHECKING:
     from nasicon_ml.model import PropertyModel
     from nasicon_ml.workflows.recommend import Recommendation
 
-Function = Callable[..., Any]
-SOUGHT, ANSWER = "What is looked for", "Answer"
+SOUGHT = "What is looked for"
 SCHEMA = "nasicon-ml/recommend/1"
-_TABLE_ENDINGS = (".csv", ".json", ".parquet", ".pq")
-_FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 #: What is written of each member beside its recipe.
 _KEPT = (
     Column.PREDICTED_CONDUCTIVITY_S_CM, Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
@@ -46,24 +46,21 @@ _KEPT = (
 )  # fmt: skip
 
 
-def goal_options(function: Function) -> Function:
-    """Add what is looked for: conditions, desirability, size and method of the batch."""
-    for add in (
-        option("--outside", is_flag=True, section=SOUGHT, help="Also propose recipes outside the known domain."),
-        option("--method", section=SOUGHT, default="expected-improvement", show_default=True, metavar="NAME",
-               help="expected-improvement, or thompson (sampling, which explores more)."),
-        option("--batch", section=SOUGHT, type=Whole(1, 50), default=3, show_default=True, metavar="NUMBER",
-               help="How many pellets."),
-        option("--desire", section=SOUGHT, multiple=True, metavar="PROPERTY=WORST:BEST[:WEIGHT]",
-               help="Weighted desirability in place of the conductivity, as of 'screen': conductivity, density,"
-               " purity, sintering-temperature; may be repeated."),
-        option("--min-purity", section=SOUGHT, type=Number(0, 1, percent_hint=True), metavar="PROBABILITY",
-               help="A pellet counts only if it is phase pure, and recipes less likely pure are not proposed."),
-        option("--min-density", section=SOUGHT, type=Number(0, 100), metavar="PERCENT",
-               help="A pellet counts only from this relative density on."),
-    ):  # fmt: skip
-        function = add(function)
-    return function
+#: Conditions, desirability, size and method of the batch.
+goal_options = together(
+    option("--min-density", section=SOUGHT, type=Number(0, 100), metavar="PERCENT",
+           help="A pellet counts only from this relative density on."),
+    option("--min-purity", section=SOUGHT, type=Number(0, 1, percent_hint=True), metavar="PROBABILITY",
+           help="A pellet counts only if it is phase pure, and recipes less likely pure are not proposed."),
+    option("--desire", section=SOUGHT, multiple=True, metavar="PROPERTY=WORST:BEST[:WEIGHT]",
+           help="Weighted desirability in place of the conductivity, as of 'screen': conductivity, density,"
+           " purity, sintering-temperature; may be repeated."),
+    option("--batch", section=SOUGHT, type=Whole(1, 50), default=3, show_default=True, metavar="NUMBER",
+           help="How many pellets."),
+    option("--method", section=SOUGHT, default="expected-improvement", show_default=True, metavar="NAME",
+           help="expected-improvement, or thompson (sampling, which explores more)."),
+    option("--outside", is_flag=True, section=SOUGHT, help="Also propose recipes outside the known domain."),
+)  # fmt: skip
 
 
 def _goal(values: dict[str, Any]) -> Goal:
@@ -86,8 +83,8 @@ Exit code: 0 done; 2 nothing could be recommended, and the message says why."""
 @goal_options
 @option("--seed", section=SOUGHT, type=Whole(0), default=0, show_default=True, metavar="NUMBER",
          help="Of the draws: the same seed gives the same batch.")  # fmt: skip
-@own_option(ANSWER)
-@model_options(ANSWER)
+@own_options
+@model_options
 @option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
 @option("--output", section=ANSWER, metavar="FILE", help="Write the batch to a file: .csv, .json or .parquet.")
 @option(
@@ -99,7 +96,7 @@ def recommend(**values: Any) -> None:
     SPACE.yaml says which recipes are possible (docs/search-spaces.md). Your own measured pellets (--own) move what
     is expected, and are not proposed again.
     """
-    _check_destinations(
+    check_destinations(
         values, {"the search space": values["space"], "the file of your own pellets": values["own"]}
     )
     from nasicon_ml.screening.space import SearchSpace
@@ -113,14 +110,6 @@ def recommend(**values: Any) -> None:
         found = recommended(space, own_from_file(values), options, model=model, progress=progress)
     _tell(found, values["own"])
     _show(found, values)
-
-
-def _check_destinations(values: dict[str, Any], sources: dict[str, Any]) -> None:
-    given = {name: path for name, path in sources.items() if path is not None}
-    check_destination(values["output"], _TABLE_ENDINGS, "--output", given)
-    check_destination(
-        values["figure"], _FIGURE_ENDINGS, "--figure", given | {"the file of --output": values["output"]}
-    )
 
 
 def _model(values: dict[str, Any]) -> PropertyModel:
@@ -262,7 +251,7 @@ def campaign() -> None:
 @click.argument("folder", metavar="FOLDER", shell_complete=complete)
 @click.argument("space", metavar="SPACE.yaml", shell_complete=complete)
 @goal_options
-@model_options(ANSWER)
+@model_options
 def start(**values: Any) -> None:
     """Begin a campaign in a new FOLDER, over the recipes of SPACE.yaml."""
     from nasicon_ml.campaigns.folder import Campaign, Settings
@@ -317,7 +306,7 @@ def next_(**values: Any) -> None:
     from nasicon_ml.workflows.recommend import next_batch
 
     values["output"] = None
-    _check_destinations(values, {})
+    check_destinations(values, {})
     with working_in(values["folder"]):
         found = Campaign.open(values["folder"])
         if len(found.open_batch) and not values["again"]:
@@ -366,7 +355,7 @@ def status(**values: Any) -> None:
     from nasicon_ml.campaigns.folder import Campaign
     from nasicon_ml.workflows.recommend import history
 
-    check_destination(values["figure"], _FIGURE_ENDINGS, "--figure", {})
+    check_destination(values["figure"], FIGURE_ENDINGS, "--figure", {})
     found = Campaign.open(values["folder"])
     if found.pellets is None:
         if values["as_json"]:

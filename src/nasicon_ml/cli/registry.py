@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasicon_ml.cli.completion import complete
-from nasicon_ml.cli.inputs import Function
+from nasicon_ml.cli.inputs import together
 from nasicon_ml.cli.render import aligned, print_json, print_text, say
 
 if TYPE_CHECKING:
@@ -28,14 +28,11 @@ A version V is a number, an alias (champion, challenger) or latest.
 Exit code: 0 done; 1 refused by the gate; 2 nothing could be done, and the message says why."""
 
 
-def _shared(function: Function) -> Function:
-    """Add the options that all of the verbs have."""
-    for decorator in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-        click.option("--tracking-uri", metavar="URI", help="MLflow store or server."),
-    ):
-        function = decorator(function)
-    return function
+#: The options that all of the verbs have.
+_shared = together(
+    click.option("--tracking-uri", metavar="URI", help="MLflow store or server."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+)
 
 
 def _printed(content: Any, as_json: bool, words: Callable[[Any], str]) -> None:

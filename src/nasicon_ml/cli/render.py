@@ -253,11 +253,7 @@ def _predicted(answer: Answer, level: float, width: int) -> list[str]:
         ("", "predicted", f"{level_words(level)} interval"),
         (at, f"{scientific(sigma.value)} S/cm", between),
         ("activation energy", f"{fixed(answer.activation_energy_ev, 2)} eV", ""),
-        (
-            "relative density",
-            f"{fixed(density.value)} %",
-            f"{fixed(density.lower)} to {fixed(density.upper)} %",
-        ),
+        ("relative density", f"{fixed(density.value)} %", f"{fixed(density.lower)} to {fixed(density.upper)} %"),
         ("phase purity", percent(answer.phase_purity), "that XRD shows no secondary phase"),
     ]
     lines = [f"  {label:<{_LABEL_WIDTH}}{value:<15}{more}".rstrip() for label, value, more in rows]
@@ -367,12 +363,7 @@ def _entry(label: str, text: str, width: int) -> list[str]:
 def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
     """Break a text between words; a link or number is never cut."""
     return textwrap.wrap(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
+        text, width, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False
     ) or [first.rstrip()]
 
 

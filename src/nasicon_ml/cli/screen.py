@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import duration, model_line, plural, scientific
 from nasicon_ml.cli.inputs import (
+    ANSWER,
     ColumnValue,
     Number,
     SectionedCommand,
@@ -27,7 +28,7 @@ from nasicon_ml.cli.inputs import (
     model_options,
     option,
     own_from_file,
-    own_option,
+    own_options,
     say_of_own,
 )
 from nasicon_ml.cli.render import progress, say, screening_report
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from nasicon_ml.screening.result import OutputFolder, ScreeningResult
     from nasicon_ml.screening.space import SampledSpace, SearchSpace
 
-SOUGHT, WORK, ANSWER = "What is looked for", "Work", "Answer"
+SOUGHT, WORK = "What is looked for", "Work"
 STOPPED = 130
 #: More candidates than this are not looked through unless --yes says so.
 MOST_WITHOUT_YES = 10_000_000
@@ -105,8 +106,8 @@ until then is shown and written, and --resume goes on."""
 @option("--scheduler", section=WORK, metavar="ADDRESS",
          help="Of the Dask cluster, such as tcp://host:8786.")  # fmt: skip
 @option("--yes", is_flag=True, section=WORK, help=f"Begin, even with more than {MOST_WITHOUT_YES:,} candidates.")
-@own_option(ANSWER)
-@model_options(ANSWER)
+@own_options
+@model_options
 @option("--output", section=ANSWER, metavar="FOLDER",
          help="New folder for the kept recipes, the front, a summary, figures, and what --resume needs.",
 )  # fmt: skip
