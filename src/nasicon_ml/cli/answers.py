@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from nasicon_ml.cli.formatting import OWN
 from nasicon_ml.columns import (
     ADDITIVE,
+    CONDUCTIVITY_INTERVAL,
+    DENSITY_INTERVAL,
     MODEL_INPUT,
     PELLET,
     RECIPE,
@@ -141,30 +143,18 @@ def answers(inputs: Inputs, prediction: Prediction, neighbours: int, *, full: bo
     numbers = [dict(zip(given.numbers, row, strict=True)) for row in zip(*columns, strict=True)]
     ids = inputs.pellet_ids or (None,) * len(inputs)
     places = zip(inputs.numbers, inputs.lines, ids, strict=True)
-    near = _neighbours(prediction, neighbours)
+    parts = {
+        Column.SECONDARY_PHASES.value: given.secondary_phases,
+        Column.DOMAIN_NOTES.value: given.domain_notes,
+        "neighbours": _neighbours(prediction, neighbours),
+        "broken_rules": prediction.broken_rules,
+        "measured_alike": prediction.measured_alike if full else [{}] * len(recipes),
+    }
+    dominant = dominant_pellets(prediction) if full else [()] * len(recipes)
     return [
-        _answer(
-            place,
-            recipe,
-            found,
-            secondary_phases=phases,
-            domain_notes=notes,
-            neighbours=pellets,
-            broken_rules=rules,
-            measured_alike=alike,
-            own=_own_shift(found, dominant),
-        )
-        for place, recipe, found, phases, notes, pellets, rules, alike, dominant in zip(
-            places,
-            recipes,
-            numbers,
-            given.secondary_phases,
-            given.domain_notes,
-            near,
-            prediction.broken_rules,
-            prediction.measured_alike if full else [{}] * len(recipes),
-            dominant_pellets(prediction) if full else [()] * len(recipes),
-            strict=True,
+        _answer(place, recipe, found, own=_own_shift(found, strongest), **dict(zip(parts, others, strict=True)))
+        for place, recipe, found, strongest, *others in zip(
+            places, recipes, numbers, dominant, *parts.values(), strict=True
         )
     ]
 
@@ -185,19 +175,9 @@ def _answer(place: tuple[int, int | None, str | None], recipe: Cells, result: Ce
         not_given=not_given,
         composition=parse(recipe[Column.FORMULA]),
         temperature_c=ROOM_TEMPERATURE_C if temperature is None else temperature,
-        conductivity_s_cm=_interval(
-            result,
-            Column.PREDICTED_CONDUCTIVITY_S_CM,
-            Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
-            Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
-        ),
+        conductivity_s_cm=Interval(*(result[column] for column in CONDUCTIVITY_INTERVAL)),
         activation_energy_ev=result[Column.PREDICTED_ACTIVATION_ENERGY_EV],
-        relative_density_pct=_interval(
-            result,
-            Column.PREDICTED_RELATIVE_DENSITY_PCT,
-            Column.PREDICTED_RELATIVE_DENSITY_LOWER_PCT,
-            Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT,
-        ),
+        relative_density_pct=Interval(*(result[column] for column in DENSITY_INTERVAL)),
         phase_purity=result[Column.PREDICTED_PHASE_PURITY],
         inside_domain=result[Column.INSIDE_DOMAIN],
         domain_score=result[Column.DOMAIN_SCORE],
@@ -251,10 +231,6 @@ def _dois(pellets: pd.DataFrame) -> pd.Series[Any]:
     by_source = doi.groupby(source)
     only = by_source.transform("first").where(by_source.transform("nunique") == 1)
     return doi.fillna(source.where(source.str.startswith("10."))).fillna(only)
-
-
-def _interval(result: Cells, value: Column, lower: Column, upper: Column) -> Interval:
-    return Interval(result[value], result[lower], result[upper])
 
 
 def _own_shift(result: Cells, dominant: tuple[Dominant, ...]) -> OwnShift | None:
@@ -351,12 +327,7 @@ def _explanation_json(explanation: Mapping[str, Explanation] | None) -> dict[str
     if explanation is None:
         return None
     return {
-        target: {
-            "unit": one.unit,
-            "base": one.base,
-            "predicted": one.predicted,
-            "parts": [{"part": part, "contribution": size} for part, size in one.parts],
-        }
+        target: asdict(one) | {"parts": [{"part": part, "contribution": size} for part, size in one.parts]}
         for target, one in explanation.items()
     }
 

@@ -67,18 +67,18 @@ def prepare_streams() -> None:
             os.open(os.devnull, os.O_RDONLY)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  (a descriptor, for good)
-    sys.stdout = _text_stream(_Answer(1, "w", closefd=False), sys.stdout, "replace")
-    sys.stderr = _text_stream(_Messages(2, "w", closefd=False), sys.stderr, "replace")
+    sys.stdout = _text_stream(_Answer(1, "w", closefd=False), sys.stdout)
+    sys.stderr = _text_stream(_Messages(2, "w", closefd=False), sys.stderr)
 
 
-def _text_stream(raw: io.FileIO, before: TextIO | None, errors: str) -> TextIO:
+def _text_stream(raw: io.FileIO, before: TextIO | None) -> TextIO:
     """Return a stream of text in the encoding of the one before; a sign that it does not know is replaced."""
     if before is not None:
         before.flush()
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=getattr(before, "encoding", None) or "utf-8",
-        errors=errors,
+        errors="replace",
         line_buffering=raw.isatty() or raw.fileno() == 2,
     )
 

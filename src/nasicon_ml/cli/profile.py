@@ -21,7 +21,7 @@ from nasicon_ml.cli.inputs import (
     recipes_from_options,
 )
 from nasicon_ml.cli.predict import check_files, predict_together, report
-from nasicon_ml.cli.render import aligned, own_summary, print_text, say
+from nasicon_ml.cli.render import aligned, answer_cells, answer_heads, own_summary, print_text, say
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import ANSWERS, TargetName
 
@@ -105,20 +105,11 @@ def _title(found: Profile, given: list[Answer], values: dict[str, Any]) -> str:
 
 
 def _table(found: Profile, given: list[Answer]) -> list[str]:
-    level = level_words(found.prediction.level)
     heads = [f"{one.label}{f', {one.unit}' if one.unit else ''}" for one in found.varied]
-    at = f"S/cm, {given[0].temperature_c:g} °C"
-    rows = [(*heads, at, f"{level} interval", "dense", level, "pure", "domain")]
-    for row, answer in enumerate(given):
-        sigma, density = answer.conductivity_s_cm, answer.relative_density_pct
-        rows.append(
-            (
-                *(one.written(row) for one in found.varied), scientific(sigma.value),
-                f"{scientific(sigma.lower)} to {scientific(sigma.upper)}", f"{fixed(density.value)} %",
-                f"{fixed(density.lower, 0)} to {fixed(density.upper, 0)}", percent(answer.phase_purity),
-                "inside" if answer.inside_domain else "OUTSIDE",
-            )
-        )  # fmt: skip
+    rows = [(*heads, *answer_heads(given, found.prediction.level))]
+    rows += [
+        (*(one.written(row) for one in found.varied), *answer_cells(answer)) for row, answer in enumerate(given)
+    ]
     lines = aligned(rows, [*([True] * (len(rows[0]) - 1)), False])
     return lines + ([moved] if (moved := own_summary(given)) else [])
 

@@ -142,7 +142,7 @@ def progress(label: str, *, line_every_s: float | None = None) -> Iterator[Step]
         The function that moves the bar.
     """
     if not sys.stderr.isatty():
-        yield _no_step if line_every_s is None else _line_now_and_then(line_every_s)
+        yield (lambda _message, _done: None) if line_every_s is None else _line_now_and_then(line_every_s)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -151,10 +151,6 @@ def progress(label: str, *, line_every_s: float | None = None) -> Iterator[Step]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=1.0)
         yield lambda message, fraction: bar.update(task, description=message, completed=fraction)
-
-
-def _no_step(_message: str, _fraction: float) -> None:
-    return
 
 
 def _line_now_and_then(every_s: float) -> Step:
@@ -196,7 +192,7 @@ def panel(answer: Answer, level: float, width: int) -> str:
     """
     width = max(width, _SMALLEST_WIDTH)
     lines = [*_head(answer, width), "", *_predicted(answer, level, width), "", *_domain(answer, width)]
-    lines += _measured_alike(answer, width)
+    lines += _entries("measured like this", measured_words(answer), width)
     lines += _broken_rules(answer, width)
     lines += _why(answer)
     if answer.neighbours:
@@ -305,25 +301,12 @@ def measured_words(answer: Answer) -> list[str]:
     return texts
 
 
-def _measured_alike(answer: Answer, width: int) -> list[str]:
-    labels = ("measured like this", "", "")
-    return [
-        line
-        for label, text in zip(labels, measured_words(answer), strict=False)
-        for line in _entry(label, text, width)
-    ]
-
-
 def _broken_rules(answer: Answer, width: int) -> list[str]:
     """Return what the literature states of recipes like this and the model does not see, the closest of it."""
     statements = list(answer.broken_rules.values())
     more = len(statements) - _SHOWN_RULES
-    lines = [
-        line
-        for label, statement in zip(("model does not see", ""), statements, strict=False)
-        for line in _entry(label, statement, width)
-    ]
-    return lines + (_entry("", f"and {more} more (--json)", width) if more > 0 else [])
+    shown = statements[:_SHOWN_RULES] + ([f"and {more} more (--json)"] if more > 0 else [])
+    return _entries("model does not see", shown, width)
 
 
 def _why(answer: Answer) -> list[str]:
@@ -360,6 +343,11 @@ def _entry(label: str, text: str, width: int) -> list[str]:
     return _wrapped(text, width, f"  {label:<{_LABEL_WIDTH}}", " " * (_LABEL_WIDTH + 2))
 
 
+def _entries(label: str, texts: Sequence[str], width: int) -> list[str]:
+    """Return entries one below the other, of which the first alone has the label."""
+    return [line for place, text in enumerate(texts) for line in _entry("" if place else label, text, width)]
+
+
 def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
     """Break a text between words; a link or number is never cut."""
     return textwrap.wrap(
@@ -382,26 +370,13 @@ def table(answers: Sequence[Answer], level: float, width: int | None, *, with_ne
     with_nearest
         Whether an indented line says what was measured on the pellet nearest to the recipe, and where.
     """
-    interval = level_words(level)
-    temperatures = {answer.temperature_c for answer in answers}
-    at = f", {temperatures.pop():g} °C" if len(temperatures) == 1 else ""
-    head = ("#", "", f"S/cm{at}", f"{interval} interval", "dense", interval, "pure", "domain")
-    body = [
-        (
-            str(answer.number),
-            "",
-            scientific(answer.conductivity_s_cm.value),
-            f"{scientific(answer.conductivity_s_cm.lower)} to {scientific(answer.conductivity_s_cm.upper)}",
-            f"{fixed(answer.relative_density_pct.value)} %",
-            f"{fixed(answer.relative_density_pct.lower, 0)} to {fixed(answer.relative_density_pct.upper, 0)}",
-            percent(answer.phase_purity),
-            "inside" if answer.inside_domain else "OUTSIDE",
-        )
-        for answer in answers
-    ]
-    rows = _with_names([head, *body], answers, width)
+    rows = [("#", *answer_heads(answers, level))]
+    rows += [(str(answer.number), *answer_cells(answer)) for answer in answers]
+    others = sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True))
+    names = ["recipe", *_fitting_names(answers, None if width is None else width - others)]
+    rows = [(number, name, *cells) for (number, *cells), name in zip(rows, names, strict=True)]
     # The name of the recipe and "inside" or "OUTSIDE" stand left, numbers right.
-    head_line, *recipe_lines = aligned(rows, [column not in {1, 7} for column in range(len(head))])
+    head_line, *recipe_lines = aligned(rows, [column not in {1, 7} for column in range(len(rows[0]))])
     body_lines = [
         line
         for recipe_line, answer in zip(recipe_lines, answers, strict=True)
@@ -426,17 +401,31 @@ def _nearest_in_brief(answer: Answer, width: int | None) -> list[str]:
     return _wrapped(text, _line_width(width), " " * 5, " " * 7)
 
 
-def _with_names(
-    rows: list[tuple[str, ...]], answers: Sequence[Answer], width: int | None
-) -> list[tuple[str, ...]]:
-    """Name the recipes as fully as the width allows; numbers are never cut."""
-    others = sum(max(len(row[column]) for row in rows) + 2 for column in range(len(rows[0])) if column != 1)
+def answer_heads(answers: Sequence[Answer], level: float) -> tuple[str, ...]:
+    """Return the heads of `answer_cells`."""
+    interval = level_words(level)
+    temperatures = {answer.temperature_c for answer in answers}
+    at = f", {temperatures.pop():g} °C" if len(temperatures) == 1 else ""
+    return f"S/cm{at}", f"{interval} interval", "dense", interval, "pure", "domain"
+
+
+def answer_cells(answer: Answer) -> tuple[str, ...]:
+    """Return an answer as cells of a row: conductivity, density and their intervals, purity, domain."""
+    sigma, density = answer.conductivity_s_cm, answer.relative_density_pct
+    return (
+        scientific(sigma.value),
+        f"{scientific(sigma.lower)} to {scientific(sigma.upper)}",
+        f"{fixed(density.value)} %",
+        f"{fixed(density.lower, 0)} to {fixed(density.upper, 0)}",
+        percent(answer.phase_purity),
+        "inside" if answer.inside_domain else "OUTSIDE",
+    )
+
+
+def _fitting_names(answers: Sequence[Answer], width: int | None) -> list[str]:
+    """Name the recipes as fully as the width allows."""
     choices = [[recipe_name(answer, detail) for answer in answers] for detail in ("conditions", "full", "short")]
-    fitting = (names for names in choices if width is None or others + max(map(len, names)) <= width)
-    names = next(fitting, choices[-1])
-    head, *body = rows
-    named = [(row[0], name, *row[2:]) for row, name in zip(body, names, strict=True)]
-    return [(head[0], "recipe", *head[2:]), *named]
+    return next((names for names in choices if width is None or max(map(len, names)) <= width), choices[-1])
 
 
 def recipe_name(answer: Answer, detail: str) -> str:

@@ -241,14 +241,8 @@ def _content(result: TrainingResult, run: TrackedRun | None, bundle: str | None)
     """Return everything that ``--json`` prints."""
     recorded = None
     if run is not None:
-        recorded = {
-            "run_id": run.run_id,
-            "experiment": run.experiment,
-            "model_id": run.model_id,
-            "version": run.version,
-            "tracking_uri": run.tracking_uri,
-            "artifact_uri": run.artifact_uri,
-        }
+        names = ("run_id", "experiment", "model_id", "version", "tracking_uri", "artifact_uri")
+        recorded = {name: getattr(run, name) for name in names}
     return {
         "schema": "nasicon-ml/training/1",
         "scores": result.scores.to_dict("records"),
