@@ -51,7 +51,9 @@ def main() -> None:
             times["first answer"] = time.perf_counter() - begun
             times["of it, CPU of the server"] = _cpu_s(server.pid)
             _settled(page)
-            answers, wholes = zip(*(_change(page, 710 + 10 * number) for number in range(changes)), strict=True)
+            answers, wholes = zip(
+                *(_change(page, temperature) for temperature in _temperatures(changes)), strict=True
+            )
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
@@ -79,6 +81,11 @@ def _cpu_s(pid: int) -> float:
 
 def _settled(page: Page) -> None:
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+
+
+def _temperatures(changes: int) -> list[int]:
+    """Return cold and hot in turn, none twice: between neighbours the rounded answer may stay the same."""
+    return [(700 if number % 2 else 950) + number for number in range(changes)]
 
 
 def _change(page: Page, temperature: int) -> tuple[float, float]:

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from xdist.scheduler import LoadFileScheduling
 
 from tests.fuzz.tally import TALLY
 
 if TYPE_CHECKING:
-    from xdist.remote import Producer
-
     from nasicon_ml.workflows.train import TrainingResult
 
 # Examples may be slow on a busy machine, which is no defect; in CI they are the same in every run.
@@ -38,30 +35,6 @@ for _number in (signal.SIGTERM, signal.SIGCHLD):
 
 #: Whether every quick test of the fuzz suite was asked for, so that its figures can be held to what it promises.
 WHOLE_FUZZ_SUITE = pytest.StashKey[bool]()
-
-#: Folders whose slow tests take long, the longest first: begun first, so that none is left for the end.
-LONGEST = ("faults", "docs", "tracking", "server", "benchmarks", "workflows", "serving", "e2e", "app", "fuzz")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the longest folder where slow tests alone are run."""
-    if config.option.markexpr == "slow":
-        turns = {name: turn for turn, name in enumerate(LONGEST)}
-        items.sort(key=lambda item: turns.get(item.path.parent.name, len(LONGEST)))
-
-
-class FolderScheduling(LoadFileScheduling):
-    """Let one worker run the tests of a folder, which share a server, a store or a training."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return nodeid.split("::", maxsplit=1)[0].rpartition("/")[0]
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FolderScheduling | None:
-    """Deal slow tests by folder, and all others as the command line says."""
-    return FolderScheduling(config, log) if config.option.markexpr == "slow" else None
-
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note whether the whole fuzz suite is to be run."""
