@@ -36,6 +36,7 @@ for _number in (signal.SIGTERM, signal.SIGCHLD):
 #: Whether every quick test of the fuzz suite was asked for, so that its figures can be held to what it promises.
 WHOLE_FUZZ_SUITE = pytest.StashKey[bool]()
 
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note whether the whole fuzz suite is to be run."""
     folder = Path(__file__).parent / "fuzz"

@@ -446,10 +446,13 @@ def _smallest(gaps: Floats, k: int) -> Neighbours:
     k = min(k, gaps.shape[1])
     if not gaps.size or not k:
         return Neighbours(np.empty((len(gaps), k), dtype=np.intp), np.empty((len(gaps), k)))
-    rounded = gaps.round(_DIGITS)
-    largest = np.partition(rounded, k - 1, axis=1)[:, k - 1, None]
-    row, column = np.nonzero(rounded <= largest)
-    order = np.lexsort((rounded[row, column], row))  # stable
+    # The smallest of groups of references are quickly found; the k-th of these is no less than the k-th of all.
+    smallest = gaps
+    while (half := smallest.shape[1] // 2) >= 4 * k:
+        smallest = np.minimum(smallest[:, :half], smallest[:, half : 2 * half])
+    bound = np.partition(smallest, k - 1, axis=1)[:, k - 1, None] + 10.0**-_DIGITS
+    row, column = np.nonzero(gaps <= bound)
+    order = np.lexsort((gaps[row, column].round(_DIGITS), row))  # stable
     begins = np.searchsorted(row, np.arange(len(gaps)))
     positions = column[order[begins[:, None] + np.arange(k)]]
     return Neighbours(positions, np.take_along_axis(gaps, positions, axis=1))

@@ -104,15 +104,23 @@ class TreeArrays:
         return self.left_child == LEAF
 
     @cached_property
-    def depth(self) -> int:
-        """Largest number of comparisons between a root and a leaf; `ValueError` if above `MAX_DEPTH`."""
-        nodes = self.starts
+    def depths(self) -> NDArray[np.intp]:
+        """Most comparisons on a way through each tree, shape (n_trees,); `ValueError` if above `MAX_DEPTH`."""
+        nodes, tree = self.starts, np.arange(len(self.tree_sizes))
+        found = np.zeros_like(tree)
         for depth in range(MAX_DEPTH):
-            left = self.left[nodes[~self.is_leaf[nodes]]]
-            if not len(left):
-                return depth
-            nodes = np.concatenate([left, left + 1])
+            inner = ~self.is_leaf[nodes]
+            if not inner.any():
+                return found
+            left, tree = self.left[nodes[inner]], tree[inner]
+            found[tree] = depth + 1
+            nodes, tree = np.concatenate([left, left + 1]), np.concatenate([tree, tree])
         raise ValueError(f"a tree is deeper than {MAX_DEPTH}")
+
+    @property
+    def depth(self) -> int:
+        """Most comparisons on a way through any tree."""
+        return int(self.depths.max())
 
     def check(self, n_features: int) -> None:
         """Refuse trees that cannot be evaluated, or are not for so many features.
@@ -154,7 +162,7 @@ class TreeArrays:
         times = np.bincount(np.concatenate([left, left + 1]), minlength=len(position))
         if not np.array_equal(times, position > 0):
             raise ValueError("left_child makes a node the child of none, or of several")
-        _ = self.depth
+        _ = self.depths
 
 
 def write_npz(trees: TreeArrays) -> bytes:

@@ -140,7 +140,7 @@ class LeafCounts:
 
 @dataclass(frozen=True)
 class _Tables:
-    """Trees laid out for evaluation by bits, in lots that share a table.
+    """Trees of one depth laid out for evaluation by bits, in lots that share a table.
 
     Attributes
     ----------
@@ -154,20 +154,21 @@ class _Tables:
     sums: Floats
 
     @classmethod
-    def of(cls, trees: TreeArrays, conditions: Conditions, leaves: LeafCounts) -> _Tables:
-        nodes = trees.starts[:, None]
+    def of(cls, sums: TableSums, depth: int) -> _Tables:
+        trees, conditions, leaves = sums.trees, sums.conditions, sums.leaves
+        nodes = trees.starts[trees.depths == depth, None]
         asked = []
-        for _ in range(max(trees.depth, 1)):
+        for _ in range(max(depth, 1)):
             asked.append(conditions.of_node[nodes])
             left = trees.left[nodes]
             nodes = np.stack([left, left + ~trees.is_leaf[nodes]], axis=-1).reshape(len(nodes), -1)
         each = _TURNS // len(asked)
         missing = -len(nodes) % each
         counts = np.pad(leaves.counts[nodes], ((0, missing), (0, 0))).reshape(-1, each, nodes.shape[1])
-        sums = np.zeros((len(counts), 1))
+        added = np.zeros((len(counts), 1))
         for at in range(each):
-            sums = (sums[:, :, None] + counts[:, at, None]).reshape(len(sums), -1)
-        return cls(tuple(np.pad(one, ((0, missing), (0, 0)), constant_values=-1) for one in asked), sums)
+            added = (added[:, :, None] + counts[:, at, None]).reshape(len(added), -1)
+        return cls(tuple(np.pad(one, ((0, missing), (0, 0)), constant_values=-1) for one in asked), added)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,21 +225,22 @@ class TableSums:
         return np.asarray(self.leaves.counts[nodes].sum(axis=0))
 
     @cached_property
-    def _tables(self) -> _Tables:
-        return _Tables.of(self.trees, self.conditions, self.leaves)
+    def _tables(self) -> tuple[_Tables, ...]:
+        """Those of the trees of each depth."""
+        return tuple(_Tables.of(self, depth) for depth in np.unique(self.trees.depths).tolist())
 
     def _by_bits(self, X: NDArray[np.float32]) -> Floats:
-        tables = self._tables
         right = self._turns_right(X)
-        levels, each = len(tables.conditions), _TURNS // len(tables.conditions)
         found = np.zeros(len(X))
-        lots = max(1, _TREES * max(1, _RECIPES // len(X)) // each)
-        for lot in range(0, len(tables.sums), lots):
-            sums = tables.sums[lot : lot + lots]
-            trees = slice(lot * each, (lot + lots) * each)
-            turns = _turns([one[trees] for one in tables.conditions], right)
-            turns = turns.reshape(len(sums), each * levels, -1)
-            found += _looked_up(sums, np.unpackbits(turns, axis=-1, count=len(X)))
+        for tables in self._tables:
+            levels, each = len(tables.conditions), _TURNS // len(tables.conditions)
+            lots = max(1, _TREES * max(1, _RECIPES // len(X)) // each)
+            for lot in range(0, len(tables.sums), lots):
+                sums = tables.sums[lot : lot + lots]
+                trees = slice(lot * each, (lot + lots) * each)
+                turns = _turns([one[trees] for one in tables.conditions], right)
+                turns = turns.reshape(len(sums), each * levels, -1)
+                found += _looked_up(sums, np.unpackbits(turns, axis=-1, count=len(X)))
         return found
 
     def _turns_right(self, X: NDArray[np.float32]) -> NDArray[np.uint64]:
