@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -78,14 +78,12 @@ class Answers:
             Column.DOMAIN_NOTES: self.domain_notes,
             Column.NEAREST_PELLETS: self.pellet_ids[self.named_positions],
         }
-        joined = {column: _joined(texts) for column, texts in words.items()}
+        joined = {
+            column: np.array(["; ".join(row) for row in texts], dtype=object) for column, texts in words.items()
+        }
         values = {**self.numbers, **joined}
         moved = [column for column in self.numbers if column not in PREDICTION]
         return pd.DataFrame({str(column): values[column] for column in (*PREDICTION, *moved)}, index=index)
-
-
-def _joined(texts: Iterable[Iterable[str]]) -> Strings:
-    return np.array(["; ".join(row) for row in texts], dtype=object)
 
 
 @dataclass(frozen=True)

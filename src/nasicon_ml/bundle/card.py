@@ -274,6 +274,7 @@ def card_markdown(content: Mapping[str, Any]) -> str:
     content
         What `nasicon_ml.bundle.card.card_content` gives.
     """
+    cite = content["how_to_cite"]
     lines = [
         f"# {content['name']}: model card",
         "",
@@ -311,7 +312,8 @@ def card_markdown(content: Mapping[str, Any]) -> str:
         "",
         "## How to cite",
         "",
-        *_bullets(_cite(content["how_to_cite"])),
+        f"- {cite['by']}: *{cite['software']}*, version {cite['version']} (CITATION.cff).",
+        f"- {cite['sources']}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -471,10 +473,6 @@ def _option(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _cite(cite: Mapping[str, Any]) -> list[str]:
-    return [f"{cite['by']}: *{cite['software']}*, version {cite['version']} (CITATION.cff).", cite["sources"]]
 
 
 def _name(target: str) -> str:

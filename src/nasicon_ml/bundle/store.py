@@ -95,6 +95,8 @@ def save_bundle(model: ModelParts, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     refuse_other_folder(folder)
+    card = card_content(model)
+    files = model_files(model) | {_CARD: card_markdown(card).encode("utf-8"), _CARD_JSON: dump_json(card)}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         prefix = f".{folder.name}-draft-"
@@ -102,7 +104,9 @@ def save_bundle(model: ModelParts, folder: str | Path) -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix) as draft_name:
             draft = Path(draft_name) / "bundle"
             draft.mkdir()
-            _write_files(model, draft)
+            for name, content in files.items():
+                (draft / name).write_bytes(content)
+            write_manifest(draft, FORMAT_VERSION, model.metadata.created, files)
             _put_in_place(draft, folder, Path(draft_name) / "old")
     except OSError as error:
         raise BundleError(f"{folder} cannot be written: {error.strerror or error}") from error
@@ -211,14 +215,6 @@ def model_from_files(files: Mapping[str, bytes], created: str = "") -> ModelPart
         If a file does not hold what it has to.
     """
     return _model(CheckedFiles(Path(), FORMAT_VERSION, created, files))
-
-
-def _write_files(model: ModelParts, folder: Path) -> None:
-    card = card_content(model)
-    files = model_files(model) | {_CARD: card_markdown(card).encode("utf-8"), _CARD_JSON: dump_json(card)}
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    write_manifest(folder, FORMAT_VERSION, model.metadata.created, files)
 
 
 def _model_json(model: ModelParts) -> dict[str, Any]:

@@ -254,7 +254,9 @@ def oxidation_states(sites: Sites, overrides: StateOverride | None = None, text:
     fixed = {element: _mean_state(element, given, text) for element, given in (overrides or {}).items()}
     for element in fixed:
         if element not in amounts:
-            raise refusal(text, "oxidation states of elements in the formula", _absent(element))
+            hint = "" if element in ELEMENT_INDEX else nearest_element(element)
+            words = f"{element!r} is not in it. {hint}".rstrip()
+            raise refusal(text, "oxidation states of elements in the formula", words)
     states = {element: float(_candidates(element, sites)[0]) for element in amounts}
     states |= fixed
     varied = [el for el in amounts if el not in fixed and len(_candidates(el, sites)) > 1]
@@ -306,8 +308,3 @@ def _mean_state(element: str, given: object, text: str) -> float:
 
 def _is_number(value: object) -> bool:
     return type(value) is not bool and isinstance(value, numbers.Real) and math.isfinite(value)
-
-
-def _absent(element: str) -> str:
-    hint = "" if element in ELEMENT_INDEX else nearest_element(element)
-    return f"{element!r} is not in it. {hint}".rstrip()

@@ -84,8 +84,13 @@ def find_pellets(
             found &= np.array([(element in held) == wanted for held in symbols], dtype=bool)
     if text.strip():
         found &= _text(frame, text)
-    by = searched_column(sort).value
-    return frame[found].sort_values(by, ascending=ascending, kind="stable", ignore_index=True, key=_sortable)
+    return frame[found].sort_values(
+        searched_column(sort).value,
+        ascending=ascending,
+        kind="stable",
+        ignore_index=True,
+        key=lambda cells: cells if cells.dtype.kind == "f" else cells.astype("string"),
+    )
 
 
 def searched_column(name: str) -> Column:
@@ -178,10 +183,6 @@ def _text(frame: pd.DataFrame, text: str) -> Mask:
     joined = frame[names].fillna("").agg(" ".join, axis=1)
     joined += " " + joined.str.replace("_", " ") + " " + frame[Column.SOURCE].map(written).fillna("")
     return np.logical_and.reduce([_contains(joined, word) for word in text.split()])
-
-
-def _sortable(cells: pd.Series[Any]) -> pd.Series[Any]:
-    return cells if cells.dtype.kind == "f" else cells.astype("string")
 
 
 def find_sources(key: str, pellets: pd.DataFrame, sources: pd.DataFrame) -> pd.DataFrame:

@@ -140,10 +140,20 @@ class _Training:
         return self.context.pellets[Column.SOURCE].to_numpy(dtype=object)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class _TargetEstimator(BaseEstimator):  # type: ignore[misc]
-    """What the three estimators share: reading X, fitting, and predicting out of fold."""
+    """What the three estimators share: reading X, fitting, and predicting out of fold.
+
+    Parameters are fields, from which `dataclass` makes the signature that scikit-learn reads.
+    """
 
     _target: ClassVar[TargetName]
+    subsample: float = 0.7
+    monotone: bool = True
+    feature_set: str = FeatureSet.FULL.value
+    booster: Any = None
+    cv: Any = 5
+    random_state: Any = 0
 
     def _settings(self) -> BoosterSettings:
         default, parameters = DEFAULT_SETTINGS[self._target], self.get_params(deep=False)
@@ -321,6 +331,7 @@ class _Regressor(RegressorMixin, _TargetEstimator):  # type: ignore[misc]
         """Refuse values that cannot be."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ConductivityRegressor(_Regressor):
     """Total ionic conductivity as log10(S/cm), by boosted trees that start from a prior of the composition.
 
@@ -362,46 +373,20 @@ class ConductivityRegressor(_Regressor):
 
     _target = TargetName.CONDUCTIVITY
 
-    def __init__(  # noqa: PLR0913 -- scikit-learn reads the parameters of a model here
-        self,
-        *,
-        n_estimators: int = 250,
-        learning_rate: float = 0.06,
-        max_depth: int = 5,
-        min_child_weight: float = 3.0,
-        subsample: float = 0.7,
-        colsample_bynode: float = 0.3,
-        reg_lambda: float = 3.0,
-        num_parallel_tree: int = 4,
-        source_shrinkage: float = 2.0,
-        tolerance: float = 0.3,
-        source_weight: float = 0.0,
-        prior_share: float = 0.3,
-        monotone: bool = True,
-        feature_set: str = FeatureSet.FULL.value,
-        booster: Any = None,
-        cv: Any = 5,
-        random_state: Any = 0,
-    ) -> None:
-        self.n_estimators = n_estimators
-        self.learning_rate = learning_rate
-        self.max_depth = max_depth
-        self.min_child_weight = min_child_weight
-        self.subsample = subsample
-        self.colsample_bynode = colsample_bynode
-        self.reg_lambda = reg_lambda
-        self.num_parallel_tree = num_parallel_tree
-        self.source_shrinkage = source_shrinkage
-        self.tolerance = tolerance
-        self.source_weight = source_weight
-        self.prior_share = prior_share
-        self.monotone = monotone
-        self.feature_set = feature_set
-        self.booster = booster
-        self.cv = cv
-        self.random_state = random_state
+    n_estimators: int = 250
+    learning_rate: float = 0.06
+    max_depth: int = 5
+    min_child_weight: float = 3.0
+    colsample_bynode: float = 0.3
+    reg_lambda: float = 3.0
+    num_parallel_tree: int = 4
+    source_shrinkage: float = 2.0
+    tolerance: float = 0.3
+    source_weight: float = 0.0
+    prior_share: float = 0.3
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DensityRegressor(_Regressor):
     """Relative density in per cent of theoretical, learned as log10 of the porosity.
 
@@ -421,44 +406,21 @@ class DensityRegressor(_Regressor):
 
     _target = TargetName.RELATIVE_DENSITY
 
-    def __init__(  # noqa: PLR0913 -- scikit-learn reads the parameters of a model here
-        self,
-        *,
-        n_estimators: int = 60,
-        learning_rate: float = 0.1,
-        max_depth: int = 4,
-        min_child_weight: float = 1.0,
-        subsample: float = 0.7,
-        colsample_bynode: float = 0.2,
-        reg_lambda: float = 1.0,
-        num_parallel_tree: int = 6,
-        source_weight: float = 0.5,
-        monotone: bool = True,
-        feature_set: str = FeatureSet.FULL.value,
-        booster: Any = None,
-        cv: Any = 5,
-        random_state: Any = 0,
-    ) -> None:
-        self.n_estimators = n_estimators
-        self.learning_rate = learning_rate
-        self.max_depth = max_depth
-        self.min_child_weight = min_child_weight
-        self.subsample = subsample
-        self.colsample_bynode = colsample_bynode
-        self.reg_lambda = reg_lambda
-        self.num_parallel_tree = num_parallel_tree
-        self.source_weight = source_weight
-        self.monotone = monotone
-        self.feature_set = feature_set
-        self.booster = booster
-        self.cv = cv
-        self.random_state = random_state
+    n_estimators: int = 60
+    learning_rate: float = 0.1
+    max_depth: int = 4
+    min_child_weight: float = 1.0
+    colsample_bynode: float = 0.2
+    reg_lambda: float = 1.0
+    num_parallel_tree: int = 6
+    source_weight: float = 0.5
 
     def _check_target(self, y: Floats) -> None:
         if (y > 100.0).any():
             raise ValueError(f"relative density is in per cent of theoretical, at most 100; y has {y.max():g}")
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[misc]
     """Whether XRD shows no secondary phase, with calibrated probabilities.
 
@@ -488,40 +450,15 @@ class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[
 
     _target = TargetName.PHASE_PURITY
 
-    def __init__(  # noqa: PLR0913 -- scikit-learn reads the parameters of a model here
-        self,
-        *,
-        n_estimators: int = 200,
-        learning_rate: float = 0.04,
-        max_depth: int = 2,
-        min_child_weight: float = 3.0,
-        subsample: float = 0.7,
-        colsample_bynode: float = 0.3,
-        reg_lambda: float = 5.0,
-        num_parallel_tree: int = 4,
-        source_shrinkage: float = 0.7,
-        source_weight: float = 0.0,
-        monotone: bool = True,
-        feature_set: str = FeatureSet.FULL.value,
-        booster: Any = None,
-        cv: Any = 5,
-        random_state: Any = 0,
-    ) -> None:
-        self.n_estimators = n_estimators
-        self.learning_rate = learning_rate
-        self.max_depth = max_depth
-        self.min_child_weight = min_child_weight
-        self.subsample = subsample
-        self.colsample_bynode = colsample_bynode
-        self.reg_lambda = reg_lambda
-        self.num_parallel_tree = num_parallel_tree
-        self.source_shrinkage = source_shrinkage
-        self.source_weight = source_weight
-        self.monotone = monotone
-        self.feature_set = feature_set
-        self.booster = booster
-        self.cv = cv
-        self.random_state = random_state
+    n_estimators: int = 200
+    learning_rate: float = 0.04
+    max_depth: int = 2
+    min_child_weight: float = 3.0
+    colsample_bynode: float = 0.3
+    reg_lambda: float = 5.0
+    num_parallel_tree: int = 4
+    source_shrinkage: float = 0.7
+    source_weight: float = 0.0
 
     @without_autologging()
     def fit(self, X: Any, y: ArrayLike, groups: ArrayLike | None = None) -> PhasePurityClassifier:

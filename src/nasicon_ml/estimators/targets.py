@@ -49,6 +49,10 @@ class TargetName(StrEnum):
 ANSWERS = (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY, TargetName.PHASE_PURITY)
 
 
+def _identity(values: Floats) -> Floats:
+    return values
+
+
 @dataclass(frozen=True)
 class Target:
     """One predicted property.
@@ -73,8 +77,8 @@ class Target:
     column: Column
     is_probability: bool
     scale: str
-    forward: Callable[[Floats], Floats]
-    inverse: Callable[[Floats], Floats]
+    forward: Callable[[Floats], Floats] = _identity
+    inverse: Callable[[Floats], Floats] = _identity
 
     @property
     def unit(self) -> str:
@@ -85,10 +89,6 @@ class Target:
     def metric(self) -> str:
         """The score it is judged by, as `nasicon_ml.evaluation.scores` calls it; less is better."""
         return "brier" if self.is_probability else f"mae_{self.unit.lower()}"
-
-
-def _identity(values: Floats) -> Floats:
-    return values
 
 
 def _possible_log10_conductivity(values: Floats) -> Floats:
@@ -107,41 +107,26 @@ def _from_log_porosity(log_porosity: Floats) -> Floats:
     return np.clip(density, column.minimum, column.maximum)
 
 
-TARGETS: dict[TargetName, Target] = {
-    # The reported scale of conductivity is log10(S/cm): errors are in decades.
-    TargetName.CONDUCTIVITY: Target(
-        TargetName.CONDUCTIVITY,
-        Column.CONDUCTIVITY_TOTAL_S_CM,
-        is_probability=False,
-        scale="log10(S/cm) at 25 °C",
-        forward=_identity,
-        inverse=_possible_log10_conductivity,
-    ),
-    TargetName.RELATIVE_DENSITY: Target(
-        TargetName.RELATIVE_DENSITY,
-        Column.RELATIVE_DENSITY_PCT,
-        is_probability=False,
-        scale=f"log10(100 + {POROSITY_FLOOR_POINTS:g} - %)",
-        forward=_to_log_porosity,
-        inverse=_from_log_porosity,
-    ),
-    TargetName.PHASE_PURITY: Target(
-        TargetName.PHASE_PURITY,
-        Column.PHASE_PURE,
-        is_probability=True,
-        scale="log-odds",
-        forward=_identity,
-        inverse=_identity,
-    ),
-    TargetName.ACTIVATION_ENERGY: Target(
-        TargetName.ACTIVATION_ENERGY,
-        Column.ACTIVATION_ENERGY_EV,
-        is_probability=False,
-        scale="eV, of sigma T",
-        forward=_identity,
-        inverse=_identity,
-    ),
-}
+_CONDUCTIVITY = Target(  # the reported scale is log10(S/cm): errors are in decades
+    TargetName.CONDUCTIVITY,
+    Column.CONDUCTIVITY_TOTAL_S_CM,
+    is_probability=False,
+    scale="log10(S/cm) at 25 °C",
+    inverse=_possible_log10_conductivity,
+)
+_DENSITY = Target(
+    TargetName.RELATIVE_DENSITY,
+    Column.RELATIVE_DENSITY_PCT,
+    is_probability=False,
+    scale=f"log10(100 + {POROSITY_FLOOR_POINTS:g} - %)",
+    forward=_to_log_porosity,
+    inverse=_from_log_porosity,
+)
+_PURITY = Target(TargetName.PHASE_PURITY, Column.PHASE_PURE, is_probability=True, scale="log-odds")
+_ENERGY = Target(
+    TargetName.ACTIVATION_ENERGY, Column.ACTIVATION_ENERGY_EV, is_probability=False, scale="eV, of sigma T"
+)
+TARGETS: dict[TargetName, Target] = {target.name: target for target in (_CONDUCTIVITY, _DENSITY, _PURITY, _ENERGY)}
 
 
 def on_learned_scale(name: TargetName, answers: Mapping[Column, Floats]) -> tuple[Floats, Floats]:

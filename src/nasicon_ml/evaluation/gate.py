@@ -338,19 +338,16 @@ def never_passes(sha256: str, options: Mapping[str, Any], reference: PropertyMod
 
 
 def _other_folds(reference: PropertyModel) -> str:
+    options = reference.metadata.options
+    protocol = " ".join(f"--{name} {options[name]}" for name in ("folds", "repeats", "seed") if name in options)
     return (
         "the two learned from the same data by different folds, so luck would decide: train with the champion's "
-        f"folds and seed ({_protocol(reference)})"
+        f"folds and seed ({protocol})"
     )
 
 
 def _data(sha256: str, options: Mapping[str, Any]) -> tuple[str, ...]:
     return (sha256, *(str(options.get(name) or "") for name in _DATA_OPTIONS))
-
-
-def _protocol(model: PropertyModel) -> str:
-    options = model.metadata.options
-    return " ".join(f"--{name} {options[name]}" for name in ("folds", "repeats", "seed") if name in options)
 
 
 def _not_worse(score: PairedScore, has_reference: bool) -> Verdict:

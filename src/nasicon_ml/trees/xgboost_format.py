@@ -71,15 +71,11 @@ def _read(learner: Mapping[str, Any]) -> TreeArrays:
     return TreeArrays(
         n_features=int(parameters["num_feature"]),
         trees_per_round=int(model["gbtree_model_param"]["num_parallel_tree"]),
-        base_score=_base_score(parameters["base_score"]),
+        # A number, in brackets since version 3.1.
+        base_score=float(np.float32(re.sub(r"[\[\]]", "", parameters["base_score"]))),
         tree_sizes=np.array([len(tree["left_children"]) for tree in trees], dtype=DTYPES["tree_sizes"]),
         **columns,
     )
-
-
-def _base_score(text: str) -> float:
-    """Read how XGBoost writes the base score: a number, in brackets since version 3.1."""
-    return float(np.float32(re.sub(r"[\[\]]", "", text)))
 
 
 def to_json(trees: TreeArrays) -> bytes:
