@@ -139,9 +139,7 @@ class Column(StrEnum):
     FORMULA = ("formula", Kind.FORMULA, Role.COMPOSITION, "composition")
     ADDITIVE = ("additive", Kind.TEXT, Role.COMPOSITION, "additive")
     ADDITIVE_AMOUNT = ("additive_amount", Kind.NUMBER, Role.COMPOSITION, "additive amount", "", (0, 100))
-    ADDITIVE_UNIT = (
-        "additive_unit", Kind.CATEGORY, Role.COMPOSITION, "additive unit", "", (0, 0), ADDITIVE_UNITS,
-    )  # fmt: skip
+    ADDITIVE_UNIT = ("additive_unit", Kind.CATEGORY, Role.COMPOSITION, "additive unit", "", (0, 0), ADDITIVE_UNITS)
 
     SYNTHESIS_ROUTE = (
         "synthesis_route", Kind.CATEGORY, Role.PROCESSING, "synthesis route", "", (0, 0), SYNTHESIS_ROUTES,
@@ -149,9 +147,7 @@ class Column(StrEnum):
     CALCINATION_TEMPERATURE_C = (
         "calcination_temperature_c", Kind.NUMBER, Role.PROCESSING, "calcination temperature", "°C", (20, 1700),
     )  # fmt: skip
-    CALCINATION_TIME_H = (
-        "calcination_time_h", Kind.NUMBER, Role.PROCESSING, "calcination time", "h", (0, 1000),
-    )  # fmt: skip
+    CALCINATION_TIME_H = ("calcination_time_h", Kind.NUMBER, Role.PROCESSING, "calcination time", "h", (0, 1000))
     PARTICLE_SIZE_UM = ("particle_size_um", Kind.NUMBER, Role.PROCESSING, "particle size", "µm", (0.001, 500))
     SINTERING_TEMPERATURE_C = (
         "sintering_temperature_c", Kind.NUMBER, Role.PROCESSING, "sintering temperature", "°C", (20, 1700),
@@ -161,18 +157,12 @@ class Column(StrEnum):
         "heating_rate_c_min", Kind.NUMBER, Role.PROCESSING, "heating rate", "°C/min", (0.01, 20000),
     )  # fmt: skip
     ATMOSPHERE = ("atmosphere", Kind.CATEGORY, Role.PROCESSING, "atmosphere", "", (0, 0), ATMOSPHERES)
-    DENSIFICATION = (
-        "densification", Kind.CATEGORY, Role.PROCESSING, "densification", "", (0, 0), DENSIFICATIONS,
-    )  # fmt: skip
+    DENSIFICATION = ("densification", Kind.CATEGORY, Role.PROCESSING, "densification", "", (0, 0), DENSIFICATIONS)
     PRESSURE_MPA = ("pressure_mpa", Kind.NUMBER, Role.PROCESSING, "pressure", "MPa", (0, 10000))
 
-    LITHIUM_EXCESS_PCT = (
-        "lithium_excess_pct", Kind.NUMBER, Role.PREPARATION, "lithium excess", "%", (-50, 100),
-    )  # fmt: skip
+    LITHIUM_EXCESS_PCT = ("lithium_excess_pct", Kind.NUMBER, Role.PREPARATION, "lithium excess", "%", (-50, 100))
     PRECURSORS = ("precursors", Kind.TEXT, Role.PREPARATION, "precursors")
-    GREEN_PRESSURE_MPA = (
-        "green_pressure_mpa", Kind.NUMBER, Role.PREPARATION, "green pressure", "MPa", (0, 5000),
-    )  # fmt: skip
+    GREEN_PRESSURE_MPA = ("green_pressure_mpa", Kind.NUMBER, Role.PREPARATION, "green pressure", "MPa", (0, 5000))
     POWDER_BED = ("powder_bed", Kind.FLAG, Role.PREPARATION, "powder bed")
 
     MEASUREMENT_TEMPERATURE_C = (
@@ -188,12 +178,8 @@ class Column(StrEnum):
     CONDUCTIVITY_BULK_S_CM = (
         "conductivity_bulk_s_cm", Kind.NUMBER, Role.RESULT, "bulk conductivity", "S/cm", (1e-14, 1),
     )  # fmt: skip
-    ACTIVATION_ENERGY_EV = (
-        "activation_energy_ev", Kind.NUMBER, Role.RESULT, "activation energy", "eV", (0.02, 2),
-    )  # fmt: skip
-    RELATIVE_DENSITY_PCT = (
-        "relative_density_pct", Kind.NUMBER, Role.RESULT, "relative density", "%", (20, 100),
-    )  # fmt: skip
+    ACTIVATION_ENERGY_EV = ("activation_energy_ev", Kind.NUMBER, Role.RESULT, "activation energy", "eV", (0.02, 2))
+    RELATIVE_DENSITY_PCT = ("relative_density_pct", Kind.NUMBER, Role.RESULT, "relative density", "%", (20, 100))
     DENSITY_BOUND = ("density_bound", Kind.CATEGORY, Role.RESULT, "density is a bound", "", (0, 0), BOUNDS)
     PHASE_PURE = ("phase_pure", Kind.FLAG, Role.RESULT, "no secondary phase in XRD")
     SECONDARY_PHASES = ("secondary_phases", Kind.TEXT, Role.RESULT, "secondary phases")
@@ -252,9 +238,7 @@ class Column(StrEnum):
     LIKELY_SECONDARY_PHASES = ("likely_secondary_phases", Kind.TEXT, Role.PREDICTION, "likely secondary phases")
     SYSTEM = ("system", Kind.TEXT, Role.PREDICTION, "system")
     INSIDE_DOMAIN = ("inside_domain", Kind.FLAG, Role.PREDICTION, "inside the known domain")
-    DOMAIN_SCORE = (
-        "domain_score", Kind.NUMBER, Role.PREDICTION, "distance from the known domain (1: its border)",
-    )  # fmt: skip
+    DOMAIN_SCORE = ("domain_score", Kind.NUMBER, Role.PREDICTION, "distance from the known domain (1: its border)")
     DOMAIN_NOTES = ("domain_notes", Kind.TEXT, Role.PREDICTION, "why outside")
     NEAREST_PELLETS = ("nearest_pellets", Kind.TEXT, Role.PREDICTION, "nearest measured pellets")
     NEAREST_DOIS = ("nearest_dois", Kind.TEXT, Role.NEIGHBOUR, "where the nearest pellets were published")

@@ -247,34 +247,22 @@ def check_content(content: Any) -> None:
         With the place and what is allowed there.
     """
     _MODEL(content, "")
-    _check_scores(content["intervals"])
-    _check_ranges(content["domain"]["ranges"])
-    _check_priors(content.get("priors", {}), len(content["feature_names"]))
-    if len(set(content["feature_names"])) < len(content["feature_names"]):
-        raise ValueError("feature_names: a name stands twice")
-
-
-def _check_scores(intervals: Mapping[str, Any]) -> None:
-    for name, interval in intervals.items():
-        scores = interval["scores"]
-        if scores != sorted(scores):
+    for name, interval in content["intervals"].items():
+        if interval["scores"] != sorted(interval["scores"]):
             raise ValueError(f"intervals.{name}.scores: they are not in order")
-
-
-def _check_ranges(ranges: Mapping[str, Any]) -> None:
+    ranges, features = content["domain"]["ranges"], content["feature_names"]
     if "" not in ranges:
         raise ValueError("domain.ranges: those of all systems together are missing")
     for system, fields in ranges.items():
         for name, (low, high) in fields.items():
             if low > high:
                 raise ValueError(f"domain.ranges.{system[:40]}.{name}: {low:g} is above {high:g}")
-
-
-def _check_priors(priors: Mapping[str, Any], n_features: int) -> None:
-    for name, prior in priors.items():
+    for name, prior in content.get("priors", {}).items():
         Prior.from_json(TargetName(name), prior)
-        if max(prior["columns"]) >= n_features:
-            raise ValueError(f"priors.{name}.columns: there are {n_features} features only")
+        if max(prior["columns"]) >= len(features):
+            raise ValueError(f"priors.{name}.columns: there are {len(features)} features only")
+    if len(set(features)) < len(features):
+        raise ValueError("feature_names: a name stands twice")
 
 
 MANIFEST = "manifest.json"

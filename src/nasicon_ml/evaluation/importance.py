@@ -12,6 +12,8 @@ from nasicon_ml.estimators.targets import TargetName, TrainingRows, measurement_
 from nasicon_ml.evaluation.scores import loss
 from nasicon_ml.features.build import build_features
 
+#: How often each field is shuffled.
+_SHUFFLES = 3
 #: Fields that only mean something together are shuffled together.
 SHUFFLED_TOGETHER: dict[str, tuple[Column, ...]] = {
     Column.ADDITIVE.label: (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
@@ -40,7 +42,7 @@ class ImportanceCollector:
         The target and its rows.
     feature_set
         What the models take.
-    seed, shuffles
+    seed
         Of the shuffling.
 
     Notes
@@ -51,20 +53,12 @@ class ImportanceCollector:
     """
 
     def __init__(
-        self,
-        pellets: pd.DataFrame,
-        name: TargetName,
-        rows: TrainingRows,
-        feature_set: str,
-        *,
-        seed: int,
-        shuffles: int = 3,
+        self, pellets: pd.DataFrame, name: TargetName, rows: TrainingRows, feature_set: str, *, seed: int
     ) -> None:
         self._table = pellets[list(MODEL_INPUT)].reset_index(drop=True)
         self._temperature = measurement_temperature(pellets)
         self._name, self._rows, self._feature_set = name, rows, feature_set
         self._random = np.random.default_rng(seed)
-        self._shuffles = shuffles
         self._increases: list[dict[str, float]] = []
         self._sizes: list[int] = []
 
@@ -76,7 +70,7 @@ class ImportanceCollector:
         groups = shuffled_groups(self._table)
         copies = [table]
         for columns in groups.values():
-            for _ in range(self._shuffles):
+            for _ in range(_SHUFFLES):
                 order = self._random.permutation(len(table))
                 changed = table.copy()
                 for column in columns:
@@ -86,7 +80,7 @@ class ImportanceCollector:
         features = build_features(pd.concat(copies, ignore_index=True), self._feature_set).values
         predicted = fitted.reported(features, np.tile(temperature, len(copies))).reshape(len(copies), len(table))
         losses = [loss(self._name, y, values) for values in predicted]
-        increase = np.array(losses[1:]).reshape(len(groups), self._shuffles).mean(axis=1) - losses[0]
+        increase = np.array(losses[1:]).reshape(len(groups), _SHUFFLES).mean(axis=1) - losses[0]
         self._increases.append(dict(zip(groups, increase.tolist(), strict=True)))
         self._sizes.append(len(table))
 

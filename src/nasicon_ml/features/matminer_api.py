@@ -150,7 +150,7 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
 
     def _frame(self, rows: Sequence[Any]) -> pd.DataFrame:
         """Return the entries as a table for `read_recipes`."""
-        raise NotImplementedError
+        return recipe_frame(pd.DataFrame([list(row) for row in rows], columns=self.columns), RECIPE)
 
 
 class NasiconComposition(_ArrayFeaturizer):
@@ -167,9 +167,6 @@ class NasiconComposition(_ArrayFeaturizer):
     feature_set = FeatureSet.COMPOSITION
     columns: ClassVar[list[str]] = [str(Column.FORMULA)]
 
-    def _frame(self, rows: Sequence[Any]) -> pd.DataFrame:
-        return recipe_frame([formula for (formula,) in rows])
-
 
 class NasiconRecipe(_ArrayFeaturizer):
     """Everything a recipe says: composition, additive and processing.
@@ -184,6 +181,3 @@ class NasiconRecipe(_ArrayFeaturizer):
     def citations(self) -> list[str]:
         """Return BibTeX of what the features rest on."""
         return [_SHANNON, _MAGPIE, _SINTERING]
-
-    def _frame(self, rows: Sequence[Any]) -> pd.DataFrame:
-        return recipe_frame(pd.DataFrame([list(row) for row in rows], columns=self.columns), RECIPE)
