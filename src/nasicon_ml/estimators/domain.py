@@ -327,26 +327,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Beyond:
-    """One field of n recipes against the range of their systems, as far as it lies outside.
-
-    Attributes
-    ----------
-    name
-        The field.
-    outside
-        Where it does, shape (n,).
-    rows
-        Positions of these recipes, shape (k,).
-    values, limits, whose
-        Their values, shape (k,), the ranges, shape (k, 2), and whose they are.
-    """
+    """One field of n recipes against the range of their systems, as far as it lies outside, in k of them."""
 
     name: str
-    outside: Mask
-    rows: Ints
+    outside: Mask  # shape (n,)
+    rows: Ints  # positions of the k
     values: Floats
-    limits: Floats
-    whose: Strings
+    limits: Floats  # the ranges, shape (k, 2)
+    whose: Strings  # and whose they are
 
     @classmethod
     def of(cls, name: str, values: Floats, limits: Floats, whose: Strings, index: Ints) -> _Beyond:

@@ -60,25 +60,13 @@ _FEWEST_ROWS = 20
 
 @dataclass(frozen=True)
 class _Rows:
-    """What an estimator reads from X.
+    """What an estimator reads from X, n rows."""
 
-    Attributes
-    ----------
-    table
-        Measurement temperature and, of recipes, all of `MODEL_INPUT` and the activation energy; n rows.
-    features
-        Shape (n, n_features).
-    space
-        The recipes in recipe space; None for a matrix of features.
-    systems, unknown
-        System and unknown share of the processing of each row, shape (n,).
-    """
-
-    table: pd.DataFrame
+    table: pd.DataFrame  # measurement temperature and, of recipes, all of `MODEL_INPUT` and the activation energy
     features: FeatureMatrix
-    space: RecipeSpace | None
+    space: RecipeSpace | None  # None for a matrix of features
     systems: Strings
-    unknown: Floats
+    unknown: Floats  # share of the processing
 
     @classmethod
     def of_recipes(cls, X: pd.DataFrame, feature_set: str) -> _Rows:

@@ -140,18 +140,10 @@ class LeafCounts:
 
 @dataclass(frozen=True)
 class _Tables:
-    """Trees of one depth laid out for evaluation by bits, in lots that share a table.
+    """Trees of one depth laid out for evaluation by bits, in lots that share a table."""
 
-    Attributes
-    ----------
-    conditions
-        Of each level, shape (n_trees, 2**level); -1 where a tree has ended.
-    sums
-        What the trees of a lot add, in quanta, by their turns; shape (n_lots, 2**turns).
-    """
-
-    conditions: tuple[Ints, ...]
-    sums: Floats
+    conditions: tuple[Ints, ...]  # of each level, shape (n_trees, 2**level); -1 where a tree has ended
+    sums: Floats  # what the trees of a lot add, in quanta, by their turns; shape (n_lots, 2**turns)
 
     @classmethod
     def of(cls, sums: TableSums, depth: int) -> _Tables:
@@ -341,42 +333,23 @@ class _Level:
     """The nodes of some trees that are equally far from their roots.
 
     The next level holds the left children of `inner`, in this order, and then the right ones.
-
-    Attributes
-    ----------
-    inner, leaves
-        Positions on the level, of nodes with children and of leaves.
-    conditions
-        Of `inner`.
-    counts
-        Of `leaves`: how many quanta each adds.
     """
 
-    inner: Ints
+    inner: Ints  # positions on the level, of nodes with children
     leaves: Ints
-    conditions: Ints
-    counts: Floats
+    conditions: Ints  # of `inner`
+    counts: Floats  # of `leaves`: how many quanta each adds
 
 
 @dataclass(frozen=True)
 class _Answers:
-    """What each condition says, divided by what it looks at; shapes (n_conditions, ...).
+    """What each of k conditions says, by what it looks at; those that have to see both sides see neither."""
 
-    Attributes
-    ----------
-    of_composition, of_process
-        Which go left; shapes (k, m) and (k, n). Where a condition does not look at that side, of no meaning.
-    sees_composition, sees_process
-        Which do, shape (k,). Those that have to see both at once do neither.
-    of_pair
-        Answers of those, by their number, each of shape (m, n).
-    """
-
-    of_composition: Mask
-    of_process: Mask
+    of_composition: Mask  # which go left, shape (k, m); of no meaning where a condition does not look there
+    of_process: Mask  # likewise, shape (k, n)
     sees_composition: Mask
     sees_process: Mask
-    of_pair: dict[int, Mask]
+    of_pair: dict[int, Mask]  # answers of those that have to see both, by number, each of shape (m, n)
 
 
 @dataclass(frozen=True, eq=False)
