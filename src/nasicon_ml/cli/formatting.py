@@ -93,13 +93,7 @@ def model_line(name: str, metadata: ModelMetadata) -> str:
 
 
 def conditions(cells: Mapping[str, Any]) -> str:
-    """Return how a pellet is made, as far as it is known, sintering first.
-
-    Parameters
-    ----------
-    cells
-        Fields of a recipe by column name, None or absent where not known.
-    """
+    """Return how a pellet is made, sintering first: cells by column name, None or absent where not known."""
     phrases = []
     for column, phrase in _PHRASES.items():
         value = cells.get(column.value)

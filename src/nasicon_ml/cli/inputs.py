@@ -226,15 +226,7 @@ def described(values: Mapping[str, Any]) -> list[str]:
 
 
 def recipes_from_options(values: Mapping[str, Any]) -> Inputs:
-    """Return the recipes that the options of `composition_options` and `recipe_options` describe.
-
-    Raises
-    ------
-    click.UsageError
-        If there is no composition, or two.
-    FieldError
-        As `recipe_from_options`.
-    """
+    """Return the recipes that the options of `composition_options` and `recipe_options` describe."""
     formula, system = values[Column.FORMULA], values[Column.SYSTEM]
     if not formula and system is None:
         raise click.UsageError("no recipe: give --formula, --system with --x, or a FILE of recipes.")
@@ -386,13 +378,7 @@ class Inputs:
 def recipes_from_file(
     path: str, file_format: str | None, sheet: str | None = None, *, strict: bool = False
 ) -> Inputs:
-    """Read a file of recipes.
-
-    Raises
-    ------
-    UnreadableFileError
-        If it is no table, or a column is unknown.
-    """
+    """Read a file of recipes."""
     from nasicon_ml.io import read_table, understand
     from nasicon_ml.recipe import read_batch
 
@@ -450,19 +436,8 @@ def recipe_from_options(
 ) -> Inputs:
     """Return the recipe given by options, or every combination of their values; say which there are.
 
-    Parameters
-    ----------
-    formula
-        A formula or the name of a system, or several.
-    x, substitute
-        The value of x and the elements of place holders in the formula, or several each.
-    fields
-        All other fields of the recipe by column name, None where not given, a tuple of several values.
-
-    Raises
-    ------
-    FieldError
-        If a field is wrong, or two contradict each other.
+    Of the formula (or system), x and the elements of place holders there may be several; `fields` are all others
+    of the recipe by column name, None where not given, a tuple of several values.
     """
     from nasicon_ml.recipe import recipe_table, recipe_warnings
     from nasicon_ml.recipe.combinations import X, combinations
@@ -490,16 +465,7 @@ def own_from_file(values: Mapping[str, Any]) -> pd.DataFrame | None:
 def say_of_own(name: str, own: pd.DataFrame, reference: pd.DataFrame, model: PropertyModel | None = None) -> None:
     """Warn of own pellets whose numbers look like others, are unlike all that was measured, or unlike each other.
 
-    Parameters
-    ----------
-    name
-        What messages call them.
-    own
-        The pellets.
-    reference
-        Pellets to hold them against.
-    model
-        Which says what is to be expected of each from the others; None if that is not asked.
+    They are held against the pellets `reference`, and against what a model expects of each from the others.
     """
     from nasicon_ml.checks import by_cause
     from nasicon_ml.data.unusual import unusual_findings
@@ -533,19 +499,7 @@ _MLFLOW_SCHEMES = ("models:/", "runs:/")
 def find_model(name: str | None, tracking_uri: str | None) -> tuple[str, PropertyModel | str]:
     """Return what a model is called, and the model from MLflow or the name of its folder.
 
-    Parameters
-    ----------
-    name
-        A folder, an address in MLflow, or None for the default model.
-    tracking_uri
-        MLflow's store.
-
-    Raises
-    ------
-    BundleError
-        If there is no such folder.
-    TrackingError
-        If MLflow has no such model.
+    A name is a folder, an address in MLflow, or None for the default model.
     """
     if name is None:
         from nasicon_ml.workflows.predict import default_bundle
@@ -578,21 +532,7 @@ def check_destination(
 ) -> None:
     """Refuse, before the work, a file to which its result cannot be written; say if one is replaced.
 
-    Parameters
-    ----------
-    name
-        The file; None passes.
-    endings
-        The endings it may have.
-    option
-        The option that named it.
-    sources
-        What is read, by what it is called: files, or folders with all that is in them; None where nothing is.
-
-    Raises
-    ------
-    click.UsageError
-        If nothing could be written there.
+    `option` named it; `sources` are the files and folders that are read, by what they are called (None: nothing).
     """
     if name is None:
         return

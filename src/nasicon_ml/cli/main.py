@@ -167,18 +167,7 @@ def cli(debug: bool) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    args
-        The arguments; by default those of the process.
-
-    Returns
-    -------
-    int
-        The exit code.
-    """
+    """Run the command line, by default with the arguments of the process, and return the exit code."""
     arguments = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in arguments[:1] or os.environ.get(DEBUG_VARIABLE, "") not in {"", "0"}
     prepare_streams()

@@ -155,13 +155,7 @@ def _say_of_temperature(values: dict[str, Any]) -> None:
 
 
 def check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
-    """Refuse options about recipes that contradict each other.
-
-    Raises
-    ------
-    click.UsageError
-        With what to give instead.
-    """
+    """Refuse options about recipes that contradict each other."""
     if values["file"] is not None and _is_formula(values["file"]):
         say(f"read as --formula {shlex.quote(values['file'])}")
         values |= {"file": None, Column.FORMULA.value: (*values[Column.FORMULA], values["file"])}

@@ -60,12 +60,7 @@ def print_json(content: Any) -> None:
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool] | None = None) -> list[str]:
     """Write rows of cells as lines, two spaces between the columns.
 
-    Parameters
-    ----------
-    rows
-        At least one, all of the same length.
-    right
-        Which columns are set to the right; by default none.
+    `right` says which columns are set to the right; by default none.
     """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     sides = right or [False] * len(widths)
@@ -90,15 +85,7 @@ def cell_text(value: Any) -> str:
 
 
 def print_table(frame: pd.DataFrame, title: str = "") -> None:
-    """Print a table to standard output.
-
-    Parameters
-    ----------
-    frame
-        Shape (n_rows, n_columns); numbers are set to the right.
-    title
-        A line above it.
-    """
+    """Print a table to standard output, numbers to the right, below a title if it has one."""
     heads = [str(name) for name in frame.columns]
     rows = [[cell_text(value) for value in row] for row in frame.itertuples(index=False, name=None)]
     right = [frame.iloc[:, position].dtype.kind in "iuf" for position in range(frame.shape[1])]
@@ -129,17 +116,8 @@ Step = Callable[[str, float], None]
 def progress(label: str, *, line_every_s: float | None = None) -> Iterator[Step]:
     """Show on standard error how far the work is: a bar on a terminal, elsewhere lines or nothing.
 
-    Parameters
-    ----------
-    label
-        What stands beside the bar until the first step.
-    line_every_s
-        Seconds between two lines where there is no terminal; None: no lines.
-
-    Yields
-    ------
-    Step
-        The function that moves the bar.
+    Yields the function that moves the bar. Beside it stands `label` until the first step; where there is no
+    terminal, a line comes every `line_every_s` seconds, if that is given.
     """
     if not sys.stderr.isatty():
         yield (lambda _message, _done: None) if line_every_s is None else _line_now_and_then(line_every_s)
@@ -179,17 +157,7 @@ _VISIBLE = 0.0005
 
 
 def panel(answer: Answer, level: float, width: int) -> str:
-    """Return the whole answer for one recipe as text.
-
-    Parameters
-    ----------
-    answer
-        What is known about it.
-    level
-        Of the intervals.
-    width
-        Columns of the terminal: longer lines are broken between words.
-    """
+    """Return the whole answer for one recipe as text, lines broken between words at the width of the terminal."""
     width = max(width, _SMALLEST_WIDTH)
     lines = [*_head(answer, width), "", *_predicted(answer, level, width), "", *_domain(answer, width)]
     lines += _entries("measured like this", measured_words(answer), width)
@@ -358,17 +326,9 @@ def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
 def table(answers: Sequence[Answer], level: float, width: int | None, *, with_nearest: bool = False) -> str:
     """Return a table with one line a recipe, and below it why recipes lie outside the domain.
 
-    Parameters
-    ----------
-    answers
-        One or more.
-    level
-        Of the intervals.
-    width
-        Columns of the terminal, to which the column that names the recipe is fitted: with its conditions,
-        the formula alone, or system and x. None for a file or a pipe: everything is written out.
-    with_nearest
-        Whether an indented line says what was measured on the pellet nearest to the recipe, and where.
+    The column that names the recipe is fitted to the width of the terminal: with its conditions, the formula
+    alone, or system and x. None is for a file or a pipe: everything is written out. With `with_nearest`, an
+    indented line says what was measured on the pellet nearest to the recipe, and where.
     """
     rows = [("#", *answer_heads(answers, level))]
     rows += [(str(answer.number), *answer_cells(answer)) for answer in answers]
@@ -522,18 +482,7 @@ _LABEL_CHARACTERS, _CELL_CHARACTERS = 52, 14
 
 
 def score_report(result: TrainingResult) -> str:
-    """Return the scores by target: the model, the same without processing, and the median, side by side.
-
-    Parameters
-    ----------
-    result
-        Of a training run; the subsets of `_SCORED_SUBSETS` are shown.
-
-    Returns
-    -------
-    str
-        Lines of at most 94 characters.
-    """
+    """Return the scores by target: the model, the same without processing, and the median, side by side."""
     options = result.options
     times = f", dealt {options.repeats} times" if options.repeats > 1 else ""
     lines = [

@@ -263,13 +263,7 @@ def _show(found: ScreeningResult, summary: dict[str, Any], names: list[Path], va
 
 
 def _question_of(values: dict[str, Any]) -> Question:
-    """Return what is looked for.
-
-    Raises
-    ------
-    FieldError
-        If there is no such objective, or one of its settings is wrong.
-    """
+    """Return what is looked for."""
     from nasicon_ml.screening.objectives import Question, objective_named
 
     objective = objective_named(
@@ -300,21 +294,15 @@ def _output_of(values: dict[str, Any]) -> OutputFolder | None:
     """Return where the result goes to."""
     from nasicon_ml.screening.result import OutputFolder
 
-    resume = values["resume"] is not None
-    folder = values["resume"] if resume else values["output"]
+    folder = values["output"] or values["resume"]
     if folder is None:
         return None
+    resume = values["resume"] is not None
     return OutputFolder(Path(folder), resume=resume, scored=values["scored"], file_format=values["file_format"])
 
 
 def read_wishes(texts: Iterable[str]) -> dict[str, Wish]:
-    """Read ``density=85:98:2``: property, worst and best value, and weight.
-
-    Raises
-    ------
-    FieldError
-        If a text is written otherwise, or a property stands there twice.
-    """
+    """Read ``density=85:98:2``: property, worst and best value, and weight."""
     from nasicon_ml.screening.objectives import Wish
 
     wishes: dict[str, Wish] = {}
@@ -375,11 +363,6 @@ def _draw(found: ScreeningResult, folder: Path) -> list[Path]:
     """Draw the map and the front into the folder; return the figures.
 
     One that would show nothing is left out, and an older one of its name removed.
-
-    Raises
-    ------
-    MissingExtraError
-        If Matplotlib is not installed.
     """
     from nasicon_ml.plots import save, screening_front, screening_map
 

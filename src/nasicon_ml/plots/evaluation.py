@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from nasicon_ml.plots.style import (
     drawing,
     first_repeat,
     headline,
+    label_rows,
     new_figure,
     percent,
     target_style,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 #: The level of the intervals in `TrainingResult.out_of_fold`.
 LEVEL = 0.9
 GROUPS = 8
+#: How shares and errors are drawn with their 95 % intervals.
+_BARS: dict[str, Any] = {"color": BLUE, "ecolor": BLUE, "elinewidth": 1.2, "capsize": 3}
 
 
 @drawing
@@ -107,12 +110,8 @@ def _draw_coverage(axes: Axes, width: Floats, inside: Flags, style: TargetStyle)
     share, place = held / total, np.arange(len(groups))
     axes.axhline(LEVEL, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), label=f"promised: {percent(LEVEL)}")
     axes.axhline(inside.mean(), color=ORANGE, linewidth=1.4, label=f"over all: {percent(inside.mean(), digits=1)}")
-    axes.errorbar(
-        place, share, yerr=[share - low, high - share], fmt="o", color=BLUE, ecolor=BLUE, elinewidth=1.2,
-        capsize=3, markersize=6,
-    )  # fmt: skip
-    middle = [f"{np.median(width[part]):.2g}" for part in groups]
-    axes.set_xticks(place, middle)
+    axes.errorbar(place, share, yerr=[share - low, high - share], fmt="o", markersize=6, **_BARS)
+    axes.set_xticks(place, [f"{np.median(width[part]):.2g}" for part in groups])
     axes.set_ylim(min(0.6, float(low.min()) - 0.03), 1.02)
     axes.yaxis.set_major_formatter(percent)
     axes.grid(visible=True, axis="y")
@@ -170,18 +169,13 @@ def reliability(out_of_fold: pd.DataFrame, *, subset: str = "") -> Figure:
 
 def _draw_bins(axes: Axes, outcome: Floats, probability: Floats, edges: Floats) -> None:
     place = np.clip(np.digitize(probability, edges) - 1, 0, len(edges) - 2)
-    total = np.bincount(place, minlength=len(edges) - 1).astype(float)
-    pure = np.bincount(place, weights=outcome, minlength=len(edges) - 1).astype(float)
-    stated = np.bincount(place, weights=probability, minlength=len(edges) - 1).astype(float)
-    full = total > 0
-    total, pure, stated = total[full], pure[full], stated[full]
+    sums = [np.bincount(place, weights).astype(float) for weights in (np.ones(len(place)), outcome, probability)]
+    total, pure, stated = (numbers[sums[0] > 0] for numbers in sums)
     low, high = wilson(pure, total)
     share = pure / total
     axes.plot([0, 1], [0, 1], color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
-    axes.errorbar(
-        stated / total, share, yerr=[share - low, high - share], fmt="o-", color=BLUE, ecolor=BLUE,
-        linewidth=1.0, elinewidth=1.2, capsize=3, markersize=5,
-    )  # fmt: skip
+    bars = [share - low, high - share]
+    axes.errorbar(stated / total, share, yerr=bars, fmt="o-", linewidth=1.0, markersize=5, **_BARS)
     for x, count in zip(stated / total, total, strict=True):
         axes.text(x, -0.06, f"{count:.0f}", ha="center", va="center", fontsize=7.5, color=GREY)
     axes.set_xlim(0, 1)
@@ -265,10 +259,8 @@ def error_by_domain(curve: pd.DataFrame, target: str) -> Figure:
     reach = Z95 * curve["error_se"].to_numpy(float)
     axes.axvspan(1, 100, color=PALE, alpha=0.45, linewidth=0)
     axes.axvline(1, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
-    axes.errorbar(
-        score, error, yerr=[np.minimum(reach, error), reach], fmt="o-", color=BLUE, ecolor=BLUE, linewidth=1.0,
-        elinewidth=1.2, capsize=3, markersize=6,
-    )  # fmt: skip
+    bars = [np.minimum(reach, error), reach]
+    axes.errorbar(score, error, yerr=bars, fmt="o-", linewidth=1.0, markersize=6, **_BARS)
     axes.set_xscale("log")
     axes.set_xlim(0.7 * max(float(score.min()), 1e-3), 1.5 * max(float(score.max()), 1.2))
     axes.set_ylim(0, 1.15 * float((error + reach).max()))
@@ -413,10 +405,7 @@ def residuals_by_system(out_of_fold: pd.DataFrame, target: str, *, subset: str =
     for place, name in enumerate(names):
         residual = rows.loc[rows["group"] == name, "residual"].to_numpy(float)
         _draw_system(axes, place, residual, jitter)
-    axes.set_yticks(range(len(names)), [_label(rows, name) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=True, axis="x")
+    label_rows(axes, [_label(rows, name) for name in names])
     axes.set_xlabel(
         f"predicted - measured {style.column.label} ({style.error_unit})\n"
         f"dot: median; bar: middle half; grey: within {style.band:g} {style.error_unit.removesuffix('s')}"

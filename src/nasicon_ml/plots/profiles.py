@@ -25,6 +25,7 @@ from nasicon_ml.plots.style import (
     Floats,
     drawing,
     headline,
+    label_rows,
     load_matplotlib,
     new_figure,
     percent,
@@ -190,7 +191,7 @@ def _draw_curve(axes: Axes, along: Axis, answers: pd.DataFrame, columns: tuple[C
 
 
 #: How whose pellets are drawn: mark, colour, size.
-_MARKS = {0: ("o", GREY, 16), 1: ("D", VERMILION, 34)}
+_MARKS = (("o", GREY, 16), ("D", VERMILION, 34))
 
 
 def _draw_measured(
@@ -331,21 +332,10 @@ def _draw_steps(axes: Axes, names: list[str], sizes: np.ndarray, base: float) ->
     low, high = min(starts.min(), ends.min()), max(starts.max(), ends.max())
     reach = max(high - low, 1e-6)
     for y, start, end, size in zip(place.tolist(), starts, ends, sizes, strict=True):
-        axes.text(
-            max(start, end) + 0.012 * reach,
-            y,
-            f"{size:+.2f}",
-            va="center",
-            fontsize=8,
-            color=INK,
-            zorder=4,
-            bbox=_PAPER,
-        )
+        right = max(start, end) + 0.012 * reach
+        axes.text(right, y, f"{size:+.2f}", va="center", fontsize=8, color=INK, zorder=4, bbox=_PAPER)
     axes.set_xlim(low - 0.05 * reach, high + 0.12 * reach)
-    axes.set_yticks(place, [fill(name, _LINE) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=True, axis="x")
+    label_rows(axes, [fill(name, _LINE) for name in names])
 
 
 MOST_FEATURES = 20
@@ -384,10 +374,7 @@ def importance(frame: pd.DataFrame, target: str, *, most: int = MOST_FEATURES) -
         zorder=3,
     )  # fmt: skip
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set_yticks(place, rows["feature"].astype(str))
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=True, axis="x")
+    label_rows(axes, rows["feature"].astype(str).tolist())
     loss = f"mean |error| ({style.error_unit})" if style.error_unit else "the loss of the probability"
     axes.set_xlabel(f"increase of {loss}\nwhen the feature is shuffled; line: spread")
     shown = f"the first {len(rows)} of {total}" if total > len(rows) else f"all {total}"

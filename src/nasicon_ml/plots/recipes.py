@@ -73,17 +73,11 @@ def recipe_predictions(
     figure = new_figure(9.6, 1.6 + (0.1 + 0.18 * max(2, most_lines)) * len(shown))
     first, second, third = figure.subplots(1, 3, sharey=True, width_ratios=[1.3, 1, 0.8])
     inside = shown[Column.INSIDE_DOMAIN].astype(bool).to_numpy()
-    _draw_intervals(
-        first, shown, inside,
-        CONDUCTIVITY_INTERVAL,
-    )  # fmt: skip
+    _draw_intervals(first, shown, inside, CONDUCTIVITY_INTERVAL)
     first.set_xscale("log")
     interval = f"\nwith {percent(level)} interval" if level is not None else ""
     first.set_xlabel(f"{Column.PREDICTED_CONDUCTIVITY_S_CM.axis_label}{_temperature(shown)}{interval}")
-    _draw_intervals(
-        second, shown, inside,
-        DENSITY_INTERVAL,
-    )  # fmt: skip
+    _draw_intervals(second, shown, inside, DENSITY_INTERVAL)
     second.set_xlim(right=101)
     second.set_xlabel(f"{Column.PREDICTED_RELATIVE_DENSITY_PCT.axis_label}{interval}")
     _draw_purity(third, shown, inside)
@@ -176,6 +170,7 @@ _MAP_AXES = {
     SUBSTITUTION: "net substitution x per three T cations",
     Column.SINTERING_TEMPERATURE_C.value: Column.SINTERING_TEMPERATURE_C.axis_label,
 }
+_CROSS: dict[str, Any] = {"marker": "x", "color": VERMILION, "markersize": 9, "markeredgewidth": 2}
 #: Area of the marks of the front, in points squared, from the least to the most dense.
 _SMALLEST, _LARGEST = 12.0, 90.0
 
@@ -216,14 +211,7 @@ def screening_map(cells: pd.DataFrame) -> Figure:
     x, y = grid.columns.to_numpy(float), grid.index.to_numpy(float)
     field = axes.pcolormesh(_edges(x), _edges(y), np.log10(grid.to_numpy(float)), cmap=DENSITY_MAP)
     best = cells.iloc[int(cells[Column.PREDICTED_CONDUCTIVITY_S_CM].to_numpy(float).argmax())]
-    axes.plot(
-        best[SUBSTITUTION],
-        best[Column.SINTERING_TEMPERATURE_C],
-        marker="x",
-        color=VERMILION,
-        markersize=9,
-        markeredgewidth=2,
-    )
+    axes.plot(best[SUBSTITUTION], best[Column.SINTERING_TEMPERATURE_C], **_CROSS)
     bar = figure.colorbar(field, ax=axes)
     bar.set_label(f"log10 of the highest {Column.PREDICTED_CONDUCTIVITY_S_CM.axis_label}")
     axes.set_xlabel(_MAP_AXES[SUBSTITUTION])
@@ -245,7 +233,7 @@ def _best_line(cells: pd.DataFrame) -> Figure:
     figure = new_figure(7.2, 4.2)
     axes = figure.subplots()
     axes.plot(places, values, color=BLUE, marker="o", markersize=4)
-    axes.plot(places[best], values[best], marker="x", color=VERMILION, markersize=9, markeredgewidth=2)
+    axes.plot(places[best], values[best], **_CROSS)
     axes.set_yscale("log")
     axes.grid(visible=True, which="both", color=PALE)
     axes.set_xlabel(_MAP_AXES[along])
