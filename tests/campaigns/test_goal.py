@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -54,10 +52,3 @@ def test_desirability_is_that_of_a_screening():
 def test_what_is_not_possible_is_refused(settings, named):
     with pytest.raises(FieldError, match=named):
         Goal(**settings)
-
-
-@pytest.mark.parametrize(
-    "goal", [Goal(), Goal(90.0, 0.5), Goal(wishes={"density": Wish(80, 98, 2)}), Goal(min_purity=0.3)]
-)
-def test_it_survives_json(goal):
-    assert Goal.from_json(json.loads(json.dumps(goal.to_json()))) == goal

@@ -16,7 +16,6 @@ from nasicon_ml.screening.objectives import (
     Desirability,
     Wish,
     exceedance,
-    objective_from_json,
     objective_named,
 )
 
@@ -93,13 +92,13 @@ def test_desirability_is_the_weighted_geometric_mean() -> None:
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_an_objective_survives_json(name: str) -> None:
+def test_an_objective_is_told_in_words_and_in_json(name: str) -> None:
     objective = objective_named(
         name,
         threshold_s_cm=3e-4 if name == "success" else None,
         wishes={"density": Wish(80.5, 98.0, 0.3)} if name == "desirability" else None,
     )
-    assert objective_from_json(json.loads(json.dumps(objective.to_json()))) == objective
+    assert json.loads(json.dumps(objective.to_json()))["name"] == name
     assert objective.describe()
 
 

@@ -8,7 +8,7 @@ import pytest
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import BundleError, TrackingError
 from nasicon_ml.recipe import read_batch
-from nasicon_ml.tracking import is_registry_uri, load_bundle, run_training
+from nasicon_ml.tracking import load_bundle, run_training
 from nasicon_ml.tracking.registry import fetch_bundle
 from nasicon_ml.tracking.store import opened, sqlite_path
 from tests.tracking.conftest import crown
@@ -151,14 +151,6 @@ def test_nothing_is_left_of_the_download(tracked, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     load_bundle("models:/nasicon-recipe@champion", tracking_uri=tracked.tracking_uri)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "is_one"),
-    [("models:/a@b", True), ("runs:/1", True), ("models/champion", False), ("./runs:", False), ("", False)],
-)
-def test_addresses_and_folders_are_told_apart(text, is_one):
-    assert is_registry_uri(text) is is_one
 
 
 def test_the_working_directory_is_left_alone(tracked, tmp_path, monkeypatch):

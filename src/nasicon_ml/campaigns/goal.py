@@ -119,15 +119,3 @@ class Goal:
             "min_purity": self.min_purity,
             "wishes": {name: [wish.worst, wish.best, wish.weight] for name, wish in self.wishes.items()},
         }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Goal:
-        """Read what `to_json` gave.
-
-        Raises
-        ------
-        FieldError
-            If a setting is not possible.
-        """
-        wishes = {name: Wish(*numbers) for name, numbers in content.get("wishes", {}).items()}
-        return cls(content.get("min_density_pct"), content.get("min_purity"), wishes)

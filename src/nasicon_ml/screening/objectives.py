@@ -264,12 +264,6 @@ def objective_named(
     return Predicted(name)
 
 
-def objective_from_json(content: Mapping[str, Any]) -> Objective:
-    """Return the objective that `Objective.to_json` wrote."""
-    wishes = {name: Wish(*numbers) for name, numbers in content.get("wishes", {}).items()}
-    return objective_named(content["name"], threshold_s_cm=content.get("threshold_s_cm"), wishes=wishes or None)
-
-
 #: Recipes that may be kept: each is written out, and stands in the state file.
 MOST_KEPT = 100_000
 
@@ -311,11 +305,6 @@ class Question:
     def to_json(self) -> dict[str, Any]:
         """Return the settings by name."""
         return vars(self) | {"objective": self.objective.to_json()}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Question:
-        """Read what `to_json` gave."""
-        return cls(**(dict(content) | {"objective": objective_from_json(content["objective"])}))
 
     def conductivity_at(self, candidates: Candidates) -> Candidates:
         """Return recipes with the temperature at which the conductivity is wanted."""

@@ -9,7 +9,6 @@ from .registry import CHAMPION as CHAMPION
 from .registry import MODEL_NAME as MODEL_NAME
 from .registry import Version as Version
 from .registry import export_version as export_version
-from .registry import is_registry_uri as is_registry_uri
 from .registry import list_versions as list_versions
 from .registry import load_bundle as load_bundle
 from .registry import show_version as show_version

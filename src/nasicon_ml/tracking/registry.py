@@ -103,11 +103,6 @@ def _take_back(store: Store, run_id: str, *, remove_model: bool) -> None:
         _log.warning("an incomplete version of run %s may be left in %s: %s", run_id, store.uri, error)
 
 
-def is_registry_uri(text: str) -> bool:
-    """Whether a text names a model in MLflow, and not a folder."""
-    return text.startswith(("models:/", "runs:/"))
-
-
 def load_bundle(uri: str, *, tracking_uri: str | None = None) -> PropertyModel:
     """Load a registered or logged model as this package's own `PropertyModel`: `fetch_bundle` without the name.
 
