@@ -13,6 +13,7 @@ from nasicon_ml.errors import (
     MissingExtraError,
     NasiconError,
     SpaceError,
+    UnreadableFileError,
     nearest,
     number_hint,
     text_problem,
@@ -95,6 +96,11 @@ def test_a_message_neither_steers_a_terminal_nor_fills_it() -> None:
     assert "a int" in error.message
     assert error.message.endswith("b\\ud800")
     assert len(error.message) < 3_000
+
+
+def test_what_a_library_says_of_bytes_is_made_printable() -> None:
+    error = UnreadableFileError("table.parquet: not a Parquet file (don't know what type: \x0e)\nsecond line")
+    assert str(error) == "table.parquet: not a Parquet file (don't know what type: \\x0e)\nsecond line"
 
 
 @pytest.mark.parametrize("text", ["\x00", "LiF\x1b[2J", "\ud800", "a" * 2_001, "raj\u202e2023", "a\u2066b"])

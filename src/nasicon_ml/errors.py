@@ -60,7 +60,10 @@ class SpaceError(FieldError):
 
 
 class UnreadableFileError(NasiconError):
-    """A file that cannot be read as the table it should be."""
+    """A file that cannot be read as the table it should be; what a library says of its bytes is made printable."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(plain_line(line) for line in message.split("\n")))
 
 
 class TableNote(UserWarning):
