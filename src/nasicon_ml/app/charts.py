@@ -37,18 +37,8 @@ def curve(
 ) -> alt.LayerChart:
     """Draw an answer along a field, its band, and what was measured.
 
-    Parameters
-    ----------
-    name
-        Which answer.
-    answers
-        Recipes and answers side by side.
-    along, title
-        The field, and what it is called.
-    points
-        Measured pellets: the field, value, whose, paper, made and link.
-    here
-        Value of the field in the recipe; None where it is not given.
+    `along` is a column of the answers and of the measured pellets, which have value, target, whose, paper, made
+    and link; `here` is its value in the recipe, None where it is not given.
     """
     columns, axis_title = ANSWERED[name]
     is_number = pd.api.types.is_numeric_dtype(answers[along])
@@ -58,12 +48,11 @@ def curve(
         sort=None,
     )  # fmt: skip
     purity = name is TargetName.PHASE_PURITY
-    scales = {
+    how = {
         TargetName.CONDUCTIVITY: alt.Scale(type="log"),
         TargetName.RELATIVE_DENSITY: alt.Scale(zero=False),
         TargetName.PHASE_PURITY: alt.Scale(domain=[0, 1]),
-    }
-    how = scales[name]
+    }[name]
     axis = alt.Axis(format="%" if purity else ".0e" if name is TargetName.CONDUCTIVITY else ".0f")
     y = alt.Y(f"{columns[0]}:Q", title=axis_title, scale=how, axis=axis)
     base = alt.Chart(answers).encode(x=x)

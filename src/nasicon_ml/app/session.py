@@ -48,13 +48,7 @@ def told() -> Iterator[None]:
 
 
 def model() -> PropertyModel:
-    """Return the model that answers this visitor.
-
-    Raises
-    ------
-    BundleError
-        If it cannot be loaded.
-    """
+    """Return the model that answers this visitor."""
     chosen = st.session_state.get(MODEL)
     return chosen[1] if chosen is not None else loaded_model(default_bundle())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -385,11 +386,9 @@ def _finding_rows(findings: list[Finding]) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     """Return what JSON can hold as it is, anything else as text."""
-    if value is None or isinstance(value, (str, bool, int)):
+    if value is None or isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    if isinstance(value, float):
-        return value if value - value == 0 else str(value)  # JSON has no NaN and no infinity
-    return str(value)
+    return str(value)  # JSON has no NaN and no infinity
 
 
 #: The parts of a summary, in the order in which they are printed, with the line above each.

@@ -63,6 +63,14 @@ goal_options = together(
 )  # fmt: skip
 
 
+_figure = option(
+    "--figure", section=ANSWER, metavar="FILE", help="Draw the batch among its candidates: .png, .pdf or .svg."
+)
+_json = option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
+#: For campaigns, whose settings name the model.
+_store = option("--tracking-uri", section=ANSWER, metavar="URI", help="MLflow's store, for a model in MLflow.")
+
+
 def _goal(values: dict[str, Any]) -> Goal:
     from nasicon_ml.campaigns.goal import Goal
 
@@ -85,11 +93,9 @@ Exit code: 0 done; 2 nothing could be recommended, and the message says why."""
          help="Of the draws: the same seed gives the same batch.")  # fmt: skip
 @own_options
 @model_options
-@option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
+@_json
 @option("--output", section=ANSWER, metavar="FILE", help="Write the batch to a file: .csv, .json or .parquet.")
-@option(
-    "--figure", section=ANSWER, metavar="FILE", help="Draw the batch among its candidates: .png, .pdf or .svg."
-)
+@_figure
 def recommend(**values: Any) -> None:
     """Recommend which pellets to make next.
 
@@ -295,11 +301,9 @@ def add(folder: str, file: str) -> None:
 @campaign.command("next", cls=SectionedCommand)
 @click.argument("folder", metavar="FOLDER", shell_complete=complete)
 @option("--again", is_flag=True, section=SOUGHT, help="Propose another batch though the last is not measured yet.")
-@option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
-@option(
-    "--figure", section=ANSWER, metavar="FILE", help="Draw the batch among its candidates: .png, .pdf or .svg."
-)
-@option("--tracking-uri", section=ANSWER, metavar="URI", help="MLflow's store, for a model in MLflow.")
+@_json
+@_figure
+@_store
 def next_(**values: Any) -> None:
     """Propose the next batch, and write it to batches.csv."""
     from nasicon_ml.campaigns.folder import Campaign, working_in
@@ -335,10 +339,9 @@ def _show_open(found: Campaign, values: dict[str, Any]) -> None:
         from nasicon_ml.io.tables import table_records
 
         print_json({"schema": SCHEMA, "goal": found.settings.goal.to_json(), "batch": table_records(batch)})
-    lines = [f"batch {number} of {batch['date'].iloc[0]}, not measured yet:", ""]
-    lines += [f"- {recipe_line(row)}" for row in batch.to_dict("records")]
-    if not values["as_json"]:
-        print_text("\n".join(lines))
+    else:
+        lines = [f"batch {number} of {batch['date'].iloc[0]}, not measured yet:", ""]
+        print_text("\n".join([*lines, *(f"- {recipe_line(row)}" for row in batch.to_dict("records"))]))
     drawn = f", and {values['figure']} is not drawn" if values["figure"] else ""
     say(
         f"note: nothing new is proposed{drawn}; 'campaign add' takes what came out, --again proposes another batch"
@@ -347,9 +350,9 @@ def _show_open(found: Campaign, values: dict[str, Any]) -> None:
 
 @campaign.command(cls=SectionedCommand)
 @click.argument("folder", metavar="FOLDER", shell_complete=complete)
-@option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
+@_json
 @option("--figure", section=ANSWER, metavar="FILE", help="Draw how it went: .png, .pdf or .svg.")
-@option("--tracking-uri", section=ANSWER, metavar="URI", help="MLflow's store, for a model in MLflow.")
+@_store
 def status(**values: Any) -> None:
     """Say how a campaign went: the best pellet, and how well each was predicted before it was made."""
     from nasicon_ml.campaigns.folder import Campaign

@@ -36,7 +36,6 @@ _shared = together(
 
 
 def _printed(content: Any, as_json: bool, words: Callable[[Any], str]) -> None:
-    """Print a result: as JSON, or in words."""
     if as_json:
         shown = [one.to_json() for one in content] if isinstance(content, list) else content.to_json()
         print_json(shown)
@@ -178,14 +177,12 @@ def versions_table(versions: Sequence[Version]) -> list[tuple[str, ...]]:
 
 
 def _versions_text(versions: Sequence[Version]) -> str:
-    """Return a table of versions."""
     if not versions:
         return "no version is registered; make one: nasicon-ml train"
     return "\n".join(aligned(versions_table(versions)))
 
 
 def _version_text(version: Version) -> str:
-    """Return all that is recorded of a version."""
     lines = [
         f"version     {version.version} of nasicon-recipe: {version.uri}",
         f"alias       {', '.join(version.aliases) or 'none'}",
@@ -201,13 +198,11 @@ def _version_text(version: Version) -> str:
 
 
 def _comparison_text(comparison: Comparison) -> str:
-    """Return what the gate says of one version as the successor of another."""
     names = (f"version {comparison.reference.version}", f"version {comparison.candidate.version}")
     return "\n".join([*_report(comparison.report, names), "", _outcome(comparison.report)])
 
 
 def _promotion_text(promotion: Promotion) -> str:
-    """Return what came of a promotion."""
     reference = f"version {promotion.previous}" if promotion.previous else "median"
     lines: list[str] = []
     if promotion.report is not None:
@@ -224,7 +219,6 @@ def _promotion_text(promotion: Promotion) -> str:
 
 
 def _rollback_text(rollback: Rollback) -> str:
-    """Return which version is champion again."""
     again = " again" if rollback.challenger == rollback.left else ""
     return (
         f"version {rollback.version} is champion again, in place of version {rollback.left}; "
@@ -233,7 +227,6 @@ def _rollback_text(rollback: Rollback) -> str:
 
 
 def _imported_text(version: Version) -> str:
-    """Return which version a bundle became."""
     return (
         f"registered as version {version.version} of nasicon-recipe, now challenger: {version.uri}\n"
         "next: nasicon-ml registry promote"

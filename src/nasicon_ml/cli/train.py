@@ -65,12 +65,8 @@ _DATA, _PROTOCOL, _KEPT = "Data", "Protocol", "What is kept"
 @option("--bundle", section=_KEPT, metavar="FOLDER", help="Save the model as a bundle there, too.")
 @option("--no-register", is_flag=True, section=_KEPT, help="Record the run, but register no version.")
 @option("--no-track", is_flag=True, section=_KEPT, help="Record nothing in MLflow.")
-@option(
-    "--experiment",
-    section=_KEPT,
-    metavar="NAME",
-    help="MLflow experiment.  [default: MLFLOW_EXPERIMENT_NAME, or nasicon-ml]",
-)
+@option("--experiment", section=_KEPT, metavar="NAME",
+        help="MLflow experiment.  [default: MLFLOW_EXPERIMENT_NAME, or nasicon-ml]")  # fmt: skip
 @option("--tracking-uri", section=_KEPT, metavar="URI", help="MLflow store or server.")
 @option("--json", "as_json", is_flag=True, section=_KEPT, help="Write JSON to standard output.")
 def train(bundle: str | None, no_track: bool, as_json: bool, **given: Any) -> None:
@@ -201,19 +197,14 @@ def _places(
         yield "run", f"{run.run_id} in experiment {run.experiment!r}"
         if run.version is not None:
             yield "version", f"{run.version} of {MODEL_NAME}, now {CHALLENGER}: models:/{MODEL_NAME}/{run.version}"
-            follows = f"the gate will refuse it: {refused}"
-            yield (
-                "next",
-                follows if refused else "nasicon-ml registry promote   (compares it with the champion first)",
-            )
+            promote = "nasicon-ml registry promote   (compares it with the champion first)"
+            yield "next", f"the gate will refuse it: {refused}" if refused else promote
         yield "store", run.tracking_uri
         plots = _plots_folder(run.artifact_uri)
         if plots is not None:
             yield "plots", str(plots)
-        yield (
-            "look",
-            _how_to_look(run.tracking_uri, f"#/experiments/{run.experiment_id}?workflowType=machine_learning"),
-        )
+        page = f"#/experiments/{run.experiment_id}?workflowType=machine_learning"
+        yield "look", _how_to_look(run.tracking_uri, page)
     if bundle is not None:
         yield "bundle", f"{bundle}   (nasicon-ml predict --model {shlex.quote(bundle)})"
 

@@ -141,22 +141,8 @@ def read_even_rows(
 ) -> tuple[list[Texts], Positions] | None:
     """Read all rows below the header.
 
-    Parameters
-    ----------
-    text
-        The whole file.
-    header_line
-        Line of the header, the first being 1.
-    columns
-        Number of columns that the header names.
-    separator
-        What stands between two cells.
-
-    Returns
-    -------
-    tuple of (list of object arrays, int64 array), or None
-        The cells of each column, and the line of each row; rows that are blank are left out. None if the file is
-        not so plain.
+    Return the cells of each column, and the line of each row (the first of the file is 1); rows that are blank are
+    left out. None if the file is not so plain.
     """
     if '"' in text or "\n#" in text or "\r#" in text or columns < 1:
         return None
@@ -245,17 +231,7 @@ def without_text_mark(cell: str) -> str:
 def read_exact_csv(text: str, *headers: Sequence[str]) -> dict[str, list[str]]:
     """Read a CSV whose header is known, every row as long as the header; nothing is guessed.
 
-    Parameters
-    ----------
-    text
-        The whole file.
-    headers
-        What its first line has to name, in this order; one of these.
-
-    Returns
-    -------
-    dict
-        Column -> cells, all of the same length.
+    The first line has to name one of `headers`, in its order. Return column -> cells, all of the same length.
 
     Raises
     ------

@@ -242,13 +242,8 @@ def _named(words: frozenset[str], unit: str) -> tuple[Column, ...]:
 _UNIT_OF_NAME = re.compile(r"_(?:c|h|um|nm|c_min|mpa|s_cm|ev|pct|angstrom)$")
 #: What a laboratory writes down; nobody writes predictions into a table.
 _MEASURED = set(Role) - {
-    Role.PREDICTION,
-    Role.OWN,
-    Role.NEIGHBOUR,
-    Role.SCREENING,
-    Role.POSITION,
-    Role.BIBLIOGRAPHY,
-}
+    Role.PREDICTION, Role.OWN, Role.NEIGHBOUR, Role.SCREENING, Role.POSITION, Role.BIBLIOGRAPHY,
+}  # fmt: skip
 _OURS = {column.value: column for column in Column}
 _ALL_UNITS = {*(unit for _, unit in OTHER_UNITS), *(c.unit.lower() for c in Column if c.unit), *ADDITIVE_UNITS}
 _BY_WORDS: dict[frozenset[str], Column] = {
@@ -273,19 +268,8 @@ def plain_name(name: object) -> str:
 def column_meant(name: object, columns: Iterable[Column] = Column, *, likeness: float = 0.65) -> str:
     """Guess which column a name stands for.
 
-    Parameters
-    ----------
-    name
-        A name that is no column, such as ``Sintering Temperature (°C)`` or one with a slip of the pen.
-    columns
-        Those it may stand for.
-    likeness
-        How like one of them it has to be, up to 1.
-
-    Returns
-    -------
-    str
-        The column's name; empty if it resembles none.
+    The name is no column, such as ``Sintering Temperature (°C)`` or one with a slip of the pen, and has to be as
+    like one of `columns` as `likeness` says, up to 1. Return the column's name; empty if it resembles none.
     """
     known = {column.value: column.value for column in columns}
     meant = meaning_of(str(name))
@@ -326,19 +310,8 @@ def _names(cells: Sequence[str]) -> list[str]:
 def find_header(records: Rows, name: str, *, nameless: bool = False) -> tuple[int, list[str], list[str], Rows]:
     """Find the header: the first row that names a column of formulas; else the first that is no remark.
 
-    Parameters
-    ----------
-    records
-        Rows that are not blank, with their lines.
-    name
-        What messages call the file.
-    nameless
-        Whether there may be columns without a name.
-
-    Returns
-    -------
-    tuple of (int, list of str, list of str, iterator)
-        The line, the names, what there is to say about the rows above, and the rows below.
+    Of the rows, which are not blank, and their lines, return the line of the header, its names, what there is to
+    say about the rows above, and the rows below. `nameless`: there may be columns without a name.
 
     Raises
     ------

@@ -76,19 +76,8 @@ def has_decimal_comma(text: str) -> bool:
 def read_number(text: str, column: Column, *, commas: bool) -> Read | None:
     """Read a number that is not written plainly.
 
-    Parameters
-    ----------
-    text
-        The cell.
-    column
-        Whose it is.
-    commas
-        Whether commas separate decimals in this table; without knowing, 1,234 is not read.
-
-    Returns
-    -------
-    Read or None
-        None if it is a plain number, or nothing that can be read without doubt.
+    None if it is a plain number, or nothing that can be read without doubt: 1,234 is not, unless `commas` separate
+    decimals in this table.
     """
     plain = text.translate(_SPACES).strip()
     plain = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+", lambda found: f"^{found[0]}", plain).translate(POWERS)

@@ -41,13 +41,7 @@ _PIECE = 1 << 20
 
 
 def refuse_bytes(count: int, file_format: str, name: str) -> None:
-    """Refuse a file that is larger than its format may be.
-
-    Raises
-    ------
-    UnreadableFileError
-        Naming its size and the limit.
-    """
+    """Refuse a file that is larger than its format may be."""
     limit = MAX_BYTES[file_format]
     if count > limit:
         others = "; use CSV or Parquet" if file_format in {"json", "yaml"} else "; split it"
@@ -57,13 +51,7 @@ def refuse_bytes(count: int, file_format: str, name: str) -> None:
 
 
 def refuse_shape(rows: int, columns: int, name: str) -> None:
-    """Refuse a table of too many rows or columns.
-
-    Raises
-    ------
-    UnreadableFileError
-        Naming the number and the limit.
-    """
+    """Refuse a table of too many rows or columns."""
     if columns > MAX_COLUMNS:
         raise UnreadableFileError(f"{name}: {columns} columns are more than the {MAX_COLUMNS} that are read")
     if rows > MAX_ROWS:
@@ -72,13 +60,7 @@ def refuse_shape(rows: int, columns: int, name: str) -> None:
 
 
 def refuse_cells(count: int, name: str) -> None:
-    """Refuse a table of too many cells.
-
-    Raises
-    ------
-    UnreadableFileError
-        Naming the number and the limit.
-    """
+    """Refuse a table of too many cells."""
     if count > MAX_CELLS:
         raise UnreadableFileError(f"{name}: {count} cells are more than the {MAX_CELLS} that are read; split it")
 
@@ -86,17 +68,7 @@ def refuse_cells(count: int, name: str) -> None:
 def read_bytes(path: str | Path) -> tuple[bytes, str]:
     """Read a file, a pipe or a device as far as the limit.
 
-    Parameters
-    ----------
-    path
-        Its name, or ``-`` for standard input.
-
-    Returns
-    -------
-    bytes
-        All of it.
-    str
-        What messages call it.
+    Return all of it, and what messages call it. The name ``-`` is standard input.
 
     Raises
     ------

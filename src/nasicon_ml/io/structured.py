@@ -82,14 +82,8 @@ class RepeatedKeyError(ValueError):
 def load_json(text: str, *, finite: bool = False, parse_int: Callable[[str], Any] | None = None) -> Any:
     """Read JSON, and refuse repeated keys.
 
-    Parameters
-    ----------
-    text
-        All of it.
-    finite
-        Whether NaN, infinities and numbers too large for a float are refused, too.
-    parse_int
-        Reads a whole number from its digits; `int` by default.
+    `finite` refuses NaN, infinities and numbers too large for a float, too; `parse_int` reads a whole number from
+    its digits.
 
     Raises
     ------
@@ -161,17 +155,8 @@ def read_json(data: bytes, name: str) -> RawTable:
 def load_yaml(data: bytes, name: str, what: str) -> tuple[yaml.Node | None, Any]:
     """Read YAML; nothing in it is ever executed, and no key stands twice.
 
-    Parameters
-    ----------
-    data, name
-        The file, and what messages call it.
-    what
-        What it should be, for the message that says it is not.
-
-    Returns
-    -------
-    tuple
-        The node of the document, which knows its lines (None if there is none), and its content.
+    Return the node of the document, which knows its lines (None if there is none), and its content. `what` it
+    should be stands in the message that says it is not.
 
     Raises
     ------

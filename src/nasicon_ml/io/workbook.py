@@ -23,6 +23,7 @@ MAX_UNPACKED = 200_000_000
 #: Cells of the rectangle that a sheet fills. One cell in each corner would fill the memory.
 MAX_SHEET_CELLS = 10_000_000
 _PIECE = 1 << 20
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, expat.ExpatError)
 _FILLED = {"v", "is", "f", "p"}
 
 
@@ -34,17 +35,8 @@ def is_workbook(data: bytes) -> bool:
 def read_workbook(data: bytes, name: str, sheet: str | None = None) -> RawTable:
     """Read one sheet of a workbook.
 
-    Parameters
-    ----------
-    data, name
-        The file, and what messages call it.
-    sheet
-        Name or number (from 1) of the sheet; the first by default.
-
-    Returns
-    -------
-    RawTable
-        Cells as text, numbers, truth values or dates, empty ones as empty text; lines are the rows of the sheet.
+    A sheet is chosen by name or number (from 1), by default the first. Cells are text, numbers, truth values or
+    dates, empty ones empty text; lines are the rows of the sheet.
 
     Raises
     ------
@@ -134,14 +126,7 @@ def _check_archive(data: bytes, name: str) -> None:
                             )
                         if reader is not None:
                             reader.parser.Parse(piece, False)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        expat.ExpatError,
-    ) as error:
+    except _BROKEN as error:
         raise UnreadableFileError(f"{name}: not a workbook that can be read ({error})") from None
 
 
