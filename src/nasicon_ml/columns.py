@@ -48,13 +48,11 @@ class Role(StrEnum):
 
 
 #: What a cell may hold to say "not reported".
-MISSING_WORDS = frozenset(
-    {
-        "", "na", "n/a", "n.a.", "n.a", "#n/a", "#nv", "nan", "none", "null", "-", "--", "---", "\u2013", "\u2014",
-        "?", "??", "/", "...", "\u2026", "unknown", "not reported", "not known", "not given", "not measured",
-        "n.d.", "nd", "n/d", "n.r.", "not available", "tbd",
-    }
-)  # fmt: skip
+MISSING_WORDS = frozenset({
+    "", "na", "n/a", "n.a.", "n.a", "#n/a", "#nv", "nan", "none", "null", "-", "--", "---", "\u2013", "\u2014",
+    "?", "??", "/", "...", "\u2026", "unknown", "not reported", "not known", "not given", "not measured",
+    "n.d.", "nd", "n/d", "n.r.", "not available", "tbd",
+})  # fmt: skip
 TRUE_WORDS = frozenset({"true", "yes", "y", "1", "1.0", "pure"})
 FALSE_WORDS = frozenset({"false", "no", "n", "0", "0.0", "impure"})
 
@@ -79,18 +77,16 @@ ADDITIVE_UNITS = ("wt%", "mol%", "formula_unit")
 BOUNDS = ("upper", "lower")  # how an inexact number bounds the truth; empty means exact
 
 #: What people write instead: (our unit, theirs) and the factor and shift from theirs to ours.
-OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType(
-    {
-        ("°C", "k"): (1, -273.15), ("h", "min"): (1 / 60, 0), ("h", "s"): (1 / 3600, 0), ("h", "d"): (24, 0),
-        ("h", "days"): (24, 0), ("µm", "nm"): (1e-3, 0), ("µm", "mm"): (1e3, 0), ("°C/min", "k/min"): (1, 0),
-        ("°C/min", "°c/h"): (1 / 60, 0), ("°C/min", "k/h"): (1 / 60, 0), ("MPa", "gpa"): (1e3, 0),
-        ("MPa", "kpa"): (1e-3, 0), ("MPa", "bar"): (0.1, 0), ("S/cm", "ms/cm"): (1e-3, 0),
-        ("S/cm", "µs/cm"): (1e-6, 0), ("S/cm", "s/m"): (1e-2, 0), ("eV", "mev"): (1e-3, 0),
-        ("eV", "kj/mol"): (1 / 96.485, 0),
-        ("%", "fraction"): (100, 0), ("%", "mol%"): (1, 0), ("Å", "nm"): (10, 0), ("Å", "pm"): (0.01, 0),
-        ("MPa", "psi"): (0.00689476, 0),
-    }
-)  # fmt: skip
+OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType({
+    ("°C", "k"): (1, -273.15), ("h", "min"): (1 / 60, 0), ("h", "s"): (1 / 3600, 0), ("h", "d"): (24, 0),
+    ("h", "days"): (24, 0), ("µm", "nm"): (1e-3, 0), ("µm", "mm"): (1e3, 0), ("°C/min", "k/min"): (1, 0),
+    ("°C/min", "°c/h"): (1 / 60, 0), ("°C/min", "k/h"): (1 / 60, 0), ("MPa", "gpa"): (1e3, 0),
+    ("MPa", "kpa"): (1e-3, 0), ("MPa", "bar"): (0.1, 0), ("S/cm", "ms/cm"): (1e-3, 0),
+    ("S/cm", "µs/cm"): (1e-6, 0), ("S/cm", "s/m"): (1e-2, 0), ("eV", "mev"): (1e-3, 0),
+    ("eV", "kj/mol"): (1 / 96.485, 0),
+    ("%", "fraction"): (100, 0), ("%", "mol%"): (1, 0), ("Å", "nm"): (10, 0), ("Å", "pm"): (0.01, 0),
+    ("MPa", "psi"): (0.00689476, 0),
+})  # fmt: skip
 #: Units of `OTHER_UNITS`, which are in lower case, as people write them.
 SPELLED_UNITS: Mapping[str, str] = MappingProxyType({
     "k": "K", "ms/cm": "mS/cm", "µs/cm": "µS/cm", "s/m": "S/m", "mev": "meV", "kj/mol": "kJ/mol", "gpa": "GPa",

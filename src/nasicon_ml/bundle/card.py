@@ -275,47 +275,26 @@ def card_markdown(content: Mapping[str, Any]) -> str:
         What `nasicon_ml.bundle.card.card_content` gives.
     """
     cite = content["how_to_cite"]
-    lines = [
-        f"# {content['name']}: model card",
-        "",
-        content["summary"],
-        "",
-        "## What it is for",
-        "",
-        *_bullets(content["intended_use"]),
-        "",
-        "## What it is not for",
-        "",
-        *_bullets(content["unintended_use"]),
-        "",
-        "## Data",
-        "",
-        *_bullets(_data(content["data"])),
-        "",
-        "## Scores",
-        "",
-        *_score_tables(content),
-        "## Where it is at home",
-        "",
-        *_domain_lines(content["domain"]),
-        "",
-        "## Known failures",
-        "",
-        *_failures(content["known_failures"]),
-        "### By nature",
-        "",
-        *_bullets(content["caveats"]),
-        "",
-        "## How it was made",
-        "",
-        *_bullets(_training(content["training"])),
-        "",
-        "## How to cite",
-        "",
-        f"- {cite['by']}: *{cite['software']}*, version {cite['version']} (CITATION.cff).",
-        f"- {cite['sources']}",
-    ]
+    parts = {
+        "What it is for": _bullets(content["intended_use"]),
+        "What it is not for": _bullets(content["unintended_use"]),
+        "Data": _bullets(_data(content["data"])),
+        "Scores": _score_tables(content),
+        "Where it is at home": _domain_lines(content["domain"]),
+        "Known failures": _failures(content["known_failures"], content["caveats"]),
+        "How it was made": _bullets(_training(content["training"])),
+        "How to cite": [
+            f"- {cite['by']}: *{cite['software']}*, version {cite['version']} (CITATION.cff).",
+            f"- {cite['sources']}",
+        ],
+    }
+    lines = [f"# {content['name']}: model card", "", content["summary"], *_headed(parts, "##")]
     return "\n".join(lines) + "\n"
+
+
+def _headed(parts: Mapping[str, Iterable[str]], level: str) -> list[str]:
+    """Return parts of a text, each behind an empty line and its heading."""
+    return [line for title, body in parts.items() for line in ("", f"{level} {title}", "", *body)]
 
 
 def _bullets(lines: Iterable[str]) -> list[str]:
@@ -346,23 +325,22 @@ def _data(data: Mapping[str, Any]) -> list[str]:
 
 def _score_tables(content: Mapping[str, Any]) -> list[str]:
     made = content["protocol"]
-    lines = [
+    parts = {}
+    for target in dict.fromkeys(entry["target"] for entry in content["scores"]):
+        entries = [entry for entry in content["scores"] if entry["target"] == target]
+        entries.sort(key=lambda entry: entry["subset"] != _ALL)
+        parts[_name(target)] = _score_table(target, entries)
+    if content["coverage"]:
+        parts["Intervals: what they promise and what they hold"] = _coverage_table(content["coverage"])
+    return [
         f"Protocol: {made}." if made else "The protocol is not recorded.",
         (
             "No source stands on both sides of a fold: these are errors on sources the model has not seen. Beside "
             "each error stand those of the same model without processing, and of the median. Conductivities are "
             "those near room temperature, where the row does not say otherwise."
         ),
-        "",
+        *_headed(parts, "###"),
     ]
-    for target in dict.fromkeys(entry["target"] for entry in content["scores"]):
-        entries = [entry for entry in content["scores"] if entry["target"] == target]
-        entries.sort(key=lambda entry: entry["subset"] != _ALL)
-        lines += [f"### {_name(target)}", "", *_score_table(target, entries), ""]
-    coverage = content["coverage"]
-    if coverage:
-        lines += ["### Intervals: what they promise and what they hold", "", *_coverage_table(coverage), ""]
-    return lines
 
 
 def _score_table(target: str, entries: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -421,23 +399,26 @@ def _domain_lines(domain: Mapping[str, Any]) -> list[str]:
     return [*lines, *(f"| {one['field']} | {one['lowest']:g} | {one['highest']:g} |" for one in domain["ranges"])]
 
 
-def _failures(failures: Mapping[str, Any]) -> list[str]:
+def _failures(failures: Mapping[str, Any], caveats: Iterable[str]) -> list[str]:
     broken, checked = failures["broken_rules"], failures["rules_checked"]
-    lines = ["### Statements of the literature it breaks", ""]
-    if checked is None:
-        lines += ["It was not held to the rules of the literature.", ""]
-    else:
-        lines += [f"{len(broken)} of {checked}{':' if broken else '.'}", ""]
-        lines += [*_bullets(f"{one['statement']} (`{one['rule']}`)" for one in broken), ""] if broken else []
-    lines += ["### Where it errs most", ""]
-    lines += _bullets(map(_worst, failures["worst_systems"])) or ["No system has enough pellets to tell."]
-    lines += ["", "### Where it is no better than the median", ""]
-    lines += _bullets(map(_worst, failures["no_better_than_median"])) or ["Nowhere that was scored."]
-    lines += ["", "### Outside its domain", ""]
-    lines += _bullets(map(_worst, failures["outside_the_domain"])) or ["Too few pellets to tell."]
-    lines += ["", "### Where intervals do not hold what they promise", ""]
-    lines += _bullets(map(_off, failures["coverage_off"])) or ["Nowhere that was scored."]
-    return [*lines, ""]
+    statements = ["It was not held to the rules of the literature."]
+    if checked is not None:
+        statements = [f"{len(broken)} of {checked}{':' if broken else '.'}"]
+        statements += ["", *_bullets(f"{one['statement']} (`{one['rule']}`)" for one in broken)] if broken else []
+    worst, not_better, outside = (
+        _bullets(map(_worst, failures[name]))
+        for name in ("worst_systems", "no_better_than_median", "outside_the_domain")
+    )
+    parts = {
+        "Statements of the literature it breaks": statements,
+        "Where it errs most": worst or ["No system has enough pellets to tell."],
+        "Where it is no better than the median": not_better or ["Nowhere that was scored."],
+        "Outside its domain": outside or ["Too few pellets to tell."],
+        "Where intervals do not hold what they promise": _bullets(map(_off, failures["coverage_off"]))
+        or ["Nowhere that was scored."],
+        "By nature": _bullets(caveats),
+    }
+    return _headed(parts, "###")[1:]
 
 
 def _worst(one: Mapping[str, Any]) -> str:

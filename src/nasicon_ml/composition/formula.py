@@ -27,13 +27,11 @@ ALKALI_LETTERS: dict[str, str] = {"Li": "L", "Na": "N", "K": "K", "Rb": "Rb", "C
 HOST_LETTERS: dict[str, str] = {"Ti": "T", "Ge": "G", "Zr": "Z", "Hf": "H", "Sn": "Sn"}
 
 #: Cations that only ever sit in the octahedra of M (six-fold Shannon radius up to 0.905 Å).
-OCTAHEDRAL: frozenset[str] = frozenset(
-    {
-        "Mg", "Al", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As", "Y", "Zr", "Nb",
-        "Mo", "Ru", "Rh", "In", "Sn", "Sb", "Te", "Ho", "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W", "Ir", "U",
-        "B",
-    }
-)  # fmt: skip
+OCTAHEDRAL: frozenset[str] = frozenset({
+    "Mg", "Al", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As", "Y", "Zr", "Nb",
+    "Mo", "Ru", "Rh", "In", "Sn", "Sb", "Te", "Ho", "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W", "Ir", "U",
+    "B",
+})  # fmt: skip
 
 #: Cations above 0.905 Å (Shannon, six-fold, default state, cerium as 3+), smallest first: they enter M as long
 #: as it has room, in this order, and the rest goes to A.
@@ -69,16 +67,14 @@ MAX_LENGTH = 200
 EXAMPLES = "a formula such as Li1.3Al0.3Ti1.7(PO4)3, or a shorthand such as LATP x=0.3"
 
 # What word processors, journals and PDF readers make of plain characters.
-_PLAIN = str.maketrans(
-    {
-        **dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)),
-        "₊": "+", "₋": "-", "₌": "=", "₍": "(", "₎": ")", "ₓ": "x", "\uff0e": ".",
-        **dict.fromkeys("‐‑‒–—−﹣－", "-"),  # noqa: RUF001 - dashes that look like a minus are the point
-        **dict.fromkeys("•∙⋅・‧●", "·"),
-        **dict.fromkeys("\u00a0\u2002\u2003\u2007\u2008\u2009\u200a\u202f\t\n\r\f\v", " "),
-        **dict.fromkeys("\u200b\u200c\u200d\ufeff\u00ad", ""),
-    }
-)  # fmt: skip
+_PLAIN = str.maketrans({
+    **dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)),
+    "₊": "+", "₋": "-", "₌": "=", "₍": "(", "₎": ")", "ₓ": "x", "\uff0e": ".",
+    **dict.fromkeys("‐‑‒–—−﹣－", "-"),  # noqa: RUF001 - dashes that look like a minus are the point
+    **dict.fromkeys("•∙⋅・‧●", "·"),
+    **dict.fromkeys("\u00a0\u2002\u2003\u2007\u2008\u2009\u200a\u202f\t\n\r\f\v", " "),
+    **dict.fromkeys("\u200b\u200c\u200d\ufeff\u00ad", ""),
+})  # fmt: skip
 
 
 _TAGS = re.compile(r"</?(?:sub|i|b|em|strong|span|font|p)\b[^<>]*>", re.IGNORECASE)

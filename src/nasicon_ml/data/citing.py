@@ -76,16 +76,14 @@ def search_words(pellets: Sequence[Mapping[Any, Any]]) -> str:
 
 
 #: What LaTeX takes for a command, and signs its usual fonts lack.
-_ESCAPED = str.maketrans(
-    {
-        **{char: f"\\{char}" for char in "&%$#_{}"},
-        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-        ">": r"\textgreater{}", "\u2264": r"$\leq$", "\u2265": r"$\geq$", "\u2212": "-", "\u2013": "--",
-        "\u2019": "'", "\u00b0": r"\textdegree{}", "\u00b5": r"\textmu{}", "\u03bc": r"\textmu{}",
-        "\u03c3": r"$\sigma$", "\u00b7": r"\textperiodcentered{}",
-        **{chr(0x2080 + digit): f"$_{digit}$" for digit in range(10)},
-    }
-)  # fmt: skip
+_ESCAPED = str.maketrans({
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "\u2264": r"$\leq$", "\u2265": r"$\geq$", "\u2212": "-", "\u2013": "--",
+    "\u2019": "'", "\u00b0": r"\textdegree{}", "\u00b5": r"\textmu{}", "\u03bc": r"\textmu{}",
+    "\u03c3": r"$\sigma$", "\u00b7": r"\textperiodcentered{}",
+    **{chr(0x2080 + digit): f"$_{digit}$" for digit in range(10)},
+})  # fmt: skip
 _INITIALS_LAST = re.compile(r"(.+?)\s+((?:[A-Z]\.[-\s]?)+)")
 _AND_OTHERS = re.compile(r"\s*(?:et al\.?|among authors).*$")
 

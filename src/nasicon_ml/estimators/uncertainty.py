@@ -51,6 +51,12 @@ OWN_TRUST = 2.0
 _UNCHANGED = np.array([1.0, 1.0, 0.0])
 
 
+def is_near_room_temperature(temperature_c: Floats) -> Mask:
+    """Return which temperatures of measurement lie within `NEAR_ROOM_TEMPERATURE_C`; shape (n,)."""
+    low, high = NEAR_ROOM_TEMPERATURE_C
+    return (temperature_c >= low) & (temperature_c <= high)
+
+
 @dataclass(frozen=True)
 class Spread:
     """Expected absolute error as ``exp(intercept + unknown * u + distance * d + incomplete * (u > 1/3))``.
@@ -300,8 +306,7 @@ def _fit_scale(
     name: TargetName, residuals: Floats, sources: Strings, circumstances: Circumstances, energy_error_ev: float
 ) -> tuple[Spread, dict[str, float], float]:
     """Fit spread, factors and energy error to residuals on the scale the model learns."""
-    low, high = NEAR_ROOM_TEMPERATURE_C
-    near = (circumstances.temperature_c >= low) & (circumstances.temperature_c <= high)
+    near = is_near_room_temperature(circumstances.temperature_c)
     if name is not TargetName.CONDUCTIVITY or near.sum() < _FEWEST_ROWS:
         near = np.ones(len(residuals), dtype=bool)
     here = circumstances.take(near)

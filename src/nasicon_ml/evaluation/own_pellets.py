@@ -15,7 +15,7 @@ from nasicon_ml.estimators.targets import (
     learned_interval,
     measurement_temperature,
 )
-from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
+from nasicon_ml.estimators.uncertainty import is_near_room_temperature
 from nasicon_ml.features.distances import recipe_space
 
 
@@ -79,6 +79,4 @@ def near_room_temperature(name: TargetName, frame: pd.DataFrame) -> Mask:
     """Return which rows count, shape (n,): conductivities of 15 to 40 °C, all rows of the other targets."""
     if name is not TargetName.CONDUCTIVITY:
         return np.ones(len(frame), dtype=bool)
-    low, high = NEAR_ROOM_TEMPERATURE_C
-    temperature = measurement_temperature(frame)
-    return np.asarray((temperature >= low) & (temperature <= high))
+    return is_near_room_temperature(measurement_temperature(frame))

@@ -13,8 +13,8 @@ import pandas as pd
 
 from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.targets import TARGETS, TargetName
-from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
+from nasicon_ml.estimators.targets import TARGETS, TargetName, measurement_temperature
+from nasicon_ml.estimators.uncertainty import is_near_room_temperature
 from nasicon_ml.evaluation.cross_validation import LEVELS, UNKNOWN_SHARE, end_columns
 
 #: A system gets scores of its own from this many pellets and sources on.
@@ -153,9 +153,7 @@ def scored_subsets(out_of_fold: pd.DataFrame, target: str) -> dict[str, pd.DataF
 
 def _subsets(name: TargetName, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     if name is TargetName.CONDUCTIVITY:
-        low, high = NEAR_ROOM_TEMPERATURE_C
-        temperature = frame[Column.MEASUREMENT_TEMPERATURE_C]
-        near = temperature.isna() | temperature.between(low, high)
+        near = is_near_room_temperature(measurement_temperature(frame))
         away = frame[~near & frame[Column.SYSTEM].str.startswith("L")]
         if away[Column.PELLET_ID].nunique() >= ENOUGH_PELLETS:
             yield AWAY, away
