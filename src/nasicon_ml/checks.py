@@ -278,17 +278,9 @@ def looks_like_kelvin(values: Floats, column: Column) -> tuple[Mask, Mask]:
 
 
 def kelvin_findings(clean: pd.DataFrame) -> list[Finding]:
-    """Find such temperatures in a table.
+    """Find such temperatures in a table of clean values; errors where only kelvin can be meant, else warnings.
 
-    Parameters
-    ----------
-    clean
-        A table of clean values (`checks.check_columns`), index 0 to n - 1; absent columns are passed over.
-
-    Returns
-    -------
-    list of Finding
-        By column and row: errors where only kelvin can be meant, else warnings.
+    They come by column and row; absent columns are passed over.
     """
     findings: list[Finding] = []
     for column in STEPS:

@@ -62,17 +62,9 @@ AUTHORS = "the nasicon-ml developers"
 
 
 def card_content(model: ModelParts) -> dict[str, Any]:
-    """Return the content of a model's card.
+    """Return the content of a model's card: JSON of schema `SCHEMA`, numbers to six decimals.
 
-    Parameters
-    ----------
-    model
-        The model; the card depends on nothing else, so equal models have equal cards.
-
-    Returns
-    -------
-    dict
-        JSON, schema `SCHEMA`; numbers to six decimals.
+    It depends on the model alone, so equal models have equal cards.
     """
     metadata = model.metadata
     systems = _systems(model.pellets)
@@ -189,10 +181,7 @@ def _domain(model: ModelParts, systems: list[dict[str, Any]]) -> dict[str, Any]:
 def protocol(options: Mapping[str, Any]) -> str:
     """Return how the scores came about, in one line; runs with equal lines can be compared.
 
-    Parameters
-    ----------
-    options
-        What `nasicon_ml.workflows.train.TrainingOptions.recorded` gives, as in a model's metadata.
+    The options are those of a model's metadata (`nasicon_ml.workflows.train.TrainingOptions.recorded`).
     """
     repeats, trials = options.get("repeats", 1), options.get("trials", 0)
     times = f", dealt {repeats} times" if repeats > 1 else ""
@@ -267,13 +256,7 @@ _DECIMALS = {"points": 1, "decades": 2, "eV": 3, "Brier score": 3}
 
 
 def card_markdown(content: Mapping[str, Any]) -> str:
-    """Write a model card.
-
-    Parameters
-    ----------
-    content
-        What `nasicon_ml.bundle.card.card_content` gives.
-    """
+    """Write what `card_content` gives as Markdown."""
     cite = content["how_to_cite"]
     parts = {
         "What it is for": _bullets(content["intended_use"]),

@@ -40,24 +40,12 @@ _DEEPEST = 6
 
 @dataclass
 class Scanner:
-    """Reads a formula from left to right.
+    """Reads a formula from left to right."""
 
-    Parameters
-    ----------
-    body
-        The formula, without the clauses that give values.
-    text
-        What the person wrote, for error messages.
-    numbers
-        Values of x, y and z.
-    substitutes
-        Elements that stand for M, Me or Ln.
-    """
-
-    body: str
-    text: str
-    numbers: Mapping[str, float]
-    substitutes: Mapping[str, str]
+    body: str  # the formula, without the clauses that give values
+    text: str  # what the person wrote, for error messages
+    numbers: Mapping[str, float]  # values of x, y and z
+    substitutes: Mapping[str, str]  # elements that stand for M, Me or Ln
     used: set[str] = field(default_factory=set)
     position: int = 0
     _parts: list[str] = field(default_factory=list)
@@ -263,13 +251,6 @@ class Values:
 def take_values(plain: str, text: str) -> tuple[str, Values]:
     """Return a text without ``x=0.4`` and the like, and their values.
 
-    Returns
-    -------
-    str
-        The text without them.
-    Values
-        What they said.
-
     Raises
     ------
     FormulaError
@@ -334,14 +315,7 @@ def check_substitute(name: str, value: object, text: str) -> str:
 
 
 def take_percent(body: str, text: str) -> tuple[str, tuple[str, float, str] | None]:
-    """Return a text without ``+ 2 wt% Al2O3``, and what it said.
-
-    Returns
-    -------
-    str
-        The text without it.
-    tuple of (str, float, str), or None
-        The second phase's formula as written, amount and unit.
+    """Return a text without ``+ 2 wt% Al2O3``, and what it said: formula as written, amount and unit.
 
     Raises
     ------

@@ -256,15 +256,7 @@ def _is_cation(formula: str) -> bool:
 
 
 def misspelt(symbol: str, rest: str) -> str:
-    """Return what two capital letters in a row probably mean, as a hint; empty if each is an element of its own.
-
-    Parameters
-    ----------
-    symbol
-        An element of one letter.
-    rest
-        What follows it.
-    """
+    """Return what an element of one letter and a capital behind it probably mean, as a hint; else empty."""
     second = re.match(r"[A-Z](?![a-z])", rest)
     if second is None or symbol + second.group().lower() not in PLACED:
         return ""

@@ -22,12 +22,7 @@ VERSION_FILE = "VERSION"
 
 
 def datasets_folder() -> Path:
-    """Return the folder of the dataset.
-
-    Returns
-    -------
-    Path
-        The folder named by ``NASICON_ML_DATASETS``, else the one that comes along with the package.
+    """Return the folder of the dataset: that of ``NASICON_ML_DATASETS``, else the one that comes with the package.
 
     Raises
     ------

@@ -57,19 +57,9 @@ class Difference:
 
 
 def source_weights(sources: ArrayLike, draws: int, seed: int) -> Floats:
-    """Draw as many sources as there are, with replacement, many times.
+    """Draw as many sources as there are, with replacement, many times; same seed and sources: same draws.
 
-    Parameters
-    ----------
-    sources
-        Source of each row, shape (n,).
-    draws, seed
-        How many times; same seed and sources: same draws.
-
-    Returns
-    -------
-    ndarray
-        Shape (draws, n): how often each row counts in each draw, a whole number from 0.
+    Return how often each of n rows, given by their sources, counts in each draw; whole numbers, shape (draws, n).
     """
     names, codes = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
     counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)

@@ -132,17 +132,9 @@ def preparation_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def source_codes(prepared: pd.DataFrame) -> dict[Cation, Floats]:
-    """Return which compound brings each kind of cation.
+    """Return which compound brings each kind of cation: its position in `Source`, shape (n,), NaN where not known.
 
-    Parameters
-    ----------
-    prepared
-        As of `preparation_table`, n rows.
-
-    Returns
-    -------
-    dict
-        Kind of cation -> position of the source in `Source`, shape (n,), NaN where not known.
+    The table is one of `preparation_table`, n rows.
     """
     place, texts = pd.factorize(prepared[Column.PRECURSORS])
     read = [read_precursors(text).sources for text in texts]

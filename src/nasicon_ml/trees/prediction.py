@@ -92,19 +92,9 @@ class Conditions:
         }
 
     def goes_left(self, which: slice, values: NDArray[np.float32]) -> Mask:
-        """Return which recipes go left, for the conditions of one feature.
+        """Return which recipes go left, for the k conditions of one feature (`by_feature`); (k, *values.shape).
 
-        Parameters
-        ----------
-        which
-            Conditions, as `by_feature` gives them; k of them.
-        values
-            The feature, any shape, NaN where not given.
-
-        Returns
-        -------
-        ndarray
-            Shape (k, *values.shape).
+        Values of the feature have any shape, and are NaN where not given.
         """
         shape = (-1, *(1,) * values.ndim)
         left = values < self.thresholds[which].reshape(shape)
@@ -354,13 +344,7 @@ class _Answers:
 
 @dataclass(frozen=True, eq=False)
 class PairSums:
-    """The trees of one target, for pairs.
-
-    Attributes
-    ----------
-    sums
-        The trees.
-    """
+    """The trees of one target, for pairs."""
 
     sums: TableSums
 

@@ -121,12 +121,7 @@ def _tree(trees: TreeArrays, number: int) -> dict[str, Any]:
 
 
 def json_of_ubj(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Convert XGBoost models from binary JSON to JSON, in a process that may crash.
-
-    Parameters
-    ----------
-    files
-        Name -> content.
+    """Convert XGBoost models, by name, from binary JSON to JSON, in a process that may crash.
 
     Raises
     ------
