@@ -17,11 +17,6 @@ def test_magpie_is_what_matminer_reads(name):
     np.testing.assert_array_equal(magpie(name), expected)
 
 
-def test_unknown_property_is_refused():
-    with pytest.raises(KeyError, match="Magpie has no property 'Charm'"):
-        magpie("Charm")
-
-
 def test_tables_cannot_be_changed_by_a_caller():
     with pytest.raises(ValueError, match="read-only"):
         magpie("MeltingT")[0] = 1.0

@@ -117,9 +117,7 @@ def occupancies(formulas: Sequence[str] | pd.Series[Any]) -> OccupancyTable:
 def _factorize(
     formulas: Sequence[Any] | pd.Series[Any] | NDArray[np.object_],
 ) -> tuple[Ints, NDArray[np.object_]]:
-    values = pd.Series(formulas, dtype="object").to_numpy()
-    codes, unique = pd.factorize(values)
-    return codes, np.asarray(unique, dtype=object)
+    return pd.factorize(pd.Series(formulas, dtype="object").to_numpy())
 
 
 def _table(compositions: Sequence[Composition], index: Ints) -> OccupancyTable:

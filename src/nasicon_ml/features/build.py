@@ -128,18 +128,10 @@ def _range(share: Floats, values: Floats) -> Floats:
 
 @cache
 def magpie(name: str) -> Floats:
-    """Read one Magpie property; shape (len(ELEMENTS),), NaN where Magpie has none.
-
-    Raises
-    ------
-    KeyError
-        If matminer installs no such table.
-    """
-    path = _magpie_folder() / f"{name}.table"
-    if not path.is_file():
-        raise KeyError(f"Magpie has no property {name!r}")
+    """Read one Magpie property; shape (len(ELEMENTS),), NaN where Magpie has none."""
+    lines = (_magpie_folder() / f"{name}.table").read_text(encoding="utf-8").splitlines()
     values = np.full(len(ELEMENTS), np.nan)
-    for position, line in enumerate(path.read_text(encoding="utf-8").splitlines()[: len(ELEMENTS)]):
+    for position, line in enumerate(lines[: len(ELEMENTS)]):
         try:
             values[position] = float(line)
         except ValueError:  # "Missing[NotAvailable]" and its like
