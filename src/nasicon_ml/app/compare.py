@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from nasicon_ml.app.session import escaped, model, own
-from nasicon_ml.cli.formatting import DIFFERENCES, conditions, difference_words, fixed, percent, scientific
-from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Kind
+from nasicon_ml.cli.formatting import DIFFERENCES, difference_words, fixed, percent, recipe_line, scientific
+from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.io import table_records
 from nasicon_ml.recipe import read_batch
@@ -51,7 +51,7 @@ def show() -> None:
     if len(batch.table) < 2:
         st.info("A comparison needs at least two recipes.")
         return
-    names = [f"{batch.rows[at] + 1}. {_name(row)}" for at, row in enumerate(table_records(batch.table))]
+    names = [f"{batch.rows[at] + 1}. {recipe_line(row)}" for at, row in enumerate(table_records(batch.table))]
     reference = st.selectbox("Compared with", range(len(names)), format_func=names.__getitem__, key="reference")
     _compared(predict(batch.table, model(), own=own()), names, reference)
 
@@ -79,11 +79,6 @@ def _compared(prediction: Prediction, names: list[str], reference: int) -> None:
         "Differences between a pellet of each, made in one laboratory, with 90 % intervals. Higher: the"
         " probability that it beats the one it is compared with; of purity, that it is the pure one of two."
     )
-
-
-def _name(row: dict[str, object]) -> str:
-    how = conditions({c.value: row[c.value] for c in RECIPE if c is not Column.FORMULA})
-    return f"{row[Column.FORMULA]}{f', {how}' if how else ''}"
 
 
 def _at_first() -> pd.DataFrame:

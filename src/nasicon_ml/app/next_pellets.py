@@ -14,9 +14,9 @@ from nasicon_ml.app.session import escaped, model, own
 from nasicon_ml.app.tables import show_history, worded
 from nasicon_ml.campaigns.folder import SETTINGS, Campaign, Settings, working_in
 from nasicon_ml.campaigns.goal import Goal
-from nasicon_ml.cli.formatting import plural
+from nasicon_ml.cli.formatting import plural, recipe_line
 from nasicon_ml.cli.inputs import find_model
-from nasicon_ml.cli.recommend import recipe_line, recorded
+from nasicon_ml.cli.recommend import recorded
 from nasicon_ml.columns import PREDICTION, RECIPE, Column, Kind
 from nasicon_ml.data.own_pellets import RESULTS
 from nasicon_ml.errors import FieldError

@@ -83,36 +83,19 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is known about one recipe.
+    """What is known about one recipe."""
 
-    Attributes
-    ----------
-    number, line, pellet_id
-        Where it stands in the input, and what the input calls it.
-    recipe
-        The fields that were given, by column name.
-    not_given
-        The fields of a recipe that were not.
-    composition
-        The formula as understood.
-    temperature_c
-        Of the conductivity.
-    broken_rules
-        Rules of the literature about recipes like it that the model breaks, the closest first: name -> statement.
-    measured_alike
-        What was measured on pellets of the same composition made alike, by property.
-    own
-        How far own pellets moved it; None where none were given.
-    explanation
-        What moved each property; None where it was not asked for.
-    """
-
+    #: Where it stands in the input, and what the input calls it.
     number: int
     line: int | None
     pellet_id: str | None
+    #: The fields that were given, by column name.
     recipe: Cells
+    #: The fields of a recipe that were not.
     not_given: tuple[Column, ...]
+    #: The formula as understood.
     composition: Composition
+    #: Of the conductivity.
     temperature_c: float
     conductivity_s_cm: Interval
     activation_energy_ev: float
@@ -123,9 +106,13 @@ class Answer:
     domain_score: float
     domain_notes: tuple[str, ...]
     neighbours: tuple[Neighbour, ...]
+    #: Rules of the literature about recipes like it that the model breaks, the closest first: name -> statement.
     broken_rules: Mapping[str, str]
+    #: What was measured on pellets of the same composition made alike, by property.
     measured_alike: Mapping[str, MeasuredAlike]
+    #: How far own pellets moved it; None where none were given.
     own: OwnShift | None = None
+    #: What moved each property; None where it was not asked for.
     explanation: Mapping[str, Explanation] | None = None
 
 

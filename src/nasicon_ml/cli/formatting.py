@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nasicon_ml.columns import Column, Kind
+from nasicon_ml.columns import Column, Kind, is_missing
 
 if TYPE_CHECKING:
     from nasicon_ml.bundle.parts import ModelMetadata
@@ -101,6 +101,12 @@ def conditions(cells: Mapping[str, Any]) -> str:
             text = _additive(cells) if column is Column.ADDITIVE else amount(column, value)
             phrases.append(phrase.format(text))
     return ", ".join(phrases)
+
+
+def recipe_line(row: Mapping[Any, Any]) -> str:
+    """Write a recipe in one line."""
+    how = conditions({name: cell for name, cell in row.items() if not is_missing(cell)})
+    return f"{row[Column.FORMULA]}, {how}" if how else str(row[Column.FORMULA])
 
 
 def amount(column: Column, value: Any) -> str:

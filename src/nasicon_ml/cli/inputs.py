@@ -320,35 +320,23 @@ answer_options = together(
 
 @dataclass(frozen=True)
 class Inputs:
-    """Recipes that can be worked on, and what is wrong with the others.
+    """Recipes that can be worked on, and what is wrong with the others."""
 
-    Attributes
-    ----------
-    table
-        The good recipes, columns `nasicon_ml.columns.MODEL_INPUT`, n rows.
-    numbers
-        Which recipe of the input each row is, counted from 1; length n.
-    lines
-        The line of the file where each one stands, None where the format has no lines; length n.
-    pellet_ids
-        The ids the input gives its recipes; None if it gives none.
-    findings
-        What is wrong with the bad rows.
-    warnings
-        What is doubtful about the good ones.
-    name
-        What messages call the input; empty for options.
-    varied
-        What takes several values among recipes given by options.
-    """
-
+    #: The good recipes, columns `nasicon_ml.columns.MODEL_INPUT`, n rows.
     table: pd.DataFrame
+    #: Which recipe of the input each row is, counted from 1; length n.
     numbers: tuple[int, ...]
+    #: The line of the file where each one stands, None where the format has no lines; length n.
     lines: tuple[int | None, ...]
+    #: The ids the input gives its recipes; None if it gives none.
     pellet_ids: tuple[str | None, ...] | None
+    #: What is wrong with the bad rows.
     findings: tuple[Finding, ...] = ()
+    #: What is doubtful about the good ones.
     warnings: tuple[Finding, ...] = ()
+    #: What messages call the input; empty for options.
     name: str = ""
+    #: What takes several values among recipes given by options.
     varied: tuple[Varied, ...] = ()
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasicon_ml.cli.completion import complete
-from nasicon_ml.cli.formatting import conditions, fixed, model_line, percent, plural, scientific
+from nasicon_ml.cli.formatting import fixed, model_line, percent, plural, recipe_line, scientific
 from nasicon_ml.cli.inputs import (
     ANSWER,
     FIGURE_ENDINGS,
@@ -27,7 +27,7 @@ from nasicon_ml.cli.inputs import (
 )
 from nasicon_ml.cli.render import aligned, print_json, print_text, say
 from nasicon_ml.cli.screen import read_wishes
-from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, is_missing
+from nasicon_ml.columns import MODEL_INPUT, Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,16 +210,6 @@ def _members(found: Recommendation) -> list[str]:
             del facts["better"]
         lines += [f"{number}. {recipe_line(row)}", *(f"   {line}" for line in aligned(list(facts.items()))), ""]
     return lines[:-1]
-
-
-def recipe_line(row: dict[Any, Any]) -> str:
-    """Write a recipe in one line."""
-    cells = {
-        column.value: row[column.value]
-        for column in RECIPE
-        if column is not Column.FORMULA and not is_missing(row.get(column.value))
-    }
-    return f"{row[Column.FORMULA]}, {how}" if (how := conditions(cells)) else str(row[Column.FORMULA])
 
 
 def as_json(found: Recommendation) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from nasicon_ml.cli.formatting import (
     origin,
     percent,
     plural,
+    recipe_line,
     scientific,
 )
 from nasicon_ml.columns import Column, is_missing
@@ -339,8 +340,8 @@ def table(answers: Sequence[Answer], level: float, width: int | None, *, with_ne
     head_line, *recipe_lines = aligned(rows, [column not in {1, 7} for column in range(len(rows[0]))])
     body_lines = [
         line
-        for recipe_line, answer in zip(recipe_lines, answers, strict=True)
-        for line in (recipe_line, *(_nearest_in_brief(answer, width) if with_nearest else ()))
+        for first, answer in zip(recipe_lines, answers, strict=True)
+        for line in (first, *(_nearest_in_brief(answer, width) if with_nearest else ()))
     ]
     moved = own_summary(answers)
     body_lines += ["", *_wrapped(moved, _line_width(width), "", "  ")] if moved else []
@@ -581,7 +582,6 @@ def _row(place: int, row: dict[Any, Any]) -> tuple[str, ...]:
         scientific(row[column])
         for column in (Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM, Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM)
     )
-    how = conditions({name: cell for name, cell in row.items() if not is_missing(cell)})
     inside = "inside" if row[Column.INSIDE_DOMAIN] else "OUTSIDE"
     return (
         str(place),
@@ -592,7 +592,7 @@ def _row(place: int, row: dict[Any, Any]) -> tuple[str, ...]:
         percent(row[Column.PREDICTED_PHASE_PURITY]),
         f"{inside} {row[Column.DOMAIN_SCORE]:.2f}",
         f"{row['kept_alike'] - 1:,}",
-        f"{row[Column.FORMULA]}, {how}" if how else str(row[Column.FORMULA]),
+        recipe_line(row),
     )
 
 

@@ -105,27 +105,18 @@ def conversion(column: Column, unit: str) -> tuple[float, float] | None:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What the name of a column says.
+    """What the name of a column says."""
 
-    Attributes
-    ----------
-    columns
-        Which column is meant; several where it may be any of them.
-    factor, shift
-        From what stands there to the column's unit.
-    is_logarithm
-        Whether the decadic logarithm stands there.
-    beside
-        What the name says of other columns: a temperature, the unit of an amount.
-    unknown_unit
-        What stands where a unit stands and is none of the column's.
-    """
-
+    #: Which column is meant; several where it may be any of them.
     columns: tuple[Column, ...]
+    #: From what stands there to the column's unit.
     factor: float = 1.0
     shift: float = 0.0
+    #: Whether the decadic logarithm stands there.
     is_logarithm: bool = False
+    #: What the name says of other columns: a temperature, the unit of an amount.
     beside: Mapping[Column, str | float] = field(default_factory=dict)
+    #: What stands where a unit stands and is none of the column's.
     unknown_unit: str = ""
 
     @property

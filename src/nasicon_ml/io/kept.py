@@ -47,23 +47,15 @@ _THOUSANDS = re.compile(r"[1-9]\d{0,2},\d{3}")
 
 @dataclass(frozen=True)
 class Read:
-    """A number in the column's unit, and what was made of it.
+    """A number in the column's unit, and what was made of it."""
 
-    Attributes
-    ----------
-    value
-        The number.
-    causes
-        What there is to say about it: "about", "spread", "bound", "unit" (converted), "own unit" (the column's).
-    bound
-        "upper" or "lower" where the number is one.
-    amount_unit
-        The unit of an amount of additive.
-    """
-
+    #: The number.
     value: float
+    #: What there is to say about it: "about", "spread", "bound", "unit" (converted), "own unit" (the column's).
     causes: tuple[str, ...] = ()
+    #: "upper" or "lower" where the number is one.
     bound: str = ""
+    #: The unit of an amount of additive.
     amount_unit: str = ""
 
 

@@ -64,20 +64,13 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class TargetStyle:
-    """How a target is written on an axis.
+    """How a target is written on an axis."""
 
-    Attributes
-    ----------
-    column
-        The measured column, for label and unit.
-    band
-        A distance from the truth worth a line on the figure, in `error_unit`.
-    logarithmic
-        Whether the frame holds log10 of the column.
-    """
-
+    #: The measured column, for label and unit.
     column: Column
+    #: A distance from the truth worth a line on the figure, in `error_unit`.
     band: float
+    #: Whether the frame holds log10 of the column.
     logarithmic: bool = False
 
     @property
