@@ -8,7 +8,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 WORKERS ?= 2
-SLOW_WORKERS ?= 3
 OUT := out
 # Programs that tests and notebooks start are those of this environment.
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
@@ -110,15 +109,15 @@ benchmark-speed: $(STAMP) ## screening beside what a user would write and the tr
 	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
 # What comes last on a command line counts: ARGS="-n 0" runs the tests one after the other in one process.
-PYTEST := $(IN_VENV) $(BIN)/python -m pytest --dist loadfile
+PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 test: $(STAMP) ## run the tests that are quick (6 min on 2 cores); ARGS="-k conformal -x" and the like
-	@$(PYTEST) -n $(WORKERS) -m "not slow" $(ARGS)
+	@$(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: $(STAMP) ## run those that train, start servers or inject faults (10 min on 2 cores)
-	@$(PYTEST) -n $(SLOW_WORKERS) --no-loadscope-reorder -m slow $(ARGS)
+	@$(PYTEST) --no-loadscope-reorder -m slow $(ARGS)
 
 test-all: $(STAMP) ## run both; ARGS="tests/faults" runs all that is there
-	@$(PYTEST) -n $(SLOW_WORKERS) $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 dist: $(STAMP) ## build source archive and wheel in dist/ and check them
 	@rm -rf dist

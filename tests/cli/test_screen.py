@@ -185,6 +185,7 @@ def test_many_candidates_need_a_yes(screen: Run, monkeypatch: pytest.MonkeyPatch
         (("space.yaml", "--scored"), "--scored needs --output"),
         (("space.yaml", "--output", "space.yaml"), "is a file"),
         (("space.yaml", "--output", "."), "is not empty"),
+        (("space.yaml", "--output", ""), "is not empty"),
         (("space.yaml", "--output", "a/b"), "there is no folder a"),
         (("space.yaml", "--model", "nowhere"), "there is no such folder"),
         (("--resume", "nowhere"), "there is no screening to resume"),

@@ -254,8 +254,10 @@ def _answer(inputs: Inputs, predictions: list[Prediction], values: dict[str, Any
     if values["plot"] is not None:
         from nasicon_ml.plots import contributions, recipe_predictions, save
 
-        frame = _frame(inputs, predictions)
-        drawn = recipe_predictions(frame, level=values["level"]) if why is None else contributions(why)
+        if why is None:
+            drawn = recipe_predictions(_frame(inputs, predictions), level=values["level"])
+        else:
+            drawn = contributions(why)
         save(drawn, values["plot"])
         notes.append(f"figure written to {values['plot']}")
     _print(json_text if values["as_json"] else _text(found, values["level"], one_table, brief))

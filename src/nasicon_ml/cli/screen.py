@@ -232,7 +232,7 @@ def _written(found: ScreeningResult, values: dict[str, Any]) -> tuple[list[Path]
     """Draw the figures if there is a folder; return the names of the files, and the summary."""
     summary = found.to_json()
     summary["model"] = {"name": values["model"]} | summary["model"]
-    folder = values["output"] or values["resume"]
+    folder = values["resume"] if values["output"] is None else values["output"]
     if folder is None:
         return [], summary
     ending = values["file_format"]
@@ -253,7 +253,7 @@ def _show(found: ScreeningResult, summary: dict[str, Any], names: list[Path], va
     if names:
         say(f"written: {', '.join(str(name) for name in names)}")
     if not found.is_complete:
-        folder = values["output"] or values["resume"]
+        folder = values["resume"] if values["output"] is None else values["output"]
         on = f"; go on with: nasicon-ml screen --resume {folder}" if folder else ""
         done = found.aggregate.counts.positions
         say(f"stopped: this is a partial result, of {done:,} of {found.space.size:,} candidates{on}")
@@ -294,7 +294,7 @@ def _output_of(values: dict[str, Any]) -> OutputFolder | None:
     """Return where the result goes to."""
     from nasicon_ml.screening.result import OutputFolder
 
-    folder = values["output"] or values["resume"]
+    folder = values["resume"] if values["output"] is None else values["output"]
     if folder is None:
         return None
     resume = values["resume"] is not None

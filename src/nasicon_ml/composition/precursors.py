@@ -179,7 +179,13 @@ def _of_organic(formula: str) -> Source:
 
 
 def additive_findings(table: pd.DataFrame) -> list[Finding]:
-    """Return a warning for each additive, of clean values, whose name is no formula, nor a mixture or glass."""
+    """Return a warning for each additive whose name is no formula, nor a mixture or glass of formulas.
+
+    Parameters
+    ----------
+    table
+        Clean values, index 0 to n - 1.
+    """
     given = table[Column.ADDITIVE]
     found = []
     for row, name in given[given.notna()].items():
@@ -192,7 +198,13 @@ def additive_findings(table: pd.DataFrame) -> list[Finding]:
 
 
 def precursor_findings(table: pd.DataFrame) -> list[Finding]:
-    """Return a warning for each list of precursors, of clean values, with a name that is no formula."""
+    """Return a warning for each list of precursors with a name that is no formula.
+
+    Parameters
+    ----------
+    table
+        Clean values, index 0 to n - 1.
+    """
     given = table[Column.PRECURSORS]
     found = []
     for row, text in given[given.notna()].items():

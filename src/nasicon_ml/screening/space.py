@@ -117,6 +117,15 @@ def count_candidates(axes: Axes, checks: Sequence[Check], size: int) -> Count:
 
     Values of an axis that no check tells apart are counted together, so that nearly every space is counted in no
     time.
+
+    Parameters
+    ----------
+    axes
+        The axes.
+    checks
+        What is asked of candidates.
+    size
+        Of the product.
     """
     if not checks:
         return Count(size, exact=True)
