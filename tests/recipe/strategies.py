@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from nasicon_ml.columns import RECIPE, Column, Kind
+from nasicon_ml.errors import FieldError
 
 FORMULAS = [
     "LATP x=0.3", "Li1.3Al0.3Ti1.7(PO4)3", "LAGP x=0.5", "NZSP", "Li1+xAlxTi2-x(PO4)3, x=0.4",
@@ -27,6 +28,14 @@ def good_value(column: Column) -> st.SearchStrategy[Any]:
     return st.sampled_from(column.choices or ["Li2CO3;TiO2;NH4H2PO4", "commercial", "sodium citrate; ZrO(NO3)2"])
 
 
+def _is_additive(text: str) -> bool:
+    """Whether a text names an additive: "-" is none, and "1%0" an amount of something."""
+    try:
+        return Column.ADDITIVE.parse(text) is not None
+    except FieldError:
+        return False
+
+
 @st.composite
 def recipe_fields(draw: st.DrawFn) -> dict[str, Any]:
     """Draw the fields of a good recipe; any of them may be absent."""
@@ -34,7 +43,7 @@ def recipe_fields(draw: st.DrawFn) -> dict[str, Any]:
     additive = draw(st.sampled_from(["none", "name", "all"]))
     if additive != "none":
         names = st.one_of(st.sampled_from(ADDITIVES), st.text(_READABLE, min_size=3, max_size=12))
-        fields[Column.ADDITIVE.value] = draw(names.filter(lambda name: Column.ADDITIVE.parse(name) is not None))
+        fields[Column.ADDITIVE.value] = draw(names.filter(_is_additive))
     if additive == "all":
         fields[Column.ADDITIVE_AMOUNT.value] = draw(good_value(Column.ADDITIVE_AMOUNT))
         fields[Column.ADDITIVE_UNIT.value] = draw(good_value(Column.ADDITIVE_UNIT))
