@@ -1,4 +1,4 @@
-"""Where a model knows its way: distance to sources, ranges by system, elements by site, and rules' scope.
+"""How far a recipe lies outside what a model learned from, and which rules of the literature are about it.
 
 How far outside a recipe lies is one number, the largest of its reasons, each in units of what puts a recipe
 outside: 0 is amid the training pellets, 1 the border.
