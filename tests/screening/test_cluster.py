@@ -174,6 +174,21 @@ def test_a_lost_scheduler_is_said_and_the_work_goes_on_elsewhere(
 
 
 @needs_dask
+def test_a_result_is_fetched_however_often_one_looks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed
+
+    local = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(protocol="tcp", **local) as cluster, distributed.Client(cluster) as client:
+        for number in range(100):
+            monkeypatch.setattr(module, "_PATIENCE", 5e-4 + 2e-5 * number)
+            found: Any
+            future = client.submit(int, number, pure=False)
+            while (found := module._result(client, cluster.scheduler_address, future)) is None:
+                pass
+            assert found == number
+
+
+@needs_dask
 def test_a_scheduler_that_is_none_is_said_before_anything_is_written(
     champion: PropertyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,15 +156,19 @@ def _submit(client: Any, shipment: Any, some: Sequence[range]) -> Any:
 
 def _result(client: Any, scheduler: str, future: Any) -> Aggregate | None:
     """Wait a little for an aggregate, None if it takes longer; raise if nobody can finish it any more."""
+    import distributed
+
     if client.status != "running":
         raise _lost(scheduler)
     try:
-        aggregate: Aggregate = future.result(timeout=_FETCH_S if future.status == "finished" else _PATIENCE)
+        # A `future.result` with this timeout that is given up while it begins to fetch would spoil the client.
+        with client.as_current():
+            distributed.wait([future], timeout=_PATIENCE)
+        aggregate: Aggregate = future.result(timeout=_FETCH_S)
     except NasiconError:
         raise
     except Exception as error:
-        # It may have been finished since it was waited for in vain.
-        if isinstance(error, TimeoutError) and future.status in {"pending", "finished"}:
+        if isinstance(error, TimeoutError) and future.status != "error":
             return None
         if future.status != "error" or client.status != "running":
             raise _lost(scheduler) from error
