@@ -181,11 +181,11 @@ def test_a_result_is_fetched_however_often_one_looks_for_it(monkeypatch: pytest.
     with distributed.LocalCluster(protocol="tcp", **local) as cluster, distributed.Client(cluster) as client:
         for number in range(100):
             monkeypatch.setattr(module, "_PATIENCE", 5e-4 + 2e-5 * number)
-            found: Any
-            future = client.submit(int, number, pure=False)
-            while (found := module._result(client, cluster.scheduler_address, future)) is None:
-                pass
-            assert found == number
+            future = client.submit(str, number, pure=False)
+            result: Any = None
+            while result is None:
+                result = module._result(client, cluster.scheduler_address, future)
+            assert result == str(number)
 
 
 @needs_dask
