@@ -143,11 +143,10 @@ ui: $(STAMP) ## show the runs in a browser
 # Same pins as far as they still fit; make lock ARGS=--upgrade takes the newest. Extra sources of packages that this
 # machine may have are shut out, so that the hashes are the public ones.
 LOCK := env -u UV_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND="make lock" \
-	uv --no-config pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	$(BIN)/uv --no-config pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-annotate $(ARGS)
 
-lock: ## renew the lock files from pyproject.toml (needs uv)
-	@uv --version >/dev/null 2>&1 || { echo 'error: make lock needs uv on the PATH: pip install uv' >&2; exit 2; }
+lock: $(STAMP) ## renew the lock files from pyproject.toml
 	$(LOCK) --group pyproject.toml:build --output-file requirements/build.lock
 	$(LOCK) pyproject.toml --extra dev --excludes requirements/excluded.txt --output-file requirements/all.lock
 	$(LOCK) --group pyproject.toml:server --constraints requirements/all.lock --output-file requirements/server.lock

@@ -133,3 +133,32 @@ def test_uv_is_used_where_it_is(machine: Path) -> None:
         "--require-hashes -r requirements/all.lock",
         "--no-index --editable .",
     ]
+
+
+@pytest.mark.parametrize(("uv_fails", "by_pip"), [(False, ["build"]), (True, ["build", "all", "--editable ."])])
+def test_without_uv_pip_brings_it_and_does_what_it_cannot(
+    machine: Path, uv_fails: bool, by_pip: list[str]
+) -> None:
+    python = machine / "bin" / "python3.12"
+    _program(
+        python,
+        f"""
+case "$*" in
+    "-m venv --clear "*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    *build.lock) echo "pip $*" >>calls; cp "{machine}/uv" .venv/bin/uv ;;
+    *" install "*) echo "pip $*" >>calls ;;
+    *print*) echo 3.12.1 ;;
+esac""",
+    )
+    _program(machine / "uv", f'echo "uv $*" >>calls; exit {int(uv_fails)}')
+    for tool in ("mkdir", "cp"):
+        (machine / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    outcome = _set_up(machine)
+    assert outcome.returncode == 0, outcome.stderr
+    assert ("pip tries it with its own settings" in outcome.stderr) == uv_fails
+    calls = (machine / "clone" / "calls").read_text(encoding="utf-8").splitlines()
+    pip, uv = ([line for line in calls if line.startswith(name)] for name in ("pip", "uv"))
+    assert len(uv) == 2
+    assert len(pip) == len(by_pip)
+    for line, what in zip(pip, by_pip, strict=True):
+        assert line.endswith(what if what.startswith("--") else f"--require-hashes -r requirements/{what}.lock")
