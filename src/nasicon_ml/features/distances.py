@@ -176,6 +176,12 @@ class RecipeSpace:
         """First point of each different composition, and which of these each point has, shape (n,)."""
         return distinct_rows(len(self), self.sites.T[self.occurring])
 
+    @cached_property
+    def distinct_values(self) -> list[tuple[Floats, Ints]]:
+        """The different values of each field of the processing and the preparation, and which each point has."""
+        columns = [*self.numbers.T, *self.codes.T, *self.additive.T, *self.preparation.T]
+        return [np.unique(column, return_inverse=True) for column in columns]
+
     def take(self, rows: Ints | slice) -> RecipeSpace:
         """Return some of the points."""
         return RecipeSpace(
@@ -274,7 +280,7 @@ def processing_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats
     """
     total = np.zeros((len(queries), len(references)))
     for part in field_distances(queries, references):
-        total += part.of_values(part.values)[part.of_query]
+        total += part.table.take(part.of_reference, axis=1)[part.of_query]
     return total
 
 
@@ -284,63 +290,17 @@ class FieldDistances:
 
     Attributes
     ----------
+    table
+        What each different value of the queries and each of the references add, shape (n_values, n_known).
     of_query
-        Which row of `values` each query has, shape (n_queries,).
-    values
-        The different values of the field among the queries, shape (n_values,).
-    references
-        The field of the references, shape (n_references,).
-    weight
-        Of the field in the distance.
-    is_choice
-        Whether it is a code of a choice and no number.
-    unknown
-        Share of the weight that counts where one of the two does not give it.
+        Which row of the table each query has, shape (n_queries,).
+    of_reference
+        Which column each reference has, shape (n_references,).
     """
 
+    table: Floats
     of_query: Ints
-    values: NDArray[Any]
-    references: NDArray[Any]
-    weight: float
-    is_choice: bool
-    unknown: float = UNKNOWN
-
-    def of_values(self, values: NDArray[Any]) -> Floats:
-        """Return what some values of the field add; shape (len(values), n_references)."""
-        if self.is_choice:
-            unknown = (values[:, None] < 0) | (self.references < 0)
-            return self.weight * np.where(
-                unknown, self.unknown, (values[:, None] != self.references).astype(np.float64)
-            )
-        known, scale, constant = self._known
-        gap = values[:, None] - known
-        np.abs(gap, out=gap)
-        np.minimum(gap, 1.0, out=gap)
-        # Faster than a mask: of a reference that states nothing, zero plus the constant is left.
-        gap *= scale
-        gap += constant
-        gap[np.isnan(values)] = self.weight * self.unknown
-        return gap
-
-    @cached_property
-    def _known(self) -> tuple[Floats, Floats, Floats]:
-        unknown = np.isnan(self.references)
-        weight = np.where(unknown, 0.0, self.weight)
-        return np.where(unknown, 0.0, self.references), weight, np.where(unknown, self.weight * self.unknown, 0.0)
-
-    @cached_property
-    def singles(self) -> NDArray[np.float32]:
-        """What each of `values` adds, in single precision; shape (n_values, n_references)."""
-        return self.of_values(self.values).astype(np.float32)
-
-    def add(self, total: NDArray[np.float32], queries: slice) -> None:
-        """Add the part of some queries to `total`, shape (n, n_references)."""
-        if len(self.values) == 1:
-            total += self.singles
-        elif 4 * len(self.values) < len(self.of_query):
-            total += self.singles[self.of_query[queries]]
-        else:
-            total += self.of_values(self.values[self.of_query[queries]]).astype(np.float32)
+    of_reference: Ints
 
 
 def field_distances(queries: RecipeSpace, references: RecipeSpace) -> Iterator[FieldDistances]:
@@ -349,17 +309,29 @@ def field_distances(queries: RecipeSpace, references: RecipeSpace) -> Iterator[F
     weights = np.array([WEIGHTS.get(field, 1.0) for field in fields] + [1.0, 1.0])
     one = weights.sum()
     weights /= one
-    ours = [*queries.numbers.T, *queries.codes.T, *queries.additive.T]
-    theirs = [*references.numbers.T, *references.codes.T, *references.additive.T]
-    for at, weight in enumerate(weights):
-        values, of_query = np.unique(ours[at], return_inverse=True)
-        is_choice = len(PROCESSING_NUMBERS) <= at < len(fields)
-        yield FieldDistances(of_query, values, np.ascontiguousarray(theirs[at]), float(weight), is_choice)
-    for at, weight in enumerate(PREPARATION_WEIGHTS):
-        known, stated = references.preparation[:, at], queries.preparation[:, at]
-        if not (np.isnan(known).all() or np.isnan(stated).all()):
-            values, of_query = np.unique(stated, return_inverse=True)
-            yield FieldDistances(of_query, values, np.ascontiguousarray(known), weight / one, False, unknown=0.0)
+    both = list(zip(queries.distinct_values, references.distinct_values, strict=True))
+    for at, weight in enumerate(weights.tolist()):
+        (ours, of_query), (theirs, of_reference) = both[at]
+        if len(PROCESSING_NUMBERS) <= at < len(fields):
+            table = _of_choices(ours, theirs, weight)
+        else:
+            table = _of_numbers(ours, theirs, weight, weight * UNKNOWN)
+        yield FieldDistances(table, of_query, of_reference)
+    for weight, ((ours, of_query), (theirs, of_reference)) in zip(
+        PREPARATION_WEIGHTS, both[len(weights) :], strict=True
+    ):
+        if not (np.isnan(ours).all() or np.isnan(theirs).all()):
+            yield FieldDistances(_of_numbers(ours, theirs, weight / one, 0.0), of_query, of_reference)
+
+
+def _of_choices(ours: Floats, theirs: Floats, weight: float) -> Floats:
+    unknown = (ours[:, None] < 0) | (theirs < 0)
+    return weight * np.where(unknown, UNKNOWN, (ours[:, None] != theirs).astype(np.float64))
+
+
+def _of_numbers(ours: Floats, theirs: Floats, weight: float, unknown: float) -> Floats:
+    gap = np.minimum(np.abs(ours[:, None] - theirs), 1.0) * weight
+    return np.where(np.isnan(gap), unknown, gap)
 
 
 @dataclass(frozen=True)

@@ -221,12 +221,19 @@ class MeasuredPellets:
 
     def _of_processing(self, processing: RecipeSpace) -> Singles:
         """Return the part of the distances that comes from processing; shape (len(processing), m)."""
-        parts = list(field_distances(processing, self.space))
-        found = np.zeros((len(processing), len(self.space)), dtype=np.float32)
+        parts = [
+            (np.ascontiguousarray(part.table.T, dtype=np.float32), part.of_query, part.of_reference)
+            for part in field_distances(processing, self.space)
+        ]
+        found = np.empty((len(processing), len(self.space)), dtype=np.float32)
         for start in range(0, len(processing), _CACHED):
             some = slice(start, start + _CACHED)
-            for part in parts:
-                part.add(found[some], some)
+            # Pellet after pellet in memory: a pellet's value of a field is looked up for many processings at once.
+            total = np.zeros((len(self.space), len(found[some])), dtype=np.float32)
+            added = np.empty_like(total)
+            for table, of_query, of_reference in parts:
+                total += np.take(table[:, of_query[some]], of_reference, axis=0, out=added, mode="clip")
+            found[some] = total.T
         return found
 
 
