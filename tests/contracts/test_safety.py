@@ -23,7 +23,7 @@ FORBIDDEN_STARTS = ("os.exec", "os.spawn", "os.posix_spawn")
 #: The modules that start a program, and how its command begins: Git, and Python with a program that stands there.
 STARTS = {
     "nasicon_ml.tracking.record": ["'git'"],
-    "nasicon_ml.trees.xgboost_format": ["sys.executable", "'-P'", "'-c'", "_CONVERT"],
+    "nasicon_ml.trees.arrays": ["sys.executable", "'-P'", "'-c'", "_CONVERT"],
 }
 #: The modules that read archives, in memory: of arrays alone, uncompressed; and workbooks, as far as a limit.
 ARCHIVES = {"nasicon_ml.trees.arrays": {"zipfile"}, "nasicon_ml.io.workbook": {"zipfile"}}
@@ -240,7 +240,7 @@ def test_the_one_that_asks_git_can_ask_nothing_else(text: str) -> None:
     ],
 )
 def test_the_one_that_asks_xgboost_can_ask_nothing_else(text: str) -> None:
-    assert len(dangers(Module("nasicon_ml.trees.xgboost_format", f"import subprocess\n{text}"))) == 1
+    assert len(dangers(Module("nasicon_ml.trees.arrays", f"import subprocess\n{text}"))) == 1
 
 
 def test_asking_git_passes() -> None:

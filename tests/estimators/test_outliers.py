@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasicon_ml.estimators.outliers import find_outliers
+from nasicon_ml.estimators.own_pellets import find_outliers
 
 
 def covariance(count: int) -> np.ndarray:

@@ -18,9 +18,8 @@ from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import build_features
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.trees import prediction as rows
-from nasicon_ml.trees.arrays import read_npz, write_npz
+from nasicon_ml.trees.arrays import from_json, read_npz, to_json, write_npz
 from nasicon_ml.trees.ensemble import TreeEnsemble
-from nasicon_ml.trees.xgboost_format import from_json, to_json
 
 CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
 N_FEATURES = 4

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
+from nasicon_ml.trees.arrays import from_json, json_of_ubj
 from nasicon_ml.trees.ensemble import TreeEnsemble
-from nasicon_ml.trees.xgboost_format import from_json, json_of_ubj
 
 N_FEATURES = 4
 

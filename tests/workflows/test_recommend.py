@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasicon_ml.campaigns.candidates import PROMISING, SPREAD, already_made, outside_space
+from nasicon_ml.campaigns.acquisition import PROMISING, SPREAD, already_made, outside_space
 from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import FieldError, NasiconError

@@ -44,9 +44,8 @@ from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, ConformalScores, IntervalModel, Spread
 from nasicon_ml.io.csv import read_exact_csv
 from nasicon_ml.io.structured import dump_json, load_json
-from nasicon_ml.trees.arrays import read_npz, write_npz
+from nasicon_ml.trees.arrays import from_json, json_of_ubj, read_npz, write_npz
 from nasicon_ml.trees.ensemble import TreeEnsemble
-from nasicon_ml.trees.xgboost_format import from_json, json_of_ubj
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,8 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.campaigns.acquisition import METHODS
-from nasicon_ml.campaigns.candidates import already_made, same_recipe
+from nasicon_ml.campaigns.acquisition import METHODS, already_made, same_recipe
 from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.checks import Severity, check_columns
 from nasicon_ml.columns import MODEL_INPUT, PELLET, RECIPE, Column, Kind

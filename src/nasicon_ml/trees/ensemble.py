@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasicon_ml.arrays import Floats
-from nasicon_ml.trees.arrays import PER_NODE, TreeArrays
+from nasicon_ml.trees.arrays import PER_NODE, TreeArrays, from_json, to_json
 from nasicon_ml.trees.prediction import PairedRecipes, PairSums, TableSums
-from nasicon_ml.trees.xgboost_format import from_json, to_json
 
 if TYPE_CHECKING:
     import xgboost

@@ -12,8 +12,16 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.arrays import Floats, Mask
-from nasicon_ml.campaigns.acquisition import METHODS, Pick, Posterior, choose, posterior
-from nasicon_ml.campaigns.candidates import Search, already_made, outside_space
+from nasicon_ml.campaigns.acquisition import (
+    METHODS,
+    Pick,
+    Posterior,
+    Search,
+    already_made,
+    choose,
+    outside_space,
+    posterior,
+)
 from nasicon_ml.campaigns.folder import BATCH, Campaign
 from nasicon_ml.campaigns.goal import Goal, Outcomes
 from nasicon_ml.columns import MODEL_INPUT, ROOM_TEMPERATURE_C, Column, Kind, Role, columns_of
