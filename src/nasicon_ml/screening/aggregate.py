@@ -60,6 +60,8 @@ class Kept:
 
 #: A front of more recipes is given up: nobody chooses among so many, and finding them costs their square.
 MOST_IN_FRONT = 100_000
+#: Pairs of recipes that are compared at once for it: what fits into a processor's cache.
+_COMPARED = 2**18
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,9 @@ class Front:
 def undominated(points: Floats, numbers: Ints) -> NDArray[np.intp]:
     """Return the rows that no other row dominates (as good everywhere, better somewhere), of equal rows the first.
 
-    They come in no particular order, and there is no NaN. No row that is found has to be looked at again: the one
-    with the highest sum of ranks among those left is dominated by none, and takes with it all that it dominates.
+    They come in no particular order, and there is no NaN. In order of the sum of ranks, the highest first, what
+    dominates a row stands before it: some rows at a time are compared with all that are left, and take with them
+    what they dominate.
     """
     left = np.arange(len(points))
     if not len(left):
@@ -118,15 +121,20 @@ def undominated(points: Floats, numbers: Ints) -> NDArray[np.intp]:
     # Ranks instead of values: infinite or huge values do not swallow the others in the sum.
     ranks = np.column_stack([np.unique(column, return_inverse=True)[1] for column in points.T])
     order = np.lexsort((numbers, -ranks.sum(axis=1)))
-    left, columns = left[order], [np.ascontiguousarray(column) for column in ranks[order].T]
+    size = np.min_scalar_type(len(points) - 1)
+    left, columns = left[order], [column.astype(size) for column in ranks[order].T]
     found = []
     while len(left):
-        found.append(left[0])
-        beats = np.zeros(len(left), dtype=bool)
+        some = min(len(left), max(1, _COMPARED // len(left)))
+        beats = np.zeros((some, len(left)), dtype=np.bool_)
+        beats[:, :some] = np.tri(some, dtype=np.bool_)  # only those before a row can dominate it
         for column in columns:
-            beats |= column > column[0]
-        left, columns = left[beats], [column[beats] for column in columns]
-    return np.asarray(found, dtype=np.intp)
+            beats |= column > column[:some, None]
+        rest = beats.all(axis=0)
+        found.append(left[:some][rest[:some]])
+        rest[:some] = False
+        left, columns = left[rest], [column[rest] for column in columns]
+    return np.concatenate(found)
 
 
 #: Steps of x and of the temperature (°C) that are told apart.
