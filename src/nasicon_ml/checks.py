@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nasicon_ml.arrays import Floats, Mask
-from nasicon_ml.columns import ADDITIVE, ZERO_CELSIUS_K, Column, Kind, to_number
+from nasicon_ml.columns import ADDITIVE, ZERO_CELSIUS_K, Column, Kind, is_missing, to_number
 from nasicon_ml.errors import FieldError
 
 #: So many different texts of one column may be wrong, and so many cells. Beyond that the column is not what it is
@@ -151,6 +151,7 @@ def _read_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) -
         codes, texts = pd.factorize(cells[is_text])
         known, errors = _read_texts(column, texts)
         doubtful = ~is_text
+        doubtful[doubtful] = [not is_missing(cell) for cell in cells[doubtful]]
         doubtful[is_text] = np.array([text in errors for text in texts], dtype=bool)[codes]
         values[is_text] = known[codes]  # None becomes NaN in an array of numbers
     rows = np.flatnonzero(doubtful).tolist()

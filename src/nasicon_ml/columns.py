@@ -378,11 +378,15 @@ class Column(StrEnum):
 
 def is_missing(value: object) -> bool:
     """Whether a cell says "not reported": None, NaN, or one of `MISSING_WORDS`."""
-    if isinstance(value, str):  # first: nearly every cell is one
+    if isinstance(value, str):  # first: nearly every cell is one of these three
         return " ".join(value.split()).lower() in MISSING_WORDS
+    if value is None:
+        return True
+    if type(value) is float:
+        return math.isnan(value)
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):
         return math.isnan(value)
-    return value is None or type(value).__name__ in {"NAType", "NaTType"}  # pandas' own, without importing it
+    return type(value).__name__ in {"NAType", "NaTType"}  # pandas' own, without importing it
 
 
 def to_number(value: numbers.Real | float | str) -> float:
