@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.columns import (
+    ALIASES,
     MISSING_WORDS,
     MODEL_INPUT,
     PELLET,
@@ -24,7 +25,6 @@ from nasicon_ml.columns import (
     to_number,
 )
 from nasicon_ml.errors import FieldError
-from nasicon_ml.words import ALIASES
 
 NUMBERS = [column for column in Column if column.kind is Kind.NUMBER]
 CATEGORIES = [column for column in Column if column.kind is Kind.CATEGORY]

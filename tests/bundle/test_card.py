@@ -16,8 +16,8 @@ from nasicon_ml.bundle.card import (
     card_content,
     card_markdown,
 )
+from nasicon_ml.data.files import shipped_folder
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.shipped import shipped_folder
 from tests.contracts.source import ROOT
 
 

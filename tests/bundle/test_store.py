@@ -11,13 +11,13 @@ import pytest
 
 from nasicon_ml.bundle.store import FILES, FORMAT_VERSION, MANIFEST, save_bundle
 from nasicon_ml.columns import LATER, PREDICTION
+from nasicon_ml.data.files import shipped_folder
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import build_features
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
-from nasicon_ml.shipped import shipped_folder
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.columns import MODEL_INPUT
+from nasicon_ml.data.files import shipped_folder
 from nasicon_ml.errors import DatasetError, MissingExtraError, TrackingError
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.shipped import shipped_folder
 from nasicon_ml.tracking import CHALLENGER, CHAMPION, MODEL_NAME, record, run_training
 from nasicon_ml.tracking.store import opened
 from nasicon_ml.workflows.train import TrainingOptions

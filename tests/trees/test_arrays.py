@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from nasicon_ml.shipped import shipped_folder
+from nasicon_ml.data.files import shipped_folder
 from nasicon_ml.trees.arrays import DTYPES, MAX_DEPTH, TreeArrays, read_npz, write_npz
 from nasicon_ml.trees.ensemble import TreeEnsemble
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasicon_ml.cli.answers import Answer, answers, json_text
-from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import (
     DIFFERENCES,
     difference_words,
@@ -24,6 +23,7 @@ from nasicon_ml.cli.inputs import (
     SectionedCommand,
     Whole,
     answer_options,
+    complete,
     composition_options,
     file_options,
     option,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import amount, conditions, measured, plural, scientific
 from nasicon_ml.cli.inputs import (
     ANSWER,
@@ -18,6 +17,7 @@ from nasicon_ml.cli.inputs import (
     SectionedCommand,
     Whole,
     check_destination,
+    complete,
     option,
     refusal,
     say_notes,

@@ -1,4 +1,7 @@
-"""What a command is given: options named after the vocabulary, files of recipes, the model, places to write to."""
+"""What a command is given: options named after the vocabulary, files of recipes, the model, places to write to.
+
+When Tab is pressed the shell asks click (docs/cli.md says how it is told to), which asks `complete` for values.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
-from nasicon_ml.cli.completion import complete, starting
 from nasicon_ml.cli.render import say
 from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Kind, Role, to_number
 from nasicon_ml.errors import BundleError, FieldError, UnreadableFileError, number_hint
 
 if TYPE_CHECKING:
     import pandas as pd
-    from click.shell_completion import CompletionItem
 
     from nasicon_ml.checks import Finding
     from nasicon_ml.io import RawTable
     from nasicon_ml.model import PropertyModel
     from nasicon_ml.recipe.combinations import Varied
+
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -39,6 +42,28 @@ _OTHER = "Other"
 #: Warnings about own pellets that are listed.
 _LISTED = 10
 _SECTIONS = {Role.COMPOSITION: COMPOSITION, Role.PROCESSING: PROCESSING, Role.PREPARATION: PREPARATION}
+#: What names a place on the disk in the help, and what kind of it a shell should offer.
+_PLACES = {"FILE": "file", "SPACE.yaml": "file", "FOLDER": "dir", "DIR": "dir"}
+_MODELS = ("models:/nasicon-recipe@champion", "models:/nasicon-recipe@challenger")
+_VERSIONS = ("champion", "challenger", "latest")
+
+
+def starting(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    """Return the words that begin as what was typed, whatever the case."""
+    return [CompletionItem(word) for word in words if word.lower().startswith(incomplete.lower())]
+
+
+def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer what the word for a value in the help stands for; nothing where that is a name or a number."""
+    stands_for = str(param.metavar).strip("[]")  # in brackets: need not be given
+    place = _PLACES.get(stands_for)
+    if place is not None:
+        return [CompletionItem(incomplete, type=place)]
+    if stands_for == "MODEL":
+        return [CompletionItem(incomplete, type="dir"), *starting(_MODELS, incomplete)]
+    if stands_for in {"V", "A", "B"}:
+        return starting(_VERSIONS, incomplete)
+    return param.type.shell_complete(ctx, param, incomplete)
 
 
 class SectionedOption(click.Option):

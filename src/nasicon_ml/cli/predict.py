@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasicon_ml.cli.answers import Answer, answers, as_json, nearest_origins, with_explanations
-from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import model_line, plural
 from nasicon_ml.cli.inputs import (
     ANSWER,
@@ -21,6 +20,7 @@ from nasicon_ml.cli.inputs import (
     Whole,
     answer_options,
     check_destinations,
+    complete,
     composition_options,
     described,
     file_options,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import fixed, model_line, percent, plural, recipe_line, scientific
 from nasicon_ml.cli.inputs import (
     ANSWER,
@@ -17,6 +16,7 @@ from nasicon_ml.cli.inputs import (
     Whole,
     check_destination,
     check_destinations,
+    complete,
     find_model,
     model_options,
     option,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.completion import complete
-from nasicon_ml.cli.inputs import together
+from nasicon_ml.cli.inputs import complete, together
 from nasicon_ml.cli.render import aligned, print_json, print_text, say
 
 if TYPE_CHECKING:

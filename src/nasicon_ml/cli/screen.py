@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nasicon_ml.cli.completion import complete
 from nasicon_ml.cli.formatting import duration, model_line, plural, scientific
 from nasicon_ml.cli.inputs import (
     ANSWER,
@@ -22,6 +21,7 @@ from nasicon_ml.cli.inputs import (
     Number,
     SectionedCommand,
     Whole,
+    complete,
     find_model,
     is_part_of,
     level_option,

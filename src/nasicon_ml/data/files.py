@@ -1,16 +1,20 @@
-"""Finds the committed files of the dataset and verifies their checksums."""
+"""Finds what comes along with the package, dataset and default model, and verifies the dataset's checksums.
+
+In a source tree (``pip install -e .``) these are its own top-level folders, so that what is committed is what is
+used. A plain installation puts copies under ``share/nasicon-ml`` of the environment.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import sysconfig
 from pathlib import Path
 
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.io import write_text
 from nasicon_ml.io.structured import load_json
-from nasicon_ml.shipped import shipped_folder
 
 #: The variable that names another folder to take the dataset from.
 DATASETS_VARIABLE = "NASICON_ML_DATASETS"
@@ -19,6 +23,21 @@ SOURCES_FILE = "sources.csv"
 CHECKSUMS_FILE = "checksums.json"
 #: Holds the number of the edition, which rises with what is added.
 VERSION_FILE = "VERSION"
+_SOURCE_TREE = Path(__file__).resolve().parents[3]
+_INSTALLED = Path(sysconfig.get_path("data")) / "share" / "nasicon-ml"
+
+
+def shipped_folder(*parts: str) -> Path:
+    """Return the folder of something that comes along, which need not exist.
+
+    Parameters
+    ----------
+    parts
+        Its path inside the source tree, such as ``"models", "champion"``.
+    """
+    in_tree = _SOURCE_TREE.joinpath(*parts)
+    is_source_tree = (_SOURCE_TREE / "pyproject.toml").is_file() and in_tree.is_dir()
+    return in_tree if is_source_tree else _INSTALLED.joinpath(*parts)
 
 
 def datasets_folder() -> Path:

@@ -16,12 +16,11 @@ import pandas as pd
 
 from nasicon_ml.arrays import Ints, Mask
 from nasicon_ml.checks import STEPS, looks_like_kelvin
-from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind, Role, is_missing, to_number
+from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind, Role, is_missing, says_no_additive, to_number
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest, number_hint
 from nasicon_ml.io.raw import read_bytes, refuse_bytes
 from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, unknown_field
-from nasicon_ml.words import says_no_additive
 
 if TYPE_CHECKING:
     import yaml

@@ -27,6 +27,7 @@ from nasicon_ml.columns import (
     is_missing,
 )
 from nasicon_ml.composition import occupancies
+from nasicon_ml.data.files import shipped_folder
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.estimators.domain import rules_about
@@ -35,7 +36,6 @@ from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 from nasicon_ml.features.distances import Neighbours, nearest_neighbours_among, recipe_space
 from nasicon_ml.model import Answers, PropertyModel
 from nasicon_ml.recipe.batch import AnyRecipes, as_recipe_table
-from nasicon_ml.shipped import shipped_folder
 from nasicon_ml.workflows.measured_alike import MeasuredAlike, measured_alike
 
 #: More rows than this are counted, not shown.
