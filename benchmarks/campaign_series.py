@@ -20,8 +20,7 @@ from benchmarks.peers import element_amounts
 from nasicon_ml.columns import RECIPE, Column, Kind
 from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, fit_own_kernel
 from nasicon_ml.estimators.targets import TARGETS, TargetName
-from nasicon_ml.evaluation.cross_validation import grouped_splits
-from nasicon_ml.evaluation.own_pellets import near_room_temperature, out_of_fold_errors
+from nasicon_ml.evaluation.cross_validation import grouped_splits, near_room_temperature, out_of_fold_errors
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

@@ -26,7 +26,7 @@ from benchmarks.plausibility import CHAMPION
 from benchmarks.scoring import differences
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.estimators.targets import TargetName
-from nasicon_ml.evaluation.gate import source_weights
+from nasicon_ml.evaluation.scores import source_weights
 from nasicon_ml.io.tables import write_table, write_text
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.plots.style import save

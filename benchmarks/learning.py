@@ -17,7 +17,7 @@ from nasicon_ml.estimators.fitting import FitContext, fit_target
 from nasicon_ml.estimators.targets import TARGETS, TargetName, measurement_temperature, training_rows
 from nasicon_ml.estimators.uncertainty import OWN_TRUST
 from nasicon_ml.evaluation.cross_validation import assert_disjoint, grouped_folds, out_of_fold_probabilities
-from nasicon_ml.evaluation.gate import source_weights, weighted_mean
+from nasicon_ml.evaluation.scores import source_weights, weighted_mean
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

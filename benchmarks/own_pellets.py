@@ -18,10 +18,8 @@ from benchmarks.scoring import Ledger, differences, over_repeats
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, draw_known_pellets, fit_own_kernel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
-from nasicon_ml.evaluation.cross_validation import grouped_splits
-from nasicon_ml.evaluation.gate import source_weights
-from nasicon_ml.evaluation.own_pellets import near_room_temperature, out_of_fold_errors
-from nasicon_ml.evaluation.scores import auroc
+from nasicon_ml.evaluation.cross_validation import grouped_splits, near_room_temperature, out_of_fold_errors
+from nasicon_ml.evaluation.scores import auroc, source_weights
 from nasicon_ml.workflows.train import TrainingOptions, train
 
 Floats = NDArray[np.float64]

@@ -14,8 +14,7 @@ from benchmarks.predictions import FLOOR, FLOOR_ALIKE, Predictions
 from benchmarks.series import recipes_of_series, series_scores
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TARGETS, TargetName
-from nasicon_ml.evaluation.gate import interval, source_weights, weighted_mean
-from nasicon_ml.evaluation.scores import auroc, expected_calibration_error
+from nasicon_ml.evaluation.scores import auroc, expected_calibration_error, interval, source_weights, weighted_mean
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

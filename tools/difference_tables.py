@@ -26,8 +26,13 @@ from nasicon_ml.estimators.joint import Beside, Points, differences_of_probabili
 from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, fit_own_kernel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import ConformalScores
-from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns, grouped_splits
-from nasicon_ml.evaluation.own_pellets import near_room_temperature, out_of_fold_errors
+from nasicon_ml.evaluation.cross_validation import (
+    LEVELS,
+    end_columns,
+    grouped_splits,
+    near_room_temperature,
+    out_of_fold_errors,
+)
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.workflows.predict import default_bundle
 

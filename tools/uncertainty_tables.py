@@ -18,10 +18,24 @@ from tools.renew_docs import between_markers
 
 from nasicon_ml import plots
 from nasicon_ml.columns import Column
-from nasicon_ml.evaluation.coverage import DRAWS, SEED, coverage_curves, domain_curve, judged_rows
 from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
-from nasicon_ml.evaluation.gate import Difference, interval, source_weights, weighted_mean
-from nasicon_ml.evaluation.scores import ALL, AWAY, KNOWN, SODIUM, row_errors, scored_subsets
+from nasicon_ml.evaluation.scores import (
+    ALL,
+    AWAY,
+    DRAWS,
+    KNOWN,
+    SEED,
+    SODIUM,
+    Difference,
+    coverage_curves,
+    domain_curve,
+    interval,
+    judged_rows,
+    row_errors,
+    scored_subsets,
+    source_weights,
+    weighted_mean,
+)
 from nasicon_ml.workflows.train import TrainingOptions, TrainingResult, train
 
 ROOT = Path(__file__).resolve().parents[1]

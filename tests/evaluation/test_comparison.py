@@ -15,8 +15,8 @@ from nasicon_ml.bundle.parts import no_rows
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.targets import TargetName
-from nasicon_ml.evaluation.gate import compare, compare_with_baseline, interval, source_weights, weighted_mean
-from nasicon_ml.evaluation.scores import auroc
+from nasicon_ml.evaluation.gate import compare, compare_with_baseline
+from nasicon_ml.evaluation.scores import auroc, interval, source_weights, weighted_mean
 
 CONDUCTIVITY, DENSITY, PURITY = (
     TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY, TargetName.PHASE_PURITY

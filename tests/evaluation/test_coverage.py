@@ -4,9 +4,8 @@ import pytest
 from tools.uncertainty_tables import coverage_table, domain_table
 
 from nasicon_ml.columns import Column
-from nasicon_ml.evaluation.coverage import coverage_curve, domain_curve
 from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
-from nasicon_ml.evaluation.scores import KNOWN, score_table
+from nasicon_ml.evaluation.scores import KNOWN, coverage_curve, domain_curve, score_table
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,7 @@ from nasicon_ml.evaluation.cross_validation import (
     out_of_fold_intervals,
     out_of_fold_probabilities,
 )
-from nasicon_ml.evaluation.importance import ImportanceCollector
-from nasicon_ml.evaluation.scores import score_table
+from nasicon_ml.evaluation.scores import ImportanceCollector, score_table
 from nasicon_ml.features.build import FeatureSet, build_features
 from nasicon_ml.features.distances import recipe_space
 

@@ -1,6 +1,6 @@
 import pytest
 
-from nasicon_ml.evaluation.own_pellets import own_kernels
+from nasicon_ml.evaluation.cross_validation import own_kernels
 
 
 @pytest.mark.slow

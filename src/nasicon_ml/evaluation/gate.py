@@ -18,67 +18,27 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
 from nasicon_ml.evaluation.plausibility import DEGREES, check_plausibility
-from nasicon_ml.evaluation.scores import ALL, coverage, row_errors, scored_subsets
+from nasicon_ml.evaluation.scores import (
+    ALL,
+    Difference,
+    coverage,
+    interval,
+    row_errors,
+    scored_subsets,
+    source_weights,
+    weighted_mean,
+)
 from nasicon_ml.model import PropertyModel
 
 #: How often the sources are drawn anew, and the seed of it.
 DRAWS, SEED = 2000, 0
 _KEYS = ["repeat", str(Column.PELLET_ID)]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference of two scores, with the middle 95 % of what other papers might have shown.
-
-    Attributes
-    ----------
-    value
-        On the rows at hand.
-    lower, upper
-        2.5 and 97.5 % of the draws.
-    """
-
-    value: float
-    lower: float
-    upper: float
-
-    @property
-    def told_apart(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.lower > 0 or self.upper < 0
-
-
-def source_weights(sources: ArrayLike, draws: int, seed: int) -> Floats:
-    """Draw as many sources as there are, with replacement, many times; same seed and sources: same draws.
-
-    Return how often each of n rows, given by their sources, counts in each draw; whole numbers, shape (draws, n).
-    """
-    names, codes = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
-    counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    return np.asarray(counts[:, codes], dtype=np.float64)
-
-
-def interval(at_hand: float, drawn: Floats) -> Difference:
-    """Return a difference with the interval of its draws, shape (draws,); draws without a number are left out."""
-    usable = drawn[np.isfinite(drawn)]
-    if len(usable) == 0:
-        return Difference(at_hand, float("nan"), float("nan"))
-    lower, upper = np.percentile(usable, [2.5, 97.5])
-    return Difference(at_hand, float(lower), float(upper))
-
-
-def weighted_mean(values: Floats, weights: Floats) -> Floats:
-    """Return the mean of values, shape (n,), by draw, for weights of shape (draws, n); NaN for an empty draw."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(weights @ values / weights.sum(axis=1))
 
 
 @dataclass(frozen=True)

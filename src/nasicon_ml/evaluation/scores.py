@@ -1,21 +1,27 @@
 """Scores of out-of-fold predictions, with subsets, counts, baseline and composition-only model.
 
-The metrics are scikit-learn's where it has them.
+The metrics are scikit-learn's where it has them. Pellets of one source err alike, so that a score of some hundred
+pellets is known no better than their number of sources allows: standard errors come from drawing sources again.
+What a field of a recipe is worth is how much the error grows without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from nasicon_ml.arrays import Floats
-from nasicon_ml.columns import Column
-from nasicon_ml.estimators.targets import TARGETS, TargetName, measurement_temperature
+from nasicon_ml.arrays import Floats, Ints
+from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Role
+from nasicon_ml.estimators.fitting import FittedTarget
+from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature
 from nasicon_ml.estimators.uncertainty import is_near_room_temperature
-from nasicon_ml.evaluation.cross_validation import LEVELS, UNKNOWN_SHARE, end_columns
+from nasicon_ml.evaluation.cross_validation import LEVEL_NEEDED, LEVELS, UNKNOWN_SHARE, end_columns
+from nasicon_ml.features.build import build_features
 
 #: A system gets scores of its own from this many pellets and sources on.
 ENOUGH_PELLETS = 15
@@ -32,6 +38,8 @@ KNOWN = {
     "part of the processing known": (1 / 3, 2 / 3),
     "little of the processing known": (2 / 3, np.inf),
 }
+#: How often sources are drawn again, and the seed of it.
+DRAWS, SEED = 1000, 0
 
 
 def loss(name: TargetName, measured: Floats, predicted: Floats) -> float:
@@ -240,3 +248,208 @@ def _interval_metrics(level: float, unit: str) -> dict[str, Score]:
 
 def _values(rows: pd.DataFrame, column: str) -> Floats:
     return rows[column].to_numpy(dtype=np.float64)
+
+
+def source_weights(sources: ArrayLike, draws: int, seed: int) -> Floats:
+    """Draw as many sources as there are, with replacement, many times; same seed and sources: same draws.
+
+    Return how often each of n rows, given by their sources, counts in each draw; whole numbers, shape (draws, n).
+    """
+    names, codes = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
+    counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    return np.asarray(counts[:, codes], dtype=np.float64)
+
+
+def weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """Return the mean of values, shape (n,), by draw, for weights of shape (draws, n); NaN for an empty draw."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(weights @ values / weights.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two scores, with the middle 95 % of what other papers might have shown.
+
+    Attributes
+    ----------
+    value
+        On the rows at hand.
+    lower, upper
+        2.5 and 97.5 % of the draws.
+    """
+
+    value: float
+    lower: float
+    upper: float
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.lower > 0 or self.upper < 0
+
+
+def interval(at_hand: float, drawn: Floats) -> Difference:
+    """Return a difference with the interval of its draws, shape (draws,); draws without a number are left out."""
+    usable = drawn[np.isfinite(drawn)]
+    if len(usable) == 0:
+        return Difference(at_hand, float("nan"), float("nan"))
+    lower, upper = np.percentile(usable, [2.5, 97.5])
+    return Difference(at_hand, float(lower), float(upper))
+
+
+def coverage_curve(out_of_fold: pd.DataFrame, levels: np.ndarray) -> pd.DataFrame:
+    """Return the coverage of out-of-fold rows at any levels.
+
+    Parameters
+    ----------
+    out_of_fold
+        Rows of one target.
+    levels
+        Each above 0 and below 1, shape (k,).
+
+    Returns
+    -------
+    pandas.DataFrame
+        level, coverage, and coverage_se (its standard error by drawing sources with replacement); k rows.
+    """
+    needed = out_of_fold[LEVEL_NEEDED].to_numpy(dtype=np.float64)
+    weights = source_weights(out_of_fold[Column.SOURCE].to_numpy(), DRAWS, SEED)
+    inside = (needed[:, None] < levels[None, :]).astype(np.float64)
+    drawn = np.stack([weighted_mean(column, weights) for column in inside.T])
+    return pd.DataFrame(
+        {"level": levels, "coverage": inside.mean(axis=0), "coverage_se": np.nanstd(drawn, axis=1)}
+    )
+
+
+def coverage_curves(out_of_fold: pd.DataFrame, target: str) -> dict[str, pd.DataFrame]:
+    """Return the coverage curves of all lithium pellets, of LATP, LAGP and sodium compounds, by label."""
+    subsets = scored_subsets(out_of_fold, target)
+    levels = np.linspace(0.05, 0.95, 37)
+    shown = {ALL: "all lithium pellets", "LATP": "LATP", "LAGP": "LAGP", SODIUM: "sodium compounds"}
+    return {
+        f"{words} ({subsets[name][Column.SOURCE].nunique()} sources)": coverage_curve(subsets[name], levels)
+        for name, words in shown.items()
+        if name in subsets
+    }
+
+
+def judged_rows(out_of_fold: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Return the rows of a target by which its domain is judged: those of "all" and sodium."""
+    subsets = scored_subsets(out_of_fold, target)
+    return pd.concat([subsets[name] for name in (ALL, SODIUM) if name in subsets])
+
+
+def domain_curve(out_of_fold: pd.DataFrame, target: str, groups: int = 8) -> pd.DataFrame:
+    """Return the error in groups by domain score: equal counts inside the domain, and all that lies outside.
+
+    Returns
+    -------
+    pandas.DataFrame
+        score (median of the group), score_from, score_to, error (as in `row_errors`, mean), error_se (by drawing
+        sources again), n_rows, n_sources; one row a group. Repeats count as rows of their own.
+    """
+    rows = judged_rows(out_of_fold, target)
+    score = rows[Column.DOMAIN_SCORE].to_numpy(dtype=np.float64)
+    error = row_errors(rows, target)
+    found = []
+    order = np.argsort(score, kind="stable")
+    inside = int((score < 1).sum())
+    for part in (*np.array_split(order[:inside], groups - 1), order[inside:]):
+        if len(part) == 0:
+            continue
+        sources = rows[Column.SOURCE].to_numpy()[part]
+        drawn = weighted_mean(error[part], source_weights(sources, DRAWS, SEED))
+        found.append(
+            {"score": float(np.median(score[part])), "score_from": float(score[part].min())}
+            | {"score_to": float(score[part].max()), "error": float(error[part].mean())}
+            | {"error_se": float(np.nanstd(drawn)), "n_rows": len(part), "n_sources": len(set(sources))}
+        )
+    return pd.DataFrame(found)
+
+
+#: How often each field is shuffled.
+_SHUFFLES = 3
+#: Fields that only mean something together are shuffled together.
+SHUFFLED_TOGETHER: dict[str, tuple[Column, ...]] = {
+    Column.ADDITIVE.label: (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
+}
+
+
+def shuffled_groups(table: pd.DataFrame) -> dict[str, tuple[Column, ...]]:
+    """Return the fields that are shuffled, by label; of role `Role.PREPARATION` those that some row states."""
+    together = {column for group in SHUFFLED_TOGETHER.values() for column in group}
+    single = {
+        column.label: (column,)
+        for column in RECIPE
+        if column not in together and (column.role is not Role.PREPARATION or table[column].notna().any())
+    }
+    return single | SHUFFLED_TOGETHER
+
+
+class ImportanceCollector:
+    """Collects permutation importance over the folds of a cross-validation, in terms of the recipe.
+
+    Parameters
+    ----------
+    pellets
+        The whole pellet table.
+    name, rows
+        The target and its rows.
+    feature_set
+        What the models take.
+    seed
+        Of the shuffling.
+
+    Notes
+    -----
+    Permutation importance: Breiman, 10.1023/A:1010933404324. The loss is the mean absolute error on the scale
+    of reports, for a probability the mean logarithmic loss; only out-of-fold pellets count, so a field that the
+    model merely memorised is worth nothing.
+    """
+
+    def __init__(
+        self, pellets: pd.DataFrame, name: TargetName, rows: TrainingRows, feature_set: str, *, seed: int
+    ) -> None:
+        self._table = pellets[list(MODEL_INPUT)].reset_index(drop=True)
+        self._temperature = measurement_temperature(pellets)
+        self._name, self._rows, self._feature_set = name, rows, feature_set
+        self._random = np.random.default_rng(seed)
+        self._increases: list[dict[str, float]] = []
+        self._sizes: list[int] = []
+
+    def inspect(self, fitted: FittedTarget, test: Ints) -> None:
+        """Shuffle each field among the test rows of one fold and keep the increase of the loss."""
+        table = self._table.iloc[self._rows.rows[test]].reset_index(drop=True)
+        temperature = self._temperature[self._rows.rows[test]]
+        y = self._rows.y[test]
+        groups = shuffled_groups(self._table)
+        copies = [table]
+        for columns in groups.values():
+            for _ in range(_SHUFFLES):
+                order = self._random.permutation(len(table))
+                changed = table.copy()
+                for column in columns:
+                    changed[column] = table[column].to_numpy()[order]
+                copies.append(changed)
+        # One pass over all copies: the cost of features lies in the calls, not in the rows.
+        features = build_features(pd.concat(copies, ignore_index=True), self._feature_set).values
+        predicted = fitted.reported(features, np.tile(temperature, len(copies))).reshape(len(copies), len(table))
+        losses = [loss(self._name, y, values) for values in predicted]
+        increase = np.array(losses[1:]).reshape(len(groups), _SHUFFLES).mean(axis=1) - losses[0]
+        self._increases.append(dict(zip(groups, increase.tolist(), strict=True)))
+        self._sizes.append(len(table))
+
+    def frame(self) -> pd.DataFrame:
+        """Return target, feature, importance (increase of the loss) and its spread over folds, largest first."""
+        increases = pd.DataFrame(self._increases)
+        weight = np.array(self._sizes, dtype=np.float64)[:, None]
+        mean = (increases.to_numpy() * weight).sum(axis=0) / weight.sum()
+        frame = pd.DataFrame(
+            {
+                "target": str(self._name),
+                "feature": increases.columns,
+                "importance": mean,
+                "spread": increases.std(axis=0, ddof=0).to_numpy(),
+            }
+        )
+        return frame.sort_values("importance", ascending=False, ignore_index=True)

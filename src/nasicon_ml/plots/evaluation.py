@@ -196,7 +196,7 @@ def coverage_curves(curves: Mapping[str, pd.DataFrame], target: str) -> Figure:
     ----------
     curves
         What pellets they are of -> level, coverage, coverage_se, as
-        `nasicon_ml.evaluation.coverage.coverage_curve` gives them. The first is drawn with a band of 95 %, up
+        `nasicon_ml.evaluation.scores.coverage_curve` gives them. The first is drawn with a band of 95 %, up
         to three others as lines.
     target
         ``conductivity`` or ``relative_density``.
@@ -241,7 +241,7 @@ def error_by_domain(curve: pd.DataFrame, target: str) -> Figure:
     ----------
     curve
         score, score_from, score_to, error, error_se, n_rows, n_sources, one row a group, as
-        `nasicon_ml.evaluation.coverage.domain_curve` gives it.
+        `nasicon_ml.evaluation.scores.domain_curve` gives it.
     target
         ``conductivity``, ``relative_density`` or ``phase_purity`` (whose error is squared).
 

@@ -22,8 +22,15 @@ from nasicon_ml import plots
 from nasicon_ml.bundle.card import protocol
 from nasicon_ml.columns import PELLET
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.evaluation.coverage import coverage_curves, domain_curve
-from nasicon_ml.evaluation.scores import ALL, FULL, SODIUM, fold_scores, scored_subsets
+from nasicon_ml.evaluation.scores import (
+    ALL,
+    FULL,
+    SODIUM,
+    coverage_curves,
+    domain_curve,
+    fold_scores,
+    scored_subsets,
+)
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking.registry import BUNDLE_FILES, BUNDLE_IN_RUN, MODEL_NAME
 from nasicon_ml.tracking.signature import BUNDLE, TYPES, input_example, recipe_columns, requirements, signature

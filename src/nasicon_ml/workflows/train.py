@@ -50,11 +50,10 @@ from nasicon_ml.evaluation.cross_validation import (
     out_of_fold_domain,
     out_of_fold_intervals,
     out_of_fold_probabilities,
+    own_kernels,
 )
-from nasicon_ml.evaluation.importance import ImportanceCollector
-from nasicon_ml.evaluation.own_pellets import own_kernels
 from nasicon_ml.evaluation.plausibility import check_plausibility, physical_rules
-from nasicon_ml.evaluation.scores import loss, score_table
+from nasicon_ml.evaluation.scores import ImportanceCollector, loss, score_table
 from nasicon_ml.evaluation.tuning import OptunaTuner, trial_table
 from nasicon_ml.features.build import FeatureSet, build_features
 from nasicon_ml.features.distances import nearest_neighbours, recipe_space
