@@ -1,5 +1,3 @@
-from .campaigns import batch_map as batch_map
-from .campaigns import campaign_progress as campaign_progress
 from .evaluation import coverage_curves as coverage_curves
 from .evaluation import error_by_domain as error_by_domain
 from .evaluation import interval_calibration as interval_calibration
@@ -10,6 +8,8 @@ from .profiles import Axis as Axis
 from .profiles import contributions as contributions
 from .profiles import importance as importance
 from .profiles import profile as profile
+from .recipes import batch_map as batch_map
+from .recipes import campaign_progress as campaign_progress
 from .recipes import recipe_predictions as recipe_predictions
 from .recipes import screening_front as screening_front
 from .recipes import screening_map as screening_map

@@ -32,7 +32,7 @@ from nasicon_ml.estimators.own_pellets import known_pellets
 from nasicon_ml.estimators.targets import TargetName, on_learned_scale, training_rows
 from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.plots.campaigns import CANDIDATE, OWN, PROPOSED
+from nasicon_ml.plots.recipes import CANDIDATE, OWN, PROPOSED
 from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import SearchSpace
 from nasicon_ml.workflows.predict import Prediction, default_bundle, loaded_model
