@@ -255,20 +255,10 @@ _ROOM_K = (293.0, 298.0)
 
 
 def looks_like_kelvin(values: Floats, column: Column) -> tuple[Mask, Mask]:
-    """Find temperatures in °C that were probably meant in kelvin.
+    """Find temperatures in °C, in one of `STEPS`, that were probably meant in kelvin.
 
-    Parameters
-    ----------
-    values
-        Shape (n,), in °C; NaN where not reported.
-    column
-        One of `STEPS`.
-
-    Returns
-    -------
-    tuple of (bool array, bool array)
-        Shape (n,) each: where only kelvin can be meant (1073.15, or a measurement at 298), and where it is likely
-        (1073 is 800 °C, and nobody sinters at 1073 °C).
+    The first array says where only kelvin can be meant (1073.15, or a measurement at 298), the second where it is
+    likely (1073 is 800 °C, and nobody sinters at 1073 °C).
     """
     step = STEPS[column]
     exact = (values > ZERO_CELSIUS_K) & _is_multiple(values - ZERO_CELSIUS_K, 5)

@@ -20,15 +20,10 @@ TERMINATED = 128 + signal.SIGTERM
 
 @dataclass
 class Stop:
-    """Whether the program was told to stop.
+    """Whether the program was told to stop."""
 
-    Attributes
-    ----------
-    raised
-        What the handler of the last signal raised; None before. A signal may strike inside a library that drops
-        the exception, or turns it into an error of its own.
-    """
-
+    # What the handler of the last signal raised; None before. A signal may strike inside a library that drops
+    # the exception, or turns it into an error of its own.
     raised: BaseException | None = None
     _is_delayed: bool = False
 

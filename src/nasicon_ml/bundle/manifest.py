@@ -282,24 +282,12 @@ _MANIFEST_SHAPE: Shape = record(
 
 @dataclass(frozen=True)
 class CheckedFiles:
-    """The files of a bundle, read and found to be those of its manifest.
+    """The files of a bundle, read and found to be those of its manifest."""
 
-    Attributes
-    ----------
-    folder
-        Where they were.
-    format_version
-        Of the bundle.
-    created
-        When it was made.
-    content
-        Name -> bytes, the manifest's own left out.
-    """
-
-    folder: Path
-    format_version: int
-    created: str
-    content: Mapping[str, bytes]
+    folder: Path  # where they were
+    format_version: int  # of the bundle
+    created: str  # when it was made
+    content: Mapping[str, bytes]  # name -> bytes, the manifest's own left out
 
 
 def write_manifest(folder: Path, format_version: int, created: str, files: Mapping[str, bytes]) -> None:
@@ -313,14 +301,7 @@ def write_manifest(folder: Path, format_version: int, created: str, files: Mappi
 
 
 def read_files(folder: Path, needed: Mapping[int, Collection[str]]) -> CheckedFiles:
-    """Read a bundle's files and compare them with its manifest.
-
-    Parameters
-    ----------
-    folder
-        The bundle.
-    needed
-        Format version -> names of its files, the manifest left out.
+    """Read a bundle's files, `needed` by format version, and compare them with its manifest.
 
     Raises
     ------

@@ -81,87 +81,45 @@ def from_csv(text: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a reader of a bundle wants to know about its making.
+    """What a reader of a bundle wants to know about its making."""
 
-    Attributes
-    ----------
-    created
-        UTC time of training, ISO 8601.
-    dataset_sha256, dataset_rows
-        The pellets it was trained on.
-    options
-        Training options by name.
-    versions
-        Versions of this package and the libraries that decide the numbers, and of the dataset (from edition 2 on).
-    rows_used
-        Pellets by target.
-    scores
-        The score table of the training run, one dictionary a row.
-    validation
-        Findings of `nasicon_ml.data.validate` in the file it was trained on: "errors" and "warnings"; empty in
-        bundles from before that.
-    rules_checked
-        How many rules of the literature the model was held to; 0 where it was not.
-    broken_rules
-        Names of those it breaks (`nasicon_ml.evaluation.plausibility`).
-    broken_statements
-        What each of them states, by its name.
-    broken_scopes
-        Which recipes each of them is about, by its name; empty in bundles from before that.
-    """
-
-    created: str
+    created: str  # UTC time of training, ISO 8601
+    # The pellets it was trained on
     dataset_sha256: str
     dataset_rows: int
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  # training options by name
+    # Versions of this package and the libraries that decide the numbers, and of the dataset (from edition 2 on)
     versions: Mapping[str, str] = field(default_factory=dict)
-    rows_used: Mapping[str, int] = field(default_factory=dict)
-    scores: tuple[Mapping[str, Any], ...] = ()
+    rows_used: Mapping[str, int] = field(default_factory=dict)  # pellets by target
+    scores: tuple[Mapping[str, Any], ...] = ()  # the score table of the training run, one dictionary a row
+    # Findings of `nasicon_ml.data.validate` in the file it was trained on: "errors" and "warnings"; empty in
+    # bundles from before that
     validation: Mapping[str, int] = field(default_factory=dict)
-    rules_checked: int = 0
-    broken_rules: tuple[str, ...] = ()
-    broken_statements: Mapping[str, str] = field(default_factory=dict)
+    rules_checked: int = 0  # how many rules of the literature the model was held to; 0 where it was not
+    broken_rules: tuple[str, ...] = ()  # names of those it breaks (`nasicon_ml.evaluation.plausibility`)
+    broken_statements: Mapping[str, str] = field(default_factory=dict)  # what each of them states, by its name
+    # Which recipes each of them is about, by its name; empty in bundles from before that
     broken_scopes: Mapping[str, RuleScope] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ModelParts:
-    """The fitted parts of a model of conductivity, density and phase purity.
+    """The fitted parts of a model of conductivity, density and phase purity."""
 
-    Attributes
-    ----------
-    boosters
-        The trees, by target, activation energy among them.
-    feature_set, feature_names
-        The features they take, in order.
-    intervals
-        Conformal intervals of conductivity and density.
-    calibration
-        Of the probability of phase purity.
-    domain
-        What the training pellets cover.
-    pellets
-        The training pellets, columns `nasicon_ml.columns.PELLET` and the system.
-    metadata
-        How it was made.
-    own
-        How errors on pellets of one source go together, by which own pellets move answers; empty in bundles from
-        before that.
-    priors
-        What stands beside the trees of a target, for those that have a prior.
-    out_of_fold
-        What the training predicted for held-out sources, all repeats, columns
-        `nasicon_ml.bundle.parts.COLUMNS`, to six decimals; no rows in bundles from before that.
-    """
-
-    boosters: Mapping[TargetName, TreeEnsemble]
+    boosters: Mapping[TargetName, TreeEnsemble]  # the trees, by target, activation energy among them
+    # The features they take, in order
     feature_set: str
     feature_names: tuple[str, ...]
-    intervals: Mapping[TargetName, IntervalModel]
-    calibration: BetaCalibration
-    domain: Domain
-    pellets: pd.DataFrame
-    metadata: ModelMetadata
+    intervals: Mapping[TargetName, IntervalModel]  # conformal intervals of conductivity and density
+    calibration: BetaCalibration  # of the probability of phase purity
+    domain: Domain  # what the training pellets cover
+    pellets: pd.DataFrame  # the training pellets, columns `nasicon_ml.columns.PELLET` and the system
+    metadata: ModelMetadata  # how it was made
+    # How errors on pellets of one source go together, by which own pellets move answers; empty in bundles from
+    # before that
     own: Mapping[TargetName, OwnKernel] = field(default_factory=dict)
+    # What stands beside the trees of a target, for those that have a prior
     priors: Mapping[TargetName, Prior] = field(default_factory=dict)
+    # What the training predicted for held-out sources, all repeats, columns `nasicon_ml.bundle.parts.COLUMNS`,
+    # to six decimals; no rows in bundles from before that
     out_of_fold: pd.DataFrame = field(default_factory=no_rows)

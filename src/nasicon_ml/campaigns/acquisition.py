@@ -355,16 +355,8 @@ def choose(
 ) -> list[Pick]:
     """Choose a batch of recipes, or fewer where fewer may be chosen; none of a recipe whose value is NaN.
 
-    Parameters
-    ----------
-    posterior, goal
-        What the candidates may come to, and what is wanted.
-    best
-        Value of the best pellet made so far, as `Goal.values` gives it; None without one.
-    batch, method
-        How many, and how: one of `METHODS`.
-    draws, seed
-        Of what the candidates come to; the same seed gives the same batch.
+    `best` is the value of the best pellet made so far, as `Goal.values` gives it, None without one; `method` one
+    of `METHODS`; the same seed gives the same batch.
     """
     random = np.random.default_rng(seed)
     drawn = posterior.draws(draws, random, goal.needed)

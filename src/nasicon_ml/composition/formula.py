@@ -107,17 +107,7 @@ def refusal(text: object, allowed: str = EXAMPLES, hint: str = "") -> FormulaErr
 
 
 def clean(text: object) -> str:
-    """Bring a pasted formula to plain ASCII (and the middle dot).
-
-    Parameters
-    ----------
-    text
-        What the person gave.
-
-    Returns
-    -------
-    str
-        The text with plain digits and dashes, and single spaces, without the markup of HTML and LaTeX.
+    """Bring a pasted formula to plain ASCII (and the middle dot), without the markup of HTML and LaTeX.
 
     Raises
     ------
@@ -154,19 +144,9 @@ def format_amount(value: float) -> str:
 
 
 def read_amounts(formula: str, text: str = "") -> dict[str, float]:
-    """Read a plain chemical formula.
+    """Read a plain chemical formula, ``Li1.3(Al0.3Ti1.7)(PO4)3``: amounts by element; those of zero are left out.
 
-    Parameters
-    ----------
-    formula
-        Elements, decimal amounts and nested brackets: ``Li1.3(Al0.3Ti1.7)(PO4)3``.
-    text
-        What the person wrote, for error messages; `formula` if empty.
-
-    Returns
-    -------
-    dict
-        Element symbol to amount; elements of amount zero are left out.
+    `text` is what the person wrote, for error messages.
 
     Raises
     ------

@@ -142,21 +142,11 @@ def _table(compositions: Sequence[Composition], index: Ints) -> OccupancyTable:
 
 @dataclass(frozen=True)
 class ParsedFormulas:
-    """Formulas of a table, each different one read once.
+    """Formulas of a table, each different one read once."""
 
-    Parameters
-    ----------
-    index
-        Row to unique formula, int, shape (n_rows,); -1 where there is none.
-    compositions
-        One per unique formula; None where it cannot be read.
-    errors
-        One per unique formula; None where it can.
-    """
-
-    index: Ints
-    compositions: list[Composition | None]
-    errors: list[FormulaError | None]
+    index: Ints  # row to unique formula, int, shape (n_rows,); -1 where there is none
+    compositions: list[Composition | None]  # one per unique formula; None where it cannot be read
+    errors: list[FormulaError | None]  # one per unique formula; None where it can
 
     def per_row(self, values: Iterable[Any]) -> NDArray[np.object_]:
         """Spread one value per unique formula over the rows; None where there is no formula."""

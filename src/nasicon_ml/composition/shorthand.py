@@ -76,21 +76,8 @@ def hint(word: str) -> str:
 def expand(short: Shorthand, numbers: Mapping[str, float], substitutes: Mapping[str, str], text: str) -> str:
     """Write a shorthand out as a formula.
 
-    Parameters
-    ----------
-    short
-        The name.
-    numbers
-        x (the dopant; or the silicon of a name without dopant), and amounts of hosts and silicon by symbol.
-    substitutes
-        The element that M stands for.
-    text
-        What the person wrote, for error messages.
-
-    Returns
-    -------
-    str
-        A plain formula.
+    `numbers` holds x (the dopant; or the silicon of a name without dopant), and amounts of hosts and silicon by
+    symbol; `substitutes` the element that M stands for; `text` is what the person wrote, for error messages.
 
     Raises
     ------

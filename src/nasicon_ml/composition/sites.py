@@ -73,19 +73,7 @@ class Sites:
 
 
 def assign_sites(amounts: Mapping[str, float], text: str) -> Sites:
-    """Assign each element to its site.
-
-    Parameters
-    ----------
-    amounts
-        Element symbol to amount, in any multiple of the formula.
-    text
-        The formula as given, for error messages.
-
-    Returns
-    -------
-    Sites
-        Per three T cations.
+    """Assign each element, given in any multiple of the formula, to its site; per three T cations.
 
     Raises
     ------
@@ -229,21 +217,9 @@ StateOverride = Mapping[str, float | Mapping[int, float]]
 
 
 def oxidation_states(sites: Sites, overrides: StateOverride | None = None, text: str = "") -> dict[str, float]:
-    """Find for every element of a composition its (mean) oxidation state.
+    """Find for every element of a composition its (mean) oxidation state, oxygen and other anions included.
 
-    Parameters
-    ----------
-    sites
-        Where the elements are.
-    overrides
-        States the person knows better: a number, or for mixed valence a mapping from state to share.
-    text
-        The formula as given, for error messages.
-
-    Returns
-    -------
-    dict
-        Symbol to state, oxygen (-2) and other anions included.
+    `overrides` are states the person knows better: a number, or for mixed valence a mapping from state to share.
 
     Raises
     ------

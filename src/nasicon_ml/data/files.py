@@ -28,13 +28,7 @@ _INSTALLED = Path(sysconfig.get_path("data")) / "share" / "nasicon-ml"
 
 
 def shipped_folder(*parts: str) -> Path:
-    """Return the folder of something that comes along, which need not exist.
-
-    Parameters
-    ----------
-    parts
-        Its path inside the source tree, such as ``"models", "champion"``.
-    """
+    """Return the folder of something that comes along, such as ``"models", "champion"``, which need not exist."""
     in_tree = _SOURCE_TREE.joinpath(*parts)
     is_source_tree = (_SOURCE_TREE / "pyproject.toml").is_file() and in_tree.is_dir()
     return in_tree if is_source_tree else _INSTALLED.joinpath(*parts)

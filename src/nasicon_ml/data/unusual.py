@@ -53,21 +53,11 @@ class _Range:
 
 
 def unusual_findings(pellets: pd.DataFrame, reference: pd.DataFrame) -> list[Finding]:
-    """Find numbers that are unlike all that was measured.
+    """Find numbers that are unlike all that was measured: warnings, by column and row.
 
-    Parameters
-    ----------
-    pellets
-        Clean values with the system, as `nasicon_ml.data.load.load_pellets` gives them, index 0 to n - 1. Rows
-        marked suspect and results that are doubted are passed over, and temperatures that look like kelvin
-        anyway (`nasicon_ml.checks.kelvin_findings`).
-    reference
-        Pellets to hold them against, of the same kind; those of a pellet's own source do not count.
-
-    Returns
-    -------
-    list of Finding
-        Warnings, by column and row.
+    Both tables are as `nasicon_ml.data.load.load_pellets` gives them, `pellets` with index 0 to n - 1. Rows marked
+    suspect and results that are doubted are passed over, and temperatures that look like kelvin anyway
+    (`nasicon_ml.checks.kelvin_findings`). Reference pellets of a pellet's own source do not count.
     """
     asked = without_doubted(pellets)
     used = ~asked[Column.SUSPECT].eq(True).to_numpy()

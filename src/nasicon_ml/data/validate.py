@@ -44,20 +44,10 @@ Pairs = tuple[Ints, Ints]
 
 
 def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list[Finding]:
-    """Check a table of pellets.
+    """Check a table of pellets: everything that is wrong, by row and column; row -1 is the header.
 
-    Parameters
-    ----------
-    raw
-        The table as it stands in its file.
-    sources
-        The keys of the known sources; None if there is no list to check against.
-
-    Returns
-    -------
-    list of Finding
-        Everything that is wrong, by row and column. Row -1 is the header. Errors about the values of a row that
-        is marked suspect, with the reason, are warnings.
+    `sources` are the keys of the known sources, None if there is no list to check against. Errors about the values
+    of a row that is marked suspect, with the reason, are warnings.
     """
     clean, findings = clean_pellets(raw)
 

@@ -35,22 +35,16 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class Differences:
-    """How much higher one answer is for n recipes than for another; shape (n,) each.
+    """How much higher one answer is for n recipes than for another; shape (n,) each."""
 
-    Attributes
-    ----------
-    value, lower, upper
-        In decades, in points of density, or as a difference of probabilities, with the interval in which the
-        difference between one pellet of each lies; of probabilities, the one between the two probabilities in one
-        laboratory.
-    better
-        Probability that a pellet of the recipe has the higher value; of purity, that it is the pure one, if one of
-        the two is pure and the other is not.
-    """
-
+    # In decades, in points of density, or as a difference of probabilities, with the interval in which the
+    # difference between one pellet of each lies; of probabilities, the one between the two probabilities in one
+    # laboratory
     value: Floats
     lower: Floats
     upper: Floats
+    # Probability that a pellet of the recipe has the higher value; of purity, that it is the pure one, if one of
+    # the two is pure and the other is not
     better: Floats
 
     @property
@@ -61,18 +55,11 @@ class Differences:
 
 @dataclass(frozen=True)
 class Points:
-    """n recipes as the covariance sees them.
+    """n recipes as the covariance sees them."""
 
-    Attributes
-    ----------
-    space
-        Where they lie.
-    predicted
-        What the model says about them without own pellets, on the scale it learns; log-odds of a probability.
-        Shape (n,).
-    """
-
-    space: RecipeSpace
+    space: RecipeSpace  # where they lie
+    # What the model says about them without own pellets, on the scale it learns; log-odds of a probability.
+    # Shape (n,).
     predicted: Floats
 
     @classmethod
@@ -90,18 +77,8 @@ def error_covariance(
 ) -> Floats:
     """Return the covariance of what errors on pellets of one laboratory share; shape (n_first, n_second).
 
-    The noise of a pellet, which it has for itself, comes on top: ``kernel.noise**2``.
-
-    Parameters
-    ----------
-    name
-        Of the answer.
-    kernel
-        As a model holds it.
-    first, second
-        The recipes.
-    known
-        Pellets of the laboratory that are measured already.
+    The noise of a pellet, which it has for itself, comes on top: ``kernel.noise**2``. `known` are pellets of the
+    laboratory that are measured already.
     """
 
     def prior(one: Points, other: Points) -> Floats:
@@ -134,17 +111,10 @@ def error_variance(name: TargetName, kernel: OwnKernel, points: Points, known: K
 
 @dataclass(frozen=True)
 class Beside:
-    """What errors on n recipes have to do with the error on one other, the reference.
+    """What errors on n recipes have to do with the error on one other, the reference."""
 
-    Attributes
-    ----------
-    correlation
-        Of the errors on a pellet of each and on one of the reference, shape (n,).
-    variance, of_reference
-        Of what pellets share, shape (n,), and of the reference.
-    """
-
-    correlation: Floats
+    correlation: Floats  # of the errors on a pellet of each and on one of the reference, shape (n,)
+    # Of what pellets share, shape (n,), and of the reference
     variance: Floats
     of_reference: float
 
@@ -172,20 +142,8 @@ def differences_of_values(
 ) -> Differences:
     """Return the differences of n answers to that for the reference; conductivity and density.
 
-    Parameters
-    ----------
-    name, kernel
-        Which answer.
-    beside
-        How errors go together.
-    learned
-        The answers on the scale the model learns, shape (n,), and that for the reference.
-    half
-        Half-widths of their intervals at `level` on that scale, shape (n,), and that for the reference.
-    scores
-        From which the intervals were made.
-    level
-        Of the intervals.
+    `learned` and `half` hold answers and half-widths of their intervals at `level`, on the scale the model learns:
+    those for the recipes, shape (n,), and that for the reference. The intervals were made from `scores`.
     """
     values, reference = learned
     # Known pellets have narrowed the intervals already: first back to what they were before.
@@ -217,17 +175,7 @@ def differences_of_values(
 def differences_of_probabilities(
     beside: Beside, probability: Floats, reference: float, level: float
 ) -> Differences:
-    """Return the differences of n probabilities of purity to that for the reference.
-
-    Parameters
-    ----------
-    beside
-        How log-odds of one laboratory go together.
-    probability, reference
-        The answers, shape (n,), and that for the reference.
-    level
-        Of the intervals.
-    """
+    """Return the differences of n probabilities of purity to that for the reference."""
     centre = attenuation(beside.variance) * bounded_log_odds(probability)
     other = float(attenuation(beside.of_reference) * bounded_log_odds(np.array([reference]))[0])
     lower, upper, better = (np.empty(len(probability)) for _ in range(3))

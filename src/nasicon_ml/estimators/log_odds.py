@@ -26,21 +26,10 @@ def bounded_log_odds(probability: Floats) -> Floats:
 
 
 def laplace_mode(covariance: Floats, centre: Floats, outcome: Floats) -> tuple[Floats, Floats]:
-    """Find the most likely log-odds of m groups of n pellets each, by Newton's method.
+    """Find the most likely log-odds, shape (m, n), of m groups of n pellets each, by Newton's method.
 
-    Parameters
-    ----------
-    covariance
-        Shape (m, n, n).
-    centre, outcome
-        Log-odds expected beforehand and what happened (0 or 1), shape (m, n).
-
-    Returns
-    -------
-    mode
-        Shape (m, n).
-    evidence
-        Logarithm of the marginal likelihood (Laplace), shape (m,).
+    `centre` are the log-odds expected beforehand, `outcome` what happened (0 or 1). The second array, shape (m,),
+    is the logarithm of the marginal likelihood (Laplace).
     """
     unit = np.eye(covariance.shape[-1])
     weights = np.zeros_like(centre)  # mode = centre + covariance @ weights

@@ -64,28 +64,19 @@ _PULL = 1.0
 
 @dataclass(frozen=True)
 class OwnKernel:
-    """How errors of one target on pellets of one source go together.
+    """How errors of one target on pellets of one source go together."""
 
-    Attributes
-    ----------
-    noise, level, recipe
-        Standard deviations on the scale the model learns (log-odds for a probability): of a pellet alone, shared
-        by all pellets of a source, and shared by those with like recipes.
-    composition, processing, prediction
-        Distances over which likeness is lost.
-    trust
-        How much of a predicted difference between two pellets of a source comes true.
-    narrowing
-        Power of the share of the spread that is left, by which intervals narrow: 0 not at all, 1 wholly.
-    """
-
+    # Standard deviations on the scale the model learns (log-odds for a probability): of a pellet alone, shared
+    # by all pellets of a source, and shared by those with like recipes
     noise: float
     level: float
     recipe: float
+    # Distances over which likeness is lost
     composition: float
     processing: float
     prediction: float
-    trust: float = 1.0
+    trust: float = 1.0  # how much of a predicted difference between two pellets of a source comes true
+    # Power of the share of the spread that is left, by which intervals narrow: 0 not at all, 1 wholly
     narrowing: float = 1.0
 
     def covariance(self, distances: LaboratoryDistances) -> Floats:
@@ -104,18 +95,10 @@ class OwnKernel:
 
 @dataclass(frozen=True)
 class Conditioned:
-    """What known pellets change about n predictions.
+    """What known pellets change about n predictions."""
 
-    Attributes
-    ----------
-    shift
-        What to add on the scale the model learns, shape (n,).
-    width
-        What to multiply half-widths of intervals with, shape (n,), in (0, 1].
-    """
-
-    shift: Floats
-    width: Floats
+    shift: Floats  # what to add on the scale the model learns, shape (n,)
+    width: Floats  # what to multiply half-widths of intervals with, shape (n,), in (0, 1]
 
 
 def condition(
@@ -127,22 +110,10 @@ def condition(
     extra: Floats | None = None,
     slope: float = 0.0,
 ) -> Conditioned:
-    """Predict the errors of n pellets from those of k known ones.
+    """Predict the errors of n pellets from those of k known ones, `errors`, on the scale the model learns.
 
-    Parameters
-    ----------
-    kernel
-        Of the target.
-    among, towards
-        Distances among the known pellets, shape (k, k), and of the others to them, shape (n, k).
-    errors
-        Measured minus predicted of the known pellets, on the scale the model learns, shape (k,).
-    ahead
-        How much higher the prediction of each of the n pellets is than that of each known one, shape (n, k).
-    extra
-        Variance that the error of a known pellet has beyond its noise, shape (k,).
-    slope
-        As of `Known`.
+    `ahead`, shape (n, k), is how much higher the prediction of each of the n pellets is than that of each known
+    one; `extra` the variance that the error of a known pellet has beyond its noise; `slope` that of `Known`.
     """
     n, k = towards.composition.shape
     if k == 0 or n == 0:
@@ -166,23 +137,10 @@ def condition_probability(
     known: Floats,
     asked: Floats,
 ) -> Floats:
-    """Return n probabilities conditioned on the outcomes of k pellets.
+    """Return n probabilities conditioned on the outcomes (0 or 1) of k pellets.
 
-    Parameters
-    ----------
-    kernel
-        Of the target.
-    among, towards
-        Distances among the known pellets, shape (k, k), and of the others to them, shape (n, k).
-    outcome
-        0 or 1 for each known pellet, shape (k,).
-    known, asked
-        Probabilities predicted without them, shapes (k,) and (n,).
-
-    Returns
-    -------
-    ndarray
-        Probabilities, shape (n,). Without known pellets, or far from them, they are those asked about.
+    `known` and `asked` are the probabilities predicted without them, of these pellets and of the others. Far from
+    all known pellets a probability stays what it is.
     """
     if len(outcome) == 0:
         return asked
@@ -214,28 +172,15 @@ def _laplace(
 
 @dataclass(frozen=True)
 class Errors:
-    """Out-of-fold predictions of one target, with all that conditioning needs; n rows.
+    """Out-of-fold predictions of one target, with all that conditioning needs; n rows."""
 
-    Attributes
-    ----------
-    name
-        Which target.
-    measured, predicted
-        On the scale the model learns; of a probability, the outcome and the calibrated probability. Shape (n,).
-    half
-        Half-width of the 90 % interval on that scale, shape (n,); NaN for a probability.
-    sources
-        Shape (n,).
-    space
-        The recipes.
-    """
-
-    name: TargetName
+    name: TargetName  # which target
+    # On the scale the model learns; of a probability, the outcome and the calibrated probability. Shape (n,).
     measured: Floats
     predicted: Floats
-    half: Floats
-    sources: Strings
-    space: RecipeSpace
+    half: Floats  # half-width of the 90 % interval on that scale, shape (n,); NaN for a probability
+    sources: Strings  # shape (n,)
+    space: RecipeSpace  # the recipes
 
     @property
     def scale(self) -> Floats:
@@ -279,18 +224,9 @@ class Errors:
 def fit_own_kernel(errors: Errors, *, seed: int = 0) -> OwnKernel:
     """Fit the covariance by marginal likelihood, each source a draw of its own; then trust and narrowing.
 
-    Parameters
-    ----------
-    errors
-        Out-of-fold predictions of all sources, or of all but those to be assessed.
-    seed
-        Of the draws of pellets taken as known.
-
-    Notes
-    -----
     The likelihood is Student's with 4 degrees of freedom over a source as a whole: what one wild source does
     counts less. `trust` makes the absolute error smallest, and `narrowing` brings the share inside to 90 %, when
-    one to three pellets of a source are known.
+    one to three pellets of a source are known; `seed` is that of the draws of these.
     """
     from scipy.optimize import minimize
 
@@ -412,12 +348,8 @@ def draw_known_pellets(
 ) -> Iterator[tuple[Ints, Ints, float]]:
     """Draw pellets of each source as known; the others of it are to be predicted.
 
-    Yields
-    ------
-    known, asked
-        Positions of rows.
-    weight
-        Of each asked row, so that every pellet of every source counts once for each number of known pellets.
+    Yield the positions of known and of asked rows, and the weight of each asked row with which every pellet of
+    every source counts once for each number of known pellets.
     """
     for name, rows in groups.items():
         if len(rows) < least:
@@ -465,35 +397,21 @@ def find_outliers(covariance: Floats, errors: Floats, freedom: float) -> Outlier
 
 @dataclass(frozen=True)
 class Known:
-    """Own pellets with a usable value of one target; k of them.
+    """Own pellets with a usable value of one target; k of them."""
 
-    Attributes
-    ----------
-    kernel
-        How errors go together.
-    space
-        Their recipes.
-    predicted, measured
-        On the scale the model learns (conductivity at 25 °C), or probability and outcome; shape (k,).
-    extra
-        Variance of the errors beyond that of a pellet of the dataset, shape (k,).
-    rows
-        Positions among all own pellets, shape (k,).
-    off
-        How far an outlier lies above what its recipe and the others let expect, on that scale; else 0. Shape (k,).
-    slope
-        How far the share of a predicted difference that comes true in one laboratory may be from
-        `OwnKernel.trust`, as a standard deviation: pellets then tell it, too (a linear term with a normal prior:
-        Rasmussen and Williams, section 2.7). Not for a probability.
-    """
-
-    kernel: OwnKernel
-    space: RecipeSpace
+    kernel: OwnKernel  # how errors go together
+    space: RecipeSpace  # their recipes
+    # On the scale the model learns (conductivity at 25 °C), or probability and outcome; shape (k,)
     predicted: Floats
     measured: Floats
-    extra: Floats
+    extra: Floats  # variance of the errors beyond that of a pellet of the dataset, shape (k,)
+    # Positions among all own pellets, shape (k,)
     rows: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    # How far an outlier lies above what its recipe and the others let expect, on that scale; else 0. Shape (k,).
     off: Floats = field(default_factory=lambda: np.zeros(0))
+    # How far the share of a predicted difference that comes true in one laboratory may be from
+    # `OwnKernel.trust`, as a standard deviation: pellets then tell it, too (a linear term with a normal prior:
+    # Rasmussen and Williams, section 2.7). Not for a probability.
     slope: float = 0.0
 
     def guarded(self) -> Known:
@@ -567,15 +485,8 @@ def known_pellets(
 ) -> dict[TargetName, Known]:
     """Find what own pellets say about each answer.
 
-    Parameters
-    ----------
-    kernels
-        Of each answer, as a model holds them.
-    own
-        Measured pellets as `nasicon_ml.data.own_pellets.own_pellets` gives them, k rows.
-    learned
-        What the model says about them: log10(S/cm) at 25 °C, log10 of the porosity, probability of purity, eV;
-        shape (k,) each.
+    `own` are k pellets as `nasicon_ml.data.own_pellets.own_pellets` gives them, `learned` what the model says
+    about them: log10(S/cm) at 25 °C, log10 of the porosity, probability of purity, eV; shape (k,) each.
 
     Raises
     ------
@@ -623,24 +534,11 @@ def moved_answers(
     answers: Mapping[Column, Floats],
     half_at_25: Floats,
 ) -> dict[str, Floats]:
-    """Return the answers to n recipes conditioned on own pellets.
+    """Return the answers to n recipes, conditioned on own pellets, that change, and how much they were moved.
 
-    Parameters
-    ----------
-    known
-        What own pellets say.
-    space, learned
-        The recipes, and what the model says about them without own pellets.
-    answers
-        The answers without them, by column of `nasicon_ml.columns.PREDICTION`.
-    half_at_25
-        Half-width of the intervals of conductivity at 25 °C in decades, shape (n,): what an interval is wider at
-        the temperature asked for is owed to the activation energy, and stays.
-
-    Returns
-    -------
-    dict
-        The columns that change, and how much they were moved (role `nasicon_ml.columns.Role.OWN`).
+    `learned` and `answers` (by column of `nasicon_ml.columns.PREDICTION`) are what the model says without them;
+    `half_at_25` half-widths of the intervals of conductivity at 25 °C in decades: what an interval is wider at the
+    temperature asked for is owed to the activation energy, and stays.
     """
     change = {name: known[name].conditioned(space, learned[name]) for name in ANSWERS[:2]}
     logs = _moved(TargetName.CONDUCTIVITY, answers, change[TargetName.CONDUCTIVITY], half_at_25)

@@ -43,44 +43,28 @@ _KEYS = ["repeat", str(Column.PELLET_ID)]
 
 @dataclass(frozen=True)
 class PairedScore:
-    """One target, two models, the same rows.
+    """One target, two models, the same rows."""
 
-    Attributes
-    ----------
-    target, metric
-        What is scored, and how; of the metric, less is better.
-    reference, candidate
-        The two scores on the common rows.
-    difference
-        candidate - reference, with its bootstrap interval over sources: above 0 the candidate is worse.
-    n_rows, n_sources
-        Common pellets and their sources.
-    share
-        Part of the reference's pellets that are common, 0 to 1.
-    same_folds
-        Whether the sources of these rows were dealt into the same folds.
-    """
-
+    # What is scored, and how; of the metric, less is better
     target: TargetName
     metric: str
+    # The two scores on the common rows
     reference: float
     candidate: float
+    # candidate - reference, with its bootstrap interval over sources: above 0 the candidate is worse
     difference: Difference
+    # Common pellets and their sources
     n_rows: int
     n_sources: int
-    share: float
-    same_folds: bool
+    share: float  # part of the reference's pellets that are common, 0 to 1
+    same_folds: bool  # whether the sources of these rows were dealt into the same folds
 
 
 def compare(reference: pd.DataFrame, candidate: pd.DataFrame) -> tuple[PairedScore, ...]:
     """Compare two trainings by their out-of-fold predictions, target by target.
 
-    Parameters
-    ----------
-    reference, candidate
-        Tables as `nasicon_ml.workflows.train.TrainingResult.out_of_fold`. Compared are lithium pellets,
-        conductivities near room temperature, that both predicted, in the repeats that both have; a pellet whose
-        measured value differs between the two is left out.
+    Compared are lithium pellets, conductivities near room temperature, that both predicted, in the repeats that
+    both have; a pellet whose measured value differs between the two is left out.
 
     Raises
     ------
@@ -162,24 +146,12 @@ _DATA_OPTIONS = ("include_suspect", "exclude_sources", "added_sha256")
 
 @dataclass(frozen=True)
 class Verdict:
-    """One question of the gate.
+    """One question of the gate."""
 
-    Attributes
-    ----------
-    question
-        Its name: a target, ``coverage``, ``physics``, ``dataset``, ``comparison``.
-    passed
-        The answer.
-    message
-        The answer in words, with figures and what would have been allowed.
-    figures
-        The figures, as JSON knows them.
-    """
-
-    question: str
-    passed: bool
-    message: str
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    question: str  # its name: a target, ``coverage``, ``physics``, ``dataset``, ``comparison``
+    passed: bool  # the answer
+    message: str  # the answer in words, with figures and what would have been allowed
+    figures: Mapping[str, Any] = field(default_factory=dict)  # the figures, as JSON knows them
 
 
 @dataclass(frozen=True)
@@ -211,20 +183,10 @@ class GateReport:
 
 
 def judge(candidate: PropertyModel, reference: PropertyModel | None) -> GateReport:
-    """Ask a candidate everything it has to show.
+    """Ask a candidate everything it has to show, as against the champion.
 
-    Parameters
-    ----------
-    candidate
-        The model that might become the champion.
-    reference
-        The champion; None if there is none yet: then the candidate has to beat the median of each target, and most
-        rules of the literature have to hold.
-
-    Returns
-    -------
-    GateReport
-        Every verdict. A model without what a question needs (a bundle of an earlier version) fails it.
+    A model without what a question needs (a bundle of an earlier version) fails it. Where there is no champion
+    yet, the candidate has to beat the median of each target, and most rules of the literature have to hold.
     """
     try:
         if reference is None:
@@ -270,15 +232,7 @@ def _comparable(
 
 
 def never_passes(sha256: str, options: Mapping[str, Any], reference: PropertyModel) -> str:
-    """Say before a training why its model could not pass the gate; empty if it might.
-
-    Parameters
-    ----------
-    sha256, options
-        Of the dataset, and what the metadata of the model will hold of its options.
-    reference
-        The champion.
-    """
+    """Say before a training, by its data and options, why its model could not pass the gate; empty if it might."""
     before = reference.metadata.options
     same_data = _data(sha256, options) == _data(reference.metadata.dataset_sha256, before)
     dealt_alike = all(options.get(name) == before.get(name) for name in ("folds", "seed"))

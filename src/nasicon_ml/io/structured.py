@@ -66,13 +66,7 @@ def plain_loader(name: str) -> type[yaml.SafeLoader]:
 
 
 class RepeatedKeyError(ValueError):
-    """A JSON object that names a key twice: one of its two values would be lost.
-
-    Attributes
-    ----------
-    key, value
-        The key, and its second value.
-    """
+    """A JSON object that names a key twice, with its second value: one of its two values would be lost."""
 
     def __init__(self, key: str, value: Any) -> None:
         self.key, self.value = key, value

@@ -185,18 +185,7 @@ def percent(share: float, _: object = None, *, digits: int = 0) -> str:
 
 
 def wilson(successes: Floats, total: Floats) -> tuple[Floats, Floats]:
-    """95 % interval of a share by Wilson's formula (10.1080/01621459.1927.10502953).
-
-    Parameters
-    ----------
-    successes, total
-        Counts, any shape; `total` above 0.
-
-    Returns
-    -------
-    lower, upper
-        Of the same shape, within 0 and 1.
-    """
+    """Return the 95 % interval of a share by Wilson's formula (10.1080/01621459.1927.10502953)."""
     share = successes / total
     centre = (share + Z95**2 / (2 * total)) / (1 + Z95**2 / total)
     half = Z95 * np.sqrt(share * (1 - share) / total + Z95**2 / (4 * total**2)) / (1 + Z95**2 / total)

@@ -23,17 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TreeEnsemble:
-    """The trees of one target.
+    """The trees of one target."""
 
-    Attributes
-    ----------
-    arrays
-        The trees, checked.
-    grown
-        What XGBoost has just grown, which knows its settings; None for trees from a bundle.
-    """
-
-    arrays: TreeArrays = field(repr=False)
+    arrays: TreeArrays = field(repr=False)  # the trees, checked
+    # What XGBoost has just grown, which knows its settings; None for trees from a bundle
     grown: xgboost.Booster | None = field(default=None, repr=False)
 
     @classmethod
