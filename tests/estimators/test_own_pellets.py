@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasicon_ml.estimators.log_odds import laplace_mode
 from nasicon_ml.estimators.own_pellets import (
     Errors,
     OwnKernel,
@@ -16,6 +15,7 @@ from nasicon_ml.estimators.own_pellets import (
     condition_probability,
     draw_known_pellets,
     fit_own_kernel,
+    laplace_mode,
 )
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.distances import LaboratoryDistances, recipe_space

@@ -30,8 +30,7 @@ from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column, Kind, is_missing
 from nasicon_ml.composition import CHARGE_TOLERANCE, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.joint import Points, error_covariance
-from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds
-from nasicon_ml.estimators.own_pellets import Known, OwnKernel
+from nasicon_ml.estimators.own_pellets import Known, OwnKernel, attenuation, bounded_log_odds
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, on_learned_scale
 from nasicon_ml.features.distances import composition_points, laboratory_distances, recipe_space
 from nasicon_ml.model import Answers, PropertyModel

@@ -20,8 +20,7 @@ from statistics import NormalDist
 import numpy as np
 
 from nasicon_ml.arrays import Floats, Ints, Mask
-from nasicon_ml.estimators.log_odds import attenuation, bounded_log_odds, expit
-from nasicon_ml.estimators.own_pellets import Known, OwnKernel
+from nasicon_ml.estimators.own_pellets import Known, OwnKernel, attenuation, bounded_log_odds, expit
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import ConformalScores
 from nasicon_ml.features.distances import RecipeSpace, laboratory_distances
