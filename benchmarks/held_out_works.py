@@ -17,17 +17,12 @@ from benchmarks.ground import Ground, Options, load_ground
 from benchmarks.peers import PEERS, Reads, read
 from benchmarks.predictions import peers_asked, unconverged_is_fine, usable
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, training_rows
+from nasicon_ml.estimators.targets import ANSWERS, PREDICTED, TARGETS, TargetName, training_rows
 from nasicon_ml.workflows.train import TrainingOptions, train
 
 HELD_OUT = (
     "ly1169", "ly1190", "ly2021", "ly2075", "ly2087", "ly550", "ly563", "ly637", "ly662", "ly973",
 )  # fmt: skip
-_COLUMNS = {
-    TargetName.CONDUCTIVITY: Column.PREDICTED_CONDUCTIVITY_S_CM,
-    TargetName.RELATIVE_DENSITY: Column.PREDICTED_RELATIVE_DENSITY_PCT,
-    TargetName.PHASE_PURITY: Column.PREDICTED_PHASE_PURITY,
-}
 
 
 def predicted(ground: Ground, options: Options, name: TargetName) -> pd.DataFrame:
@@ -52,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     answers = model.predict(ground.pellets)
     for name in ANSWERS:
         frame = predicted(ground, options, name)
-        ours = answers[str(_COLUMNS[name])].to_numpy(dtype=np.float64)[frame["row"]]
+        ours = answers[str(PREDICTED[name])].to_numpy(dtype=np.float64)[frame["row"]]
         frame.insert(2, "ours", np.log10(ours) if name is TargetName.CONDUCTIVITY else ours)
         print(f"\n{name.replace('_', ' ')}: {len(frame)} pellets of {len(HELD_OUT)} works")
         for column in frame.columns[2:]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nasicon_ml.arrays import Floats, Mask
-from nasicon_ml.columns import ADDITIVE, ZERO_CELSIUS_K, Column, Kind, is_missing, to_number
+from nasicon_ml.columns import ADDITIVE, ZERO_CELSIUS_K, Column, Kind, from_kelvin, is_missing, to_number
 from nasicon_ml.errors import FieldError
 
 #: So many different texts of one column may be wrong, and so many cells. Beyond that the column is not what it is
@@ -308,8 +308,7 @@ def fraction_findings(clean: pd.DataFrame) -> list[Finding]:
 
 
 def _words(value: float, column: Column) -> str:
-    shift = ZERO_CELSIUS_K if value % 1 else 273
-    return f"{column.value}: {value:g} °C looks like kelvin: {value:g} K is {value - shift:g} °C"
+    return f"{column.value}: {value:g} °C looks like kelvin: {value:g} K is {from_kelvin(value):g} °C"
 
 
 def _is_multiple(values: Floats, step: float) -> Mask:

@@ -201,9 +201,10 @@ ATMOSPHERES = ("air", "O2", "N2", "Ar", "Ar/H2", "vacuum")
 ADDITIVE_UNITS = ("wt%", "mol%", "formula_unit")
 BOUNDS = ("upper", "lower")  # how an inexact number bounds the truth; empty means exact
 
+ZERO_CELSIUS_K = 273.15
 #: What people write instead: (our unit, theirs) and the factor and shift from theirs to ours.
 OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType({
-    ("°C", "k"): (1, -273.15), ("h", "min"): (1 / 60, 0), ("h", "s"): (1 / 3600, 0), ("h", "d"): (24, 0),
+    ("°C", "k"): (1, -ZERO_CELSIUS_K), ("h", "min"): (1 / 60, 0), ("h", "s"): (1 / 3600, 0), ("h", "d"): (24, 0),
     ("h", "days"): (24, 0), ("µm", "nm"): (1e-3, 0), ("µm", "mm"): (1e3, 0), ("°C/min", "k/min"): (1, 0),
     ("°C/min", "°c/h"): (1 / 60, 0), ("°C/min", "k/h"): (1 / 60, 0), ("MPa", "gpa"): (1e3, 0),
     ("MPa", "kpa"): (1e-3, 0), ("MPa", "bar"): (0.1, 0), ("S/cm", "ms/cm"): (1e-3, 0),
@@ -474,7 +475,7 @@ class Column(StrEnum):
         if self is Column.RELATIVE_DENSITY_PCT and 0 < number <= 1:
             return f"Densities are per cent: write {number * 100:g}."
         if self.unit == "°C" and number > self.maximum:
-            return f"Temperatures are in °C; {number:g} K is {number - 273.15:g} °C."
+            return f"Temperatures are in °C; {number:g} K is {number - ZERO_CELSIUS_K:g} °C."
         return ""
 
     def _parse_flag(self, value: object) -> bool:
@@ -512,6 +513,11 @@ def is_missing(value: object) -> bool:
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):
         return math.isnan(value)
     return type(value).__name__ in {"NAType", "NaTType"}  # pandas' own, without importing it
+
+
+def from_kelvin(value: float) -> float:
+    """Return kelvin in °C; people take 1123 K for 850 °C."""
+    return value - (ZERO_CELSIUS_K if value % 1 else 273)
 
 
 def to_number(value: numbers.Real | float | str) -> float:
@@ -589,7 +595,6 @@ ERROR_UNITS: Mapping[Column, str] = MappingProxyType(
 )
 
 ROOM_TEMPERATURE_C = 25.0
-ZERO_CELSIUS_K = 273.15
 
 
 def split_cell(cell: str | None) -> list[str]:

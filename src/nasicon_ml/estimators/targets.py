@@ -47,6 +47,13 @@ class TargetName(StrEnum):
 
 #: The answers a user asks for, in the order they are reported.
 ANSWERS = (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY, TargetName.PHASE_PURITY)
+#: The column in which each is reported.
+PREDICTED = {
+    TargetName.CONDUCTIVITY: Column.PREDICTED_CONDUCTIVITY_S_CM,
+    TargetName.RELATIVE_DENSITY: Column.PREDICTED_RELATIVE_DENSITY_PCT,
+    TargetName.PHASE_PURITY: Column.PREDICTED_PHASE_PURITY,
+    TargetName.ACTIVATION_ENERGY: Column.PREDICTED_ACTIVATION_ENERGY_EV,
+}
 
 
 def _identity(values: Floats) -> Floats:

@@ -20,7 +20,7 @@ from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import occupancies
 from nasicon_ml.estimators.domain import RuleScope
-from nasicon_ml.estimators.targets import TARGETS, TargetName
+from nasicon_ml.estimators.targets import PREDICTED, TARGETS, TargetName
 from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe import Recipe, recipe_table
 
@@ -313,11 +313,5 @@ def _answers(model: Predicts, rules: Sequence[PhysicalRule]) -> dict[TargetName,
         [np.asarray(values, float) for values in celsius]
     )
     predicted = model.predict(table)
-    columns = {
-        TargetName.CONDUCTIVITY: Column.PREDICTED_CONDUCTIVITY_S_CM,
-        TargetName.RELATIVE_DENSITY: Column.PREDICTED_RELATIVE_DENSITY_PCT,
-        TargetName.PHASE_PURITY: Column.PREDICTED_PHASE_PURITY,
-        TargetName.ACTIVATION_ENERGY: Column.PREDICTED_ACTIVATION_ENERGY_EV,
-    }
-    answers = {name: predicted[column].to_numpy(dtype=np.float64) for name, column in columns.items()}
+    answers = {name: predicted[column].to_numpy(dtype=np.float64) for name, column in PREDICTED.items()}
     return answers | {TargetName.CONDUCTIVITY: np.log10(answers[TargetName.CONDUCTIVITY])}

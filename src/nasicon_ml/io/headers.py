@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from nasicon_ml.checks import listed
-from nasicon_ml.columns import ADDITIVE_UNITS, OTHER_UNITS, Column, Kind, Role, columns_of
+from nasicon_ml.columns import ADDITIVE_UNITS, COLUMNS, OTHER_UNITS, ZERO_CELSIUS_K, Column, Kind, Role, columns_of
 from nasicon_ml.errors import LONGEST_NAME, UnreadableFileError
 from nasicon_ml.io.raw import MAX_COLUMNS, RawTable, refuse_repeated
 
@@ -133,8 +133,8 @@ class Meaning:
 @lru_cache(maxsize=2000)
 def meaning_of(name: str) -> Meaning | None:
     """Return what a column's name says; None where it is like no name of ours."""
-    if name in _OURS:
-        return Meaning((_OURS[name],))
+    if name in COLUMNS:
+        return Meaning((COLUMNS[name],))
     if not name.strip() or len(name) > LONGEST_NAME:
         return None
     text = name.strip().strip("\"'").strip()
@@ -146,7 +146,7 @@ def meaning_of(name: str) -> Meaning | None:
     if at := _AT.search(text):
         degrees = float(at[1] or at[3])
         is_kelvin = (at[2] or at[4]).lower() == "k"
-        beside[Column.MEASUREMENT_TEMPERATURE_C] = degrees - 273.15 if is_kelvin else degrees
+        beside[Column.MEASUREMENT_TEMPERATURE_C] = degrees - ZERO_CELSIUS_K if is_kelvin else degrees
         text = text[: at.start()] + text[at.end() :]
     doubtful: Meaning | None = None
     for words, unit in _divided(text):
@@ -235,7 +235,6 @@ _UNIT_OF_NAME = re.compile(r"_(?:c|h|um|nm|c_min|mpa|s_cm|ev|pct|angstrom)$")
 _MEASURED = set(Role) - {
     Role.PREDICTION, Role.OWN, Role.NEIGHBOUR, Role.SCREENING, Role.POSITION, Role.BIBLIOGRAPHY,
 }  # fmt: skip
-_OURS = {column.value: column for column in Column}
 _ALL_UNITS = {*(unit for _, unit in OTHER_UNITS), *(c.unit.lower() for c in Column if c.unit), *ADDITIVE_UNITS}
 _BY_WORDS: dict[frozenset[str], Column] = {
     words: column

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.columns import ADDITIVE_UNITS, ROOM_TEMPERATURE_C, Column, Kind, is_missing
+from nasicon_ml.columns import ADDITIVE_UNITS, ROOM_TEMPERATURE_C, ZERO_CELSIUS_K, Column, Kind, is_missing
 from nasicon_ml.errors import UnreadableFileError, plain_line
 from nasicon_ml.io.headers import (
     POWERS,
@@ -102,7 +102,7 @@ def _with_unit(read: Read, unit: str, column: Column) -> Read | None:
     if step is None:
         return None
     factor, shift = step
-    if shift == -273.15 and read.value == int(read.value):
+    if shift == -ZERO_CELSIUS_K and read.value == int(read.value):
         shift = -273.0  # people take 1123 K for 850 °C
     cause = "own unit" if step == (1.0, 0.0) else "unit"
     return replace(read, value=rounded(read.value * factor + shift), causes=(*read.causes, cause))
@@ -119,7 +119,6 @@ _SPACES = dict.fromkeys(map(ord, "\u00a0\u2009\u202f\u2007"), " ")
 #: A name that is so like one of ours is a slip of the pen, and no column of somebody else.
 _SLIP = 0.8
 _LISTED = 10
-_ZERO_C_IN_K = 273.15
 _COMMAS = "commas read as decimal points"
 _SAID = {
     "about": "read as if exact",
@@ -260,7 +259,7 @@ def _step(cells: pd.Series[Any], meaning: Meaning) -> tuple[Step, str]:
         return Step(), words
     factor, shift = meaning.factor, meaning.shift
     stated = [number for cell in cells if (number := _number(cell, meaning.column)) is not None]
-    if shift == -_ZERO_C_IN_K and all(number == int(number) for number in stated):
+    if shift == -ZERO_CELSIUS_K and all(number == int(number) for number in stated):
         shift = -273.0  # people take 1123 K for 850 °C
     is_share = meaning.column is Column.RELATIVE_DENSITY_PCT and factor == 1
     if is_share and stated and all(0 < number <= 1 for number in stated):

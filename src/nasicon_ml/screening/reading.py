@@ -16,7 +16,17 @@ import pandas as pd
 
 from nasicon_ml.arrays import Ints, Mask
 from nasicon_ml.checks import STEPS, looks_like_kelvin
-from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind, Role, is_missing, says_no_additive, to_number
+from nasicon_ml.columns import (
+    ADDITIVE,
+    MODEL_INPUT,
+    Column,
+    Kind,
+    Role,
+    from_kelvin,
+    is_missing,
+    says_no_additive,
+    to_number,
+)
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest, number_hint
 from nasicon_ml.io.raw import read_bytes, refuse_bytes
 from nasicon_ml.io.structured import load_yaml
@@ -439,7 +449,7 @@ def read_cell(column: Column, node: SpecNode, warnings: list[str]) -> Cell:
         raise node.refused(error) from None
     if column in STEPS and isinstance(value, float):
         sure, likely = looks_like_kelvin(np.array([value]), column)
-        message = f"{value:g} K is {value - (273.15 if value % 1 else 273):g} °C."
+        message = f"{value:g} K is {from_kelvin(value):g} °C."
         if sure[0]:
             raise node.error(column.allowed, f"It looks like kelvin: {message}")
         if likely[0]:

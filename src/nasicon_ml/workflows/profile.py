@@ -15,7 +15,7 @@ from nasicon_ml.arrays import Mask
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.joint import Differences
-from nasicon_ml.estimators.targets import TargetName
+from nasicon_ml.estimators.targets import ANSWERS, PREDICTED, TargetName
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.recipe.combinations import Varied, combinations
@@ -25,11 +25,7 @@ from nasicon_ml.workflows.measured_alike import pellets_like
 from nasicon_ml.workflows.predict import Prediction, predict
 
 #: By which column each answer is called best.
-BEST_BY = {
-    TargetName.CONDUCTIVITY: Column.PREDICTED_CONDUCTIVITY_S_CM,
-    TargetName.RELATIVE_DENSITY: Column.PREDICTED_RELATIVE_DENSITY_PCT,
-    TargetName.PHASE_PURITY: Column.PREDICTED_PHASE_PURITY,
-}
+BEST_BY = {name: PREDICTED[name] for name in ANSWERS}
 _MOST_VARIED = 2
 
 
