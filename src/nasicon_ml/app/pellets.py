@@ -16,7 +16,7 @@ from nasicon_ml.checks import kelvin_findings
 from nasicon_ml.cli.formatting import plural
 from nasicon_ml.columns import PELLET, Column, Role
 from nasicon_ml.data.own_pellets import OwnPelletsError, own_pellets
-from nasicon_ml.data.unusual import unusual_findings
+from nasicon_ml.data.validate import unusual_findings
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.io import read_table, understand
 from nasicon_ml.io.tables import FORMATS

@@ -330,8 +330,7 @@ def validate(ctx: click.Context, file: str | None, sources: str | None, as_json:
     from nasicon_ml.columns import Column
     from nasicon_ml.data.files import PELLETS_FILE, datasets_folder, verify_checksum
     from nasicon_ml.data.load import load_pellets, load_sources, with_lines
-    from nasicon_ml.data.unusual import unusual_in_file
-    from nasicon_ml.data.validate import find_problems
+    from nasicon_ml.data.validate import find_problems, unusual_in_file
     from nasicon_ml.errors import DatasetError
     from nasicon_ml.io import read_table
 

@@ -481,7 +481,7 @@ def say_of_own(name: str, own: pd.DataFrame, reference: pd.DataFrame, model: Pro
     They are held against the pellets `reference`, and against what a model expects of each from the others.
     """
     from nasicon_ml.checks import by_cause
-    from nasicon_ml.data.unusual import unusual_findings
+    from nasicon_ml.data.validate import unusual_findings
     from nasicon_ml.recipe import recipe_warnings
 
     both = [*recipe_warnings(own), *unusual_findings(own, reference)]

@@ -3,25 +3,51 @@
 Rules that need more than one cell take the clean table and find the rows they do not like as an array; words are
 made for those few. Those that compare measurements look at pairs of usable rows of one composition that no field
 of recipe or condition tells apart (what is missing tells nothing apart), and warn: a person has to look.
+
+Numbers that are possible but unlike all that was measured are told with what was probably meant. 0.12 S/cm is a
+conductivity, but nobody measured such a one on a NASICON at room temperature: it is 0.12 mS/cm. Each number is
+held against what other works report: conductivity, density and temperatures against the same system (all systems
+where these are few), a conductivity against those measured at about the same temperature.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from numpy.typing import NDArray
 
-from nasicon_ml.arrays import Ints, Mask
-from nasicon_ml.checks import Finding, Severity, kelvin_findings
-from nasicon_ml.columns import ADDITIVE, BOUND_OF, CONDUCTIVITIES, RECIPE, Column, Kind, Role, columns_of
+from nasicon_ml.arrays import Floats, Ints, Mask
+from nasicon_ml.checks import STEPS, Finding, Severity, fraction_findings, kelvin_findings, looks_like_kelvin
+from nasicon_ml.columns import (
+    ADDITIVE,
+    BOUND_OF,
+    CONDUCTIVITIES,
+    OTHER_UNITS,
+    RECIPE,
+    ROOM_TEMPERATURE_C,
+    SPELLED_UNITS,
+    Column,
+    Kind,
+    Role,
+    columns_of,
+)
 from nasicon_ml.composition import occupancies
 from nasicon_ml.composition.precursors import precursor_findings
 from nasicon_ml.data.files import SOURCES_FILE
-from nasicon_ml.data.load import HEADER, clean_pellets, excuse_suspects, load_sources, with_lines, without_doubted
+from nasicon_ml.data.load import (
+    HEADER,
+    clean_pellets,
+    excuse_suspects,
+    load_sources,
+    systems_of,
+    with_lines,
+    without_doubted,
+)
 from nasicon_ml.errors import NasiconError, nearest
 from nasicon_ml.io import RawTable, read_table
 
@@ -31,12 +57,31 @@ CHARGE_LIMIT = 0.25
 CONTRADICTION_DECADES = 1.5
 #: Measured at temperatures no further apart than this is measured alike, in °C: room temperature is 20 to 30.
 SAME_TEMPERATURE_C = 10.0
-#: Numbers that make a row a measurement; two rows that share one may be the same.
-_MEASURED = (*CONDUCTIVITIES, Column.RELATIVE_DENSITY_PCT)
 #: Author, year and what tells several works apart: fu1997b, yi2014film.
 _AUTHOR_YEAR = r"^([^\W\d_]+)(?:19|20)\d\d[^\W\d_]*$"
 #: ly2018 is paper number 2018 of a collection, and no work of 2018.
 _NUMBERED = ("ly",)
+
+UNUSUAL = "unlike_all_measured"
+#: Held against pellets of the same system.
+BY_SYSTEM = (
+    *CONDUCTIVITIES, Column.RELATIVE_DENSITY_PCT, Column.CALCINATION_TEMPERATURE_C, Column.SINTERING_TEMPERATURE_C,
+)  # fmt: skip
+#: Held against all pellets.
+OVER_ALL = (
+    Column.CALCINATION_TIME_H, Column.SINTERING_TIME_H, Column.PARTICLE_SIZE_UM, Column.HEATING_RATE_C_MIN,
+    Column.PRESSURE_MPA, Column.LITHIUM_EXCESS_PCT, Column.GREEN_PRESSURE_MPA, Column.ACTIVATION_ENERGY_EV,
+    Column.GRAIN_SIZE_UM,
+)  # fmt: skip
+#: Numbers that make a row a measurement; two rows that share one may be the same. Unusual ones are said also where
+#: no other unit explains them: what is new about a recipe is no mistake, but a result that nobody found before is
+#: worth a second look.
+RESULTS = (*CONDUCTIVITIES, Column.RELATIVE_DENSITY_PCT)
+#: How far beyond all others a number has to lie. Any pellet may conduct badly, none conducts much better.
+CONDUCTIVITY_FACTORS = (100.0, 3.0)
+DENSITY_POINTS, TEMPERATURE_C, OTHER_FACTOR = 10.0, 50.0, 2.0
+#: Pellets of other works that make a range.
+ENOUGH = 10
 
 #: Names a row in words.
 Places = Callable[[int], str]
@@ -242,13 +287,13 @@ def _duplicates(clean: pd.DataFrame, places: Places) -> list[Finding]:
     ]
     rows = clean[_usable(clean)]
     first = np.full(len(clean), -1)
-    for measured in _MEASURED:
+    for measured in RESULTS:
         some = rows[rows[measured].notna()]
         groups = some.groupby([Column.SOURCE, Column.FORMULA, measured], sort=False)
         same = (groups[compared].transform("nunique") <= 1).all(axis=1)
         _note_leaders(first, some[same], groups.ngroup()[same])
     reported = rows[list(columns_of(Role.RESULT))].notna().any(axis=1)
-    bare = rows[rows[list(_MEASURED)].isna().all(axis=1) & reported]
+    bare = rows[rows[list(RESULTS)].isna().all(axis=1) & reported]
     every = [Column.SOURCE, *compared, Column.SECONDARY_PHASES]
     _note_leaders(first, bare, bare.groupby(every, dropna=False, sort=False).ngroup())
     notes = clean[Column.NOTES].fillna("").to_numpy()
@@ -307,7 +352,7 @@ def _shared_authors(clean: pd.DataFrame, places: Places) -> list[Finding]:
     rows = rows[author.notna() & ~author.isin(_NUMBERED)]
     sources = clean[Column.SOURCE].to_numpy(dtype=object)
     found: dict[int, int] = {}
-    for column in _MEASURED:
+    for column in RESULTS:
         given = rows[rows[column].notna()]
         for first, second in _alike(given, [author.loc[given.index], Column.FORMULA, column]):
             other_key = sources[first] != sources[second]
@@ -354,3 +399,96 @@ def _told_apart(group: pd.DataFrame, first: Ints, second: Ints) -> Mask:
         apart |= both & differ
     has_additive = group[Column.ADDITIVE].notna().to_numpy()
     return np.asarray(apart | (has_additive[first] != has_additive[second]), dtype=bool)
+
+
+@dataclass(frozen=True)
+class _Range:
+    """What other works report of one column: smallest and largest, of how many pellets, and whose."""
+
+    low: float
+    high: float
+    count: int
+    whose: str
+
+
+def unusual_findings(pellets: pd.DataFrame, reference: pd.DataFrame) -> list[Finding]:
+    """Find numbers that are unlike all that was measured: warnings, by column and row.
+
+    Both tables are as `nasicon_ml.data.load.load_pellets` gives them, `pellets` with index 0 to n - 1. Rows marked
+    suspect and results that are doubted are passed over, and temperatures that look like kelvin anyway
+    (`nasicon_ml.checks.kelvin_findings`). Reference pellets of a pellet's own source do not count.
+    """
+    asked = without_doubted(pellets)
+    used = ~asked[Column.SUSPECT].eq(True).to_numpy()
+    systems, sources = (reference[name].to_numpy(dtype=object) for name in (Column.SYSTEM, Column.SOURCE))
+    found = fraction_findings(asked[used])
+    for column in (*BY_SYSTEM, *OVER_ALL):
+        values = asked[column].to_numpy(dtype=np.float64)
+        open_to_doubt = used & ~np.isnan(values)
+        if column in STEPS:
+            open_to_doubt &= ~np.logical_or(*looks_like_kelvin(values, column))
+        keys = zip(asked[Column.SYSTEM], asked[Column.SOURCE], _temperatures(asked, column), strict=True)
+        measured, at_c = reference[column].to_numpy(dtype=np.float64), _temperatures(reference, column)
+        ranges: dict[tuple[object, object, float], _Range | None] = {}
+        for row, key in enumerate(keys):
+            if not open_to_doubt[row]:
+                continue
+            if key not in ranges:
+                there = ~np.isnan(measured) & (sources != key[1]) & (np.abs(at_c - key[2]) <= SAME_TEMPERATURE_C)
+                ranges[key] = _range(measured, there, systems, key[0] if column in BY_SYSTEM else None)
+            words = _unusual_words(column, float(values[row]), ranges[key], key[2])
+            if words:
+                message = f"{column}: {values[row]:g} {column.unit} {words}"
+                found.append(Finding(row, column.value, float(values[row]), UNUSUAL, Severity.WARNING, message))
+    return found
+
+
+def unusual_in_file(raw: RawTable, reference: pd.DataFrame) -> list[Finding]:
+    """Find such numbers in a table as it stands in its file; with lines, by row and column."""
+    clean, _ = clean_pellets(raw)
+    clean[Column.SYSTEM] = systems_of(clean[Column.FORMULA])
+    return with_lines(unusual_findings(clean, reference), raw)
+
+
+def _temperatures(pellets: pd.DataFrame, column: Column) -> Floats:
+    """Return the temperature at which each value was measured, in °C; 25 for what does not depend on it."""
+    if column not in CONDUCTIVITIES:
+        return np.full(len(pellets), ROOM_TEMPERATURE_C)
+    return pellets[Column.MEASUREMENT_TEMPERATURE_C].fillna(ROOM_TEMPERATURE_C).to_numpy(dtype=np.float64)
+
+
+def _range(values: Floats, there: Mask, systems: NDArray[np.object_], system: object) -> _Range | None:
+    own = there & (systems == system)
+    some, whose = (own, f"{system} ") if own.sum() >= ENOUGH else (there, "")
+    if some.sum() < ENOUGH:
+        return None
+    return _Range(float(values[some].min()), float(values[some].max()), int(some.sum()), whose)
+
+
+def _unusual_words(column: Column, value: float, known: _Range | None, temperature_c: float) -> str:
+    """Return what is unusual about a value, and what was probably meant; nothing if it is as others are."""
+    if known is None:
+        return ""
+    below, above = _usual(column, known)
+    meant = [
+        f"{value:g} {SPELLED_UNITS.get(unit, unit)} is {value * factor + shift:.4g} {column.unit}"
+        for (ours, unit), (factor, shift) in OTHER_UNITS.items()
+        if ours == column.unit and known.low <= value * factor + shift <= known.high
+    ]
+    if below <= value <= above or not (meant or column in RESULTS):
+        return ""
+    side, limit = ("below", known.low) if value < below else ("above", known.high)
+    where = f" near {temperature_c:g} °C" if column in CONDUCTIVITIES else ""
+    words = f"is far {side} the {known.count} {known.whose}pellets of other works{where} ({limit:g})"
+    return "; ".join([words, *meant])
+
+
+def _usual(column: Column, known: _Range) -> tuple[float, float]:
+    if column in CONDUCTIVITIES:
+        down, up = CONDUCTIVITY_FACTORS
+        return known.low / down, known.high * up
+    if column is Column.RELATIVE_DENSITY_PCT:
+        return known.low - DENSITY_POINTS, known.high + DENSITY_POINTS
+    if column in STEPS:
+        return known.low - TEMPERATURE_C, known.high + TEMPERATURE_C
+    return known.low / OTHER_FACTOR, known.high * OTHER_FACTOR
