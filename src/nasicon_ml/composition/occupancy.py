@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 from nasicon_ml.arrays import Floats, Ints
 from nasicon_ml.checks import MOST_BAD_CELLS, MOST_BAD_TEXTS, Finding, Severity, refuse_many
 from nasicon_ml.columns import Column, is_missing
-from nasicon_ml.composition.composition import Composition
 from nasicon_ml.composition.formula import ELEMENT_INDEX, ELEMENTS, refusal
 from nasicon_ml.composition.reading import parse
-from nasicon_ml.composition.sites import CHARGE_TOLERANCE, OXYGEN_CHARGE, net_substitution, total_charge
+from nasicon_ml.composition.sites import (
+    CHARGE_TOLERANCE,
+    OXYGEN_CHARGE,
+    Composition,
+    net_substitution,
+    total_charge,
+)
 from nasicon_ml.errors import FormulaError
 
 _DIGITS = 9

@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import shorthand
-from nasicon_ml.composition.composition import Composition, SecondPhase
 from nasicon_ml.composition.formula import (
     ELEMENT_INDEX,
     NUMBER,
@@ -22,7 +21,7 @@ from nasicon_ml.composition.formula import (
     refusal,
 )
 from nasicon_ml.composition.shorthand import check_clauses, check_signs, misspelt, take_name
-from nasicon_ml.composition.sites import StateOverride, assign_sites
+from nasicon_ml.composition.sites import Composition, SecondPhase, StateOverride, assign_sites
 from nasicon_ml.composition.sites import oxidation_states as find_states
 from nasicon_ml.errors import FieldError, nearest, shown
 

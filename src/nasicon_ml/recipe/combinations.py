@@ -16,7 +16,7 @@ from nasicon_ml.recipe.recipe import Recipe
 from nasicon_ml.recipe.rules import unknown_field
 
 if TYPE_CHECKING:
-    from nasicon_ml.composition.composition import Composition
+    from nasicon_ml.composition.sites import Composition
 
 #: The substitution of a formula with x, which is no column of a recipe.
 X = "x"

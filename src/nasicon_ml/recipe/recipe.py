@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nasicon_ml.columns import ADDITIVE, RECIPE, Column, Kind
-from nasicon_ml.composition.composition import Composition, SecondPhase
 from nasicon_ml.composition.reading import parse
+from nasicon_ml.composition.sites import Composition, SecondPhase
 from nasicon_ml.errors import FieldError, UnreadableFileError
 from nasicon_ml.io.structured import RepeatedKeyError, load_json, plain_loader
 from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, NO_FORMULA, SECOND_PHASE_TWICE, unknown_field

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import Composition, OccupancyTable, shorthand
-from nasicon_ml.composition.composition import counts_in_name
 from nasicon_ml.composition.formula import (
     ALKALI_LETTERS,
     ELEMENT_INDEX,
@@ -36,6 +35,7 @@ from nasicon_ml.composition.sites import (
     TETRAHEDRAL_STATES,
     USUAL_STATES,
     Sites,
+    counts_in_name,
     net_substitution,
     oxidation_states,
 )
