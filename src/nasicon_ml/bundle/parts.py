@@ -54,12 +54,7 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def from_csv(text: str) -> pd.DataFrame:
-    """Read what `to_csv` wrote.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns `COLUMNS`, index from 0; equal to what was written, to the last bit.
+    """Read what `to_csv` wrote: columns `COLUMNS`, index from 0, equal to what was written, to the last bit.
 
     Raises
     ------

@@ -67,18 +67,10 @@ class TreeEnsemble:
         return xgb.Booster(model_file=bytearray(to_json(self.arrays)))
 
     def margin(self, X: NDArray[Any] | PairedRecipes) -> Floats:
-        """Evaluate the trees.
+        """Evaluate the trees for features, shape (n, n_features), or for recipes as pairs, which is faster.
 
-        Parameters
-        ----------
-        X
-            Features, shape (n, n_features), NaN where not given; or recipes as pairs, which is faster.
-
-        Returns
-        -------
-        ndarray
-            Shape (n,), on the scale the model learns: the sum of the leaves that XGBoost reaches, to a billionth.
-            XGBoost adds them one after another in single precision, and is off by some millionths.
+        Return the sum of the leaves that XGBoost reaches, shape (n,), on the scale the model learns, to a
+        billionth. XGBoost adds them one after another in single precision, and is off by some millionths.
         """
         if isinstance(X, PairedRecipes):
             return X.of_recipes(self.pairs.margin(X.singles, X.shape))
