@@ -130,7 +130,7 @@ def undominated(points: Floats, numbers: Ints) -> NDArray[np.intp]:
         beats[:, :some] = np.tri(some, dtype=np.bool_)  # only those before a row can dominate it
         for column in columns:
             beats |= column > column[:some, None]
-        rest = beats.all(axis=0)
+        rest = np.logical_and.reduce(beats)
         found.append(left[:some][rest[:some]])
         rest[:some] = False
         left, columns = left[rest], [column[rest] for column in columns]
