@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -142,13 +143,24 @@ def run_local(
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Let a product of matrices take one thread: the chunks already share the processor."""
+    """Let a product of matrices take one thread, as the chunks share the processor; let these take turns quickly.
+
+    A chunk is thousands of short computations, after each of which a thread may have to wait for its turn to run
+    Python: 5 ms, by default, where another holds on to it.
+    """
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1, user_api="blas"):
-        yield
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_S)
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield
+    finally:
+        sys.setswitchinterval(usual_s)
 
 
+#: How long a thread may keep another waiting for its turn, in seconds.
+_TURN_S = 5e-5
 #: The state is written no more often than this, in seconds.
 _SAVE_EVERY_S = 3.0
 
