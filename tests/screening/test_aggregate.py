@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.screening import aggregate
+from nasicon_ml.screening import aggregate as module
 from nasicon_ml.screening.aggregate import MOST_CELLS, Front, Kept
 from nasicon_ml.screening.aggregate import ConductivityMap as Landscape
 
@@ -102,9 +103,11 @@ def by_definition(points: np.ndarray) -> list[int]:
     return found
 
 
-@given(POINTS)
-def test_the_front_is_that_of_the_definition(points: np.ndarray) -> None:
-    found = Front.of(points, np.arange(len(points)))
+@given(POINTS, st.sampled_from([1, 60, module._COMPARED]))
+def test_the_front_is_that_of_the_definition(points: np.ndarray, compared: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_COMPARED", compared)  # one at a time, some, all at once
+        found = Front.of(points, np.arange(len(points)))
     assert found.numbers.tolist() == by_definition(points)
     np.testing.assert_array_equal(found.points, points[found.numbers])
 
