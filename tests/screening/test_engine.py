@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,12 @@ def test_progress_counts_up_to_the_size(champion: PropertyModel) -> None:
     assert seen[-1].remaining_s == 0
     assert all(one.per_second > 0 for one in seen)
     assert seen[-1].best >= seen[0].best
+
+
+def test_threads_take_turns_as_before_afterwards(champion: PropertyModel) -> None:
+    usual, meanwhile = sys.getswitchinterval(), []
+    screen(SPACE, champion, progress=lambda _: meanwhile.append(sys.getswitchinterval()))
+    assert max(meanwhile) < usual == sys.getswitchinterval()
 
 
 def test_an_estimate_is_of_the_whole_space(champion: PropertyModel, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | Non
     scorer = Scorer(scorer.space, scorer.model, scorer.question)
     scorer.prepare()
     trial = min(scorer.space.size, effort.chunk, _TRIAL)
-    with _one_thread_each():
+    with _shared_processor():
         scorer.aggregate(0, max(1, trial // 16))
         start = time.perf_counter()
         scored = scorer.aggregate(0, trial).counts.candidates
@@ -121,7 +121,7 @@ def run_local(
     ahead = chunks(scorer.space.size, effort.chunk, start)
     pool = ThreadPoolExecutor(effort.threads, thread_name_prefix="screening")
     waiting: deque[tuple[range, Future[Aggregate]]] = deque()
-    with _one_thread_each():
+    with _shared_processor():
         try:
             while True:
                 # One more than there are threads: none has to wait for this one.
@@ -141,8 +141,12 @@ def run_local(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+#: How long a thread may keep another waiting for its turn, in seconds.
+_TURN_S = 5e-5
+
+
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def _shared_processor() -> Iterator[None]:
     """Let a product of matrices take one thread, as the chunks share the processor; let these take turns quickly.
 
     A chunk is thousands of short computations, after each of which a thread may have to wait for its turn to run
@@ -159,8 +163,6 @@ def _one_thread_each() -> Iterator[None]:
         sys.setswitchinterval(usual_s)
 
 
-#: How long a thread may keep another waiting for its turn, in seconds.
-_TURN_S = 5e-5
 #: The state is written no more often than this, in seconds.
 _SAVE_EVERY_S = 3.0
 
