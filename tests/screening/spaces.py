@@ -40,6 +40,10 @@ class SmallSpace:
     def size(self) -> int:
         return len(self._recipes)
 
+    @property
+    def usual_chunk(self) -> int:
+        return 65_536
+
     def chunk(self, start: int, stop: int) -> Candidates:
         return self.at(np.arange(start, min(stop, self.size)))
 

@@ -18,6 +18,7 @@ from nasicon_ml.screening.objectives import Question, objective_named
 from nasicon_ml.screening.result import COLUMNS, OutputFolder, ScreeningResult
 from nasicon_ml.screening.scoring import Effort, Scorer
 from nasicon_ml.screening.space import SearchSpace
+from tests.contracts.source import ROOT
 from tests.screening.spaces import UNBALANCED, SmallSpace
 
 SPACE = SmallSpace()
@@ -197,6 +198,24 @@ def test_a_question_that_makes_no_sense_is_refused(settings: dict[str, float]) -
 def test_an_effort_that_makes_no_sense_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(FieldError, match="is not accepted"):
         Effort(**settings)  # type: ignore[arg-type]
+
+
+def test_chunks_are_as_long_as_asked_for_or_as_suits_the_space(champion: PropertyModel) -> None:
+    space = SearchSpace.from_yaml(ROOT / "examples" / "screening" / "small.yaml")
+    drawn = space.sample(4)
+    assert Effort().chunk_of(space) == space.usual_chunk > Effort().chunk_of(drawn) == drawn.usual_chunk
+    assert Effort(chunk=7).chunk_of(space) == Effort(chunk=7).chunk_of(drawn) == 7
+    seen: list[Progress] = []
+    screen(Short(), champion, Question(keep=3), Effort(threads=1), progress=seen.append)
+    assert [progress.done for progress in seen] == [*range(500, SPACE.size, 500), SPACE.size]
+
+
+class Short(SmallSpace):
+    """The space of these tests in chunks of its own length."""
+
+    @property
+    def usual_chunk(self) -> int:
+        return 500
 
 
 def test_a_level_that_nothing_supports_writes_nothing(champion: PropertyModel, tmp_path: Path) -> None:

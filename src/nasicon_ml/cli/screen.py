@@ -99,8 +99,9 @@ until then is shown and written, and --resume goes on."""
 @option("--seed", section=WORK, type=Whole(), default=0, show_default=True, metavar="NUMBER", help="Of the draw.")
 @option("--threads", section=WORK, type=Whole(), default=min(8, usable_processors()), metavar="NUMBER",
          help="Chunks scored at the same time; the result is the same.  [default: one a processor]")  # fmt: skip
-@option("--chunk", section=WORK, type=Whole(), default=65_536, show_default=True, metavar="NUMBER",
-         help="Candidates scored in one call; the result is the same.")  # fmt: skip
+@option("--chunk", section=WORK, type=Whole(), metavar="NUMBER",
+         help="Candidates scored in one call; the result is the same.  [default: 65536, with --budget 16384]",
+)  # fmt: skip
 @option("--engine", section=WORK, default="local", show_default=True, metavar="NAME",
          help="Where it is computed: local, or dask (a cluster); the result is the same.")  # fmt: skip
 @option("--scheduler", section=WORK, metavar="ADDRESS",

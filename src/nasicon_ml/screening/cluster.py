@@ -125,7 +125,7 @@ def run_dask(
     with _connected(scheduler) as client:
         _same_version(client)
         batch = min(max(_FAN_IN, _CHUNKS_PER_THREAD * _threads(client, scheduler)), _LARGEST_BATCH)
-        ahead = chunks(scorer.space.size, effort.chunk, start)
+        ahead = chunks(scorer.space.size, effort.chunk_of(scorer.space), start)
         shipment = client.submit(_shipped, Shipment.of(scorer), pure=False)
         waiting: deque[tuple[range, Any]] = deque()
         while not stop():

@@ -87,7 +87,7 @@ def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | Non
     """
     scorer = Scorer(scorer.space, scorer.model, scorer.question)
     scorer.prepare()
-    trial = min(scorer.space.size, effort.chunk, _TRIAL)
+    trial = min(scorer.space.size, effort.chunk_of(scorer.space), _TRIAL)
     with _shared_processor():
         scorer.aggregate(0, max(1, trial // 16))
         start = time.perf_counter()
@@ -118,7 +118,7 @@ def run_local(
         Chunks and their aggregates, in the order of the space, without a gap.
     """
     scorer.prepare()
-    ahead = chunks(scorer.space.size, effort.chunk, start)
+    ahead = chunks(scorer.space.size, effort.chunk_of(scorer.space), start)
     pool = ThreadPoolExecutor(effort.threads, thread_name_prefix="screening")
     waiting: deque[tuple[range, Future[Aggregate]]] = deque()
     with _shared_processor():
@@ -213,7 +213,7 @@ def screen(
     state = State(Identity("", "", {}), 0, 0.0, Aggregate.empty(question.keep))
     if output is not None:
         output.check()
-        identity = Identity.of(space, model, question, chunk=effort.chunk, scored=output.scored)
+        identity = Identity.of(space, model, question, chunk=effort.chunk_of(space), scored=output.scored)
         state = replace(state, identity=identity, note=output.note)
         if output.resume:
             state = read_state(output.folder)

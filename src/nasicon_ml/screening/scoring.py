@@ -24,8 +24,6 @@ from nasicon_ml.screening.objectives import Answers, Question
 from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import Candidates
 
-#: Positions of a chunk: enough that few calls are made, few enough that some hundred megabytes hold several.
-CHUNK = 65_536
 MOST_CHUNK = 1_048_576
 ENGINES = ("local", "dask")
 
@@ -39,7 +37,7 @@ class Effort:
     threads
         Chunks that are scored at the same time on this machine.
     chunk
-        Positions of the space that are scored in one call.
+        Positions of the space that are scored in one call; by default `Space.usual_chunk`.
     engine
         "local", or "dask" for a cluster.
     scheduler
@@ -47,19 +45,24 @@ class Effort:
     """
 
     threads: int = field(default_factory=lambda: min(8, usable_processors()))
-    chunk: int = CHUNK
+    chunk: int | None = None
     engine: str = "local"
     scheduler: str | None = None
 
     def __post_init__(self) -> None:
-        for name, value, most in (("threads", self.threads, 1_000), ("chunk", self.chunk, MOST_CHUNK)):
-            check_whole(name, value, 1, most)
+        check_whole("threads", self.threads, 1, 1_000)
+        if self.chunk is not None:
+            check_whole("chunk", self.chunk, 1, MOST_CHUNK)
         if self.engine not in ENGINES:
             raise FieldError("engine", self.engine, ", ".join(ENGINES), nearest(self.engine, ENGINES))
         if (self.scheduler is not None) != (self.engine == "dask"):
             raise FieldError(
                 "scheduler", self.scheduler, "an address such as tcp://host:8786, with the engine dask alone"
             )
+
+    def chunk_of(self, space: Space) -> int:
+        """Return how many positions of a space are scored in one call."""
+        return space.usual_chunk if self.chunk is None else self.chunk
 
 
 def chunks(size: int, length: int, start: int = 0) -> Iterator[range]:
@@ -73,6 +76,10 @@ class Space(Protocol):
     @property
     def size(self) -> int:
         """Positions, before constraints."""
+
+    @property
+    def usual_chunk(self) -> int:
+        """Positions of a chunk: enough for few calls, and few enough that some hundred megabytes hold several."""
 
     def chunk(self, start: int, stop: int) -> Candidates:
         """Return the recipes at some positions that the space's constraints leave."""

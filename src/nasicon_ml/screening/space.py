@@ -240,6 +240,11 @@ class SearchSpace:
         """Numbered candidates: the product of the axes, before the constraints that join several of them."""
         return len(self.axes.compositions) * self.n_processings
 
+    @property
+    def usual_chunk(self) -> int:
+        """Positions that are scored in one call: many, as what neighbours share is computed once."""
+        return 65_536
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of what decides the candidates and their numbers: the axes and the checks.
@@ -480,6 +485,11 @@ class SampledSpace:
     def size(self) -> int:
         """How many there are: the budget, or fewer where the space holds no more."""
         return len(self.chosen)
+
+    @property
+    def usual_chunk(self) -> int:
+        """Positions that are scored in one call: few, as candidates share little; then no thread waits long."""
+        return 16_384
 
     @property
     def fingerprint(self) -> str:
