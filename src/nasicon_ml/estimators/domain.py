@@ -23,7 +23,7 @@ from nasicon_ml.arrays import Floats, Ints, Mask, Strings
 from nasicon_ml.columns import COLUMNS, Column
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.features.distances import COMPOSITION_WEIGHT, SCALES, RecipeSpace, recipe_distances
-from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_CHOICES, PROCESSING_NUMBERS
+from nasicon_ml.features.processing import LOGARITHMIC, PROCESSING_CHOICES, PROCESSING_NUMBERS, is_one_of
 
 #: A system needs this many pellets that state a field before its own range counts; below, all systems' does.
 ENOUGH_PELLETS = 8
@@ -185,10 +185,10 @@ class Domain:
     def compare(self, table: pd.DataFrame, sites: OccupancyTable) -> Compared:
         """Hold recipes against what the training pellets cover; parameters as of `judge`."""
         strange = {
-            column: (table[column].notna() & ~table[column].isin(self.choices[column])).to_numpy()
+            column: table[column].notna().to_numpy() & ~is_one_of(table[column], self.choices[column])
             for column in PROCESSING_CHOICES
         }
-        rare = {column: table[column].isin(list(self.few(column))).to_numpy() for column in PROCESSING_CHOICES}
+        rare = {column: is_one_of(table[column], self.few(column)) for column in PROCESSING_CHOICES}
         return Compared(self, table, sites, strange, rare, tuple(self._beyond(table, sites)))
 
     def _beyond(self, table: pd.DataFrame, sites: OccupancyTable) -> Iterator[_Beyond]:

@@ -6,7 +6,7 @@ two alone is computed once for each, and not for each recipe.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ from nasicon_ml.features.processing import (
     PROCESSING_CHOICES,
     PROCESSING_NUMBERS,
     additive_columns,
+    choice_codes,
     host_mass_g_mol,
     preparation_table,
     source_codes,
@@ -49,9 +50,17 @@ def distinct_rows(rows: int, columns: Iterable[Any]) -> tuple[Ints, Ints]:
         Where each different row stands first, in order of appearance, and which of them every row is, shape
         (rows,).
     """
+    found = (pd.factorize(column, use_na_sentinel=False) for column in columns)
+    return distinct_combinations(rows, ((cells, codes) for codes, cells in found))
+
+
+def distinct_combinations(rows: int, columns: Iterable[tuple[Sized, Ints]]) -> tuple[Ints, Ints]:
+    """Return the different rows of a table, as `distinct_rows` does.
+
+    Columns are given as their different cells, and which of them each row has, shape (rows,).
+    """
     which, kinds = np.zeros(rows, dtype=np.int64), 1
-    for column in columns:
-        codes, cells = pd.factorize(column, use_na_sentinel=False)
+    for cells, codes in columns:
         if kinds * len(cells) > _MOST_KINDS:
             which, kinds = pd.factorize(which)[0], rows
         if len(cells) > 1:
@@ -129,9 +138,11 @@ PREPARATION_WEIGHTS = (1.0, 1.0, 1.0, *(1.0 / len(Cation) for _ in Cation))
 #: Weight of exchanging one whole M cation against all of the processing.
 COMPOSITION_WEIGHT = 2.0
 _SMALLEST_TIME_H = 1e-2
-_CHUNK_CELLS = 4_000_000
+_CHUNK_CELLS = 2_000_000
 #: Differences of amounts that are held at once: what fits into a processor's cache.
 _CACHED_CELLS = 200_000
+#: Queries whose distances are added up field by field at once: what fits into a processor's cache.
+_CACHED_QUERIES = 64
 _DIGITS = 9
 #: Within a laboratory, numbers further apart than this many scales (`SCALES`) are simply far apart.
 _FURTHEST_WITHIN = 2.0
@@ -218,7 +229,7 @@ def processing_points(table: pd.DataFrame, host_g_mol: Callable[[], Floats]) -> 
         As for `nasicon_ml.features.processing.additive_columns`, shape (n,).
     """
     numbers = [_scaled(table, field) for field in PROCESSING_NUMBERS]
-    codes = [pd.Categorical(table[field], categories=list(field.choices)).codes for field in PROCESSING_CHOICES]
+    codes = [choice_codes(table[field], field.choices) for field in PROCESSING_CHOICES]
     extra = additive_columns(table, host_g_mol)
     additive = [extra["additive_present"], np.nan_to_num(extra["additive_wt_pct"], nan=5.0) / 10.0]
     return RecipeSpace(
@@ -273,38 +284,35 @@ def composition_distance(queries: RecipeSpace, references: RecipeSpace) -> Float
     return found[of_query].take(of_reference, axis=1)
 
 
-def processing_distance(queries: RecipeSpace, references: RecipeSpace) -> Floats:
+def processing_distance(
+    queries: RecipeSpace, references: RecipeSpace, dtype: type[np.floating[Any]] = np.float64
+) -> NDArray[Any]:
     """How differently recipes are made, 0 to about 1, and up to 0.3 more where both state their preparation.
 
-    Shape (n_queries, n_references).
+    Shape (n_queries, n_references); added up in numbers of the given type.
     """
-    total = np.zeros((len(queries), len(references)))
-    for part in field_distances(queries, references):
-        total += part.table.take(part.of_reference, axis=1)[part.of_query]
-    return total
+    fields = [
+        (np.ascontiguousarray(table.T, dtype=dtype), of_query, of_reference)
+        for table, of_query, of_reference in _field_distances(queries, references)
+    ]
+    found = np.empty((len(queries), len(references)), dtype=dtype)
+    for start in range(0, len(queries), _CACHED_QUERIES):
+        some = slice(start, start + _CACHED_QUERIES)
+        # Reference after reference in memory: its value of a field is looked up for many queries at once.
+        total = np.zeros((len(references), len(found[some])), dtype=dtype)
+        added = np.empty_like(total)
+        for table, of_query, of_reference in fields:
+            total += np.take(table[:, of_query[some]], of_reference, axis=0, out=added, mode="clip")
+        found[some] = total.T
+    return found
 
 
-@dataclass(frozen=True)
-class FieldDistances:
-    """What one processing field adds to the distances.
+def _field_distances(queries: RecipeSpace, references: RecipeSpace) -> Iterator[tuple[Floats, Ints, Ints]]:
+    """Yield what each processing field adds to the distances.
 
-    Attributes
-    ----------
-    table
-        What each different value of the queries and each of the references add, shape (n_values, n_known).
-    of_query
-        Which row of the table each query has, shape (n_queries,).
-    of_reference
-        Which column each reference has, shape (n_references,).
+    That is what each of its different values among the queries and each among the references add, shape
+    (n_values, n_known), then which row of this each query has and which column each reference.
     """
-
-    table: Floats
-    of_query: Ints
-    of_reference: Ints
-
-
-def field_distances(queries: RecipeSpace, references: RecipeSpace) -> Iterator[FieldDistances]:
-    """Return what each processing field adds to the distances."""
     fields = [*PROCESSING_NUMBERS, *PROCESSING_CHOICES]
     weights = np.array([WEIGHTS.get(field, 1.0) for field in fields] + [1.0, 1.0])
     one = weights.sum()
@@ -313,15 +321,14 @@ def field_distances(queries: RecipeSpace, references: RecipeSpace) -> Iterator[F
     for at, weight in enumerate(weights.tolist()):
         (ours, of_query), (theirs, of_reference) = both[at]
         if len(PROCESSING_NUMBERS) <= at < len(fields):
-            table = _of_choices(ours, theirs, weight)
+            yield _of_choices(ours, theirs, weight), of_query, of_reference
         else:
-            table = _of_numbers(ours, theirs, weight, weight * UNKNOWN)
-        yield FieldDistances(table, of_query, of_reference)
+            yield _of_numbers(ours, theirs, weight, weight * UNKNOWN), of_query, of_reference
     for weight, ((ours, of_query), (theirs, of_reference)) in zip(
         PREPARATION_WEIGHTS, both[len(weights) :], strict=True
     ):
         if not (np.isnan(ours).all() or np.isnan(theirs).all()):
-            yield FieldDistances(_of_numbers(ours, theirs, weight / one, 0.0), of_query, of_reference)
+            yield _of_numbers(ours, theirs, weight / one, 0.0), of_query, of_reference
 
 
 def _of_choices(ours: Floats, theirs: Floats, weight: float) -> Floats:
@@ -399,10 +406,10 @@ def nearest_neighbours_among(
         One of each choice; its positions count within the choice.
     """
     found: list[list[Neighbours]] = [[] for _ in asked]
-    step = max(1, _CHUNK_CELLS // max(1, 8 * len(references)))
+    step = max(1, _CHUNK_CELLS // max(1, len(references)))
     for start in range(0, max(1, len(queries)), step):
         rows = slice(start, start + step)
-        gaps = recipe_distances(queries.take(rows), references)
+        gaps = recipe_distances(queries if step >= len(queries) else queries.take(rows), references)
         if query_sources is not None and reference_sources is not None:
             gaps[query_sources[rows, None] == reference_sources[None, :]] = np.inf
         for parts, (chosen, k) in zip(found, asked, strict=True):

@@ -28,8 +28,9 @@ from nasicon_ml.features.distances import (
     RecipeSpace,
     composition_distance,
     composition_points,
+    distinct_combinations,
     distinct_rows,
-    field_distances,
+    processing_distance,
     processing_points,
     recipe_space,
 )
@@ -38,8 +39,6 @@ Singles = NDArray[np.float32]
 
 #: Recipes whose distances to all pellets are held at once: what fits into a processor's cache.
 _BLOCK = 256
-#: Processings whose distances are added up field by field at once: what fits into a processor's cache.
-_CACHED = 64
 #: Different compositions whose distances are computed beforehand; of more, block by block.
 _MOST_KEPT = 4096
 #: Different processings whose distances are held at once.
@@ -74,9 +73,7 @@ class DistinctPoints:
 def distinct_points(space: RecipeSpace, sites: OccupancyTable) -> DistinctPoints:
     """Return the distinct points of n recipes; `sites` are their occupancies, and say who shares a composition."""
     first, composition_of = distinct_rows(len(space), [sites.index])
-    one_of, processing_of = distinct_rows(
-        len(space), [*space.numbers.T, *space.codes.T, *space.additive.T, *space.preparation.T]
-    )
+    one_of, processing_of = distinct_combinations(len(space), space.distinct_values)
     return DistinctPoints(space.take(first), space.take(one_of), composition_of, processing_of)
 
 
@@ -163,7 +160,8 @@ class MeasuredPellets:
         """Yield distances block by block, at least to every pellet that is among the nearest of its recipe."""
         of_composition = _Kept(self._of_compositions, asked.compositions)
         for first, rows in _by_processing(asked):
-            by_processing = self._of_processing(asked.processing.take(slice(first, first + _PROCESSING)))
+            some_processing = asked.processing.take(slice(first, first + _PROCESSING))
+            by_processing = processing_distance(some_processing, self.space, np.float32)
             few, many = _runs(rows, asked.composition_of)
             for start in range(0, len(few), _BLOCK):
                 some = few[start : start + _BLOCK]
@@ -218,23 +216,6 @@ class MeasuredPellets:
     def _of_compositions(self, compositions: RecipeSpace) -> Singles:
         """Return the part of the distances that comes from compositions; shape (len(compositions), m)."""
         return (COMPOSITION_WEIGHT * composition_distance(compositions, self.space)).astype(np.float32)
-
-    def _of_processing(self, processing: RecipeSpace) -> Singles:
-        """Return the part of the distances that comes from processing; shape (len(processing), m)."""
-        parts = [
-            (np.ascontiguousarray(part.table.T, dtype=np.float32), part.of_query, part.of_reference)
-            for part in field_distances(processing, self.space)
-        ]
-        found = np.empty((len(processing), len(self.space)), dtype=np.float32)
-        for start in range(0, len(processing), _CACHED):
-            some = slice(start, start + _CACHED)
-            # Pellet after pellet in memory: a pellet's value of a field is looked up for many processings at once.
-            total = np.zeros((len(self.space), len(found[some])), dtype=np.float32)
-            added = np.empty_like(total)
-            for table, of_query, of_reference in parts:
-                total += np.take(table[:, of_query[some]], of_reference, axis=0, out=added, mode="clip")
-            found[some] = total.T
-        return found
 
 
 class _Kept:

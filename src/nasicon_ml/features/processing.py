@@ -17,14 +17,15 @@ taken for the coldest that was published. The law says what it is instead, and m
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.arrays import Floats, Mask
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import RECIPE, ZERO_CELSIUS_K, Column, Kind, Role, columns_of
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.composition.precursors import Cation, Source, read_precursors
@@ -221,15 +222,15 @@ def sintered_share(table: pd.DataFrame, hosts_c: Floats, fluxing: Floats) -> Flo
     hours = np.clip(table[Column.SINTERING_TIME_H].to_numpy(dtype=np.float64), SHORTEST_H, LONGEST_H)
     technique = table[Column.DENSIFICATION]
     longer = np.nan_to_num(LONGER_C_PER_DECADE * np.log10(hours / USUAL_TIME_H))
-    less = np.where(technique.isin(QUICK), 0.0, longer) + FLUX_C * (fluxing > 0)
-    less = less + technique.map(LESS_HEAT_C).to_numpy(dtype=np.float64, na_value=0.0)
+    less = np.where(is_one_of(technique, QUICK), 0.0, longer) + FLUX_C * (fluxing > 0)
+    less = less + looked_up(technique, LESS_HEAT_C, 0.0)
     half = usual_firing_c(table, hosts_c) - HALF_SINTERED_BELOW_USUAL_C - less
-    cold = technique.eq("cold_sintering").to_numpy(dtype=bool, na_value=False)
+    cold = is_one_of(technique, ("cold_sintering",))
     half, width = np.where(cold, COLD_SINTERING_C, half), np.where(cold, COLD_STEP_C, STEP_C)
     steps = np.clip((half - temperature) / width, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)
     share = 1.0 / (1.0 + np.exp(steps))
-    share = np.where(technique.isin(DEPOSITED), 1.0, share)
-    return np.where(technique.eq("cold_pressing").to_numpy(dtype=bool, na_value=False), 0.0, share)
+    share = np.where(is_one_of(technique, DEPOSITED), 1.0, share)
+    return np.where(is_one_of(technique, ("cold_pressing",)), 0.0, share)
 
 
 GAS_CONSTANT_KJ_MOL_K = 8.314462618e-3
@@ -301,16 +302,30 @@ def given_columns(table: pd.DataFrame, *, later: bool = False) -> Columns:
                 columns[f"log10_{field}"] = np.log10(np.maximum(values, LOGARITHMIC[field]))
         else:
             choices = [choice for choice in field.choices if later or choice not in LATER_CHOICES]
-            found = _choices(table[field], field.value, choices)
-            columns |= {name: np.nan_to_num(values) for name, values in found.items()} if later else found
+            codes = choice_codes(table[field], choices)
+            none = np.where(codes < 0, 0.0 if later else np.nan, 0.0)
+            columns |= {f"{field}={choice}": none + (codes == at) for at, choice in enumerate(choices)}
     return columns
 
 
-def _choices(values: pd.Series, name: str, choices: Sequence[str]) -> Columns:
-    """One column a choice: 1, 0, or NaN where nothing is given."""
-    codes = pd.Categorical(values, categories=list(choices)).codes
-    unknown = codes < 0
-    return {f"{name}={choice}": np.where(unknown, np.nan, codes == at) for at, choice in enumerate(choices)}
+def choice_codes(values: pd.Series, choices: Sequence[str]) -> Ints:
+    """Return which of some choices each row has, shape (n,), -1 where it has none of them."""
+    places = {choice: float(at) for at, choice in enumerate(choices)}
+    return looked_up(values, places, -1.0).astype(np.intp)
+
+
+def looked_up(values: pd.Series, numbers: Mapping[str, float], otherwise: float) -> Floats:
+    """Return the number of each text, shape (n,); another one where there is none for it, or no text."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        known = [numbers.get(name, otherwise) for name in values.cat.categories]
+        return np.array([*known, otherwise])[values.cat.codes]  # -1, not given, is the last
+    found = map(numbers.get, values.to_numpy(), itertools.repeat(otherwise))
+    return np.fromiter(found, dtype=np.float64, count=len(values))
+
+
+def is_one_of(values: pd.Series, choices: Iterable[str]) -> Mask:
+    """Return which rows have one of some texts, shape (n,)."""
+    return np.asarray(looked_up(values, dict.fromkeys(choices, 1.0), 0.0) > 0)
 
 
 def physics_columns(table: pd.DataFrame, m_reducible: Floats) -> Columns:
@@ -334,7 +349,7 @@ def physics_columns(table: pd.DataFrame, m_reducible: Floats) -> Columns:
     rate = table[Column.HEATING_RATE_C_MIN].to_numpy(dtype=np.float64)
     size = table[Column.PARTICLE_SIZE_UM].to_numpy(dtype=np.float64)
     calcined = table[Column.CALCINATION_TEMPERATURE_C].to_numpy(dtype=np.float64)
-    oxygen = _lookup(table[Column.ATMOSPHERE], LOG10_OXYGEN_BAR)
+    oxygen = looked_up(table[Column.ATMOSPHERE], LOG10_OXYGEN_BAR, np.nan)
     columns: Columns = {
         f"log10_sintering_work_{energy:.0f}_kj_mol": sintering_work(temperature, hours, rate, energy)
         for energy in SINTERING_ENERGIES_KJ_MOL
@@ -346,7 +361,7 @@ def physics_columns(table: pd.DataFrame, m_reducible: Floats) -> Columns:
     columns["reduction_drive_log_rate"] = -oxygen * m_reducible * np.log10(1.0 + rate)
     columns["surface_drive_per_um"] = 1.0 / np.maximum(size, LOGARITHMIC[Column.PARTICLE_SIZE_UM])
     columns["sintering_minus_calcination_c"] = temperature - calcined
-    columns["mixing_quality"] = _lookup(table[Column.SYNTHESIS_ROUTE], MIXING_QUALITY)
+    columns["mixing_quality"] = looked_up(table[Column.SYNTHESIS_ROUTE], MIXING_QUALITY, np.nan)
     return columns
 
 
@@ -440,13 +455,9 @@ def unknown_share(table: pd.DataFrame, blank: Mapping[Column, Mask] | None = Non
         field: table[field].isna().to_numpy() | blank[field] if field in blank else table[field].isna().to_numpy()
         for field in PROCESSING_FIELDS
     }
-    pressed = missing[Column.DENSIFICATION] | table[Column.DENSIFICATION].isin(PRESSING).to_numpy()
+    pressed = missing[Column.DENSIFICATION] | is_one_of(table[Column.DENSIFICATION], PRESSING)
     missing[Column.PRESSURE_MPA] = missing[Column.PRESSURE_MPA] & pressed
     count = np.zeros(len(table), dtype=np.int64)
     for where in missing.values():
         count += where
     return np.asarray(count / len(PROCESSING_FIELDS))
-
-
-def _lookup(values: pd.Series, numbers: dict[str, float]) -> Floats:
-    return np.asarray(values.map(numbers), dtype=np.float64)

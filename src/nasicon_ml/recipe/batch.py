@@ -66,10 +66,10 @@ def recipe_table(recipes: Iterable[Recipe]) -> pd.DataFrame:
         temperature is missing, which means room temperature to a model.
     """
     rows = [recipe.to_row() for recipe in recipes]
-    data: dict[str, pd.Series[Any]] = {}
+    data: dict[str, NDArray[Any]] = {}
     for column in MODEL_INPUT:
-        values = [row.get(column.value) for row in rows]
-        data[column.value] = pd.Series(values, dtype="float64" if column.kind is Kind.NUMBER else "object")
+        values = [row.get(column.value) for row in rows]  # None becomes NaN in an array of numbers
+        data[column.value] = np.array(values, dtype="float64" if column.kind is Kind.NUMBER else "object")
     return pd.DataFrame(data, index=pd.RangeIndex(len(rows)))
 
 
