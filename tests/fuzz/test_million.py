@@ -39,6 +39,22 @@ def recipes() -> pd.DataFrame:
     )
 
 
+@pytest.fixture(scope="module")
+def lines(recipes: pd.DataFrame) -> list[bytes]:
+    """Give them as the lines of a CSV file, which takes long to write."""
+    return recipes.to_csv(index=False).encode().splitlines()
+
+
+@pytest.fixture
+def bad_file(lines: list[bytes], tmp_path: Path) -> Path:
+    """Give the file of the recipes with one bad cell."""
+    text, _, rest = lines[BAD + 1].partition(b",")
+    bad = b",".join([text, b"80000", rest.partition(b",")[2]])
+    path = tmp_path / "million.csv"
+    path.write_bytes(b"\n".join([*lines[: BAD + 1], bad, *lines[BAD + 2 :]]))
+    return path
+
+
 @pytest.fixture
 def bad(recipes: pd.DataFrame) -> pd.DataFrame:
     """Give the same with one bad cell."""
@@ -70,9 +86,8 @@ def check(batch: RecipeBatch | None, line: int | None) -> None:
     assert len(batch.table) == ROWS - 1
 
 
-def test_one_bad_row_of_a_csv(bad: pd.DataFrame, tmp_path: Path) -> None:
-    bad.to_csv(tmp_path / "million.csv", index=False)
-    check(hold(lambda: read_batch(read_table(tmp_path / "million.csv"))), BAD + 2)
+def test_one_bad_row_of_a_csv(bad_file: Path) -> None:
+    check(hold(lambda: read_batch(read_table(bad_file))), BAD + 2)
 
 
 def test_one_bad_row_of_a_parquet(bad: pd.DataFrame, tmp_path: Path) -> None:
@@ -86,11 +101,9 @@ def test_one_bad_row_of_a_table_in_memory(bad: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("cell", ["a,b,c,d,e,f,g,h", '"open', "é\0", "a\r"], ids=["long", "quote", "NUL", "CR"])
-def test_one_row_that_is_no_row(recipes: pd.DataFrame, cell: str, tmp_path: Path) -> None:
+def test_one_row_that_is_no_row(lines: list[bytes], cell: str, tmp_path: Path) -> None:
     """The file is refused, and the line named; or the row is."""
-    lines = recipes.to_csv(index=False).splitlines()
-    lines[BAD] = cell
-    (tmp_path / "million.csv").write_bytes("\n".join(lines).encode())
+    (tmp_path / "million.csv").write_bytes(b"\n".join([*lines[:BAD], cell.encode(), *lines[BAD + 1 :]]))
     found = hold(lambda: read_batch(read_table(tmp_path / "million.csv")))
     assert found is None or len(found.bad_rows) == 1
 
@@ -107,16 +120,15 @@ def test_a_column_that_is_bad_throughout(recipes: pd.DataFrame) -> None:
         read_batch(cells)
 
 
-def test_the_command_names_the_row_before_it_predicts(bad: pd.DataFrame, tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_command_names_the_row_before_it_predicts(bad_file: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """Predicting so many takes long; who has to mend the row need not wait for it."""
-    bad.to_csv(tmp_path / "million.csv", index=False)
 
     def stop(*_: Any, **__: Any) -> None:
         raise NasiconError(f"the work begins, and there are {LONGEST_S:g} s for what comes before")
 
     monkeypatch.setattr("nasicon_ml.workflows.predict.predict", stop)
     output = tmp_path / "out.csv"
-    outcome = command(CHANNEL, ["predict", "million.csv", "--output", str(output)], tmp_path)
+    outcome = command(CHANNEL, ["predict", bad_file.name, "--output", str(output)], tmp_path)
     assert check_command(outcome, output) is Verdict.REFUSED
     lines = outcome.err.splitlines()
     assert f"1 bad row left out, {ROWS - 1} to be predicted" in lines
