@@ -281,7 +281,7 @@ def composition_distance(queries: RecipeSpace, references: RecipeSpace) -> Float
             found[rows] += gap
     # An exchanged cation is counted once where it leaves and once where another takes its place.
     found *= 0.5
-    return found[of_query].take(of_reference, axis=1)
+    return found.take(of_query, axis=0).take(of_reference, axis=1)
 
 
 def processing_distance(
@@ -302,7 +302,7 @@ def processing_distance(
         total = np.zeros((len(references), len(found[some])), dtype=dtype)
         added = np.empty_like(total)
         for table, of_query, of_reference in fields:
-            total += np.take(table[:, of_query[some]], of_reference, axis=0, out=added, mode="clip")
+            total += np.take(table.take(of_query[some], axis=1), of_reference, axis=0, out=added, mode="clip")
         found[some] = total.T
     return found
 

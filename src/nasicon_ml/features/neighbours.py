@@ -165,7 +165,7 @@ class MeasuredPellets:
             few, many = _runs(rows, asked.composition_of)
             for start in range(0, len(few), _BLOCK):
                 some = few[start : start + _BLOCK]
-                total = by_processing[asked.processing_of[some] - first]
+                total = by_processing.take(asked.processing_of[some] - first, axis=0)
                 total += of_composition.take(asked.composition_of[some])
                 yield some, total, self.layers
             by_pellet = np.ascontiguousarray(by_processing.T) if many else by_processing
@@ -228,9 +228,9 @@ class _Kept:
     def take(self, which: Ints) -> Singles:
         """Return it for some of the points, as an array of one's own."""
         if self._known is not None:
-            return self._known[which]
+            return self._known.take(which, axis=0)
         first, again = distinct_rows(len(which), [which])
-        return self._compute(self._points.take(which[first]))[again]
+        return self._compute(self._points.take(which[first])).take(again, axis=0)
 
 
 def _layered(table: Ints, source: Ints) -> tuple[Ints, Ints]:

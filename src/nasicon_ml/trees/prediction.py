@@ -247,7 +247,7 @@ def _turns(conditions: list[Ints], right: NDArray[np.uint64]) -> Bits:
     found = np.empty((len(conditions[0]), len(conditions), words), dtype=np.uint64)
     reached = None
     for level, asked in enumerate(conditions):
-        turns = right[asked]
+        turns = right.take(asked, axis=0)  # an index in brackets would hold up other threads
         if reached is not None:
             turns &= reached
         np.bitwise_or.reduce(turns, axis=1, out=found[:, level])
