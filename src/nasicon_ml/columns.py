@@ -459,16 +459,18 @@ class Column(StrEnum):
 
     def _number_hint(self, text: str) -> str:
         """Return what the person meant by a number that is none: a decimal comma, or a unit beside it."""
-        match = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)\s*(\D+?)\.?\s*", text)
+        match = re.fullmatch(r"\s*([+-]?\d+(?:[.,]\d+)?)\s*(\D+?)\.?\s*", text)
         if match is None or not self.unit:
             return number_hint(text, BOUND_OF.get(self))
-        number, ours = float(match[1]), self.unit.lower()
+        number, ours = float(match[1].replace(",", ".")), self.unit.lower()
         written = match[2].lower().replace("\u03bc", "\u00b5")  # the Greek letter is not the micro sign
         if written in {ours, ours.lstrip("°"), ours.replace("\u00b5", "u")}:
             return f"Write the number alone: {number:g}."
         if (self.unit, written) in OTHER_UNITS:
             factor, shift = OTHER_UNITS[self.unit, written]
-            return f"Write it in {self.unit}: {number * factor + shift:.6g}."
+            converted = number * factor + shift
+            if self.minimum <= converted <= self.maximum:
+                return f"Write it in {self.unit}: {converted:.6g}."
         return f"Write the number alone, in {self.unit}."
 
     def _bounds_hint(self, number: float) -> str:

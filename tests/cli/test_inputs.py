@@ -64,7 +64,10 @@ def test_a_word_for_not_known_is_not_given(word: str) -> None:
     [
         ("--sintering-temperature", "2073", "Temperatures are in °C; 2073 K is 1799.85 °C."),
         ("--sintering-temperature", "1073 K", "Write it in °C: 799.85."),
+        ("--sintering-temperature", "1123,15K", "Write it in °C: 850."),
+        ("--sintering-temperature", "15K", "Write the number alone, in °C."),
         ("--sintering-temperature", "850°C", "Write the number alone: 850."),
+        ("--sintering-time", "2,5 h", "Write the number alone: 2.5."),
         ("--sintering-temperature", "850 C", "Write the number alone: 850."),
         ("--sintering-time", "2,5", "Write decimals with a point."),
         ("--sintering-time", "30 min", "Write it in h: 0.5."),

@@ -167,6 +167,10 @@ def _recipe(row: Mapping[str, Any]) -> Recipe:
     return Recipe.from_dict({**fields, Column.FORMULA.value: formula})
 
 
+#: ``2,5`` may be meant as two and a half, and ``1123,15 K`` as one number; ``2, 5`` and ``2,5,10`` are not.
+_DECIMAL_COMMA = re.compile(r"\d+,\d?[1-9]\s*[^\d,:]*")
+
+
 def read_values(text: str, read: Callable[[str], Any]) -> list[Any]:
     """Read one value or several: ``850``; ``800,850,900``; ``750:1050:25``; ``1,2:10:2``.
 
@@ -183,7 +187,7 @@ def read_values(text: str, read: Callable[[str], Any]) -> list[Any]:
         If a value cannot be read, a range does not rise in steps, or a decimal comma may be meant.
     """
     parts = [part.strip() for part in text.split(",")]
-    if (len(parts) == 1 and ":" not in text) or _looks_decimal(text, parts):
+    if (len(parts) == 1 and ":" not in text) or _DECIMAL_COMMA.fullmatch(text.strip()):
         try:
             return [read(text)]
         except FieldError as error:
@@ -197,13 +201,6 @@ def _with_hint(error: FieldError, text: str, parts: Sequence[str]) -> FieldError
     if match := re.fullmatch(r"\s*(\d+)\s*[-\u2013]\s*(\d+)\s*", text):
         hint = f"For a range write {match[1]}:{match[2]}:10, the last number being the step."
     return FieldError(error.field, error.value, error.allowed, f"{error.hint} {hint}".strip())
-
-
-def _looks_decimal(text: str, parts: Sequence[str]) -> bool:
-    """Whether ``2,5`` may be meant as two and a half: ``2, 5`` and ``2,5,10`` are not."""
-    return text.strip() == ",".join(parts) and len(parts) == 2 and all(map(str.isdigit, parts)) and (
-        len(parts[1]) <= 2 and not parts[1].endswith("0")
-    )  # fmt: skip
 
 
 def _range(text: str, read: Callable[[str], Any]) -> list[float]:
