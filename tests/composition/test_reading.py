@@ -57,6 +57,7 @@ def test_the_error_names_the_field_and_the_value() -> None:
         ("Li1.3Al0.3Ti1.7(P04)3", "Did you mean PO4 with the letter O?"),
         ("Na3Zr2(Si04)2(PO4)", "Did you mean SiO4 with the letter O?"),
         ("LiTi2P3012", "Did you mean P3O12 with the letter O?"),
+        ("LiTi2P3012F0.1 + 2 wt% Li2O", "Did you mean P3O12 with the letter O?"),
         ("LATP 0.3", "write LATP x=0.3."),
         ("LATP0.3", "write LATP x=0.3."),
         ("latp (0.3)", "write LATP x=0.3."),
@@ -136,3 +137,5 @@ def test_x_that_is_no_number_of_a_formula_is_refused(x: object) -> None:
 
 def test_an_amount_of_phosphorus_that_ends_like_lost_oxygen_is_an_amount() -> None:
     assert parse("Li1.046988Ti2Si0.046988P2.953012O12").t_site == {"Si": 0.046988, "P": 2.953012}
+    assert parse("Li1.046988Ti2P2.953012Si0.046988O12").t_site == {"Si": 0.046988, "P": 2.953012}
+    assert parse("O12P2.953012Si0.046988Ti2Li1.046988").t_site == {"Si": 0.046988, "P": 2.953012}

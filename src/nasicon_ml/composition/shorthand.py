@@ -170,7 +170,8 @@ def _hosts(short: Shorthand, numbers: Mapping[str, float], room: float, text: st
 
 _SECOND_PHASE = "write a second phase as '+ 2 wt% {0}', '+ 5 mol% {0}' or '+ 0.1{0}' (formula units)"
 _ZERO_FOR_OXYGEN = re.compile(r"(?<![A-Z])(P|Si|C|N|S|B)0([0-9]+)")
-_LOST_OXYGEN = re.compile(r"(P(?:[0-9](?:\.[0-9]+)?)?)012(?![0-9.O])")
+# Of a formula without any oxygen: an amount of phosphorus may end in 012, too.
+_LOST_OXYGEN = re.compile(r"(?<!\S)(?!\S*O(?![a-z]))\S*?(P(?:[0-9](?:\.[0-9]+)?)?)012(?![0-9.])")
 _WATER = re.compile(rf"[·*.]\s*(?:{NUMBER}|[nxyz])?\s*H2O(?![0-9])")
 _SLASH = re.compile(r"O[0-9.]*(?:[)\]}][0-9.]*)?\s*/\s*([0-9.]*)\s*([A-Z(]?.*)")
 _DOT = re.compile(r"(?:[)\]}]|O)\s*(?:3|6|12|24)\s*(?:\.0)?\s*\.([0-9]*)\s*([A-Z][A-Za-z0-9().]*)$")
