@@ -16,10 +16,11 @@ AIMS = {
 _WHAT = (
     "Screening: candidates made, three targets with intervals, purity and domain, the best kept and the Pareto "
     "front; of a grid, and of recipes drawn one by one, of which no two are made in the same way. Trees alone: "
-    "the same trees evaluated by XGBoost (`inplace_predict`) on a ready matrix in single precision. What a user "
-    "would write: matminer's Magpie statistics of every formula, the processing beside, three `XGBRegressor`s at "
-    "their defaults (a tenth of our trees, without intervals, domain and front); and the same by a careful user, "
-    "who featurizes each of the 235 different formulas once."
+    "the same trees evaluated by XGBoost (`inplace_predict`) on a ready matrix in single precision. Of what is "
+    "drawn and of the trees alone the median of three counts, measured in turn. What a user would write: "
+    "matminer's Magpie statistics of every formula, the processing beside, three `XGBRegressor`s at their "
+    "defaults (a tenth of our trees, without intervals, domain and front); and the same by a careful user, who "
+    "featurizes each of the 235 different formulas once."
 )
 
 

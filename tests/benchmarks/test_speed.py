@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.speed import in_turn
 from benchmarks.speed_report import AIMS, figures, page
 from benchmarks.speed_runs import SPACE, Beginning, daily, drawn, limit, screening, usual, usual_once
 
@@ -71,6 +72,19 @@ def test_a_screening_and_its_limit_do_what_they_say() -> None:
     assert found["best_s_cm"] > 1e-6
     assert drawn(300, 1)["recipes"] == 300
     assert limit(3000, 1)["seconds"] > 0
+
+
+def test_what_is_compared_is_measured_in_turn_and_the_median_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    seconds = iter([3.0, 1.0, 1.0, 9.0, 2.0, 4.0])
+
+    def run(name: str, *_: int) -> dict[str, float]:
+        asked.append(name)
+        return {"seconds": next(seconds)}
+
+    monkeypatch.setattr("benchmarks.speed.run", run)
+    assert in_turn(("limit", 1, 1), ("drawn", 1, 1)) == [{"seconds": 2.0}, {"seconds": 4.0}]
+    assert asked == ["limit", "drawn"] * 3
 
 
 @pytest.mark.slow
