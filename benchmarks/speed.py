@@ -33,6 +33,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 COMMAND = "python -m benchmarks.speed"
 #: Recipes of the screenings, by threads; from a thousand to ten million.
 THREADS, SIZES = (1, 2), (10**3, 10**4, 10**5, 10**6, 10**7)
+#: Processes in place of threads, for the largest of them and for recipes drawn one by one.
+PROCESSES = max(THREADS)
 #: Recipes drawn one by one, and as many of the limit; what is measured so often in turn, as the speed of a machine
 #: may change by a third from minute to minute.
 DRAWN, TURNS = 3 * 10**5, 3
@@ -130,11 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found["usual"] = run("usual", USUAL, 1)
     found["usual_once"] = run("usual_once", min(ONCE, chosen.largest), 2)
     recipes = min(DRAWN, chosen.largest)
-    both = in_turn(*((name, recipes, threads) for name in ("limit", "drawn") for threads in THREADS))
-    found["limit"], found["drawn"] = both[: len(THREADS)], both[len(THREADS) :]
+    asked = [(name, recipes, threads) for name in ("limit", "drawn") for threads in THREADS]
+    *threaded, found["drawn_in_processes"] = in_turn(*asked, ("drawn_in_processes", recipes, PROCESSES))
+    found["limit"], found["drawn"] = threaded[: len(THREADS)], threaded[len(THREADS) :]
     sizes = [size for size in SIZES if size <= chosen.largest]
     screened = [run("screening", size, threads) for size in sizes for threads in THREADS]
     found["screening"] = sorted(screened, key=lambda one: int(one["threads"]))
+    found["screening_in_processes"] = run("screening_in_processes", sizes[-1], PROCESSES)
     found["training"] = [run("training", times, 2) for times in chosen.times]
     found["load_after"] = os.getloadavg()[0]
     write_text(json.dumps(found, indent=2) + "\n", chosen.output / "speed.json")

@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,29 +52,29 @@ _MATRIX = 65_536
 _USERS_MODEL = {"random_state": 0}
 
 
-def screening(recipes: int, threads: int) -> dict[str, Any]:
+def screening(recipes: int, threads: int, engine: str = "local") -> dict[str, Any]:
     """Screen the first recipes of the space: candidates, answers with intervals, purity, domain, the best kept."""
     space = SearchSpace.from_dict(SPACE)
     if recipes > space.size:
         raise ValueError(f"the space has {space.size} recipes only")
-    return _screened(space, Beginning(space, recipes), recipes, threads)
+    return _screened(space, Beginning(space, recipes), recipes, Effort(threads, engine=engine))
 
 
-def drawn(recipes: int, threads: int) -> dict[str, Any]:
+def drawn(recipes: int, threads: int, engine: str = "local") -> dict[str, Any]:
     """Screen recipes drawn from the space: next to none of them shares its way of making with another."""
     space = SearchSpace.from_dict(SPACE | {"processing": SPACE["processing"] | FINE})
-    return _screened(space, space.sample(recipes), recipes, threads)
+    return _screened(space, space.sample(recipes), recipes, Effort(threads, engine=engine))
 
 
-def _screened(space: SearchSpace, part: Any, recipes: int, threads: int) -> dict[str, Any]:
+def _screened(space: SearchSpace, part: Any, recipes: int, effort: Effort) -> dict[str, Any]:
     model = PropertyModel.load(default_bundle())
-    screen(Beginning(space, 2048), model, Question(), Effort(threads=threads))  # imports, and tables made once
+    screen(Beginning(space, 2048), model, Question(), Effort(effort.threads))  # imports, and tables made once
     before = _peak_mb()
     begun, used = time.perf_counter(), time.process_time()
-    result = screen(part, model, Question(), Effort(threads=threads))
+    result = screen(part, model, Question(), effort)
     return {
         "recipes": recipes,
-        "threads": threads,
+        "threads": effort.threads,
         "seconds": time.perf_counter() - begun,
         "cpu_seconds": time.process_time() - used,
         "peak_mb": _peak_mb(),
@@ -251,6 +252,8 @@ def _peak_mb() -> float:
 RUNS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "screening": screening,
     "drawn": drawn,
+    "screening_in_processes": partial(screening, engine="processes"),
+    "drawn_in_processes": partial(drawn, engine="processes"),
     "limit": limit,
     "usual": usual,
     "usual_once": usual_once,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pandas as pd
@@ -22,6 +24,7 @@ from nasicon_ml.errors import FieldError
 from nasicon_ml.screening.objectives import Wish
 from nasicon_ml.screening.result import read_state
 from tests.cli.conftest import Run
+from tests.programs import PATIENCE_S, running
 
 ROOT = Path(__file__).parents[2]
 MODEL = str(ROOT / "models" / "champion")
@@ -85,6 +88,15 @@ def test_size_and_time_are_told_before_the_summary(screen: Run) -> None:
     errors = screen("space.yaml").err.splitlines()
     assert any("tiny: 50 candidates" in line for line in errors)
     assert any(line.startswith("model: ") and "trained 20" in line for line in errors)
+
+
+def test_what_takes_long_is_done_in_processes(screen: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = screen("space.yaml", "--threads", "2", "--json")
+    assert "2 threads" in few.err
+    monkeypatch.setattr(command, "WORTH_PROCESSES_S", 0)
+    many = screen("space.yaml", "--threads", "2", "--json")
+    assert ("2 processes" in many.err, "1 thread" in screen("space.yaml", "--threads", "1").err) == (True, True)
+    assert json.loads(many.out)["best"] == json.loads(few.out)["best"]
 
 
 def test_everything_is_written_into_the_folder(screen: Run, tmp_path: Path) -> None:
@@ -171,7 +183,7 @@ def test_many_candidates_need_a_yes(screen: Run, monkeypatch: pytest.MonkeyPatch
         (("space.yaml", "--level", "90"), "90 % is written 0.9"),
         (("space.yaml", "--threads", "0"), "threads: 0"),
         (("space.yaml", "--chunk", "0"), "chunk: 0"),
-        (("space.yaml", "--engine", "spark"), "engine: 'spark' is not accepted; allowed: local, dask"),
+        (("space.yaml", "--engine", "spark"), "engine: 'spark' is not accepted; allowed: local, processes, dask"),
         (("space.yaml", "--engine", "dask"), "scheduler: None is not accepted"),
         (("space.yaml", "--scheduler", "tcp://127.0.0.1:9"), "with the engine dask alone"),
         (
@@ -279,25 +291,23 @@ def test_a_stopped_one_is_not_mixed_with_another(screen: Run, stopped: str, tmp_
     assert screen("space.yaml", "--output", stopped).code == 2
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "nasicon_ml.cli.main", "screen", *arguments, "--model", MODEL]
-    return subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+PROGRAM = (Path(sys.executable).parent / "nasicon-ml", "screen", "--model", MODEL)
 
 
 @pytest.mark.slow
-def test_a_real_ctrl_c_loses_nothing(screen: Run, tmp_path: Path) -> None:
-    """Stopped in the middle by a signal from outside, and resumed: the files are those of one run."""
+@pytest.mark.parametrize("engine", ["local", "processes"])
+def test_a_real_ctrl_c_loses_nothing(screen: Run, tmp_path: Path, engine: str) -> None:
+    """Stopped in the middle by a signal that reaches all processes of the terminal, and resumed: as in one run."""
     text = SPACE.replace("[2, 6]", "{from: 1, to: 12, step: 1}")
     (tmp_path / "space.yaml").write_text(text, encoding="utf-8")
     options = ("--scored", "--chunk", "6", "--keep", "30")
-    process = start(tmp_path, "space.yaml", "--output", "out", *options)
-    try:
+    words = ("--output", "out", "--threads", "2", "--engine", engine, *options)
+    with running(*PROGRAM, "space.yaml", *words, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True) as process:
         _wait_for_parts(tmp_path / "out" / "scored", 3, process)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=240)
-    finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, err
+    assert "Traceback" not in err
     assert "PARTIAL" in out
     done = read_state(tmp_path / "out").position
     assert pd.read_parquet(tmp_path / "out" / "scored")["space_position"].max() < done < 360
@@ -311,7 +321,7 @@ def test_a_real_ctrl_c_loses_nothing(screen: Run, tmp_path: Path) -> None:
 
 
 def _wait_for_parts(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PATIENCE_S
     while not folder.is_dir() or len(list(folder.glob("part-*"))) < count:
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline

@@ -25,6 +25,8 @@ STARTS = {
     "nasicon_ml.tracking.record": ["'git'"],
     "nasicon_ml.trees.arrays": ["sys.executable", "'-P'", "'-c'", "_CONVERT"],
 }
+#: The module that starts this program again: what goes through the pipes of the two is pickled, never written.
+PROCESSES = "nasicon_ml.screening.processes"
 #: The modules that read archives, in memory: of arrays alone, uncompressed; and workbooks, as far as a limit.
 ARCHIVES = {"nasicon_ml.trees.arrays": {"zipfile"}, "nasicon_ml.io.workbook": {"zipfile"}}
 #: Where a module's name is looked up in a table that stands there.
@@ -60,7 +62,8 @@ def dangers(module: Module) -> list[str]:
 
 def strange_programs(module: Module) -> list[str]:
     """Return where the module starts a program, unless it is the one that may, as it may."""
-    uses = any(item.target.split(".")[0] in {"subprocess", "multiprocessing"} for item in imports(module))
+    starters = {"subprocess"} if module.name == PROCESSES else {"subprocess", "multiprocessing"}
+    uses = any(item.target.split(".")[0] in starters for item in imports(module))
     allowed = STARTS.get(module.name)
     if uses and allowed is None:
         return [f"{module.name} may start no program"]

@@ -20,8 +20,9 @@ from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening import cluster as module
 from nasicon_ml.screening.engine import Progress, screen
 from nasicon_ml.screening.objectives import Question
+from nasicon_ml.screening.processes import Shipment
 from nasicon_ml.screening.result import STATE, OutputFolder, read_state
-from nasicon_ml.screening.scoring import Effort
+from nasicon_ml.screening.scoring import Effort, Scorer
 from nasicon_ml.screening.space import SearchSpace
 
 needs_dask = pytest.mark.usefixtures("dask")
@@ -246,15 +247,14 @@ def test_without_dask_it_says_what_to_install(champion: PropertyModel, monkeypat
 
 
 def test_what_is_sent_makes_the_same_scorer(champion: PropertyModel, tmp_path: Path) -> None:
-    from nasicon_ml.screening.scoring import Scorer
-
     drawn = SPACE.sample(50, "random", seed=3)
     scorer = Scorer(drawn, champion, QUESTION)
     scorer.prepare()
-    shipment = module.Shipment.of(scorer)
+    shipment = Shipment.of(scorer)
     assert shipment.space is SPACE
     assert shipment.unpack().aggregate(0, 50).to_json() == scorer.aggregate(0, 50).to_json()
-    assert module.score_chunk(shipment, 0, 50).to_json() == scorer.aggregate(0, 50).to_json()
-    nowhere = module.Shipment.of(Scorer(drawn, champion, QUESTION, tmp_path / "nowhere"))
+    for key in ("one", "one", "other"):
+        assert module.score_chunk((key, shipment), 0, 50).to_json() == scorer.aggregate(0, 50).to_json()
+    nowhere = Shipment.of(Scorer(drawn, champion, QUESTION, tmp_path / "nowhere"))
     with pytest.raises(NasiconError, match="a worker does not see this folder"):
         nowhere.unpack()

@@ -83,8 +83,9 @@ def duration(seconds: float) -> str:
 
 
 def plural(count: int, word: str) -> str:
-    """Write a number of things: 1 row, 2 rows."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+    """Write a number of things: 1 row, 2 rows, 2 processes."""
+    ending = "es" if word.endswith("s") else "s"
+    return f"{count} {word}" if count == 1 else f"{count} {word}{ending}"
 
 
 def model_line(name: str, metadata: ModelMetadata) -> str:

@@ -51,6 +51,8 @@ STOPPED = 130
 #: More candidates than this are not looked through unless --yes says so.
 MOST_WITHOUT_YES = 10_000_000
 MAP, FRONT = "map.png", "front.png"
+#: Threads do for what takes no longer than this, in seconds: processes have to be started first.
+WORTH_PROCESSES_S = 10.0
 #: Lines about the progress are written no more often than this, in seconds.
 _EVERY_S = 10.0
 #: Options that a resumed screening takes from its state where they are not given again.
@@ -98,12 +100,15 @@ until then is shown and written, and --resume goes on."""
          help="How they are drawn: sobol (evenly spread) or random.")  # fmt: skip
 @option("--seed", section=WORK, type=Whole(), default=0, show_default=True, metavar="NUMBER", help="Of the draw.")
 @option("--threads", section=WORK, type=Whole(), default=min(8, usable_processors()), metavar="NUMBER",
-         help="Chunks scored at the same time; the result is the same.  [default: one a processor]")  # fmt: skip
+         help="Chunks scored at the same time, by threads or processes; the result is the same.  [default: one a "
+              "processor]")  # fmt: skip
 @option("--chunk", section=WORK, type=Whole(), metavar="NUMBER",
          help="Candidates scored in one call; the result is the same.  [default: 65536, with --budget 16384]",
 )  # fmt: skip
-@option("--engine", section=WORK, default="local", show_default=True, metavar="NAME",
-         help="Where it is computed: local, or dask (a cluster); the result is the same.")  # fmt: skip
+@option("--engine", section=WORK, metavar="NAME",
+         help="What computes it: local (threads), processes (of this machine), or dask (a cluster); the result is "
+              f"the same.  [default: local, or processes for what takes longer than {WORTH_PROCESSES_S:g} s]",
+)  # fmt: skip
 @option("--scheduler", section=WORK, metavar="ADDRESS",
          help="Of the Dask cluster, such as tcp://host:8786.")  # fmt: skip
 @option("--yes", is_flag=True, section=WORK, help=f"Begin, even with more than {MOST_WITHOUT_YES:,} candidates.")
@@ -175,7 +180,7 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
     from nasicon_ml.screening.scoring import Effort, Scorer
 
     question = _question_of(values)
-    effort = Effort(values["threads"], values["chunk"], values["engine"], values["scheduler"])
+    effort = Effort(values["threads"], values["chunk"], values["engine"] or "local", values["scheduler"])
     space = _space_of(values)
     output = _output_of(values)
     if output is not None:
@@ -205,7 +210,9 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
 
         at_once = cluster_threads(effort.scheduler)
     expected = estimate(Scorer(space, model, question), effort, space.count().candidates, at_once)
-    _tell(expected, yes=values["yes"])
+    if values["engine"] is None and expected.at_once > 1 and expected.seconds > WORTH_PROCESSES_S:
+        effort = replace(effort, engine="processes")
+    _tell(expected, effort.engine, yes=values["yes"])
     with first_ctrl_c(_say_stopping) as stop, _shown() as show:
         return screen_space(space, model, question, effort, output=output, progress=show, stop=stop)
 
@@ -216,11 +223,12 @@ def _stated(space: SearchSpace | SampledSpace) -> Any:
     return (space.space if isinstance(space, SampledSpace) else space).stated
 
 
-def _tell(expected: Estimate, *, yes: bool) -> None:
+def _tell(expected: Estimate, engine: str, *, yes: bool) -> None:
     """Print how long it takes, and refuse what takes long unless ``--yes`` is given."""
+    workers = plural(expected.at_once, "process" if engine == "processes" else "thread")
     say(
         f"{expected.candidates:,} to score at {expected.per_second:,.0f} a second and thread, "
-        f"{plural(expected.at_once, 'thread')}: about {duration(expected.seconds)}"
+        f"{workers}: about {duration(expected.seconds)}"
     )
     if expected.candidates > MOST_WITHOUT_YES and not yes:
         raise click.UsageError(

@@ -13,20 +13,16 @@ import re
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from nasicon_ml.bundle.store import model_files, model_from_files
 from nasicon_ml.errors import MissingExtraError, NasiconError
-from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.aggregate import Aggregate
-from nasicon_ml.screening.objectives import Question
-from nasicon_ml.screening.scoring import Effort, Scorer, Space, chunks
-from nasicon_ml.screening.space import SampledSpace
+from nasicon_ml.screening.processes import Shipment
+from nasicon_ml.screening.scoring import Effort, Scorer, chunks
 
 #: Where a scheduler listens unless it was told otherwise.
 _PORT = 8786
@@ -40,51 +36,18 @@ _CONNECT_S, _PATIENCE = 10, 0.2
 _FETCH_S = 60
 
 
-@dataclass(frozen=True)
-class Shipment:
-    """What a worker needs, in plain data; a sample is drawn anew instead of sent."""
-
-    key: str  # tells shipments apart
-    files: Mapping[str, bytes]  # the model, as `nasicon_ml.bundle.store.model_files` gives it
-    # space, drawn: the space; budget, method and seed, if it was sampled
-    space: Any
-    drawn: tuple[int, str, int] | None
-    # question, parts: as of a `Scorer`
-    question: Question
-    parts: str | None
-
-    @classmethod
-    def of(cls, scorer: Scorer) -> Shipment:
-        """Pack what a scorer has."""
-        files, space, drawn = model_files(scorer.model), scorer.space, None
-        if isinstance(space, SampledSpace):
-            drawn = (space.budget, space.method, space.seed)
-            space = space.space
-        parts = None if scorer.parts is None else str(scorer.parts.resolve())
-        return cls(secrets.token_hex(8), files, space, drawn, scorer.question, parts)
-
-    def unpack(self) -> Scorer:
-        """Return the scorer, ready to be used by several threads."""
-        space: Space = self.space if self.drawn is None else self.space.sample(*self.drawn)
-        parts = None if self.parts is None else Path(self.parts)
-        if parts is not None and not parts.is_dir():
-            raise NasiconError(f"{parts}: a worker does not see this folder, into which it is to write")
-        scorer = Scorer(space, PropertyModel.from_parts(model_from_files(self.files)), self.question, parts)
-        scorer.prepare()
-        return scorer
-
-
 _unpacked: dict[str, Scorer] = {}
 _unpacking = threading.Lock()
 
 
-def score_chunk(shipment: Shipment, start: int, stop: int) -> Aggregate:
-    """Score a chunk on a worker, which unpacks the shipment once."""
+def score_chunk(shipped: tuple[str, Shipment], start: int, stop: int) -> Aggregate:
+    """Score a chunk on a worker, which unpacks a shipment, told from others by its key, once."""
+    key, shipment = shipped
     with _unpacking:
-        if shipment.key not in _unpacked:
+        if key not in _unpacked:
             _unpacked.clear()  # of an earlier screening
-            _unpacked[shipment.key] = shipment.unpack()
-        scorer = _unpacked[shipment.key]
+            _unpacked[key] = shipment.unpack()
+        scorer = _unpacked[key]
     return scorer.aggregate(start, stop)
 
 
@@ -126,7 +89,7 @@ def run_dask(
         _same_version(client)
         batch = min(max(_FAN_IN, _CHUNKS_PER_THREAD * _threads(client, scheduler)), _LARGEST_BATCH)
         ahead = chunks(scorer.space.size, effort.chunk_of(scorer.space), start)
-        shipment = client.submit(_shipped, Shipment.of(scorer), pure=False)
+        shipment = client.submit(_shipped, (secrets.token_hex(8), Shipment.of(scorer)), pure=False)
         waiting: deque[tuple[range, Any]] = deque()
         while not stop():
             while len(waiting) < 2 and (some := list(itertools.islice(ahead, batch))):
@@ -140,7 +103,7 @@ def run_dask(
                 yield chunk, aggregate
 
 
-def _shipped(shipment: Shipment) -> Shipment:
+def _shipped(shipment: tuple[str, Shipment]) -> tuple[str, Shipment]:
     """Be the task whose result is the shipment: Dask brings it to each worker once, and can make it again."""
     return shipment
 

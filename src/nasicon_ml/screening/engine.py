@@ -7,14 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
 
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.processors import usable_processors
 from nasicon_ml.screening.aggregate import Aggregate
 from nasicon_ml.screening.cluster import run_dask
 from nasicon_ml.screening.objectives import Question
+from nasicon_ml.screening.processes import ScoringProcess, Shipment
 from nasicon_ml.screening.result import Identity, OutputFolder, ScreeningResult, State, read_state, write_result
 from nasicon_ml.screening.scoring import Effort, Scorer, Space, chunks
 
@@ -47,6 +49,8 @@ class Progress:
 
 #: Positions that tell the rate before a screening begins.
 _TRIAL = 16_384
+#: Chunks that are handed out for each thread before the first of them is done.
+_AHEAD = 4
 #: How long to wait for a chunk before looking whether somebody wants to stop, in seconds.
 _PATIENCE = 0.2
 
@@ -101,7 +105,7 @@ def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | Non
 def run_local(
     scorer: Scorer, effort: Effort, start: int, stop: Callable[[], bool]
 ) -> Generator[tuple[range, Aggregate], None, None]:
-    """Score the chunks from a position on, in threads of this process.
+    """Score the chunks from a position on, on this machine.
 
     Parameters
     ----------
@@ -121,12 +125,12 @@ def run_local(
     ahead = chunks(scorer.space.size, effort.chunk_of(scorer.space), start)
     pool = ThreadPoolExecutor(effort.threads, thread_name_prefix="screening")
     waiting: deque[tuple[range, Future[Aggregate]]] = deque()
-    with _shared_processor():
+    with _shared_processor(), _workers(scorer, effort) as aggregate:
         try:
             while True:
-                # One more than there are threads: none has to wait for this one.
-                while len(waiting) <= effort.threads and not stop() and (chunk := next(ahead, None)):
-                    waiting.append((chunk, pool.submit(scorer.aggregate, chunk.start, chunk.stop)))
+                # So many that no thread has to wait for this one, or for a process that is being started.
+                while len(waiting) < _AHEAD * effort.threads and not stop() and (chunk := next(ahead, None)):
+                    waiting.append((chunk, pool.submit(aggregate, chunk.start, chunk.stop)))
                 if not waiting or waiting[0][1].cancelled():
                     return
                 if stop():
@@ -139,6 +143,30 @@ def run_local(
                     yield chunk, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _workers(scorer: Scorer, effort: Effort) -> Iterator[Callable[[int, int], Aggregate]]:
+    """Provide what scores a chunk: the scorer itself or, in several processes, whichever is idle."""
+    if effort.engine == "local" or effort.threads == 1:
+        yield scorer.aggregate
+        return
+    shipment = Shipment.of(scorer)
+    with ExitStack() as stack:
+        processes = [stack.enter_context(closing(ScoringProcess(shipment))) for _ in range(effort.threads - 1)]
+        idle: SimpleQueue[Scorer | ScoringProcess] = SimpleQueue()
+        idle.put(scorer)
+        for process in processes:
+            idle.put(process)
+
+        def aggregate(start: int, stop: int) -> Aggregate:
+            worker = idle.get()
+            try:
+                return worker.aggregate(start, stop)
+            finally:
+                idle.put(worker)
+
+        yield aggregate
 
 
 #: How long a thread may keep another waiting for its turn, in seconds.

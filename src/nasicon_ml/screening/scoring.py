@@ -25,7 +25,7 @@ from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import Candidates
 
 MOST_CHUNK = 1_048_576
-ENGINES = ("local", "dask")
+ENGINES = ("local", "processes", "dask")
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class Effort:
     Attributes
     ----------
     threads
-        Chunks that are scored at the same time on this machine.
+        Chunks that are scored at the same time on this machine, by threads or by processes.
     chunk
         Positions of the space that are scored in one call; by default `Space.usual_chunk`.
     engine
-        "local", or "dask" for a cluster.
+        "local" (threads of this process); "processes" (this one and others of this machine, which need a second or
+        two to start but do not hold each other up; a script that uses them has to have
+        ``if __name__ == "__main__":``); "dask" (a cluster).
     scheduler
         Address of the Dask scheduler, such as tcp://host:8786.
     """

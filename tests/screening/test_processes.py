@@ -1,0 +1,160 @@
+"""Processes score as threads do, and leave nothing behind: whatever happens to them, or to who started them."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import sys
+import textwrap
+import time
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from nasicon_ml.data.own_pellets import own_pellets
+from nasicon_ml.errors import FieldError, NasiconError
+from nasicon_ml.model import OwnModel, PropertyModel
+from nasicon_ml.screening.engine import screen
+from nasicon_ml.screening.objectives import Question
+from nasicon_ml.screening.processes import ScoringProcess, Shipment
+from nasicon_ml.screening.result import OutputFolder
+from nasicon_ml.screening.scoring import Effort, Scorer
+from nasicon_ml.screening.space import Candidates, SearchSpace
+from tests.contracts.source import ROOT
+from tests.programs import PATIENCE_S, running
+from tests.screening.spaces import SmallSpace
+
+SPACE = SmallSpace()
+QUESTION = Question(keep=25)
+TWO = Effort(threads=2, chunk=41, engine="processes")
+
+
+@pytest.mark.filterwarnings("ignore::nasicon_ml.errors.TableNote")
+@pytest.mark.parametrize("what", ["a space", "a sample with own pellets"])
+def test_processes_find_what_a_thread_finds(champion: PropertyModel, tmp_path: Path, what: str) -> None:
+    space: Any = SPACE
+    if what != "a space":
+        space = SearchSpace.from_yaml(ROOT / "examples" / "screening" / "small.yaml").sample(300, seed=2)
+        champion = OwnModel.of(champion, own_pellets(ROOT / "examples" / "my_pellets.csv"))
+    folders = [OutputFolder(tmp_path / name, scored=True) for name in ("one", "two")]
+    efforts = [Effort(threads=1, chunk=41), TWO]
+    one, two = (
+        screen(space, champion, QUESTION, effort, output=folder)
+        for effort, folder in zip(efforts, folders, strict=True)
+    )
+    assert two.aggregate.to_json() == one.aggregate.to_json()
+    scored = [pd.read_parquet(folder.folder / "scored") for folder in folders]
+    pd.testing.assert_frame_equal(*scored, check_exact=True)
+    assert not multiprocessing.active_children()
+
+
+class Forbidden(SmallSpace):
+    """A space of which another process cannot make the recipes."""
+
+    def chunk(self, start: int, stop: int) -> Candidates:
+        if multiprocessing.parent_process() is not None:
+            raise FieldError("x", start, "positions of another space", place="space.yaml, line 3")
+        return super().chunk(start, stop)
+
+
+def test_an_error_in_a_process_is_raised_as_it_is(champion: PropertyModel) -> None:
+    with pytest.raises(FieldError, match=r"space\.yaml, line 3: x: .* positions of another space"):
+        screen(Forbidden(), champion, QUESTION, TWO)
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_ends_is_reported(champion: PropertyModel) -> None:
+    scorer = Scorer(SPACE, champion, QUESTION)
+    process = ScoringProcess(Shipment.of(scorer))
+    try:
+        assert process.aggregate(0, 50).to_json() == scorer.aggregate(0, 50).to_json()
+        (child,) = multiprocessing.active_children()
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGINT)  # as Ctrl-C does: without effect
+        assert process.aggregate(50, 60).to_json() == scorer.aggregate(50, 60).to_json()
+        os.kill(child.pid, signal.SIGKILL)
+        with pytest.raises(NasiconError, match=r"a process of the screening ended \(exit code -9\)"):
+            process.aggregate(60, 70)
+    finally:
+        process.close()
+
+
+SCRIPT = """
+from nasicon_ml.model import PropertyModel
+from nasicon_ml.screening.engine import screen
+from nasicon_ml.screening.scoring import Effort
+from nasicon_ml.workflows.predict import default_bundle
+from tests.screening.spaces import SmallSpace
+
+class Endless(SmallSpace):
+    size = 10**9
+
+    def chunk(self, start, stop):
+        return super().chunk(0, stop - start)
+
+def main():
+    screen(Endless(), PropertyModel.load(default_bundle()), effort=Effort(2, 50, "processes"), progress=say)
+
+def say(progress):
+    print(progress.done, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path, number: signal.Signals) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT + '\nif __name__ == "__main__":\n    main()\n', encoding="utf-8")
+    settings = {"env": os.environ | {"PYTHONPATH": str(ROOT)}, "stdout": PIPE, "stderr": PIPE, "text": True}
+    with running(sys.executable, script, **settings) as program:
+        for _ in range(20):  # more chunks than are handed out before the other process has begun
+            assert program.stdout.readline()
+        started = {pid for pid in _members(program.pid) if pid != program.pid}
+        assert started
+        program.send_signal(number)
+        program.wait(PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
+        while started & _members(program.pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def _members(group: int) -> set[int]:
+    """Return the processes of a group that have not ended."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, pgrp = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:3]
+            except OSError:
+                continue  # it has just ended
+            if int(pgrp) == group and state != "Z":
+                found.add(int(entry.name))
+    return found
+
+
+@pytest.mark.slow
+def test_a_script_without_its_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT + textwrap.dedent("""
+        from nasicon_ml.errors import NasiconError
+        try:
+            main()
+        except NasiconError as error:
+            print("told:", error)
+    """), encoding="utf-8")  # fmt: skip
+    settings = {"env": os.environ | {"PYTHONPATH": str(ROOT)}, "stdout": PIPE, "stderr": PIPE, "text": True}
+    with running(sys.executable, script, **settings) as program:
+        out, err = program.communicate(timeout=PATIENCE_S)
+    assert 'needs `if __name__ == "__main__":`' in out, err
+
+
+def test_one_thread_needs_no_process(champion: PropertyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nasicon_ml.screening.engine.ScoringProcess", None)
+    effort = dataclasses.replace(TWO, threads=1)
+    assert screen(SPACE, champion, QUESTION, effort).is_complete
