@@ -129,8 +129,8 @@ def _aims(reached: Mapping[str, float]) -> Iterator[str]:
         f"they take {reached['drawn']:.2f} times the time of the trees alone in two threads, "
         f"{reached['drawn_processes']:.2f} times in two processes (which `nasicon-ml screen` takes for what takes "
         "long; the time to start one is counted), and are "
-        f"{reached['drawn_usual']:.0f} times as fast as what a user would write (threads). A careful user's program "
-        f"takes {reached['once']:.1f} times as long as the grid, with two threads each."
+        f"{reached['drawn_usual']:.0f} times as fast as what a user would write (threads). A careful user's "
+        f"program takes {reached['once']:.1f} times as long as the grid, with two threads each."
     )
 
 
