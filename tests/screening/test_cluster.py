@@ -250,7 +250,7 @@ def test_what_is_sent_makes_the_same_scorer(champion: PropertyModel, tmp_path: P
     drawn = SPACE.sample(50, "random", seed=3)
     scorer = Scorer(drawn, champion, QUESTION)
     scorer.prepare()
-    shipment = Shipment.of(scorer)
+    shipment = Shipment.of(scorer, draw_again=True)
     assert shipment.space is SPACE
     assert shipment.unpack().aggregate(0, 50).to_json() == scorer.aggregate(0, 50).to_json()
     for key in ("one", "one", "other"):

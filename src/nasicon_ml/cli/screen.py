@@ -52,7 +52,7 @@ STOPPED = 130
 MOST_WITHOUT_YES = 10_000_000
 MAP, FRONT = "map.png", "front.png"
 #: Threads do for what takes no longer than this, in seconds: processes have to be started first.
-WORTH_PROCESSES_S = 10.0
+WORTH_PROCESSES_S = 3.0
 #: Lines about the progress are written no more often than this, in seconds.
 _EVERY_S = 10.0
 #: Options that a resumed screening takes from its state where they are not given again.

@@ -89,7 +89,9 @@ def run_dask(
         _same_version(client)
         batch = min(max(_FAN_IN, _CHUNKS_PER_THREAD * _threads(client, scheduler)), _LARGEST_BATCH)
         ahead = chunks(scorer.space.size, effort.chunk_of(scorer.space), start)
-        shipment = client.submit(_shipped, (secrets.token_hex(8), Shipment.of(scorer)), pure=False)
+        shipment = client.submit(
+            _shipped, (secrets.token_hex(8), Shipment.of(scorer, draw_again=True)), pure=False
+        )
         waiting: deque[tuple[range, Any]] = deque()
         while not stop():
             while len(waiting) < 2 and (some := list(itertools.islice(ahead, batch))):

@@ -33,11 +33,11 @@ _END_S = 10
 
 @dataclass(frozen=True)
 class Shipment:
-    """What another process needs, in plain data; a sample is drawn anew instead of sent."""
+    """What another process needs, in plain data."""
 
     files: Mapping[str, bytes]  # the model, as `nasicon_ml.bundle.store.model_files` gives it
     own: pd.DataFrame | None  # the own pellets of an `OwnModel`
-    # space, drawn: the space; budget, method and seed, if it was sampled
+    # space, drawn: the space; budget, method and seed of a sample that is to be drawn again there
     space: Any
     drawn: tuple[int, str, int] | None
     # question, parts: as of a `Scorer`
@@ -45,11 +45,11 @@ class Shipment:
     parts: str | None
 
     @classmethod
-    def of(cls, scorer: Scorer) -> Shipment:
-        """Pack what a scorer has."""
+    def of(cls, scorer: Scorer, *, draw_again: bool = False) -> Shipment:
+        """Pack what a scorer has; a sample as it is, 8 bytes a candidate, or so that it is drawn again."""
         files, space, drawn = model_files(scorer.model), scorer.space, None
         own = scorer.model.measured_own if isinstance(scorer.model, OwnModel) else None
-        if isinstance(space, SampledSpace):
+        if draw_again and isinstance(space, SampledSpace):
             drawn = (space.budget, space.method, space.seed)
             space = space.space
         parts = None if scorer.parts is None else str(scorer.parts.resolve())
