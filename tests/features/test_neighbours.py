@@ -189,7 +189,7 @@ def test_exchanged_cations_are_the_same_bits_in_a_table_of_any_shape(data) -> No
     ours, theirs = points(data.draw, data.draw(st.integers(1, 9))), points(data.draw, data.draw(st.integers(1, 9)))
     whole = composition_distance(ours, theirs)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distances, "_CACHED_CELLS", 1)
+        patch.setattr(distances, "_CACHED_COMPOSITIONS", 1)
         assert np.array_equal(composition_distance(ours, theirs), whole)
     for row in range(len(ours)):
         one = ours.take(slice(row, row + 1))

@@ -159,14 +159,15 @@ def test_many_recipes_are_answered_in_parts_with_the_same_numbers(model, result,
     recipes = result.model.pellets[[column.value for column in MODEL_INPUT]].head(25).reset_index(drop=True)
     whole = predict(recipes, result.model).results
     implementation = model.unwrap_python_model()
-    asked = []
+    loaded, asked = type(implementation.model), []
+    answer = loaded.predict
 
-    def counted(table, *args, **kwargs):
+    def counted(self, table, **kwargs):
         asked.append(len(table))
-        return predict(table, *args, **kwargs)
+        return answer(self, table, **kwargs)
 
     monkeypatch.setitem(type(implementation)._answers.__globals__, "_AT_ONCE", 10)
-    monkeypatch.setitem(type(implementation)._part.__globals__, "predict", counted)
+    monkeypatch.setattr(loaded, "predict", counted)
     same(model.predict(recipes), whole)
     assert asked == [10, 10, 5]
 
@@ -177,7 +178,7 @@ def test_a_failure_nobody_foresaw_is_told_without_a_stack_trace(model, monkeypat
     def broken(*args, **kwargs):
         raise ZeroDivisionError("deep inside")
 
-    monkeypatch.setitem(type(model.unwrap_python_model())._part.__globals__, "predict", broken)
+    monkeypatch.setattr(type(model.unwrap_python_model().model), "predict", broken)
     with pytest.raises(MlflowException, match="could not be answered") as caught:
         model.predict(pd.DataFrame({Column.FORMULA.value: ["LTP"]}))
     assert "deep inside" not in caught.value.serialize_as_json()

@@ -28,7 +28,6 @@ from nasicon_ml.features.distances import (
     RecipeSpace,
     composition_distance,
     composition_points,
-    distinct_combinations,
     distinct_rows,
     processing_distance,
     processing_points,
@@ -73,7 +72,7 @@ class DistinctPoints:
 def distinct_points(space: RecipeSpace, sites: OccupancyTable) -> DistinctPoints:
     """Return the distinct points of n recipes; `sites` are their occupancies, and say who shares a composition."""
     first, composition_of = distinct_rows(len(space), [sites.index])
-    one_of, processing_of = distinct_combinations(len(space), space.distinct_values)
+    one_of, processing_of = space.distinct_processing
     return DistinctPoints(space.take(first), space.take(one_of), composition_of, processing_of)
 
 
@@ -198,7 +197,7 @@ class MeasuredPellets:
     def _layers_in(self, kept: Mask) -> Iterator[tuple[Ints, tuple[int, ...]]]:
         """Yield the pellets of each row of a mask, shape (n, m), by layer, and how many each layer has."""
         by_source, source = self._by_source
-        row, place = np.nonzero(kept[:, by_source])
+        row, place = np.divmod(np.flatnonzero(kept.take(by_source, axis=1)), len(by_source))
         order, sizes = _layered(row, source[place])
         pellets = by_source[place[order]]
         stops = np.cumsum(sizes.sum(axis=1))

@@ -17,13 +17,12 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import PythonModel
 from threadpoolctl import threadpool_limits
 
-from nasicon_ml.columns import PREDICTION
+from nasicon_ml.columns import PREDICTION, Column
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import read_batch
 from nasicon_ml.tracking.scoring import REASON, check_requests, read_params
 from nasicon_ml.tracking.signature import AT_C, BUNDLE, DEFAULT_LEVEL, LEVEL, input_example
-from nasicon_ml.workflows.predict import predict
 
 if TYPE_CHECKING:
     from nasicon_ml.checks import Finding
@@ -100,17 +99,20 @@ class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no t
             raise _refused(_complaint(batch.findings))
         if table.empty:
             raise _refused("the table holds no recipe")
+        recipes = batch.table
+        if at_c is not None:
+            recipes[Column.MEASUREMENT_TEMPERATURE_C.value] = at_c
         parts = []
-        for start in range(0, len(batch.table), _AT_ONCE):
-            part = batch.table.iloc[start : start + _AT_ONCE]
+        for start in range(0, len(recipes), _AT_ONCE):
+            part = recipes.iloc[start : start + _AT_ONCE]
             if self.worker is None:
-                parts.append(self._part(part, level, at_c))
+                parts.append(self._part(part, level))
             else:
-                parts.append(self.worker.submit(self._part, part, level, at_c).result())
+                parts.append(self.worker.submit(self._part, part, level).result())
         return pd.concat(parts)
 
-    def _part(self, table: pd.DataFrame, level: float, at_c: float | None) -> pd.DataFrame:
-        return predict(table, self.model, level=level, at_c=at_c).results[[column.value for column in PREDICTION]]
+    def _part(self, recipes: pd.DataFrame, level: float) -> pd.DataFrame:
+        return self.model.predict(recipes, level=level)[[column.value for column in PREDICTION]]
 
 
 def _table(model_input: Any) -> pd.DataFrame:
