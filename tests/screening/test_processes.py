@@ -154,7 +154,9 @@ def test_a_script_without_its_guard_is_told_so(tmp_path: Path) -> None:
     assert 'needs `if __name__ == "__main__":`' in out, err
 
 
-def test_one_thread_needs_no_process(champion: PropertyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("settings", [{"threads": 1}, {"threads": 8, "chunk": SPACE.size}])
+def test_no_more_processes_are_started_than_are_needed(
+    champion: PropertyModel, monkeypatch: pytest.MonkeyPatch, settings: dict[str, int]
+) -> None:
     monkeypatch.setattr("nasicon_ml.screening.engine.ScoringProcess", None)
-    effort = dataclasses.replace(TWO, threads=1)
-    assert screen(SPACE, champion, QUESTION, effort).is_complete
+    assert screen(SPACE, champion, QUESTION, dataclasses.replace(TWO, **settings)).is_complete

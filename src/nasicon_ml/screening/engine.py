@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
@@ -122,14 +123,16 @@ def run_local(
         Chunks and their aggregates, in the order of the space, without a gap.
     """
     scorer.prepare()
-    ahead = chunks(scorer.space.size, effort.chunk_of(scorer.space), start)
-    pool = ThreadPoolExecutor(effort.threads, thread_name_prefix="screening")
+    length = effort.chunk_of(scorer.space)
+    ahead = chunks(scorer.space.size, length, start)
+    at_once = max(1, min(effort.threads, math.ceil((scorer.space.size - start) / length)))
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="screening")
     waiting: deque[tuple[range, Future[Aggregate]]] = deque()
-    with _shared_processor(), _workers(scorer, effort) as aggregate:
+    with _shared_processor(), _workers(scorer, at_once, effort.engine) as aggregate:
         try:
             while True:
                 # So many that no thread has to wait for this one, or for a process that is being started.
-                while len(waiting) < _AHEAD * effort.threads and not stop() and (chunk := next(ahead, None)):
+                while len(waiting) < _AHEAD * at_once and not stop() and (chunk := next(ahead, None)):
                     waiting.append((chunk, pool.submit(aggregate, chunk.start, chunk.stop)))
                 if not waiting or waiting[0][1].cancelled():
                     return
@@ -146,14 +149,14 @@ def run_local(
 
 
 @contextmanager
-def _workers(scorer: Scorer, effort: Effort) -> Iterator[Callable[[int, int], Aggregate]]:
-    """Provide what scores a chunk: the scorer itself or, in several processes, whichever is idle."""
-    if effort.engine == "local" or effort.threads == 1:
+def _workers(scorer: Scorer, at_once: int, engine: str) -> Iterator[Callable[[int, int], Aggregate]]:
+    """Provide what scores a chunk: the scorer itself or, of several processes, one that is idle."""
+    if engine == "local" or at_once == 1:
         yield scorer.aggregate
         return
     shipment = Shipment.of(scorer)
     with ExitStack() as stack:
-        processes = [stack.enter_context(closing(ScoringProcess(shipment))) for _ in range(effort.threads - 1)]
+        processes = [stack.enter_context(closing(ScoringProcess(shipment))) for _ in range(at_once - 1)]
         idle: SimpleQueue[Scorer | ScoringProcess] = SimpleQueue()
         idle.put(scorer)
         for process in processes:
