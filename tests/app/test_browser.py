@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -41,10 +40,8 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def opened(
-    browser: Browser, url: str, fetched: list[str] | None = None, scheme: Literal["light", "dark"] = "light"
-) -> Page:
-    page = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme).new_page()
+def opened(browser: Browser, url: str, fetched: list[str] | None = None) -> Page:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light").new_page()
     page.set_default_timeout(_PATIENCE_MS)
     if fetched is not None:
         page.on("request", lambda request: fetched.append(request.url))
@@ -127,20 +124,18 @@ def test_a_measured_pellet_opens_its_paper_and_a_figure_can_be_saved(browser: Br
             page.wait_for_url("https://doi.org/10.*/**", timeout=5000)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_can_be_used_by_everybody(
-    name: str, scheme: Literal["light", "dark"], browser: Browser, address: str
-) -> None:
-    page = opened(browser, f"{address}/{name}", scheme=scheme)
-    page.evaluate("document.fonts.ready")
-    found = {each["id"]: each["nodes"][0]["html"] for each in Axe().run(page).response["violations"]}
-    assert {rule: html for rule, html in found.items() if rule not in _STREAMLITS_OWN} == {}
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_a_telephone(name: str, browser: Browser, address: str) -> None:
+def test_a_page_can_be_used_by_everybody_and_fits_a_telephone(name: str, browser: Browser, address: str) -> None:
     page = opened(browser, f"{address}/{name}")
+    page.evaluate("document.fonts.ready")
+    backgrounds = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"getComputedStyle(document.querySelector('.stApp')).colorScheme == '{scheme}'")
+        backgrounds.append(page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor"))
+        found = {each["id"]: each["nodes"][0]["html"] for each in Axe().run(page).response["violations"]}
+        assert {rule: html for rule, html in found.items() if rule not in _STREAMLITS_OWN} == {}, scheme
+    assert backgrounds[0] != backgrounds[1]
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 

@@ -32,7 +32,7 @@ def train(small_dataset):
 def first_lab(shop, train, tmp_path_factory):
     """A folder with one version, which is champion."""
     folder = tmp_path_factory.mktemp("first")
-    code, text = shop.run(folder, train, PROMOTE)
+    code, text = shop.run(folder, train, PROMOTE, ready=train[2])
     assert code == 0, text
     return folder
 
