@@ -50,7 +50,7 @@ class Progress:
 
 #: Positions that tell the rate before a screening begins.
 _TRIAL = 16_384
-#: Chunks that are handed out for each thread before the first of them is done.
+#: Chunks that are handed out for each process before the first of them is done: some are not ready at once.
 _AHEAD = 4
 #: How long to wait for a chunk before looking whether somebody wants to stop, in seconds.
 _PATIENCE = 0.2
@@ -126,13 +126,14 @@ def run_local(
     length = effort.chunk_of(scorer.space)
     ahead = chunks(scorer.space.size, length, start)
     at_once = max(1, min(effort.threads, math.ceil((scorer.space.size - start) / length)))
+    # One more than there are threads: none has to wait for this one.
+    most = at_once + 1 if effort.engine == "local" else _AHEAD * at_once
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="screening")
     waiting: deque[tuple[range, Future[Aggregate]]] = deque()
     with _shared_processor(), _workers(scorer, at_once, effort.engine) as aggregate:
         try:
             while True:
-                # So many that no thread has to wait for this one, or for a process that is being started.
-                while len(waiting) < _AHEAD * at_once and not stop() and (chunk := next(ahead, None)):
+                while len(waiting) < most and not stop() and (chunk := next(ahead, None)):
                     waiting.append((chunk, pool.submit(aggregate, chunk.start, chunk.stop)))
                 if not waiting or waiting[0][1].cancelled():
                     return
