@@ -40,6 +40,14 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+@pytest.fixture(autouse=True)
+def _visits_end(browser: Browser) -> Iterator[None]:
+    """Close what a test has opened: pages that stay would take part of the processor from those that follow."""
+    yield
+    for visit in browser.contexts:
+        visit.close()
+
+
 def opened(browser: Browser, url: str, fetched: list[str] | None = None) -> Page:
     page = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light").new_page()
     page.set_default_timeout(_PATIENCE_MS)
