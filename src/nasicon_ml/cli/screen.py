@@ -225,10 +225,10 @@ def _stated(space: SearchSpace | SampledSpace) -> Any:
 
 def _tell(expected: Estimate, engine: str, *, yes: bool) -> None:
     """Print how long it takes, and refuse what takes long unless ``--yes`` is given."""
-    workers = plural(expected.at_once, "process" if engine == "processes" else "thread")
+    worker = "process" if engine == "processes" else "thread"
     say(
-        f"{expected.candidates:,} to score at {expected.per_second:,.0f} a second and thread, "
-        f"{workers}: about {duration(expected.seconds)}"
+        f"{expected.candidates:,} to score at {expected.per_second:,.0f} a second and {worker}, "
+        f"{plural(expected.at_once, worker)}: about {duration(expected.seconds)}"
     )
     if expected.candidates > MOST_WITHOUT_YES and not yes:
         raise click.UsageError(
