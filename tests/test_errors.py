@@ -47,12 +47,23 @@ def test_a_field_error_says_all_it_knows() -> None:
     assert (error.field, error.value, error.allowed) == ("atmosphere", "steam", "air, Ar")
 
 
-def test_a_copied_error_is_whole() -> None:
-    error = SpaceError("x", 3, "a number from 0 to 2", "Take less.", "space.yaml, line 7")
+@pytest.mark.parametrize(
+    "error",
+    [
+        SpaceError("x", 3, "a number from 0 to 2", "Take less.", "space.yaml, line 7"),
+        MissingExtraError("Matplotlib", "plots", "a figure"),
+        UnreadableFileError("no table"),
+    ],
+)
+def test_a_copied_error_is_whole(error: NasiconError) -> None:
+    """Also one that another process has raised."""
     again = copy.copy(error)
-    assert type(again) is SpaceError
+    assert type(again) is type(error)
     assert str(again) == str(error)
     assert vars(again) == vars(error)
+
+
+def test_a_field_error_needs_no_hint() -> None:
     assert str(FieldError("pressure_mpa", 5, "text")) == "pressure_mpa: 5 is not accepted; allowed: text"
 
 

@@ -90,7 +90,12 @@ class MissingExtraError(NasiconError, ImportError):
     """An optional library is needed and absent."""
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
+        self._given = (library, extra, purpose)
         super().__init__(f"{purpose} needs {library}: pip install 'nasicon-ml[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        """Return what makes it again, in another process too."""
+        return type(self), self._given
 
 
 def shown(value: object) -> str:

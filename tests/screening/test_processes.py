@@ -68,6 +68,23 @@ def test_an_error_in_a_process_is_raised_as_it_is(champion: PropertyModel) -> No
     assert not multiprocessing.active_children()
 
 
+class Faulty(SmallSpace):
+    """A space that is not as it should be, in another process alone."""
+
+    def chunk(self, start: int, stop: int) -> Candidates:
+        if multiprocessing.parent_process() is not None:
+            raise ZeroDivisionError("deep inside")
+        return super().chunk(start, stop)
+
+
+def test_a_fault_in_a_process_says_where_it_was(champion: PropertyModel) -> None:
+    with pytest.raises(ZeroDivisionError, match="deep inside") as caught:
+        screen(Faulty(), champion, QUESTION, TWO)
+    (note,) = caught.value.__notes__
+    assert "Traceback" in note
+    assert "test_processes.py" in note
+
+
 def test_a_process_that_ends_is_reported(champion: PropertyModel) -> None:
     scorer = Scorer(SPACE, champion, QUESTION)
     process = ScoringProcess(Shipment.of(scorer))

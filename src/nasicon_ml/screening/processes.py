@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,7 +135,10 @@ def _score_chunks(connection: Connection) -> None:
                 try:
                     scorer = scorer or shipment.unpack()
                     found = scorer.aggregate(start, stop)
+                except NasiconError as error:
+                    found = error
                 except Exception as error:  # noqa: BLE001 -- raised again where the chunk was asked for
+                    error.add_note(f"In a process of the screening:\n{traceback.format_exc()}")
                     found = error
                 connection.send(found)
         except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -144,10 +148,12 @@ def _score_chunks(connection: Connection) -> None:
 @contextmanager
 def _ctrl_c_ignored() -> Iterator[None]:
     """Let a process that is started meanwhile ignore Ctrl-C: the one that started it decides what that means."""
-    if threading.current_thread() is not threading.main_thread():  # Python sets no handlers there
+    before = signal.getsignal(signal.SIGINT)
+    # Python sets no handlers outside the main thread, and cannot set one again that is not its own.
+    if threading.current_thread() is not threading.main_thread() or before is None:
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
