@@ -152,7 +152,7 @@ def run_local(
 @contextmanager
 def _workers(scorer: Scorer, at_once: int, engine: str) -> Iterator[Callable[[int, int], Aggregate]]:
     """Provide what scores a chunk: the scorer itself or, of several processes, one that is idle."""
-    if engine == "local" or at_once == 1:
+    if engine == "local":
         yield scorer.aggregate
         return
     shipment = Shipment.of(scorer)
