@@ -7,8 +7,8 @@ import multiprocessing
 import os
 import signal
 import sys
-import textwrap
 import time
+import types
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -62,6 +62,17 @@ class Forbidden(SmallSpace):
         return super().chunk(start, stop)
 
 
+def test_the_program_that_screens_is_not_run_again(
+    champion: PropertyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = types.ModuleType("__main__")  # what Streamlit leaves there, for one
+    app.__file__ = str(tmp_path / "app.py")
+    Path(app.__file__).write_text("raise SystemExit('an app that cannot be run twice')", encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "__main__", app)
+    assert screen(SPACE, champion, QUESTION, TWO).is_complete
+    assert sys.modules["__main__"] is app
+
+
 def test_an_error_in_a_process_is_raised_as_it_is(champion: PropertyModel) -> None:
     with pytest.raises(FieldError, match=r"space\.yaml, line 3: x: .* positions of another space"):
         screen(Forbidden(), champion, QUESTION, TWO)
@@ -101,24 +112,38 @@ def test_a_process_that_ends_is_reported(champion: PropertyModel) -> None:
         process.close()
 
 
+class Endless(SmallSpace):
+    """A space that is never done."""
+
+    size = 10**9
+
+    def chunk(self, start: int, stop: int) -> Candidates:
+        return super().chunk(0, stop - start)
+
+
+#: No `if __name__ == "__main__":` protects it, and a part of it cannot be run twice.
 SCRIPT = """
+import os
+from nasicon_ml.errors import NasiconError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.engine import screen
 from nasicon_ml.screening.scoring import Effort
 from nasicon_ml.workflows.predict import default_bundle
-from tests.screening.spaces import SmallSpace
+from tests.screening.test_processes import Endless
 
-class Endless(SmallSpace):
-    size = 10**9
-
-    def chunk(self, start, stop):
-        return super().chunk(0, stop - start)
-
-def main():
-    screen(Endless(), PropertyModel.load(default_bundle()), effort=Effort(2, 50, "processes"), progress=say)
+class Mine(Endless):
+    pass
 
 def say(progress):
     print(progress.done, flush=True)
+
+os.mkdir("once")
+model, effort = PropertyModel.load(default_bundle()), Effort(2, 50, "processes")
+try:
+    screen(Mine(), model, effort=effort)
+except NasiconError as error:
+    print(error, flush=True)
+screen(Endless(), model, effort=effort, progress=say)
 """
 
 
@@ -126,9 +151,10 @@ def say(progress):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path, number: signal.Signals) -> None:
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT + '\nif __name__ == "__main__":\n    main()\n', encoding="utf-8")
-    settings = {"env": os.environ | {"PYTHONPATH": str(ROOT)}, "stdout": PIPE, "stderr": PIPE, "text": True}
-    with running(sys.executable, script, **settings) as program:
+    script.write_text(SCRIPT, encoding="utf-8")
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    with running(sys.executable, script, env=env, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True) as program:
+        assert "Mine: other processes know no class of your own script" in program.stdout.readline()
         for _ in range(20):  # more chunks than are handed out before the other process has begun
             assert program.stdout.readline()
         started = {pid for pid in _members(program.pid) if pid != program.pid}
@@ -153,22 +179,6 @@ def _members(group: int) -> set[int]:
             if int(pgrp) == group and state != "Z":
                 found.add(int(entry.name))
     return found
-
-
-@pytest.mark.slow
-def test_a_script_without_its_guard_is_told_so(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT + textwrap.dedent("""
-        from nasicon_ml.errors import NasiconError
-        try:
-            main()
-        except NasiconError as error:
-            print("told:", error)
-    """), encoding="utf-8")  # fmt: skip
-    settings = {"env": os.environ | {"PYTHONPATH": str(ROOT)}, "stdout": PIPE, "stderr": PIPE, "text": True}
-    with running(sys.executable, script, **settings) as program:
-        out, err = program.communicate(timeout=PATIENCE_S)
-    assert 'needs `if __name__ == "__main__":`' in out, err
 
 
 @pytest.mark.parametrize("settings", [{"threads": 1}, {"threads": 8, "chunk": SPACE.size}])

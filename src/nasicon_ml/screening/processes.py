@@ -1,13 +1,15 @@
 """Scores chunks in other processes of this machine.
 
 Threads of one process take turns whenever they run Python; processes do not. Each is sent the model once, as the
-bytes of a bundle, and makes it anew.
+bytes of a bundle, and makes it anew. The user's own program is not run again in them: it needs no
+``if __name__ == "__main__":``, and may be a notebook or an app.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -77,14 +80,25 @@ class ScoringProcess:
     ----------
     shipment
         What it scores, and how; sent with the first chunk.
+
+    Raises
+    ------
+    NasiconError
+        If the class of the space stands in the user's script, which the process does not run.
     """
 
     def __init__(self, shipment: Shipment) -> None:
+        space = type(shipment.space)
+        if space.__module__ == "__main__":
+            raise NasiconError(
+                f"{space.__name__}: other processes know no class of your own script; put it into a module that"
+                ' they can import, or use threads (engine="local")'
+            )
         context = multiprocessing.get_context("spawn")  # a copy of this process (fork) could not use its threads
         self._shipment: Shipment | None = shipment
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_score_chunks, args=(theirs,), name="screening", daemon=True)
-        with _ctrl_c_ignored():
+        with _ctrl_c_ignored(), _main_module_hidden():
             self._process.start()
         theirs.close()
 
@@ -106,8 +120,7 @@ class ScoringProcess:
             self._process.join(_END_S)
             raise NasiconError(
                 f"a process of the screening ended (exit code {self._process.exitcode}); what was done until then"
-                " is kept. Was memory short? A script that screens in processes needs"
-                ' `if __name__ == "__main__":`'
+                " is kept. Was memory short?"
             ) from None
         if isinstance(found, Exception):
             raise found
@@ -158,3 +171,19 @@ def _ctrl_c_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+#: One module is hidden at a time.
+_HIDING = threading.Lock()
+
+
+@contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Let a process that is started meanwhile not run the user's script, as `multiprocessing` would have it do."""
+    with _HIDING:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main

@@ -40,8 +40,7 @@ class Effort:
         Positions of the space that are scored in one call; by default `Space.usual_chunk`.
     engine
         "local" (threads of this process); "processes" (this one and others of this machine, which need a second or
-        two to start but do not hold each other up; a script that uses them has to have
-        ``if __name__ == "__main__":``); "dask" (a cluster).
+        two to start but do not hold each other up); "dask" (a cluster).
     scheduler
         Address of the Dask scheduler, such as tcp://host:8786.
     """
