@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 
 from nasicon_ml.errors import FieldError, nearest, number_hint, text_problem
@@ -113,10 +114,11 @@ _GASES = {"ar": "Ar", "argon": "Ar", "n2": "N2", "nitrogen": "N2", "he": "He", "
           "hydrogen": "H2"}  # fmt: skip
 
 
-def spellings_of(choices: tuple[str, ...]) -> dict[str, str]:
+@cache
+def spellings_of(choices: tuple[str, ...]) -> Mapping[str, str]:
     """Return every accepted spelling (lower case, underscores) with the choice it stands for."""
     table = {alias: choice for alias, meant in ALIASES.items() for choice in meant.split() if choice in choices}
-    return table | {choice.lower(): choice for choice in choices}
+    return MappingProxyType(table | {choice.lower(): choice for choice in choices})
 
 
 def plain_choices(text: str) -> Iterator[str]:
@@ -491,15 +493,15 @@ class Column(StrEnum):
     def _parse_choice(self, value: object) -> str:
         if not isinstance(value, str):
             raise FieldError(self.value, value, self.allowed)
-        spellings, keys = self.spellings, [*plain_choices(value)]
-        found = next((spellings[key] for key in keys if key in spellings), None)
+        spellings = self.spellings
+        found = next((spellings[key] for key in plain_choices(value) if key in spellings), None)
         if found is None:
-            hints = (nearest(key, spellings) for key in reversed(keys) if key)
+            hints = (nearest(key, spellings) for key in reversed([*plain_choices(value)]) if key)
             raise FieldError(self.value, value, self.allowed, next(filter(None, hints), ""))
         return found
 
     @property
-    def spellings(self) -> dict[str, str]:
+    def spellings(self) -> Mapping[str, str]:
         """Every accepted spelling (lower case, underscores) with the choice it stands for."""
         return spellings_of(self.choices)
 
