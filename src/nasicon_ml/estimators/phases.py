@@ -18,6 +18,7 @@ ASKED_PELLETS = 8
 #: How many phases are named, and the smallest share of the asked pellets' weight that names one.
 NAMED_PHASES = 3
 SMALLEST_SHARE = 0.1
+_OXYGEN = ELEMENTS.index("O")
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class PhaseMemory:
     occurs
         Which pellet named which phase, shape (m, n_phases), 0 or 1.
     needs
-        Which elements each phase contains, shape (n_phases, n_elements).
+        Positions in `nasicon_ml.composition.ELEMENTS` of the elements that each phase contains, shape
+        (n_phases, most); filled up with that of oxygen, which is always there.
     """
 
     pellets: Ints
     names: tuple[str, ...]
     occurs: Floats
-    needs: Mask
+    needs: Ints
 
     @classmethod
     def from_pellets(cls, pellets: pd.DataFrame) -> PhaseMemory:
@@ -49,8 +51,11 @@ class PhaseMemory:
         lists = [split_cell(named[row]) for row in rows]
         names = tuple(sorted({phase for phases in lists for phase in phases}))
         occurs = np.array([[float(name in phases) for name in names] for phases in lists])
-        needs = np.array([np.isin(ELEMENTS, _elements(name)) for name in names])
-        return cls(rows, names, occurs.reshape(len(rows), len(names)), needs.reshape(len(names), len(ELEMENTS)))
+        needed = [[ELEMENTS.index(element) for element in _elements(name)] for name in names]
+        needs = np.full((len(names), max(map(len, needed), default=0)), _OXYGEN)
+        for row, places in zip(needs, needed, strict=True):
+            row[: len(places)] = places
+        return cls(rows, names, occurs.reshape(len(rows), len(names)), needs)
 
     def likely(self, found: Neighbours, sites: OccupancyTable, additives: pd.Series) -> list[tuple[str, ...]]:
         """Return the likely phases of each recipe, the likeliest first.
@@ -77,11 +82,11 @@ class PhaseMemory:
 
     def _possible(self, sites: OccupancyTable, additives: pd.Series) -> Mask:
         present = (sites.a > 0) | (sites.m > 0) | (sites.t > 0) | (sites.other_anions > 0)
-        present[:, ELEMENTS.index("O")] = True
+        present[:, _OXYGEN] = True
         codes, names = pd.factorize(additives, use_na_sentinel=False)
         brought = np.array([np.isin(ELEMENTS, _elements("" if pd.isna(name) else str(name))) for name in names])
         available = sites.per_row(present) | brought[codes]
-        return ~((~available).astype(np.float64) @ self.needs.T.astype(np.float64) > 0)
+        return np.asarray(available[:, self.needs].all(axis=2))
 
 
 def _elements(phase: str) -> list[str]:
