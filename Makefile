@@ -11,6 +11,9 @@ WORKERS ?= 2
 OUT := out
 # Programs that tests and notebooks start are those of this environment.
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+# Python keeps what it has compiled, in .venv and here, even where it is told not to, as in many containers: every
+# program would compile a thousand modules again, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train tuned champion golden docs site benchmark-plausibility benchmark-accuracy benchmark-baybe benchmark-campaigns benchmark-serving benchmark-speed test test-slow test-all dist lint format notebooks lock ui clean distclean

@@ -84,7 +84,8 @@ def _listen(moment: Callable[[str, str], None]) -> None:
         connection.info.pop("changed", None)
 
     def hear(name: str, arguments: tuple[Any, ...]) -> None:
-        if name == "os.rename":
+        # What Python has compiled is its own, and there already the next time.
+        if name == "os.rename" and not os.fsdecode(arguments[1]).endswith(".pyc"):
             moment("rename", Path(os.fsdecode(arguments[1])).name)
         elif name == "open" and str(arguments[0]).endswith("manifest.json"):
             moment("manifest", str(arguments[0]))
