@@ -71,6 +71,7 @@ def test_nothing_of_a_logged_model_is_a_pickle(store: str) -> None:
     assert database is not None
     (description,) = database.parent.rglob("MLmodel")
     files = [path for path in description.parent.rglob("*") if path.is_file()]
+    files = [path for path in files if path.parent.name != "__pycache__"]  # made by a server that loaded it
     assert len(files) > 100
     assert {str(path): found for path in files if (found := problems(path))} == {}
     kept = yaml.safe_load(description.read_text())["flavors"]["python_function"]
