@@ -18,11 +18,13 @@ from nasicon_ml.errors import BundleError, MissingExtraError, NasiconError
 SERVER, ANSWER = "Server", "Answer"
 #: Largest file that can be uploaded: some hundred thousand pellets.
 _UPLOAD_MB = 50
-#: What Streamlit would do otherwise: send statistics, watch files, show tracebacks, offer to publish.
+#: What Streamlit would do otherwise: send statistics, watch files, show tracebacks, offer to publish; and look
+#: through all of Python's memory after every click, for which the next one waits up to half a second.
 _SETTINGS = {
     "browser.gatherUsageStats": "false",
     "client.showErrorDetails": "none",
     "client.toolbarMode": "viewer",
+    "runner.postScriptGC": "false",
     "server.fileWatcherType": "none",
     "server.maxUploadSize": str(_UPLOAD_MB),
     "server.showEmailPrompt": "false",
