@@ -16,8 +16,9 @@ _OURS = "the one that comes along"
 
 def show() -> None:
     """Show the page."""
-    if st.toggle("Registered versions (MLflow)", key="registered", bind="query-params"):
-        with told():
+    wanted = st.toggle("Registered versions (MLflow)", key="registered", bind="query-params")
+    with st.container(), told():  # there without versions, too: what comes after it need not be drawn anew
+        if wanted:
             _versions()
     st.markdown(card_markdown(card_content(model())).partition("\n")[2])
 
