@@ -50,7 +50,9 @@ STARTS = 5
 
 def run(name: str, first: int, second: int) -> dict[str, Any]:
     """Do one run of `benchmarks.speed_runs` in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.speed_runs", name, str(first), str(second)]
+    # Imported, not run as a script: other processes are to know its classes.
+    program = "from benchmarks.speed_runs import main; main()"
+    command = [sys.executable, "-c", program, name, str(first), str(second)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")

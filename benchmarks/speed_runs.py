@@ -261,6 +261,8 @@ RUNS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "daily": daily,
 }
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Do the run that the command line names, with its two numbers, and print what it measured."""
     name, first, second = sys.argv[1:]
     print(json.dumps(RUNS[name](int(first), int(second))))
