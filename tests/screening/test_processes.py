@@ -124,9 +124,11 @@ class Endless(SmallSpace):
 #: No `if __name__ == "__main__":` protects it, and a part of it cannot be run twice.
 SCRIPT = """
 import os
+from pathlib import Path
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening.engine import screen
+from nasicon_ml.screening.result import OutputFolder
 from nasicon_ml.screening.scoring import Effort
 from nasicon_ml.workflows.predict import default_bundle
 from tests.screening.test_processes import Endless
@@ -140,7 +142,7 @@ def say(progress):
 os.mkdir("once")
 model, effort = PropertyModel.load(default_bundle()), Effort(2, 50, "processes")
 try:
-    screen(Mine(), model, effort=effort)
+    screen(Mine(), model, effort=effort, output=OutputFolder(Path("found")))
 except NasiconError as error:
     print(error, flush=True)
 screen(Endless(), model, effort=effort, progress=say)
@@ -155,6 +157,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path, number: si
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     with running(sys.executable, script, env=env, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True) as program:
         assert "Mine: other processes know no class of your own script" in program.stdout.readline()
+        assert not (tmp_path / "found").exists()
         for _ in range(20):  # more chunks than are handed out before the other process has begun
             assert program.stdout.readline()
         started = {pid for pid in _members(program.pid) if pid != program.pid}

@@ -17,7 +17,7 @@ from nasicon_ml.processors import usable_processors
 from nasicon_ml.screening.aggregate import Aggregate
 from nasicon_ml.screening.cluster import run_dask
 from nasicon_ml.screening.objectives import Question
-from nasicon_ml.screening.processes import ScoringProcess, Shipment
+from nasicon_ml.screening.processes import ScoringProcess, Shipment, refuse_class_of_script
 from nasicon_ml.screening.result import Identity, OutputFolder, ScreeningResult, State, read_state, write_result
 from nasicon_ml.screening.scoring import Effort, Scorer, Space, chunks
 
@@ -236,12 +236,15 @@ def screen(
     Raises
     ------
     NasiconError
-        If the model does not support the level; if the folder is taken or cannot be written to; if the screening
-        to be resumed was of another space, model or question.
+        If the model does not support the level; if other processes cannot know the class of the space; if the
+        folder is taken or cannot be written to; if the screening to be resumed was of another space, model or
+        question.
     """
     question, effort = question or Question(), effort or Effort()
     for interval in model.intervals.values():
         interval.scores.quantile(question.level)  # refused before anything is written
+    if effort.engine == "processes":
+        refuse_class_of_script(space)
     state = State(Identity("", "", {}), 0, 0.0, Aggregate.empty(question.keep))
     if output is not None:
         output.check()

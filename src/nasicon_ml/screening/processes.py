@@ -73,6 +73,22 @@ class Shipment:
         return scorer
 
 
+def refuse_class_of_script(space: Space) -> None:
+    """Refuse a space whose class stands in the user's script, which other processes do not run.
+
+    Raises
+    ------
+    NasiconError
+        Naming the class.
+    """
+    whole = type(space.space if isinstance(space, SampledSpace) else space)
+    if whole.__module__ == "__main__":
+        raise NasiconError(
+            f"{whole.__name__}: other processes know no class of your own script; put it into a module that they"
+            ' can import, or use threads (engine="local")'
+        )
+
+
 class ScoringProcess:
     """A process that scores chunks as a `Scorer` does; it ends when the one that started it does.
 
@@ -80,20 +96,9 @@ class ScoringProcess:
     ----------
     shipment
         What it scores, and how; sent with the first chunk.
-
-    Raises
-    ------
-    NasiconError
-        If the class of the space stands in the user's script, which the process does not run.
     """
 
     def __init__(self, shipment: Shipment) -> None:
-        space = type(shipment.space)
-        if space.__module__ == "__main__":
-            raise NasiconError(
-                f"{space.__name__}: other processes know no class of your own script; put it into a module that"
-                ' they can import, or use threads (engine="local")'
-            )
         context = multiprocessing.get_context("spawn")  # a copy of this process (fork) could not use its threads
         self._shipment: Shipment | None = shipment
         self._connection, theirs = context.Pipe()
