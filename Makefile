@@ -113,10 +113,10 @@ benchmark-speed: $(STAMP) ## screening beside what a user would write and the tr
 
 # What comes last on a command line counts: ARGS="-n 0" runs the tests one after the other in one process.
 PYTEST := $(IN_VENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
-test: $(STAMP) ## run the tests that are quick (6 min on 2 cores); ARGS="-k conformal -x" and the like
+test: $(STAMP) ## run the tests that are quick (6 to 10 min on 2 cores); ARGS="-k conformal -x" and the like
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: $(STAMP) ## run those that train, start servers or inject faults (12 to 20 min on 2 cores)
+test-slow: $(STAMP) ## run those that train, start servers or inject faults (12 to 25 min on 2 cores)
 	@$(PYTEST) --no-loadscope-reorder -m slow $(ARGS)
 
 test-all: $(STAMP) ## run both; ARGS="tests/faults" runs all that is there
