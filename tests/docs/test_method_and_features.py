@@ -120,17 +120,22 @@ class TestMethod:
         assert len(rows(METHOD, "constant")) > 15
 
     def test_settings(self) -> None:
-        shown = {row[0]: row[1:] for row in rows(METHOD, "target")}
-        assert set(shown) == set(map(str, TargetName))
-        for name, settings in DEFAULT_SETTINGS.items():
-            values = {field: value for field, value in asdict(settings).items() if not isinstance(value, tuple)}
-            objective = values.pop("objective")
+        shown = {row[0].strip("`"): row[1:5] for row in rows(METHOD, "setting")}
+        stated = [asdict(DEFAULT_SETTINGS[name]) for name in TargetName]
+        assert list(shown) == [field for field, value in stated[0].items() if not isinstance(value, tuple)]
+        for column, settings in enumerate(stated):
             idle = {
-                "source_shrinkage": objective not in (MIXED_ROBUST, MIXED_LOGISTIC),
-                "tolerance": objective != MIXED_ROBUST,
+                "source_shrinkage": settings["objective"] not in (MIXED_ROBUST, MIXED_LOGISTIC),
+                "tolerance": settings["objective"] != MIXED_ROBUST,
             }
-            numbers = ["-" if idle.get(field) else f"{value:g}" for field, value in values.items()]
-            assert shown[str(name)] == [objective, *numbers]
+            for field, cells in shown.items():
+                value = settings[field]
+                text = value if isinstance(value, str) else f"{value:g}"
+                assert cells[column] == ("-" if idle.get(field) else text), (field, column)
+
+    def test_columns_of_settings_are_the_targets(self) -> None:
+        heads = next(line for line in METHOD.splitlines() if line.startswith("| setting |"))
+        assert [head.strip() for head in heads.strip("|").split("|")][1:5] == list(map(str, TargetName))
 
     def test_constraints(self) -> None:
         shown = {(row[1], row[0].strip("`"), int(row[2])) for row in rows(METHOD, "constrained feature")}
