@@ -187,7 +187,7 @@ class PropertyModel(ModelParts):
     ) -> tuple[_Prepared, Floats | PairedRecipes]:
         """Return the recipes, as pairs where that saves time, and their features."""
         sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
-        pairs = RecipePairs.of(table, sites) if len(table) >= MANY_RECIPES else None
+        pairs = RecipePairs.from_table(table, sites) if len(table) >= MANY_RECIPES else None
         prepared = _Prepared(table, sites, pairs)
         if pairs is None or not worth_pairing(pairs):
             return prepared, self._features(table, sites)
@@ -241,7 +241,7 @@ class PropertyModel(ModelParts):
     @cached_property
     def measured(self) -> MeasuredPellets:
         """The training pellets, sorted for measuring how near recipes lie."""
-        return MeasuredPellets.of(self.space, self.pellets[Column.SOURCE].to_numpy(dtype=object))
+        return MeasuredPellets.from_sources(self.space, self.pellets[Column.SOURCE].to_numpy(dtype=object))
 
     @cached_property
     def _judge(self) -> Domain:

@@ -40,18 +40,25 @@ def asked(table: pd.DataFrame):
 @settings(max_examples=30)
 def test_they_are_those_of_every_pair(rows) -> None:
     space, where = asked(PELLETS.iloc[rows].reset_index(drop=True))
-    found = MeasuredPellets.of(SPACE, SOURCES).nearest_distances(where, 3, 8)
+    found = MeasuredPellets.from_sources(SPACE, SOURCES).nearest_distances(where, 3, 8)
     np.testing.assert_allclose(found.pellets, nearest_neighbours(space, SPACE, 3).distances, atol=1e-6)
     expected = np.sort(source_distances(space, SPACE, SOURCES).distances, axis=1)[:, :8]
     np.testing.assert_allclose(found.sources, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("_MOST_KEPT", 0), ("_BLOCK", 7), ("_PROCESSING", 3), ("_MANY", 1), ("_FEW", 0)]
+    ("name", "value"),
+    [
+        ("_MAX_COMPOSITIONS", 0),
+        ("_RECIPE_BLOCK", 7),
+        ("_PROCESSING_BLOCK", 3),
+        ("_MIN_PROCESSINGS", 1),
+        ("_MAX_SORTED", 0),
+    ],
 )
 def test_the_same_to_the_last_bit_however_the_table_is_divided(name, value, monkeypatch) -> None:
     table = PELLETS.sample(120, random_state=1).reset_index(drop=True)
-    measured = MeasuredPellets.of(SPACE, SOURCES)
+    measured = MeasuredPellets.from_sources(SPACE, SOURCES)
     whole = measured.nearest_distances(asked(table)[1], 3, 8)
     parts = [
         measured.nearest_distances(asked(table.iloc[[row]].reset_index(drop=True))[1], 3, 8) for row in range(20)
@@ -67,15 +74,15 @@ def test_the_same_to_the_last_bit_however_the_table_is_divided(name, value, monk
 def test_each_recipe_has_its_own_composition_and_way() -> None:
     table = pd.concat([KNOWN.head(30), KNOWN.head(30), KNOWN.tail(10)], ignore_index=True)
     space, where = asked(table)
-    assert np.array_equal(where.compositions.sites[where.composition_of], space.sites)
+    assert np.array_equal(where.compositions.sites[where.composition_index], space.sites)
     for kept, given_ in ((where.processing.numbers, space.numbers), (where.processing.codes, space.codes)):
-        assert np.array_equal(kept[where.processing_of], given_, equal_nan=True)
-    assert np.array_equal(where.processing.additive[where.processing_of], space.additive)
+        assert np.array_equal(kept[where.processing_index], given_, equal_nan=True)
+    assert np.array_equal(where.processing.additive[where.processing_index], space.additive)
     assert len(where.processing) <= 40
 
 
 def test_layers_hold_every_pellet_once_and_every_source_first() -> None:
-    measured = MeasuredPellets.of(SPACE, SOURCES)
+    measured = MeasuredPellets.from_sources(SPACE, SOURCES)
     assert sum(measured.layers) == len(SPACE)
     assert measured.layers[0] == len(set(SOURCES))
     assert list(measured.layers) == sorted(measured.layers, reverse=True)
@@ -83,7 +90,7 @@ def test_layers_hold_every_pellet_once_and_every_source_first() -> None:
 
 def test_fewer_pellets_and_sources_than_asked_for() -> None:
     one = KNOWN.head(2).reset_index(drop=True)
-    measured = MeasuredPellets.of(recipe_space(one), np.array(["a", "a"], dtype=object))
+    measured = MeasuredPellets.from_sources(recipe_space(one), np.array(["a", "a"], dtype=object))
     found = measured.nearest_distances(asked(KNOWN.head(5)[[str(c) for c in MODEL_INPUT]])[1], 3, 8)
     assert (found.pellets.shape, found.sources.shape) == ((5, 2), (5, 1))
     assert np.array_equal(found.sources[:, 0], found.pellets[:, 0])
@@ -92,7 +99,7 @@ def test_fewer_pellets_and_sources_than_asked_for() -> None:
 def test_no_recipes_are_no_trouble() -> None:
     sites = occupancies(["LTP"])
     empty = recipe_space(KNOWN.head(1)).take(slice(0, 0))
-    found = MeasuredPellets.of(SPACE, SOURCES).nearest_distances(
+    found = MeasuredPellets.from_sources(SPACE, SOURCES).nearest_distances(
         distinct_points(empty, type(sites)(**{**vars(sites), "index": np.empty(0, dtype=np.intp)})), 3, 8
     )
     assert found.pellets.shape == (0, 3)
@@ -129,9 +136,9 @@ def questions(draw):
 
 def distances_one_by_one(where: DistinctPoints, pellets: RecipeSpace):
     """Measure as the definition says: half of all amounts that differ, twice; and the processing."""
-    made_of = where.compositions.sites[where.composition_of]
+    made_of = where.compositions.sites[where.composition_index]
     exchanged = np.array([[0.5 * sum(abs(ours - theirs)) for theirs in pellets.sites] for ours in made_of])
-    return 2.0 * exchanged + processing_distance(where.processing.take(where.processing_of), pellets)
+    return 2.0 * exchanged + processing_distance(where.processing.take(where.processing_index), pellets)
 
 
 @given(questions(), st.integers(1, 45), st.integers(1, 10), st.sampled_from([1, 5, 32]))
@@ -139,8 +146,8 @@ def distances_one_by_one(where: DistinctPoints, pellets: RecipeSpace):
 def test_pellets_are_ruled_out_only_where_they_do_not_matter(question, k, j, many) -> None:
     pellets, sources, where = question
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "_MANY", many)
-        found = MeasuredPellets.of(pellets, sources).nearest_distances(where, k, j)
+        patch.setattr(neighbours, "_MIN_PROCESSINGS", many)
+        found = MeasuredPellets.from_sources(pellets, sources).nearest_distances(where, k, j)
     every = distances_one_by_one(where, pellets)
     by_source = np.column_stack([every[:, sources == name].min(axis=1) for name in sorted(set(sources))])
     np.testing.assert_allclose(found.pellets, np.sort(every, axis=1)[:, :k], atol=3e-6)
@@ -151,18 +158,18 @@ def test_pellets_are_ruled_out_only_where_they_do_not_matter(question, k, j, man
 @settings(max_examples=40, deadline=None)
 def test_ruling_out_changes_no_bit_in_any_order_and_chunk(question, k, j, random) -> None:
     pellets, sources, where = question
-    measured = MeasuredPellets.of(pellets, sources)
+    measured = MeasuredPellets.from_sources(pellets, sources)
     rows = np.array(random.sample(range(len(where)), len(where)))
     cuts = sorted({0, random.randint(0, len(where)), len(where)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "_MANY", len(where) + 1)
+        patch.setattr(neighbours, "_MIN_PROCESSINGS", len(where) + 1)
         plain = measured.nearest_distances(where, k, j)
-        patch.setattr(neighbours, "_MANY", random.randint(1, 40))
-        patch.setattr(neighbours, "_PROCESSING", random.choice([4, 512]))
+        patch.setattr(neighbours, "_MIN_PROCESSINGS", random.randint(1, 40))
+        patch.setattr(neighbours, "_PROCESSING_BLOCK", random.choice([4, 512]))
         for start, stop in pairwise(cuts):
             some = rows[start:stop]
             part = DistinctPoints(
-                where.compositions, where.processing, where.composition_of[some], where.processing_of[some]
+                where.compositions, where.processing, where.composition_index[some], where.processing_index[some]
             )
             found = measured.nearest_distances(part, k, j)
             assert np.array_equal(found.pellets, plain.pellets[some])
@@ -177,9 +184,11 @@ def made_of_one(table: pd.DataFrame) -> DistinctPoints:
 def test_far_pellets_are_ruled_out_where_one_composition_is_made_in_many_ways() -> None:
     """Otherwise nothing is gained: the distances handed on must be to fewer pellets than there are."""
     where = made_of_one(KNOWN)
-    widths = [total.shape[1] for _, total, _ in MeasuredPellets.of(SPACE, SOURCES)._distances(where, 3, 8)]
+    widths = [
+        total.shape[1] for _, total, _ in MeasuredPellets.from_sources(SPACE, SOURCES)._distances(where, 3, 8)
+    ]
     assert len(where.compositions) == 1
-    assert len(where) > neighbours._MANY
+    assert len(where) > neighbours._MIN_PROCESSINGS
     assert max(widths) < len(SPACE) / 2
 
 
@@ -189,7 +198,7 @@ def test_exchanged_cations_are_the_same_bits_in_a_table_of_any_shape(data) -> No
     ours, theirs = points(data.draw, data.draw(st.integers(1, 9))), points(data.draw, data.draw(st.integers(1, 9)))
     whole = composition_distance(ours, theirs)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distances, "_CACHED_COMPOSITIONS", 1)
+        patch.setattr(distances, "_COMPOSITION_BLOCK", 1)
         assert np.array_equal(composition_distance(ours, theirs), whole)
     for row in range(len(ours)):
         one = ours.take(slice(row, row + 1))

@@ -13,14 +13,14 @@ from nasicon_ml.composition import occupancies
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.features.build import FeatureSet, build_features, pair_features
 from nasicon_ml.features.distances import RecipePairs, recipe_space
-from nasicon_ml.features.neighbours import MeasuredPellets, pair_points
+from nasicon_ml.features.neighbours import MeasuredPellets, distinct_points, pair_points
 
 PELLETS = load_pellets()
 RECIPES = PELLETS[[str(column) for column in MODEL_INPUT]]
 
 
 def pairs_of(table: pd.DataFrame) -> RecipePairs:
-    return RecipePairs.of(table, occupancies(table[Column.FORMULA].to_list()))
+    return RecipePairs.from_table(table, occupancies(table[Column.FORMULA].to_list()))
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,13 @@ def whole() -> pd.DataFrame:
 def test_a_recipe_is_its_composition_and_its_way(rows) -> None:
     table = RECIPES.iloc[rows].reset_index(drop=True)
     sites = occupancies(table[Column.FORMULA].to_list())
-    found = RecipePairs.of(table, sites)
-    assert np.array_equal(found.sites.m[found.composition_of], sites.per_row(sites.m))
-    again = found.processing.iloc[found.processing_of].reset_index(drop=True)
+    found = RecipePairs.from_table(table, sites)
+    assert np.array_equal(found.sites.m[found.composition_index], sites.per_row(sites.m))
+    again = found.processing.iloc[found.processing_index].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, table.drop(columns=str(Column.FORMULA)))
     different = table.drop(columns=str(Column.FORMULA)).drop_duplicates()
     assert len(found.processing) == len(different)
-    assert len(found.sites.systems) == len(set(found.composition_of.tolist()))
+    assert len(found.sites.systems) == len(set(found.composition_index.tolist()))
 
 
 def test_occupancies_that_no_row_has_are_left_out(whole) -> None:
@@ -48,9 +48,9 @@ def test_occupancies_that_no_row_has_are_left_out(whole) -> None:
     some = type(sites)(
         sites.a, sites.m, sites.t, sites.valence, sites.oxygen, sites.other_anions, sites.systems, sites.index[:50]
     )
-    found = RecipePairs.of(table, some)
+    found = RecipePairs.from_table(table, some)
     assert len(found.sites.systems) == table[Column.FORMULA].nunique() < len(sites.systems)
-    assert np.array_equal(found.sites.a[found.composition_of], some.per_row(some.a))
+    assert np.array_equal(found.sites.a[found.composition_index], some.per_row(some.a))
 
 
 @pytest.mark.parametrize("feature_set", list(FeatureSet))
@@ -62,7 +62,7 @@ def test_features_of_pairs_are_those_of_recipes(whole, feature_set) -> None:
     assert features.names == rows.names
     shape = (len(found.sites.systems), len(found.processing))
     for name, column, values in zip(features.names, features.columns, rows.values.T, strict=True):
-        of_recipes = np.broadcast_to(column, shape)[found.composition_of, found.processing_of]
+        of_recipes = np.broadcast_to(column, shape)[found.composition_index, found.processing_index]
         assert np.array_equal(of_recipes, values, equal_nan=True), name
 
 
@@ -85,9 +85,8 @@ def test_places_of_pairs_are_those_of_recipes(whole, additives) -> None:
     table = whole if additives else whole[whole[Column.ADDITIVE].isna()].reset_index(drop=True)
     found = pairs_of(table)
     space = recipe_space(table)
-    measured = MeasuredPellets.of(space, np.array([f"s{row % 50}" for row in range(len(table))], dtype=object))
-    from nasicon_ml.features.neighbours import distinct_points
-
+    sources = np.array([f"s{row % 50}" for row in range(len(table))], dtype=object)
+    measured = MeasuredPellets.from_sources(space, sources)
     usual = measured.nearest_distances(distinct_points(space, occupancies(table[Column.FORMULA].to_list())), 3, 3)
     features = measured.nearest_distances(pair_points(found), 3, 3)
     assert np.array_equal(features.pellets, usual.pellets)
@@ -102,4 +101,4 @@ def test_categories_are_told_apart_as_texts_are(whole) -> None:
             if column.kind is Kind.CATEGORY
         }
     )
-    assert np.array_equal(pairs_of(categorical).processing_of, pairs_of(whole).processing_of)
+    assert np.array_equal(pairs_of(categorical).processing_index, pairs_of(whole).processing_index)

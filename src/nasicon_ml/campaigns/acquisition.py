@@ -32,7 +32,7 @@ from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.joint import Points, error_covariance
 from nasicon_ml.estimators.own_pellets import Known, OwnKernel, attenuation, bounded_log_odds
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, on_learned_scale
-from nasicon_ml.features.distances import composition_points, laboratory_distances, recipe_space
+from nasicon_ml.features.distances import laboratory_distances, recipe_space, site_amounts
 from nasicon_ml.model import Answers, PropertyModel
 from nasicon_ml.screening import objectives
 from nasicon_ml.screening.engine import Progress, screen
@@ -148,8 +148,8 @@ def outside_space(own: pd.DataFrame, space: SearchSpace) -> list[str]:
     sites = occupancies(own[Column.FORMULA].to_list())
     compositions = space.axes.compositions
     every = np.arange(len(compositions))
-    theirs = composition_points(compositions.occupancies(every, every))
-    known = [np.abs(theirs - one).max(axis=1).min() < _SAME for one in composition_points(sites)]
+    theirs = site_amounts(compositions.occupancies(every, every))
+    known = [np.abs(theirs - one).max(axis=1).min() < _SAME for one in site_amounts(sites)]
     reasons = ["" if known[at] else str(Column.FORMULA) for at in sites.index]
     for axis in space.axes.fields:
         for column, cells in axis.cells.items():

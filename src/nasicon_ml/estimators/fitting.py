@@ -27,7 +27,7 @@ from nasicon_ml.estimators.targets import (
     measurement_temperature,
     shift_log10_conductivity,
 )
-from nasicon_ml.features.build import M_CATIONS, FeatureMatrix, FeatureSet, build_features, nearby_firings
+from nasicon_ml.features.build import M_CATIONS, FeatureMatrix, FeatureSet, build_features, perturbed_features
 from nasicon_ml.trees.arrays import LEAF, TreeArrays
 from nasicon_ml.trees.ensemble import TreeEnsemble
 from nasicon_ml.trees.prediction import PairedRecipes
@@ -145,8 +145,8 @@ class FitContext:
         How many folds are fitted side by side, each booster on one thread; they change no number.
     nearby
         Features of every pellet had it been fired a little hotter or colder
-        (`nasicon_ml.features.build.nearby_firings`), from which trees with a `temperature_spread_c` learn; none
-        where they cannot.
+        (`nasicon_ml.features.build.perturbed_features`), from which trees with a `temperature_spread_c` learn;
+        none where they cannot.
     """
 
     pellets: pd.DataFrame
@@ -184,7 +184,7 @@ def recipe_context(
     spread_c = max(one.temperature_spread_c for one in settings.values())
     nearby: tuple[Floats, ...] = ()
     if spread_c and FeatureSet(feature_set) is FeatureSet.FULL:
-        nearby = nearby_firings(pellets, sites, spread_c=spread_c, seed=seed)
+        nearby = perturbed_features(pellets, sites, spread_c=spread_c, seed=seed)
     return FitContext(pellets, features, settings, seed, threads, nearby)
 
 

@@ -1,19 +1,18 @@
-"""All features of recipes: of the composition, and of the processing.
-
-Of the composition they say who sits on which site, and how much charge and size differ.
+"""Feature sets of recipes, and the features of the composition: site occupancies, charge, size, Magpie statistics.
 
 Functions of the composition take the occupancies of unique formulas, shape (n_unique, n_elements), and return
-columns for these; they are spread over rows here. Amounts are per formula unit A(1+x)M2(TO4)3.
+columns of shape (n_unique,). Amounts are per formula unit A(1+x)M2(TO4)3.
 
 Magpie's element properties are read from the tables that matminer installs (Ward et al.,
 10.1038/npjcompumats.2016.28), without importing matminer itself, which takes seconds. Ionic radii are
-Shannon's (10.1107/S0567739476001551), as pymatgen carries them. Both are arrays ordered like `ELEMENTS`.
+Shannon's (10.1107/S0567739476001551), from pymatgen. Both are arrays ordered like `ELEMENTS`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -28,6 +27,7 @@ from nasicon_ml.columns import Column
 from nasicon_ml.composition import ELEMENTS, OccupancyTable, occupancies
 from nasicon_ml.errors import MissingExtraError
 from nasicon_ml.features.processing import (
+    Columns,
     additive_columns,
     firing_columns,
     given_columns,
@@ -38,9 +38,7 @@ from nasicon_ml.features.processing import (
     usual_for_hosts_c,
 )
 
-Columns = dict[str, Floats]
-
-#: Cations of the M site that get a column of their own; all others are summed in `m_other`.
+#: Cations of the M site with a column each; all others are summed in `m_other`.
 M_CATIONS = (
     "Al", "Ti", "Ge", "Zr", "Hf", "Sn", "Sc", "Y", "In", "Ga", "Cr", "Fe", "La", "Mg", "Ca", "Nb", "Ta", "V",
 )  # fmt: skip
@@ -52,73 +50,72 @@ BULK_PROPERTIES = ("AtomicWeight", "Electronegativity", "CovalentRadius", "Melti
 #: Cations that an oxygen-poor atmosphere reduces below 1000 °C (Ti4+ to Ti3+, Ge4+ to Ge).
 REDUCIBLE = ("Ti", "Ge", "Sn", "Fe", "Nb", "V")
 
-#: The largest valence of which there are radii.
+#: The largest valence for which radii are read.
 HIGHEST_VALENCE = 7
-_POSITION = {symbol: position for position, symbol in enumerate(ELEMENTS)}
+_ELEMENT_INDEX = {symbol: index for index, symbol in enumerate(ELEMENTS)}
 
 
 def site_columns(sites: OccupancyTable) -> Columns:
-    """Amounts on the sites, substitution, charge and size of the M site; each column of shape (n_unique,)."""
+    """Return amounts on the sites, substitution, charge and size of the M site; columns of shape (n_unique,)."""
     m_total = sites.m.sum(axis=1)
     share = sites.m / np.where(m_total > 0, m_total, np.nan)[:, None]
     columns: Columns = {
-        "a_lithium": sites.a[:, _POSITION["Li"]],
-        "a_sodium": sites.a[:, _POSITION["Na"]],
+        "a_lithium": sites.a[:, _ELEMENT_INDEX["Li"]],
+        "a_sodium": sites.a[:, _ELEMENT_INDEX["Na"]],
         "x": sites.x,
         "alkali_excess": sites.alkali_excess,
         "charge_imbalance": sites.charge_imbalance,
         "m_total": m_total,
-        "t_silicon": sites.t[:, _POSITION["Si"]],
+        "t_silicon": sites.t[:, _ELEMENT_INDEX["Si"]],
     }
-    named = [_POSITION[symbol] for symbol in M_CATIONS]
-    columns |= {f"m_{symbol}": sites.m[:, at] for symbol, at in zip(M_CATIONS, named, strict=True)}
-    columns["m_other"] = np.delete(sites.m, named, axis=1).sum(axis=1)
-    rounded = np.round(np.nan_to_num(sites.valence))
-    columns |= {f"m_valence_{z}": np.where(rounded == z, sites.m, 0.0).sum(axis=1) for z in VALENCES}
-    columns["m_reducible"] = sites.m[:, [_POSITION[symbol] for symbol in REDUCIBLE]].sum(axis=1)
+    columns |= {f"m_{symbol}": sites.m[:, _ELEMENT_INDEX[symbol]] for symbol in M_CATIONS}
+    columns["m_other"] = np.delete(sites.m, [_ELEMENT_INDEX[s] for s in M_CATIONS], axis=1).sum(axis=1)
+    valence = np.round(np.nan_to_num(sites.valence))
+    columns |= {f"m_valence_{z}": np.where(valence == z, sites.m, 0.0).sum(axis=1) for z in VALENCES}
+    columns["m_reducible"] = sites.m[:, [_ELEMENT_INDEX[symbol] for symbol in REDUCIBLE]].sum(axis=1)
     radius = radius_at_valence(sites.valence)
-    found = _statistics(share, [radius, sites.valence, *map(magpie, SITE_PROPERTIES)])
-    columns["m_radius_mean_angstrom"], columns["m_radius_deviation_angstrom"] = next(found)
+    statistics = _statistics(share, [radius, sites.valence, *map(magpie, SITE_PROPERTIES)])
+    columns["m_radius_mean_angstrom"], columns["m_radius_deviation_angstrom"] = next(statistics)
     columns["m_radius_range_angstrom"] = _range(share, radius)
-    columns["m_valence_mean"] = next(found)[0]
+    columns["m_valence_mean"] = next(statistics)[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         columns["m_mixing_entropy_r"] = -np.where(share > 0, share * np.log(share), 0.0).sum(axis=1)
-    for name, (mean, deviation) in zip(SITE_PROPERTIES, found, strict=True):
+    for name, (mean, deviation) in zip(SITE_PROPERTIES, statistics, strict=True):
         columns[f"m_{name}_mean"] = mean
         columns[f"m_{name}_deviation"] = deviation
     return columns
 
 
 def bulk_columns(sites: OccupancyTable) -> Columns:
-    """Magpie statistics over the whole formula, as `matminer`'s ElementProperty defines mean and avg_dev."""
+    """Return Magpie statistics of the whole formula; mean and avg_dev as in matminer's ElementProperty."""
     amounts = sites.a + sites.m + sites.t + sites.other_anions
-    amounts[:, _POSITION["O"]] += sites.oxygen
+    amounts[:, _ELEMENT_INDEX["O"]] += sites.oxygen
     share = amounts / amounts.sum(axis=1, keepdims=True)
     columns: Columns = {}
-    found = _statistics(share, map(magpie, BULK_PROPERTIES))
-    for name, (mean, deviation) in zip(BULK_PROPERTIES, found, strict=True):
+    statistics = _statistics(share, map(magpie, BULK_PROPERTIES))
+    for name, (mean, deviation) in zip(BULK_PROPERTIES, statistics, strict=True):
         columns[f"magpie_{name}_mean"] = mean
         columns[f"magpie_{name}_avg_dev"] = deviation
     return columns
 
 
 def _statistics(share: Floats, values: Iterable[Floats]) -> Iterator[tuple[Floats, Floats]]:
-    """Yield the share-weighted mean of each row, and the mean absolute deviation from it, for several properties.
+    """Yield the weighted mean of each row and the mean absolute deviation from it, for each property.
 
-    These are of the shape of `share`, (n, n_elements), or one number an element; NaN where the share is positive
-    makes the row's statistics NaN.
+    Properties have the shape of `share`, (n, n_elements), or (n_elements,). A missing value of an element that is
+    present makes the statistics of the row NaN.
     """
     present = share > 0
     weight = np.where(present, share, 0.0)
     empty = ~present.any(axis=1)
-    for one in values:
-        mean = (weight * np.where(present, one, 0.0)).sum(axis=1)
-        deviation = (weight * np.abs(np.where(present, one - mean[:, None], 0.0))).sum(axis=1)
+    for property_values in values:
+        mean = (weight * np.where(present, property_values, 0.0)).sum(axis=1)
+        deviation = (weight * np.abs(np.where(present, property_values - mean[:, None], 0.0))).sum(axis=1)
         yield np.where(empty, np.nan, mean), np.where(empty, np.nan, deviation)
 
 
 def _range(share: Floats, values: Floats) -> Floats:
-    """Return the range of the values of each row where the share is positive; NaN where it is so nowhere."""
+    """Return the range of the values of each row with a positive share; NaN if it has none."""
     present = share > 0
     highest = np.where(present, values, -np.inf).max(axis=1)
     lowest = np.where(present, values, np.inf).min(axis=1)
@@ -129,76 +126,71 @@ def _range(share: Floats, values: Floats) -> Floats:
 @cache
 def magpie(name: str) -> Floats:
     """Read one Magpie property; shape (len(ELEMENTS),), NaN where Magpie has none."""
-    lines = (_magpie_folder() / f"{name}.table").read_text(encoding="utf-8").splitlines()
+    spec = importlib.util.find_spec("matminer")
+    if spec is None or spec.origin is None:
+        raise MissingExtraError("matminer", "all", "reading Magpie's element properties")
+    folder = Path(spec.origin).parent / "utils" / "data_files" / "magpie_elementdata"
+    lines = (folder / f"{name}.table").read_text(encoding="utf-8").splitlines()
     values = np.full(len(ELEMENTS), np.nan)
-    for position, line in enumerate(lines[: len(ELEMENTS)]):
-        try:
-            values[position] = float(line)
-        except ValueError:  # "Missing[NotAvailable]" and its like
-            continue
+    for index, line in enumerate(lines[: len(ELEMENTS)]):
+        with suppress(ValueError):  # "Missing[NotAvailable]" and the like
+            values[index] = float(line)
     values.flags.writeable = False
     return values
 
 
 @cache
-def _magpie_folder() -> Path:
-    spec = importlib.util.find_spec("matminer")
-    if spec is None or spec.origin is None:
-        raise MissingExtraError("matminer", "all", "reading Magpie's element properties")
-    return Path(spec.origin).parent / "utils" / "data_files" / "magpie_elementdata"
-
-
-@cache
 def octahedral_radius_angstrom() -> Floats:
-    """Shannon radii of six-fold coordinated cations in Å.
+    """Return Shannon radii of six-fold coordinated cations in Å.
 
     Returns
     -------
     ndarray
         Shape (len(ELEMENTS), HIGHEST_VALENCE + 1), indexed by element and valence; NaN where Shannon gives
-        none. High spin where both are given: the field is weak in a phosphate.
+        none. High spin if both are given: the ligand field of a phosphate is weak.
     """
     from pymatgen.core import Element
 
     table = np.full((len(ELEMENTS), HIGHEST_VALENCE + 1), np.nan)
-    for position, symbol in enumerate(ELEMENTS):
+    for index, symbol in enumerate(ELEMENTS):
         radii = Element(symbol).data.get("Shannon radii", {})
         for valence_text, by_coordination in radii.items():
-            valence = int(valence_text or 0)  # pymatgen has one entry without a valence
+            valence = int(valence_text or 0)  # one entry of pymatgen has no valence
             spins = by_coordination.get("VI", {})
             if 0 < valence <= HIGHEST_VALENCE and spins:
                 entry = spins.get("High Spin") or spins.get("") or next(iter(spins.values()))
-                table[position, valence] = entry["ionic_radius"]
+                table[index, valence] = entry["ionic_radius"]
     table.flags.writeable = False
     return table
 
 
 def radius_at_valence(valence: Floats) -> Floats:
-    """Octahedral radius in Å of each element at its (possibly mixed) valence, linear between whole valences.
+    """Return the octahedral radius in Å of each element, interpolated linearly between integer valences.
 
     Parameters
     ----------
     valence
-        Shape (n, len(ELEMENTS)), NaN where the element is absent.
+        Mean valence, shape (n, len(ELEMENTS)), NaN where the element is absent.
 
     Returns
     -------
     ndarray
-        Same shape. Where Shannon has no radius at that valence, the nearest valence he has is taken; NaN
-        where the element is absent or has no octahedral radius at all.
+        Same shape. If Shannon lists no radius at a valence, that of the nearest listed valence is used; NaN where
+        the element is absent or has no octahedral radius.
     """
     table = _filled_radii()
     known = np.clip(np.nan_to_num(valence, nan=1.0), 1, HIGHEST_VALENCE)
     low = np.floor(known).astype(int)
     high = np.minimum(low + 1, HIGHEST_VALENCE)
     element = np.arange(table.shape[0])[None, :]
-    share = known - low
-    radius = (1.0 - share) * table[element, low] + share * table[element, high]
+    fraction = known - low
+    radius = (1.0 - fraction) * table[element, low] + fraction * table[element, high]
     return np.where(np.isnan(valence), np.nan, radius)
 
 
 @cache
 def _filled_radii() -> Floats:
+    """Return `octahedral_radius_angstrom` with gaps filled from the nearest valence."""
     table = octahedral_radius_angstrom().copy()
     for row in table:
         known = np.flatnonzero(~np.isnan(row))
@@ -210,17 +202,19 @@ def _filled_radii() -> Floats:
 
 
 class FeatureSet(StrEnum):
-    """A published list of features. A name never changes its columns: new lists get new names."""
+    """A published list of features. The columns of a name never change: new lists get new names."""
 
     FULL = "full_3"
     COMPOSITION = "composition"
-    #: What `FULL` was in version 0.2, and in 0.1, for their bundles.
+    #: `FULL` of versions 0.2 and 0.1, for their bundles.
     FULL_2 = "full_2"
     FULL_1 = "full"
 
 
-#: Below this no powder sinters by heat alone, in °C.
+#: No powder sinters by heat alone below this temperature in °C.
 COLD_C = 300.0
+#: Number of feature matrices from `perturbed_features`.
+_PERTURBED_COPIES = 6
 
 
 @dataclass(frozen=True)
@@ -230,9 +224,9 @@ class FeatureMatrix:
     Attributes
     ----------
     names
-        Column names, in the set's frozen order.
+        Column names, in the frozen order of the set.
     values
-        float64, shape (n, len(names)); NaN where a recipe does not say.
+        float64, shape (n, len(names)); NaN where a recipe does not state the fields it needs.
     """
 
     names: tuple[str, ...]
@@ -247,12 +241,12 @@ def build_features(
     Parameters
     ----------
     table
-        Recipe columns (see `nasicon_ml.columns.RECIPE`), n rows, formulas readable. For the composition set
-        the processing columns need not be there.
+        Recipe columns (see `nasicon_ml.columns.RECIPE`), n rows, with readable formulas. The composition set does
+        not need the processing columns.
     feature_set
-        Which list of features.
+        List of features to compute.
     sites
-        The table's occupancies, if the caller has them already.
+        Occupancies of the table, if the caller has them already.
 
     Returns
     -------
@@ -266,53 +260,50 @@ def build_features(
     """
     sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
     columns = _BUILDERS[FeatureSet(feature_set)](table, sites, sites.per_row)
-    names = tuple(columns)
-    return FeatureMatrix(names, np.column_stack([columns[name] for name in names]).reshape(len(table), len(names)))
+    return FeatureMatrix(tuple(columns), np.column_stack(list(columns.values())))
 
 
-def nearby_firings(
-    table: pd.DataFrame, sites: OccupancyTable, *, spread_c: float, copies: int = 6, seed: int
+def perturbed_features(
+    table: pd.DataFrame, sites: OccupancyTable, *, spread_c: float, seed: int
 ) -> tuple[Floats, ...]:
-    """Compute the features of recipes as if each had been fired a little hotter or colder, several times.
+    """Compute the features of recipes several times, with randomly perturbed sintering temperatures.
 
     Parameters
     ----------
     table, sites
         Recipe columns, n rows, and their occupancies.
     spread_c
-        Standard deviation of the sintering temperatures about the stated ones, in °C.
-    copies
-        How often, the stated temperatures included.
+        Standard deviation of the perturbation in °C.
     seed
-        Same seed: same temperatures.
+        Seed of the random numbers.
 
     Returns
     -------
     tuple of ndarray
-        `copies` times the features of `FeatureSet.FULL`, shape (n, n_features). Temperatures below
-        `COLD_C`, of pressing, stay.
+        Features of `FeatureSet.FULL`, shape (n, n_features) each, the first at the stated temperatures.
+        Temperatures below `COLD_C`, of pellets that are pressed only, are not perturbed.
     """
     random = np.random.default_rng(seed)
     stated = table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
-    found = [build_features(table, FeatureSet.FULL, sites=sites).values]
-    for _ in range(copies - 1):
-        moved = np.where(stated < COLD_C, stated, stated + random.normal(0.0, spread_c, len(stated)))
-        there = table.assign(**{Column.SINTERING_TEMPERATURE_C.value: moved})
-        found.append(build_features(there, FeatureSet.FULL, sites=sites).values)
-    return tuple(found)
+    features = [build_features(table, FeatureSet.FULL, sites=sites).values]
+    for _ in range(_PERTURBED_COPIES - 1):
+        perturbed = np.where(stated < COLD_C, stated, stated + random.normal(0.0, spread_c, len(stated)))
+        copy = table.assign(**{Column.SINTERING_TEMPERATURE_C.value: perturbed})
+        features.append(build_features(copy, FeatureSet.FULL, sites=sites).values)
+    return tuple(features)
 
 
 @dataclass(frozen=True)
 class PairFeatures:
-    """Features of m compositions, each with all of n processings, without the m times n rows.
+    """Features of all pairs of m compositions and n processings, in arrays that broadcast to (m, n).
 
     Attributes
     ----------
     names
-        Column names, in the set's frozen order.
+        Column names, in the frozen order of the set.
     columns
-        One array a name. Its shape says what the feature depends on: the composition (m, 1), the processing
-        (n,), or both (m, n).
+        One array per name, of shape (m, 1), (n,) or (m, n) if the feature depends on the composition, the
+        processing or both.
     """
 
     names: tuple[str, ...]
@@ -325,48 +316,51 @@ def pair_features(processing: pd.DataFrame, feature_set: FeatureSet | str, sites
     Parameters
     ----------
     processing
-        Recipe columns less the formula, n rows.
+        Recipe columns without the formula, n rows.
     feature_set
-        Which list of features.
+        List of features to compute.
     sites
-        Occupancies of the m compositions; `index` does not count.
+        Occupancies of the m compositions; `index` is not used.
 
     Returns
     -------
     PairFeatures
-        The numbers that `build_features` gives for a table of the pairs.
+        The same numbers as from `build_features` for a table of the pairs.
     """
     columns = _BUILDERS[FeatureSet(feature_set)](processing, sites, lambda values: values[:, None])
     return PairFeatures(tuple(columns), tuple(columns.values()))
 
 
-def _composition_set(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:  # noqa: ARG001
-    unique = site_columns(sites) | bulk_columns(sites)
-    return {name: spread(values) for name, values in unique.items()}
+#: Expands an array over unique compositions to one over rows, or to one that broadcasts against all processings.
+Expand: TypeAlias = Callable[[Floats], Floats]
 
 
-def _full_set_2(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:
-    return _full_set_1(table, sites, spread) | firing_columns(table, spread(usual_for_hosts_c(sites)))
+def _composition_set(table: pd.DataFrame, sites: OccupancyTable, expand: Expand) -> Columns:  # noqa: ARG001
+    return {name: expand(values) for name, values in (site_columns(sites) | bulk_columns(sites)).items()}
 
 
-def _full_set(table: pd.DataFrame, sites: OccupancyTable, spread: Spread) -> Columns:
-    hosts_c = spread(usual_for_hosts_c(sites))
-    columns = _full_set_1(table, sites, spread, later=True) | firing_columns(table, hosts_c)
-    columns["sintered_share"] = sintered_share(table, hosts_c, columns["additive_fluxing"])
-    return columns | preparation_columns(table)
-
-
-def _full_set_1(table: pd.DataFrame, sites: OccupancyTable, spread: Spread, *, later: bool = False) -> Columns:
-    columns = _composition_set(table, sites, spread)
-    columns |= additive_columns(table, lambda: spread(host_mass_g_mol(sites)))
-    columns |= given_columns(table, later=later)
+def _full_set_1(
+    table: pd.DataFrame, sites: OccupancyTable, expand: Expand, *, all_choices: bool = False
+) -> Columns:
+    columns = _composition_set(table, sites, expand)
+    columns |= additive_columns(table, lambda: expand(host_mass_g_mol(sites)))
+    columns |= given_columns(table, all_choices=all_choices)
     columns |= physics_columns(table, columns["m_reducible"])
     return columns
 
 
-#: How a number of each different composition becomes one of each row, or is held against all processings.
-Spread: TypeAlias = Callable[[Floats], Floats]
-_BUILDERS: dict[FeatureSet, Callable[[pd.DataFrame, OccupancyTable, Spread], Columns]] = {
+def _full_set_2(table: pd.DataFrame, sites: OccupancyTable, expand: Expand) -> Columns:
+    return _full_set_1(table, sites, expand) | firing_columns(table, expand(usual_for_hosts_c(sites)))
+
+
+def _full_set(table: pd.DataFrame, sites: OccupancyTable, expand: Expand) -> Columns:
+    hosts_c = expand(usual_for_hosts_c(sites))
+    columns = _full_set_1(table, sites, expand, all_choices=True) | firing_columns(table, hosts_c)
+    columns["sintered_share"] = sintered_share(table, hosts_c, columns["additive_fluxing"])
+    return columns | preparation_columns(table)
+
+
+_BUILDERS: dict[FeatureSet, Callable[[pd.DataFrame, OccupancyTable, Expand], Columns]] = {
     FeatureSet.COMPOSITION: _composition_set,
     FeatureSet.FULL: _full_set,
     FeatureSet.FULL_2: _full_set_2,

@@ -1,4 +1,4 @@
-"""The same features behind matminer's `BaseFeaturizer`, for `featurize_dataframe` and `MultipleFeaturizer`.
+"""The feature sets as matminer featurizers, for `featurize_dataframe` and `MultipleFeaturizer`.
 
 >>> from nasicon_ml.features.matminer_api import NasiconComposition
 >>> len(NasiconComposition().featurize("Li1.3Al0.3Ti1.7(PO4)3")) == len(NasiconComposition().feature_labels())
@@ -20,7 +20,7 @@ from nasicon_ml.errors import FieldError
 from nasicon_ml.features.build import FeatureSet, build_features, feature_names
 from nasicon_ml.recipe.batch import read_recipes, recipe_frame
 
-#: A column that is added for what a table does not give.
+#: Name of a temporary column for the fields that a table does not have.
 _NOT_GIVEN = "not given to NasiconRecipe"
 _SHANNON = """@article{shannon1976,
   author={Shannon, R. D.},
@@ -39,7 +39,7 @@ _SINTERING = """@article{su1996,
 
 
 class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
-    """Runs a feature set of this package; whole tables go through it at once, not row by row."""
+    """Compute a feature set of this package, for all rows of a table at once."""
 
     feature_set: ClassVar[FeatureSet]
     columns: ClassVar[list[str]]
@@ -50,18 +50,17 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
         Raises
         ------
         FieldError
-            If it has not one value for each of `columns`, or cannot be read.
+            If it does not have one value for each of `columns`, or cannot be read.
         """
-        self._refuse_other_lengths([entry])
+        self._check_lengths([entry])
         batch = read_recipes(self._frame([entry]))
         values: list[float] = build_features(batch.table, self.feature_set).values[0].tolist()
         return values
 
     def featurize_wrapper(self, x: Any, return_errors: bool = False, ignore_errors: bool = False) -> list[Any]:
-        """Return the features of one entry; an error that is not ignored stays as it is, fields and all."""
+        """Return the features of one entry; an error that is not ignored is raised unchanged."""
         if ignore_errors:
-            found: list[Any] = super().featurize_wrapper(x, return_errors, ignore_errors)
-            return found
+            return list(super().featurize_wrapper(x, return_errors, ignore_errors))
         return [*self.featurize(*x), *([np.nan] if return_errors else [])]
 
     def featurize_many(
@@ -71,14 +70,14 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
         return_errors: bool = False,
         pbar: Any = True,  # noqa: ARG002
     ) -> list[list[Any]]:
-        """Return the features of many entries, by arrays; the errors of bad rows are those of `featurize`.
+        """Return the features of many entries, computed together; errors are those of `featurize`.
 
         Raises
         ------
         FieldError
             If an entry cannot be read and errors are not ignored.
         ValueError
-            If errors are wanted and not ignored.
+            If errors are to be returned but not ignored.
         """
         if return_errors and not ignore_errors:
             raise ValueError("return_errors needs ignore_errors")
@@ -88,28 +87,27 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
         entries = entries.to_numpy() if isinstance(entries, (pd.Series, pd.DataFrame)) else list(entries)
         rows = [entry if isinstance(entry, (tuple, list, np.ndarray)) else (entry,) for entry in entries]
         if not ignore_errors:
-            self._refuse_other_lengths(rows)
-        whole = [at for at, row in enumerate(rows) if len(row) == len(self.columns)]
-        good, reason = {}, f"not one value for each of {', '.join(self.columns)}"
-        if whole:
-            batch = read_recipes(self._frame([rows[at] for at in whole]), raise_errors=not ignore_errors)
+            self._check_lengths(rows)
+        complete = [i for i, row in enumerate(rows) if len(row) == len(self.columns)]
+        features, reason = {}, f"not one value for each of {', '.join(self.columns)}"
+        if complete:
+            batch = read_recipes(self._frame([rows[i] for i in complete]), raise_errors=not ignore_errors)
             values = build_features(batch.table, self.feature_set).values.tolist()
-            good = {whole[at]: row for at, row in zip(batch.rows.tolist(), values, strict=True)}
+            features = {complete[i]: row for i, row in zip(batch.rows.tolist(), values, strict=True)}
             reason = batch.findings[0].message if batch.findings else reason
-        if len(good) < len(rows) and not return_errors:
-            said = f"{len(rows) - len(good)} of {len(rows)} entries cannot be read and are NaN"
-            said = f"{said}; the first: {reason}"
-            warnings.warn(said, stacklevel=2)
+        if len(features) < len(rows) and not return_errors:
+            unreadable = f"{len(rows) - len(features)} of {len(rows)} entries cannot be read and are NaN"
+            warnings.warn(f"{unreadable}; the first: {reason}", stacklevel=2)
         no_error = [np.nan] if return_errors else []
         return [
-            good[at] + no_error if at in good else self.featurize_wrapper(row, return_errors, ignore_errors)
-            for at, row in enumerate(rows)
+            features[i] + no_error if i in features else self.featurize_wrapper(row, return_errors, ignore_errors)
+            for i, row in enumerate(rows)
         ]
 
     def featurize_dataframe(self, df: pd.DataFrame, col_id: Any, *arguments: Any, **settings: Any) -> Any:
-        """Add the features to a table, as matminer does; columns named as in `columns` are matched by name.
+        """Add the features to a table, as in matminer; recipe columns are matched by name.
 
-        They may stand in any order, and those that `col_id` leaves out are not given.
+        They may be in any order; those that `col_id` omits are not given.
         """
         names = [col_id] if isinstance(col_id, str) else list(col_id)
         if Column.FORMULA not in names or not set(names) <= set(self.columns):
@@ -117,15 +115,15 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
         ordered = [name if name in names else _NOT_GIVEN for name in self.columns]
         table = df.assign(**{_NOT_GIVEN: None}) if _NOT_GIVEN in ordered else df.copy()
         inplace = settings.pop("inplace", False)
-        found = super().featurize_dataframe(table, ordered, *arguments, **settings)
-        kept = [_NOT_GIVEN not in (name if isinstance(name, tuple) else (name,)) for name in found.columns]
-        found = found.loc[:, kept]
+        featurized = super().featurize_dataframe(table, ordered, *arguments, **settings)
+        kept = [_NOT_GIVEN not in (name if isinstance(name, tuple) else (name,)) for name in featurized.columns]
+        featurized = featurized.loc[:, kept]
         if not inplace:
-            return found
+            return featurized
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.PerformanceWarning)  # many columns, one after another
-            for name in found.columns.difference(df.columns, sort=False):
-                df[name] = found[name]
+            warnings.simplefilter("ignore", pd.errors.PerformanceWarning)  # columns are added one by one
+            for name in featurized.columns.difference(df.columns, sort=False):
+                df[name] = featurized[name]
         return None
 
     def feature_labels(self) -> list[str]:
@@ -133,17 +131,17 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
         return list(feature_names(self.feature_set))
 
     def citations(self) -> list[str]:
-        """Return BibTeX of what the features rest on."""
+        """Return the sources of the features as BibTeX."""
         return [_SHANNON, _MAGPIE]
 
     def implementors(self) -> list[str]:
-        """Return who to ask."""
+        """Return the authors."""
         return ["the nasicon-ml developers"]
 
-    def _refuse_other_lengths(self, rows: Sequence[Any]) -> None:
-        for at, row in enumerate(rows):
+    def _check_lengths(self, rows: Sequence[Any]) -> None:
+        for i, row in enumerate(rows):
             if len(row) != len(self.columns):
-                place = f"row {at}" if len(rows) > 1 else ""
+                place = f"row {i}" if len(rows) > 1 else ""
                 raise FieldError(
                     "entry", tuple(row), f"a value for each of {', '.join(self.columns)}", place=place
                 )
@@ -154,9 +152,9 @@ class _ArrayFeaturizer(BaseFeaturizer):  # type: ignore[misc]
 
 
 class NasiconComposition(_ArrayFeaturizer):
-    """Who sits on which site of A1+xM2(TO4)3, and what that does to charge, size and disorder.
+    """Compute site occupancies of A1+xM2(TO4)3, and statistics of charge, size and disorder.
 
-    Takes a formula as text or a pymatgen Composition, so it stands beside matminer's own composition
+    Takes a formula as text or a pymatgen Composition, so it works next to matminer's own composition
     featurizers in a MultipleFeaturizer.
 
     Features: amounts of alkali, of each M cation and of Si per formula unit; substitution x, alkali excess and
@@ -169,15 +167,15 @@ class NasiconComposition(_ArrayFeaturizer):
 
 
 class NasiconRecipe(_ArrayFeaturizer):
-    """Everything a recipe says: composition, additive and processing.
+    """Compute the features of a whole recipe: composition, additive and processing.
 
-    `featurize` takes the values of `columns`, in that order. Of a data frame give the columns that it has
-    (``col_id``), in any order; they are matched by name, in `transform`, too.
+    `featurize` takes the values of `columns`, in that order. For a data frame, ``col_id`` lists the columns that
+    it has, in any order; `featurize_dataframe` and `transform` match them by name.
     """
 
     feature_set = FeatureSet.FULL
     columns: ClassVar[list[str]] = [str(column) for column in RECIPE]
 
     def citations(self) -> list[str]:
-        """Return BibTeX of what the features rest on."""
+        """Return the sources of the features as BibTeX."""
         return [_SHANNON, _MAGPIE, _SINTERING]

@@ -1,18 +1,18 @@
-"""How near recipes lie to measured pellets and to their sources, for millions of recipes.
+"""Distances of millions of recipes to their nearest measured pellets and sources.
 
-The distance of two recipes is a sum: how their compositions differ, and how their processing does. A table of
-recipes has few different compositions and, in a screening, few different processings. So both parts are computed
-once for each different one, and a recipe costs one addition a pellet. What is asked of the distances are minima,
-which are taken in layers: the first pellet of every source, the second, and so on, so that each step runs over
-neighbouring numbers.
+The distance of two recipes is the sum of a composition part and a processing part. A table of recipes has few
+distinct compositions and, in a screening, few distinct processings. Both parts are computed once for each, and a
+recipe costs one addition per pellet. Minima over the pellets of each source are taken in layers: the first pellet
+of every source, the second, and so on, so that each step runs over contiguous memory.
 
-Where one composition is processed in many ways, most pellets are ruled out for all of these at once: a pellet that
-is further with the nearest processing than enough others are with the furthest cannot be among the nearest of any.
+If one composition has many processings, most pellets are excluded for all of them at once: a pellet that is
+further away with the nearest processing than enough others are with the furthest cannot be among the nearest of
+any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,71 +27,73 @@ from nasicon_ml.features.distances import (
     RecipePairs,
     RecipeSpace,
     composition_distance,
-    composition_points,
     distinct_rows,
     processing_distance,
-    processing_points,
+    processing_space,
     recipe_space,
+    site_amounts,
 )
 
 Singles = NDArray[np.float32]
 
-#: Recipes whose distances to all pellets are held at once: what fits into a processor's cache.
-_BLOCK = 256
-#: Different compositions whose distances are computed beforehand; of more, block by block.
-_MOST_KEPT = 4096
-#: Different processings whose distances are held at once.
-_PROCESSING = 512
-#: From so many processings of one composition on, it pays to rule pellets out first.
-_MANY = 32
-#: So few numbers are sorted faster than searched for the smallest, time after time.
-_FEW = 128
+#: Recipes whose distances to all pellets are computed at once; they fit into the processor's cache.
+_RECIPE_BLOCK = 256
+#: Up to so many distinct compositions, their distances are computed in advance; otherwise block by block.
+_MAX_COMPOSITIONS = 4096
+#: Distinct processings whose distances are kept at once.
+_PROCESSING_BLOCK = 512
+#: With at least so many processings of one composition, pellets are excluded first.
+_MIN_PROCESSINGS = 32
+#: Up to so many numbers, sorting is faster than searching for the minimum repeatedly.
+_MAX_SORTED = 128
 
 
 @dataclass(frozen=True)
 class DistinctPoints:
-    """n recipes as points: their different compositions and processings, and which recipe has which.
+    """Coordinates of n recipes, as distinct compositions and distinct processings.
 
     Attributes
     ----------
     compositions, processing
-        Points of which only the sites, or only the processing, count.
-    composition_of, processing_of
-        Positions of each recipe among them, shape (n,).
+        Coordinates; only the sites of the first and only the processing of the second are used.
+    composition_index, processing_index
+        Composition and processing of each recipe, shape (n,).
     """
 
     compositions: RecipeSpace
     processing: RecipeSpace
-    composition_of: Ints
-    processing_of: Ints
+    composition_index: Ints
+    processing_index: Ints
 
     def __len__(self) -> int:
-        return len(self.processing_of)
+        return len(self.processing_index)
 
 
 def distinct_points(space: RecipeSpace, sites: OccupancyTable) -> DistinctPoints:
-    """Return the distinct points of n recipes; `sites` are their occupancies, and say who shares a composition."""
-    first, composition_of = distinct_rows(len(space), [sites.index])
-    one_of, processing_of = space.distinct_processing
-    return DistinctPoints(space.take(first), space.take(one_of), composition_of, processing_of)
+    """Return the distinct points of n recipes; `sites` are their occupancies."""
+    composition_rows, composition_index = distinct_rows(len(space), [sites.index])
+    processing_rows, processing_index = space.distinct_processing
+    return DistinctPoints(
+        space.take(composition_rows), space.take(processing_rows), composition_index, processing_index
+    )
 
 
 def pair_points(pairs: RecipePairs) -> DistinctPoints:
-    """Return the distinct points of recipes, as `distinct_points` does, from the parts they are made of."""
-    made, sites = pairs.processing, pairs.sites
-    if made[Column.ADDITIVE].notna().any():  # how much of it is in a pellet depends on both parts
-        rows = replace(sites, index=pairs.composition_of)
-        return distinct_points(recipe_space(made.iloc[pairs.processing_of], sites=rows), rows)
-    processing = processing_points(made, lambda: np.full(len(made), np.nan))  # no additive has no amount
-    points = composition_points(sites)
-    nothing = np.empty((len(points), 0))
-    compositions = RecipeSpace(points, nothing, nothing.astype(np.int8), nothing, nothing)
-    return DistinctPoints(compositions, processing, pairs.composition_of, pairs.processing_of)
+    """Return the distinct points of recipes that are given as pairs, equal to those of `distinct_points`."""
+    table, sites = pairs.processing, pairs.sites
+    if table[Column.ADDITIVE].notna().any():  # its amount depends on both the composition and the processing
+        row_sites = replace(sites, index=pairs.composition_index)
+        return distinct_points(recipe_space(table.iloc[pairs.processing_index], sites=row_sites), row_sites)
+    processing = processing_space(table, lambda: np.full(len(table), np.nan))  # not called without an additive
+    amounts = site_amounts(sites)
+    unused = np.empty((len(amounts), 0))
+    compositions = RecipeSpace(amounts, unused, unused.astype(np.int8), unused, unused)
+    return DistinctPoints(compositions, processing, pairs.composition_index, pairs.processing_index)
 
 
 @dataclass(frozen=True)
 class NearestDistances:
-    """Distances of n recipes to what was measured.
+    """Distances of n recipes to the measured pellets.
 
     Attributes
     ----------
@@ -105,184 +107,193 @@ class NearestDistances:
     sources: Floats
 
 
-#: Rows of a table, their distances to pellets, shape (n_rows, n_pellets), and how many of these each layer has.
-_Distances = tuple[Ints, Singles, tuple[int, ...]]
+#: Rows of a table, their distances to pellets, shape (n_rows, n_pellets), and the number of these in each layer.
+_DistanceBlock = tuple[Ints, Singles, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class MeasuredPellets:
-    """The measured pellets, sorted by layer: the first of every source, the second of those that have one, ...
+    """The m measured pellets, sorted by layer: the first pellet of every source, the second of every source, ...
 
     Attributes
     ----------
     space
-        Points of the pellets in this order; m of them.
+        Coordinates of the pellets in this order.
     layers
-        How many pellets each layer has, falling; the first has one of every source.
+        Number of pellets in each layer, descending; the first has one pellet of every source.
     """
 
     space: RecipeSpace
     layers: tuple[int, ...]
 
     @classmethod
-    def of(cls, space: RecipeSpace, sources: NDArray[np.object_]) -> MeasuredPellets:
-        """Sort measured pellets, given with their sources, shape (m,)."""
-        code = np.unique(sources.astype(str), return_inverse=True)[1]
-        by_source = np.argsort(code, kind="stable")
-        order, sizes = _layered(np.zeros(len(code), dtype=np.intp), code[by_source])
+    def from_sources(cls, space: RecipeSpace, sources: NDArray[np.object_]) -> MeasuredPellets:
+        """Sort measured pellets by layer; `sources` has shape (m,)."""
+        source_codes = np.unique(sources.astype(str), return_inverse=True)[1]
+        by_source = np.argsort(source_codes, kind="stable")
+        order, sizes = _sort_by_layer(np.zeros(len(source_codes), dtype=np.intp), source_codes[by_source])
         return cls(space.take(by_source[order]), tuple(sizes[0].tolist()))
 
-    def nearest_distances(self, asked: DistinctPoints, pellets: int, sources: int) -> NearestDistances:
-        """Return how near recipes lie, each to its nearest pellets and sources.
+    def nearest_distances(self, recipes: DistinctPoints, n_pellets: int, n_sources: int) -> NearestDistances:
+        """Compute the distances of n recipes to their nearest pellets and sources.
 
         Parameters
         ----------
-        asked
-            The recipes, n of them.
-        pellets, sources
-            How many of each; fewer where there are fewer.
+        recipes
+            The recipes.
+        n_pellets, n_sources
+            Number of pellets and of sources; the result has fewer if there are fewer.
 
         Returns
         -------
         NearestDistances
-            The same numbers whatever else stands in the table: every distance is the sum of two single-precision
+            Independent of the other recipes in the table: every distance is the sum of two single-precision
             numbers that depend on its own recipe alone.
         """
-        k, j = min(pellets, len(self.space)), min(sources, self.layers[0])
-        near, gaps = np.empty((len(asked), k)), np.empty((len(asked), j))
-        for rows, total, layers in self._distances(asked, k, j):
-            gaps[rows] = np.sort(_by_source(total, layers), axis=1)[:, :j]
-            near[rows] = _smallest(total, k)
-        return NearestDistances(near, gaps)
+        k, j = min(n_pellets, len(self.space)), min(n_sources, self.layers[0])
+        pellets, sources = np.empty((len(recipes), k)), np.empty((len(recipes), j))
+        for rows, distances, layers in self._distances(recipes, k, j):
+            sources[rows] = np.sort(_minimum_by_source(distances, layers), axis=1)[:, :j]
+            pellets[rows] = _smallest(distances, k)
+        return NearestDistances(pellets, sources)
 
-    def _distances(self, asked: DistinctPoints, k: int, j: int) -> Iterator[_Distances]:
+    def _distances(self, recipes: DistinctPoints, k: int, j: int) -> Iterator[_DistanceBlock]:
         """Yield distances block by block, at least to every pellet that is among the nearest of its recipe."""
-        of_composition = _Kept(self._of_compositions, asked.compositions)
-        for first, rows in _by_processing(asked):
-            some_processing = asked.processing.take(slice(first, first + _PROCESSING))
-            by_processing = processing_distance(some_processing, self.space, np.float32)
-            few, many = _runs(rows, asked.composition_of)
-            for start in range(0, len(few), _BLOCK):
-                some = few[start : start + _BLOCK]
-                total = by_processing.take(asked.processing_of[some] - first, axis=0)
-                total += of_composition.take(asked.composition_of[some])
-                yield some, total, self.layers
-            by_pellet = np.ascontiguousarray(by_processing.T) if many else by_processing
-            for start in range(0, len(many), _BLOCK):
-                runs = many[start : start + _BLOCK]
-                of_runs = of_composition.take(asked.composition_of[[run[0] for run in runs]])
-                in_reach = self._layers_in(self._in_reach(of_runs, by_processing, k, j))
-                for run, of_run, (kept, layers) in zip(runs, of_runs, in_reach, strict=True):
-                    parts, shared, made = by_pellet[kept], of_run[kept, None], asked.processing_of[run] - first
-                    for begin in range(0, len(run), _PROCESSING):
-                        part = slice(begin, begin + _PROCESSING)
-                        # Pellet after pellet in memory: the layers are taken along neighbouring numbers.
-                        total = parts.take(made[part], axis=1)
-                        total += shared
-                        yield run[part], total.T, layers
+        by_composition = _CompositionDistances(recipes.compositions, self.space)
+        for first, rows in _split_by_processing(recipes):
+            processing = recipes.processing.take(slice(first, first + _PROCESSING_BLOCK))
+            by_processing = processing_distance(processing, self.space, np.float32)
+            single_rows, runs = _split_by_composition(rows, recipes.composition_index)
+            for start in range(0, len(single_rows), _RECIPE_BLOCK):
+                block = single_rows[start : start + _RECIPE_BLOCK]
+                distances = by_processing.take(recipes.processing_index[block] - first, axis=0)
+                distances += by_composition.take(recipes.composition_index[block])
+                yield block, distances, self.layers
+            by_pellet = np.ascontiguousarray(by_processing.T) if runs else by_processing
+            for start in range(0, len(runs), _RECIPE_BLOCK):
+                block_runs = runs[start : start + _RECIPE_BLOCK]
+                of_runs = by_composition.take(recipes.composition_index[[run[0] for run in block_runs]])
+                candidates = self._layers_of_candidates(self._are_candidates(of_runs, by_processing, k, j))
+                for run, of_run, (pellets, layers) in zip(block_runs, of_runs, candidates, strict=True):
+                    of_pellets, of_composition = by_pellet[pellets], of_run[pellets, None]
+                    columns = recipes.processing_index[run] - first
+                    for begin in range(0, len(run), _PROCESSING_BLOCK):
+                        part = slice(begin, begin + _PROCESSING_BLOCK)
+                        # Pellets are the first axis: minima over layers then run along contiguous memory.
+                        distances = of_pellets.take(columns[part], axis=1)
+                        distances += of_composition
+                        yield run[part], distances.T, layers
 
-    def _in_reach(self, of_compositions: Singles, by_processing: Singles, k: int, j: int) -> Mask:
-        """Return which pellets may be among the nearest of some composition; shape (n_compositions, m).
+    def _are_candidates(self, by_composition: Singles, by_processing: Singles, k: int, j: int) -> Mask:
+        """Return which pellets can be among the nearest with some processing, shape (n_compositions, m).
 
-        Sums in single precision are rounded, but keep their order: a pellet's distance lies between the sum with
-        its nearest processing and the sum with its furthest, to the last bit.
+        Rounding to single precision keeps the order of sums: the distance of a pellet lies exactly between the sum
+        with its nearest processing and the sum with its furthest.
         """
-        furthest = of_compositions + by_processing.max(axis=0)
-        bound = np.sort(_by_source(furthest, self.layers), axis=1)[:, j - 1]
+        furthest = by_composition + by_processing.max(axis=0)
+        bound = np.sort(_minimum_by_source(furthest, self.layers), axis=1)[:, j - 1]
         if k > j:
             bound = np.maximum(bound, np.partition(furthest, k - 1, axis=1)[:, k - 1])
-        possible: Mask = of_compositions + by_processing.min(axis=0) <= bound[:, None]
-        return possible
+        return np.asarray(by_composition + by_processing.min(axis=0) <= bound[:, None])
 
-    def _layers_in(self, kept: Mask) -> Iterator[tuple[Ints, tuple[int, ...]]]:
-        """Yield the pellets of each row of a mask, shape (n, m), by layer, and how many each layer has."""
-        by_source, source = self._by_source
-        row, place = np.divmod(np.flatnonzero(kept.take(by_source, axis=1)), len(by_source))
-        order, sizes = _layered(row, source[place])
-        pellets = by_source[place[order]]
+    def _layers_of_candidates(self, are_candidates: Mask) -> Iterator[tuple[Ints, tuple[int, ...]]]:
+        """Yield the pellets of each row of a mask, shape (n, m), sorted by layer, and the size of each layer."""
+        by_source, source = self._pellets_by_source
+        row, column = np.divmod(np.flatnonzero(are_candidates.take(by_source, axis=1)), len(by_source))
+        order, sizes = _sort_by_layer(row, source[column])
+        pellets = by_source[column[order]]
         stops = np.cumsum(sizes.sum(axis=1))
-        for stop, size in zip(stops.tolist(), sizes, strict=True):
-            layers = tuple(size[size > 0].tolist())
+        for stop, row_sizes in zip(stops.tolist(), sizes, strict=True):
+            layers = tuple(row_sizes[row_sizes > 0].tolist())
             yield pellets[stop - sum(layers) : stop], layers
 
     @cached_property
-    def _by_source(self) -> tuple[Ints, Ints]:
-        """The pellets sorted by source, and the source of each in this order; shape (m,)."""
+    def _pellets_by_source(self) -> tuple[Ints, Ints]:
+        """Pellets sorted by source, and the source of each in this order, shape (m,)."""
         source = np.concatenate([np.arange(size) for size in self.layers])
         order = np.argsort(source, kind="stable")
         return order, source[order]
 
-    def _of_compositions(self, compositions: RecipeSpace) -> Singles:
-        """Return the part of the distances that comes from compositions; shape (len(compositions), m)."""
-        return (COMPOSITION_WEIGHT * composition_distance(compositions, self.space)).astype(np.float32)
 
+class _CompositionDistances:
+    """Composition part of the distances to pellets, computed in advance unless there are many compositions."""
 
-class _Kept:
-    """A part of the distances: computed beforehand for few different points, else for those that are asked for."""
+    def __init__(self, compositions: RecipeSpace, pellets: RecipeSpace) -> None:
+        self._compositions, self._pellets = compositions, pellets
+        self._known = self._compute(compositions) if len(compositions) <= _MAX_COMPOSITIONS else None
 
-    def __init__(self, compute: Callable[[RecipeSpace], Singles], points: RecipeSpace) -> None:
-        self._compute, self._points = compute, points
-        self._known = compute(points) if len(points) <= _MOST_KEPT else None
-
-    def take(self, which: Ints) -> Singles:
-        """Return it for some of the points, as an array of one's own."""
+    def take(self, index: Ints) -> Singles:
+        """Return a new array of the distances of the given compositions, shape (len(index), m)."""
         if self._known is not None:
-            return self._known.take(which, axis=0)
-        first, again = distinct_rows(len(which), [which])
-        return self._compute(self._points.take(which[first])).take(again, axis=0)
+            return self._known.take(index, axis=0)
+        first_rows, codes = distinct_rows(len(index), [index])
+        return self._compute(self._compositions.take(index[first_rows])).take(codes, axis=0)
+
+    def _compute(self, compositions: RecipeSpace) -> Singles:
+        return (COMPOSITION_WEIGHT * composition_distance(compositions, self._pellets)).astype(np.float32)
 
 
-def _layered(table: Ints, source: Ints) -> tuple[Ints, Ints]:
-    """Sort the pellets of several tables by layer: a layer holds one pellet of each source that has so many.
+def _sort_by_layer(table: Ints, source: Ints) -> tuple[Ints, Ints]:
+    """Sort the pellets of several tables by layer: a layer has one pellet of each source with enough pellets.
 
-    A source with more pellets stands before one with fewer, so each layer has the sources that come first. Pellets
-    are given by table and then by source, shape (m,). Return them by table and layer, shape (m,), and how many
-    each layer has, shape (n_tables, n_layers).
+    Within a layer, sources with more pellets come first, so that each layer has the first sources of the one
+    before.
+
+    Parameters
+    ----------
+    table, source
+        Table and source of each pellet, sorted by both, shape (m,).
+
+    Returns
+    -------
+    order, sizes
+        Pellets by table and layer, shape (m,), and the number of pellets in each layer, shape (n_tables,
+        n_layers).
     """
     starts = np.flatnonzero((np.diff(table, prepend=-1) != 0) | (np.diff(source, prepend=-1) != 0))
     counts = np.diff(starts, append=len(table))
-    turn = np.arange(len(table)) - np.repeat(starts, counts)
-    most = int(counts.max())
-    layer = table * most + turn
-    order = np.argsort(layer * (most + 1) + most - np.repeat(counts, counts), kind="stable")
-    return order, np.bincount(layer, minlength=(int(table[-1]) + 1) * most).reshape(-1, most)
+    rank = np.arange(len(table)) - np.repeat(starts, counts)
+    n_layers = int(counts.max())
+    layer = table * n_layers + rank
+    order = np.argsort(layer * (n_layers + 1) + n_layers - np.repeat(counts, counts), kind="stable")
+    return order, np.bincount(layer, minlength=(int(table[-1]) + 1) * n_layers).reshape(-1, n_layers)
 
 
-def _by_processing(asked: DistinctPoints) -> Iterator[tuple[int, Ints]]:
-    """Part recipes by their processing, `_PROCESSING` at a time: the first of it, and the rows by composition."""
-    group = asked.processing_of // _PROCESSING
-    order = np.argsort(group * len(asked.compositions) + asked.composition_of, kind="stable")
-    stops = np.cumsum(np.bincount(group))
-    return zip(range(0, len(asked.processing), _PROCESSING), np.split(order, stops[:-1]), strict=False)
+def _split_by_processing(recipes: DistinctPoints) -> Iterator[tuple[int, Ints]]:
+    """Yield the first of `_PROCESSING_BLOCK` processings at a time, and the rows with these, by composition."""
+    block = recipes.processing_index // _PROCESSING_BLOCK
+    order = np.argsort(block * len(recipes.compositions) + recipes.composition_index, kind="stable")
+    stops = np.cumsum(np.bincount(block))
+    return zip(range(0, len(recipes.processing), _PROCESSING_BLOCK), np.split(order, stops[:-1]), strict=False)
 
 
-def _runs(rows: Ints, composition_of: Ints) -> tuple[Ints, list[Ints]]:
-    """Part rows, sorted by composition, into those of which few share one, and those of each that many share."""
-    starts = np.flatnonzero(np.diff(composition_of[rows], prepend=-1))
+def _split_by_composition(rows: Ints, composition_index: Ints) -> tuple[Ints, list[Ints]]:
+    """Split rows, sorted by composition, into those of compositions with few rows and a list of the others."""
+    starts = np.flatnonzero(np.diff(composition_index[rows], prepend=-1))
     lengths = np.diff(starts, append=len(rows))
-    many = lengths >= _MANY
-    runs = [rows[start : start + length] for start, length in zip(starts[many], lengths[many], strict=True)]
-    return rows[np.repeat(~many, lengths)], runs
+    is_run = lengths >= _MIN_PROCESSINGS
+    runs = [rows[start : start + length] for start, length in zip(starts[is_run], lengths[is_run], strict=True)]
+    return rows[np.repeat(~is_run, lengths)], runs
 
 
-def _by_source(total: Singles, layers: tuple[int, ...]) -> Singles:
-    """Return the smallest distance to each source; shape (n, n_sources)."""
-    found = total[:, : layers[0]].copy(order="K")
+def _minimum_by_source(distances: Singles, layers: tuple[int, ...]) -> Singles:
+    """Return the smallest distance to each source, shape (n, n_sources)."""
+    minimum = distances[:, : layers[0]].copy(order="K")
     start = layers[0]
     for size in layers[1:]:
-        np.minimum(found[:, :size], total[:, start : start + size], out=found[:, :size])
+        np.minimum(minimum[:, :size], distances[:, start : start + size], out=minimum[:, :size])
         start += size
-    return found
+    return minimum
 
 
-def _smallest(total: Singles, k: int) -> Singles:
-    """Return the k smallest numbers of each row, rising; `total` is used up."""
-    if total.shape[1] <= _FEW:
-        return np.sort(total, axis=1)[:, :k]
-    found = np.empty((len(total), k), dtype=np.float32)
-    rows = np.arange(len(total))
-    for turn in range(k):
-        at = total.argmin(axis=1)
-        found[:, turn] = total[rows, at]
-        total[rows, at] = np.inf
-    return found
+def _smallest(distances: Singles, k: int) -> Singles:
+    """Return the k smallest numbers of each row, ascending; `distances` is overwritten."""
+    if distances.shape[1] <= _MAX_SORTED:
+        return np.sort(distances, axis=1)[:, :k]
+    smallest = np.empty((len(distances), k), dtype=np.float32)
+    rows = np.arange(len(distances))
+    for column in range(k):
+        position = distances.argmin(axis=1)
+        smallest[:, column] = distances[rows, position]
+        distances[rows, position] = np.inf
+    return smallest

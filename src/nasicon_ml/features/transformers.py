@@ -19,24 +19,24 @@ from nasicon_ml.recipe.batch import read_recipes, recipe_frame
 
 
 class RecipeFeaturizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Features of recipes or of formulas.
+    """Compute features of recipes or formulas.
 
-    It learns nothing: `transform` works without `fit`.
+    The transformer is stateless: `transform` works without `fit`.
 
     Parameters
     ----------
     feature_set
-        Name of a `nasicon_ml.features.build.FeatureSet`: "full_3" is everything that a recipe says, "full_2"
-        leaves out how powder and green pellet were prepared, "composition" is the formula alone.
+        Name of a `nasicon_ml.features.build.FeatureSet`: "full_3" covers the whole recipe, "full_2" omits the
+        preparation of powder and green pellet, "composition" covers the formula only.
     other_columns
-        What to do with columns that the vocabulary does not know: "ignore" or "error".
+        Whether unknown columns are ignored ("ignore") or refused ("error").
     on_error
-        What to do with a row that cannot be read: "raise", or "nan" for a row of NaN.
+        Whether a row that cannot be read raises an error ("raise") or becomes a row of NaN ("nan").
 
     Attributes
     ----------
     n_features_in_, feature_names_in_
-        Columns that are read, if they are there.
+        Columns that are read if present.
     """
 
     def __init__(
@@ -67,28 +67,28 @@ class RecipeFeaturizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Any) -> Floats:
-        """Return the features, shape (n, n_features); NaN where a recipe does not say.
+        """Return the features, shape (n, n_features); NaN where a recipe does not give the fields needed.
 
         Parameters
         ----------
         X
-            Recipes: a DataFrame with the column `formula` and any of the other recipe columns, in any order. Or n
-            formulas: a list, an array or a Series of text or of pymatgen's Composition.
+            A DataFrame of n recipes with the column `formula` and any other recipe columns, in any order; or a
+            list, array or Series of n formulas, as text or pymatgen Composition.
 
         Raises
         ------
         FieldError
-            If a row cannot be read and `on_error` is "raise": it names the row and the value. If there are no
-            formulas, or a column is unknown and `other_columns` is "error".
+            If a row cannot be read and `on_error` is "raise" (the error names the row and the value), if there are
+            no formulas, or if a column is unknown and `other_columns` is "error".
         ValueError
             If a parameter or X is of the wrong kind.
         """
         self._check_parameters()
         frame = recipe_frame(X, self._columns(), refuse_others=self.other_columns == "error")
         batch = read_recipes(frame, raise_errors=self.on_error == "raise")
-        found = build_features(batch.table, self.feature_set)
-        values = np.full((len(frame), len(found.names)), np.nan)
-        values[batch.rows] = found.values
+        features = build_features(batch.table, self.feature_set)
+        values = np.full((len(frame), len(features.names)), np.nan)
+        values[batch.rows] = features.values
         return values
 
     def get_feature_names_out(self, input_features: Any = None) -> Strings:  # noqa: ARG002

@@ -309,13 +309,13 @@ class PairedRecipes:
 
     def of_recipes(self, values: Floats) -> Floats:
         """Return the values of the recipes, shape (n,), of those of all pairs."""
-        return values[self.pairs.composition_of, self.pairs.processing_of]
+        return values[self.pairs.composition_index, self.pairs.processing_index]
 
 
 def worth_pairing(pairs: RecipePairs) -> bool:
     """Return whether the recipes are a good part of all pairs of their compositions and processings."""
     smaller = min(len(pairs.sites.systems), len(pairs.processing))
-    return len(pairs.processing_of) >= MANY_RECIPES and smaller >= _SIDE and pairs.share >= _SHARE
+    return len(pairs.processing_index) >= MANY_RECIPES and smaller >= _SIDE and pairs.coverage >= _SHARE
 
 
 @dataclass(frozen=True)

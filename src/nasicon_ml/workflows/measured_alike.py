@@ -21,7 +21,7 @@ from nasicon_ml.estimators.targets import (
     measurement_temperature,
     shift_log10_conductivity,
 )
-from nasicon_ml.features.distances import composition_points
+from nasicon_ml.features.distances import site_amounts
 
 #: Amounts that differ by less, per formula unit, are the same: what two laboratories call one composition.
 SAME_AMOUNT = 0.05
@@ -172,7 +172,7 @@ def pellets_like(
         pellets are, one of `LEVELS`: the most alike of which there are `FEWEST_LIKE`, else the least.
     """
     sites, known = (occupancies(table[Column.FORMULA].to_list()) for table in (recipes, pellets))
-    points, references = composition_points(sites), known.per_row(composition_points(known))
+    points, references = site_amounts(sites), known.per_row(site_amounts(known))
     far, nearest = np.full(len(pellets), np.inf), np.zeros(len(pellets), dtype=np.intp)
     for at, first in zip(*np.unique(sites.index, return_index=True), strict=True):
         same = _same_composition(sites, int(at), known)

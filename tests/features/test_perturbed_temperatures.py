@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nasicon_ml.composition import occupancies
-from nasicon_ml.features.build import build_features, feature_names, nearby_firings
+from nasicon_ml.features.build import build_features, feature_names, perturbed_features
 from nasicon_ml.recipe import Recipe, recipe_table
 
 TEMPERATURE = feature_names().index("given_sintering_temperature_c")
@@ -17,7 +17,7 @@ def table():
 
 
 def near(table, **options):
-    return nearby_firings(
+    return perturbed_features(
         table, occupancies(table["formula"].to_list()), **{"spread_c": 25.0, "seed": 0} | options
     )
 
