@@ -50,7 +50,7 @@ def test_what_is_said_of_the_comparison_holds() -> None:
 
 def test_tags_are_those_that_are_written() -> None:
     names = (
-        promotion.PROMOTED_OVER, promotion.PROMOTED_AT, promotion.PROMOTED_BY, promotion.GATE, promotion.REASON,
-        promotion.REPORT, versions.BUNDLE_FILES,
+        promotion.PROMOTED_OVER, promotion.PROMOTED_AT, promotion.PROMOTED_BY, promotion.GATE,
+        promotion.FORCED_REASON, promotion.GATE_REPORT, versions.BUNDLE_FILES,
     )  # fmt: skip
     assert all(f"`{name}`" in PAGE for name in names)

@@ -12,12 +12,12 @@ from tests.faults.workers import PROMOTE
 pytestmark = pytest.mark.slow
 
 #: Shorter than what users wait for, 10 s.
-FIRST_ANSWER_S = 2
-SETTINGS = {"nasicon_ml.tracking.store:FIRST_ANSWER_S": FIRST_ANSWER_S}
+FIRST_RESPONSE_TIMEOUT_S = 2
+SETTINGS = {"nasicon_ml.tracking.store:FIRST_RESPONSE_TIMEOUT_S": FIRST_RESPONSE_TIMEOUT_S}
 SAID = {
     "down": "cannot be reached",
-    "silent": f"did not answer within {FIRST_ANSWER_S} s",
-    "slow": f"did not answer within {FIRST_ANSWER_S} s",
+    "silent": f"did not answer within {FIRST_RESPONSE_TIMEOUT_S} s",
+    "slow": f"did not answer within {FIRST_RESPONSE_TIMEOUT_S} s",
     "error": "answers with error 500",
     "page": "is not an MLflow server",
     "not found": "is not an MLflow server",
@@ -63,9 +63,9 @@ def test_the_time_for_a_server_is_bounded_by_default(monkeypatch):
     """What a server that goes silent later costs with the settings of this package, without waiting for it."""
     import os
 
-    from nasicon_ml.tracking.store import FIRST_ANSWER_S, load_mlflow
+    from nasicon_ml.tracking.store import FIRST_RESPONSE_TIMEOUT_S, load_mlflow
 
-    assert FIRST_ANSWER_S <= 10
+    assert FIRST_RESPONSE_TIMEOUT_S <= 10
     for name in ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"):
         monkeypatch.delenv(name, raising=False)
     load_mlflow()

@@ -3,10 +3,11 @@
 It reads one JSON object a line from standard input, and answers with one a line:
 
 - ``{"steps": [[...], ...], "folder": ..., "log": ...}`` starts a child that runs these command lines one after the
-  other, until one fails, with standard output and standard error in the file; also ``"env"``, ``"file_size"`` (the
-  limit on files it writes, in bytes), ``"user"`` (whom it becomes), ``"set"``: values of modules, such as
-  ``{"nasicon_ml.tracking.store:FIRST_ANSWER_S": 1}``, ``"ready"``: a dataset, on which this program trains once,
-  so that the child's training is done at once; ``"fault"``: see `tests.faults.moments`. Answer: ``{"pid": ...}``.
+  other until one fails, with standard output and standard error in the file. Optional keys: ``"env"``,
+  ``"file_size"`` (limit on the files it writes, in bytes), ``"user"`` (user id it switches to), ``"set"`` (values
+  of modules, such as ``{"nasicon_ml.tracking.store:FIRST_RESPONSE_TIMEOUT_S": 1}``), ``"ready"`` (a dataset that
+  this program trains on once, so that the child's training is instant) and ``"fault"`` (see
+  `tests.faults.moments`). Answer: ``{"pid": ...}``.
 - ``{"wait": pid}`` waits for its end. Answer: ``{"code": ...}``, negative for the signal that killed it.
 
 No store is opened here before a child is made: its connections must not be shared.

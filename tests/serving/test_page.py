@@ -58,10 +58,10 @@ def test_limits_and_defaults_are_those_of_the_code() -> None:
     rows, size = scoring.MAX_ROWS, scoring.MAX_BYTES
     assert f"more than {rows} recipes, or more than {size} bytes" in IN_ONE_LINE
     assert f"At most {rows} recipes and {size} bytes a request" in IN_ONE_LINE
-    assert (scoring._AT_ONCE, "Four requests are worked on at a time" in IN_ONE_LINE) == (4, True)
+    assert (scoring._MAX_CONCURRENT, "Four requests are worked on at a time" in IN_ONE_LINE) == (4, True)
     # Read, not imported: MLflow takes what runs that file for a model.
     source = (ROOT / "src" / "nasicon_ml" / "tracking" / "pyfunc_model.py").read_text(encoding="utf-8")
-    (at_once,) = re.findall(r"^_AT_ONCE = (\d+)$", source, flags=re.MULTILINE)
+    (at_once,) = re.findall(r"^_CHUNK_ROWS = (\d+)$", source, flags=re.MULTILINE)
     assert f"{at_once} recipes at a time" in IN_ONE_LINE
     rows_of_table = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", TEXT, flags=re.MULTILINE)
     assert rows_of_table == [

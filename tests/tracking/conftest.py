@@ -17,7 +17,7 @@ from nasicon_ml.workflows import train as workflow
 def all_of_mlflow():
     """Import MLflow's part for models without its warnings, before a test replaces something in it."""
     stores.load_mlflow()
-    with stores.quiet():
+    with stores.quiet_logging():
         import mlflow.pyfunc  # noqa: F401
 
 
@@ -43,7 +43,7 @@ def returning(result):
 
 def crown(version, tracking_uri=None):
     """Make a version the champion without asking: these few trees would pass no gate."""
-    with stores.opened(tracking_uri) as store:
+    with stores.open_store(tracking_uri) as store:
         store.client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
 
 
@@ -59,7 +59,7 @@ def instant_training(monkeypatch, result):
 def empty_database(tmp_path_factory):
     """An SQLite store with its tables, and nothing in them: making the tables takes seconds."""
     path = tmp_path_factory.mktemp("empty") / stores.DATABASE
-    with stores.opened(f"sqlite:///{path}") as store:
+    with stores.open_store(f"sqlite:///{path}") as store:
         assert store.client.search_registered_models() == []
     return path
 
@@ -90,7 +90,7 @@ def tracked(tmp_path_factory, empty_database, result):
 @pytest.fixture
 def client(tracked):
     """An MLflow client of the store of `tracked`."""
-    with stores.opened(tracked.tracking_uri) as store:
+    with stores.open_store(tracked.tracking_uri) as store:
         yield store.client
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from nasicon_ml.errors import TrackingError
 from nasicon_ml.tracking import store as stores
-from nasicon_ml.tracking.store import opened
+from nasicon_ml.tracking.store import open_store
 
 
 @pytest.mark.parametrize("name", ["lab.db", "50 %.db", "a?b.db", "with a space.db"])
@@ -23,7 +23,7 @@ def test_a_new_store_is_whole_and_what_a_killed_program_left_is_cleared(is_there
         path.touch()
     (tmp_path / ".lab.db-left").mkdir()
     (tmp_path / ".lab.db-left" / "lab.db").write_text("half")
-    with opened(f"sqlite:///{path}") as store:
+    with open_store(f"sqlite:///{path}") as store:
         (first,) = store.client.search_experiments()
     assert first.artifact_location == (tmp_path / "mlartifacts" / "0").as_uri()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["lab.db", "lab.db.lock"]
@@ -37,7 +37,7 @@ def test_a_store_that_is_not_finished_does_not_appear(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sqlalchemy_store.SqlAlchemyStore, "_create_default_experiment", cut_short)
-    with pytest.raises(KeyboardInterrupt), opened(f"sqlite:///{tmp_path}/lab.db"):
+    with pytest.raises(KeyboardInterrupt), open_store(f"sqlite:///{tmp_path}/lab.db"):
         pass
     assert [file.name for file in tmp_path.iterdir()] == ["lab.db.lock"]
 
@@ -46,7 +46,7 @@ def test_a_half_made_store_is_named(tmp_path):
     with closing(sqlite3.connect(tmp_path / "lab.db")) as connection:
         connection.execute("CREATE TABLE experiments (experiment_id INTEGER)")
         connection.commit()
-    with pytest.raises(TrackingError, match="half made"), opened(f"sqlite:///{tmp_path}/lab.db"):
+    with pytest.raises(TrackingError, match="half made"), open_store(f"sqlite:///{tmp_path}/lab.db"):
         pass
 
 
@@ -54,7 +54,7 @@ def test_an_empty_file_is_no_store_to_read_from(tmp_path):
     (tmp_path / "lab.db").touch()
     with (
         pytest.raises(TrackingError, match="holds nothing yet"),
-        opened(f"sqlite:///{tmp_path}/lab.db", must_exist=True),
+        open_store(f"sqlite:///{tmp_path}/lab.db", must_exist=True),
     ):
         pass
     assert (tmp_path / "lab.db").stat().st_size == 0
@@ -62,8 +62,8 @@ def test_an_empty_file_is_no_store_to_read_from(tmp_path):
 
 @pytest.mark.slow
 def test_a_store_that_is_held_is_said_to_be(workplace, monkeypatch):
-    monkeypatch.setattr(stores, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(stores, "_DATABASE_TIMEOUT_S", 0.1)
     with closing(sqlite3.connect("mlflow.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(TrackingError, match=r"locked for 0\.1 s; try again"), opened():
+        with pytest.raises(TrackingError, match=r"locked for 0\.1 s; try again"), open_store():
             pass

@@ -6,13 +6,13 @@ import threading
 import pytest
 
 from nasicon_ml.errors import TrackingError
-from nasicon_ml.tracking.store import lock_file, locked
+from nasicon_ml.tracking.store import lock_file, store_lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from nasicon_ml.tracking.store import locked
-with locked(Path(sys.argv[1])):
+from nasicon_ml.tracking.store import store_lock
+with store_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -35,14 +35,14 @@ def held(tmp_path):
 
 def test_whoever_waits_too_long_is_told_for_whom(held, tmp_path):
     with pytest.raises(TrackingError, match=f"lab.db.lock for 0.2 s: process {held.pid} on"):  # noqa: SIM117
-        with locked(tmp_path / "lab.db", patience_s=0.2):
+        with store_lock(tmp_path / "lab.db", timeout_s=0.2):
             pass
 
 
 def test_a_killed_program_lets_go(held, tmp_path):
     held.kill()
     held.wait()
-    with locked(tmp_path / "lab.db", patience_s=5):
+    with store_lock(tmp_path / "lab.db", timeout_s=5):
         assert lock_file(tmp_path / "lab.db").read_text().startswith("process ")
 
 
@@ -51,12 +51,12 @@ def test_the_same_thread_goes_on_at_once_and_another_waits(tmp_path):
 
     def other():
         inside.wait(5)
-        with locked(tmp_path / "lab.db", patience_s=5):
+        with store_lock(tmp_path / "lab.db", timeout_s=5):
             order.append("other")
 
     thread = threading.Thread(target=other)
     thread.start()
-    with locked(tmp_path / "lab.db"), locked(tmp_path / "lab.db", patience_s=0):
+    with store_lock(tmp_path / "lab.db"), store_lock(tmp_path / "lab.db", timeout_s=0):
         inside.set()
         thread.join(0.3)
         order.append("first")
@@ -65,7 +65,7 @@ def test_the_same_thread_goes_on_at_once_and_another_waits(tmp_path):
 
 
 def test_two_stores_have_two_locks_and_a_server_none(held, tmp_path):
-    with locked(tmp_path / "other.db", patience_s=0), locked(None, patience_s=0):
+    with store_lock(tmp_path / "other.db", timeout_s=0), store_lock(None, timeout_s=0):
         pass
 
 
@@ -74,7 +74,7 @@ def test_a_file_system_without_locks_goes_on(held, tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr("fcntl.flock", no_locks)
-    with locked(tmp_path / "lab.db", patience_s=0):
+    with store_lock(tmp_path / "lab.db", timeout_s=0):
         pass
 
 
@@ -83,13 +83,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("os.open", refused)
-    with pytest.raises(TrackingError, match=r"lab.db.lock: .*Permission denied"), locked(tmp_path / "lab.db"):
+    with pytest.raises(TrackingError, match=r"lab.db.lock: .*Permission denied"), store_lock(tmp_path / "lab.db"):
         pass
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with (
         pytest.raises(TrackingError, match=r"nowhere.*cannot be changed"),
-        locked(tmp_path / "nowhere" / "lab.db"),
+        store_lock(tmp_path / "nowhere" / "lab.db"),
     ):
         pass

@@ -23,8 +23,8 @@ from nasicon_ml.tracking import (
     show_version,
 )
 from nasicon_ml.tracking import store as stores
-from nasicon_ml.tracking.registry import champions_in
-from nasicon_ml.tracking.store import opened
+from nasicon_ml.tracking.registry import champion_history
+from nasicon_ml.tracking.store import open_store
 from tests.tracking.conftest import returning
 from tests.tracking.test_runs import aliases
 
@@ -190,8 +190,8 @@ def test_rollback_ends_at_the_first_champion_however_often_they_were_promoted(tw
     with pytest.raises(TrackingError, match="version 1 is the first champion on record"):
         rollback()
     promote("2")
-    with opened() as store:
-        assert champions_in(store) == ["1", "2"]
+    with open_store() as store:
+        assert champion_history(store) == ["1", "2"]
 
 
 @pytest.mark.parametrize("stopped_in", ["promote", "rollback"])
@@ -217,16 +217,16 @@ def test_a_list_of_champions_whose_alias_was_never_moved_misleads_nobody(two_ver
 
 def test_a_champion_from_before_the_list_is_read_from_the_versions(two_versions):
     promote()
-    with opened() as store:
+    with open_store() as store:
         store.client.delete_registered_model_tag("nasicon-recipe", "champions")
-        assert champions_in(store) == ["1", "2"]
+        assert champion_history(store) == ["1", "2"]
         store.client.set_model_version_tag("nasicon-recipe", "1", "promoted_over", "2")
-        assert champions_in(store) == ["1", "2"], "a circle ends"
+        assert champion_history(store) == ["1", "2"], "a circle ends"
     assert rollback().version == "1"
 
 
 def test_what_is_a_number_is_a_version_and_no_alias(two_versions):
-    with opened() as store:
+    with open_store() as store:
         store.client.set_registered_model_alias("nasicon-recipe", "1", "2")
     assert show_version("1").version == "1"
     with pytest.raises(TrackingError, match="version 1 is the champion already"):
@@ -270,7 +270,7 @@ def test_without_a_champion_there_is_nothing_to_roll_back(workplace, instant_tra
 
 def bundle_of(version):
     """Find the files of a version."""
-    with opened() as store:
+    with open_store() as store:
         source = store.client.get_model_version("nasicon-recipe", version).source
         location = store.client.get_logged_model(source.removeprefix("models:/")).artifact_location
     return Path(location.removeprefix("file://")) / "artifacts" / "bundle"
@@ -323,7 +323,7 @@ def test_a_champion_made_meanwhile_is_not_deposed(two_versions, instant_training
     judge = gate.judge
 
     def slow(candidate, reference):
-        with opened() as store:
+        with open_store() as store:
             store.client.set_registered_model_alias("nasicon-recipe", CHAMPION, "2")
         return judge(candidate, reference)
 
@@ -358,7 +358,7 @@ def test_comparing_changes_nothing(two_versions, monkeypatch):
 
 def test_a_report_too_long_for_a_tag_keeps_its_verdicts(monkeypatch):
     verdicts = tuple(Verdict(f"question {number}", passed=False, message="x" * 900) for number in range(9))
-    kept = promotion._short(GateReport(verdicts, (), has_reference=True))
+    kept = promotion._report_entries(GateReport(verdicts, (), has_reference=True))
     assert len(kept) == 9
     assert all("message" not in entry and entry["passed"] is False for entry in kept)
 

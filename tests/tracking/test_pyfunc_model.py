@@ -166,7 +166,7 @@ def test_many_recipes_are_answered_in_parts_with_the_same_numbers(model, result,
         asked.append(len(table))
         return answer(self, table, **kwargs)
 
-    monkeypatch.setitem(type(implementation)._answers.__globals__, "_AT_ONCE", 10)
+    monkeypatch.setitem(type(implementation)._predict_table.__globals__, "_CHUNK_ROWS", 10)
     monkeypatch.setattr(loaded, "predict", counted)
     same(model.predict(recipes), whole)
     assert asked == [10, 10, 5]

@@ -43,7 +43,7 @@ def test_several_runs_that_name_a_new_dataset_at_once_all_have_it(result, workpl
         barrier.wait()
         record.log_dataset(store, run_id, of)
 
-    with stores.opened() as store, ThreadPoolExecutor(together) as pool:
+    with stores.open_store() as store, ThreadPoolExecutor(together) as pool:
         experiment = store.experiment_id("together")
         for number in range(5):
             of = dataclasses.replace(result, dataset_sha256=f"{number}" * 64)

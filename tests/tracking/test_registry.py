@@ -10,7 +10,7 @@ from nasicon_ml.errors import BundleError, TrackingError
 from nasicon_ml.recipe import read_batch
 from nasicon_ml.tracking import load_bundle, run_training
 from nasicon_ml.tracking.registry import fetch_bundle
-from nasicon_ml.tracking.store import opened, sqlite_path
+from nasicon_ml.tracking.store import open_store, sqlite_path
 from tests.tracking.conftest import crown
 
 
@@ -88,7 +88,7 @@ def test_no_store_is_made_by_looking_for_a_model(tmp_path, monkeypatch):
 
 
 def test_a_model_without_alias_says_none(copy_of_store):
-    with opened(copy_of_store) as store:
+    with open_store(copy_of_store) as store:
         for alias in ("champion", "challenger"):
             store.client.delete_registered_model_alias("nasicon-recipe", alias)
     with pytest.raises(TrackingError, match="there are: none"):

@@ -57,7 +57,7 @@ def test_list_says_which_can_be_used(here, capsys):
 
 
 def test_what_others_wrote_does_not_steer_the_terminal(here, capsys):
-    with stores.opened() as store:
+    with stores.open_store() as store:
         store.client.set_model_version_tag("nasicon-recipe", "2", "protocol", "\x1b[2J\u202eevil")
         store.client.set_model_version_tag("nasicon-recipe", "2", "note", "\x1b[2J\u202eevil")
     code, out, _ = run(capsys, "show", "2")

@@ -14,7 +14,7 @@ from nasicon_ml.data.files import shipped_folder
 from nasicon_ml.errors import DatasetError, MissingExtraError, TrackingError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking import CHALLENGER, CHAMPION, MODEL_NAME, record, run_training
-from nasicon_ml.tracking.store import opened
+from nasicon_ml.tracking.store import open_store
 from nasicon_ml.workflows.train import TrainingOptions
 from tests.tracking.conftest import crown
 
@@ -55,7 +55,7 @@ def test_a_run_is_finished_and_has_its_options_and_hyperparameters(tracked, clie
 def test_metrics_are_a_dozen_scores_and_the_table_has_all(tracked, client, result):
     metrics = client.get_run(tracked.run_id).data.metrics
     assert {"conductivity.mae_decades", "relative_density.coverage_90", "phase_purity.brier"} <= set(metrics)
-    assert set(metrics) <= set(record.HEADLINES)
+    assert set(metrics) <= set(record.CHARTED_METRICS)
     assert metrics == {
         name: pytest.approx(score(result, target, "all", "full", metric), rel=1e-12)
         for name in metrics
@@ -64,7 +64,7 @@ def test_metrics_are_a_dozen_scores_and_the_table_has_all(tracked, client, resul
     assert all(math.isfinite(value) for value in metrics.values())
 
 
-@pytest.mark.parametrize("name", record.HEADLINES)
+@pytest.mark.parametrize("name", record.CHARTED_METRICS)
 def test_every_headline_is_a_score_that_a_full_training_has(name, real_scores):
     target, metric = name.split(".")
     chosen = real_scores[(real_scores["subset"] == "all") & (real_scores["model"] == "full")]
@@ -157,7 +157,7 @@ def test_folds_and_trials_are_tables(tracked, client, result):
     whole = score(result, "conductivity", "all", "full", "mae_decades")
     assert (part["full"] * part["pellets"]).sum() / part["pellets"].sum() == pytest.approx(whole)
     assert "tables/trials.json" not in files(client, tracked.run_id, "tables")
-    with opened(tracked.tracking_uri) as store:
+    with open_store(tracked.tracking_uri) as store:
         run = store.client.create_run(experiment).info.run_id
         record.log_tables(store, run, dataclasses.replace(result, trials=pd.DataFrame({"trial": [0]})))
         assert "tables/trials.json" in files(store.client, run, "tables")
@@ -204,7 +204,7 @@ def test_progress_only_rises_and_ends_at_one(workplace, instant_training):
 
 
 def aliases():
-    with opened() as store:
+    with open_store() as store:
         return {key: str(value) for key, value in store.client.get_registered_model(MODEL_NAME).aliases.items()}
 
 
@@ -220,7 +220,7 @@ def test_a_training_makes_challengers_and_never_a_champion(workplace, instant_tr
 def test_without_registering_there_is_a_run_and_no_model(workplace, instant_training):
     run = run_training(register=False, experiment="lab")
     assert (run.version, run.experiment) == (None, "lab")
-    with opened() as store:
+    with open_store() as store:
         assert store.client.get_run(run.run_id).info.status == "FINISHED"
         assert store.client.search_registered_models() == []
 
@@ -242,7 +242,7 @@ def test_an_active_run_of_the_user_is_left_alone(workplace, instant_training):
         with mlflow.start_run() as own:
             run = run_training(register=False)
             assert mlflow.active_run().info.run_id == own.info.run_id
-        with opened() as store:
+        with open_store() as store:
             assert store.client.get_run(own.info.run_id).data.metrics == {}
             assert store.client.get_logged_model(run.model_id).source_run_id == run.run_id
     finally:
@@ -260,7 +260,7 @@ def test_the_terminal_stays_free_of_mlflows_notes(workplace, instant_training, c
 
 def only_run():
     """The status and tags of the only run in the store, and the number of versions and models."""
-    with opened() as store:
+    with open_store() as store:
         experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
         (run,) = store.client.search_runs(experiments)
         versions = store.client.search_model_versions("")
@@ -342,7 +342,7 @@ def test_taking_back_spares_the_versions_of_other_runs(workplace, instant_traini
         patch.setattr("mlflow.MlflowClient.set_logged_model_tags", raising(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             run_training()
-    with opened() as store:
+    with open_store() as store:
         assert [version.version for version in store.client.search_model_versions("")] == [1]
         assert str(store.client.get_registered_model(MODEL_NAME).aliases[CHAMPION]) == "1"
 
@@ -351,7 +351,7 @@ def test_a_model_that_was_not_logged_to_the_end_is_marked(workplace, instant_tra
     monkeypatch.setattr("mlflow.pyfunc.save_model", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         run_training()
-    with opened() as store:
+    with open_store() as store:
         experiment = store.client.get_experiment_by_name("nasicon-ml")
         (model,) = store.client.search_logged_models([experiment.experiment_id])
         assert str(model.status) == "FAILED"

@@ -10,7 +10,7 @@ import types
 import pytest
 
 from nasicon_ml.tracking import scoring
-from nasicon_ml.tracking.scoring import MAX_BYTES, RequestCheck, check_requests
+from nasicon_ml.tracking.scoring import MAX_BYTES, RequestCheck, install_request_check
 
 TABLE = json.dumps({"dataframe_records": [{"formula": "LTP"}]}).encode()
 JSON = ((b"content-type", b"application/json"),)
@@ -108,7 +108,7 @@ def test_what_is_no_json_is_put_into_it():
 
 def test_a_failure_of_the_server_shows_nothing_of_it(caplog):
     status, body, _ = ask(Application(error=ZeroDivisionError("deep inside")))
-    assert (status, json.loads(body)["message"]) == (500, scoring._FAILED)
+    assert (status, json.loads(body)["message"]) == (500, scoring._FAILURE_MESSAGE)
     assert "deep inside" in caplog.text
 
 
@@ -121,7 +121,7 @@ def test_a_body_that_is_too_large_is_read_to_its_end_but_not_kept():
 
 
 def test_reading_ends_somewhere(monkeypatch):
-    monkeypatch.setattr(scoring, "_THROWN_AWAY", 10 << 20)
+    monkeypatch.setattr(scoring, "_MAX_DISCARDED_BYTES", 10 << 20)
     assert ask(Application(), (b"x" * (1 << 20),) * 20)[::2] == (413, 11)
 
 
@@ -135,7 +135,7 @@ def test_a_client_that_goes_away_is_not_answered():
 
 
 def test_so_many_requests_are_worked_on_at_a_time(monkeypatch):
-    monkeypatch.setattr(scoring, "_AT_ONCE", 2)
+    monkeypatch.setattr(scoring, "_MAX_CONCURRENT", 2)
     working, most = 0, 0
 
     async def slow(scope, receive, send):
@@ -164,14 +164,14 @@ def test_so_many_requests_are_worked_on_at_a_time(monkeypatch):
 @pytest.fixture
 def server_module(monkeypatch):
     """MLflow's module while it loads the model: there, and without its application."""
-    module = types.ModuleType(scoring._SERVER)
-    monkeypatch.setitem(sys.modules, scoring._SERVER, module)
+    module = types.ModuleType(scoring._SERVER_MODULE)
+    monkeypatch.setitem(sys.modules, scoring._SERVER_MODULE, module)
     return module
 
 
 def test_the_server_that_loads_the_model_gets_the_check(server_module):
-    assert check_requests()
-    taken = sys.modules[scoring._SERVER]  # what Python imports
+    assert install_request_check()
+    taken = sys.modules[scoring._SERVER_MODULE]  # what Python imports
     assert not hasattr(taken, "app")
     server_module.app = Application()  # as a statement of the module does it
     assert isinstance(taken.app, RequestCheck)
@@ -183,13 +183,13 @@ def test_python_imports_what_takes_the_place_of_a_module(tmp_path, monkeypatch):
     text = f"""
         import sys
         from nasicon_ml.tracking import scoring
-        scoring._SERVER = __name__
-        assert scoring.check_requests()
+        scoring._SERVER_MODULE = __name__
+        assert scoring.install_request_check()
         app = {Application.__name__!r}
     """
     (tmp_path / "server_of_a_test.py").write_text(textwrap.dedent(text), "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(scoring, "_SERVER", scoring._SERVER)
+    monkeypatch.setattr(scoring, "_SERVER_MODULE", scoring._SERVER_MODULE)
     taken = importlib.import_module("server_of_a_test")
     monkeypatch.delitem(sys.modules, "server_of_a_test")
     assert isinstance(taken.app, RequestCheck)
@@ -198,13 +198,13 @@ def test_python_imports_what_takes_the_place_of_a_module(tmp_path, monkeypatch):
 
 def test_a_server_that_is_up_gets_none(server_module):
     server_module.app = Application()
-    assert not check_requests()
-    assert sys.modules[scoring._SERVER] is server_module
+    assert not install_request_check()
+    assert sys.modules[scoring._SERVER_MODULE] is server_module
 
 
 def test_without_a_server_nothing_happens():
-    assert scoring._SERVER not in sys.modules
-    assert not check_requests()
+    assert scoring._SERVER_MODULE not in sys.modules
+    assert not install_request_check()
 
 
 @pytest.mark.parametrize("path", ["/invocations", "/ping", "/version"])

@@ -3,7 +3,7 @@
 import pytest
 
 from nasicon_ml.errors import TrackingError
-from nasicon_ml.tracking.store import explained, opened
+from nasicon_ml.tracking.store import open_store, translate_errors
 
 
 @pytest.mark.parametrize(
@@ -17,13 +17,16 @@ from nasicon_ml.tracking.store import explained, opened
     ],
 )
 def test_an_address_with_a_password_is_refused_and_not_repeated(uri):
-    with pytest.raises(TrackingError, match=r"holds a password.*MLFLOW_TRACKING_PASSWORD") as caught, opened(uri):
+    with (
+        pytest.raises(TrackingError, match=r"holds a password.*MLFLOW_TRACKING_PASSWORD") as caught,
+        open_store(uri),
+    ):
         pass
     assert "S3cret" not in str(caught.value)
 
 
 def test_a_user_alone_is_no_secret():
-    with pytest.raises(TrackingError, match="cannot be reached"), opened("http://anna@127.0.0.1:9"):
+    with pytest.raises(TrackingError, match="cannot be reached"), open_store("http://anna@127.0.0.1:9"):
         pass
 
 
@@ -38,6 +41,6 @@ def test_who_is_not_let_in_is_told_as_whom_and_without_the_password(monkeypatch,
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "S3cret-word")
-    with pytest.raises(TrackingError, match=message) as caught, explained("https://mlflow.example.org"):
+    with pytest.raises(TrackingError, match=message) as caught, translate_errors("https://mlflow.example.org"):
         raise MlflowException("You are not authenticated", error_code=ErrorCode.Value("UNAUTHENTICATED"))
     assert "S3cret" not in str(caught.value)

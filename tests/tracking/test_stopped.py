@@ -129,7 +129,7 @@ def test_an_import_that_is_stopped_registers_a_usable_version_or_none(two_versio
         versions = list_versions()
         assert all(version.usable for version in versions)
         assert len(versions) == 3 if error is None else len(versions) in {2, 3}
-        with stores.opened() as store:
+        with stores.open_store() as store:
             experiments = [found.experiment_id for found in store.client.search_experiments()]
             runs = [run.info.status for run in store.client.search_runs(experiments)]
         assert "RUNNING" not in runs

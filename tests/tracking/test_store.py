@@ -7,7 +7,7 @@ import pytest
 
 from nasicon_ml.errors import MissingExtraError, TrackingError
 from nasicon_ml.tracking import store as stores
-from nasicon_ml.tracking.store import EXPERIMENT, opened, resolve_experiment, resolve_uri, sqlite_path
+from nasicon_ml.tracking.store import EXPERIMENT, open_store, resolve_experiment, resolve_uri, sqlite_path
 from tests.programs import free_port
 
 
@@ -25,7 +25,7 @@ def test_the_default_store_works_in_a_folder_of_any_name(name, tmp_path, monkeyp
     folder.mkdir()
     monkeypatch.chdir(folder)
     (folder / stores.DATABASE).write_bytes(empty_database.read_bytes())
-    with opened() as store:
+    with open_store() as store:
         assert store.database == folder / stores.DATABASE
         experiment = store.client.get_experiment(store.experiment_id("a name / with signs"))
     assert experiment.artifact_location == (folder / "mlartifacts" / "a-name-with-signs").as_uri()
@@ -39,12 +39,12 @@ def test_other_stores_have_no_file(uri):
 
 
 def test_an_experiment_is_made_once(workplace):
-    with opened() as store:
+    with open_store() as store:
         assert store.experiment_id("lab") == store.experiment_id("lab")
 
 
 def test_a_deleted_experiment_is_named(workplace):
-    with opened() as store:
+    with open_store() as store:
         store.client.delete_experiment(store.experiment_id("lab"))
         with pytest.raises(TrackingError, match=r"'lab'.*was deleted.*--experiment.*restore"):
             store.experiment_id("lab")
@@ -55,12 +55,12 @@ def test_mlflows_settings_are_as_they_were_afterwards(workplace, monkeypatch):
 
     monkeypatch.setenv(stores.URI_VARIABLE, f"sqlite:///{workplace}/mlflow.db")
     before = mlflow.get_tracking_uri()
-    with opened(f"sqlite:///{workplace}/mlflow.db"):
+    with open_store(f"sqlite:///{workplace}/mlflow.db"):
         pass
     assert mlflow.get_tracking_uri() == before
     assert os.environ[stores.URI_VARIABLE] == f"sqlite:///{workplace}/mlflow.db"
     monkeypatch.delenv(stores.URI_VARIABLE)
-    with opened():
+    with open_store():
         pass
     assert stores.URI_VARIABLE not in os.environ
 
@@ -69,7 +69,7 @@ def test_a_store_that_must_exist_is_not_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with (
         pytest.raises(TrackingError, match=r"no store at .*mlflow\.db.*nasicon-ml train"),
-        opened(must_exist=True),
+        open_store(must_exist=True),
     ):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -79,7 +79,10 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "noise.db"
     path.write_bytes(os.urandom(4096))
     before = path.read_bytes()
-    with pytest.raises(TrackingError, match=r"noise\.db is not an SQLite database"), opened(f"sqlite:///{path}"):
+    with (
+        pytest.raises(TrackingError, match=r"noise\.db is not an SQLite database"),
+        open_store(f"sqlite:///{path}"),
+    ):
         pass
     assert path.read_bytes() == before
 
@@ -87,20 +90,20 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
 def test_a_damaged_database_is_a_sentence_that_names_it(tmp_path, empty_database):
     path = tmp_path / "damaged.db"
     path.write_bytes(empty_database.read_bytes()[:5000])
-    with pytest.raises(TrackingError, match=r"damaged\.db"), opened(f"sqlite:///{path}") as store:
+    with pytest.raises(TrackingError, match=r"damaged\.db"), open_store(f"sqlite:///{path}") as store:
         store.experiment_id("lab")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for the superuser")
 def test_a_read_only_folder_is_named(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(TrackingError, match="cannot be written"), opened(f"sqlite:///{tmp_path}/mlflow.db"):
+    with pytest.raises(TrackingError, match="cannot be written"), open_store(f"sqlite:///{tmp_path}/mlflow.db"):
         pass
 
 
 def test_a_folder_in_the_way_is_named(tmp_path):
     (tmp_path / "mlflow.db").mkdir()
-    with pytest.raises(TrackingError, match="cannot be opened"), opened(f"sqlite:///{tmp_path}/mlflow.db"):
+    with pytest.raises(TrackingError, match="cannot be opened"), open_store(f"sqlite:///{tmp_path}/mlflow.db"):
         pass
 
 
@@ -108,19 +111,19 @@ def test_a_server_that_is_not_there_is_said_at_once(monkeypatch):
     uri = f"http://127.0.0.1:{free_port()}"
     pauses = []
     monkeypatch.setattr(time, "sleep", pauses.append)
-    with pytest.raises(TrackingError, match=f"{uri} cannot be reached"), opened(uri):
+    with pytest.raises(TrackingError, match=f"{uri} cannot be reached"), open_store(uri):
         pass
     assert pauses == []  # it is not asked again
 
 
 def test_other_errors_pass_unchanged(workplace):
-    with pytest.raises(ZeroDivisionError), opened():
+    with pytest.raises(ZeroDivisionError), open_store():
         raise ZeroDivisionError
 
 
 def test_missing_mlflow_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(MissingExtraError, match=r"nasicon-ml\[tracking\]"), opened():
+    with pytest.raises(MissingExtraError, match=r"nasicon-ml\[tracking\]"), open_store():
         pass
 
 
@@ -177,16 +180,16 @@ def test_a_registry_elsewhere_is_refused(workplace, monkeypatch):
     with pytest.raises(
         TrackingError, match=r"MLFLOW_REGISTRY_URI names sqlite:////tmp/other\.db, and the runs are in"
     ):
-        opened().__enter__()
+        open_store().__enter__()
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", resolve_uri())
-    with opened() as store:
+    with open_store() as store:
         assert store.client.search_registered_models() == []
 
 
 @pytest.mark.parametrize("uri", ["mlflow.db", "lab/runs.sqlite", "/runs.sqlite3"])
 def test_a_file_in_the_place_of_an_address_is_refused_with_the_cure(uri):
     with pytest.raises(TrackingError, match=f"is a file, and no address of a store: write sqlite:///{uri}"):
-        opened(uri).__enter__()
+        open_store(uri).__enter__()
 
 
 def test_mlflows_variable_names_the_experiment(monkeypatch):
@@ -201,7 +204,7 @@ def test_a_store_that_keeps_nothing_is_refused(uri):
     with pytest.raises(
         TrackingError, match=r"names no file, so nothing would be kept; write sqlite:///mlflow\.db"
     ):
-        opened(uri).__enter__()
+        open_store(uri).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -223,7 +226,7 @@ def test_a_setting_that_mlflow_cannot_read_is_named(variable, value, empty_datab
 
 
 def test_an_experiment_of_an_earlier_version_is_described_and_a_foreign_one_is_left_alone(workplace):
-    with opened() as store:
+    with open_store() as store:
         for name in (EXPERIMENT, "theirs"):
             store.client.create_experiment(name)
             store.experiment_id(name)

@@ -8,7 +8,7 @@ import pytest
 from nasicon_ml.errors import BundleError, TrackingError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking import export_version, import_bundle, list_versions, show_version, version_card
-from nasicon_ml.tracking.store import opened
+from nasicon_ml.tracking.store import open_store
 from tests.tracking.test_runs import aliases
 
 
@@ -48,7 +48,7 @@ def test_an_import_is_a_challenger_with_run_scores_and_the_same_files(workplace,
     chosen = result.scores.query("model == 'full' and subset == 'all' and metric == 'mae_decades'")
     expected = chosen[chosen["target"] == "conductivity"]["value"].iloc[0]
     assert float(version.tags["conductivity.mae_decades"]) == pytest.approx(expected, rel=1e-3)
-    with opened() as store:
+    with open_store() as store:
         run = store.client.get_run(version.run_id)
     assert (run.info.status, run.data.params["folds"]) == ("FINISHED", "2")
     _, out = export_version("1", tmp_path / "out")
@@ -62,7 +62,7 @@ def test_a_changed_bundle_is_not_registered(workplace, bundle, tmp_path):
         import_bundle(changed)
     with pytest.raises(BundleError, match=r"no such folder|is not a model bundle"):
         import_bundle(tmp_path / "nowhere")
-    with opened() as store:
+    with open_store() as store:
         assert store.client.search_model_versions("") == []
         assert store.client.search_experiments(filter_string="name = 'nasicon-ml'") == []
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_exported_leaves_no_folder(tracked, tmp_path):
 def test_the_list_is_newest_first_and_says_what_cannot_be_used(workplace, bundle):
     import_bundle(bundle)
     import_bundle(bundle)
-    with opened() as store:
+    with open_store() as store:
         store.client.create_model_version("nasicon-recipe", workplace.as_uri())  # by other means
         unfinished = store.client.get_model_version("nasicon-recipe", "1")
         store.client.update_run(unfinished.run_id, status="RUNNING")
@@ -99,7 +99,7 @@ def test_the_list_is_newest_first_and_says_what_cannot_be_used(workplace, bundle
 
 def test_a_version_whose_run_was_deleted_for_good_is_not_usable(workplace, bundle):
     version = import_bundle(bundle)
-    with opened() as store:
+    with open_store() as store:
         model_id = store.client.get_model_version("nasicon-recipe", "1").source.removeprefix("models:/")
         store.client.delete_logged_model(model_id)
     assert show_version(version.version).problem == "its run or its model was deleted"

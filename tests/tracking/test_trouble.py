@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from nasicon_ml.errors import FieldError, TrackingError
-from nasicon_ml.tracking.store import explained
+from nasicon_ml.tracking.store import translate_errors
 
 URI = "sqlite:///lab.db"
 
@@ -26,7 +26,7 @@ URI = "sqlite:///lab.db"
     ],
 )
 def test_what_is_wrong_is_said_in_words(error, words):
-    with pytest.raises(TrackingError, match=f"^{URI}: .*{words}"), explained(URI):
+    with pytest.raises(TrackingError, match=f"^{URI}: .*{words}"), translate_errors(URI):
         raise error
 
 
@@ -36,7 +36,10 @@ def test_what_is_wrong_is_said_in_words(error, words):
 def test_what_is_wrong_with_a_server_is_said_in_words(message):
     from mlflow.exceptions import MlflowException
 
-    with pytest.raises(TrackingError, match=r"the server (answers|does not|cannot)"), explained("http://lab"):
+    with (
+        pytest.raises(TrackingError, match=r"the server (answers|does not|cannot)"),
+        translate_errors("http://lab"),
+    ):
         raise MlflowException(f"API request to http://lab failed with exception {message}")
 
 
@@ -44,6 +47,6 @@ def test_what_is_wrong_with_a_server_is_said_in_words(message):
     "error", [FieldError("x", 1, "2"), FileNotFoundError(2, "No such file", "x"), KeyError("x")]
 )
 def test_other_errors_pass(error):
-    with pytest.raises(type(error)) as raised, explained(URI):
+    with pytest.raises(type(error)) as raised, translate_errors(URI):
         raise error
     assert raised.value is error

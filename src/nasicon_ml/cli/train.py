@@ -103,10 +103,10 @@ def _options(given: Mapping[str, Any]) -> TrainingOptions:
 
 def _foreseen(given: Mapping[str, Any]) -> str:
     """Say before the training why the gate could never let its version pass; empty if it might."""
-    from nasicon_ml.tracking.promotion import foreseen
+    from nasicon_ml.tracking.promotion import foreseeable_refusal
 
     where = {name: given[name] for name in ("dataset", "add", "tracking_uri")}
-    return foreseen(_options(given), **where)
+    return foreseeable_refusal(_options(given), **where)
 
 
 def _train(given: dict[str, Any], step: Step, *, no_track: bool) -> tuple[TrainingResult, TrackedRun | None]:

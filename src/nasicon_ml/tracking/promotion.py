@@ -1,8 +1,8 @@
-"""Who is champion: promotion through the gate, and the way back.
+"""Promote a version to champion through the gate, and roll back to the previous champion.
 
-The alias ``champion`` is moved in one step of the registry. Everything that belongs to a promotion is written
-before it, as tags of the version, so that a program killed at any moment leaves the old champion or the new one.
-Ctrl-C or SIGTERM before the first of these writes changes nothing; after that they are all done.
+The registry moves the alias ``champion`` in one operation. All tags of a promotion are written before that, so
+that a program killed at any moment leaves either the old or the new champion. Ctrl-C or SIGTERM before the first
+of these writes changes nothing; afterwards all of them are completed.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ from nasicon_ml.tracking.registry import (
     CHAMPION,
     CHAMPIONS,
     MODEL_NAME,
-    NOBODY,
+    NO_CHAMPION,
     PROMOTED_OVER,
     Version,
-    alias_of,
-    champions_in,
+    champion_history,
     load_version,
     usable_version,
+    version_with_alias,
 )
-from nasicon_ml.tracking.store import EXPERIMENT, Store, is_server, opened
+from nasicon_ml.tracking.store import EXPERIMENT, Store, is_server, open_store
 
 if TYPE_CHECKING:
     from nasicon_ml.evaluation.gate import GateReport
     from nasicon_ml.model import PropertyModel
     from nasicon_ml.workflows.train import TrainingOptions
 
-#: Tags of a version about its promotions.
-PROMOTED_AT, PROMOTED_BY, GATE, REASON = "promoted_at", "promoted_by", "gate", "forced_reason"
+#: Version tags that record promotions and rollbacks.
+PROMOTED_AT, PROMOTED_BY, GATE, FORCED_REASON = "promoted_at", "promoted_by", "gate", "forced_reason"
 ROLLED_BACK_AT, ROLLED_BACK_REASON = "rolled_back_at", "rolled_back_reason"
-#: The tag with all figures of the gate, as JSON; as much of it as MLflow keeps in a tag on any store.
-REPORT, _LONGEST_TAG = "gate_report", 5000
+#: The tag with the gate's report as JSON, and the longest tag value that every MLflow store accepts.
+GATE_REPORT, _MAX_TAG_LENGTH = "gate_report", 5000
 PASSED, FORCED = "passed", "forced"
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of an attempt to promote a version.
+    """Outcome of an attempt to promote a version.
 
     Attributes
     ----------
     version, previous
-        Its number, and that of the champion it was compared with, None if there was none.
+        Numbers of the version and of the champion it was compared with (None without a champion).
     promoted
-        Whether it is champion now.
+        Whether the version is the champion now.
     forced
-        Whether it became so although the gate refused it.
+        Whether it was promoted although the gate refused it.
     report
-        What the gate found; None if the gate could not be asked and was overridden.
+        Report of the gate; None if the champion could not be read and the gate was overridden.
     """
 
     version: str
@@ -68,40 +68,40 @@ class Promotion:
     report: GateReport | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON knows it."""
-        found = {name: getattr(self, name) for name in ("version", "previous", "promoted", "forced")}
-        return found | {"gate": self.report.to_json() if self.report else None}
+        """Return the promotion as a JSON-serializable dictionary."""
+        fields = {name: getattr(self, name) for name in ("version", "previous", "promoted", "forced")}
+        return fields | {"gate": self.report.to_json() if self.report else None}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two versions, and what the gate says of the second as a successor of the first."""
+    """Two versions, and the gate's report on the candidate as successor of the reference."""
 
     reference: Version
     candidate: Version
     report: GateReport
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON knows it."""
+        """Return the comparison as a JSON-serializable dictionary."""
         versions = {"reference": self.reference.version, "candidate": self.candidate.version}
         return versions | {"gate": self.report.to_json()}
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """The version that was champion, the one that is again, and who challenges it now."""
+    """Numbers of the deposed champion (`left`), the restored champion (`version`) and the present challenger."""
 
     left: str
     version: str
     challenger: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON knows it."""
+        """Return the rollback as a JSON-serializable dictionary."""
         return asdict(self)
 
 
 def compare_versions(reference: str, candidate: str, *, tracking_uri: str | None = None) -> Comparison:
-    """Ask the gate what it would say of one version as the successor of another; nothing is changed.
+    """Return the gate's report on one version as successor of another, without changing anything.
 
     Parameters
     ----------
@@ -113,16 +113,16 @@ def compare_versions(reference: str, candidate: str, *, tracking_uri: str | None
     Raises
     ------
     TrackingError
-        If there is no such version, or one is not complete.
+        If a version does not exist or is incomplete.
     BundleError
         If a bundle was changed.
     """
     from nasicon_ml.evaluation.gate import judge
 
-    with opened(tracking_uri, must_exist=True) as store:
-        before, after = usable_version(store, reference), usable_version(store, candidate)
-        report = judge(load_version(store, after.version), load_version(store, before.version))
-    return Comparison(before, after, report)
+    with open_store(tracking_uri, must_exist=True) as store:
+        champion, challenger = usable_version(store, reference), usable_version(store, candidate)
+        report = judge(load_version(store, challenger.version), load_version(store, champion.version))
+    return Comparison(champion, challenger, report)
 
 
 def promote(
@@ -133,105 +133,104 @@ def promote(
     Parameters
     ----------
     version
-        Its number or alias.
+        Number or alias of the version.
     force
-        Promote it even if the gate refuses; a version that is not complete is refused all the same.
+        Whether to promote it even if the gate refuses. An incomplete version is refused in any case.
     reason
-        Why, with `force`; kept as the tag ``forced_reason``.
+        Reason for `force`, recorded as the tag ``forced_reason``.
     tracking_uri
         As for `compare_versions`.
 
     Returns
     -------
     Promotion
-        Also of a version that was refused: `promoted` is False then, and the report says why.
+        If the gate refused the version, `promoted` is False and the report gives the reasons.
 
     Raises
     ------
     FieldError
-        If there is force without reason, or reason without force.
+        If force is given without a reason, or a reason without force.
     TrackingError
-        If there is no such version, it is not complete or champion already, it is on a server and comes from
-        another experiment than ``nasicon-ml``, the champion cannot be read (so that there is nothing to compare
-        with), or somebody else made another version champion in the meantime.
+        If the version does not exist, is incomplete, is the champion already, or is on a server and comes from
+        another experiment than ``nasicon-ml``; if the champion cannot be read for the comparison; or if another
+        version became champion during the comparison.
     BundleError
-        If its bundle was changed.
+        If the version's bundle was changed.
     """
     reason = " ".join(reason.split())
     if force and not reason:
         raise FieldError("reason", reason, "a sentence that says why the gate is overridden, with --reason")
     if reason and not force:
         raise FieldError("reason", reason, "nothing, unless the gate is overridden with --force")
-    with opened(tracking_uri, must_exist=True) as store:
-        wanted, previous = usable_version(store, version), alias_of(store, CHAMPION)
-        _refuse_other_experiments(store, wanted)
-        if wanted.version == previous:
-            raise TrackingError(f"version {wanted.version} is the champion already")
-        report = _judged(store, wanted, previous, force=force)
+    with open_store(tracking_uri, must_exist=True) as store:
+        candidate, previous = usable_version(store, version), version_with_alias(store, CHAMPION)
+        _refuse_other_experiments(store, candidate)
+        if candidate.version == previous:
+            raise TrackingError(f"version {candidate.version} is the champion already")
+        report = _gate_report(store, candidate, previous, force=force)
         passed = report is not None and report.passed
         if not passed and not force:
-            return Promotion(wanted.version, previous, promoted=False, forced=False, report=report)
-        with store.alone():
-            now = alias_of(store, CHAMPION)
-            if now != previous:
+            return Promotion(candidate.version, previous, promoted=False, forced=False, report=report)
+        with store.exclusive():
+            champion = version_with_alias(store, CHAMPION)
+            if champion != previous:
                 raise TrackingError(
-                    f"version {now} was made champion while {wanted.version} was compared with "
-                    f"version {previous or NOBODY}; nothing was changed: compare again"
+                    f"version {champion} was made champion while {candidate.version} was compared with "
+                    f"version {previous or NO_CHAMPION}; nothing was changed: compare again"
                 )
             with store.stop.delayed():
-                _record(store, wanted, previous, report, reason if not passed else "")
-                _list_champions(store, [*champions_in(store), wanted.version])
-                _set_champion(store, wanted.version)
-    return Promotion(wanted.version, previous, promoted=True, forced=not passed, report=report)
+                _write_promotion_tags(store, candidate, previous, report, reason if not passed else "")
+                _write_champions(store, [*champion_history(store), candidate.version])
+                _set_champion(store, candidate.version)
+    return Promotion(candidate.version, previous, promoted=True, forced=not passed, report=report)
 
 
 def rollback(*, reason: str = "", tracking_uri: str | None = None) -> Rollback:
-    """Make the version champion again that was so before the present one; repeated, it ends at the first one.
+    """Restore the previous champion; repeated calls go back to the first one.
 
-    Where nobody challenges, the version that is left becomes the challenger again.
+    If there is no challenger, the deposed champion becomes the challenger.
 
     Parameters
     ----------
     reason
-        Why; kept as the tag ``rolled_back_reason`` of the version that is left.
+        Reason, recorded as the tag ``rolled_back_reason`` of the deposed champion.
     tracking_uri
         As for `compare_versions`.
 
     Raises
     ------
     TrackingError
-        If there is no champion, it had no predecessor, or that one is not complete any more.
+        If there is no champion, it has no predecessor, or the predecessor is incomplete.
     """
-    with opened(tracking_uri, must_exist=True) as store, store.alone():
-        number = alias_of(store, CHAMPION)
+    reason = " ".join(reason.split())
+    with open_store(tracking_uri, must_exist=True) as store, store.exclusive():
+        number = version_with_alias(store, CHAMPION)
         if number is None:
             raise TrackingError(f"{MODEL_NAME} has no champion in {store.uri}: there is nothing to roll back")
-        champions = champions_in(store)
+        champions = champion_history(store)
         if len(champions) < 2:
             raise TrackingError(f"version {number} is the first champion on record: there is none to return to")
         previous = usable_version(store, champions[-2])
         with store.stop.delayed():
             store.client.set_model_version_tag(MODEL_NAME, number, ROLLED_BACK_AT, _now())
-            if reason.split():
-                store.client.set_model_version_tag(
-                    MODEL_NAME, number, ROLLED_BACK_REASON, " ".join(reason.split())
-                )
-            _list_champions(store, champions[:-1])
+            if reason:
+                store.client.set_model_version_tag(MODEL_NAME, number, ROLLED_BACK_REASON, reason)
+            _write_champions(store, champions[:-1])
             _set_champion(store, previous.version)
-            challenger = alias_of(store, CHALLENGER)
-            if challenger is None:  # it was the one that is left before it was promoted
+            challenger = version_with_alias(store, CHALLENGER)
+            if challenger is None:
                 store.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, number)
     return Rollback(number, previous.version, challenger or number)
 
 
-def foreseen(
+def foreseeable_refusal(
     options: TrainingOptions,
     *,
     dataset: str | Path | None = None,
     add: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> str:
-    """Say before a training why the gate could never let its version pass; empty if it might, or nobody knows.
+    """Return why the gate is certain to refuse the version of a planned training; empty if that is not certain.
 
     Parameters are those of `nasicon_ml.tracking.run_training`.
     """
@@ -240,39 +239,39 @@ def foreseen(
     from nasicon_ml.evaluation.gate import never_passes
 
     try:
-        with opened(tracking_uri, must_exist=True) as store:
-            number = alias_of(store, CHAMPION)
+        with open_store(tracking_uri, must_exist=True) as store:
+            number = version_with_alias(store, CHAMPION)
             reference = None if number is None else load_version(store, number)
-    except (TrackingError, BundleError, MissingExtraError):  # the training says what is wrong with the store
+    except (TrackingError, BundleError, MissingExtraError):  # the training reports the problem
         return ""
     if reference is None:
         return ""
     added = {} if add is None else {"added_sha256": own_checksum(own_pellets(add))}
     sha256 = dataset_checksum(datasets_folder() / PELLETS_FILE if dataset is None else Path(dataset))
-    found = never_passes(sha256, options.recorded() | added, reference)
-    return f"the champion is version {number}: {found}" if found else ""
+    refusal = never_passes(sha256, options.recorded() | added, reference)
+    return f"the champion is version {number}: {refusal}" if refusal else ""
 
 
-def _refuse_other_experiments(store: Store, wanted: Version) -> None:
-    """Refuse, on a server, a version from somebody's own experiment, where they may delete what it needs."""
+def _refuse_other_experiments(store: Store, candidate: Version) -> None:
+    """Refuse, on a server, a version from a user's own experiment, whose owner may delete its files."""
     if not is_server(store.uri):
         return
-    source = store.client.get_model_version(MODEL_NAME, wanted.version).source
-    of_model = store.client.get_logged_model(str(source).removeprefix("models:/").strip("/")).experiment_id
-    for number in {str(store.client.get_run(wanted.run_id).info.experiment_id), str(of_model)}:
+    source = store.client.get_model_version(MODEL_NAME, candidate.version).source
+    model_experiment = store.client.get_logged_model(str(source).removeprefix("models:/").strip("/")).experiment_id
+    for number in {str(store.client.get_run(candidate.run_id).info.experiment_id), str(model_experiment)}:
         name = store.client.get_experiment(number).name
         if name != EXPERIMENT:
             raise TrackingError(
-                f"version {wanted.version} comes from the experiment {name!r}, and on a server only versions of "
-                f"{EXPERIMENT!r} become champion: export it and bring it in with 'registry import'"
+                f"version {candidate.version} comes from the experiment {name!r}, and on a server only versions "
+                f"of {EXPERIMENT!r} become champion: export it and bring it in with 'registry import'"
             )
 
 
-def _judged(store: Store, wanted: Version, previous: str | None, *, force: bool) -> GateReport | None:
-    """Ask the gate; None if the champion cannot be read and that is overridden."""
+def _gate_report(store: Store, candidate: Version, previous: str | None, *, force: bool) -> GateReport | None:
+    """Return the gate's report on a candidate; None if the champion cannot be read and `force` is given."""
     from nasicon_ml.evaluation.gate import judge
 
-    candidate = load_version(store, wanted.version)
+    candidate_model = load_version(store, candidate.version)
     reference: PropertyModel | None = None
     if previous is not None:
         try:
@@ -284,59 +283,61 @@ def _judged(store: Store, wanted: Version, previous: str | None, *, force: bool)
                 f"the champion, version {previous}, cannot be read, so there is nothing to compare with: {error}; "
                 "to promote all the same: --force --reason '...'"
             ) from error
-    return judge(candidate, reference)
+    return judge(candidate_model, reference)
 
 
-def _record(
-    store: Store, wanted: Version, previous: str | None, report: GateReport | None, forced_reason: str
+def _write_promotion_tags(
+    store: Store, candidate: Version, previous: str | None, report: GateReport | None, forced_reason: str
 ) -> None:
-    """Write what belongs to a promotion."""
+    """Write the tags of a promotion."""
     tags = {
-        PROMOTED_OVER: previous or NOBODY,
+        PROMOTED_OVER: previous or NO_CHAMPION,
         PROMOTED_AT: _now(),
-        PROMOTED_BY: _user(store),
+        PROMOTED_BY: _user_name(store),
         GATE: FORCED if forced_reason else PASSED,
-        REPORT: json.dumps(_short(report)) if report else "",
+        GATE_REPORT: json.dumps(_report_entries(report)) if report else "",
     }
     if forced_reason:
-        tags[REASON] = forced_reason[:_LONGEST_TAG]
+        tags[FORCED_REASON] = forced_reason[:_MAX_TAG_LENGTH]
     for name, value in tags.items():
-        store.client.set_model_version_tag(MODEL_NAME, wanted.version, name, value)
-    if not forced_reason and REASON in wanted.tags:
-        store.client.delete_model_version_tag(MODEL_NAME, wanted.version, REASON)
+        store.client.set_model_version_tag(MODEL_NAME, candidate.version, name, value)
+    if not forced_reason and FORCED_REASON in candidate.tags:
+        store.client.delete_model_version_tag(MODEL_NAME, candidate.version, FORCED_REASON)
 
 
-#: Of so many champions the numbers are kept: more than fit into a tag are not.
-_MOST_CHAMPIONS = 500
+#: Number of champions kept in the list, so that it fits into a tag.
+_MAX_CHAMPIONS = 500
 
 
-def _list_champions(store: Store, numbers: list[str]) -> None:
-    store.client.set_registered_model_tag(MODEL_NAME, CHAMPIONS, json.dumps(numbers[-_MOST_CHAMPIONS:]))
+def _write_champions(store: Store, numbers: list[str]) -> None:
+    store.client.set_registered_model_tag(MODEL_NAME, CHAMPIONS, json.dumps(numbers[-_MAX_CHAMPIONS:]))
 
 
-def _short(report: GateReport) -> list[dict[str, Any]]:
-    """Return the verdicts in words, as many as a tag holds."""
-    kept = [{"question": verdict.question, "passed": verdict.passed} for verdict in report.verdicts]
-    said = [entry | {"message": verdict.message} for entry, verdict in zip(kept, report.verdicts, strict=True)]
-    return said if len(json.dumps(said)) <= _LONGEST_TAG else kept
+def _report_entries(report: GateReport) -> list[dict[str, Any]]:
+    """Return the gate's verdicts for a tag, without their messages if these do not fit."""
+    for names in (("question", "passed", "message"), ("question", "passed")):
+        entries = [{name: getattr(verdict, name) for name in names} for verdict in report.verdicts]
+        if len(json.dumps(entries)) <= _MAX_TAG_LENGTH:
+            break
+    return entries
 
 
 def _set_champion(store: Store, version: str) -> None:
-    """Move the alias; a challenger that has become champion challenges no longer."""
+    """Move the alias ``champion``, and remove ``challenger`` from the new champion."""
     from mlflow.exceptions import MlflowException
 
     store.client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
-    with suppress(MlflowException):  # that the old alias stays beside the new one harms nobody
+    with suppress(MlflowException):  # a leftover challenger alias does no harm
         if str(store.client.get_registered_model(MODEL_NAME).aliases.get(CHALLENGER)) == version:
             store.client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
 
 
-def _user(store: Store) -> str:
-    """Name who promotes: on a server by the name it knows, else as the system does."""
-    named = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    if named and store.database is None:
-        return named
-    with suppress(OSError, KeyError):  # a container's user has no name
+def _user_name(store: Store) -> str:
+    """Return the name of the user who promotes: the one known to the server, else that of the system."""
+    server_user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if server_user and store.database is None:
+        return server_user
+    with suppress(OSError, KeyError):  # the user of a container may have no name
         return getpass.getuser()
     return "unknown"
 

@@ -1,6 +1,6 @@
-"""The model as MLflow loads and serves it, as code: MLflow runs this file, nothing is unpickled.
+"""The model that MLflow loads and serves. MLflow runs this file, and nothing is unpickled.
 
-It is logged beside a bundle and a copy of this package, so that the logged model also loads where
+The file is logged with a bundle and a copy of this package, so that the logged model also loads where
 ``nasicon-ml`` is not installed.
 """
 
@@ -21,36 +21,36 @@ from nasicon_ml.columns import PREDICTION, Column
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import read_batch
-from nasicon_ml.tracking.scoring import REASON, check_requests, read_params
-from nasicon_ml.tracking.signature import AT_C, BUNDLE, DEFAULT_LEVEL, LEVEL, input_example
+from nasicon_ml.tracking.scoring import REASON_KEY, install_request_check, read_params
+from nasicon_ml.tracking.signature import BUNDLE, DEFAULT_LEVEL, LEVEL, TEMPERATURE, input_example
 
 if TYPE_CHECKING:
     from nasicon_ml.checks import Finding
 
-#: So many bad cells are named in a message; the rest are counted.
-_NAMED = 5
-#: So many recipes are answered at a time: the distances of all to all pellets would fill the memory.
-_AT_ONCE = 500
+#: Number of invalid cells that a message names; the others are counted.
+_MAX_NAMED_CELLS = 5
+#: Number of recipes per prediction, which limits the memory for their distances to all pellets.
+_CHUNK_ROWS = 500
 _log = logging.getLogger(__name__)
 
 
 class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no types here
-    """Answers tables of recipes: `nasicon_ml.columns.MODEL_INPUT` in, `nasicon_ml.columns.PREDICTION` out."""
+    """Model that predicts `nasicon_ml.columns.PREDICTION` from `nasicon_ml.columns.MODEL_INPUT`."""
 
     def load_context(self, context: Any) -> None:
-        """Read the bundle that was logged with the model, and answer the example once.
+        """Load the bundle that was logged with the model, and predict the input example once.
 
-        A bundle that cannot answer is seen here, not at the first request; and that request need not wait for what
-        is loaded or computed at first use.
+        A bundle that cannot predict fails here instead of at the first request, and the first request does not
+        wait for what is loaded or computed at first use.
         """
         self.model = PropertyModel.load(context.artifacts[BUNDLE])
-        # In a server one thread does all the work: every thread that ever worked would keep memory of its own, two
-        # are no faster, and parts of large tables and small tables take turns. BLAS's threads would cost processor
-        # time and gain none: its matrices here are small.
-        self.worker = ThreadPoolExecutor(1) if check_requests() else None
+        # In a server a single thread predicts: each additional thread would keep its own memory without being
+        # faster, and chunks of large tables and small tables take turns. The matrices are too small for threads of
+        # BLAS to save time.
+        self.worker = ThreadPoolExecutor(1) if install_request_check() else None
         if self.worker is not None:
             threadpool_limits(limits=1, user_api="blas")
-        self._answers(input_example(), DEFAULT_LEVEL, None)
+        self._predict_table(input_example(), DEFAULT_LEVEL, None)
 
     def predict(
         self,
@@ -58,16 +58,16 @@ class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no t
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Answer every recipe, or none if one is bad.
+        """Predict all recipes of a table.
 
         Parameters
         ----------
         model_input
-            One row a recipe; only the formula is obligatory, and other columns may be missing.
+            One recipe per row; all columns but the formula are optional.
         params
-            ``level``: probability with which the intervals should hold the truth, 0.9 by default.
-            ``measurement_temperature_c``: temperature in °C at which the conductivity is wanted, in place of
-            what the table says; by default what the table says, and 25 °C where it says nothing.
+            ``level``: probability that the intervals contain the true value, 0.9 by default.
+            ``measurement_temperature_c``: temperature of the conductivity in °C, in place of that of the table; by
+            default that of the table, and 25 °C where the table has none.
 
         Returns
         -------
@@ -77,61 +77,61 @@ class RecipeModel(PythonModel):  # type: ignore[misc]  # MLflow's class has no t
         Raises
         ------
         MlflowException
-            With the code of a bad request, naming row, field, value and what is allowed.
+            If any recipe or parameter is invalid: a bad request that names row, field, value and allowed values.
         """
         try:
-            given = read_params((params or {}).items())
-            table = _table(model_input)
-            results = self._answers(table, given.get(LEVEL, DEFAULT_LEVEL), given.get(AT_C))
+            values = read_params((params or {}).items())
+            table = _as_frame(model_input)
+            results = self._predict_table(table, values.get(LEVEL, DEFAULT_LEVEL), values.get(TEMPERATURE))
         except NasiconError as error:
-            raise _refused(str(error)) from None
+            raise _bad_request(str(error)) from None
         except MlflowException:
             raise
         except Exception as error:
-            # MLflow would put the stack trace into its answer.
+            # MLflow would put the stack trace into its response.
             _log.exception("a table of recipes could not be answered")
-            raise _refused(f"this table could not be answered ({type(error).__name__})") from error
+            raise _bad_request(f"this table could not be answered ({type(error).__name__})") from error
         return results.set_axis(table.index, axis=0)
 
-    def _answers(self, table: pd.DataFrame, level: float, at_c: float | None) -> pd.DataFrame:
+    def _predict_table(self, table: pd.DataFrame, level: float, at_c: float | None) -> pd.DataFrame:
         batch = read_batch(table)
         if batch.findings:
-            raise _refused(_complaint(batch.findings))
+            raise _bad_request(_findings_message(batch.findings))
         if table.empty:
-            raise _refused("the table holds no recipe")
+            raise _bad_request("the table holds no recipe")
         recipes = batch.table
         if at_c is not None:
             recipes[Column.MEASUREMENT_TEMPERATURE_C.value] = at_c
-        parts = []
-        for start in range(0, len(recipes), _AT_ONCE):
-            part = recipes.iloc[start : start + _AT_ONCE]
+        results = []
+        for start in range(0, len(recipes), _CHUNK_ROWS):
+            chunk = recipes.iloc[start : start + _CHUNK_ROWS]
             if self.worker is None:
-                parts.append(self._part(part, level))
+                results.append(self._predict_chunk(chunk, level))
             else:
-                parts.append(self.worker.submit(self._part, part, level).result())
-        return pd.concat(parts)
+                results.append(self.worker.submit(self._predict_chunk, chunk, level).result())
+        return pd.concat(results)
 
-    def _part(self, recipes: pd.DataFrame, level: float) -> pd.DataFrame:
+    def _predict_chunk(self, recipes: pd.DataFrame, level: float) -> pd.DataFrame:
         return self.model.predict(recipes, level=level)[[column.value for column in PREDICTION]]
 
 
-def _table(model_input: Any) -> pd.DataFrame:
-    """Return the input as a table, also what MLflow makes of ``inputs`` in JSON."""
+def _as_frame(model_input: Any) -> pd.DataFrame:
+    """Return the input as a data frame; MLflow turns ``inputs`` in JSON into other types."""
     if isinstance(model_input, pd.DataFrame):
         return model_input
     try:
         return pd.DataFrame(model_input)
     except (ValueError, TypeError, AttributeError) as error:
-        raise _refused(f"the input is not a table of recipes ({error})") from None
+        raise _bad_request(f"the input is not a table of recipes ({error})") from None
 
 
-def _refused(message: str) -> MlflowException:
-    return MlflowException(message, BAD_REQUEST, **{REASON: message})
+def _bad_request(message: str) -> MlflowException:
+    return MlflowException(message, BAD_REQUEST, **{REASON_KEY: message})
 
 
-def _complaint(findings: list[Finding]) -> str:
-    named = "; ".join(f"row {finding.row + 1}: {finding.message}" for finding in findings[:_NAMED])
-    rest = len(findings) - _NAMED
+def _findings_message(findings: list[Finding]) -> str:
+    named = "; ".join(f"row {finding.row + 1}: {finding.message}" for finding in findings[:_MAX_NAMED_CELLS])
+    rest = len(findings) - _MAX_NAMED_CELLS
     return f"{named}; and {rest} more" if rest > 0 else named
 
 

@@ -1,4 +1,4 @@
-"""What a training run leaves in MLflow: parameters, dataset, tables, figures, bundle, model and metrics."""
+"""Log a training run to MLflow: parameters, dataset, tables, figures, bundle, model and metrics."""
 
 from __future__ import annotations
 
@@ -33,37 +33,44 @@ from nasicon_ml.evaluation.scores import (
 )
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking.registry import BUNDLE_FILES, BUNDLE_IN_RUN, MODEL_NAME
-from nasicon_ml.tracking.signature import BUNDLE, TYPES, input_example, recipe_columns, requirements, signature
+from nasicon_ml.tracking.signature import (
+    BUNDLE,
+    MLFLOW_TYPES,
+    input_example,
+    recipe_columns,
+    requirements,
+    signature,
+)
 from nasicon_ml.tracking.store import Store
 from nasicon_ml.workflows.train import TrainingOptions, TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: MLflow keeps at most so many characters of a dataset's digest; the whole checksum is a tag of the run.
+#: Longest dataset digest that MLflow accepts; the full checksum is a tag of the run.
 _DIGEST_LENGTH = 36
 _PACKAGE = Path(__file__).resolve().parents[1]
-#: The tag of a run that registers a bundle made elsewhere, and of its version: when that was made.
-IMPORTED = "imported_bundle_of"
-#: The tag that MLflow shows as the description of a run or a logged model.
-NOTE = "mlflow.note.content"
-#: The scores that become metrics of a run, for its charts; every other stands in the table ``scores``.
-HEADLINES = (
+#: Tag of a run that imports a bundle, and of its version: when the bundle was made.
+IMPORTED_TAG = "imported_bundle_of"
+#: Tag that MLflow shows as the description of a run or a logged model.
+DESCRIPTION = "mlflow.note.content"
+#: Scores that are logged as metrics of a run, for its charts; the table ``scores`` has all of them.
+CHARTED_METRICS = (
     "conductivity.mae_decades", "conductivity.r2", "conductivity.coverage_90", "conductivity.width_90_decades",
     "relative_density.mae_points", "relative_density.r2", "relative_density.coverage_90",
     "phase_purity.brier", "phase_purity.brier_skill", "phase_purity.auroc", "phase_purity.ece",
     "activation_energy.mae_ev",
 )  # fmt: skip
-_MOST_NAMED = 3
+_MAX_NAMED_SOURCES = 3
 
 
 def start_tags(options: TrainingOptions) -> dict[str, str]:
-    """Return the tags that are known before training: who, with which code, by which protocol."""
+    """Return the tags that are known before training: user, code version and protocol."""
     from mlflow.tracking.context.registry import resolve_tags
 
     tags = {key: str(value) for key, value in resolve_tags().items()}
     tags["mlflow.source.name"] = "nasicon-ml train"
-    # MLflow would name the repository of whatever program runs; what counts is this package's.
+    # MLflow records the commit of the running program's repository instead of this package's.
     tags.pop("mlflow.source.git.commit", None)
     tags |= code_version()
     if "git_commit" in tags:
@@ -72,27 +79,27 @@ def start_tags(options: TrainingOptions) -> dict[str, str]:
 
 
 def run_name(options: TrainingOptions, dataset: str | Path | None, add: str | Path | None) -> str:
-    """Return what a training does, in words: "own pellets of lab.csv, seed 7, 10 folds"."""
-    left_out = options.exclude_sources
+    """Return a short description of a training: "own pellets of lab.csv, seed 7, 10 folds"."""
+    excluded = options.exclude_sources
     parts = {
         f"own pellets of {Path(add or '').name}": add is not None,
         f"dataset {Path(dataset or '').name}": dataset is not None,
         f"tuned, {options.trials} trials": options.trials > 0,
         "with suspect pellets": options.include_suspect,
-        f"without {', '.join(left_out)}": 0 < len(left_out) <= _MOST_NAMED,
-        f"without {len(left_out)} sources": len(left_out) > _MOST_NAMED,
+        f"without {', '.join(excluded)}": 0 < len(excluded) <= _MAX_NAMED_SOURCES,
+        f"without {len(excluded)} sources": len(excluded) > _MAX_NAMED_SOURCES,
         f"seed {options.seed}, {options.folds} folds": True,
         f"{options.repeats} repeats": options.repeats > 1,
     }
-    return ", ".join(words for words, holds in parts.items() if holds)
+    return ", ".join(part for part, applies in parts.items() if applies)
 
 
 def code_version() -> dict[str, str]:
-    """Return the version of this package, and its git commit if it runs from its own repository."""
+    """Return the version of this package, and its git commit if it is run from its repository."""
     versions = {"nasicon_ml_version": "not installed"}
     with suppress(importlib.metadata.PackageNotFoundError):
         versions["nasicon_ml_version"] = importlib.metadata.version("nasicon-ml")
-    # There may be no git, or the package was installed from a file.
+    # Without git, or with an installed package, there is no commit to record.
     with suppress(OSError, subprocess.SubprocessError):
         if _git("ls-files", "--error-unmatch", "__init__.py"):
             versions["git_commit"] = _git("rev-parse", "HEAD")
@@ -114,66 +121,68 @@ def option_params(options: TrainingOptions) -> dict[str, str]:
 
 
 def hyperparameters(result: TrainingResult) -> dict[str, str]:
-    """Return every setting of the final trees of each target."""
+    """Return all settings of each target's final boosted trees."""
     return {
-        f"{target}.{name}": _shown(value)
+        f"{target}.{name}": _format_setting(value)
         for target, settings in result.settings.items()
         for name, value in asdict(settings).items()
     }
 
 
-def _shown(value: object) -> str:
-    """Write a setting: a number, a name, names, or features with their directions."""
+def _format_setting(value: object) -> str:
+    """Return a setting as text: a number, a name, a tuple of names, or features with their directions."""
     if isinstance(value, tuple):
-        return ", ".join(one if isinstance(one, str) else f"{one[0]} {one[1]:+d}" for one in value) or "none"
+        return ", ".join(item if isinstance(item, str) else f"{item[0]} {item[1]:+d}" for item in value) or "none"
     return value if isinstance(value, str) else f"{value:g}"
 
 
 def added_params(result: TrainingResult) -> dict[str, str]:
-    """Return all that is recorded of own pellets: how many, and a checksum; nothing where there were none."""
-    kept = ("added_pellets", "added_sha256")
-    return {name: str(value) for name, value in result.model.metadata.options.items() if name in kept}
+    """Return the number and checksum of the own pellets; empty without own pellets."""
+    names = ("added_pellets", "added_sha256")
+    return {name: str(value) for name, value in result.model.metadata.options.items() if name in names}
 
 
 def metrics(result: TrainingResult) -> dict[str, float]:
-    """Return the scores that the charts of a run show: of the model itself on all rows, named ``target.metric``.
+    """Return the `CHARTED_METRICS` of a run: scores of the full model on all rows, named ``target.metric``.
 
-    All others stand in the table ``scores``. Those that cannot be computed (one class, one value) are left out.
+    Scores that cannot be computed (one class, one value) are left out.
     """
-    named = {f"{row['target']}.{row['metric']}": float(row["value"]) for row in _own(result.scores)}
-    return {name: named[name] for name in HEADLINES if name in named and math.isfinite(named[name])}
+    scores = {f"{row['target']}.{row['metric']}": float(row["value"]) for row in _full_model_scores(result.scores)}
+    return {name: scores[name] for name in CHARTED_METRICS if name in scores and math.isfinite(scores[name])}
 
 
-def _own(scores: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """Return the scores of the model itself on all rows."""
+def _full_model_scores(scores: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Return the scores of the full model on all rows."""
     return scores[(scores["model"] == FULL) & (scores["subset"] == ALL)].to_dict("records")
 
 
-def headline(scores: pd.DataFrame) -> dict[str, str]:
-    """Return the scores of the model itself on all rows, rounded, as tags of a version."""
-    return {f"{row['target']}.{row['metric']}": f"{row['value']:.4g}" for row in _own(scores)}
+def score_tags(scores: pd.DataFrame) -> dict[str, str]:
+    """Return the scores of the full model on all rows, rounded, as tags of a version."""
+    return {f"{row['target']}.{row['metric']}": f"{row['value']:.4g}" for row in _full_model_scores(scores)}
 
 
 def figures(result: TrainingResult) -> Iterator[tuple[str, Figure]]:
-    """Draw everything that can be drawn of a run; yields the name of the file and the figure.
+    """Yield file name and figure of each plot of a run.
 
-    Figures show the rows that the scores of the subset "all" are made of; those by system show sodium, too.
+    The plots show the rows of the subset "all"; the residuals by system also include sodium pellets.
     """
     drawings: dict[str, Callable[[], Figure]] = {}
     for target in ("conductivity", "relative_density", "phase_purity"):
         subsets = scored_subsets(result.out_of_fold, target)
         rows = subsets[ALL]
-        near = "near room temperature" if target == "conductivity" else ""
-        subset = f"lithium pellets {near}".rstrip()
+        temperature = "near room temperature" if target == "conductivity" else ""
+        subset = f"lithium pellets {temperature}".rstrip()
         if target == "phase_purity":
             drawings[f"{target}_reliability"] = partial(plots.reliability, rows, subset=subset)
         else:
-            everything = pd.concat([rows, *(part for name, part in subsets.items() if name == SODIUM)])
+            with_sodium = pd.concat([rows, *(part for name, part in subsets.items() if name == SODIUM)])
             drawings[f"{target}_parity"] = partial(plots.parity, rows, target, subset=subset)
             drawings[f"{target}_intervals"] = partial(plots.interval_calibration, rows, target, subset=subset)
             curves = coverage_curves(result.out_of_fold, target)
             drawings[f"{target}_coverage"] = partial(plots.coverage_curves, curves, target)
-            drawings[f"{target}_by_system"] = partial(plots.residuals_by_system, everything, target, subset=near)
+            drawings[f"{target}_by_system"] = partial(
+                plots.residuals_by_system, with_sodium, target, subset=temperature
+            )
         drawings[f"{target}_domain"] = partial(
             plots.error_by_domain, domain_curve(result.out_of_fold, target), target
         )
@@ -181,16 +190,18 @@ def figures(result: TrainingResult) -> Iterator[tuple[str, Figure]]:
     for name, draw in drawings.items():
         try:
             yield f"plots/{name}.png", draw()
-        except DatasetError:  # too few rows of that target for this figure
+        except DatasetError:  # the target has too few rows for this figure
             continue
 
 
 def log_dataset(store: Store, run_id: str, result: TrainingResult) -> None:
-    """Name the dataset as the run's input, with the vocabulary as its schema."""
+    """Log the dataset as the run's input, with the column vocabulary as its schema."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.types import ColSpec, Schema
 
-    schema = Schema([ColSpec(TYPES.get(column.kind, "string"), column.value, required=False) for column in PELLET])
+    schema = Schema(
+        [ColSpec(MLFLOW_TYPES.get(column.kind, "string"), column.value, required=False) for column in PELLET]
+    )
     dataset = Dataset(
         name=Path(result.dataset_path).stem,
         digest=result.dataset_sha256[:_DIGEST_LENGTH],
@@ -199,12 +210,12 @@ def log_dataset(store: Store, run_id: str, result: TrainingResult) -> None:
         schema=json.dumps({"mlflow_colspec": schema.to_dict()}),
         profile=json.dumps({"sha256": result.dataset_sha256, "pellets_used": result.rows_used}),
     )
-    with store.alone():  # MLflow looks first whether another run has named it, and then adds it
+    with store.exclusive():  # MLflow checks whether the dataset exists, and then adds it
         store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
 def log_model(run_id: str, model_id: str, bundle: Path) -> None:
-    """Log the bundle as a model that MLflow can load and serve, as code and without pickle."""
+    """Log the bundle as a model that MLflow can load and serve, from code and without pickle."""
     import mlflow.pyfunc
     from mlflow.models import Model
 
@@ -225,11 +236,11 @@ def log_model(run_id: str, model_id: str, bundle: Path) -> None:
             pip_requirements=requirements(),
         )
     finally:
-        sys.path[:] = path  # MLflow tries the model out, and leaves its draft's folder on the path
+        sys.path[:] = path  # MLflow loads the model as a test, and leaves a temporary folder on the path
 
 
 def log_tables(store: Store, run_id: str, result: TrainingResult) -> None:
-    """Log scores, out-of-fold predictions, folds, trials and importance as tables that MLflow shows."""
+    """Log scores, out-of-fold predictions, folds, trials and importance as MLflow tables."""
     tables = {
         "scores": result.scores,
         "fold_scores": fold_scores(result.out_of_fold),
@@ -238,22 +249,22 @@ def log_tables(store: Store, run_id: str, result: TrainingResult) -> None:
         "importance": result.importance,
     } | ({} if result.trials.empty else {"trials": result.trials})
     for name, table in tables.items():
-        plain = table.set_axis([str(column) for column in table.columns], axis=1).reset_index(drop=True)
-        store.client.log_table(run_id, plain, f"tables/{name}.json")
+        plain_table = table.set_axis(table.columns.map(str), axis=1).reset_index(drop=True)
+        store.client.log_table(run_id, plain_table, f"tables/{name}.json")
 
 
 def log_result(
     store: Store, run_id: str, model_id: str, result: TrainingResult, report: Callable[[str, float], None]
 ) -> None:
-    """Log everything a training gave; `report` is called with a message and the share done."""
+    """Log the result of a training; `report` is called with a message and the fraction done."""
     client = store.client
     report("recording tables", 0.0)
     log_params(store, run_id, hyperparameters(result) | added_params(result))
     log_dataset(store, run_id, result)
     client.set_tag(run_id, "dataset_sha256", result.dataset_sha256)
-    described = note(str(client.get_run(run_id).info.run_name), result.scores)
-    client.set_tag(run_id, NOTE, described)
-    client.set_logged_model_tags(model_id, {NOTE: described})
+    text = description(str(client.get_run(run_id).info.run_name), result.scores)
+    client.set_tag(run_id, DESCRIPTION, text)
+    client.set_logged_model_tags(model_id, {DESCRIPTION: text})
     log_tables(store, run_id, result)
     report("recording figures", 0.2)
     for name, figure in figures(result):
@@ -265,29 +276,25 @@ def log_result(
 
 
 def log_bundle(store: Store, run_id: str, model_id: str, model: PropertyModel) -> None:
-    """Log a model twice: as a bundle of the run, and as a model that MLflow can load and serve."""
+    """Log a model twice: as the run's bundle, and as a model that MLflow can load and serve."""
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / BUNDLE
         model.save(bundle)
-        store.client.set_tag(run_id, BUNDLE_FILES, bundle_files(bundle))
+        sizes = {path.name: path.stat().st_size for path in sorted(bundle.iterdir())}
+        store.client.set_tag(run_id, BUNDLE_FILES, json.dumps(sizes))
         store.client.log_artifacts(run_id, str(bundle), BUNDLE_IN_RUN)
         log_model(run_id, model_id, bundle)
 
 
-def bundle_files(bundle: Path) -> str:
-    """List the files of a bundle with their sizes in bytes, so that a version that lost some can be told."""
-    return json.dumps({path.name: path.stat().st_size for path in sorted(bundle.iterdir())})
-
-
 def log_params(store: Store, run_id: str, values: Mapping[str, str]) -> None:
-    """Log parameters of a run."""
+    """Log the parameters of a run."""
     from mlflow.entities import Param
 
     store.client.log_batch(run_id, params=[Param(name, value) for name, value in values.items()])
 
 
 def _log_metrics(store: Store, run_id: str, model_id: str, result: TrainingResult) -> None:
-    """Log the scores for the run and, in the same step, for its model and dataset."""
+    """Log the metrics of the run, linked to its model and dataset."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -302,16 +309,16 @@ def _log_metrics(store: Store, run_id: str, model_id: str, result: TrainingResul
     store.client.log_batch(run_id, metrics=entities)
 
 
-def note(first: str, scores: pd.DataFrame) -> str:
-    """Write the description that the pages of a run, its model and its version open with."""
-    chosen = scores[scores["subset"] == ALL]
-    counts = chosen.groupby(["target", "metric"], sort=False)[["n_rows", "n_sources"]].max()
-    values = chosen.pivot_table("value", ["target", "metric"], "model").reindex(counts.index)
+def description(title: str, scores: pd.DataFrame) -> str:
+    """Return the Markdown description of a run, its model and its version: a title and a table of scores."""
+    scores = scores[scores["subset"] == ALL]
+    counts = scores.groupby(["target", "metric"], sort=False)[["n_rows", "n_sources"]].max()
+    values = scores.pivot_table("value", ["target", "metric"], "model").reindex(counts.index)
     values = values.reindex(columns=[FULL, *values.columns.drop(FULL, errors="ignore")])
     values = values.rename(columns={FULL: "whole recipe"})
-    heads = ["target", "metric", *values.columns, "pellets", "sources"]
-    lines = [f"{first[:1].upper()}{first[1:]}.", "", "Scores on sources the model has not seen:", ""]
-    lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    headers = ["target", "metric", *values.columns, "pellets", "sources"]
+    lines = [f"{title[:1].upper()}{title[1:]}.", "", "Scores on sources the model has not seen:", ""]
+    lines += [f"| {' | '.join(headers)} |", "|---" * len(headers) + "|"]
     for row in values.join(counts).reset_index().itertuples(index=False):
         cells = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row]
         lines.append(f"| {' | '.join(cells)} |".replace(" nan ", "  "))

@@ -1,11 +1,11 @@
-"""Requests to MLflow's scoring server: read strictly, limited in size, and answered without a stack trace.
+"""Check requests to MLflow's scoring server: strict parsing, size limits, and errors without stack traces.
 
-Left to itself, that server lets misspelled parameters and repeated keys pass without a word, answers a broken CSV
-with a stack trace, and JSON nested ten thousand deep with status 500. It gives a model no say in how a request is
-read. But a model is loaded while Python imports the module of the server whose application uvicorn will take; and
-Python lets a module that is being imported put another in its place. There `CheckedServer` puts itself, with the
-same application behind a layer of ASGI. Nothing of MLflow is changed. Loaded in any other way, a model changes
-nothing.
+MLflow's server ignores misspelled parameters and repeated keys, answers a malformed CSV with a stack trace and
+deeply nested JSON with status 500, and does not let a model change how requests are parsed. However, MLflow loads
+the model while Python imports the server module from which uvicorn takes the application, and a module may replace
+itself in ``sys.modules`` during its import. `install_request_check` puts `CheckedServer` there, which wraps the
+application in an ASGI middleware. MLflow's code is not changed, and a model that is loaded without the server has
+no such effect.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from nasicon_ml.io.csv import read_csv
 from nasicon_ml.io.raw import decode
 from nasicon_ml.io.structured import RepeatedKeyError, load_json
 from nasicon_ml.recipe.rules import unknown_columns
-from nasicon_ml.tracking.signature import AT_C, LEVEL
+from nasicon_ml.tracking.signature import LEVEL, TEMPERATURE
 
-#: A request may be so large, and hold so many recipes. Ten thousand recipes stated in full are 6 MB of JSON, and
-#: are answered well within the minute that MLflow gives a request.
+#: Largest request in bytes and recipes. 10,000 complete recipes are 6 MB of JSON and are answered well within
+#: MLflow's timeout of one minute.
 MAX_BYTES, MAX_ROWS = 8 * 1024 * 1024, 10_000
 JSON, CSV = "application/json", "text/csv"
 
 _RECORDS, _SPLIT, _INPUTS, _INSTANCES = "dataframe_records", "dataframe_split", "inputs", "instances"
 _TABLES, _PARAMS = (_RECORDS, _SPLIT, _INPUTS, _INSTANCES), "params"
 _SPLIT_PARTS = ("columns", "data", "index")
-_NAME = "request"
-_LONGEST_SHOWN = 60
-#: A table has one list or object for each recipe; formulas may hold brackets, too.
-_MOST_BRACKETS = 10 * MAX_ROWS
-#: Characters of a whole number that surely fits into 64 bits.
-_LONGEST_WHOLE = 18
+_REQUEST_NAME = "request"
+_MAX_QUOTED = 60
+#: Most opening brackets in a request: one list or object per recipe, and those in formulas.
+_MAX_BRACKETS = 10 * MAX_ROWS
+#: Most characters of an integer that is certain to fit into 64 bits.
+_MAX_INTEGER_DIGITS = 18
 
 Rows = tuple[list[str], list[list[Any]]]
 Message = MutableMapping[str, Any]
@@ -49,21 +49,21 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
-#: The key under which `pyfunc_model` gives its own words, which MLflow puts behind a print of the whole table.
-REASON = "reason"
+#: Key of an error's own message in MLflow's response; MLflow's message also contains the whole table.
+REASON_KEY = "reason"
 
-_SERVER = "mlflow.pyfunc.scoring_server.app"
-_PATH = "/invocations"
-#: So many requests are worked on at a time, and the others wait: what bounds the memory.
-_AT_ONCE = 4
-#: Of a body that is too large, so much is read and thrown away: a client that is still sending would not hear why.
-_THROWN_AWAY = 32 * MAX_BYTES
-_FAILED = "the server could not answer this request; its log says why"
+_SERVER_MODULE = "mlflow.pyfunc.scoring_server.app"
+_INVOCATIONS_PATH = "/invocations"
+#: Number of requests handled at a time, which limits the memory; the others wait.
+_MAX_CONCURRENT = 4
+#: Most bytes of a too large body that are read and discarded: a client reads the response only after sending.
+_MAX_DISCARDED_BYTES = 32 * MAX_BYTES
+_FAILURE_MESSAGE = "the server could not answer this request; its log says why"
 _log = logging.getLogger(__name__)
 
 
-class RefusedRequest(Exception):  # noqa: N818  (a request is refused, nothing went wrong)
-    """A request that is not answered, with the status to say so."""
+class RefusedRequest(Exception):  # noqa: N818  (the client is at fault, not the server)
+    """Refusal of a request, with the HTTP status of the response."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         self.message, self.status = message, status
@@ -71,35 +71,35 @@ class RefusedRequest(Exception):  # noqa: N818  (a request is refused, nothing w
 
 
 def read_request(body: bytes, content_type: str | None, query: str = "") -> bytes:
-    """Check a request, and write it in the one form that is passed on to MLflow.
+    """Check a request and convert it to the JSON that is passed on to MLflow.
 
     Parameters
     ----------
     body
-        JSON with one of ``dataframe_records``, ``dataframe_split``, ``inputs``, ``instances``, and perhaps
+        JSON with one of ``dataframe_records``, ``dataframe_split``, ``inputs``, ``instances``, and optionally
         ``params``; or CSV.
     content_type
-        The header.
+        Value of the header Content-Type.
     query
-        What stands after the question mark of the address; may hold the parameters.
+        Query string of the URL, which may contain the parameters.
 
     Returns
     -------
     bytes
-        JSON: ``dataframe_split`` and ``params``. Cells are as they were sent; the model checks them.
+        JSON with ``dataframe_split`` and ``params``. Cells are unchanged, since the model checks them.
 
     Raises
     ------
     RefusedRequest
-        If it cannot be read, is too large, or names an unknown column or parameter.
+        If the request cannot be parsed, is too large, or has an unknown column or parameter.
     """
-    kind = _kind_of(content_type)
+    kind = _media_type(content_type)
     if len(body) > MAX_BYTES:
         raise _too_large()
     if not body.strip():
         raise RefusedRequest("the request is empty; send a table of recipes as JSON or CSV")
     try:
-        (columns, rows), params = (_csv_table(body), {}) if kind == CSV else _json_table(body)
+        (columns, rows), params = (_read_csv_table(body), {}) if kind == CSV else _read_json_table(body)
         params = read_params([*parse_qsl(query, keep_blank_values=True), *params.items()])
     except NasiconError as error:
         raise RefusedRequest(str(error)) from None
@@ -113,14 +113,13 @@ def read_request(body: bytes, content_type: str | None, query: str = "") -> byte
 
 
 def _too_large() -> RefusedRequest:
-    """Return the answer to a body of too many bytes."""
     return RefusedRequest(
         f"the request is larger than {MAX_BYTES} bytes (about {MAX_ROWS} recipes); send several", 413
     )
 
 
-def _kind_of(content_type: str | None) -> str:
-    """Return whether it is JSON or CSV, by the header."""
+def _media_type(content_type: str | None) -> str:
+    """Return the media type of a request, JSON or CSV."""
     kind, *settings = [part.strip() for part in (content_type or "").lower().split(";")]
     if kind not in {JSON, CSV}:
         given = f"{kind!r}" if kind else "none"
@@ -132,64 +131,64 @@ def _kind_of(content_type: str | None) -> str:
     return kind
 
 
-def _csv_table(body: bytes) -> Rows:
-    # Counted first: short rows are filled up to the width of the header, and so might fill the memory.
+def _read_csv_table(body: bytes) -> Rows:
+    # Lines are counted before parsing, which pads short rows to the width of the header and could fill the memory.
     if max(body.count(b"\n"), body.count(b"\r")) > 2 * MAX_ROWS:
         raise RefusedRequest(f"more lines than the {MAX_ROWS} recipes of one request need; send several", 413)
-    frame = read_csv(body, _NAME).frame
+    frame = read_csv(body, _REQUEST_NAME).frame
     columns = [str(name) for name in frame.columns]
     _check_names(columns)
     return columns, frame.to_numpy().tolist()
 
 
-def _json_table(body: bytes) -> tuple[Rows, Mapping[str, Any]]:
-    # Counted first: the smallest lists and objects take a hundred times the room and time of their bytes.
-    if body.count(b"[") + body.count(b"{") > _MOST_BRACKETS:
+def _read_json_table(body: bytes) -> tuple[Rows, Mapping[str, Any]]:
+    # Brackets are counted before parsing, since a small list or object takes a hundred times its size in memory.
+    if body.count(b"[") + body.count(b"{") > _MAX_BRACKETS:
         raise RefusedRequest(f"more lists and objects than {MAX_ROWS} recipes need; send several requests", 413)
-    content = _json(decode(body, _NAME))
+    content = _load_json(decode(body, _REQUEST_NAME))
     if not isinstance(content, dict):
-        raise RefusedRequest(f"the JSON is {_named(content)}; needed: an object with {_RECORDS} or {_SPLIT}")
+        raise RefusedRequest(f"the JSON is {_json_type(content)}; needed: an object with {_RECORDS} or {_SPLIT}")
     for key in content:
         if key not in {*_TABLES, _PARAMS}:
-            hint = nearest(key[:_LONGEST_SHOWN], (*_TABLES, _PARAMS))
+            hint = nearest(key[:_MAX_QUOTED], (*_TABLES, _PARAMS))
             raise RefusedRequest(
-                f"{_shown(key)} is not accepted; allowed: {_RECORDS}, {_SPLIT}, {_PARAMS}. {hint}".strip()
+                f"{_quote(key)} is not accepted; allowed: {_RECORDS}, {_SPLIT}, {_PARAMS}. {hint}".strip()
             )
-    given = [key for key in _TABLES if key in content]
-    if len(given) != 1:
-        raise RefusedRequest(f"needed: exactly one of {', '.join(_TABLES)}; given: {', '.join(given) or 'none'}")
+    forms = [key for key in _TABLES if key in content]
+    if len(forms) != 1:
+        raise RefusedRequest(f"needed: exactly one of {', '.join(_TABLES)}; given: {', '.join(forms) or 'none'}")
     params = content.get(_PARAMS)
     if not isinstance(params, dict | None):
-        raise RefusedRequest(f"{_PARAMS} is {_named(params)}; needed: an object with {LEVEL} or {AT_C}")
-    return _rows(given[0], content[given[0]]), params or {}
+        raise RefusedRequest(f"{_PARAMS} is {_json_type(params)}; needed: an object with {LEVEL} or {TEMPERATURE}")
+    return _read_rows(forms[0], content[forms[0]]), params or {}
 
 
-def _json(text: str) -> Any:
+def _load_json(text: str) -> Any:
     try:
-        return load_json(text, parse_int=_whole)
+        return load_json(text, parse_int=_parse_integer)
     except RepeatedKeyError as error:
-        raise RefusedRequest(f"{_shown(error.key)} is given twice in one object") from None
+        raise RefusedRequest(f"{_quote(error.key)} is given twice in one object") from None
     except json.JSONDecodeError as error:
         raise RefusedRequest(f"line {error.lineno}, column {error.colno}: not valid JSON ({error.msg})") from None
     except ValueError:
         raise RefusedRequest("the JSON is no table: it is nested too deeply") from None
 
 
-def _whole(digits: str) -> float:
-    """Read a whole number; one that pandas could not hold is refused by its column as any that is too large."""
-    return int(digits) if len(digits) <= _LONGEST_WHOLE else float(digits)
+def _parse_integer(digits: str) -> float:
+    """Return an integer, or a float if it may not fit into 64 bits; its column refuses too large values."""
+    return int(digits) if len(digits) <= _MAX_INTEGER_DIGITS else float(digits)
 
 
-def _rows(form: str, table: Any) -> Rows:
-    """Read any of MLflow's forms of a table."""
+def _read_rows(form: str, table: Any) -> Rows:
+    """Return the columns and rows of a table in one of MLflow's forms."""
     if form == _SPLIT:
-        return _split_rows(table)
+        return _read_split(table)
     if form == _INPUTS and isinstance(table, dict):
-        return _columns_rows(table)
-    return _record_rows(form, table)
+        return _read_columns(table)
+    return _read_records(form, table)
 
 
-def _split_rows(table: Any) -> Rows:
+def _read_split(table: Any) -> Rows:
     if not isinstance(table, dict) or not {"columns", "data"} <= set(table) or set(table) - set(_SPLIT_PARTS):
         raise RefusedRequest(f"{_SPLIT} is to be an object with columns and data, and perhaps index")
     columns, data = table["columns"], table["data"]
@@ -198,71 +197,75 @@ def _split_rows(table: Any) -> Rows:
     _check_names(columns)
     for number, row in enumerate(data, start=1):
         if not isinstance(row, list):
-            raise RefusedRequest(f"{_SPLIT}, row {number}: {_named(row)} where a list of cells is needed")
+            raise RefusedRequest(f"{_SPLIT}, row {number}: {_json_type(row)} where a list of cells is needed")
         if len(row) != len(columns):
             raise RefusedRequest(f"{_SPLIT}, row {number}: {len(row)} cells, but there are {len(columns)} columns")
     return columns, data
 
 
-def _record_rows(form: str, table: Any) -> Rows:
+def _read_records(form: str, table: Any) -> Rows:
     if not isinstance(table, list):
-        raise RefusedRequest(f"{form} is {_named(table)}; needed: a list of objects, one a recipe")
+        raise RefusedRequest(f"{form} is {_json_type(table)}; needed: a list of objects, one a recipe")
     names: dict[str, None] = {}
     for number, row in enumerate(table, start=1):
         if not isinstance(row, dict):
-            raise RefusedRequest(f"{form}, row {number}: {_named(row)} where an object is needed, one a recipe")
+            raise RefusedRequest(
+                f"{form}, row {number}: {_json_type(row)} where an object is needed, one a recipe"
+            )
         names |= dict.fromkeys(row)
     columns = list(names)
     _check_names(columns)
     return columns, [[row.get(name) for name in columns] for row in table]
 
 
-def _columns_rows(table: dict[str, Any]) -> Rows:
+def _read_columns(table: dict[str, Any]) -> Rows:
     _check_names(list(table))
     for name, cells in table.items():
         if not isinstance(cells, list):
-            raise RefusedRequest(f"{_INPUTS}: {_shown(name)} holds {_named(cells)}; needed: a list of cells")
+            raise RefusedRequest(f"{_INPUTS}: {_quote(name)} holds {_json_type(cells)}; needed: a list of cells")
     if len({len(cells) for cells in table.values()}) > 1:
         raise RefusedRequest(f"{_INPUTS}: the columns differ in length")
     return list(table), [list(row) for row in zip(*table.values(), strict=True)]
 
 
 def _check_names(names: Sequence[Any]) -> None:
-    """Refuse unknown and repeated columns, before a table is made of them."""
+    """Refuse unknown and repeated columns."""
     known = set(Column)
     unknown = [name for name in names if not isinstance(name, str) or name not in known]
     if unknown:
         raise unknown_columns(unknown)
     if len(set(names)) < len(names):
-        twice = next(name for at, name in enumerate(names) if name in names[:at])
-        raise FieldError("column", twice, "every column once", "It stands twice.")
+        repeated = next(name for index, name in enumerate(names) if name in names[:index])
+        raise FieldError("column", repeated, "every column once", "It stands twice.")
 
 
 def read_params(pairs: Iterable[tuple[str, Any]]) -> dict[str, float]:
-    """Read the parameters of a prediction.
+    """Return the parameters of a prediction by name.
 
     Parameters
     ----------
     pairs
-        Names and values, numbers or text; what is None is not given.
+        Names and values, numbers or text; None is the same as a missing parameter.
 
     Raises
     ------
     FieldError
-        If one is unknown, given twice, or no such number. How high a level may be only the model knows.
+        If a parameter is unknown, repeated or invalid. The model checks how high a level may be.
     """
-    found: dict[str, float] = {}
+    params: dict[str, float] = {}
     for name, value in pairs:
-        if name not in {LEVEL, AT_C}:
-            raise FieldError(_PARAMS, name, f"{LEVEL}, {AT_C}", nearest(name[:_LONGEST_SHOWN], (LEVEL, AT_C)))
-        if name in found:
+        if name not in {LEVEL, TEMPERATURE}:
+            raise FieldError(
+                _PARAMS, name, f"{LEVEL}, {TEMPERATURE}", nearest(name[:_MAX_QUOTED], (LEVEL, TEMPERATURE))
+            )
+        if name in params:
             raise FieldError(name, value, "every parameter once", "It is given twice.")
         if value is not None:
-            found[name] = _level(value) if name == LEVEL else _temperature(value)
-    return found
+            params[name] = _parse_level(value) if name == LEVEL else _parse_temperature(value)
+    return params
 
 
-def _level(value: Any) -> float:
+def _parse_level(value: Any) -> float:
     try:
         if not isinstance(value, (int, float, str)) or isinstance(value, bool) or is_missing(value):
             raise TypeError
@@ -271,34 +274,34 @@ def _level(value: Any) -> float:
         raise FieldError(LEVEL, value, "a number above 0 and below 1") from None
 
 
-def _temperature(value: Any) -> float:
+def _parse_temperature(value: Any) -> float:
     parsed = Column.MEASUREMENT_TEMPERATURE_C.parse(value)
     if not isinstance(parsed, float):
-        raise FieldError(AT_C, value, Column.MEASUREMENT_TEMPERATURE_C.allowed)
+        raise FieldError(TEMPERATURE, value, Column.MEASUREMENT_TEMPERATURE_C.allowed)
     return parsed
 
 
-def _named(value: object) -> str:
-    """Return what kind of JSON value something is."""
+def _json_type(value: object) -> str:
+    """Return the type of a JSON value, with its article, for a message."""
     kinds: dict[type, str] = {list: "a list", dict: "an object", str: "a text", type(None): "null", bool: "a flag"}
     return kinds.get(type(value), "a number")
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...")
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}...")
 
 
-def check_requests() -> bool:
-    """Install the check in front of MLflow's server, if that is what loads the model; return whether it is."""
-    module = sys.modules.get(_SERVER)
+def install_request_check() -> bool:
+    """Wrap MLflow's server in the check if the server is loading the model; return whether it is."""
+    module = sys.modules.get(_SERVER_MODULE)
     if module is None or hasattr(module, "app"):
         return False
-    sys.modules[_SERVER] = CheckedServer(module)
+    sys.modules[_SERVER_MODULE] = CheckedServer(module)
     return True
 
 
 class CheckedServer(ModuleType):
-    """What Python imports in place of MLflow's module: the same application, with the check before it."""
+    """Replacement of MLflow's server module, with the check in front of the application."""
 
     def __init__(self, server: ModuleType) -> None:
         super().__init__(server.__name__)
@@ -306,49 +309,49 @@ class CheckedServer(ModuleType):
 
     @cached_property
     def app(self) -> RequestCheck:
-        """The application; it is made right after the model is loaded."""
+        """The wrapped application, which MLflow creates after loading the model."""
         return RequestCheck(self.server.app)
 
 
 class RequestCheck:
-    """Pass on what `read_request` accepts, and say no to the rest."""
+    """ASGI middleware that passes on the requests that `read_request` accepts and refuses the others."""
 
     def __init__(self, app: Application) -> None:
         self.app = app
-        self.slots = asyncio.Semaphore(_AT_ONCE)
+        self.slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one connection's request, as ASGI has it."""
+        """Handle a request, as the ASGI specification defines."""
         lengths = (b"content-length", b"transfer-encoding")
         if scope["type"] == "http" and all(_header(scope, name) is not None for name in lengths):
-            # Two servers on the way could take different ends, and the rest for another request.
-            await _CleanAnswer(send).refuse(
+            # Proxy and server could disagree on the end of the body and take the rest for another request.
+            await _CleanResponse(send).refuse(
                 400, "a request has Content-Length or Transfer-Encoding, not both", close=True
             )
             return
-        if scope["type"] != "http" or scope["path"] != _PATH or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["path"] != _INVOCATIONS_PATH or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        answer = _CleanAnswer(send)
+        response = _CleanResponse(send)
         try:
-            body = await _body(scope, receive)
+            body = await _read_body(scope, receive)
             if body is not None:
-                await self._answer(scope, body, receive, answer)
+                await self._forward(scope, body, receive, response)
         except RefusedRequest as refused:
-            await answer.refuse(refused.status, refused.message)
-        except Exception:  # noqa: BLE001  (no answer of a server may be a stack trace)
+            await response.refuse(refused.status, refused.message)
+        except Exception:  # noqa: BLE001  (no response may contain a stack trace)
             _log.exception("a request failed")
-            await answer.refuse(500, _FAILED)
+            await response.refuse(500, _FAILURE_MESSAGE)
 
-    async def _answer(self, scope: Message, body: bytes, receive: Receive, answer: _CleanAnswer) -> None:
+    async def _forward(self, scope: Message, body: bytes, receive: Receive, response: _CleanResponse) -> None:
         async with self.slots:
             query = scope.get("query_string", b"").decode("latin-1")
-            passed_on = await asyncio.to_thread(read_request, body, _header(scope, b"content-type"), query)
-            await self.app(_with_body(scope, passed_on), _replayed(passed_on, receive), answer)
+            checked = await asyncio.to_thread(read_request, body, _header(scope, b"content-type"), query)
+            await self.app(_scope_with_body(scope, checked), _replay_body(checked, receive), response)
 
 
-class _CleanAnswer:
-    """Sends an answer on; that to a failed request without the stack trace and the print of the table."""
+class _CleanResponse:
+    """Sender of the application's response, which removes stack trace and table from that to a failed request."""
 
     def __init__(self, send: Send) -> None:
         self.send = send
@@ -367,9 +370,9 @@ class _CleanAnswer:
 
     async def _send_cleaned(self) -> None:
         try:
-            said = load_json(self.body.decode())
-            trace = said.get("stack_trace")
-            reason = said.get(REASON) or said.get("message") or said["detail"]
+            content = load_json(self.body.decode())
+            trace = content.get("stack_trace")
+            reason = content.get(REASON_KEY) or content.get("message") or content["detail"]
         except (ValueError, AttributeError, KeyError):
             trace, reason = None, self.body.decode("utf-8", "replace")
         if trace:
@@ -377,7 +380,7 @@ class _CleanAnswer:
         await self._send_error(self.status, str(reason))
 
     async def refuse(self, status: int, message: str, *, close: bool = False) -> None:
-        """Answer with an error, unless an answer is on its way already; and end the connection, if asked to."""
+        """Send an error unless a response has been started; `close` also ends the connection."""
         if not 0 < self.status < 400:
             await self._send_error(status, message, close=close)
 
@@ -390,11 +393,17 @@ class _CleanAnswer:
         await self.send({"type": "http.response.body", "body": body})
 
 
-async def _body(scope: Message, receive: Receive) -> bytes | None:
-    """Read the body as far as the limit; None if the client went away."""
+async def _read_body(scope: Message, receive: Receive) -> bytes | None:
+    """Return the body of a request; None if the client disconnected.
+
+    Raises
+    ------
+    RefusedRequest
+        If the body is larger than `MAX_BYTES`.
+    """
     declared = _header(scope, b"content-length") or "0"
     if declared.isdecimal() and int(declared) > MAX_BYTES and _header(scope, b"expect"):
-        raise _too_large()  # the client asks before it sends
+        raise _too_large()  # the client waits for permission to send
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -407,7 +416,7 @@ async def _body(scope: Message, receive: Receive) -> bytes | None:
             pieces.append(piece)
         else:
             pieces.clear()
-        if size > _THROWN_AWAY or (size > MAX_BYTES and not message.get("more_body", False)):
+        if size > _MAX_DISCARDED_BYTES or (size > MAX_BYTES and not message.get("more_body", False)):
             raise _too_large()
         if not message.get("more_body", False):
             return b"".join(pieces)
@@ -418,22 +427,21 @@ def _header(scope: Message, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in headers if key.lower() == name), None)
 
 
-def _with_body(scope: Message, body: bytes) -> Message:
-    """Return the request's description, with what belongs to the new body."""
+def _scope_with_body(scope: Message, body: bytes) -> Message:
+    """Return the scope of a request with the headers for a new body."""
     replaced = {b"content-type": JSON.encode(), b"content-length": str(len(body)).encode()}
-    kept = [
-        (key, value) for key, value in scope["headers"] if key.lower() not in {*replaced, b"transfer-encoding"}
-    ]
+    removed = {*replaced, b"transfer-encoding"}
+    kept = [(key, value) for key, value in scope["headers"] if key.lower() not in removed]
     return {**scope, "headers": [*kept, *replaced.items()]}
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return the new body first, and then what the client does."""
-    waiting = [body]
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return an ASGI receiver of the new body, followed by the client's later messages."""
+    pending = [body]
 
     async def receive_next() -> Message:
-        if waiting:
-            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        if pending:
+            return {"type": "http.request", "body": pending.pop(), "more_body": False}
         return await receive()
 
     return receive_next

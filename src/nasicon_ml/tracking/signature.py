@@ -1,4 +1,4 @@
-"""What a logged model takes and gives, in MLflow's words, made from the vocabulary."""
+"""Signature, input example and requirements of a logged model, derived from the column vocabulary."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from nasicon_ml.errors import TrackingError
 if TYPE_CHECKING:
     import pandas as pd
 
-#: The name of the bundle among the artifacts of a logged model, and of its folder.
+#: Name and folder of the bundle among the artifacts of a logged model.
 BUNDLE = "bundle"
-#: The parameters of a prediction: the level of its intervals, and the temperature of the conductivity.
+#: Parameters of a prediction: probability of its intervals, and temperature of the conductivity.
 LEVEL, DEFAULT_LEVEL = "level", 0.9
-AT_C = Column.MEASUREMENT_TEMPERATURE_C.value
+TEMPERATURE = Column.MEASUREMENT_TEMPERATURE_C.value
 
-_DISTRIBUTION = "nasicon-ml"
-#: MLflow's types of columns; all others hold text.
-TYPES = {Kind.NUMBER: "double", Kind.FLAG: "boolean"}
+_PACKAGE_NAME = "nasicon-ml"
+#: MLflow's column types; the type of every other kind is "string".
+MLFLOW_TYPES = {Kind.NUMBER: "double", Kind.FLAG: "boolean"}
 
 
 def signature() -> Any:
-    """Return the `mlflow.models.ModelSignature`: parameters and prediction, but no columns of the input.
+    """Return the `mlflow.models.ModelSignature`, which declares parameters and outputs but no input columns.
 
-    MLflow drops every column that a declared input does not name, with a line in a log: a misspelled field would
-    be answered as if it were not given. It also takes no CSV for columns of any type, and refuses ``900`` where it
-    expects ``900.0``. Without declared columns it hands over the table as it is, and
-    `nasicon_ml.recipe.read_batch` checks every name and cell. What the columns are stands in `recipe_columns`.
+    With declared inputs MLflow drops every undeclared column, so that a misspelled field would be ignored; it also
+    accepts no CSV for columns of any type, and refuses ``900`` where it expects ``900.0``. Without them it passes
+    the table on unchanged, and `nasicon_ml.recipe.read_batch` checks every name and cell. `recipe_columns`
+    documents the input columns.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    outputs = [ColSpec(TYPES.get(column.kind, "string"), column.value) for column in PREDICTION]
-    params = [ParamSpec(LEVEL, "double", DEFAULT_LEVEL), ParamSpec(AT_C, "double", None)]
+    outputs = [ColSpec(MLFLOW_TYPES.get(column.kind, "string"), column.value) for column in PREDICTION]
+    params = [ParamSpec(LEVEL, "double", DEFAULT_LEVEL), ParamSpec(TEMPERATURE, "double", None)]
     return ModelSignature(outputs=Schema(outputs), params=ParamSchema(params))
 
 
 def recipe_columns() -> dict[str, str]:
-    """Return what each column of the input accepts; logged with the model, in its file ``MLmodel``."""
+    """Return the allowed values of each input column, which are logged in the file ``MLmodel``."""
     return {column.value: column.allowed for column in MODEL_INPUT}
 
 
 def input_example() -> pd.DataFrame:
-    """Return three recipes as people write them, with whole numbers: one stated in full, two in part."""
+    """Return three recipes with integers as users write them: one complete and two partial."""
     import pandas as pd
 
     rows: list[dict[Column, object]] = [
@@ -67,23 +67,21 @@ def input_example() -> pd.DataFrame:
 
 
 def requirements() -> list[str]:
-    """List what a logged model needs, each as ``name==version``, as installed here.
-
-    Names and versions only: where they come from is the business of whoever installs them.
+    """Return the requirements of a logged model as ``name==version``, with the versions installed here.
 
     Raises
     ------
     TrackingError
-        If this package was not installed, so that its requirements are not on record.
+        If this package is not installed, so that its requirements are unknown.
     """
     try:
-        declared = importlib.metadata.requires(_DISTRIBUTION) or []
+        declared = importlib.metadata.requires(_PACKAGE_NAME) or []
     except importlib.metadata.PackageNotFoundError:
         raise TrackingError(
-            f"{_DISTRIBUTION} is not installed (pip install -e .), so its needs are unknown"
+            f"{_PACKAGE_NAME} is not installed (pip install -e .), so its needs are unknown"
         ) from None
     names = [
         match.group() for line in declared if "extra ==" not in line and (match := re.match(r"[\w.-]+", line))
     ]
-    # A local version ("1.0+cpu") exists on this machine only.
+    # A local version ("1.0+cpu") is not on the package index.
     return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in sorted(["mlflow", *names])]

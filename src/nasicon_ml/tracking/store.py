@@ -1,7 +1,7 @@
-"""Where runs are kept: opening a store, a file or a server.
+"""Open a tracking store, which is an SQLite file or an MLflow server.
 
-Without further instruction the store is ``mlflow.db`` in the working directory, with artifacts beside it in
-``mlartifacts``: what ``mlflow ui`` opens when it is started there without arguments.
+By default the store is ``mlflow.db`` in the working directory, with its artifacts in ``mlartifacts`` next to it.
+``mlflow ui`` opens the same store when it is started there without arguments.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from urllib.parse import unquote, urlsplit
 from nasicon_ml.errors import MissingExtraError, NasiconError, TrackingError
 from nasicon_ml.signals import Stop, stoppable
 
-#: What a disk, not a program, is to blame for.
-OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-#: Words of a database or of a connection, and what they mean to a person.
-_MEANINGS = (
+#: Error numbers that the disk causes, not the program.
+DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+#: Patterns of messages of a database or a connection, and explanations for the user.
+_EXPLANATIONS = (
     ("database is locked", "another program has held it locked for 20 s; try again when it is done"),
     ("database or disk is full", "the disk is full"),
     ("disk I/O error", "the disk cannot be written or read (full, a limit on the size of files, or damaged)"),
@@ -49,72 +49,72 @@ _MEANINGS = (
 
 
 def is_server(uri: str) -> bool:
-    """Whether a store is asked over HTTP."""
+    """Return whether a store is a server."""
     return uri.startswith(("http://", "https://"))
 
 
 @contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Turn what MLflow, its database and the disk raise into one sentence that names the store.
+def translate_errors(uri: str) -> Iterator[None]:
+    """Replace errors of MLflow, its database and the disk by one sentence that names the store.
 
     Raises
     ------
     TrackingError
-        Instead of theirs; any other error passes unchanged.
+        In place of these errors; all other errors are raised unchanged.
     """
     try:
         yield
     except NasiconError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and (isinstance(error, shutil.Error) or error.errno in OF_THE_DISK):
-            raise TrackingError(f"{uri}: {_of_the_disk(error)}") from error
+        if isinstance(error, OSError) and (isinstance(error, shutil.Error) or error.errno in DISK_ERRNOS):
+            raise TrackingError(f"{uri}: {_disk_error_message(error)}") from error
         for variable in re.findall(r"MLFLOW_[A-Z_]+", str(error)):
             if isinstance(error, ValueError) and variable in os.environ:
-                raise _wrong_setting(variable) from error
+                raise _setting_error(variable) from error
         if type(error).__module__.partition(".")[0] not in {"mlflow", "sqlalchemy", "sqlite3", "requests"}:
             raise
-        raise TrackingError(f"{uri}: {_first_sentence(error)}") from error
+        raise TrackingError(f"{uri}: {_short_message(error)}") from error
 
 
-def _wrong_setting(variable: str) -> TrackingError:
-    """Return the error for a variable of the environment that MLflow cannot read."""
+def _setting_error(variable: str) -> TrackingError:
+    """Return the error for an environment variable with a value that MLflow does not accept."""
     return TrackingError(
         f"MLflow does not accept the variable {variable}={os.environ[variable]!r}; mend or unset it"
     )
 
 
-def _of_the_disk(error: OSError) -> str:
-    """Return what the system said, and of which file."""
+def _disk_error_message(error: OSError) -> str:
+    """Return the system's message and the file it refers to."""
     if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
-        # Several files of a folder were not copied: (from, to, why) for each.
+        # shutil lists (source, target, reason) of each file that was not copied.
         _, target, reason = error.args[0][0]
-        return f"{re.sub(r'^.Errno [0-9]+. ', '', str(reason))}".partition(":")[0] + f" ({target})"
-    place = error.filename2 or error.filename  # of a copy, where to
-    return f"{error.strerror or error}" + (f" ({place})" if place else "")
+        return re.sub(r"^.Errno [0-9]+. ", "", str(reason)).partition(":")[0] + f" ({target})"
+    path = error.filename2 or error.filename  # the target of a copy is filename2
+    return f"{error.strerror or error}" + (f" ({path})" if path else "")
 
 
-def meaning(message: str) -> str:
-    """Return what words of a database or of a connection mean to a person; empty where that is not known."""
-    return next((known for words, known in _MEANINGS if re.search(words, message)), "")
+def explain_message(message: str) -> str:
+    """Return the explanation of a message of a database or a connection; empty if there is none."""
+    return next((explanation for pattern, explanation in _EXPLANATIONS if re.search(pattern, message)), "")
 
 
-def _first_sentence(error: Exception) -> str:
-    """Return the part of a message that a person can use: no SQL, no background links, no traces."""
+def _short_message(error: Exception) -> str:
+    """Return the part of an error's message that helps the user, without SQL, links and stack traces."""
     code = getattr(error, "error_code", "")
     if code in {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}:
-        return _who_was_refused()
+        return _login_error_message()
     if code == "PERMISSION_DENIED":
         return "you have no permission for this; ask whoever runs the server"
     message = str(getattr(error, "message", "") or getattr(error, "orig", "") or error)
-    if known := meaning(message):
-        return known
+    if explanation := explain_message(message):
+        return explanation
     message = re.split(r"\n\[SQL|\n\(Background| \(Background|\nTraceback", message)[0]
     return " ".join(message.split())[:500]
 
 
-def _who_was_refused() -> str:
-    """Return which user a server did not let in; never with what password."""
+def _login_error_message() -> str:
+    """Return which user a server refused, without the password."""
     from mlflow.utils.credentials import read_mlflow_creds
 
     user = read_mlflow_creds().username
@@ -125,29 +125,29 @@ def _who_was_refused() -> str:
     )
 
 
-#: Seconds to wait for another program; what the lock is held for takes seconds at most.
-PATIENCE_S = 60.0
-#: A file system without locks: SQLite's own order has to do.
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+#: Timeout of the lock, which other programs hold for seconds at most.
+LOCK_TIMEOUT_S = 60.0
+#: Errors of a file system that does not support locks; SQLite's own locking then has to suffice.
+_LOCKING_UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 def lock_file(database: Path) -> Path:
-    """Return the lock of an SQLite store; it stays when nobody holds it, as removing it would be a race."""
+    """Return the lock file of an SQLite store. It is never removed, since that would be a race condition."""
     return database.with_name(f"{database.name}.lock")
 
 
 @contextmanager
-def locked(database: Path | None, patience_s: float = PATIENCE_S) -> Iterator[None]:
-    """Hold the lock of a store; a thread that holds it already goes on at once.
+def store_lock(database: Path | None, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold the lock of a store; a thread that holds it already may enter again.
 
-    SQLite orders single writes by itself, and MLflow waits 20 s for its turn. This lock is for what takes several
-    writes and must not be mixed with another program's: making a store, naming a dataset, registering a version,
-    moving an alias. A server, which has no file, keeps its own order.
+    SQLite serializes single writes. This lock protects operations of several writes from those of other programs:
+    creating a store, logging a dataset, registering a version, moving an alias. A server (`database` is None) is
+    not locked.
 
     Raises
     ------
     TrackingError
-        If somebody else still holds it after that time, or the folder cannot be written.
+        If another program still holds the lock after `timeout_s`, or the folder cannot be written.
     """
     if database is None:
         yield
@@ -155,22 +155,22 @@ def locked(database: Path | None, patience_s: float = PATIENCE_S) -> Iterator[No
     from filelock import FileLock, Timeout
 
     path = lock_file(database.absolute())
-    # Of the same file in the same thread it is the same lock, and can be taken again. Every user may take it.
+    # As a singleton the lock can be taken again in the same thread; the mode lets every user take it.
     lock = FileLock(path, mode=0o666, is_singleton=True, fallback_to_soft=False)
     try:
-        path.parent.stat()  # or the folder would be made
-        lock.acquire(timeout=patience_s)
+        path.parent.stat()  # FileLock would create a missing folder
+        lock.acquire(timeout=timeout_s)
     except Timeout:
         holder = path.read_text("utf-8", "replace").strip() or "it has not said which"
         raise TrackingError(
-            f"another program has been changing the store beside {path} for {patience_s:g} s: {holder}; "
+            f"another program has been changing the store beside {path} for {timeout_s:g} s: {holder}; "
             "try again when it is done"
         ) from None
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in _LOCKING_UNSUPPORTED:
             raise TrackingError(f"{path}: the store cannot be changed ({error.strerror})") from error
     try:
-        with suppress(OSError):  # the disk is full: it is held all the same
+        with suppress(OSError):  # on a full disk the lock is held without the name of the process
             path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", "utf-8")
         yield
     finally:
@@ -182,13 +182,12 @@ SQLITE = "sqlite:///"
 ARTIFACTS = "mlartifacts"
 
 _HEADER = b"SQLite format 3\0"
-#: Seconds to wait for a program that holds the database; as long as MLflow waits for each write.
-_PATIENCE_S = 20.0
+#: Timeout for a locked database, the same as MLflow's for each write.
+_DATABASE_TIMEOUT_S = 20.0
 
 
 def sqlite_uri(path: Path) -> str:
-    """Return the address of an SQLite file."""
-    # SQLAlchemy takes these two as its own.
+    """Return the SQLAlchemy URI of an SQLite file, in which two characters have a special meaning."""
     return SQLITE + path.as_posix().replace("%", "%25").replace("?", "%3F")
 
 
@@ -200,14 +199,14 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def prepare_database(path: Path, *, must_exist: bool) -> None:
-    """See to it that there is a database to open: MLflow would try a hopeless one for minutes.
+    """Check a database and create it if it is missing, since MLflow retries an unusable one for minutes.
 
-    With `must_exist` none is made, and one that cannot be written is good enough.
+    With `must_exist` no database is created, and a read-only one is accepted.
 
     Raises
     ------
     TrackingError
-        If there is none and none may be made, or it is no database, is damaged or cannot be written.
+        If the file is missing and may not be created, is not a database, is damaged or cannot be written.
     """
     try:
         if must_exist and not path.exists():
@@ -215,25 +214,25 @@ def prepare_database(path: Path, *, must_exist: bool) -> None:
                 f"there is no store at {path}: run 'nasicon-ml train' here, or name one with --tracking-uri "
                 f"or MLFLOW_TRACKING_URI"
             )
-        _check_kind(path)
+        _check_file_header(path)
         if not must_exist and path.exists() and not os.access(path, os.W_OK):
             raise TrackingError(f"{path} is read-only, so no run can be recorded in it")
-        if _is_made(path):
+        if _is_complete(path):
             return
         if must_exist:
             raise TrackingError(f"{path} holds nothing yet: run 'nasicon-ml train' here, or name another store")
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(path.parent, os.W_OK):
             raise TrackingError(f"{path.parent} cannot be written, so no store can be made there")
-        with locked(path):
-            if not _is_made(path):
-                _make(path)
+        with store_lock(path):
+            if not _is_complete(path):
+                _create_database(path)
     except OSError as error:
         raise TrackingError(f"{path}: the store cannot be opened ({error.strerror})") from error
 
 
-def _check_kind(path: Path) -> None:
-    """Refuse a file that does not begin as a database does."""
+def _check_file_header(path: Path) -> None:
+    """Refuse a file that does not start with the header of an SQLite database."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -242,54 +241,54 @@ def _check_kind(path: Path) -> None:
         raise TrackingError(f"{path} is not an SQLite database; move it away, or name another store")
 
 
-def _is_made(path: Path) -> bool:
-    """Whether there is a database with MLflow's tables, complete: its first experiment is written last."""
+def _is_complete(path: Path) -> bool:
+    """Return whether a database has all of MLflow's tables; its first experiment is written last."""
     if not path.exists() or not path.stat().st_size:
         return False
     try:
-        with closing(sqlite3.connect(path, timeout=_PATIENCE_S)) as connection:
-            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            named = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
-            found = named and connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchone()
+        with closing(sqlite3.connect(path, timeout=_DATABASE_TIMEOUT_S)) as connection:
+            n_tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            has_table = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
+            has_experiment = has_table and connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchone()
     except sqlite3.DatabaseError as error:
-        raise TrackingError(_damage(path, error)) from error
-    if tables and not found:
+        raise TrackingError(_database_error_message(path, error)) from error
+    if n_tables and not has_experiment:
         raise TrackingError(
             f"{path} was left half made and holds no run: try again if another program is just making it, else "
             "remove it, or name another store"
         )
-    return bool(found)
+    return bool(has_experiment)
 
 
-def _damage(path: Path, error: sqlite3.DatabaseError) -> str:
-    """Return what is wrong with a database, and what can be done."""
+def _database_error_message(path: Path, error: sqlite3.DatabaseError) -> str:
+    """Return what is wrong with a database and what the user can do."""
     if "locked" in str(error):
-        return f"another program has held {path} locked for {_PATIENCE_S:g} s; try again when it is done"
-    if any(words in str(error) for words in ("unable to open", "readonly", "full", "I/O")):
-        return f"{path}: {meaning(str(error)) or error}"
+        return f"another program has held {path} locked for {_DATABASE_TIMEOUT_S:g} s; try again when it is done"
+    if any(phrase in str(error) for phrase in ("unable to open", "readonly", "full", "I/O")):
+        return f"{path}: {explain_message(str(error)) or error}"
     return (
         f"{path} is damaged ({error}): bring back a copy of it, or move it away; bundles in {ARTIFACTS} beside "
         "it, and exported ones, can be used as folders with --model"
     )
 
 
-def _make(path: Path) -> None:
-    """Create the tables in a draft, and move it into place when it is complete: no store is left half made."""
+def _create_database(path: Path) -> None:
+    """Create a database with MLflow's tables in a temporary folder, and move it into place when complete."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     prefix = f".{path.name}-"
-    for left in path.parent.glob(f"{prefix}*"):  # of programs that were killed; the lock is ours
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in path.parent.glob(f"{prefix}*"):  # from killed programs, since this one holds the lock
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=prefix) as folder:
-        draft = Path(folder) / path.name
-        store = SqlAlchemyStore(sqlite_uri(draft), (path.parent / ARTIFACTS).as_uri())
+        database = Path(folder) / path.name
+        store = SqlAlchemyStore(sqlite_uri(database), (path.parent / ARTIFACTS).as_uri())
         store.engine.dispose()
-        draft.replace(path)
+        database.replace(path)
 
 
 DATABASE = "mlflow.db"
 EXPERIMENT = "nasicon-ml"
-#: What the pages of MLflow open a new experiment with: runs and models of machine learning, and a description.
+#: Tags of a new experiment: the view that MLflow's page opens it in, and a description.
 _EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": "Trainings of nasicon-ml: each run scores models of conductivity, relative density and "
@@ -299,17 +298,17 @@ _EXPERIMENT_TAGS = {
 URI_VARIABLE, REGISTRY_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
 EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
 
-#: Seconds that a server has for its first answer, before hours of training are begun.
-FIRST_ANSWER_S = 10
-_LEVEL = "MLFLOW_LOGGING_LEVEL"
-#: MLflow's own settings, unless the user has chosen: a server has 30 s for each answer, not 120, and four
-#: repetitions wait half a minute in all, not four minutes; lines that merely tell what is going on stay off the
-#: terminal, and the addresses of runs off the standard output, which may have to be JSON; a lock file that happens
-#: to lie in the working directory is not taken for the model's environment.
+#: Timeout of the first request to a server in s, before hours of training are started.
+FIRST_RESPONSE_TIMEOUT_S = 10
+_LOG_LEVEL_VARIABLE = "MLFLOW_LOGGING_LEVEL"
+#: Settings of MLflow that the user has not set: a request times out after 30 s instead of 120 s, and four retries
+#: take half a minute instead of four minutes; informational messages stay off the terminal, and the addresses of
+#: runs off the standard output, which may have to be JSON; a lock file in the working directory is not taken for
+#: the model's environment.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    _LEVEL: "WARNING",
+    _LOG_LEVEL_VARIABLE: "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",
@@ -322,74 +321,73 @@ _DEFAULTS = {
 class Store:
     """An opened store."""
 
-    uri: str  # its tracking URI
-    client: Any  # the `mlflow.MlflowClient` of it
+    uri: str  # tracking URI
+    client: Any  # mlflow.MlflowClient
     stop: Stop = field(default_factory=Stop)  # whether the program was told to stop while the store is open
 
     @property
     def database(self) -> Path | None:
-        """The SQLite file, if the store is one."""
+        """The SQLite file; None for a server."""
         return sqlite_path(self.uri)
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Keep other programs from changing the registry meanwhile; a server keeps its own order."""
-        return locked(self.database)
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Return a context that keeps other programs from changing the registry; on a server it does nothing."""
+        return store_lock(self.database)
 
     def experiment_id(self, name: str) -> str:
-        """Find an experiment, or make it.
+        """Return the id of an experiment, which is created if missing.
 
         Raises
         ------
         TrackingError
-            If it was deleted, and so can neither be used nor made anew.
+            If the experiment was deleted, so that it can neither be used nor created.
         """
-        found = self.client.get_experiment_by_name(name) or self._make_experiment(name)
-        if found.lifecycle_stage != "active":
+        experiment = self.client.get_experiment_by_name(name) or self._create_experiment(name)
+        if experiment.lifecycle_stage != "active":
             raise TrackingError(
                 f"the experiment {name!r} in {self.uri} was deleted: choose another with --experiment, or bring "
-                f"it back with 'mlflow experiments restore --experiment-id {found.experiment_id}'"
+                f"it back with 'mlflow experiments restore --experiment-id {experiment.experiment_id}'"
             )
-        if name == EXPERIMENT and not set(_EXPERIMENT_TAGS) & set(found.tags):  # made by an earlier version
-            self._describe(str(found.experiment_id))
-        return str(found.experiment_id)
+        if name == EXPERIMENT and not set(_EXPERIMENT_TAGS) & set(experiment.tags):  # from an earlier version
+            self._set_experiment_tags(str(experiment.experiment_id))
+        return str(experiment.experiment_id)
 
-    def _describe(self, experiment_id: str) -> None:
-        """Describe an experiment; that it stays without harms nobody."""
+    def _set_experiment_tags(self, experiment_id: str) -> None:
         from mlflow.exceptions import MlflowException
 
-        with suppress(MlflowException):
+        with suppress(MlflowException):  # an experiment without description can be used
             for key, value in _EXPERIMENT_TAGS.items():
                 self.client.set_experiment_tag(experiment_id, key, value)
 
-    def _make_experiment(self, name: str) -> Any:
+    def _create_experiment(self, name: str) -> Any:
         from mlflow.exceptions import MlflowException
 
         location = None
         if self.database is not None:
-            # Beside the database, so that the two can be found, kept and moved together.
+            # Next to the database, so that both can be moved and backed up together.
             folder = self.database.parent / ARTIFACTS / re.sub(r"[^\w.-]+", "-", name)
             location = folder.as_uri()
         try:
             self.client.create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS)
         except MlflowException:
-            # Somebody else may have made it in the meantime.
+            # Another program may have created it in the meantime.
             if self.client.get_experiment_by_name(name) is None:
                 raise
         return self.client.get_experiment_by_name(name)
 
 
 def resolve_experiment(name: str | None = None) -> str:
-    """Return which experiment is meant: the one given, that of MLFLOW_EXPERIMENT_NAME, or nasicon-ml."""
+    """Return the given experiment, else that of MLFLOW_EXPERIMENT_NAME, else nasicon-ml."""
     return name or os.environ.get(EXPERIMENT_VARIABLE) or EXPERIMENT
 
 
 def resolve_uri(tracking_uri: str | None = None) -> str:
-    """Return which store is meant: the one given, that of MLFLOW_TRACKING_URI, or the file in this directory."""
+    """Return the given URI, else that of MLFLOW_TRACKING_URI, else that of the file in the working directory."""
     return tracking_uri or os.environ.get(URI_VARIABLE) or sqlite_uri(Path.cwd() / DATABASE)
 
 
 def load_mlflow() -> Any:
-    """Import MLflow, with telemetry off and without its chatter.
+    """Import MLflow without telemetry and informational messages.
 
     Raises
     ------
@@ -399,49 +397,48 @@ def load_mlflow() -> Any:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    if os.environ[_LEVEL].upper() not in logging.getLevelNamesMapping():
-        raise _wrong_setting(_LEVEL)
+    if os.environ[_LOG_LEVEL_VARIABLE].upper() not in logging.getLevelNamesMapping():
+        raise _setting_error(_LOG_LEVEL_VARIABLE)
     try:
         import mlflow
         from mlflow import telemetry
     except ImportError:
         raise MissingExtraError("mlflow", "tracking", "recording runs and loading registered models") from None
-    if telemetry.get_telemetry_client() is not None:  # MLflow was imported before the variable was set
+    if telemetry.get_telemetry_client() is not None:  # MLflow had been imported before the variable was set
         telemetry.set_telemetry_client()
     return mlflow
 
 
 @contextmanager
-def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iterator[Store]:
-    """Open a store, and leave MLflow's global settings afterwards as they were.
+def open_store(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iterator[Store]:
+    """Open a store, and restore MLflow's global settings afterwards.
 
-    While it is open, SIGTERM unwinds the program as Ctrl-C does.
+    While the store is open, SIGTERM raises an exception as Ctrl-C does.
 
     Parameters
     ----------
     tracking_uri
         As for `resolve_uri`.
     must_exist
-        Refuse an SQLite file that is not there, rather than make an empty one.
+        Whether to refuse a missing SQLite file instead of creating an empty store.
 
     Raises
     ------
     TrackingError
-        If the store cannot be opened, the server does not answer, or it refuses what is asked of it inside
-        the ``with`` block.
+        If the store cannot be opened, the server does not answer, or an operation inside the ``with`` block fails.
     MissingExtraError
         If MLflow is not installed.
     """
     uri = resolve_uri(tracking_uri)
     _refuse_password(uri)
-    _refuse_two_stores(uri)
+    _refuse_unusable_uri(uri)
     mlflow = load_mlflow()
-    # MLflow says what is in effect; what was set in the program shows without the variable.
-    before_env = os.environ.pop(URI_VARIABLE, None)
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    if before_env is not None:
-        os.environ[URI_VARIABLE] = before_env
-    with stoppable() as stop, quiet(), explained(uri):
+    # Without the variable, MLflow returns the URI that was set in the program.
+    previous_variable = os.environ.pop(URI_VARIABLE, None)
+    previous_uri = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    if previous_variable is not None:
+        os.environ[URI_VARIABLE] = previous_variable
+    with stoppable() as stop, quiet_logging(), translate_errors(uri):
         path = sqlite_path(uri)
         if path is not None:
             prepare_database(path, must_exist=must_exist)
@@ -450,29 +447,29 @@ def opened(tracking_uri: str | None = None, *, must_exist: bool = False) -> Iter
         try:
             yield Store(uri, mlflow.MlflowClient(uri, uri), stop)
         finally:
-            mlflow.set_tracking_uri(before)
-            if before_env is not None:
-                os.environ[URI_VARIABLE] = before_env
+            mlflow.set_tracking_uri(previous_uri)
+            if previous_variable is not None:
+                os.environ[URI_VARIABLE] = previous_variable
 
 
 @contextmanager
-def hurried(seconds: int) -> Iterator[None]:
-    """Wait so long for each answer of a server, and ask nothing twice."""
+def short_timeouts(seconds: int) -> Iterator[None]:
+    """Set the timeout of requests to a server, without retries."""
     settings = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
-    before = {name: os.environ.get(name) for name in settings}
+    previous = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 
 
-def _refuse_two_stores(uri: str) -> None:
-    """Refuse a registry elsewhere, which MLflow would take without a word, and a store that keeps nothing."""
+def _refuse_unusable_uri(uri: str) -> None:
+    """Refuse a registry in another store, a file name instead of a URI, and an SQLite store in memory."""
     registry = os.environ.get(REGISTRY_VARIABLE)
     if registry and registry != uri:
         raise TrackingError(
@@ -486,8 +483,8 @@ def _refuse_two_stores(uri: str) -> None:
 
 
 def _refuse_password(uri: str) -> None:
-    """Refuse an address with a password in it: it would get into messages, JSON and records of runs."""
-    with suppress(ValueError):  # no address at all; MLflow will say so
+    """Refuse a URI with a password, which would get into messages, JSON and records of runs."""
+    with suppress(ValueError):  # MLflow reports an invalid URI
         parts = urlsplit(uri)
         if parts.password is not None:
             raise TrackingError(
@@ -497,7 +494,7 @@ def _refuse_password(uri: str) -> None:
 
 
 def _check_server(uri: str) -> None:
-    """Ask a server something small, once and without patience: is it there, is it MLflow, does it work."""
+    """Check with one short request that a server can be reached, is MLflow and works."""
     if not is_server(uri):
         return
     from mlflow.utils.credentials import get_default_host_creds
@@ -506,18 +503,20 @@ def _check_server(uri: str) -> None:
     try:
         answer = http_request(
             get_default_host_creds(uri), "/api/2.0/mlflow/experiments/search", "GET", max_retries=0,
-            timeout=FIRST_ANSWER_S, raise_on_status=False, params={"max_results": 1},
+            timeout=FIRST_RESPONSE_TIMEOUT_S, raise_on_status=False, params={"max_results": 1},
         )  # fmt: skip
     except Exception as error:
         if "timed out" in str(error) or "timeout" in str(error):
-            raise TrackingError(f"the MLflow server at {uri} did not answer within {FIRST_ANSWER_S} s") from error
+            raise TrackingError(
+                f"the MLflow server at {uri} did not answer within {FIRST_RESPONSE_TIMEOUT_S} s"
+            ) from error
         raise TrackingError(
             f"the MLflow server at {uri} cannot be reached: is it running, and is the address right?"
         ) from error
     if answer.status_code >= 500:
         raise TrackingError(f"the MLflow server at {uri} answers with error {answer.status_code}; ask who runs it")
     if answer.status_code in {401, 403, 429}:
-        return  # MLflow's, or of a gate before it; what is asked of it next will say what is missing
+        return  # refused by MLflow or a proxy; the next request will report why
     try:
         is_mlflow = answer.status_code == 200 and isinstance(answer.json(), dict)
     except ValueError:
@@ -527,28 +526,27 @@ def _check_server(uri: str) -> None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep MLflow's notes and Python warnings off the terminal; its own warnings and errors stay."""
-    least = {
+def quiet_logging() -> Iterator[None]:
+    """Keep MLflow's informational messages and Python warnings off the terminal."""
+    minimum_levels = {
         "mlflow": logging.WARNING,
         "alembic": logging.WARNING,
-        # It warns where pip is not installed, as in environments made by uv; the requirements logged with a model
-        # are our own and need no pip.
+        # It warns if pip is missing, as in environments made by uv; this package's requirements need no pip.
         "mlflow.utils.environment": logging.ERROR,
-        # What goes wrong in a database or on the way to a server is said once, by `explained`.
+        # Errors of databases and connections are reported once, by `translate_errors`.
         "mlflow.store.db.utils": logging.CRITICAL + 1,
         "urllib3.connectionpool": logging.ERROR,
         "sqlalchemy.pool": logging.CRITICAL + 1,
     }
-    loggers = [logging.getLogger(name) for name in least]
-    levels = [logger.level for logger in loggers]
+    loggers = [logging.getLogger(name) for name in minimum_levels]
+    previous_levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        # Warnings about how MLflow's own parts use each other; nothing a user of this package could act on.
+        # These concern the internals of MLflow; a user of this package cannot act on them.
         warnings.filterwarnings("ignore", module=r"mlflow\.|alembic\.|sqlalchemy\.")
         for logger in loggers:
-            logger.setLevel(max(logger.level, least[logger.name]))
+            logger.setLevel(max(logger.level, minimum_levels[logger.name]))
         try:
             yield
         finally:
-            for logger, level in zip(loggers, levels, strict=True):
+            for logger, level in zip(loggers, previous_levels, strict=True):
                 logger.setLevel(level)
