@@ -198,7 +198,7 @@ def differences(
                 continue
             found = interval(at_hand[own] - of_peer, drawn[own] - drawn[peer])
             better = (found.value < 0) == lower_is_better
-            verdict = ("better" if better else "worse") if found.told_apart else "not told apart"
+            verdict = ("better" if better else "worse") if found.excludes_zero else "not told apart"
             rows.append(
                 {"ours": own, "peer": peer, "score_ours": at_hand[own], "score_peer": of_peer}
                 | {"difference": found.value, "lower": found.lower, "upper": found.upper, "verdict": verdict}

@@ -28,8 +28,8 @@ from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import ConformalScores
 from nasicon_ml.evaluation.cross_validation import (
     LEVELS,
-    end_columns,
     grouped_splits,
+    interval_columns,
     near_room_temperature,
     out_of_fold_errors,
 )
@@ -67,8 +67,8 @@ def pairs(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, name: TargetName) ->
     pandas.DataFrame
         source; weight, with which every pellet of a source counts about once; correlation of the two errors;
         measured, predicted and better as in `nasicon_ml.estimators.joint.Differences`; lower and upper ends at
-        each level under the names of `end_columns`; alone, the half-width at the highest level if nothing were
-        shared, on the scale the model learns.
+        each level under the names of `interval_columns`; alone, the half-width at the highest level if nothing
+        were shared, on the scale the model learns.
     """
     rows = out_of_fold[
         (out_of_fold["target"] == str(name)) & (out_of_fold["repeat"] == out_of_fold["repeat"].min())
@@ -76,7 +76,7 @@ def pairs(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, name: TargetName) ->
     rows = rows[near_room_temperature(name, rows)].reset_index(drop=True)
     at_level = {}
     for level in LEVELS:
-        ends = dict(zip(("lower", "upper"), (rows[column] for column in end_columns(level)), strict=True))
+        ends = dict(zip(("lower", "upper"), (rows[column] for column in interval_columns(level)), strict=True))
         at_level[level] = out_of_fold_errors(name, rows.assign(**ends), pellets)
     errors = at_level[LEVELS[-1]]
     found = []
@@ -112,7 +112,7 @@ def _of_source(
                 learned = one.predicted[others], float(one.predicted[reference])
                 half = one.half[others], float(one.half[reference])
                 found = differences_of_values(name, kernel, beside, learned, half, scores, level)
-            frame |= dict(zip(end_columns(level), (found.lower, found.upper), strict=True))
+            frame |= dict(zip(interval_columns(level), (found.lower, found.upper), strict=True))
         yield pd.DataFrame(frame | {"predicted": found.value, "better": found.better})
 
 
@@ -126,10 +126,10 @@ def coverage(frame: pd.DataFrame) -> list[list[str]]:
             continue
         cells = [label, f"{len(rows):,} ({rows[Column.SOURCE].nunique()})"]
         for level in LEVELS:
-            lower, upper = (rows[column] for column in end_columns(level))
+            lower, upper = (rows[column] for column in interval_columns(level))
             inside = (rows["measured"] >= lower) & (rows["measured"] <= upper)
             cells.append(f"{100 * np.average(inside, weights=rows['weight']):.0f}")
-        lower, upper = (rows[column] for column in end_columns(LEVELS[-1]))
+        lower, upper = (rows[column] for column in interval_columns(LEVELS[-1]))
         lines.append([*cells, np.average((upper - lower) / 2, weights=rows["weight"])])
     return lines
 

@@ -18,7 +18,7 @@ from tools.renew_docs import between_markers
 
 from nasicon_ml import plots
 from nasicon_ml.columns import Column
-from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
+from nasicon_ml.evaluation.cross_validation import LEVELS, interval_columns
 from nasicon_ml.evaluation.scores import (
     ALL,
     AWAY,
@@ -29,8 +29,8 @@ from nasicon_ml.evaluation.scores import (
     Difference,
     coverage_curves,
     domain_curve,
+    domain_rows,
     interval,
-    judged_rows,
     row_errors,
     scored_subsets,
     source_weights,
@@ -73,7 +73,7 @@ def coverage_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
             counts = {"n_rows": len(once), "n_sources": once[Column.SOURCE].nunique()}
             weights = source_weights(part[Column.SOURCE].to_numpy(), DRAWS, SEED)
             for level in LEVELS:
-                lower, upper = (part[column].to_numpy(dtype=np.float64) for column in end_columns(level))
+                lower, upper = (part[column].to_numpy(dtype=np.float64) for column in interval_columns(level))
                 measured = part["measured"].to_numpy(dtype=np.float64)
                 inside = ((measured >= lower) & (measured <= upper)).astype(np.float64)
                 drawn = weighted_mean(inside, weights)
@@ -103,7 +103,7 @@ def domain_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for target in WORDS:
         lithium = scored_subsets(out_of_fold, target)[ALL]
-        for subset, part in ((ALL, lithium), (f"{ALL} and {SODIUM}", judged_rows(out_of_fold, target))):
+        for subset, part in ((ALL, lithium), (f"{ALL} and {SODIUM}", domain_rows(out_of_fold, target))):
             outside = part[Column.DOMAIN_SCORE].to_numpy(dtype=np.float64) >= 1
             if not 0 < outside.sum() < len(outside):
                 continue

@@ -173,15 +173,15 @@ def test_auroc_is_that_of_the_copied_rows(outcome, score, copies) -> None:
 def test_an_interval_holds_the_middle_and_says_whether_nothing_lies_in_it() -> None:
     found = interval(0.5, np.linspace(0, 1, 201))
     assert (found.value, found.lower, found.upper) == pytest.approx((0.5, 0.025, 0.975))
-    assert found.told_apart
-    assert not interval(0.0, np.array([-1.0, 1.0])).told_apart
-    assert interval(-0.5, np.array([-1.0, -0.2, np.nan])).told_apart
+    assert found.excludes_zero
+    assert not interval(0.0, np.array([-1.0, 1.0])).excludes_zero
+    assert interval(-0.5, np.array([-1.0, -0.2, np.nan])).excludes_zero
 
 
 def test_draws_without_a_number_tell_nothing_apart() -> None:
     found = interval(0.5, np.array([np.nan]))
     assert np.isnan(found.lower)
-    assert not found.told_apart
+    assert not found.excludes_zero
 
 
 def test_an_interval_of_draws_covers_the_truth_as_often_as_it_says() -> None:

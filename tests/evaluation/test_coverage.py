@@ -4,7 +4,7 @@ import pytest
 from tools.uncertainty_tables import coverage_table, domain_table
 
 from nasicon_ml.columns import Column
-from nasicon_ml.evaluation.cross_validation import LEVELS, end_columns
+from nasicon_ml.evaluation.cross_validation import LEVELS, interval_columns
 from nasicon_ml.evaluation.scores import KNOWN, coverage_curve, domain_curve, score_table
 
 
@@ -35,7 +35,7 @@ def out_of_fold():
         columns["level_needed"] = 2 * norm.cdf(np.abs(error)) - 1
         for level in LEVELS:
             half = norm.ppf(0.5 + level / 2)
-            columns |= dict(zip(end_columns(level), (np.full(n, -half), np.full(n, half)), strict=True))
+            columns |= dict(zip(interval_columns(level), (np.full(n, -half), np.full(n, half)), strict=True))
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
 

@@ -19,7 +19,7 @@ from nasicon_ml.estimators.fitting import FitContext
 from nasicon_ml.estimators.targets import ANSWERS, TargetName, TrainingRows, training_rows
 from nasicon_ml.estimators.uncertainty import Circumstances
 from nasicon_ml.evaluation.cross_validation import (
-    OutOfFold,
+    OutOfFoldPredictions,
     assert_disjoint,
     cross_validate,
     grouped_folds,
@@ -85,7 +85,9 @@ def test_an_interval_is_not_made_from_its_own_error():
     sources = np.array([f"s{number % 60}" for number in range(n)], dtype=object)
 
     def ends(measured):
-        found = OutOfFold(TrainingRows(np.arange(n), measured, np.ones(n)), fold, reported, reported, reported)
+        found = OutOfFoldPredictions(
+            TrainingRows(np.arange(n), measured, np.ones(n)), fold, reported, reported, reported
+        )
         said = out_of_fold_intervals(TargetName.CONDUCTIVITY, found, sources, around)
         return np.array([end for ends in said.ends.values() for end in ends])
 

@@ -9,7 +9,7 @@ import pytest
 
 from nasicon_ml.errors import BundleError, FieldError, TrackingError
 from nasicon_ml.evaluation import gate
-from nasicon_ml.evaluation.gate import GateReport, Verdict
+from nasicon_ml.evaluation.gate import GateCheck, GateReport
 from nasicon_ml.tracking import (
     CHALLENGER,
     CHAMPION,
@@ -30,15 +30,15 @@ from tests.tracking.test_runs import aliases
 
 
 def says(monkeypatch, *, passed):
-    """Let the gate give this verdict, and note whom it was asked about."""
+    """Let the gate give this check, and note whom it was asked about."""
     asked = []
 
-    def judge(candidate, reference):
+    def evaluate_candidate(candidate, reference):
         asked.append((candidate, reference))
-        verdict = Verdict("conductivity", passed, "conductivity: +0.5000, at most 0.02 worse is allowed", {})
-        return GateReport((verdict,), (), has_reference=reference is not None)
+        check = GateCheck("conductivity", passed, "conductivity: +0.5000, at most 0.02 worse is allowed", {})
+        return GateReport((check,), (), has_reference=reference is not None)
 
-    monkeypatch.setattr(gate, "judge", judge)
+    monkeypatch.setattr(gate, "evaluate_candidate", evaluate_candidate)
     return asked
 
 
@@ -320,14 +320,14 @@ def test_a_changed_bundle_is_found_before_it_is_promoted(own_two_versions):
 
 def test_a_champion_made_meanwhile_is_not_deposed(two_versions, instant_training, monkeypatch):
     run_training()
-    judge = gate.judge
+    evaluate_candidate = gate.evaluate_candidate
 
     def slow(candidate, reference):
         with open_store() as store:
             store.client.set_registered_model_alias("nasicon-recipe", CHAMPION, "2")
-        return judge(candidate, reference)
+        return evaluate_candidate(candidate, reference)
 
-    monkeypatch.setattr(gate, "judge", slow)
+    monkeypatch.setattr(gate, "evaluate_candidate", slow)
     with pytest.raises(TrackingError, match="version 2 was made champion while 3 was compared with version 1"):
         promote("3")
     assert aliases()[CHAMPION] == "2"
@@ -357,8 +357,8 @@ def test_comparing_changes_nothing(two_versions, monkeypatch):
 
 
 def test_a_report_too_long_for_a_tag_keeps_its_verdicts(monkeypatch):
-    verdicts = tuple(Verdict(f"question {number}", passed=False, message="x" * 900) for number in range(9))
-    kept = promotion._report_entries(GateReport(verdicts, (), has_reference=True))
+    checks = tuple(GateCheck(f"question {number}", passed=False, message="x" * 900) for number in range(9))
+    kept = promotion._report_entries(GateReport(checks, (), has_reference=True))
     assert len(kept) == 9
     assert all("message" not in entry and entry["passed"] is False for entry in kept)
 
@@ -368,7 +368,7 @@ def test_the_real_gate_compares_what_was_recorded(workplace, instant_training):
     """No part of it is replaced: models of ten trees on a part of the data pass or fail by their own figures."""
     run_training()
     found = promote()
-    questions = {verdict.question: verdict.passed for verdict in found.report.verdicts}
+    questions = {check.question: check.passed for check in found.report.checks}
     assert questions["dataset"] is True
     assert set(questions) == {
         "comparison", "conductivity", "relative_density", "phase_purity", "coverage", "physics", "dataset"
@@ -377,7 +377,7 @@ def test_the_real_gate_compares_what_was_recorded(workplace, instant_training):
         promote(force=True, reason="a start")
     run_training()
     again = promote()
-    beside_itself = {verdict.question: verdict.passed for verdict in again.report.verdicts}
+    beside_itself = {check.question: check.passed for check in again.report.checks}
     assert all(score.difference.value == 0 and score.same_folds for score in again.report.scores)
     assert {question for question, passed in beside_itself.items() if not passed} <= {"coverage"}
     assert beside_itself["coverage"] is questions["coverage"]

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from nasicon_ml.estimators.targets import ANSWERS
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
-from nasicon_ml.workflows.explain import COLUMNS, COMPOSITION, OWN, explain, explained, mean_strength, taylor_index
+from nasicon_ml.workflows.explain import (
+    COLUMNS,
+    COMPOSITION,
+    OWN,
+    explain,
+    explain_prediction,
+    mean_strength,
+    shapley_taylor_index,
+)
 from nasicon_ml.workflows.predict import predict
 
 CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
@@ -88,11 +96,11 @@ def test_a_part_is_what_leaving_fields_out_shows(found: pd.DataFrame, champion: 
 
 
 def test_conductivity_is_explained_at_the_temperature_asked_for(champion: PropertyModel) -> None:
-    hot = explained(predict(ARGON, champion, at_c=200.0))
+    hot = explain_prediction(predict(ARGON, champion, at_c=200.0))
     sigma = hot[hot["target"] == "conductivity"]
     assert sigma["predicted"].iloc[0] > -3
     assert sigma["base"].iloc[0] > -4
-    cold = explained(predict(ARGON, champion))
+    cold = explain_prediction(predict(ARGON, champion))
     others = [frame[frame["target"] != "conductivity"].reset_index(drop=True) for frame in (hot, cold)]
     pd.testing.assert_frame_equal(*others)
 
@@ -102,7 +110,7 @@ def test_own_pellets_are_a_part_of_their_own(champion: PropertyModel) -> None:
         {"formula": ["LATP x=0.4"], "sintering_temperature_c": [800], "conductivity_total_s_cm": [1e-2]}
     )
     prediction = predict(ARGON, champion, own=own)
-    parts = explained(prediction)
+    parts = explain_prediction(prediction)
     mine = parts[(parts["group"] == OWN) & (parts["target"] == "conductivity")]
     assert mine["contribution"].iloc[0] == pytest.approx(prediction.results["own_shift_decades"][0])
     assert mine["contribution"].iloc[0] > 0.3
@@ -121,7 +129,7 @@ def test_no_recipe_has_no_explanation(champion: PropertyModel) -> None:
 @given(st.integers(0, 6), st.integers(0, 10_000))
 def test_what_is_shared_out_adds_up(count: int, seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=2**count)
-    shares = taylor_index(values)
+    shares = shapley_taylor_index(values)
     assert len(shares) == count + count * (count - 1) // 2
     assert sum(shares.values()) == pytest.approx(values[-1] - values[0])
 
@@ -131,7 +139,7 @@ def test_things_that_do_not_touch_each_other_have_no_share_together() -> None:
     alone = [1.0, -2.0, 0.5, 0.0]
     values = sum(size * ((position >> at) & 1) for at, size in enumerate(alone))
     values = values + 3.0 * ((position & 3) == 3)
-    shares = taylor_index(values)
+    shares = shapley_taylor_index(values)
     for at, size in enumerate(alone):
         assert shares[at,] == pytest.approx(size)
     assert shares[0, 1] == pytest.approx(3.0)

@@ -7,7 +7,7 @@ import pytest
 from nasicon_ml.columns import Column
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.recipe import Recipe
-from nasicon_ml.workflows.explain import dominant_pellets, outlier_words
+from nasicon_ml.workflows.explain import describe_outliers, dominant_pellets
 from nasicon_ml.workflows.predict import DISTANCE, predict
 
 RECIPE = Recipe(formula="LATP x=0.3", sintering_temperature_c=900, densification="conventional")
@@ -39,8 +39,8 @@ def test_one_bad_pellet_in_five_moves_the_answer_by_little_and_is_named(trained,
     bad = clean.assign(conductivity_total_s_cm=clean["conductivity_total_s_cm"] * [1, 1, 1000, 1, 1])
     shifts = [predict(RECIPE, trained.model, own=own).results[Column.OWN_SHIFT_DECADES][0] for own in (clean, bad)]
     assert abs(shifts[1] - shifts[0]) < 0.1
-    assert outlier_words(trained.model, clean) == []
-    ((key, words),) = outlier_words(trained.model, bad)
+    assert describe_outliers(trained.model, clean) == []
+    ((key, words),) = describe_outliers(trained.model, bad)
     assert key == "MK2"
     assert words.startswith("total conductivity: ")
     assert words.endswith("it counts less")

@@ -11,10 +11,10 @@ import pytest
 
 from nasicon_ml import Recipe, predict, profile
 from nasicon_ml.errors import BundleError, FieldError
-from nasicon_ml.estimators.targets import ANSWERS, TargetName
+from nasicon_ml.estimators.targets import ANSWERS, PREDICTED, TargetName
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.workflows.differences import compare, differences
-from nasicon_ml.workflows.profile import BEST_BY, Profile
+from nasicon_ml.workflows.profile import Profile
 
 CHAMPION = Path(__file__).resolve().parents[2] / "models" / "champion"
 TEMPERATURES = range(750, 1051, 50)
@@ -38,7 +38,7 @@ def test_a_curve_is_what_predict_says_of_each_recipe(curve: Profile, model: Prop
 
 def test_the_best_is_the_highest_and_nothing_is_above_it(curve: Profile) -> None:
     for name, best in curve.best.items():
-        values = curve.frame()[BEST_BY[name]].to_numpy()
+        values = curve.frame()[PREDICTED[name]].to_numpy()
         assert values[best.row] == values.max()
         assert values[best.lowest] == values.min()
         assert (best.differences.value <= 0).all()
@@ -94,7 +94,7 @@ def test_own_pellets_are_points_of_their_own_and_move_the_curve(model: PropertyM
     found = profile("LATP x=0.3", model, own=own, sintering_temperature_c=TEMPERATURES, atmosphere="air")
     assert found.own["sintering_temperature_c"].tolist() == [900]
     assert curve.own.empty
-    raised = found.frame()[BEST_BY[TargetName.CONDUCTIVITY]] / curve.frame()[BEST_BY[TargetName.CONDUCTIVITY]]
+    raised = found.frame()[PREDICTED[TargetName.CONDUCTIVITY]] / curve.frame()[PREDICTED[TargetName.CONDUCTIVITY]]
     assert (raised > 1).all()
     narrower = differences(found.prediction, 3)[TargetName.CONDUCTIVITY]
     before = differences(curve.prediction, 3)[TargetName.CONDUCTIVITY]
@@ -137,7 +137,7 @@ def test_a_comparison_is_a_table_of_every_recipe_and_answer(curve: Profile) -> N
     own = table[table["row"] == 2]
     np.testing.assert_allclose(own["difference"], 0.0)
     assert table["unit"].unique().tolist() == ["decades", "points", "probability"]
-    sigma = np.log10(curve.frame()[BEST_BY[TargetName.CONDUCTIVITY]].to_numpy())
+    sigma = np.log10(curve.frame()[PREDICTED[TargetName.CONDUCTIVITY]].to_numpy())
     found = table[table["target"] == "conductivity"]["difference"].to_numpy()
     np.testing.assert_allclose(found, sigma - sigma[2], atol=1e-12)
     with pytest.raises(FieldError, match="a recipe from 0 to 6"):

@@ -13,7 +13,7 @@ from nasicon_ml.errors import FieldError, NasiconError
 from nasicon_ml.screening.objectives import Wish
 from nasicon_ml.screening.space import SearchSpace
 from nasicon_ml.workflows.predict import default_bundle, loaded_model
-from nasicon_ml.workflows.recommend import BatchOptions, history, recommend
+from nasicon_ml.workflows.recommend import BatchOptions, campaign_history, recommend
 
 TEMPERATURES = [750, 800, 850, 900, 950, 1000]
 SPACE = {
@@ -160,7 +160,7 @@ def test_the_history_is_what_predict_would_have_said_before_each_pellet():
     pellets = own_pellets(
         own(*(("LATP x=0.3", t, s) for t, s in ((850, 2e-4), (900, 4e-4), (950, 9e-5), (1000, 6e-5))))
     )
-    table = history(pellets, Goal(), model)
+    table = campaign_history(pellets, Goal(), model)
     columns = [
         "predicted_conductivity_s_cm",
         "predicted_conductivity_lower_s_cm",

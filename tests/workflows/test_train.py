@@ -15,7 +15,7 @@ from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
 from nasicon_ml.estimators.targets import ANSWERS
 from nasicon_ml.evaluation import cross_validation
 from nasicon_ml.evaluation.plausibility import check_plausibility
-from nasicon_ml.workflows.train import TrainingOptions, train, with_findings
+from nasicon_ml.workflows.train import TrainingOptions, train, with_known_problems
 
 
 def test_the_model_says_which_edition_of_the_dataset_it_is_of(trained):
@@ -156,7 +156,10 @@ def test_it_is_the_file_that_was_trained_on(trained, pellets, tmp_path):
     pellets.loc[0, "relative_density_pct"] = "0.93"
     pellets.to_csv(tmp_path / "mine.csv", index=False)
     clean = trained.model.metadata.validation
-    assert with_findings(trained.model, tmp_path / "mine.csv").metadata.validation["errors"] == clean["errors"] + 1
+    assert (
+        with_known_problems(trained.model, tmp_path / "mine.csv").metadata.validation["errors"]
+        == clean["errors"] + 1
+    )
 
 
 def test_sources_beside_the_file_are_held_against_it(pellets, tmp_path):

@@ -24,7 +24,7 @@ from nasicon_ml.io import table_records
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.plots import batch_map
 from nasicon_ml.workflows.predict import loaded_model
-from nasicon_ml.workflows.recommend import history, next_batch
+from nasicon_ml.workflows.recommend import campaign_history, next_batch
 
 _FIGURE, _SAID = "figure of the batch", "said of the campaign"
 
@@ -135,7 +135,7 @@ def _measured(found: Campaign) -> None:
         st.markdown("No pellet yet.")
         return
     st.header(f"{plural(len(found.pellets), 'pellet')} made")
-    show_history(history(found.pellets, found.settings.goal, _answering(found)))
+    show_history(campaign_history(found.pellets, found.settings.goal, _answering(found)))
 
 
 def _answering(found: Campaign) -> PropertyModel:

@@ -20,7 +20,7 @@ from nasicon_ml.data.validate import unusual_findings
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.io import read_table, understand
 from nasicon_ml.io.tables import FORMATS
-from nasicon_ml.workflows.recommend import history
+from nasicon_ml.workflows.recommend import campaign_history
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +58,7 @@ def show() -> None:
     st.dataframe(table, hide_index=True, column_config=configured, placeholder="")
     if pellets[Column.CONDUCTIVITY_TOTAL_S_CM].notna().any():
         st.header("What they are worth")
-        show_history(history(pellets, Goal(), model()))
+        show_history(campaign_history(pellets, Goal(), model()))
 
 
 def _read(given: UploadedFile, sheet: str | None) -> None:

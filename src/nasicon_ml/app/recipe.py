@@ -21,7 +21,7 @@ from nasicon_ml.data.load import load_sources
 from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.io import table_records
-from nasicon_ml.workflows.explain import explained
+from nasicon_ml.workflows.explain import explain_prediction
 from nasicon_ml.workflows.predict import Prediction, predict
 from nasicon_ml.workflows.profile import Profile, profile
 
@@ -188,7 +188,7 @@ def _moved(prediction: Prediction) -> None:
     from nasicon_ml.app.charts import bars
 
     st.header("What moved the answer")
-    parts = explained(prediction)
+    parts = explain_prediction(prediction)
     names = {TargetName.CONDUCTIVITY: "Conductivity", TargetName.RELATIVE_DENSITY: "Density",
              TargetName.PHASE_PURITY: "Purity"}  # fmt: skip
     for tab, (name, label) in zip(st.tabs(list(names.values())), names.items(), strict=True):

@@ -28,7 +28,7 @@ def worded(table: pd.DataFrame, *order: str) -> tuple[pd.DataFrame, dict[str, ob
 
 
 def show_history(found: pd.DataFrame) -> None:
-    """Show how pellets were predicted before they were known (what `history` returns)."""
+    """Show how pellets were predicted before they were known (what `campaign_history` returns)."""
     rows = [
         {
             "pellet": row[Column.PELLET_ID],

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from nasicon_ml.checks import Finding
     from nasicon_ml.cli.inputs import Inputs
     from nasicon_ml.composition import Composition
-    from nasicon_ml.workflows.explain import Dominant
-    from nasicon_ml.workflows.measured_alike import MeasuredAlike
+    from nasicon_ml.workflows.explain import DominantPellet
     from nasicon_ml.workflows.predict import Prediction
+    from nasicon_ml.workflows.similar_pellets import SimilarPellets
 
 Cells = Mapping[str, Any]
 
@@ -68,7 +68,7 @@ class OwnShift:
     decades: float
     points: float
     purity: float
-    dominant: tuple[Dominant, ...] = ()
+    dominant: tuple[DominantPellet, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Answer:
     #: Rules of the literature about recipes like it that the model breaks, the closest first: name -> statement.
     broken_rules: Mapping[str, str]
     #: What was measured on pellets of the same composition made alike, by property.
-    measured_alike: Mapping[str, MeasuredAlike]
+    measured_alike: Mapping[str, SimilarPellets]
     #: How far own pellets moved it; None where none were given.
     own: OwnShift | None = None
     #: What moved each property; None where it was not asked for.
@@ -135,7 +135,7 @@ def answers(inputs: Inputs, prediction: Prediction, neighbours: int, *, full: bo
         Column.DOMAIN_NOTES.value: given.domain_notes,
         "neighbours": _neighbours(prediction, neighbours),
         "broken_rules": prediction.broken_rules,
-        "measured_alike": prediction.measured_alike if full else [{}] * len(recipes),
+        "measured_alike": prediction.similar_pellets if full else [{}] * len(recipes),
     }
     dominant = dominant_pellets(prediction) if full else [()] * len(recipes)
     return [
@@ -173,7 +173,7 @@ def _answer(place: tuple[int, int | None, str | None], recipe: Cells, result: Ce
 
 
 def with_explanations(given: Iterable[Answer], explained: pd.DataFrame) -> list[Answer]:
-    """Return answers with what moved them, as `nasicon_ml.workflows.explain.explained` has it."""
+    """Return answers with what moved them, as `nasicon_ml.workflows.explain.explain_prediction` has it."""
     found: dict[int, dict[str, Explanation]] = {}
     for (row, target), parts in explained.groupby(["row", "target"], sort=False):
         first = parts.iloc[0]
@@ -220,7 +220,7 @@ def _dois(pellets: pd.DataFrame) -> pd.Series[Any]:
     return doi.fillna(source.where(source.str.startswith("10."))).fillna(only)
 
 
-def _own_shift(result: Cells, dominant: tuple[Dominant, ...]) -> OwnShift | None:
+def _own_shift(result: Cells, dominant: tuple[DominantPellet, ...]) -> OwnShift | None:
     if Column.OWN_PELLETS not in result:
         return None
     columns = (Column.OWN_PELLETS, Column.OWN_SHIFT_DECADES, Column.OWN_SHIFT_POINTS, Column.OWN_SHIFT_PURITY)

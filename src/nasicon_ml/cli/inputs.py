@@ -496,9 +496,9 @@ def say_of_own(name: str, own: pd.DataFrame, reference: pd.DataFrame, model: Pro
         )
         say(f"warning: {name}, pellet {ids[same[0].row]}: {same[0].message}{more}")
     if model is not None:
-        from nasicon_ml.workflows.explain import outlier_words
+        from nasicon_ml.workflows.explain import describe_outliers
 
-        for key, words in outlier_words(model, own):
+        for key, words in describe_outliers(model, own):
             say(f"warning: {name}, pellet {key}: {words}")
 
 

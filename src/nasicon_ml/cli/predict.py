@@ -237,9 +237,9 @@ def _answer(inputs: Inputs, predictions: list[Prediction], values: dict[str, Any
     found = [answer for part, prediction in parts for answer in answers(part, prediction, shown, full=full)]
     why = None
     if values["explain"]:
-        from nasicon_ml.workflows.explain import explained
+        from nasicon_ml.workflows.explain import explain_prediction
 
-        why = explained(predictions[0])
+        why = explain_prediction(predictions[0])
         found = with_explanations(found, why)
     json_text = as_json(predictions[0], found, inputs.findings) if values["as_json"] or json_file else ""
     notes = []

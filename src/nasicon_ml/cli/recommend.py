@@ -346,7 +346,7 @@ def _show_open(found: Campaign, values: dict[str, Any]) -> None:
 def status(**values: Any) -> None:
     """Say how a campaign went: the best pellet, and how well each was predicted before it was made."""
     from nasicon_ml.campaigns.folder import Campaign
-    from nasicon_ml.workflows.recommend import history
+    from nasicon_ml.workflows.recommend import campaign_history
 
     check_destination(values["figure"], FIGURE_ENDINGS, "--figure", {})
     found = Campaign.open(values["folder"])
@@ -359,7 +359,7 @@ def status(**values: Any) -> None:
             say(f"note: {values['figure']} is not drawn: there is no pellet yet")
         return
     values["model"] = found.settings.model
-    table = history(found.pellets, found.settings.goal, _model(values))
+    table = campaign_history(found.pellets, found.settings.goal, _model(values))
     if values["as_json"]:
         from nasicon_ml.io.tables import table_records
 

@@ -240,9 +240,9 @@ def _report(report: GateReport, names: tuple[str, str]) -> Iterator[str]:
         rows += [_score_row(score) for score in report.scores]
         yield from aligned(rows)
         yield ""
-    for verdict in report.verdicts:
-        mark = "passed   " if verdict.passed else "REFUSED  "
-        yield from textwrap.wrap(mark + verdict.message, _WIDTH, subsequent_indent=" " * len(mark))
+    for check in report.checks:
+        mark = "passed   " if check.passed else "REFUSED  "
+        yield from textwrap.wrap(mark + check.message, _WIDTH, subsequent_indent=" " * len(mark))
 
 
 def _score_row(score: PairedScore) -> tuple[str, ...]:

@@ -239,7 +239,7 @@ def _domain(answer: Answer, width: int) -> list[str]:
 
 def measured_words(answer: Answer) -> list[str]:
     """Return what was measured on pellets like this, and whether the answer disagrees with it."""
-    from nasicon_ml.workflows.measured_alike import outside_interval
+    from nasicon_ml.workflows.similar_pellets import side_of_interval
 
     texts: list[str] = []
     shown: dict[str, tuple[str, Callable[[float], str], Interval | None]] = {
@@ -263,7 +263,7 @@ def measured_words(answer: Answer) -> list[str]:
             )
         if found.carried:
             text += f" ({found.carried} carried to {answer.temperature_c:g} °C with the pellet's own energy)"
-        side = "" if interval is None else outside_interval(found, interval.lower, interval.upper)
+        side = "" if interval is None else side_of_interval(found, interval.lower, interval.upper)
         if side:
             text += f"; that lies {side} the interval of the prediction: trust what was measured"
         texts.append(text)

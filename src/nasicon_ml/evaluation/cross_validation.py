@@ -1,8 +1,9 @@
 """Cross-validation by source: folds, out-of-fold predictions, and their intervals, probabilities and domain.
 
-No source stands on both sides of a split. What is said about an out-of-fold row must not be made from its own
-error, either: spread, quantiles, calibration and domain of each fold are fitted to the sources of all other folds.
-How errors on pellets of one source go together is fitted to the out-of-fold predictions, too.
+No source has rows in both the training and the test set of a split. The interval, probability and domain of an
+out-of-fold row must not depend on its own error either: spread, quantiles, calibration and domain of each fold are
+fitted to the sources of all other folds. The covariance of errors on pellets of one source is also fitted to the
+out-of-fold predictions.
 """
 
 from __future__ import annotations
@@ -38,13 +39,12 @@ from nasicon_ml.estimators.uncertainty import (
 )
 from nasicon_ml.features.distances import recipe_space
 
-_CONTEXTS = ("full", "composition")
-#: Chooses settings from training rows only: (context, target, rows, chosen) -> context with the settings.
+#: Chooses settings from training rows only: (context, target, rows, training mask) -> context with the settings.
 Tuner = Callable[[FitContext, TargetName, TrainingRows, Mask], FitContext]
-#: Levels of the intervals in an out-of-fold table; its columns lower and upper are those of the last.
+#: Levels of the intervals in an out-of-fold table; its columns lower and upper contain those of the last level.
 LEVELS = (0.5, 0.8, 0.9)
-#: Columns of an out-of-fold table: the highest level whose interval misses the measured value, and the share of
-#: the processing that is not known.
+#: Columns of an out-of-fold table: the highest level whose interval excludes the measured value, and the share of
+#: the processing that is unknown.
 LEVEL_NEEDED, UNKNOWN_SHARE = "level_needed", "unknown_share"
 
 
@@ -58,7 +58,7 @@ def grouped_folds(sources: ArrayLike, folds: int, seed: int) -> Ints:
     folds
         Number of folds, at least 2 and at most the number of sources.
     seed
-        Same seed and sources: same folds, whatever the order of the rows.
+        Seed of the shuffle; the folds do not depend on the order of the rows.
 
     Returns
     -------
@@ -73,27 +73,21 @@ def grouped_folds(sources: ArrayLike, folds: int, seed: int) -> Ints:
     names, codes, counts = np.unique(np.asarray(sources, dtype=str), return_inverse=True, return_counts=True)
     if not 2 <= folds <= len(names):
         raise ValueError(f"{folds} folds cannot be made of {len(names)} sources: at least 2, at most one each")
-    # Largest first into the emptiest fold keeps folds even; the shuffle before decides among equals.
-    # scikit-learn's GroupKFold either balances or shuffles, not both.
+    # Sources are assigned from the largest to the smallest, each to the smallest fold; the shuffle decides among
+    # sources of equal size. scikit-learn's GroupKFold either balances or shuffles, not both.
     shuffled = np.random.default_rng(seed).permutation(len(names))
     order = shuffled[np.argsort(-counts[shuffled], kind="stable")]
-    filled = np.zeros(folds)
-    fold_of = np.empty(len(names), dtype=np.intp)
-    for name in order:
-        emptiest = int(filled.argmin())
-        fold_of[name] = emptiest
-        filled[emptiest] += counts[name]
-    return fold_of[codes]
+    fold_sizes = np.zeros(folds)
+    fold_of_source = np.empty(len(names), dtype=np.intp)
+    for source in order:
+        smallest = int(fold_sizes.argmin())
+        fold_of_source[source] = smallest
+        fold_sizes[smallest] += counts[source]
+    return fold_of_source[codes]
 
 
 def assert_disjoint(training: ArrayLike, testing: ArrayLike) -> None:
-    """Refuse to go on if a source stands on both sides.
-
-    Raises
-    ------
-    LeakageError
-        Naming the sources.
-    """
+    """Raise LeakageError, naming the sources, if a source is in both the training and the test rows."""
     shared = set(np.unique(np.asarray(training, dtype=str))) & set(np.unique(np.asarray(testing, dtype=str)))
     if shared:
         shown = ", ".join(sorted(shared)[:5])
@@ -106,7 +100,7 @@ def grouped_splits(sources: ArrayLike, fold: Ints) -> Iterator[tuple[Mask, Mask]
     Raises
     ------
     LeakageError
-        If a source stands on both sides of a fold; checked in every fold, not assumed.
+        If a source has rows on both sides of a split.
     """
     names = np.asarray(sources, dtype=str)
     for part in np.unique(fold):
@@ -116,18 +110,18 @@ def grouped_splits(sources: ArrayLike, fold: Ints) -> Iterator[tuple[Mask, Mask]
 
 
 @dataclass(frozen=True)
-class OutOfFold:
-    """Predictions of rows by models that never saw their source; each of shape (n,).
+class OutOfFoldPredictions:
+    """Predictions of n rows by models that were not trained on their source.
 
     Attributes
     ----------
     rows
         The rows, as positions in the pellet table, with measured values on the scale of reports.
     fold
-        The fold whose models predicted a row, having been trained on the others.
+        Fold of each row, shape (n,); its models were trained on the other folds.
     full, composition_only, median
-        Predictions on the scale of reports. Of a probability: log-odds of the trees, not yet calibrated, for
-        the first two, and the training rows' base rate for the last.
+        Predictions on the scale of reports, shape (n,) each. For a probability, `full` and `composition_only` are
+        uncalibrated log-odds of the trees, and `median` is the base rate of the training rows.
     """
 
     rows: TrainingRows
@@ -137,7 +131,7 @@ class OutOfFold:
     median: Floats
 
 
-def cross_validate(  # noqa: PLR0913 -- two contexts, one split
+def cross_validate(  # noqa: PLR0913 -- two contexts share one split
     full: FitContext,
     composition_only: FitContext,
     name: TargetName,
@@ -148,61 +142,59 @@ def cross_validate(  # noqa: PLR0913 -- two contexts, one split
     tuner: Tuner | None = None,
     inspect: Callable[[FittedTarget, Ints], None] | None = None,
     advance: Callable[[], None] = lambda: None,
-) -> OutOfFold:
+) -> OutOfFoldPredictions:
     """Predict every row by models trained on other sources.
 
     Parameters
     ----------
     full, composition_only
-        The same pellets with all features and with those of the composition alone.
+        The same pellets with all features and with the features of the composition only.
     name, rows
         The target and its usable rows.
     folds, seed
         How sources are assigned to folds.
     tuner
-        Chooses settings inside each fold's training rows; None keeps those of the context.
+        Chooses settings from the training rows of each fold; None keeps the settings of the context.
     inspect
-        Shown each fold's full model and which of `rows` it was not trained on.
+        Called with the full model of each fold and the positions in `rows` of its test rows.
     advance
         Called after each fold.
 
     Raises
     ------
     LeakageError
-        If a source stood on both sides of a fold; checked in every fold, not assumed.
+        If a source has rows on both sides of a split.
     """
     sources = full.pellets[Column.SOURCE].to_numpy()[rows.rows]
     temperature = measurement_temperature(full.pellets)[rows.rows]
     fold = grouped_folds(sources, folds, seed)
     splits = list(grouped_splits(sources, fold))
-    found = {key: np.empty(len(rows.rows)) for key in (*_CONTEXTS, "median")}
-    contexts = dict(zip(_CONTEXTS, (full, composition_only), strict=True))
+    contexts = {"full": full, "composition": composition_only}
+    predicted = {key: np.empty(len(rows.rows)) for key in (*contexts, "median")}
 
     def fit(split: tuple[Mask, Mask]) -> dict[str, FittedTarget]:
         train, _ = split
-        settled = {
-            key: context if tuner is None else tuner(context, name, rows, train)
+        return {
+            key: fit_target(context if tuner is None else tuner(context, name, rows, train), name, rows, train)
             for key, context in contexts.items()
         }
-        return {key: fit_target(context, name, rows, train) for key, context in settled.items()}
 
-    # Folds share the threads, one each: two threads inside one booster of some hundred rows wait for each other
-    # longer than they work, above all on a busy machine.
+    # Each fold uses one thread: on a few hundred rows, two threads inside one booster mostly wait for each other.
     with ThreadPoolExecutor(full.threads) as pool:
         for (train, test), fitted in zip(splits, pool.map(fit, splits), strict=True):
             for key, model in fitted.items():
                 features = contexts[key].features.values[rows.rows[test]]
-                found[key][test] = model.reported(features, temperature[test])
+                predicted[key][test] = model.reported(features, temperature[test])
             if inspect is not None:
                 inspect(fitted["full"], np.flatnonzero(test))
-            middle = np.mean if TARGETS[name].is_probability else np.median
-            found["median"][test] = middle(rows.y[train])
+            average = np.mean if TARGETS[name].is_probability else np.median
+            predicted["median"][test] = average(rows.y[train])
             advance()
-    return OutOfFold(rows, fold, found["full"], found["composition"], found["median"])
+    return OutOfFoldPredictions(rows, fold, predicted["full"], predicted["composition"], predicted["median"])
 
 
-def end_columns(level: float) -> tuple[str, str]:
-    """Return the names of the columns of an out-of-fold table that hold the ends of intervals at a level."""
+def interval_columns(level: float) -> tuple[str, str]:
+    """Return the names of the columns of an out-of-fold table with the lower and upper ends at a level."""
     suffix = "" if level == LEVELS[-1] else f"_{100 * level:.0f}"
     return f"lower{suffix}", f"upper{suffix}"
 
@@ -216,32 +208,30 @@ class OutOfFoldIntervals:
     ends
         Level -> lower and upper end, each of shape (n,), on the scale of reports.
     level_needed
-        The highest level whose interval misses the measured value, shape (n,): the share of rows below a level
-        is the coverage at that level, whatever the level.
+        The highest level whose interval excludes the measured value, shape (n,). The coverage at any level is the
+        share of rows with a lower value.
     """
 
     ends: dict[float, tuple[Floats, Floats]]
     level_needed: Floats
 
     @classmethod
-    def none(cls, count: int) -> OutOfFoldIntervals:
-        """Return the intervals of a target that has none, NaN for each of `count` rows."""
-        nothing = np.full(count, np.nan)
-        return cls(dict.fromkeys(LEVELS, (nothing, nothing)), nothing)
+    def missing(cls, count: int) -> OutOfFoldIntervals:
+        """Return NaN for each of `count` rows of a target without intervals."""
+        missing = np.full(count, np.nan)
+        return cls(dict.fromkeys(LEVELS, (missing, missing)), missing)
 
     def columns(self) -> dict[str, Floats]:
         """Return the columns of an out-of-fold table: lower and upper at each level, and `LEVEL_NEEDED`."""
-        named = {
-            name: end
-            for level, ends in self.ends.items()
-            for name, end in zip(end_columns(level), ends, strict=True)
-        }
-        return named | {LEVEL_NEEDED: self.level_needed}
+        columns: dict[str, Floats] = {}
+        for level, ends in self.ends.items():
+            columns |= zip(interval_columns(level), ends, strict=True)
+        return columns | {LEVEL_NEEDED: self.level_needed}
 
 
 def out_of_fold_intervals(
     name: TargetName,
-    found: OutOfFold,
+    predictions: OutOfFoldPredictions,
     sources: Strings,
     circumstances: Circumstances,
     *,
@@ -252,26 +242,26 @@ def out_of_fold_intervals(
 
     Parameters
     ----------
-    name, found
+    name, predictions
         Target and its out-of-fold predictions, n rows.
     sources, circumstances
-        Of each row.
+        Source and circumstances of each row.
     levels
-        Of the intervals, each above 0 and below 1.
+        Levels of the intervals, each above 0 and below 1.
     energy_error_ev
         As in `fit_intervals`.
     """
-    measured, reported = found.rows.y, found.full
+    measured, reported = predictions.rows.y, predictions.full
     ends = {level: (np.empty(len(measured)), np.empty(len(measured))) for level in levels}
     needed = np.empty(len(measured))
-    for train, test in grouped_splits(sources, found.fold):
+    for train, test in grouped_splits(sources, predictions.fold):
         model = fit_intervals(
             name, measured[train], reported[train], sources[train], circumstances.take(train), energy_error_ev
         )
-        here = circumstances.take(test)
-        needed[test] = model.level_needed(measured[test], reported[test], here)
+        test_circumstances = circumstances.take(test)
+        needed[test] = model.level_needed(measured[test], reported[test], test_circumstances)
         for level, (lower, upper) in ends.items():
-            lower[test], upper[test] = model.interval(reported[test], here, level)
+            lower[test], upper[test] = model.interval(reported[test], test_circumstances, level)
     return OutOfFoldIntervals(ends, needed)
 
 
@@ -287,18 +277,18 @@ def out_of_fold_probabilities(outcome: Floats, margin: Floats, fold: Ints, *, tr
 def out_of_fold_domain(
     pellets: pd.DataFrame, sites: OccupancyTable, by_source: SourceDistances, rows: Ints, fold: Ints
 ) -> Floats:
-    """Return the domain score of each row for the sources of the other folds; shape (n,), from 1 on outside.
+    """Return the domain score of each row for the sources of the other folds; shape (n,), 1 or more is outside.
 
     Parameters
     ----------
     pellets
-        All pellets, those without a value of the target, too: the domain is that of the recipes.
+        All pellets, including those without a value of the target, because the domain depends on recipes only.
     sites
-        Their occupancies.
+        Occupancies of the pellets.
     by_source
-        Distances of all pellets to all sources among them.
+        Distances of all pellets to all of their sources.
     rows, fold
-        Which pellets are judged, and the fold of each, shape (n,).
+        Positions of the pellets to score and the fold of each, shape (n,).
     """
     table = pellets[[str(column) for column in MODEL_INPUT]]
     sources = pellets[Column.SOURCE].to_numpy(dtype=object)
@@ -314,27 +304,27 @@ def out_of_fold_domain(
             sources[training],
         )
         to_sources = by_source.take(test).mean_of_nearest(among=kept)
-        judged = domain.judge(table.iloc[test], replace(sites, index=sites.index[test]), to_sources)
-        score[fold == part] = judged.score
+        compared = domain.judge(table.iloc[test], replace(sites, index=sites.index[test]), to_sources)
+        score[fold == part] = compared.score
     return score
 
 
 def out_of_fold_errors(name: TargetName, frame: pd.DataFrame, pellets: pd.DataFrame) -> Errors:
-    """Prepare out-of-fold predictions of one target and one repeat for conditioning.
+    """Prepare out-of-fold predictions of one target and one repeat for conditioning on own pellets.
 
     Parameters
     ----------
     name
-        Which target.
+        The target.
     frame
-        Rows as in `nasicon_ml.workflows.train.TrainingResult.out_of_fold`, all of one target and one repeat.
+        Rows of one target and one repeat of `nasicon_ml.workflows.train.TrainingResult.out_of_fold`.
     pellets
-        The pellets with their recipes, at least all that `frame` names.
+        The pellets with their recipes, at least those in `frame`.
 
     Returns
     -------
     Errors
-        Same rows in the same order.
+        The same rows in the same order.
     """
     recipes = pellets.set_index(Column.PELLET_ID).loc[frame[Column.PELLET_ID]].reset_index()
     columns = ("measured", "predicted", "lower", "upper")
@@ -347,8 +337,10 @@ def out_of_fold_errors(name: TargetName, frame: pd.DataFrame, pellets: pd.DataFr
     return Errors(name, measured, predicted, half, sources, recipe_space(recipes))
 
 
-def own_kernels(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int = 0) -> dict[TargetName, OwnKernel]:
-    """Fit how errors on pellets of one source go together, for a model to keep; to the first repeat.
+def fit_own_kernels(
+    out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int = 0
+) -> dict[TargetName, OwnKernel]:
+    """Fit the covariance of errors on pellets of one source for each answer, from the first repeat.
 
     Parameters
     ----------
@@ -357,7 +349,7 @@ def own_kernels(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int =
     pellets
         The pellets with their recipes.
     seed
-        Of the fit.
+        Seed of the fit.
 
     Raises
     ------
@@ -376,7 +368,7 @@ def own_kernels(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int =
 
 
 def near_room_temperature(name: TargetName, frame: pd.DataFrame) -> Mask:
-    """Return which rows count, shape (n,): conductivities of 15 to 40 °C, all rows of the other targets."""
+    """Return which rows are scored, shape (n,): conductivities at 15 to 40 °C, all rows of other targets."""
     if name is not TargetName.CONDUCTIVITY:
         return np.ones(len(frame), dtype=bool)
     return is_near_room_temperature(measurement_temperature(frame))

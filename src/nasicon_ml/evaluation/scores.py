@@ -20,7 +20,7 @@ from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Role
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature
 from nasicon_ml.estimators.uncertainty import is_near_room_temperature
-from nasicon_ml.evaluation.cross_validation import LEVEL_NEEDED, LEVELS, UNKNOWN_SHARE, end_columns
+from nasicon_ml.evaluation.cross_validation import LEVEL_NEEDED, LEVELS, UNKNOWN_SHARE, interval_columns
 from nasicon_ml.features.build import build_features
 
 #: A system gets scores of its own from this many pellets and sources on.
@@ -235,7 +235,7 @@ def _brier_skill(rows: pd.DataFrame, column: str) -> float:
 
 
 def _interval_metrics(level: float, unit: str) -> dict[str, Score]:
-    lower, upper = end_columns(level)
+    lower, upper = interval_columns(level)
 
     def covered(rows: pd.DataFrame, _: str) -> float:
         return coverage(*(_values(rows, column) for column in ("measured", lower, upper)))
@@ -283,7 +283,7 @@ class Difference:
     upper: float
 
     @property
-    def told_apart(self) -> bool:
+    def excludes_zero(self) -> bool:
         """Whether the interval leaves out 0."""
         return self.lower > 0 or self.upper < 0
 
@@ -333,7 +333,7 @@ def coverage_curves(out_of_fold: pd.DataFrame, target: str) -> dict[str, pd.Data
     }
 
 
-def judged_rows(out_of_fold: pd.DataFrame, target: str) -> pd.DataFrame:
+def domain_rows(out_of_fold: pd.DataFrame, target: str) -> pd.DataFrame:
     """Return the rows of a target by which its domain is judged: those of "all" and sodium."""
     subsets = scored_subsets(out_of_fold, target)
     return pd.concat([subsets[name] for name in (ALL, SODIUM) if name in subsets])
@@ -348,7 +348,7 @@ def domain_curve(out_of_fold: pd.DataFrame, target: str, groups: int = 8) -> pd.
         score (median of the group), score_from, score_to, error (as in `row_errors`, mean), error_se (by drawing
         sources again), n_rows, n_sources; one row a group. Repeats count as rows of their own.
     """
-    rows = judged_rows(out_of_fold, target)
+    rows = domain_rows(out_of_fold, target)
     score = rows[Column.DOMAIN_SCORE].to_numpy(dtype=np.float64)
     error = row_errors(rows, target)
     found = []

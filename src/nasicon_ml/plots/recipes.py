@@ -443,7 +443,7 @@ def campaign_progress(history: pd.DataFrame) -> Figure:
     Parameters
     ----------
     history
-        As `nasicon_ml.workflows.recommend.history` gives it.
+        As `nasicon_ml.workflows.recommend.campaign_history` gives it.
 
     Returns
     -------

@@ -117,11 +117,11 @@ def compare_versions(reference: str, candidate: str, *, tracking_uri: str | None
     BundleError
         If a bundle was changed.
     """
-    from nasicon_ml.evaluation.gate import judge
+    from nasicon_ml.evaluation.gate import evaluate_candidate
 
     with open_store(tracking_uri, must_exist=True) as store:
         champion, challenger = usable_version(store, reference), usable_version(store, candidate)
-        report = judge(load_version(store, challenger.version), load_version(store, champion.version))
+        report = evaluate_candidate(load_version(store, challenger.version), load_version(store, champion.version))
     return Comparison(champion, challenger, report)
 
 
@@ -236,7 +236,7 @@ def foreseeable_refusal(
     """
     from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, datasets_folder
     from nasicon_ml.data.own_pellets import own_checksum, own_pellets
-    from nasicon_ml.evaluation.gate import never_passes
+    from nasicon_ml.evaluation.gate import expected_refusal
 
     try:
         with open_store(tracking_uri, must_exist=True) as store:
@@ -248,7 +248,7 @@ def foreseeable_refusal(
         return ""
     added = {} if add is None else {"added_sha256": own_checksum(own_pellets(add))}
     sha256 = dataset_checksum(datasets_folder() / PELLETS_FILE if dataset is None else Path(dataset))
-    refusal = never_passes(sha256, options.recorded() | added, reference)
+    refusal = expected_refusal(sha256, options.recorded() | added, reference)
     return f"the champion is version {number}: {refusal}" if refusal else ""
 
 
@@ -269,7 +269,7 @@ def _refuse_other_experiments(store: Store, candidate: Version) -> None:
 
 def _gate_report(store: Store, candidate: Version, previous: str | None, *, force: bool) -> GateReport | None:
     """Return the gate's report on a candidate; None if the champion cannot be read and `force` is given."""
-    from nasicon_ml.evaluation.gate import judge
+    from nasicon_ml.evaluation.gate import evaluate_candidate
 
     candidate_model = load_version(store, candidate.version)
     reference: PropertyModel | None = None
@@ -283,7 +283,7 @@ def _gate_report(store: Store, candidate: Version, previous: str | None, *, forc
                 f"the champion, version {previous}, cannot be read, so there is nothing to compare with: {error}; "
                 "to promote all the same: --force --reason '...'"
             ) from error
-    return judge(candidate_model, reference)
+    return evaluate_candidate(candidate_model, reference)
 
 
 def _write_promotion_tags(
@@ -314,9 +314,9 @@ def _write_champions(store: Store, numbers: list[str]) -> None:
 
 
 def _report_entries(report: GateReport) -> list[dict[str, Any]]:
-    """Return the gate's verdicts for a tag, without their messages if these do not fit."""
+    """Return the gate's checks for a tag, without their messages if these do not fit."""
     for names in (("question", "passed", "message"), ("question", "passed")):
-        entries = [{name: getattr(verdict, name) for name in names} for verdict in report.verdicts]
+        entries = [{name: getattr(check, name) for name in names} for check in report.checks]
         if len(json.dumps(entries)) <= _MAX_TAG_LENGTH:
             break
     return entries

@@ -19,12 +19,11 @@ import pandas as pd
 from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import ERROR_UNITS, MODEL_INPUT, RECIPE, ROOM_TEMPERATURE_C, Column, Kind
 from nasicon_ml.estimators.own_pellets import Known
-from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
+from nasicon_ml.estimators.targets import ANSWERS, PREDICTED, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe.batch import AnyRecipes
 from nasicon_ml.workflows.predict import Prediction, predict
-from nasicon_ml.workflows.profile import BEST_BY
 
 #: An answer is moved by one pellet if without it the shift is this much less, in decades or points, ...
 _LEAST = {TargetName.CONDUCTIVITY: 0.1, TargetName.RELATIVE_DENSITY: 1.5}
@@ -33,7 +32,7 @@ _SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Dominant:
+class DominantPellet:
     """One own pellet that makes up most of the shift of an answer.
 
     Attributes
@@ -54,9 +53,9 @@ class Dominant:
     unit: str
 
 
-def dominant_pellets(prediction: Prediction) -> list[tuple[Dominant, ...]]:
+def dominant_pellets(prediction: Prediction) -> list[tuple[DominantPellet, ...]]:
     """Return, for each recipe, the own pellets without which conductivity or density would move far less."""
-    found: list[list[Dominant]] = [[] for _ in range(len(prediction.recipes))]
+    found: list[list[DominantPellet]] = [[] for _ in range(len(prediction.recipes))]
     if prediction.own is None:
         return [()] * len(found)
     space, ids = recipe_space(prediction.recipes), prediction.own[Column.PELLET_ID].to_numpy(dtype=object)
@@ -75,7 +74,7 @@ def dominant_pellets(prediction: Prediction) -> list[tuple[Dominant, ...]]:
             change = float(changes[row, one])
             if abs(change) >= max(least, _SHARE * abs(whole[row])):
                 key = str(ids[of_target.rows[one]])
-                found[row].append(Dominant(str(name), key, change, ERROR_UNITS[TARGETS[name].column]))
+                found[row].append(DominantPellet(str(name), key, change, ERROR_UNITS[TARGETS[name].column]))
     return [tuple(each) for each in found]
 
 
@@ -87,7 +86,7 @@ def _shift(name: TargetName, known: Known, space: object, learned: Floats) -> Fl
     return np.asarray(TARGETS[name].inverse(learned + shift) - TARGETS[name].inverse(learned))
 
 
-def outlier_words(model: PropertyModel, own: pd.DataFrame) -> list[tuple[str, str]]:
+def describe_outliers(model: PropertyModel, own: pd.DataFrame) -> list[tuple[str, str]]:
     """Return the own pellets that are unlike the others and so count less: pellet, and what is unlike."""
     ids = own[Column.PELLET_ID].to_numpy(dtype=object)
     found = []
@@ -134,10 +133,10 @@ def explain(recipes: AnyRecipes, model: PropertyModel | str | Path | None = None
     FieldError, FormulaError, BundleError
         As `predict` does.
     """
-    return explained(predict(recipes, model))
+    return explain_prediction(predict(recipes, model))
 
 
-def explained(prediction: Prediction) -> pd.DataFrame:
+def explain_prediction(prediction: Prediction) -> pd.DataFrame:
     """Compute how much each thing that a recipe states moved its answers.
 
     Parameters
@@ -222,7 +221,7 @@ def _left_out(recipe: pd.DataFrame, fields: tuple[Column, ...]) -> pd.DataFrame:
 def _reported(model: PropertyModel, table: pd.DataFrame) -> dict[TargetName, Floats]:
     """Return answers in the units of `explained`, shape (n,) each."""
     numbers = model.scores(table)
-    return {name: _in_units(name, np.asarray(numbers[column])) for name, column in BEST_BY.items()}
+    return {name: _in_units(name, np.asarray(numbers[PREDICTED[name]])) for name in ANSWERS}
 
 
 def _in_units(name: TargetName, values: Floats) -> Floats:
@@ -243,11 +242,11 @@ def _frame(
     values: Floats, base: float,
 ) -> pd.DataFrame:  # fmt: skip
     """Return the parts of one answer."""
-    predicted = _in_units(name, np.asarray(prediction.answers.numbers[BEST_BY[name]])[[row]])[0]
+    predicted = _in_units(name, np.asarray(prediction.answers.numbers[PREDICTED[name]])[[row]])[0]
     groups, parts = [COMPOSITION], [f"{Column.FORMULA} = {cells[Column.FORMULA]}"]
     sizes = [values[0] - base]
     words = [_words(column, cells) for column in fields]
-    for chosen, size in taylor_index(values).items():
+    for chosen, size in shapley_taylor_index(values).items():
         groups.append(" with ".join(fields[at].label for at in chosen))
         parts.append(" with ".join(words[at] for at in chosen))
         sizes.append(size)
@@ -271,7 +270,7 @@ def _words(column: Column, cells: Mapping[Hashable, Any]) -> str:
     return text
 
 
-def taylor_index(values: Floats) -> dict[tuple[int, ...], float]:
+def shapley_taylor_index(values: Floats) -> dict[tuple[int, ...], float]:
     """Share out what k things change, among them and their pairs.
 
     Parameters

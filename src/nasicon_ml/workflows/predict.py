@@ -36,7 +36,7 @@ from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 from nasicon_ml.features.distances import Neighbours, nearest_neighbours_among, recipe_space
 from nasicon_ml.model import Answers, PropertyModel
 from nasicon_ml.recipe.batch import AnyRecipes, as_recipe_table
-from nasicon_ml.workflows.measured_alike import MeasuredAlike, measured_alike
+from nasicon_ml.workflows.similar_pellets import SimilarPellets, find_similar_pellets
 
 #: More rows than this are counted, not shown.
 MOST_ROWS = 30
@@ -180,10 +180,10 @@ class Prediction:
         return [{name: metadata.broken_statements.get(name, name) for name in names} for names in found]
 
     @cached_property
-    def measured_alike(self) -> list[dict[TargetName, MeasuredAlike]]:
+    def similar_pellets(self) -> list[dict[TargetName, SimilarPellets]]:
         """For each recipe what was measured on pellets of the same composition, made alike, by property."""
         at_c = measurement_temperature(self.recipes)
-        return measured_alike(self.recipes, self.model.pellets, at_c=at_c)
+        return find_similar_pellets(self.recipes, self.model.pellets, at_c=at_c)
 
     @cached_property
     def measured(self) -> pd.DataFrame:

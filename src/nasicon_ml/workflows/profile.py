@@ -1,4 +1,4 @@
-"""One recipe with one or two fields varied: the answers along them, the best, and what was measured there."""
+"""Profiles: predictions for one recipe with one or two fields varied, the best of them, and measured pellets."""
 
 from __future__ import annotations
 
@@ -21,24 +21,22 @@ from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.recipe.combinations import Varied, combinations
 from nasicon_ml.recipe.rules import NO_FORMULA
 from nasicon_ml.workflows.differences import differences
-from nasicon_ml.workflows.measured_alike import pellets_like
 from nasicon_ml.workflows.predict import Prediction, predict
+from nasicon_ml.workflows.similar_pellets import find_profile_pellets
 
-#: By which column each answer is called best.
-BEST_BY = {name: PREDICTED[name] for name in ANSWERS}
 _MOST_VARIED = 2
 
 
 @dataclass(frozen=True)
 class Best:
-    """The highest of n answers, and what that is worth.
+    """The highest of n answers and its differences to the others.
 
     Attributes
     ----------
     row, lowest
-        Where the highest and the lowest answer stand.
+        Rows of the highest and of the lowest answer.
     differences
-        Of all answers to the highest one.
+        Differences of all answers to the highest one.
     """
 
     row: int
@@ -58,18 +56,18 @@ class Profile:
     Attributes
     ----------
     prediction
-        Of the n recipes.
+        Prediction of the n recipes.
     varied
-        What takes several values.
+        The varied fields and their values.
     """
 
     prediction: Prediction
     varied: tuple[Varied, ...]
 
     def frame(self) -> pd.DataFrame:
-        """Return recipes and answers side by side; what is varied and no column of a recipe (x, M) in front."""
-        beside = {one.name: one.values for one in self.varied if one.column is None}
-        return pd.concat([pd.DataFrame(beside), self.prediction.frame()], axis=1)
+        """Return recipes and answers side by side, after varied quantities that are no recipe column (x, M)."""
+        extra = {one.name: one.values for one in self.varied if one.column is None}
+        return pd.concat([pd.DataFrame(extra), self.prediction.frame()], axis=1)
 
     @cached_property
     def best(self) -> Mapping[TargetName, Best]:
@@ -78,59 +76,59 @@ class Profile:
         Raises
         ------
         BundleError
-            If the model does not know how errors on pellets of one source go together.
+            If the model lacks the covariance of errors on pellets of one source.
         """
-        found = {}
-        for name, column in BEST_BY.items():
-            values = np.asarray(self.prediction.answers.numbers[column])
+        best = {}
+        for name in ANSWERS:
+            values = np.asarray(self.prediction.answers.numbers[PREDICTED[name]])
             row = int(values.argmax())
-            found[name] = Best(row, int(values.argmin()), differences(self.prediction, row, (name,))[name])
-        return found
+            best[name] = Best(row, int(values.argmin()), differences(self.prediction, row, (name,))[name])
+        return best
 
     @cached_property
     def literature(self) -> pd.DataFrame:
-        """What was measured on pellets of these compositions, made alike but for what is varied; see `points`."""
+        """Measurements on pellets of these compositions, made alike except for the varied fields; see `points`."""
         return self.points(self.prediction.model.pellets)
 
     @cached_property
     def own(self) -> pd.DataFrame:
-        """What was measured on one's own pellets of these compositions; see `points`."""
+        """Measurements on own pellets of these compositions; see `points`."""
         own = self.prediction.own
         return self.points(own) if own is not None else self.literature.head(0)
 
     def points(self, pellets: pd.DataFrame) -> pd.DataFrame:
-        """Return measured pellets as points beside the answers.
+        """Return measured pellets as points to compare with the answers.
 
         Returns
         -------
         pandas.DataFrame
-            As `nasicon_ml.workflows.measured_alike.pellets_like`, with pellet id and source, and a column for each
-            varied field, by its name: what the pellet states, or of a composition what is nearest. Pellets that do
-            not state a varied field, or lie beyond its values, are left out.
+            As from `nasicon_ml.workflows.similar_pellets.find_profile_pellets`, with pellet id and source, and a
+            column for each varied field: the value that the pellet states, or the nearest value for a composition.
+            Pellets that do not state a varied field, or lie outside its values, are left out.
         """
         recipes = self.prediction.recipes
         given = recipes[Column.MEASUREMENT_TEMPERATURE_C].iloc[0]
         at_c = ROOM_TEMPERATURE_C if pd.isna(given) else float(given)
-        but = {one.column for one in self.varied if one.column is not None}
-        found = pellets_like(recipes, pellets, but=but, at_c=at_c)
-        for name in (Column.PELLET_ID, Column.SOURCE):
-            if name in pellets.columns:
-                found[name.value] = pellets[name].to_numpy(dtype=object)[found["pellet"]]
+        varied_fields = {one.column for one in self.varied if one.column is not None}
+        points = find_profile_pellets(recipes, pellets, varied_fields=varied_fields, at_c=at_c)
+        for column in (Column.PELLET_ID, Column.SOURCE):
+            if column in pellets.columns:
+                points[column.value] = pellets[column].to_numpy(dtype=object)[points["pellet"]]
         for one in self.varied:
             if one.column is None or one.column is Column.FORMULA:
-                found[one.name] = np.array(one.values, dtype=object)[found["row"]]
+                points[one.name] = np.array(one.values, dtype=object)[points["row"]]
                 continue
-            stated = pellets[one.column].to_numpy(dtype=object)[found["pellet"]]
+            stated = pellets[one.column].to_numpy(dtype=object)[points["pellet"]]
             if one.is_number:
                 numbers = stated.astype(np.float64)
-                found[one.name] = numbers
+                points[one.name] = numbers
                 inside = (numbers >= min(one.values)) & (numbers <= max(one.values))
             else:
-                found[one.name] = [None if pd.isna(value) else value for value in stated]
-                known = {value for value in one.different if value is not None or one.column is Column.ADDITIVE}
-                inside = found[one.name].isin(list(known)).to_numpy()
-            found = found[inside].reset_index(drop=True)
-        return found
+                points[one.name] = [None if pd.isna(value) else value for value in stated]
+                values = {value for value in one.different if value is not None or one.column is Column.ADDITIVE}
+                inside = points[one.name].isin(list(values)).to_numpy()
+            points = points[inside].reset_index(drop=True)
+        return points
 
 
 def profile(
@@ -147,47 +145,38 @@ def profile(
     Parameters
     ----------
     recipe
-        A formula or shorthand, which may have an x or a place holder (``Li1+xMxTi2-x(PO4)3``), a recipe, or its
-        fields.
+        A formula or shorthand, which may contain x or a placeholder (``Li1+xMxTi2-x(PO4)3``), a recipe, or a
+        mapping of its fields.
     model, level, at_c, own
         As for `nasicon_ml.workflows.predict.predict`.
     **fields
-        Fields of the recipe by column name, ``x``, or place holders (``M``): one value each, and for one or two of
-        them several in a list, range or array.
+        Fields of the recipe by column name, ``x``, or placeholders (``M``): a single value each, except for one or
+        two that take several values in a list, range or array.
 
     Raises
     ------
     FieldError
-        If a field is unknown, a value wrong, or not one or two of them have several values.
+        If a field is unknown, a value is wrong, or the number of fields with several values is not one or two.
     FormulaError, BundleError, DatasetError
         As `predict` does.
     """
     if not isinstance(recipe, Mapping):
         recipe = recipe.to_dict() if isinstance(recipe, Recipe) else {Column.FORMULA.value: recipe}
-    everything = {**recipe, **fields}
-    if Column.FORMULA.value not in everything:
+    all_fields = {**recipe, **fields}
+    if Column.FORMULA.value not in all_fields:
         raise NO_FORMULA.error(None)
-    found = combinations(everything.pop(Column.FORMULA.value), everything)
-    check_varied(found.varied)
-    return Profile(predict(recipe_table(found.recipes), model, level=level, at_c=at_c, own=own), found.varied)
+    combined = combinations(all_fields.pop(Column.FORMULA.value), all_fields)
+    check_varied(combined.varied)
+    prediction = predict(recipe_table(combined.recipes), model, level=level, at_c=at_c, own=own)
+    return Profile(prediction, combined.varied)
 
 
 def check_varied(varied: tuple[Varied, ...]) -> None:
-    """Refuse other than one or two varied fields.
-
-    Raises
-    ------
-    FieldError
-        With what to do.
-    """
+    """Raise FieldError unless one or two fields are varied."""
     allowed = "one or two fields with several values, such as sintering temperatures from 750 to 1050 °C"
     if not varied:
         raise FieldError("varied", "nothing", allowed)
     if len(varied) > _MOST_VARIED:
         names = ", ".join(one.label for one in varied)
-        raise FieldError(
-            "varied",
-            names,
-            allowed,
-            "'nasicon-ml predict' takes more, and 'nasicon-ml screen' looks for the best.",
-        )
+        hint = "'nasicon-ml predict' takes more, and 'nasicon-ml screen' looks for the best."
+        raise FieldError("varied", names, allowed, hint)

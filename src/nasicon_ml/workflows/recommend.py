@@ -181,7 +181,7 @@ class Recommendation:
         first, second = sorted(fields, key=lambda name: -_explained(expected, fields[name]))[:2]
         parts = [(CANDIDATE, fields, expected)]
         if self.own is not None:
-            parts.append((OWN, _fields(self.own), self.options.goal.values(outcomes_of(self.own, self.model))))
+            parts.append((OWN, _fields(self.own), self.options.goal.values(own_outcomes(self.own, self.model))))
         rows = [pick.row for pick in self.picks]
         parts.append((PROPOSED, {name: cells.iloc[rows] for name, cells in fields.items()}, expected[rows]))
         points = pd.concat(
@@ -310,7 +310,7 @@ def recommend(
     if not isinstance(model, PropertyModel):
         model = loaded_model(default_bundle() if model is None else model)
     pellets = None if own is None else own_pellets(own)
-    best, best_pellet = best_of(pellets, goal, model)
+    best, best_pellet = best_own_pellet(pellets, goal, model)
     search = Search(space, model, goal, best, inside_only=options.inside_only, seed=options.seed)
     recipes, made = _not_made(search.shortlist(effort, progress), pellets, search)
     candidates = posterior(model, recipes, pellets)
@@ -343,11 +343,11 @@ def _not_made(recipes: pd.DataFrame, own: pd.DataFrame | None, search: Search) -
     return recipes[~made].reset_index(drop=True), int(made.sum())
 
 
-def best_of(own: pd.DataFrame | None, goal: Goal, model: PropertyModel) -> tuple[float | None, str | None]:
-    """Return value and key of the best own pellet that counts (`outcomes_of`); None and None without one."""
+def best_own_pellet(own: pd.DataFrame | None, goal: Goal, model: PropertyModel) -> tuple[float | None, str | None]:
+    """Return value and key of the best own pellet that counts (`own_outcomes`); None and None without one."""
     if own is None:
         return None, None
-    made = outcomes_of(own, model)
+    made = own_outcomes(own, model)
     values = np.where(goal.counts(made) >= _COUNTS, goal.values(made), np.nan)
     if np.isnan(values).all():
         return None, None
@@ -355,7 +355,7 @@ def best_of(own: pd.DataFrame | None, goal: Goal, model: PropertyModel) -> tuple
     return float(values[row]), str(own[Column.PELLET_ID].iloc[row])
 
 
-def outcomes_of(own: pd.DataFrame, model: PropertyModel) -> Outcomes:
+def own_outcomes(own: pd.DataFrame, model: PropertyModel) -> Outcomes:
     """Return what own pellets came to, arrays of shape (n,).
 
     Conductivities measured elsewhere are carried to 25 °C, and are NaN where none was measured. A density or
@@ -391,7 +391,7 @@ def next_batch(
     )
 
 
-def history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) -> pd.DataFrame:
+def campaign_history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) -> pd.DataFrame:
     """Return how a campaign went: each pellet, the best until then, and what was predicted of it before.
 
     Parameters
@@ -424,7 +424,7 @@ def history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) -> pd.DataF
         )
         predicted[row] += change.shift[0]
         width[row] = change.width[0]
-    made = outcomes_of(pellets, model)
+    made = own_outcomes(pellets, model)
     values = goal.values(made)
     counting = np.where(goal.counts(made) >= _COUNTS, values, np.nan)
     return pd.DataFrame(

@@ -44,13 +44,13 @@ from nasicon_ml.estimators.uncertainty import (
 )
 from nasicon_ml.evaluation.cross_validation import (
     UNKNOWN_SHARE,
-    OutOfFold,
     OutOfFoldIntervals,
+    OutOfFoldPredictions,
     cross_validate,
+    fit_own_kernels,
     out_of_fold_domain,
     out_of_fold_intervals,
     out_of_fold_probabilities,
-    own_kernels,
 )
 from nasicon_ml.evaluation.plausibility import check_plausibility, physical_rules
 from nasicon_ml.evaluation.scores import ImportanceCollector, loss, score_table
@@ -174,7 +174,7 @@ class Added:
         return replace(model, pellets=pellets, domain=domain)
 
 
-def with_findings(model: PropertyModel, dataset: Path) -> PropertyModel:
+def with_known_problems(model: PropertyModel, dataset: Path) -> PropertyModel:
     """Return the model with the findings of its dataset and the rules of the literature that it breaks.
 
     Parameters
@@ -306,11 +306,11 @@ def train(
         rows_used=rows_used,
         scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
     )
-    own = own_kernels(out_of_fold, pellets, seed=options.seed)
+    own = fit_own_kernels(out_of_fold, pellets, seed=options.seed)
     model, settings = _final_model(stage, assessments, metadata, advance)
     model = replace(model, own=own, out_of_fold=rounded(shown))
     report("checking dataset and model", 0.99)
-    model = with_findings(added.withheld_from(model), path)
+    model = with_known_problems(added.withheld_from(model), path)
     report("done", 1.0)
     folds = ["target", "repeat", "fold", str(Column.SOURCE)]
     return TrainingResult(
@@ -457,12 +457,12 @@ def _assess_energies(stage: _Stage) -> tuple[pd.DataFrame, float]:
 
 
 def _out_of_fold_frame(
-    stage: _Stage, name: TargetName, found: OutOfFold, repeat: int, energy_error: float
+    stage: _Stage, name: TargetName, found: OutOfFoldPredictions, repeat: int, energy_error: float
 ) -> pd.DataFrame:
     rows, y = found.rows.rows, found.rows.y
     pellets = stage.full.pellets.iloc[rows].reset_index(drop=True)
     predicted, composition_only = found.full, found.composition_only
-    intervals = OutOfFoldIntervals.none(len(y))
+    intervals = OutOfFoldIntervals.missing(len(y))
     if name is TargetName.PHASE_PURITY:
         predicted = out_of_fold_probabilities(y, found.full, found.fold, trust=OWN_TRUST)
         composition_only = out_of_fold_probabilities(y, found.composition_only, found.fold, trust=OWN_TRUST)

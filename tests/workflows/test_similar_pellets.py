@@ -7,8 +7,8 @@ from nasicon_ml.columns import PELLET
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.estimators.targets import TargetName, shift_log10_conductivity
 from nasicon_ml.recipe import Recipe, recipe_table
-from nasicon_ml.workflows.measured_alike import MeasuredAlike, measured_alike, outside_interval
 from nasicon_ml.workflows.predict import default_bundle, loaded_model, predict
+from nasicon_ml.workflows.similar_pellets import SimilarPellets, find_similar_pellets, side_of_interval
 
 LATP = "Li1.3Al0.3Ti1.7(PO4)3"
 SIGMA, DENSITY, PURITY = TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY, TargetName.PHASE_PURITY
@@ -31,7 +31,7 @@ def pellets(*rows):
 
 
 def found(table, at_c=25.0, **fields):
-    return measured_alike(recipe_table([Recipe(formula=LATP, **fields)]), table, at_c=np.array([at_c]))[0]
+    return find_similar_pellets(recipe_table([Recipe(formula=LATP, **fields)]), table, at_c=np.array([at_c]))[0]
 
 
 def test_values_of_pellets_made_alike():
@@ -44,7 +44,7 @@ def test_values_of_pellets_made_alike():
         {"relative_density_pct": 40, "sintering_temperature_c": 900, "additive": "LiF"},
     )
     assert found(table, sintering_temperature_c=900) == {
-        DENSITY: MeasuredAlike("made alike", 3, 2, 90.0, 94.0, 99.0)
+        DENSITY: SimilarPellets("made alike", 3, 2, 90.0, 94.0, 99.0)
     }
 
 
@@ -55,14 +55,14 @@ def test_less_alike_pellets_where_there_are_no_others_and_it_is_said():
         {"relative_density_pct": 80, "sintering_temperature_c": 1100},
     )
     alike = found(table, sintering_temperature_c=900, synthesis_route="solid_state")
-    assert alike[PURITY] == MeasuredAlike("sintered alike", 2, 2, 0.0, 0.5, 1.0)
-    assert alike[DENSITY] == MeasuredAlike("made in any way", 1, 1, 80.0, 80.0, 80.0)
+    assert alike[PURITY] == SimilarPellets("sintered alike", 2, 2, 0.0, 0.5, 1.0)
+    assert alike[DENSITY] == SimilarPellets("made in any way", 1, 1, 80.0, 80.0, 80.0)
     assert SIGMA not in alike
 
 
 def test_a_recipe_that_says_nothing_of_its_making_is_made_like_none():
     table = pellets({"relative_density_pct": 90, "sintering_temperature_c": 900}, {"relative_density_pct": 70})
-    assert found(table)[DENSITY] == MeasuredAlike("made in any way", 2, 2, 70.0, 80.0, 90.0)
+    assert found(table)[DENSITY] == SimilarPellets("made in any way", 2, 2, 70.0, 80.0, 90.0)
 
 
 def test_pellets_with_an_additive_come_last():
@@ -98,10 +98,10 @@ def test_conductivities_are_carried_by_the_pellets_own_energy_or_left_out():
 
 
 def test_where_the_middle_lies_to_an_interval():
-    alike = MeasuredAlike("made alike", 3, 2, 70.0, 80.0, 90.0)
-    assert outside_interval(alike, 75, 85) == ""
-    assert outside_interval(alike, 85, 95) == "below"
-    assert outside_interval(alike, 60, 75) == "above"
+    alike = SimilarPellets("made alike", 3, 2, 70.0, 80.0, 90.0)
+    assert side_of_interval(alike, 75, 85) == ""
+    assert side_of_interval(alike, 85, 95) == "below"
+    assert side_of_interval(alike, 60, 75) == "above"
 
 
 def test_a_pellet_that_reports_nothing_is_no_neighbour(champion):
@@ -117,6 +117,6 @@ def test_a_pellet_that_reports_nothing_is_no_neighbour(champion):
 
 def test_answers_hold_what_was_measured(champion):
     answered = predict(Recipe(formula="LAGP x=0.5", densification="aerosol"), champion)
-    (alike,) = answered.measured_alike
+    (alike,) = answered.similar_pellets
     assert alike[SIGMA].highest == pytest.approx(5e-6), "the aerosol film of inada2015"
     assert answered.results["predicted_conductivity_s_cm"].item() < 2e-5
