@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from nasicon_ml.composition.formula import PLACED
+from nasicon_ml.composition.formula import SUPPORTED_ELEMENTS
 
 #: A dopant of each valence; copper and lanthanum also to meet an override and a large cation.
 DOPANTS = {
@@ -66,7 +66,7 @@ def any_nasicon_text(draw: st.DrawFn) -> str:
         draw(st.sampled_from(["Ti", "Zr", "Fe", "Mn"])): draw(thousandths(1000, 2100)),
     }
     fillers = draw(st.lists(st.sampled_from(["Si", "V", "As", "B", "S"]), max_size=3))
-    others = draw(st.lists(st.sampled_from(sorted(PLACED - {"P", "O"})), max_size=3))
+    others = draw(st.lists(st.sampled_from(sorted(SUPPORTED_ELEMENTS - {"P", "O"})), max_size=3))
     parts = [(element, draw(thousandths(1, 250))) for element in (*fillers, *others)]
     tetrahedral = 3 - sum(amount for _, amount in parts[: len(fillers)])
     parts += [

@@ -1,7 +1,7 @@
 import pytest
 
 from nasicon_ml.composition import parse
-from nasicon_ml.composition.reading import Scanner
+from nasicon_ml.composition.reading import FormulaScanner
 from nasicon_ml.errors import FormulaError
 
 
@@ -98,4 +98,4 @@ def test_nothing_is_evaluated() -> None:
     ],
 )
 def test_where_a_second_phase_begins(body: str, formula: str, rest: str) -> None:
-    assert Scanner(body, body, {"x": 0.5}, {}).scan() == (formula.replace("Fx", "F0.5"), rest)
+    assert FormulaScanner(body, body, {"x": 0.5}, {}).scan() == (formula.replace("Fx", "F0.5"), rest)

@@ -3,14 +3,14 @@ import time
 import pytest
 
 from nasicon_ml.composition import CHARGE_TOLERANCE, parse
-from nasicon_ml.composition.formula import ANIONS, PLACED, TETRAHEDRAL_IF_ROOM
+from nasicon_ml.composition.formula import ANION_CHARGES, OPTIONAL_TETRAHEDRAL_CATIONS, SUPPORTED_ELEMENTS
 from nasicon_ml.composition.sites import TETRAHEDRAL_STATES, USUAL_STATES
 from nasicon_ml.errors import FormulaError
 
 
 def test_every_placed_cation_has_states() -> None:
-    assert set(USUAL_STATES) | set(ANIONS) | {"O"} == PLACED
-    assert set(TETRAHEDRAL_STATES) == {"Si", "P", *TETRAHEDRAL_IF_ROOM}
+    assert set(USUAL_STATES) | set(ANION_CHARGES) | {"O"} == SUPPORTED_ELEMENTS
+    assert set(TETRAHEDRAL_STATES) == {"Si", "P", *OPTIONAL_TETRAHEDRAL_CATIONS}
 
 
 @pytest.mark.parametrize("element", sorted(USUAL_STATES))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.columns import Column
-from nasicon_ml.composition.precursors import Cation, Source, precursor_findings, read_precursors
+from nasicon_ml.composition.precursors import CationGroup, CompoundKind, precursor_findings, read_precursors
 
 
 @pytest.mark.parametrize(
@@ -34,19 +34,22 @@ from nasicon_ml.composition.precursors import Cation, Source, precursor_findings
 )
 def test_lists_of_papers(text, alkali, host, trivalent, phosphorus) -> None:
     read = read_precursors(text)
-    assert read.unread == ()
-    wanted = dict(zip(Cation, (alkali, host, trivalent, phosphorus), strict=True))
-    assert read.sources == {cation: Source(source) for cation, source in wanted.items() if source}
+    assert read.unrecognised == ()
+    wanted = dict(zip(CationGroup, (alkali, host, trivalent, phosphorus), strict=True))
+    assert read.sources == {cation: CompoundKind(source) for cation, source in wanted.items() if source}
 
 
 def test_of_several_the_first_counts() -> None:
-    assert read_precursors("TiO2;Ti(OC4H9)4").sources == {Cation.HOST: Source.OXIDE}
-    assert read_precursors("Ti(OC4H9)4;TiO2").sources == {Cation.HOST: Source.ALKOXIDE}
+    assert read_precursors("TiO2;Ti(OC4H9)4").sources == {CationGroup.HOST: CompoundKind.OXIDE}
+    assert read_precursors("Ti(OC4H9)4;TiO2").sources == {CationGroup.HOST: CompoundKind.ALKOXIDE}
 
 
 def test_a_name_that_is_no_formula_is_a_warning_and_says_nothing() -> None:
     read = read_precursors("sodium citrate;ZrO2;TTIP")
-    assert (read.unread, read.sources) == (("sodium citrate", "TTIP"), {Cation.HOST: Source.OXIDE})
+    assert (read.unrecognised, read.sources) == (
+        ("sodium citrate", "TTIP"),
+        {CationGroup.HOST: CompoundKind.OXIDE},
+    )
     table = pd.DataFrame({"precursors": ["ZrO2", None, "sodium citrate;ZrO2"]}, dtype="object")
     (found,) = precursor_findings(table)
     assert (found.row, found.column, found.severity.value) == (2, "precursors", "warning")
@@ -59,9 +62,9 @@ def test_a_name_that_is_no_formula_is_a_warning_and_says_nothing() -> None:
 )
 def test_any_text_is_read(text: str) -> None:
     read = read_precursors(text)
-    assert set(read.sources) <= set(Cation)
+    assert set(read.sources) <= set(CationGroup)
     named = [part.strip() for part in text.split(";")]
-    assert all(name in named for name in read.unread)
+    assert all(name in named for name in read.unrecognised)
 
 
 @given(st.permutations(["Li2CO3", "Al(OH)3", "TiO2", "NH4H2PO4", "SiO2"]))

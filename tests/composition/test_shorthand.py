@@ -1,7 +1,7 @@
 import pytest
 
 from nasicon_ml.composition import parse
-from nasicon_ml.composition.shorthand import COMMON, _table, find
+from nasicon_ml.composition.shorthand import COMMON_NAMES, _shorthands, find_shorthand
 from nasicon_ml.errors import FormulaError
 
 
@@ -69,18 +69,20 @@ def test_refused_in_words(text: str, message: str) -> None:
 
 
 def test_no_two_names_differ_only_in_case() -> None:
-    names = [short.name for short in _table().values()]
+    names = [short.name for short in _shorthands().values()]
     # 2 mobile ions, no dopant or one of 10, 5 hosts or 10 pairs, with and without silicon
     assert len(names) == 2 * (1 + 10) * 15 * 2
 
 
 def test_common_names_are_names() -> None:
-    assert [name for name in COMMON if find(name) is None] == []
+    assert [name for name in COMMON_NAMES if find_shorthand(name) is None] == []
 
 
-@pytest.mark.parametrize("name", [name for name in COMMON if find(name) and find(name).dopant != "M"])  # type: ignore[union-attr]
+@pytest.mark.parametrize(
+    "name", [name for name in COMMON_NAMES if find_shorthand(name) and find_shorthand(name).dopant != "M"]
+)  # type: ignore[union-attr]
 def test_a_shorthand_is_the_name_of_its_system(name: str) -> None:
-    short = find(name)
+    short = find_shorthand(name)
     assert short is not None
     values = (" x=0.4" if short.dopant else "") + (f" {short.hosts[1]}=0.5" if len(short.hosts) > 1 else "")
     values += " Si=1" if short.silicon else ""

@@ -2,7 +2,7 @@ import pytest
 from pymatgen.core import Element
 
 from nasicon_ml.composition import ELEMENTS, parse
-from nasicon_ml.composition.formula import ELEMENT_INDEX, LARGE, OCTAHEDRAL, nearest_element
+from nasicon_ml.composition.formula import ELEMENT_INDEX, LARGE_CATIONS, OCTAHEDRAL_CATIONS, nearest_element
 from nasicon_ml.errors import FormulaError
 
 Amounts = dict[str, float]
@@ -97,13 +97,13 @@ def _usual_radius(element: str) -> float:
 
 
 def test_large_and_octahedral_cations_part_at_the_stated_radius() -> None:
-    assert {element for element in LARGE if _usual_radius(element) <= 0.905} == set()
-    known = OCTAHEDRAL - {"Te"}  # the lone pair of Te 4+ makes it large on paper; it is found on M
+    assert {element for element in LARGE_CATIONS if _usual_radius(element) <= 0.905} == set()
+    known = OCTAHEDRAL_CATIONS - {"Te"}  # the lone pair of Te 4+ makes it large on paper; it is found on M
     assert {element for element in known if _usual_radius(element) > 0.905} == set()
 
 
 def test_large_cations_are_in_order_of_size() -> None:
-    radii = [_usual_radius(element) for element in LARGE]
+    radii = [_usual_radius(element) for element in LARGE_CATIONS]
     assert radii == sorted(radii)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from nasicon_ml.composition.formula import MAX_LENGTH, clean
+from nasicon_ml.composition.formula import MAX_CHARACTERS, clean_formula
 from nasicon_ml.errors import FormulaError
 
 
@@ -17,28 +17,28 @@ from nasicon_ml.errors import FormulaError
     ],
 )
 def test_pasted_text_becomes_plain(pasted: str, plain: str) -> None:
-    assert clean(pasted) == plain
+    assert clean_formula(pasted) == plain
 
 
 @pytest.mark.parametrize("text", ["LiTi2(PO4)3δ", "Li٣Ti2(PO4)3", "LiTi2(PO4)3\x00", "LiTi2(PO4)³"])
 def test_characters_without_meaning_are_named(text: str) -> None:
     with pytest.raises(FormulaError, match=r"The character .* \(U\+[0-9A-F]{4}\) has no meaning here"):
-        clean(text)
+        clean_formula(text)
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\u200b"])
 def test_empty(text: str) -> None:
     with pytest.raises(FormulaError, match="It is empty"):
-        clean(text)
+        clean_formula(text)
 
 
 @pytest.mark.parametrize("thing", [None, 3, 1.5, ["LTP"], b"LTP"])
 def test_only_text(thing: object) -> None:
     with pytest.raises(FormulaError, match="a formula such as"):
-        clean(thing)
+        clean_formula(thing)
 
 
 def test_length_is_limited() -> None:
-    assert clean("L" * MAX_LENGTH)
+    assert clean_formula("L" * MAX_CHARACTERS)
     with pytest.raises(FormulaError, match=r"at most 200 characters\. This has 201"):
-        clean("L" * (MAX_LENGTH + 1))
+        clean_formula("L" * (MAX_CHARACTERS + 1))

@@ -190,7 +190,7 @@ def _is_formula(name: str) -> bool:
         parse(name)
     except FieldError:
         word = re.match(r"[A-Za-z]+", name)
-        like = word and (shorthand.find(word.group()) or re.search(r"O[0-9(]|\(PO", name))
+        like = word and (shorthand.find_shorthand(word.group()) or re.search(r"O[0-9(]|\(PO", name))
         return bool(like) and "/" not in name
     return True
 

@@ -1,13 +1,13 @@
-"""What a pellet was made from: which kind of compound brought each kind of cation.
+"""Classify precursors: which kind of compound supplies each group of cations.
 
-Papers list formulas (``Li2CO3;Al(NO3)3;Ti(OC4H9)4;NH4H2PO4``). What matters is less the formula than its kind: an
-oxide reacts slowly and far from its partners, an alkoxide mixes in solution, a chloride leaves chlorine behind.
+Papers list formulas (``Li2CO3;Al(NO3)3;Ti(OC4H9)4;NH4H2PO4``). The kind of compound matters more than the formula:
+oxides react slowly over long diffusion paths, alkoxides mix in solution, and chlorides leave chlorine behind.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -16,15 +16,15 @@ import pandas as pd
 
 from nasicon_ml.checks import Finding, Severity
 from nasicon_ml.columns import SEPARATOR, Column, split_cell
-from nasicon_ml.composition.formula import ALKALI_LETTERS, ELEMENT_INDEX, HOST_LETTERS, clean
+from nasicon_ml.composition.formula import ALKALI_LETTERS, ELEMENT_INDEX, HOST_LETTERS, clean_formula
 from nasicon_ml.errors import FormulaError
 
-#: The whole powder was bought, or one of the precursors is called so.
+#: Precursor that stands for a powder which was bought.
 COMMERCIAL = "commercial"
 
 
-class Cation(StrEnum):
-    """Kinds of cations whose source is told apart."""
+class CationGroup(StrEnum):
+    """Groups of cations whose precursors are classified."""
 
     ALKALI = "alkali"
     HOST = "host"
@@ -32,8 +32,8 @@ class Cation(StrEnum):
     PHOSPHORUS = "phosphorus"
 
 
-class Source(StrEnum):
-    """Kinds of compounds that bring a cation; the order is that of their codes in recipe space."""
+class CompoundKind(StrEnum):
+    """Kinds of compounds that supply a cation, in the order of their codes in recipe space."""
 
     OXIDE = "oxide"
     HYDROXIDE = "hydroxide"
@@ -43,7 +43,7 @@ class Source(StrEnum):
     CHLORIDE = "chloride"  # and oxychloride
     CARBOXYLATE = "carboxylate"  # acetate, oxalate, citrate
     SULFATE = "sulfate"
-    PHOSPHATE = "phosphate"  # of a metal; of phosphorus, whatever the metal
+    PHOSPHATE = "phosphate"  # of any metal
     AMMONIUM = "ammonium"  # phosphates of ammonium
     ACID = "acid"
     ORGANIC = "organic"
@@ -52,168 +52,153 @@ class Source(StrEnum):
     COMMERCIAL = "commercial"
 
 
-#: Elements of each kind; those of none (Si, Nb, Mg ...) are passed over.
-ELEMENTS_OF: Mapping[Cation, frozenset[str]] = {
-    Cation.ALKALI: frozenset(ALKALI_LETTERS),
-    Cation.HOST: frozenset(HOST_LETTERS),
-    Cation.TRIVALENT: frozenset(
+#: Elements of each group; all others (Si, Nb, Mg ...) are ignored.
+GROUP_ELEMENTS: Mapping[CationGroup, frozenset[str]] = {
+    CationGroup.ALKALI: frozenset(ALKALI_LETTERS),
+    CationGroup.HOST: frozenset(HOST_LETTERS),
+    CationGroup.TRIVALENT: frozenset(
         {
             "Al", "Ga", "In", "Sc", "Y", "Cr", "Fe", "La", "Ce", "Pr", "Nd", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho",
             "Er", "Tm", "Yb", "Lu",
         }
     ),
-    Cation.PHOSPHORUS: frozenset({"P"}),
+    CationGroup.PHOSPHORUS: frozenset({"P"}),
 }  # fmt: skip
 
-#: Of crystallisation.
-_WATER = re.compile(r"[·*.\s]\s*(?:\d+\.?\d*|[nx])?\s*H2O$")
-#: Alkoxides as chemists write them: Ti(OiPr)4, Zr(OBu)4.
+_CRYSTAL_WATER = re.compile(r"[·*.\s]\s*(?:\d+\.?\d*|[nx])?\s*H2O$")
+#: Abbreviated alkoxides, as in Ti(OiPr)4 and Zr(OBu)4.
 _SHORT_ALKYL = re.compile(r"O-?(?:[inst]|sec|tert|iso)?-?(?:Me|Et|Pr|Bu)(?![a-z])")
 _TOKEN = re.compile(r"([A-Z][a-z]?)|\d+(?:\.\d+)?|[()\[\]{}]|[xyn](?=[A-Z(\[]|$)")
 _CARBOXYLATE = re.compile(r"COO|OOC|C2H3O2|CH3CO2|CHO2|C2O4|C6H5O7")
 _ALKOXIDE = re.compile(r"OC\d*H\d+|OCH3")
-_BARE_ORGANIC = re.compile(r"C(\d+)H(\d+)O")
+_CARBON_HYDROGEN = re.compile(r"C(\d+)H(\d+)O")
 
 
 @dataclass(frozen=True)
 class Precursors:
-    """What a list of precursors says.
+    """Precursors of one pellet.
 
     Attributes
     ----------
     sources
-        Kind of cation -> the kind of compound that brings it; of several, the first that is named.
-    unread
-        Names that are no formulas, as they stand there.
+        Kind of compound that supplies each group of cations; the first one listed if there are several.
+    unrecognised
+        Names that are not formulas, as written.
     """
 
-    sources: Mapping[Cation, Source]
-    unread: tuple[str, ...] = ()
+    sources: Mapping[CationGroup, CompoundKind]
+    unrecognised: tuple[str, ...] = ()
 
 
 @lru_cache(4096)
 def read_precursors(text: str) -> Precursors:
-    """Read a cell of `Column.PRECURSORS`.
-
-    Parameters
-    ----------
-    text
-        Formulas separated by `SEPARATOR`, or ``commercial``: then that is the source of everything.
-
-    Returns
-    -------
-    Precursors
-        Names that are no formulas (``sodium citrate``) say nothing; they are kept apart.
-    """
-    sources: dict[Cation, Source] = {}
-    unread = []
+    """Parse a cell of `Column.PRECURSORS`: formulas separated by `SEPARATOR`, or ``commercial``."""
+    sources: dict[CationGroup, CompoundKind] = {}
+    unrecognised = []
     for name in split_cell(text):
         if name.lower() == COMMERCIAL:
-            return Precursors(dict.fromkeys(Cation, Source.COMMERCIAL))
-        formula = _plain(name)
+            return Precursors(dict.fromkeys(CationGroup, CompoundKind.COMMERCIAL))
+        formula = _normalise(name)
         elements = _elements(formula)
         if elements is None:
-            unread.append(name)
+            unrecognised.append(name)
             continue
-        for cation, members in ELEMENTS_OF.items():
-            if elements & members and cation not in sources:
-                sources[cation] = (
-                    _of_phosphorus(elements) if cation is Cation.PHOSPHORUS else _of_metal(formula, elements)
+        for group, members in GROUP_ELEMENTS.items():
+            if elements & members and group not in sources:
+                is_phosphorus = group is CationGroup.PHOSPHORUS
+                sources[group] = (
+                    _phosphorus_compound(elements) if is_phosphorus else _metal_compound(formula, elements)
                 )
-    return Precursors(sources, tuple(unread))
+    return Precursors(sources, tuple(unrecognised))
 
 
-def _plain(name: str) -> str:
-    """Write a name in plain digits, without water, alkyls as formulas; what has no plain letters is no formula."""
+def _normalise(name: str) -> str:
+    """Return a formula without crystal water, with alkyls written out; empty if it cannot be cleaned."""
     try:
-        return _SHORT_ALKYL.sub("OC3H7", _WATER.sub("", clean(name)))
+        return _SHORT_ALKYL.sub("OC3H7", _CRYSTAL_WATER.sub("", clean_formula(name)))
     except FormulaError:
         return ""
 
 
 def _elements(formula: str) -> frozenset[str] | None:
-    """Return the elements of a formula; None if it is none."""
-    found, position = set(), 0
+    """Return the elements of a formula; None if the text is not a formula."""
+    elements, position = set(), 0
     while position < len(formula):
         match = _TOKEN.match(formula, position)
         if match is None or (match[1] and match[1] not in ELEMENT_INDEX):
             return None
-        found |= {match[1]} if match[1] else set()
+        if match[1]:
+            elements.add(match[1])
         position = match.end()
-    return frozenset(found) or None
+    return frozenset(elements) or None
 
 
-def _of_phosphorus(elements: frozenset[str]) -> Source:
+def _phosphorus_compound(elements: frozenset[str]) -> CompoundKind:
     if "C" in elements:
-        return Source.ORGANIC
+        return CompoundKind.ORGANIC
     if "N" in elements:
-        return Source.AMMONIUM
+        return CompoundKind.AMMONIUM
     if elements - {"P", "O", "H"}:
-        return Source.PHOSPHATE
-    return Source.ACID if "H" in elements else Source.OXIDE if "O" in elements else Source.OTHER
+        return CompoundKind.PHOSPHATE
+    return CompoundKind.ACID if "H" in elements else CompoundKind.OXIDE if "O" in elements else CompoundKind.OTHER
 
 
-def _of_metal(formula: str, elements: frozenset[str]) -> Source:
+def _metal_compound(formula: str, elements: frozenset[str]) -> CompoundKind:
     if "P" in elements:
-        return Source.PHOSPHATE
+        return CompoundKind.PHOSPHATE
     if "C" in elements:
-        return _of_organic(formula)
+        return _organic_compound(formula)
     if "N" in elements:
-        return Source.NITRATE if "NO3" in formula else Source.OTHER
-    for element, source in (("Cl", Source.CHLORIDE), ("S", Source.SULFATE), ("H", Source.HYDROXIDE)):
+        return CompoundKind.NITRATE if "NO3" in formula else CompoundKind.OTHER
+    kinds = {"Cl": CompoundKind.CHLORIDE, "S": CompoundKind.SULFATE, "H": CompoundKind.HYDROXIDE}
+    for element, kind in kinds.items():
         if element in elements:
-            return source
+            return kind
     if elements & {"Si", "F"}:
-        return Source.OTHER
-    return Source.OXIDE if "O" in elements else Source.METAL
+        return CompoundKind.OTHER
+    return CompoundKind.OXIDE if "O" in elements else CompoundKind.METAL
 
 
-def _of_organic(formula: str) -> Source:
+def _organic_compound(formula: str) -> CompoundKind:
     if _CARBOXYLATE.search(formula):
-        return Source.CARBOXYLATE
+        return CompoundKind.CARBOXYLATE
     if "CO3" in formula:
-        return Source.CARBONATE
-    bare = _BARE_ORGANIC.search(formula)
-    saturated = bare is not None and int(bare[2]) >= 2 * int(bare[1])
-    return Source.ALKOXIDE if saturated or _ALKOXIDE.search(formula) else Source.ORGANIC
+        return CompoundKind.CARBONATE
+    counts = _CARBON_HYDROGEN.search(formula)
+    is_saturated = counts is not None and int(counts[2]) >= 2 * int(counts[1])
+    return CompoundKind.ALKOXIDE if is_saturated or _ALKOXIDE.search(formula) else CompoundKind.ORGANIC
 
 
 def additive_findings(table: pd.DataFrame) -> list[Finding]:
-    """Return a warning for each additive whose name is no formula, nor a mixture or glass of formulas.
+    """Return a warning for each additive that is neither a formula nor a mixture or glass of formulas.
 
-    Parameters
-    ----------
-    table
-        Clean values, index 0 to n - 1.
+    `table` has clean values and the index 0 to n - 1.
     """
-    given = table[Column.ADDITIVE]
-    found = []
-    for row, name in given[given.notna()].items():
+    findings = []
+    for row, name in table[Column.ADDITIVE].dropna().items():
         parts = re.split(r"[-;]", re.sub(r"[\s_]*glass$", "", str(name)))
-        if any(_elements(_plain(re.sub(r"^[0-9.]+", "", part.strip()))) is None for part in parts):
-            words = f"{Column.ADDITIVE}: {name!r} is no formula, and says little to a model; write it as in Li3BO3"
-            rule = "additive_no_formula"
-            found.append(Finding(int(str(row)), Column.ADDITIVE.value, name, rule, Severity.WARNING, words))
-    return found
+        if any(_elements(_normalise(re.sub(r"^[0-9.]+", "", part.strip()))) is None for part in parts):
+            problem = f"{name!r} is no formula, and says little to a model; write it as in Li3BO3"
+            findings.append(_warning(row, Column.ADDITIVE, name, "additive_no_formula", problem))
+    return findings
 
 
 def precursor_findings(table: pd.DataFrame) -> list[Finding]:
-    """Return a warning for each list of precursors with a name that is no formula.
+    """Return a warning for each list of precursors with a name that is not a formula.
 
-    Parameters
-    ----------
-    table
-        Clean values, index 0 to n - 1.
+    `table` has clean values and the index 0 to n - 1.
     """
-    given = table[Column.PRECURSORS]
-    found = []
-    for row, text in given[given.notna()].items():
-        unread = read_precursors(str(text)).unread
-        if unread:
-            words = (
-                f"{Column.PRECURSORS}: {', '.join(map(repr, unread))} is no formula, and says nothing to a model; "
+    findings = []
+    for row, text in table[Column.PRECURSORS].dropna().items():
+        unrecognised = read_precursors(str(text)).unrecognised
+        if unrecognised:
+            problem = (
+                f"{', '.join(map(repr, unrecognised))} is no formula, and says nothing to a model; "
                 f"write formulas separated by {SEPARATOR!r}, such as Li2CO3;TiO2, or {COMMERCIAL}"
             )
-            rule = "precursor_no_formula"
-            found.append(Finding(int(str(row)), Column.PRECURSORS.value, text, rule, Severity.WARNING, words))
-    return found
+            findings.append(_warning(row, Column.PRECURSORS, text, "precursor_no_formula", problem))
+    return findings
+
+
+def _warning(row: Hashable, column: Column, value: object, rule: str, problem: str) -> Finding:
+    return Finding(int(str(row)), column.value, value, rule, Severity.WARNING, f"{column}: {problem}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import OccupancyTable, occupancies
-from nasicon_ml.composition.precursors import Cation
+from nasicon_ml.composition.precursors import CationGroup
 from nasicon_ml.features.processing import (
     LOGARITHMIC,
     PROCESSING_CHOICES,
@@ -124,7 +124,7 @@ WEIGHTS: dict[Column, float] = {Column.SINTERING_TEMPERATURE_C: 2.0, Column.DENS
 UNKNOWN = 0.5
 #: Weights of the preparation, which few papers describe: its fields add to the distance only if both recipes give
 #: them. Precursors are compared by the source of each kind of cation; these share the weight of one field.
-PREPARATION_WEIGHTS = (1.0, 1.0, 1.0, *(1.0 / len(Cation) for _ in Cation))
+PREPARATION_WEIGHTS = (1.0, 1.0, 1.0, *(1.0 / len(CationGroup) for _ in CationGroup))
 #: Weight of exchanging one whole M cation, relative to all of the processing.
 COMPOSITION_WEIGHT = 2.0
 _SMALLEST_TIME_H = 1e-2

@@ -27,7 +27,7 @@ import pandas as pd
 from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import RECIPE, ZERO_CELSIUS_K, Column, Kind, Role, columns_of
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
-from nasicon_ml.composition.precursors import Cation, Source, read_precursors
+from nasicon_ml.composition.precursors import CationGroup, CompoundKind, read_precursors
 
 Columns = dict[str, Floats]
 
@@ -111,12 +111,12 @@ def _atomic_weights() -> Floats:
 
 
 #: Sources with a column each: those that many papers state.
-SOURCE_COLUMNS: Mapping[Cation, tuple[Source, ...]] = {
-    Cation.HOST: (Source.ALKOXIDE, Source.CHLORIDE, Source.OXIDE),
-    Cation.TRIVALENT: (Source.NITRATE, Source.ALKOXIDE, Source.OXIDE),
-    Cation.PHOSPHORUS: (Source.AMMONIUM, Source.ACID),
+SOURCE_COLUMNS: Mapping[CationGroup, tuple[CompoundKind, ...]] = {
+    CationGroup.HOST: (CompoundKind.ALKOXIDE, CompoundKind.CHLORIDE, CompoundKind.OXIDE),
+    CationGroup.TRIVALENT: (CompoundKind.NITRATE, CompoundKind.ALKOXIDE, CompoundKind.OXIDE),
+    CationGroup.PHOSPHORUS: (CompoundKind.AMMONIUM, CompoundKind.ACID),
 }
-_SOURCE_CODES = {source: float(code) for code, source in enumerate(Source)}
+_SOURCE_CODES = {source: float(code) for code, source in enumerate(CompoundKind)}
 
 
 def preparation_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -124,15 +124,15 @@ def preparation_table(table: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=[column.value for column in columns_of(Role.PREPARATION)])
 
 
-def source_codes(prepared: pd.DataFrame) -> dict[Cation, Floats]:
-    """Return the kind of compound that is the source of each cation, as its position in `Source`.
+def source_codes(prepared: pd.DataFrame) -> dict[CationGroup, Floats]:
+    """Return the kind of compound that is the source of each cation, as its position in `CompoundKind`.
 
     The table is one of `preparation_table`, n rows. Arrays have shape (n,), NaN where the source is not known.
     """
     text_index, texts = pd.factorize(prepared[Column.PRECURSORS])
     sources = [read_precursors(text).sources for text in texts]
     codes = {}
-    for cation in Cation:
+    for cation in CationGroup:
         of_texts = [_SOURCE_CODES[known[cation]] if cation in known else np.nan for known in sources]
         codes[cation] = np.array([*of_texts, np.nan])[text_index]  # a missing text has index -1: the last
     return codes
@@ -155,7 +155,7 @@ def preparation_columns(table: pd.DataFrame) -> Columns:
         f"log10_{Column.GREEN_PRESSURE_MPA}": np.log10(np.maximum(pressure, smallest)),
         f"given_{Column.POWDER_BED}": np.nan_to_num(bed),
     }
-    commercial = codes[Cation.HOST] == _SOURCE_CODES[Source.COMMERCIAL]
+    commercial = codes[CationGroup.HOST] == _SOURCE_CODES[CompoundKind.COMMERCIAL]
     for cation, sources in SOURCE_COLUMNS.items():
         unknown = np.isnan(codes[cation]) | commercial
         for source in sources:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nasicon_ml.columns import OTHER_UNITS, RECIPE, Column
-from nasicon_ml.composition.formula import EXAMPLES
+from nasicon_ml.composition.formula import ALLOWED_FORMULAS
 from nasicon_ml.errors import LONGEST_NAME, FieldError
 from nasicon_ml.io.headers import column_meant, meaning_of, plain_name
 
@@ -81,7 +81,7 @@ SECOND_PHASE_TWICE = Problem(
     f"a second phase in the formula or in {Column.ADDITIVE}, not in both",
     "Leave one of them out.",
 )
-NO_FORMULA = Problem(Column.FORMULA, "missing_formula", EXAMPLES, "Only the formula is obligatory.")
+NO_FORMULA = Problem(Column.FORMULA, "missing_formula", ALLOWED_FORMULAS, "Only the formula is obligatory.")
 
 
 def unknown_field(name: object, value: object) -> FieldError:

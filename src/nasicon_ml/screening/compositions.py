@@ -24,8 +24,8 @@ from nasicon_ml.composition.formula import (
     ELEMENT_INDEX,
     ELEMENTS,
     HOST_LETTERS,
-    LARGE,
-    OCTAHEDRAL,
+    LARGE_CATIONS,
+    OCTAHEDRAL_CATIONS,
     nearest_element,
 )
 from nasicon_ml.composition.sites import (
@@ -34,8 +34,8 @@ from nasicon_ml.composition.sites import (
     T_CATIONS,
     TETRAHEDRAL_STATES,
     USUAL_STATES,
-    Sites,
-    counts_in_name,
+    SiteAmounts,
+    is_in_system_name,
     net_substitution,
     oxidation_states,
 )
@@ -49,7 +49,7 @@ _SHARE_ROUNDING = 1e-6
 _LEAST_STEP = 1e-3
 _ION = re.compile(r"([A-Z][a-z]?)(?:(\d)\+|\+(\d))?")
 #: Elements that can stand on M as dopants.
-DOPANTS = tuple(element for element in ELEMENT_INDEX if element in OCTAHEDRAL or element in LARGE)
+DOPANTS = tuple(element for element in ELEMENT_INDEX if element in OCTAHEDRAL_CATIONS or element in LARGE_CATIONS)
 
 
 @dataclass(frozen=True, order=True)
@@ -291,10 +291,10 @@ def _check_charges(hosts: list[Mixture], dopants: list[Mixture], node: SpecNode)
 
 
 def _system(node: SpecNode) -> shorthand.Shorthand:
-    short = shorthand.find(node.value) if isinstance(node.value, str) else None
+    short = shorthand.find_shorthand(node.value) if isinstance(node.value, str) else None
     if short is None:
-        hint = shorthand.hint(node.value) if isinstance(node.value, str) else ""
-        raise node.error(f"the name of a system: {', '.join(shorthand.COMMON)}", hint)
+        hint = shorthand.nearest_shorthand(node.value) if isinstance(node.value, str) else ""
+        raise node.error(f"the name of a system: {', '.join(shorthand.COMMON_NAMES)}", hint)
     return short
 
 
@@ -446,10 +446,10 @@ def _site(element: str) -> str:
     return "a" if element in ALKALI_LETTERS else "t" if element in _TETRAHEDRAL else "m"
 
 
-def _sites(elements: Sequence[str], row: NDArray[np.int32]) -> Sites:
+def _sites(elements: Sequence[str], row: NDArray[np.int32]) -> SiteAmounts:
     amounts = {el: units / RESOLUTION for el, units in zip(elements, row.tolist(), strict=True) if units > 0}
     a, m, t = ({el: n for el, n in amounts.items() if _site(el) == site} for site in "amt")
-    return Sites(a, m, t, float(_OXYGEN), {})
+    return SiteAmounts(a, m, t, float(_OXYGEN), {})
 
 
 def _systems(
@@ -458,7 +458,7 @@ def _systems(
     """Name the systems: a name depends on nothing but which elements exceed their thresholds."""
     amounts = units / RESOLUTION
     m_total = amounts[:, [at for at, el in enumerate(elements) if _site(el) == "m"]].sum(axis=1).round(9)
-    marks = np.column_stack([counts_in_name(el, amounts[:, at], m_total) for at, el in enumerate(elements)])
+    marks = np.column_stack([is_in_system_name(el, amounts[:, at], m_total) for at, el in enumerate(elements)])
     first, code = distinct_rows(len(marks), marks.T)
     found = [composition_of(elements, units[row], states[row]).system for row in first.tolist()]
     names = tuple(dict.fromkeys(found))
