@@ -49,7 +49,7 @@ def test_the_columns_are_those_of_the_vocabulary():
 def test_numbers_in_words_are_those_of_the_code():
     assert f"with {own_fitting._FREEDOM:.0f} degrees of freedom" in IN_ONE_LINE
     assert f"the coverage is {100 * own_fitting._LEVEL:.0f} %" in IN_ONE_LINE
-    assert f"up to {distances._FURTHEST_WITHIN:.0f}. What neither" in IN_ONE_LINE
+    assert f"up to {distances._MAX_LABORATORY_DIFFERENCE:.0f}. A field that neither" in IN_ONE_LINE
     assert (own_fitting._MOST_KNOWN, "from one to three others" in IN_ONE_LINE) == (3, True)
     assert (LEAST_PELLETS, "with at least four" in IN_ONE_LINE) == (4, True)
 
