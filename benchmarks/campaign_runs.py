@@ -18,8 +18,8 @@ from benchmarks.campaign_series import Series
 from nasicon_ml.campaigns.acquisition import Normal, Posterior, choose, normal_after
 from nasicon_ml.campaigns.goal import Goal, Outcomes
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.joint import Points
-from nasicon_ml.estimators.own_pellets import Errors, OwnKernel
+from nasicon_ml.estimators.joint import RecipePoints
+from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.features.distances import Neighbours
 from nasicon_ml.model import Answers
@@ -51,7 +51,7 @@ def path(n: int, start: Sequence[int], pick: Pick) -> list[int]:
     return [*made, *(row for row in range(n) if row not in made)]
 
 
-def our_pick(errors: Errors, kernel: OwnKernel) -> Pick:
+def our_pick(errors: OutOfFoldErrors, kernel: OwnKernel) -> Pick:
     """Return how the package chooses the next of the recipes of `errors`, by what is measured of those made."""
 
     @cache
@@ -66,12 +66,12 @@ def our_pick(errors: Errors, kernel: OwnKernel) -> Pick:
     return pick
 
 
-def believed(errors: Errors, kernel: OwnKernel, done: Ints, left: Ints) -> Posterior:
+def believed(errors: OutOfFoldErrors, kernel: OwnKernel, done: Ints, left: Ints) -> Posterior:
     """Return what the recipes left may come to, given the measured values of those done.
 
     The property asked about is that of the errors; the others play no part.
     """
-    points = Points.of(errors.name, errors.space.take(left), errors.predicted[left])
+    points = RecipePoints.from_learned(errors.name, errors.space.take(left), errors.predicted[left])
     known = errors.known(kernel, done) if len(done) else None
     normal = normal_after(errors.name, kernel, points, (points.predicted, errors.half[left]), known)
     n = len(left)
@@ -90,7 +90,7 @@ def outcomes(name: TargetName, learned: Floats) -> Outcomes:
     return Outcomes(nothing, TARGETS[name].inverse(learned), nothing, nothing)
 
 
-def greedy_pick(errors: Errors) -> Pick:
+def greedy_pick(errors: OutOfFoldErrors) -> Pick:
     """Return the choice by the prediction alone."""
     order = np.argsort(-np.asarray(TARGETS[errors.name].inverse(errors.predicted)), kind="stable")
     return lambda made: next(int(row) for row in order if row not in made)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.peers import element_amounts
 from nasicon_ml.columns import RECIPE, Column, Kind
-from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, fit_own_kernel
+from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel, fit_own_kernel
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.evaluation.cross_validation import grouped_splits, near_room_temperature, out_of_fold_errors
 
@@ -48,7 +48,7 @@ class Series:
     target: TargetName
     source: str
     recipes: pd.DataFrame
-    errors: tuple[Errors, ...]
+    errors: tuple[OutOfFoldErrors, ...]
     kernels: tuple[OwnKernel, ...]
 
     def __len__(self) -> int:
@@ -99,7 +99,7 @@ def all_series(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int = 
     """
     for name in TARGETS_ASKED:
         rows = out_of_fold[out_of_fold["target"] == str(name)]
-        found: dict[str, list[tuple[pd.DataFrame, Errors, OwnKernel]]] = {}
+        found: dict[str, list[tuple[pd.DataFrame, OutOfFoldErrors, OwnKernel]]] = {}
         for _, frame in rows.groupby("repeat", sort=True):
             for source, part in _of_repeat(name, frame[near_room_temperature(name, frame)], pellets, seed):
                 found.setdefault(source, []).append(part)
@@ -110,7 +110,7 @@ def all_series(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int = 
 
 def _of_repeat(
     name: TargetName, frame: pd.DataFrame, pellets: pd.DataFrame, seed: int
-) -> Iterator[tuple[str, tuple[pd.DataFrame, Errors, OwnKernel]]]:
+) -> Iterator[tuple[str, tuple[pd.DataFrame, OutOfFoldErrors, OwnKernel]]]:
     frame = frame.sort_values(Column.PELLET_ID).reset_index(drop=True)
     errors = out_of_fold_errors(name, frame, pellets)
     columns = [str(column) for column in RECIPE]
@@ -126,7 +126,7 @@ def _of_repeat(
             first = np.array([group[0] for group in groups])
             measured = np.array([errors.measured[group].mean() for group in groups])
             part = errors.take(first)
-            part = Errors(name, measured, part.predicted, part.half, part.sources, part.space)
+            part = OutOfFoldErrors(name, measured, part.predicted, part.half, part.sources, part.space)
             yield source, (recipes.loc[first].reset_index(drop=True), part, kernel)
 
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from benchmarks.campaign_runs import our_pick
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.joint import Points, error_covariance
-from nasicon_ml.estimators.own_pellets import Errors, OwnKernel
+from nasicon_ml.estimators.joint import RecipePoints, error_covariance
+from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.distances import RecipeSpace, recipe_space
 from nasicon_ml.recipe.batch import recipe_table
@@ -62,7 +62,7 @@ def drawn_truth(recipes: pd.DataFrame, random: np.random.Generator) -> Floats:
 
 def priors(truth: Floats, space: RecipeSpace, kernel: OwnKernel, random: np.random.Generator) -> dict[str, Floats]:
     """Return what is thought of the recipes before the first pellet, decades."""
-    points = Points(space, truth)
+    points = RecipePoints(space, truth)
     covariance = error_covariance(TargetName.CONDUCTIVITY, kernel, points, points)
     errors = random.multivariate_normal(np.zeros(len(truth)), covariance)
     right = truth - errors
@@ -105,7 +105,7 @@ def pellets_needed(
         half = np.full(len(truth), _LEVEL_90 * np.sqrt(kernel.variance + kernel.noise**2))
         sources = np.full(len(truth), "made up", dtype=object)
         for kind in kinds:
-            errors = Errors(TargetName.CONDUCTIVITY, measured, thought[kind], half, sources, space)
+            errors = OutOfFoldErrors(TargetName.CONDUCTIVITY, measured, thought[kind], half, sources, space)
             pick, made = our_pick(errors, kernel), [first]
             while truth[made].max() < truth.max() - NEAR and len(made) < MOST:
                 made.append(pick(tuple(sorted(made))))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.ground import Options
 from benchmarks.scoring import Ledger, differences, over_repeats
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, draw_known_pellets, fit_own_kernel
+from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel, draw_known_pellets, fit_own_kernel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.evaluation.cross_validation import grouped_splits, near_room_temperature, out_of_fold_errors
 from nasicon_ml.evaluation.scores import auroc, source_weights
@@ -159,14 +159,14 @@ def _conditioned(
             )
 
 
-def _answers(errors: Errors, kernel: OwnKernel, known: Ints, asked: Ints) -> dict[str, Floats]:
+def _answers(errors: OutOfFoldErrors, kernel: OwnKernel, known: Ints, asked: Ints) -> dict[str, Floats]:
     """Return predictions and 90 % intervals on the scale of reports."""
     if TARGETS[errors.name].is_probability:
         nothing = np.full(len(asked), np.nan)
         return {"predicted": errors.probability(kernel, known, asked), "lower": nothing, "upper": nothing}
     back = TARGETS[errors.name].inverse
-    found = errors.conditioned(kernel, known, asked)
-    centre, half = errors.predicted[asked] + found.shift, errors.half[asked] * found.width
+    found = errors.correction(kernel, known, asked)
+    centre, half = errors.predicted[asked] + found.shift, errors.half[asked] * found.width_factor
     ends = back(centre - half), back(centre + half)
     return {"predicted": back(centre), "lower": np.minimum(*ends), "upper": np.maximum(*ends)}
 

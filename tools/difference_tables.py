@@ -22,8 +22,13 @@ from numpy.typing import NDArray
 from tools.renew_docs import between_markers
 
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.joint import Beside, Points, differences_of_probabilities, differences_of_values
-from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, fit_own_kernel
+from nasicon_ml.estimators.joint import (
+    RecipePoints,
+    ReferenceCorrelation,
+    differences_of_probabilities,
+    differences_of_values,
+)
+from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel, fit_own_kernel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import ConformalScores
 from nasicon_ml.evaluation.cross_validation import (
@@ -89,29 +94,31 @@ def pairs(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, name: TargetName) ->
 
 
 def _of_source(
-    at_level: dict[float, Errors], kernel: OwnKernel, train: NDArray[np.bool_], rows: Ints
+    at_level: dict[float, OutOfFoldErrors], kernel: OwnKernel, train: NDArray[np.bool_], rows: Ints
 ) -> Iterator[pd.DataFrame]:
     """Yield the pairs of one source, by the pellet that is the reference."""
     errors = at_level[LEVELS[-1]]
     name, target = errors.name, TARGETS[errors.name]
-    points = Points.of(name, errors.space, errors.predicted)
+    points = RecipePoints.from_learned(name, errors.space, errors.predicted)
     for position, reference in enumerate(rows[:-1]):
         others = rows[position + 1 :]
-        beside = Beside.compute(name, kernel, points.take(others), points.take(np.array([reference])))
+        shared = ReferenceCorrelation.compute(
+            name, kernel, points.take(others), points.take(np.array([reference]))
+        )
         frame = {str(Column.SOURCE): errors.sources[others], "weight": 2.0 / len(rows)}
-        frame |= {"correlation": beside.correlation}
+        frame |= {"correlation": shared.correlation}
         reported = target.inverse(errors.measured)
         frame["measured"] = reported[others] - reported[reference]
         for level, one in at_level.items():
             if target.is_probability:
                 there = one.predicted[others], float(one.predicted[reference])
-                found = differences_of_probabilities(beside, *there, level)
+                found = differences_of_probabilities(shared, *there, level)
             else:
                 # Of the sources of the other folds: the scores in units of the half-width.
                 scores = ConformalScores.from_residuals((one.measured - one.predicted)[train], one.half[train])
                 learned = one.predicted[others], float(one.predicted[reference])
                 half = one.half[others], float(one.half[reference])
-                found = differences_of_values(name, kernel, beside, learned, half, scores, level)
+                found = differences_of_values(name, kernel, shared, learned, half, scores, level)
             frame |= dict(zip(interval_columns(level), (found.lower, found.upper), strict=True))
         yield pd.DataFrame(frame | {"predicted": found.value, "better": found.better})
 

@@ -1,4 +1,4 @@
-"""The model as a user holds it: recipes in, answers with uncertainty, neighbours and domain out."""
+"""The model for users: from recipes to predictions with uncertainty, nearest pellets and domain."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, DENSITY_INTERVAL, PREDICTI
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import raw_prediction
-from nasicon_ml.estimators.domain import NEAR_SOURCES, Compared, Domain
+from nasicon_ml.estimators.domain import NEAR_SOURCES, Domain, DomainComparison
 from nasicon_ml.estimators.fitting import FittedTarget
-from nasicon_ml.estimators.own_pellets import Known, known_pellets, moved_answers, refuse_known_to_trees
-from nasicon_ml.estimators.phases import ASKED_PELLETS, PhaseMemory
+from nasicon_ml.estimators.own_pellets import (
+    KnownPellets,
+    check_not_trained_on,
+    known_pellets,
+    update_answers,
+)
+from nasicon_ml.estimators.phases import PHASE_NEIGHBOURS, SecondaryPhases
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS, Circumstances
 from nasicon_ml.features.build import build_features, pair_features
@@ -51,13 +56,13 @@ class Answers:
         By column, shape (n,): all predicted numbers, the system, whether inside the domain; with own pellets also
         how many were used and how far they moved the answers.
     secondary_phases
-        The likely ones of each recipe, the likeliest first.
+        Likely secondary phases of each recipe, the likeliest first.
     domain_notes
         Why each recipe lies outside the domain; empty for those inside.
     nearest
         The nearest training pellets of each recipe, shape (n, k).
     pellet_ids
-        Keys of all training pellets.
+        Identifiers of all training pellets.
     """
 
     numbers: Mapping[Column, NDArray[Any]]
@@ -72,18 +77,19 @@ class Answers:
         return self.nearest.positions[:, :NEAR_PELLETS]
 
     def table(self, index: pd.Index[Any] | None = None) -> pd.DataFrame:
-        """Return the answers as a table, "; " between phases, notes and the keys of the nearest pellets."""
-        words = {
+        """Return the answers as a table, with "; " between phases, notes and identifiers of nearest pellets."""
+        texts = {
             Column.LIKELY_SECONDARY_PHASES: self.secondary_phases,
             Column.DOMAIN_NOTES: self.domain_notes,
             Column.NEAREST_PELLETS: self.pellet_ids[self.named_positions],
         }
         joined = {
-            column: np.array(["; ".join(row) for row in texts], dtype=object) for column, texts in words.items()
+            column: np.array(["; ".join(row) for row in rows], dtype=object) for column, rows in texts.items()
         }
         values = {**self.numbers, **joined}
-        moved = [column for column in self.numbers if column not in PREDICTION]
-        return pd.DataFrame({str(column): values[column] for column in (*PREDICTION, *moved)}, index=index)
+        from_own_pellets = [column for column in self.numbers if column not in PREDICTION]
+        columns = (*PREDICTION, *from_own_pellets)
+        return pd.DataFrame({str(column): values[column] for column in columns}, index=index)
 
 
 @dataclass(frozen=True)
@@ -91,15 +97,15 @@ class PropertyModel(ModelParts):
     """Conductivity, density and phase purity of recipes; its attributes are those of `ModelParts`."""
 
     def __repr__(self) -> str:
-        """Return one line: when it was trained, on what."""
-        known = self.metadata
+        """Return one line with the training date and the dataset."""
+        metadata = self.metadata
         return (
-            f"<PropertyModel trained {known.created[:10]} on {known.dataset_rows:,} pellets "
-            f"(dataset {known.dataset_sha256[:12]}), features {self.feature_set}>"
+            f"<PropertyModel trained {metadata.created[:10]} on {metadata.dataset_rows:,} pellets "
+            f"(dataset {metadata.dataset_sha256[:12]}), features {self.feature_set}>"
         )
 
     def predict(self, table: pd.DataFrame, *, level: float = 0.9, own: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Answer a table of recipes.
+        """Predict a table of recipes.
 
         Parameters
         ----------
@@ -107,15 +113,16 @@ class PropertyModel(ModelParts):
             Columns `nasicon_ml.columns.MODEL_INPUT`, n rows, as `nasicon_ml.recipe` makes it. Where the
             measurement temperature is missing, conductivity is at 25 °C.
         level
-            Probability with which the intervals should hold the truth.
+            Probability with which the intervals should contain the true value.
         own
-            Measured pellets of one's own, as `data.own_pellets.own_pellets` reads them, which move the answers.
+            The user's measured pellets, as read by `data.own_pellets.own_pellets`; the answers are conditioned on
+            them.
 
         Returns
         -------
         pandas.DataFrame
-            Columns `nasicon_ml.columns.PREDICTION`, n rows, index of `table`; with own pellets also those that say
-            how many were used and how far they moved the answers.
+            Columns `nasicon_ml.columns.PREDICTION`, n rows, index of `table`; with own pellets also columns with
+            their number and how far they moved the answers.
 
         Raises
         ------
@@ -124,8 +131,8 @@ class PropertyModel(ModelParts):
         FieldError
             If the level is outside what the number of pellets supports.
         BundleError
-            If the installed version computes other features than the model was trained on, or the model cannot
-            take own pellets, or was trained with these.
+            If the installed version computes other features than the model was trained on, or the model does not
+            support own pellets or was trained on these.
         """
         return self.answer(table, level=level, own=own).table(table.index)
 
@@ -137,73 +144,78 @@ class PropertyModel(ModelParts):
         own: pd.DataFrame | None = None,
         neighbours: int = NEAR_PELLETS,
     ) -> Answers:
-        """Answer a table of recipes as `predict` does, in values instead of a table.
+        """Predict a table of recipes like `predict`, but return values instead of a table.
 
         Parameters
         ----------
         table, level, own
-            As for `predict`.
+            As in `predict`.
         neighbours
-            How many nearest pellets the answers hold, at least `NEAR_PELLETS` and at most all.
+            Number of nearest pellets in the answers, at least `NEAR_PELLETS` and at most all.
         """
-        prepared, features = self._prepare(table, None)
-        answered = self._answer(prepared, features, level)
-        numbers = answered.numbers | {Column.SYSTEM: prepared.sites.per_row(prepared.sites.systems)}
+        recipes, features = self._prepare(table, None)
+        predicted = self._predict_numbers(recipes, features, level)
+        numbers = predicted.numbers | {Column.SYSTEM: recipes.sites.per_row(recipes.sites.systems)}
         if own is not None:
-            numbers |= self._moved(own, answered, features, level)
-        wanted = (self.reporting, max(neighbours, NEAR_PELLETS)), (self.phases.pellets, ASKED_PELLETS)
-        found, with_phases = nearest_neighbours_among(prepared.space, self.space, wanted)
+            numbers |= self._condition_on(own, predicted, features, level)
+        nearest, nearest_with_phases = nearest_neighbours_among(
+            recipes.space,
+            self.space,
+            ((self.reporting, max(neighbours, NEAR_PELLETS)), (self.phases.pellets, PHASE_NEIGHBOURS)),
+        )
         return Answers(
             numbers,
-            self.phases.likely(with_phases, prepared.sites, table[Column.ADDITIVE]),
-            answered.compared.reasons(answered.to_sources),
-            self._among_all(found),
+            self.phases.likely_phases(nearest_with_phases, recipes.sites, table[Column.ADDITIVE]),
+            predicted.comparison.reasons(predicted.source_distance),
+            self._with_positions_in_pellets(nearest),
             self.pellets[Column.PELLET_ID].to_numpy(dtype=object),
         )
 
     def scores(
         self, table: pd.DataFrame, *, level: float = 0.9, sites: OccupancyTable | None = None
     ) -> dict[Column, NDArray[Any]]:
-        """Answer very many recipes, in numbers alone: what `predict` says, without names, phases and reasons.
+        """Predict many recipes, numbers only: the output of `predict` without names, phases and reasons.
 
         Parameters
         ----------
         table, level
-            As for `predict`. Choices may be categorical columns, which costs less.
+            As in `predict`. Choices may be categorical columns, which is faster.
         sites
-            The table's occupancies, if the caller has them: then no formula is read, and the table needs none.
+            The table's occupancies, if the caller has them: formulas are then not read and may be missing.
 
         Returns
         -------
         dict
             Column -> array of shape (n,): the conductivity, its interval and the activation energy, the relative
-            density and its interval, the phase purity, whether inside the domain, and the domain score; the
-            numbers that `predict` gives, however the recipes are divided among calls.
+            density and its interval, the phase purity, whether inside the domain, and the domain score. The
+            numbers equal those of `predict`, however the recipes are divided among calls.
         """
-        return self._answer(*self._prepare(table, sites), level).numbers
+        return self._predict_numbers(*self._prepare(table, sites), level).numbers
 
     def _prepare(
         self, table: pd.DataFrame, sites: OccupancyTable | None
-    ) -> tuple[_Prepared, Floats | PairedRecipes]:
-        """Return the recipes, as pairs where that saves time, and their features."""
+    ) -> tuple[_Recipes, Floats | PairedRecipes]:
+        """Return the recipes and their features, as pairs where that is faster."""
         sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
         pairs = RecipePairs.from_table(table, sites) if len(table) >= MANY_RECIPES else None
-        prepared = _Prepared(table, sites, pairs)
+        recipes = _Recipes(table, sites, pairs)
         if pairs is None or not worth_pairing(pairs):
-            return prepared, self._features(table, sites)
+            return recipes, self._features(table, sites)
         features = pair_features(pairs.processing, self.feature_set, pairs.sites)
         self._check_names(features.names)
-        return prepared, PairedRecipes(pairs, features)
+        return recipes, PairedRecipes(pairs, features)
 
-    def _answer(self, prepared: _Prepared, features: Floats | PairedRecipes, level: float) -> _Answered:
-        """Return all answers in numbers, and what they were made from."""
-        table, sites = prepared.table, prepared.sites
-        around = self.measured.nearest_distances(prepared.points, NEAR_PELLETS, NEAR_SOURCES)
-        to_sources = around.sources.mean(axis=1)
-        compared = self._judge.compare(table, sites)
+    def _predict_numbers(
+        self, recipes: _Recipes, features: Floats | PairedRecipes, level: float
+    ) -> _PredictedNumbers:
+        """Return all predicted numbers, and what they were computed from."""
+        table, sites = recipes.table, recipes.sites
+        distances = self.measured.nearest_distances(recipes.points, NEAR_PELLETS, NEAR_SOURCES)
+        source_distance = distances.sources.mean(axis=1)
+        comparison = self._domain_with_anions.compare(table, sites)
         circumstances = Circumstances(
-            unknown_share(table, compared.blank),
-            around.pellets.mean(axis=1),
+            unknown_share(table, comparison.uncovered_fields),
+            distances.pellets.mean(axis=1),
             measurement_temperature(table),
             sites.per_row(sites.systems),
         )
@@ -211,21 +223,21 @@ class PropertyModel(ModelParts):
         numbers |= self._density(features, circumstances, level)
         margin = self._fitted(TargetName.PHASE_PURITY).learned(features)
         numbers[Column.PREDICTED_PHASE_PURITY] = self.calibration.probability(margin)
-        score = compared.score(to_sources)
+        score = comparison.score(source_distance)
         numbers |= {Column.INSIDE_DOMAIN: score < 1, Column.DOMAIN_SCORE: score}
-        return _Answered(prepared, circumstances, compared, to_sources, numbers)
+        return _PredictedNumbers(recipes, circumstances, comparison, source_distance, numbers)
 
     def nearest(self, table: pd.DataFrame, k: int = 3) -> Neighbours:
         """Find the k training pellets nearest to each recipe (positions in `pellets`, and distances).
 
-        A pellet of which no conductivity, density or purity is known is none of them.
+        Pellets without conductivity, density and purity are skipped.
         """
-        found = nearest_neighbours_among(recipe_space(table), self.space, ((self.reporting, k),))
-        return self._among_all(found[0])
+        (nearest,) = nearest_neighbours_among(recipe_space(table), self.space, ((self.reporting, k),))
+        return self._with_positions_in_pellets(nearest)
 
-    def _among_all(self, found: Neighbours) -> Neighbours:
-        """Return neighbours among `reporting` with their positions among all pellets."""
-        return replace(found, positions=self.reporting[found.positions])
+    def _with_positions_in_pellets(self, neighbours: Neighbours) -> Neighbours:
+        """Convert positions among the `reporting` pellets to positions among all pellets."""
+        return replace(neighbours, positions=self.reporting[neighbours.positions])
 
     @cached_property
     def reporting(self) -> Ints:
@@ -240,21 +252,21 @@ class PropertyModel(ModelParts):
 
     @cached_property
     def measured(self) -> MeasuredPellets:
-        """The training pellets, sorted for measuring how near recipes lie."""
+        """The training pellets, sorted for fast distance computation."""
         return MeasuredPellets.from_sources(self.space, self.pellets[Column.SOURCE].to_numpy(dtype=object))
 
     @cached_property
-    def _judge(self) -> Domain:
-        """The domain; of a bundle that did not count the sources of anions, with those of its pellets."""
+    def _domain_with_anions(self) -> Domain:
+        """The domain, with the sources of anions counted from the pellets if an older bundle has no counts."""
         if self.domain.sources:
             return self.domain
         sites = occupancies(self.pellets[Column.FORMULA].to_list())
         return self.domain.with_anions(sites, self.pellets[Column.SOURCE].to_numpy(dtype=object))
 
     @cached_property
-    def phases(self) -> PhaseMemory:
-        """The secondary phases the training pellets named."""
-        return PhaseMemory.from_pellets(self.pellets)
+    def phases(self) -> SecondaryPhases:
+        """The secondary phases reported for the training pellets."""
+        return SecondaryPhases.from_pellets(self.pellets)
 
     def _features(self, table: pd.DataFrame, sites: OccupancyTable) -> Floats:
         features = build_features(table, self.feature_set, sites=sites)
@@ -278,13 +290,13 @@ class PropertyModel(ModelParts):
     ) -> dict[Column, Any]:
         trees = self.boosters[TargetName.ACTIVATION_ENERGY]
         energy_ev = raw_prediction(trees, features)
-        _refuse_impossible(energy_ev)
+        _check_energies(energy_ev)
         fitted = self._fitted(TargetName.CONDUCTIVITY, trees)
         point = fitted.reported(features, circumstances.temperature_c, energy_ev)
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, circumstances, level)
         interval = (10.0**value for value in (point, lower, upper))
-        found = dict(zip(CONDUCTIVITY_INTERVAL, interval, strict=True))
-        return found | {Column.PREDICTED_ACTIVATION_ENERGY_EV: energy_ev}
+        numbers = dict(zip(CONDUCTIVITY_INTERVAL, interval, strict=True))
+        return numbers | {Column.PREDICTED_ACTIVATION_ENERGY_EV: energy_ev}
 
     def _density(
         self, features: Floats | PairedRecipes, circumstances: Circumstances, level: float
@@ -293,20 +305,20 @@ class PropertyModel(ModelParts):
         ends = self.intervals[TargetName.RELATIVE_DENSITY].interval(point, circumstances, level)
         return dict(zip(DENSITY_INTERVAL, (point, *ends), strict=True))
 
-    def _moved(
-        self, own: pd.DataFrame, answered: _Answered, features: Floats | PairedRecipes, level: float
+    def _condition_on(
+        self, own: pd.DataFrame, predicted: _PredictedNumbers, features: Floats | PairedRecipes, level: float
     ) -> dict[Any, Any]:
-        """Bring answers up to date with own pellets."""
-        circumstances = answered.circumstances
+        """Return the predicted numbers that own pellets change."""
+        circumstances = predicted.circumstances
         known = self.known(own)
         learned = self._learned(features)
         at_25 = replace(circumstances, temperature_c=np.full(len(circumstances.temperature_c), ROOM_TEMPERATURE_C))
         point = learned[TargetName.CONDUCTIVITY]
         lower, upper = self.intervals[TargetName.CONDUCTIVITY].interval(point, at_25, level)
         half = np.maximum(upper - point, point - lower)
-        moved: dict[Any, Any] = moved_answers(known, answered.prepared.space, learned, answered.numbers, half)
-        used = np.unique(np.concatenate([one.rows for one in known.values()]))
-        return moved | {Column.OWN_PELLETS: np.full(len(point), len(used))}
+        updated: dict[Any, Any] = update_answers(known, predicted.recipes.space, learned, predicted.numbers, half)
+        used = np.unique(np.concatenate([pellets.rows for pellets in known.values()]))
+        return updated | {Column.OWN_PELLETS: np.full(len(point), len(used))}
 
     def learned(self, table: pd.DataFrame) -> dict[TargetName, Floats]:
         """Predict on the scale the model learns: log10(S/cm) at 25 °C, log10 of the porosity, probability, eV.
@@ -314,28 +326,28 @@ class PropertyModel(ModelParts):
         Raises
         ------
         FormulaError, BundleError
-            As `predict`.
+            As in `predict`.
         """
         return self._learned(self._features(table, occupancies(table[Column.FORMULA].to_list())))
 
-    def known(self, own: pd.DataFrame | None) -> dict[TargetName, Known]:
-        """Return what own pellets say about each answer; nothing where there are none.
+    def known(self, own: pd.DataFrame | None) -> dict[TargetName, KnownPellets]:
+        """Return the own pellets with a value of each target; empty for None.
 
         Raises
         ------
         BundleError
-            If the model cannot take own pellets, or was trained with these.
+            If the model does not support own pellets, or was trained on these.
         """
         if own is None:
             return {}
-        refuse_known_to_trees(own, self.metadata.options)
+        check_not_trained_on(own, self.metadata.options)
         return known_pellets(self.own, own, self.learned(own))
 
     def _learned(self, features: Floats | PairedRecipes) -> dict[TargetName, Floats]:
-        """Predict on the scale the model learns, conductivity at 25 °C; of purity, the probability."""
-        found = {name: self._fitted(name).learned(features) for name in self.boosters}
-        found[TargetName.PHASE_PURITY] = self.calibration.probability(found[TargetName.PHASE_PURITY])
-        return found
+        """Predict on the scale the model learns, conductivity at 25 °C; for purity, the probability."""
+        learned = {name: self._fitted(name).learned(features) for name in self.boosters}
+        learned[TargetName.PHASE_PURITY] = self.calibration.probability(learned[TargetName.PHASE_PURITY])
+        return learned
 
     def save(self, folder: str | Path) -> Path:
         """Write the model as a bundle (`nasicon_ml.bundle.store.save_bundle`)."""
@@ -348,18 +360,18 @@ class PropertyModel(ModelParts):
 
     @classmethod
     def from_parts(cls, parts: ModelParts) -> PropertyModel:
-        """Return the model of fitted parts."""
-        return cls(**{name.name: getattr(parts, name.name) for name in fields(parts)})
+        """Return a model with the given fitted parts."""
+        return cls(**{part.name: getattr(parts, part.name) for part in fields(parts)})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OwnModel(PropertyModel):
-    """A model whose answers are always moved by the same own pellets; nothing of them is saved with it.
+    """A model whose answers are always conditioned on the same own pellets, which are not saved with it.
 
     Attributes
     ----------
     measured_own
-        The pellets, as `data.own_pellets.own_pellets` reads them.
+        The pellets, as read by `data.own_pellets.own_pellets`.
     """
 
     measured_own: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -371,7 +383,7 @@ class OwnModel(PropertyModel):
         Raises
         ------
         BundleError
-            If the model cannot take own pellets, or was trained with these.
+            If the model does not support own pellets, or was trained on these.
         """
         model.known(own)
         parts = {part.name: getattr(model, part.name) for part in fields(model)}
@@ -385,25 +397,25 @@ class OwnModel(PropertyModel):
         own: pd.DataFrame | None = None,
         neighbours: int = NEAR_PELLETS,
     ) -> Answers:
-        """Answer as `PropertyModel.answer` does, with these own pellets where no others are given."""
+        """Predict like `PropertyModel.answer`, with the own pellets of this model by default."""
         own = self.measured_own if own is None else own
         return super().answer(table, level=level, own=own, neighbours=neighbours)
 
     def scores(
         self, table: pd.DataFrame, *, level: float = 0.9, sites: OccupancyTable | None = None
     ) -> dict[Column, NDArray[Any]]:
-        """Answer as `PropertyModel.scores` does, with these own pellets."""
-        prepared, features = self._prepare(table, sites)
-        answered = self._answer(prepared, features, level)
-        return answered.numbers | self._moved(self.measured_own, answered, features, level)
+        """Predict like `PropertyModel.scores`, with the own pellets of this model."""
+        recipes, features = self._prepare(table, sites)
+        predicted = self._predict_numbers(recipes, features, level)
+        return predicted.numbers | self._condition_on(self.measured_own, predicted, features, level)
 
 
-#: Far beyond what any pellet has, in eV: trees that answer so were not made by a training.
+#: Bounds in eV, far beyond the energy of any pellet: trees that exceed them did not come from a training.
 _POSSIBLE_ENERGIES_EV = (-1.0, 10.0)
 
 
-def _refuse_impossible(energy_ev: Floats) -> None:
-    """Refuse activation energies that no pellet can have; conductivity and density are held within bounds."""
+def _check_energies(energy_ev: Floats) -> None:
+    """Raise for impossible activation energies; conductivity and density are clipped to their bounds instead."""
     lowest, highest = energy_ev.min(initial=0.0), energy_ev.max(initial=0.0)
     if not (_POSSIBLE_ENERGIES_EV[0] <= lowest and highest <= _POSSIBLE_ENERGIES_EV[1]):
         raise BundleError(
@@ -413,8 +425,8 @@ def _refuse_impossible(energy_ev: Floats) -> None:
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """Recipes as a table, by their occupancies, and, where there are many, as pairs."""
+class _Recipes:
+    """Recipes as a table, their occupancies and, if there are many, the recipes as pairs."""
 
     table: pd.DataFrame
     sites: OccupancyTable
@@ -422,21 +434,21 @@ class _Prepared:
 
     @cached_property
     def space(self) -> RecipeSpace:
-        """The recipes as points."""
+        """The recipes as points in recipe space."""
         return recipe_space(self.table, sites=self.sites)
 
     @property
     def points(self) -> DistinctPoints:
-        """Where the recipes lie, each different part of them once."""
+        """The recipes as points in recipe space, with equal parts computed once."""
         return distinct_points(self.space, self.sites) if self.pairs is None else pair_points(self.pairs)
 
 
 @dataclass(frozen=True)
-class _Answered:
-    """Recipes, their answers in numbers, and what these were made from."""
+class _PredictedNumbers:
+    """Recipes, their predicted numbers, and what these were computed from."""
 
-    prepared: _Prepared
+    recipes: _Recipes
     circumstances: Circumstances
-    compared: Compared
-    to_sources: Floats
+    comparison: DomainComparison
+    source_distance: Floats
     numbers: dict[Column, Any]

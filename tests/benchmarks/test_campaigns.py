@@ -30,7 +30,7 @@ from benchmarks.campaigns import RESULTS, by_source, compared, write_results
 from benchmarks import campaign_runs
 from nasicon_ml.campaigns import acquisition as posterior_module
 from nasicon_ml.columns import RECIPE, Column
-from nasicon_ml.estimators.own_pellets import Errors, OwnKernel
+from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.features.distances import recipe_space
 
@@ -42,7 +42,7 @@ def series_of(measured, predicted, source="made up", name=TargetName.CONDUCTIVIT
     """LATP fired at as many temperatures as there are values."""
     n = len(measured)
     recipes = candidates().iloc[: 12 * 5 : 2].iloc[:n].reset_index(drop=True)[[str(column) for column in RECIPE]]
-    errors = Errors(
+    errors = OutOfFoldErrors(
         name, *(TARGETS[name].forward(np.asarray(values, float)) for values in (measured, predicted)),
         np.full(n, WIDE), np.full(n, source, object), recipe_space(recipes),
     )  # fmt: skip

@@ -35,15 +35,14 @@ def domain():
 
 
 def reasons(domain, distance=0.0, **recipe):
-    table, sites = recipes(recipe)
-    verdict = domain.judge(table, sites, np.array([distance]))
-    assert verdict.inside[0] == (verdict.reasons[0] == ())
-    return "; ".join(verdict.reasons[0])
+    compared, distances = domain.compare(*recipes(recipe)), np.array([distance])
+    found = compared.reasons(distances)[0]
+    assert (compared.score(distances)[0] < 1) == (found == ())
+    return "; ".join(found)
 
 
 def score(domain, distance=0.0, **recipe):
-    table, sites = recipes(recipe)
-    return domain.judge(table, sites, np.array([distance])).score[0]
+    return domain.compare(*recipes(recipe)).score(np.array([distance]))[0]
 
 
 def test_inside_is_silent(domain):
@@ -92,9 +91,9 @@ def test_lagp_at_800_is_inside_where_latp_was_seen(domain):
 def test_measurement_beyond_all_data_is_a_reason(domain):
     table, sites = recipes({"formula": "LATP x=0.3"})
     zero = np.zeros(1)
-    assert domain.judge(table.assign(measurement_temperature_c=60.0), sites, zero).reasons[0] == ()
-    hot = domain.judge(table.assign(measurement_temperature_c=600.0), sites, zero).reasons[0]
-    assert hot == ("measurement temperature (°C) 600 is above that of any pellet (100)",)
+    assert domain.compare(table.assign(measurement_temperature_c=60.0), sites).reasons(zero) == [()]
+    hot = domain.compare(table.assign(measurement_temperature_c=600.0), sites).reasons(zero)
+    assert hot == [("measurement temperature (°C) 600 is above that of any pellet (100)",)]
 
 
 def test_fields_beyond_the_data_count_as_unknown(domain):
@@ -102,9 +101,9 @@ def test_fields_beyond_the_data_count_as_unknown(domain):
         {"formula": "LATP x=0.3", "sintering_temperature_c": 1500, "atmosphere": "Ar/H2"},
         {"formula": "LATP x=0.3", "sintering_temperature_c": 800, "atmosphere": "air"},
     )
-    blank = domain.compare(table, sites).blank
-    assert blank["sintering_temperature_c"].tolist() == [True, False]
-    assert blank["atmosphere"].tolist() == [True, False]
+    uncovered = domain.compare(table, sites).uncovered_fields
+    assert uncovered["sintering_temperature_c"].tolist() == [True, False]
+    assert uncovered["atmosphere"].tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +162,7 @@ def pellets_of_few_sources():
         ]
     )
     sources = many_sources(table)
-    sources[-2:] = sources[-3]  # three pellets of one work are one witness
+    sources[-2:] = sources[-3]  # three pellets of one work count once
     sources[-3:] = sources[11]
     return table, sites, sources
 
@@ -199,7 +198,7 @@ def test_what_few_measured_is_still_said_to_the_model():
     table, sites, sources = pellets_of_few_sources()
     domain = fit_domain(table, sites, np.ones(len(table)), sources)
     asked = recipes({"formula": "LATP x=0.3", "densification": "aerosol"})
-    assert not domain.compare(*asked).blank["densification"].any()
+    assert not domain.compare(*asked).uncovered_fields["densification"].any()
 
 
 def test_a_domain_of_before_judges_anions_by_its_pellets():

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.estimators.joint import (
-    Beside,
-    Points,
+    RecipePoints,
+    ReferenceCorrelation,
     differences_of_probabilities,
     differences_of_values,
     error_covariance,
     error_variance,
 )
-from nasicon_ml.estimators.own_pellets import Known, OwnKernel, condition_probability
+from nasicon_ml.estimators.own_pellets import KnownPellets, OwnKernel, condition_probability
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.estimators.uncertainty import ConformalScores
 from nasicon_ml.features.distances import laboratory_distances, recipe_space
@@ -35,7 +35,7 @@ SCORES = ConformalScores(np.linspace(0.0, 2.0, 200))
 LEVEL = 0.9
 
 
-def points(name: TargetName = CONDUCTIVITY, learned: float = -4.0) -> Points:
+def points(name: TargetName = CONDUCTIVITY, learned: float = -4.0) -> RecipePoints:
     """Four recipes, ever less like the first."""
     table = recipe_table(
         (
@@ -43,19 +43,22 @@ def points(name: TargetName = CONDUCTIVITY, learned: float = -4.0) -> Points:
             *combinations("LAGP x=0.5", {"sintering_temperature_c": 800}).recipes,
         )
     )
-    return Points.of(name, recipe_space(table), np.full(4, learned))
+    return RecipePoints.from_learned(name, recipe_space(table), np.full(4, learned))
 
 
-def known(kernel: OwnKernel, name: TargetName, predicted: float, measured: float) -> Known:
+def known(kernel: OwnKernel, name: TargetName, predicted: float, measured: float) -> KnownPellets:
     first = points(name, predicted).space.take(np.array([0]))
-    return Known(kernel, first, np.array([predicted]), np.array([measured]), np.zeros(1))
+    return KnownPellets(kernel, first, np.array([predicted]), np.array([measured]), np.zeros(1))
 
 
-def beside(
-    name: TargetName = CONDUCTIVITY, kernel: OwnKernel = KERNEL, learned: float = -4.0, own: Known | None = None
-) -> Beside:
+def correlation(
+    name: TargetName = CONDUCTIVITY,
+    kernel: OwnKernel = KERNEL,
+    learned: float = -4.0,
+    own: KnownPellets | None = None,
+) -> ReferenceCorrelation:
     all_four = points(name, learned)
-    return Beside.compute(name, kernel, all_four, all_four.take(np.array([0])), own)
+    return ReferenceCorrelation.compute(name, kernel, all_four, all_four.take(np.array([0])), own)
 
 
 def test_the_covariance_is_one_and_has_the_variance_on_its_diagonal() -> None:
@@ -85,10 +88,10 @@ def test_log_odds_left_by_a_known_outcome_are_those_of_conditioning() -> None:
     assert (left < LOG_ODDS.variance).all()
 
 
-def values(name: TargetName, learned: list[float], half: float = 1.0, at: Beside | None = None):
+def values(name: TargetName, learned: list[float], half: float = 1.0, at: ReferenceCorrelation | None = None):
     numbers = np.array(learned)
     return differences_of_values(
-        name, KERNEL, at or beside(), (numbers, numbers[0]), (np.full(4, half), half), SCORES, LEVEL
+        name, KERNEL, at or correlation(), (numbers, numbers[0]), (np.full(4, half), half), SCORES, LEVEL
     )
 
 
@@ -120,7 +123,7 @@ def test_where_the_interval_begins_at_nothing_the_probability_is_that_of_its_end
 
 def test_denser_is_less_porous_and_points_are_within_what_density_can_be() -> None:
     porosity = np.log10(100.0 - np.array([90.0, 95.0, 80.0, 99.0]))
-    found = values(DENSITY, porosity.tolist(), 0.5, beside(DENSITY, learned=1.0))
+    found = values(DENSITY, porosity.tolist(), 0.5, correlation(DENSITY, learned=1.0))
     np.testing.assert_allclose(found.value, [0.0, 5.0, -10.0, 9.0], atol=1e-9)
     assert (found.lower <= found.value).all()
     assert (found.value <= found.upper).all()
@@ -130,7 +133,7 @@ def test_denser_is_less_porous_and_points_are_within_what_density_can_be() -> No
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=4, max_size=4))
 def test_probabilities_differ_within_their_intervals(pure: list[float]) -> None:
-    at = beside(PURITY, LOG_ODDS, 0.4)
+    at = correlation(PURITY, LOG_ODDS, 0.4)
     found = differences_of_probabilities(at, np.array(pure), pure[0], LEVEL)
     assert ((found.lower <= found.value) & (found.value <= found.upper)).all()
     assert (found.lower >= -1.0).all()
@@ -141,7 +144,9 @@ def test_probabilities_differ_within_their_intervals(pure: list[float]) -> None:
 
 
 def test_what_is_likely_pure_is_the_pure_one_of_two() -> None:
-    found = differences_of_probabilities(beside(PURITY, LOG_ODDS, 0.4), np.array([0.2, 0.9, 0.9, 0.9]), 0.2, LEVEL)
+    found = differences_of_probabilities(
+        correlation(PURITY, LOG_ODDS, 0.4), np.array([0.2, 0.9, 0.9, 0.9]), 0.2, LEVEL
+    )
     assert (found.better[1:] > 0.9).all()
     assert (np.diff(found.better[1:]) < 0).all(), "of likes, a difference says more"
 
@@ -150,10 +155,10 @@ def test_swapping_two_recipes_turns_the_sign() -> None:
     four = points(PURITY, 0.4)
     pure = np.array([0.2, 0.6, 0.5, 0.9])
     there = differences_of_probabilities(
-        Beside.compute(PURITY, LOG_ODDS, four, four.take(np.array([0]))), pure, 0.2, LEVEL
+        ReferenceCorrelation.compute(PURITY, LOG_ODDS, four, four.take(np.array([0]))), pure, 0.2, LEVEL
     )
     back = differences_of_probabilities(
-        Beside.compute(PURITY, LOG_ODDS, four, four.take(np.array([3]))), pure, 0.9, LEVEL
+        ReferenceCorrelation.compute(PURITY, LOG_ODDS, four, four.take(np.array([3]))), pure, 0.9, LEVEL
     )
     assert there.value[3] == pytest.approx(-back.value[0])
     assert there.better[3] == pytest.approx(1 - back.better[0], abs=0.01)

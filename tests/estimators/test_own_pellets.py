@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.estimators.own_pellets import (
-    Errors,
+    OutOfFoldErrors,
     OwnKernel,
-    condition,
     condition_probability,
     draw_known_pellets,
+    error_correction,
     fit_own_kernel,
     laplace_mode,
 )
@@ -31,10 +31,10 @@ def apart(at, others):
     return LaboratoryDistances(distance, np.zeros_like(distance), np.zeros_like(distance))
 
 
-def moved(own, errors, asked, kernel=KERNEL, ahead=None, extra=None):
+def moved(own, errors, asked, kernel=KERNEL, ahead=None, extra=0.0):
     asked, own, errors = (np.atleast_1d(np.asarray(values, dtype=float)) for values in (asked, own, errors))
     ahead = np.zeros((len(asked), len(own))) if ahead is None else ahead
-    return condition(kernel, apart(own, own), apart(asked, own), errors, ahead, extra)
+    return error_correction(kernel, apart(own, own), apart(asked, own), errors, ahead, extra)
 
 
 def test_two_pellets_by_hand():
@@ -47,13 +47,13 @@ def test_two_pellets_by_hand():
     found = moved([0, 1], [0.5, -0.2], [0])
     assert found.shift == pytest.approx(weights @ [0.5, -0.2], abs=1e-5)
     left = (whole + 0.3**2 - weights @ [whole, alike]) / (whole + 0.3**2)
-    assert found.width == pytest.approx(math.sqrt(left), abs=1e-5)
+    assert found.width_factor == pytest.approx(math.sqrt(left), abs=1e-5)
 
 
 def test_without_own_pellets_nothing_changes():
-    found = condition(KERNEL, apart([], []), apart([1, 2], []), np.empty(0), np.empty((2, 0)))
+    found = error_correction(KERNEL, apart([], []), apart([1, 2], []), np.empty(0), np.empty((2, 0)))
     np.testing.assert_array_equal(found.shift, [0.0, 0.0])
-    np.testing.assert_array_equal(found.width, [1.0, 1.0])
+    np.testing.assert_array_equal(found.width_factor, [1.0, 1.0])
     probability = np.array([0.2, 0.9])
     same = condition_probability(KERNEL, apart([], []), apart([1, 2], []), np.empty(0), np.empty(0), probability)
     np.testing.assert_array_equal(same, probability)
@@ -62,7 +62,7 @@ def test_without_own_pellets_nothing_changes():
 def test_near_recipes_are_moved_more_than_far_ones_and_known_better():
     found = moved([0], [1.0], [0, 0.5, 1, 3, 50])
     assert (np.diff(found.shift) < 0).all()
-    assert (np.diff(found.width) > 0).all()
+    assert (np.diff(found.width_factor) > 0).all()
     # What all pellets of a laboratory share is left however far the recipe.
     assert found.shift[-1] == pytest.approx(0.4**2 / (0.4**2 + 0.8**2 + 0.3**2), rel=1e-4)
 
@@ -84,7 +84,7 @@ def test_trust_says_how_much_of_a_predicted_difference_comes_true():
 
 
 def test_no_narrowing_leaves_intervals_as_wide_as_they_were():
-    assert moved([0], [1.0], [0], kernel=replace(KERNEL, narrowing=0.0)).width[0] == 1.0
+    assert moved([0], [1.0], [0], kernel=replace(KERNEL, narrowing=0.0)).width_factor[0] == 1.0
 
 
 errors = st.floats(-5, 5)
@@ -100,11 +100,11 @@ def test_conditioning_is_finite_never_widens_and_knows_no_order(own, asked, data
     at, sizes = (np.array(column) for column in zip(*own, strict=True))
     found = moved(at, sizes, asked)
     assert np.isfinite(found.shift).all()
-    assert ((found.width > 0) & (found.width <= 1)).all()
+    assert ((found.width_factor > 0) & (found.width_factor <= 1)).all()
     order = np.array(data.draw(st.permutations(range(len(at)))))
     again = moved(at[order], sizes[order], asked)
     np.testing.assert_allclose(again.shift, found.shift, rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(again.width, found.width, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(again.width_factor, found.width_factor, rtol=1e-6, atol=1e-6)
 
 
 PURITY = OwnKernel(0.0, 2.0, 2.0, 1.0, 2.0, 2.0)
@@ -172,8 +172,10 @@ def simulated(level, noise, *, name=TargetName.CONDUCTIVITY, seed=0):
     half = np.full(len(error), 1.645 * np.hypot(level, noise))
     sources = np.repeat([f"s{number}" for number in range(SOURCES)], EACH).astype(object)
     if name is TargetName.PHASE_PURITY:
-        return Errors(name, (error > 0).astype(float), np.full(len(error), 0.5), half * np.nan, sources, space)
-    return Errors(name, predicted + error, predicted, half, sources, space)
+        return OutOfFoldErrors(
+            name, (error > 0).astype(float), np.full(len(error), 0.5), half * np.nan, sources, space
+        )
+    return OutOfFoldErrors(name, predicted + error, predicted, half, sources, space)
 
 
 def correlation(errors):
@@ -195,12 +197,12 @@ def test_the_fit_predicts_the_others_of_a_source_and_its_intervals_hold():
     kernel = fit_own_kernel(errors)
     before, after, inside, width = [], [], [], []
     for known, asked, _ in draw_known_pellets(fresh.groups(), (2,), 4, 5, 0):
-        found = fresh.conditioned(kernel, known, asked)
+        found = fresh.correction(kernel, known, asked)
         off = fresh.measured[asked] - fresh.predicted[asked]
         before.extend(np.abs(off))
         after.extend(np.abs(off - found.shift))
-        inside.extend(np.abs(off - found.shift) <= fresh.half[asked] * found.width)
-        width.extend(found.width)
+        inside.extend(np.abs(off - found.shift) <= fresh.half[asked] * found.width_factor)
+        width.extend(found.width_factor)
     assert np.mean(after) < 0.5 * np.mean(before)
     assert np.mean(inside) == pytest.approx(0.9, abs=0.06)
     assert max(width) < 0.7

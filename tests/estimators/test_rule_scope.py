@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.composition import occupancies
-from nasicon_ml.estimators.domain import AskedFields, RuleScope, rules_about
+from nasicon_ml.estimators.rule_scope import RecipeFields, RuleScope, applicable_rules
 from nasicon_ml.evaluation.plausibility import PhysicalRule, physical_rules
 from nasicon_ml.recipe import Recipe, recipe_table
 
@@ -18,9 +18,11 @@ RULES: dict[str, PhysicalRule] = {rule.name: rule for rule in physical_rules()}
 SCOPES = {name: rule.scope for name, rule in RULES.items()}
 
 
-def closeness(rule: str, **recipe: object) -> int:
+def matching_fields(rule: str, **recipe: object) -> int:
     table = recipe_table([Recipe(**recipe)])  # type: ignore[arg-type]
-    return int(SCOPES[rule].closeness(AskedFields.of(table, occupancies(table["formula"].to_list())))[0])
+    return int(
+        SCOPES[rule].matching_fields(RecipeFields.from_table(table, occupancies(table["formula"].to_list())))[0]
+    )
 
 
 OVERFIRED = "overfired_latp_conducts_less"  # from 950 to 1150 °C
@@ -61,7 +63,7 @@ OVERFIRED = "overfired_latp_conducts_less"  # from 950 to 1150 °C
     ],
 )
 def test_a_rule_is_about_recipes_like_its_own(rule: str, recipe: dict[str, object], is_about: bool) -> None:
-    assert (closeness(rule, **recipe) >= 0) == is_about
+    assert (matching_fields(rule, **recipe) >= 0) == is_about
 
 
 def test_what_a_rule_varies_is_read_off_its_recipes() -> None:
@@ -76,7 +78,9 @@ def test_what_a_rule_varies_is_read_off_its_recipes() -> None:
 def test_every_rule_is_about_some_of_its_own_recipes(rule: PhysicalRule) -> None:
     """Those on the usual side of a choice left aside: who fires in air asks for no news of argon."""
     table = recipe_table(rule.recipes)
-    close = SCOPES[rule.name].closeness(AskedFields.of(table, occupancies(table["formula"].to_list())))
+    close = SCOPES[rule.name].matching_fields(
+        RecipeFields.from_table(table, occupancies(table["formula"].to_list()))
+    )
     assert (close >= 0).any()
     if not set(SCOPES[rule.name].choices) & set(SCOPES[rule.name].varied):
         stated = [all(cell is not None for cell in _varied(rule, recipe)) for recipe in rule.recipes]
@@ -96,15 +100,15 @@ def test_what_agrees_in_most_fields_stands_first() -> None:
     )
     names = ("latp_and_lagp_lead_the_family", "slow_heating_in_argon_is_pure", "sps_lagp_is_denser")
     sites = occupancies(table["formula"].to_list())
-    assert rules_about({name: SCOPES[name] for name in names}, table, sites) == [
+    assert applicable_rules({name: SCOPES[name] for name in names}, table, sites) == [
         ("slow_heating_in_argon_is_pure",), (),
     ]  # fmt: skip
-    assert rules_about({}, table, sites) == [(), ()]
+    assert applicable_rules({}, table, sites) == [(), ()]
 
 
 @given(st.floats(20, 1700))
 def test_a_temperature_is_within_what_the_rule_varies_or_not(celsius: float) -> None:
-    found = closeness(OVERFIRED, formula="LATP x=0.3", sintering_temperature_c=celsius)
+    found = matching_fields(OVERFIRED, formula="LATP x=0.3", sintering_temperature_c=celsius)
     assert (found >= 0) == (950 <= celsius <= 1150)
 
 

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from nasicon_ml.errors import BundleError
-from nasicon_ml.estimators.domain import ANION, RANGED, SCOPE_CHOICES, SCOPE_NUMBERS
+from nasicon_ml.estimators.domain import ANION, RANGED
 from nasicon_ml.estimators.priors import Prior
+from nasicon_ml.estimators.rule_scope import SCOPE_CHOICES, SCOPE_NUMBERS
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import FeatureSet
 from nasicon_ml.features.processing import PROCESSING_CHOICES

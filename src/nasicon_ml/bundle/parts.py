@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.columns import Column
-from nasicon_ml.estimators.domain import Domain, RuleScope
+from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.own_pellets import OwnKernel
 from nasicon_ml.estimators.priors import Prior
+from nasicon_ml.estimators.rule_scope import RuleScope
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, IntervalModel
 from nasicon_ml.io.csv import read_exact_csv, to_numbers

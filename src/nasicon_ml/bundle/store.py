@@ -37,9 +37,10 @@ from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import LATER, PELLET, Column
 from nasicon_ml.errors import BundleError, NasiconError
-from nasicon_ml.estimators.domain import Domain, RuleScope
+from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.own_pellets import OwnKernel
 from nasicon_ml.estimators.priors import Prior
+from nasicon_ml.estimators.rule_scope import RuleScope
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, ConformalScores, IntervalModel, Spread
 from nasicon_ml.io.csv import read_exact_csv

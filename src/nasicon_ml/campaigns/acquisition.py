@@ -29,8 +29,8 @@ from nasicon_ml.campaigns.goal import Goal, Outcomes
 from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column, Kind, is_missing
 from nasicon_ml.composition import CHARGE_TOLERANCE, occupancies
 from nasicon_ml.errors import BundleError
-from nasicon_ml.estimators.joint import Points, error_covariance
-from nasicon_ml.estimators.own_pellets import Known, OwnKernel, attenuation, bounded_log_odds
+from nasicon_ml.estimators.joint import RecipePoints, error_covariance
+from nasicon_ml.estimators.own_pellets import KnownPellets, OwnKernel, attenuation, bounded_log_odds
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName, on_learned_scale
 from nasicon_ml.features.distances import laboratory_distances, recipe_space, site_amounts
 from nasicon_ml.model import Answers, PropertyModel
@@ -163,7 +163,8 @@ def outside_space(own: pd.DataFrame, space: SearchSpace) -> list[str]:
     return reasons
 
 
-#: How far a laboratory may contradict predicted differences, `nasicon_ml.estimators.own_pellets.Known.slope`.
+#: How far a laboratory may contradict predicted differences
+#: (`nasicon_ml.estimators.own_pellets.KnownPellets.trust_deviation`).
 #: For the out-of-fold errors of the sources of the dataset the marginal likelihood is highest at 0.4 to 0.5 for
 #: conductivity and at 0 for density. It keeps a campaign from being led by a model that is wrong about its
 #: laboratory (docs/campaigns.md#does-it-help); predictions hardly change with it, and do without.
@@ -281,7 +282,7 @@ def posterior(model: PropertyModel, recipes: pd.DataFrame, own: pd.DataFrame | N
     known, learned, space = model.known(own), model.learned(recipes), recipe_space(recipes)
     found = {}
     for name in ANSWERS:
-        kernel, points = model.own[name], Points.of(name, space, learned[name])
+        kernel, points = model.own[name], RecipePoints.from_learned(name, space, learned[name])
         if TARGETS[name].is_probability:
             purity = learned[name]
             if name in known:
@@ -298,7 +299,11 @@ def posterior(model: PropertyModel, recipes: pd.DataFrame, own: pd.DataFrame | N
 
 
 def normal_after(
-    name: TargetName, kernel: OwnKernel, points: Points, interval: tuple[Floats, Floats], known: Known | None
+    name: TargetName,
+    kernel: OwnKernel,
+    points: RecipePoints,
+    interval: tuple[Floats, Floats],
+    known: KnownPellets | None,
 ) -> Normal:
     """Return what n recipes may come to together; conductivity or density.
 
@@ -307,16 +312,16 @@ def normal_after(
     """
     mean, half = interval
     if known is not None:
-        known = replace(known, slope=SLOPES.get(name, 0.0))
-        change = known.conditioned(points.space, points.predicted)
-        mean, half = mean + change.shift, half * change.width
+        known = replace(known, trust_deviation=SLOPES.get(name, 0.0))
+        change = known.correction(points.space, points.predicted)
+        mean, half = mean + change.shift, half * change.width_factor
     shared = _shared(name, kernel, points, known)
     variance = np.maximum(np.diagonal(shared), _JITTER)
     scale = half / norm.ppf((1.0 + _LEVEL) / 2.0) / np.sqrt(variance + kernel.noise**2)
     return Normal(mean, shared * np.outer(scale, scale), (kernel.noise * scale) ** 2)
 
 
-def _shared(name: TargetName, kernel: OwnKernel, points: Points, known: Known | None) -> Floats:
+def _shared(name: TargetName, kernel: OwnKernel, points: RecipePoints, known: KnownPellets | None) -> Floats:
     shared = error_covariance(name, kernel, points, points, known)
     return np.asarray((shared + shared.T) / 2.0)
 

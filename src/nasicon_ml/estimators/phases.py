@@ -1,4 +1,4 @@
-"""Which secondary phases a recipe risks: those of the nearest pellets, as far as its elements can form them."""
+"""Likely secondary phases of a recipe: those of the nearest pellets that its elements can form."""
 
 from __future__ import annotations
 
@@ -13,82 +13,83 @@ from nasicon_ml.columns import Column, split_cell
 from nasicon_ml.composition import ELEMENTS, OccupancyTable
 from nasicon_ml.features.distances import Neighbours
 
-#: How many pellets with named secondary phases are asked.
-ASKED_PELLETS = 8
-#: How many phases are named, and the smallest share of the asked pellets' weight that names one.
+#: Number of nearest pellets with reported secondary phases that vote for the phases of a recipe.
+PHASE_NEIGHBOURS = 8
+#: Largest number of phases reported for a recipe, and the smallest share of the votes of a reported phase.
 NAMED_PHASES = 3
 SMALLEST_SHARE = 0.1
 _OXYGEN = ELEMENTS.index("O")
 
 
 @dataclass(frozen=True)
-class PhaseMemory:
-    """Secondary phases of the training pellets that named any.
+class SecondaryPhases:
+    """Secondary phases of the training pellets that report any.
 
     Attributes
     ----------
     pellets
         Positions of these pellets among the training pellets, shape (m,).
     names
-        All phases named, n_phases.
-    occurs
-        Which pellet named which phase, shape (m, n_phases), 0 or 1.
-    needs
-        Positions in `nasicon_ml.composition.ELEMENTS` of the elements that each phase contains, shape
-        (n_phases, most); filled up with that of oxygen, which is always there.
+        All reported phases, n_phases.
+    occurrence
+        1 where a pellet reports a phase, else 0; shape (m, n_phases).
+    elements
+        Positions in `nasicon_ml.composition.ELEMENTS` of the elements of each phase, shape
+        (n_phases, largest number of elements), padded with the position of oxygen, which is always present.
     """
 
     pellets: Ints
     names: tuple[str, ...]
-    occurs: Floats
-    needs: Ints
+    occurrence: Floats
+    elements: Ints
 
     @classmethod
-    def from_pellets(cls, pellets: pd.DataFrame) -> PhaseMemory:
-        """Collect the phases named in a pellet table."""
-        named = pellets[Column.SECONDARY_PHASES].to_numpy(dtype=object)
-        rows = np.flatnonzero(pd.notna(named))
-        lists = [split_cell(named[row]) for row in rows]
-        names = tuple(sorted({phase for phases in lists for phase in phases}))
-        occurs = np.array([[float(name in phases) for name in names] for phases in lists])
-        needed = [[ELEMENTS.index(element) for element in _elements(name)] for name in names]
-        needs = np.full((len(names), max(map(len, needed), default=0)), _OXYGEN)
-        for row, places in zip(needs, needed, strict=True):
-            row[: len(places)] = places
-        return cls(rows, names, occurs.reshape(len(rows), len(names)), needs)
+    def from_pellets(cls, pellets: pd.DataFrame) -> SecondaryPhases:
+        """Collect the phases of a pellet table."""
+        cells = pellets[Column.SECONDARY_PHASES].to_numpy(dtype=object)
+        rows = np.flatnonzero(pd.notna(cells))
+        phases_by_row = [split_cell(cells[row]) for row in rows]
+        names = tuple(sorted({phase for phases in phases_by_row for phase in phases}))
+        occurrence = np.array([[float(name in phases) for name in names] for phases in phases_by_row])
+        positions = [[ELEMENTS.index(element) for element in _elements(name)] for name in names]
+        elements = np.full((len(names), max(map(len, positions), default=0)), _OXYGEN)
+        for row, of_phase in zip(elements, positions, strict=True):
+            row[: len(of_phase)] = of_phase
+        return cls(rows, names, occurrence.reshape(len(rows), len(names)), elements)
 
-    def likely(self, found: Neighbours, sites: OccupancyTable, additives: pd.Series) -> list[tuple[str, ...]]:
+    def likely_phases(
+        self, neighbours: Neighbours, sites: OccupancyTable, additives: pd.Series
+    ) -> list[tuple[str, ...]]:
         """Return the likely phases of each recipe, the likeliest first.
 
         Parameters
         ----------
-        found
-            The nearest `ASKED_PELLETS` of `pellets` to each recipe.
-        sites
-            Of the recipes.
-        additives
-            The recipes' additives: their elements can end up in a phase, too.
+        neighbours
+            The `PHASE_NEIGHBOURS` of `pellets` nearest to each recipe.
+        sites, additives
+            Occupancies and additives of the recipes, whose elements can form a phase.
         """
         if not self.names or len(additives) == 0:
             return [()] * len(additives)
-        weight = np.exp(-found.distances)
+        weight = np.exp(-neighbours.distances)
         weight /= weight.sum(axis=1, keepdims=True)
-        share = np.einsum("nk,nkp->np", weight, self.occurs[found.positions])
-        share = np.where(self._possible(sites, additives), share, 0.0)
+        share = np.einsum("nk,nkp->np", weight, self.occurrence[neighbours.positions])
+        share = np.where(self._is_possible(sites, additives), share, 0.0)
         order = np.argsort(-share, axis=1, kind="stable")[:, :NAMED_PHASES]
         names = np.array(self.names, dtype=object)[order]
-        keep = np.take_along_axis(share, order, axis=1) >= SMALLEST_SHARE
-        return [tuple(row[kept]) for row, kept in zip(names, keep, strict=True)]
+        is_likely = np.take_along_axis(share, order, axis=1) >= SMALLEST_SHARE
+        return [tuple(row[kept]) for row, kept in zip(names, is_likely, strict=True)]
 
-    def _possible(self, sites: OccupancyTable, additives: pd.Series) -> Mask:
+    def _is_possible(self, sites: OccupancyTable, additives: pd.Series) -> Mask:
+        """Return whether each recipe contains all elements of each phase, shape (n, n_phases)."""
         present = (sites.a > 0) | (sites.m > 0) | (sites.t > 0) | (sites.other_anions > 0)
         present[:, _OXYGEN] = True
         codes, names = pd.factorize(additives, use_na_sentinel=False)
-        brought = np.array([np.isin(ELEMENTS, _elements("" if pd.isna(name) else str(name))) for name in names])
-        available = sites.per_row(present) | brought[codes]
-        return np.asarray(available[:, self.needs].all(axis=2))
+        added = np.array([np.isin(ELEMENTS, _elements("" if pd.isna(name) else str(name))) for name in names])
+        available = sites.per_row(present) | added[codes]
+        return np.asarray(available[:, self.elements].all(axis=2))
 
 
 def _elements(phase: str) -> list[str]:
-    """Elements in a phase's name; none for a name that is no formula ("glass", "unidentified")."""
+    """Return the elements in the name of a phase; none for a name without a formula ("glass", "unidentified")."""
     return [symbol for symbol in re.findall(r"[A-Z][a-z]?", phase) if symbol in ELEMENTS]

@@ -22,7 +22,7 @@ from nasicon_ml.composition import OccupancyTable
 from nasicon_ml.errors import LeakageError
 from nasicon_ml.estimators.domain import SourceDistances, fit_domain
 from nasicon_ml.estimators.fitting import FitContext, FittedTarget, fit_target
-from nasicon_ml.estimators.own_pellets import Errors, OwnKernel, fit_own_kernel
+from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel, fit_own_kernel
 from nasicon_ml.estimators.targets import (
     ANSWERS,
     TARGETS,
@@ -303,13 +303,12 @@ def out_of_fold_domain(
             by_source.take(training).mean_of_nearest(sources[training], kept),
             sources[training],
         )
-        to_sources = by_source.take(test).mean_of_nearest(among=kept)
-        compared = domain.judge(table.iloc[test], replace(sites, index=sites.index[test]), to_sources)
-        score[fold == part] = compared.score
+        compared = domain.compare(table.iloc[test], replace(sites, index=sites.index[test]))
+        score[fold == part] = compared.score(by_source.take(test).mean_of_nearest(included=kept))
     return score
 
 
-def out_of_fold_errors(name: TargetName, frame: pd.DataFrame, pellets: pd.DataFrame) -> Errors:
+def out_of_fold_errors(name: TargetName, frame: pd.DataFrame, pellets: pd.DataFrame) -> OutOfFoldErrors:
     """Prepare out-of-fold predictions of one target and one repeat for conditioning on own pellets.
 
     Parameters
@@ -323,7 +322,7 @@ def out_of_fold_errors(name: TargetName, frame: pd.DataFrame, pellets: pd.DataFr
 
     Returns
     -------
-    Errors
+    OutOfFoldErrors
         The same rows in the same order.
     """
     recipes = pellets.set_index(Column.PELLET_ID).loc[frame[Column.PELLET_ID]].reset_index()
@@ -334,7 +333,7 @@ def out_of_fold_errors(name: TargetName, frame: pd.DataFrame, pellets: pd.DataFr
         measured = TARGETS[name].forward(measured)
         predicted, half = learned_interval(name, reported)
     sources = frame[Column.SOURCE].to_numpy(dtype=object)
-    return Errors(name, measured, predicted, half, sources, recipe_space(recipes))
+    return OutOfFoldErrors(name, measured, predicted, half, sources, recipe_space(recipes))
 
 
 def fit_own_kernels(

@@ -19,7 +19,7 @@ import pandas as pd
 from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import Column
 from nasicon_ml.composition import occupancies
-from nasicon_ml.estimators.domain import RuleScope
+from nasicon_ml.estimators.rule_scope import RuleScope
 from nasicon_ml.estimators.targets import PREDICTED, TARGETS, TargetName
 from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe import Recipe, recipe_table
@@ -91,7 +91,7 @@ class PhysicalRule:
     def scope(self) -> RuleScope:
         """Which recipes the rule is about."""
         table = recipe_table(self.recipes)
-        return RuleScope.of(table, occupancies(table[Column.FORMULA].to_list()), np.array(self.sides))
+        return RuleScope.from_recipes(table, occupancies(table[Column.FORMULA].to_list()), np.array(self.sides))
 
     def holds(self, margin: float) -> bool:
         """Return whether a margin is enough. A trillionth is rounding; NaN is not enough."""

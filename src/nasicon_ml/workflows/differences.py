@@ -10,9 +10,9 @@ import pandas as pd
 from nasicon_ml.columns import ERROR_UNITS, Column
 from nasicon_ml.errors import BundleError, FieldError
 from nasicon_ml.estimators.joint import (
-    Beside,
     Differences,
-    Points,
+    RecipePoints,
+    ReferenceCorrelation,
     differences_of_probabilities,
     differences_of_values,
 )
@@ -62,15 +62,17 @@ def differences(
     numbers = prediction.answers.numbers
     found = {}
     for name in names:
-        kernel, points = model.own[name], Points.of(name, space, learned[name])
-        beside = Beside.compute(name, kernel, points, points.take(np.array([reference])), known.get(name))
+        kernel, points = model.own[name], RecipePoints.from_learned(name, space, learned[name])
+        correlation = ReferenceCorrelation.compute(
+            name, kernel, points, points.take(np.array([reference])), known.get(name)
+        )
         if TARGETS[name].is_probability:
             pure = numbers[Column.PREDICTED_PHASE_PURITY]
-            found[name] = differences_of_probabilities(beside, pure, float(pure[reference]), level)
+            found[name] = differences_of_probabilities(correlation, pure, float(pure[reference]), level)
             continue
         centre, half = on_learned_scale(name, numbers)
         at = (centre, float(centre[reference])), (half, float(half[reference]))
-        found[name] = differences_of_values(name, kernel, beside, *at, model.intervals[name].scores, level)
+        found[name] = differences_of_values(name, kernel, correlation, *at, model.intervals[name].scores, level)
     return found
 
 

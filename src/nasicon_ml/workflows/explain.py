@@ -18,7 +18,7 @@ import pandas as pd
 
 from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import ERROR_UNITS, MODEL_INPUT, RECIPE, ROOM_TEMPERATURE_C, Column, Kind
-from nasicon_ml.estimators.own_pellets import Known
+from nasicon_ml.estimators.own_pellets import KnownPellets
 from nasicon_ml.estimators.targets import ANSWERS, PREDICTED, TARGETS, TargetName, measurement_temperature
 from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.model import PropertyModel
@@ -78,9 +78,9 @@ def dominant_pellets(prediction: Prediction) -> list[tuple[DominantPellet, ...]]
     return [tuple(each) for each in found]
 
 
-def _shift(name: TargetName, known: Known, space: object, learned: Floats) -> Floats:
+def _shift(name: TargetName, known: KnownPellets, space: object, learned: Floats) -> Floats:
     """Return how far own pellets move answers: decades, or points."""
-    shift = known.conditioned(space, learned).shift  # type: ignore[arg-type]
+    shift = known.correction(space, learned).shift  # type: ignore[arg-type]
     if name is TargetName.CONDUCTIVITY:
         return shift
     return np.asarray(TARGETS[name].inverse(learned + shift) - TARGETS[name].inverse(learned))
@@ -92,8 +92,8 @@ def describe_outliers(model: PropertyModel, own: pd.DataFrame) -> list[tuple[str
     found = []
     for name, known in model.known(own).items():
         column, back = TARGETS[name].column, TARGETS[name].inverse
-        for at in np.flatnonzero(known.off).tolist():
-            measured, expected = known.measured[at], known.measured[at] - known.off[at]
+        for at in np.flatnonzero(known.outlier_deviation).tolist():
+            measured, expected = known.measured[at], known.measured[at] - known.outlier_deviation[at]
             if name is TargetName.CONDUCTIVITY:
                 values = [f"{10.0**measured:.2g} S/cm at {ROOM_TEMPERATURE_C:g} °C", f"{10.0**expected:.2g} S/cm"]
             else:

@@ -30,7 +30,7 @@ from nasicon_ml.composition import occupancies
 from nasicon_ml.data.files import shipped_folder
 from nasicon_ml.data.own_pellets import own_pellets
 from nasicon_ml.errors import BundleError, FieldError
-from nasicon_ml.estimators.domain import rules_about
+from nasicon_ml.estimators.rule_scope import applicable_rules
 from nasicon_ml.estimators.targets import TargetName, measurement_temperature
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 from nasicon_ml.features.distances import Neighbours, nearest_neighbours_among, recipe_space
@@ -176,7 +176,7 @@ class Prediction:
         if not metadata.broken_scopes:
             return [{} for _ in range(len(self.recipes))]
         sites = occupancies(self.recipes[Column.FORMULA].to_list())
-        found = rules_about(metadata.broken_scopes, self.recipes, sites)
+        found = applicable_rules(metadata.broken_scopes, self.recipes, sites)
         return [{name: metadata.broken_statements.get(name, name) for name in names} for names in found]
 
     @cached_property

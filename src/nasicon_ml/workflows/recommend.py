@@ -419,11 +419,11 @@ def campaign_history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) ->
     for row in range(1, len(pellets)):
         before = known_pellets(model.own, pellets.iloc[:row], {name: said[:row] for name, said in learned.items()})
         of_row = np.array([row])
-        change = before[TargetName.CONDUCTIVITY].conditioned(
+        change = before[TargetName.CONDUCTIVITY].correction(
             space.take(of_row), learned[TargetName.CONDUCTIVITY][of_row]
         )
         predicted[row] += change.shift[0]
-        width[row] = change.width[0]
+        width[row] = change.width_factor[0]
     made = own_outcomes(pellets, model)
     values = goal.values(made)
     counting = np.where(goal.counts(made) >= _COUNTS, values, np.nan)
