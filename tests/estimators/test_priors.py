@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS, TrainingMatrix
 from nasicon_ml.estimators.fitting import FitContext, fit_target
-from nasicon_ml.estimators.priors import BEST_X, GREEN_DENSITY_PCT, TERMS, Prior, fit_prior, inputs_of, terms_of
+from nasicon_ml.estimators.priors import (
+    BEST_X,
+    GREEN_DENSITY_PCT,
+    TERMS,
+    Prior,
+    available_terms,
+    fit_prior,
+    term_features,
+)
 from nasicon_ml.estimators.targets import TARGETS, TargetName, training_rows
 from nasicon_ml.features.build import FeatureMatrix, FeatureSet, build_features, feature_names
 from nasicon_ml.recipe import Recipe, recipe_table
@@ -19,7 +27,7 @@ SIGMA, DENSITY = TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY
 CONDUCTIVITY = DEFAULT_SETTINGS[SIGMA]
 #: The terms of the composition.
 NINE = tuple(TERMS[SIGMA])[:9]
-INPUTS = inputs_of(SIGMA, NINE)
+INPUTS = term_features(SIGMA, NINE)
 #: Other features stand between, and none of `INPUTS` where `INPUTS` has it.
 NAMES = ("noise_a", "a_sodium", "t_silicon", "x", "noise_b", "m_Sn", "m_Hf", "m_Zr", "m_Ge")
 TRUTH = {
@@ -323,14 +331,14 @@ def test_a_term_that_this_version_does_not_know_is_refused():
 @pytest.mark.parametrize("target", TERMS)
 def test_terms_are_made_of_features_that_there_are(target):
     fitted = tuple(name for name, term in TERMS[target].items() if term.is_fitted)
-    assert terms_of(target, feature_names()) == fitted
-    assert set(feature_names()).issuperset(inputs_of(target, tuple(TERMS[target])))
-    assert terms_of(target, ("noise",)) == ()
+    assert available_terms(target, feature_names()) == fitted
+    assert set(feature_names()).issuperset(term_features(target, tuple(TERMS[target])))
+    assert available_terms(target, ("noise",)) == ()
 
 
 @pytest.mark.parametrize("target", TERMS)
 def test_a_recipe_that_states_nothing_has_finite_terms(target):
     X = build_features(recipe_table([Recipe(formula="LiTi2(PO4)3")])).values
-    columns = [feature_names().index(name) for name in inputs_of(target, tuple(TERMS[target]))]
+    columns = [feature_names().index(name) for name in term_features(target, tuple(TERMS[target]))]
     prior = Prior(target, 0.0, tuple(TERMS[target]), (1.0,) * len(TERMS[target]), (), tuple(columns))
     assert np.isfinite(prior.margin(X)).all()

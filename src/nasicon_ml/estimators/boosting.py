@@ -1,13 +1,12 @@
-"""Gradient-boosted trees with a level for every source.
+"""Gradient-boosted trees with a random intercept for every source.
 
-Pellets of one paper share powder, furnace, electrodes and habits, so that the whole paper lies above or below
-what its recipes explain. Trees that are shown such rows as if they were independent learn the paper: its odd
-calcination time comes to mean its level. Here each source has a random intercept; before every round of boosting
-the intercepts are estimated from the errors so far, shrunk towards zero, and the new tree is fitted to what they
-leave. A new source has the intercept zero, so predictions are the sum of the trees alone. The gradient of the
-marginal loss with respect to the trees is that of the loss at the best intercepts (Sigrist,
-10.48550/arXiv.2004.02653, for Gaussian errors; here the loss is robust or logistic, and the intercepts are its
-mode).
+Pellets of one paper share powder, furnace and electrodes, so that all of them lie above or below what their
+recipes explain. Trees fitted to such rows as if they were independent learn the paper, for instance from its
+unusual calcination time. Here each source has a random intercept: before every round of boosting the intercepts
+are estimated from the present errors, shrunk towards zero, and the new tree is fitted to the remaining errors. A
+new source has the intercept zero, so that predictions are the sum of the trees. The gradient of the marginal loss
+with respect to the trees is that of the loss at the best intercepts (Sigrist, 10.48550/arXiv.2004.02653, for
+Gaussian errors; here the loss is robust or logistic, and the intercepts are its mode).
 """
 
 from __future__ import annotations
@@ -30,39 +29,39 @@ from nasicon_ml.trees.prediction import PairedRecipes
 if TYPE_CHECKING:
     import xgboost
 
-    #: Trees as XGBoost grew them, or as a bundle holds them.
+    #: Trees fitted by XGBoost, or read from a bundle.
     Trees: TypeAlias = xgboost.Booster | TreeEnsemble
 
 
-#: What XGBoost wants of an objective: predictions and data in, gradient and curvature of each row out.
+#: Objective of XGBoost: from predictions and data to gradient and curvature of each row.
 Objective = Callable[[Floats, object], tuple[Floats, Floats]]
 
-#: Reweighting steps for the intercepts in a round; they start where the last round ended.
-_STEPS = 3
-#: No row's curvature may vanish, or a leaf of certain rows would have no size.
+#: Newton steps for the intercepts in each round, starting from the intercepts of the previous round.
+_NEWTON_STEPS = 3
+#: Lower bound of the curvature of a row, which keeps the values of leaves finite.
 _SMALLEST_CURVATURE = 1e-3
-#: Objectives of this package: with an intercept for every source.
+#: Objectives of this package, with an intercept for every source.
 MIXED_ROBUST, MIXED_LOGISTIC = "mixed:pseudohuber", "mixed:logistic"
 
 
 @dataclass(frozen=True)
 class BoosterSettings:
-    """Settings of one booster, under XGBoost's own names where it has them.
+    """Settings of one booster, with XGBoost's names where it has them.
 
     `rounds` is the number of boosting rounds; each grows `num_parallel_tree` trees, which averages the noise
-    of subsampling at the same depth. There is no early stopping: with some hundred rows the best round of one
-    fold is luck.
+    of subsampling at the same depth. There is no early stopping, because with a few hundred rows the best round of
+    one fold is random.
 
-    `source_shrinkage` and `tolerance` belong to the mixed objectives (see there). A row weighs its source's number
-    of rows to the power of minus `source_weight`: 0 counts pellets, 1 counts sources. `monotone` names features
-    whose effect has one known direction, +1 or -1. Trees never split on `ignored` features: a constraint on one
-    side of a temperature says nothing while the temperature itself is there to split on.
+    `source_shrinkage` and `tolerance` are parameters of the mixed objectives. The weight of a row is the number of
+    rows of its source to the power of minus `source_weight`: 0 counts pellets, 1 counts sources. `monotone` names
+    features whose effect has a known direction, +1 or -1. Trees never split on `ignored` features: a constraint on
+    a deviation from a temperature has no effect if trees can split on the temperature itself.
 
     `prior_share` is the weight of the prior (`nasicon_ml.estimators.priors`) in the average with the trees, 0 for
-    no prior; one whose terms are all laws counts in full. `forest_share` is the weight of extremely randomised
-    trees (`nasicon_ml.estimators.fitting`). With a `temperature_spread_c` the trees learn from each pellet several
-    times, at sintering temperatures that differ by so much (standard deviation): furnaces do, and answers become
-    smooth.
+    no prior; a prior that consists of laws has full weight. `forest_share` is the weight of extremely randomised
+    trees (`nasicon_ml.estimators.fitting`). With a `temperature_spread_c` the trees are fitted to several copies
+    of each pellet with sintering temperatures varied by this standard deviation, which is the uncertainty of
+    furnaces and makes predictions smooth.
     """
 
     objective: str
@@ -84,35 +83,35 @@ class BoosterSettings:
     temperature_spread_c: float = 0.0
 
     def parameters(self, seed: int, feature_names: Sequence[str] = ()) -> dict[str, Any]:
-        """Return XGBoost's parameters; constraints on features that are not there fall away."""
-        own = {name: value for name, value in asdict(self).items() if name not in _OURS}
+        """Return XGBoost's parameters; constraints on other than the given features are left out."""
+        parameters = {name: value for name, value in asdict(self).items() if name not in _NOT_OF_XGBOOST}
         if self.objective in (MIXED_ROBUST, MIXED_LOGISTIC):
-            del own["objective"]
+            del parameters["objective"]
         directions = dict(self.monotone)
         constraints = tuple(directions.get(name, 0) for name in feature_names)
         if any(constraints):
-            own["monotone_constraints"] = constraints
-        return own | {"seed": seed, "nthread": 1, "tree_method": "hist", "verbosity": 1}
+            parameters["monotone_constraints"] = constraints
+        return parameters | {"seed": seed, "nthread": 1, "tree_method": "hist", "verbosity": 1}
 
     def changed(self, **changes: Any) -> BoosterSettings:
         """Return a copy with some settings changed."""
         return replace(self, **changes)
 
 
-_OURS = (
+_NOT_OF_XGBOOST = (
     "rounds", "source_shrinkage", "tolerance", "source_weight", "monotone", "ignored", "prior_share",
     "forest_share", "temperature_spread_c",
 )  # fmt: skip
 
-#: Too hot costs lithium, too cold leaves pores: neither makes a better conductor.
+#: Overfiring loses lithium and underfiring leaves pores: neither raises the conductivity.
 _FIRING_AND_CONDUCTIVITY = (("underfired_c", -1), ("overfired_c", -1), ("lithia_loss_c_log_h", -1))
-#: What has lost lithium is a mixture.
+#: Loss of lithium leads to secondary phases.
 _FIRING_AND_PURITY = (("overfired_c", -1), ("lithia_loss_c_log_h", -1))
-#: It leaves pores (density is learned as porosity).
+#: Overfiring leaves pores (density is learned as porosity).
 _FIRING_AND_POROSITY = (("overfired_c", 1),)
-#: The temperature itself, which the two sides of the usual one stand for.
+#: Temperatures, in place of which density uses the deviations from the usual temperature.
 _TEMPERATURE = ("given_sintering_temperature_c", "sintering_minus_calcination_c", "firing_excess_c")
-#: What the sintering law of density stands for: the trees would fill the pores of a green body again.
+#: Features that the sintering law of density already describes.
 _UNDERSINTERED = ("underfired_c", "sintered_share")
 _SINTERING_WORK = tuple(f"log10_sintering_work_{energy:.0f}_kj_mol" for energy in SINTERING_ENERGIES_KJ_MOL)
 #: Fixed settings, chosen by grouped cross-validation on the committed dataset (docs/what-we-tried.md).
@@ -139,20 +138,20 @@ DEFAULT_SETTINGS: dict[TargetName, BoosterSettings] = {
 
 @dataclass(frozen=True)
 class TrainingMatrix:
-    """Rows to learn from.
+    """Training data of one target.
 
     Attributes
     ----------
     X
         Features, shape (n, n_features), NaN where not given.
     feature_names
-        Of the columns.
+        Names of the columns of X.
     y, weight
         Target on the scale the model learns, and weight of each row; shape (n,).
     sources
-        Source key of each row, shape (n,).
+        Source of each row, shape (n,).
     copies
-        How many rows stand for one pellet.
+        Number of rows per pellet.
     """
 
     X: Floats
@@ -165,9 +164,9 @@ class TrainingMatrix:
 
 @contextmanager
 def without_autologging() -> Iterator[None]:
-    """Keep ``mlflow.autolog()`` of the calling program from making a run of every booster that is fitted."""
-    logging = sys.modules.get("mlflow.utils.autologging_utils")  # not imported: nothing is logged by itself
-    with nullcontext() if logging is None else logging.disable_autologging():
+    """Prevent ``mlflow.autolog()`` of the calling program from creating a run for every fitted booster."""
+    autologging = sys.modules.get("mlflow.utils.autologging_utils")  # None: MLflow is not in use
+    with nullcontext() if autologging is None else autologging.disable_autologging():
         yield
 
 
@@ -177,11 +176,11 @@ def fit_booster(rows: TrainingMatrix, settings: BoosterSettings, *, seed: int) -
     Parameters
     ----------
     rows
-        What to learn from.
+        Training data.
     settings
-        What to fit.
+        Settings of the booster.
     seed
-        Same data, seed and versions give the same trees.
+        Seed of XGBoost; the same data, seed and versions give the same trees.
     """
     import xgboost as xgb
 
@@ -196,24 +195,20 @@ def fit_booster(rows: TrainingMatrix, settings: BoosterSettings, *, seed: int) -
 
 
 def _objective(rows: TrainingMatrix, weight: Floats, settings: BoosterSettings) -> tuple[Objective | None, float]:
-    """Return the objective with source levels and where the trees start; None for one of XGBoost's."""
-    shrinkage = settings.source_shrinkage
+    """Return a mixed objective and the prediction that boosting starts from; None for an objective of XGBoost."""
+    data, shrinkage = (rows.y, weight, rows.sources), settings.source_shrinkage
     if settings.objective == MIXED_ROBUST:
-        objective = robust_objective(
-            rows.y, weight, rows.sources, tolerance=settings.tolerance, shrinkage=shrinkage
-        )
+        objective = robust_objective(*data, tolerance=settings.tolerance, shrinkage=shrinkage)
         return objective, float(np.median(rows.y))
     if settings.objective == MIXED_LOGISTIC:
-        # Half a success and half a failure more keep the odds finite where all pellets are alike.
+        # Adding half a success and half a failure keeps the odds finite if all outcomes are equal.
         share = (rows.y.sum() + 0.5) / (len(rows.y) + 1.0)
-        return logistic_objective(rows.y, weight, rows.sources, shrinkage=shrinkage), float(
-            np.log(share / (1.0 - share))
-        )
+        return logistic_objective(*data, shrinkage=shrinkage), float(np.log(share / (1.0 - share)))
     return None, float("nan")
 
 
 def row_weights(rows: TrainingMatrix, settings: BoosterSettings) -> Floats:
-    """Return the weights of rows, the size of their source considered; shape (n,), mean 1 a pellet."""
+    """Return the weights of rows, which depend on the size of their source; shape (n,), mean 1 per pellet."""
     _, codes, counts = np.unique(rows.sources.astype(str), return_inverse=True, return_counts=True)
     weight = rows.weight * counts[codes].astype(np.float64) ** -settings.source_weight
     return np.asarray(weight / weight.mean() / rows.copies)
@@ -222,7 +217,7 @@ def row_weights(rows: TrainingMatrix, settings: BoosterSettings) -> Floats:
 def raw_prediction(trees: Trees, X: Floats | PairedRecipes) -> Floats:
     """Return the sum of the trees, shape (n,), on the scale the model learns (log-odds for probabilities).
 
-    Trees that XGBoost has just grown answer with its own single-precision sums, those of a bundle with exact ones.
+    XGBoost's trees are summed in single precision, those of a bundle exactly.
     """
     if isinstance(trees, TreeEnsemble):
         return trees.margin(X)
@@ -234,40 +229,45 @@ def raw_prediction(trees: Trees, X: Floats | PairedRecipes) -> Floats:
 
 
 def as_booster(trees: Trees) -> xgboost.Booster:
-    """Return XGBoost's own model of trees."""
+    """Return trees as a model of XGBoost."""
     return trees.to_xgboost() if isinstance(trees, TreeEnsemble) else trees
 
 
-class _Intercepts:
-    """The level of each source, on the scale the model learns."""
+def _mixed_objective(
+    derivatives: Callable[[Floats], tuple[Floats, Floats]], sources: ArrayLike, shrinkage: float
+) -> Objective:
+    """Return an objective that updates the intercepts of the sources before it computes `derivatives`.
 
-    def __init__(self, sources: ArrayLike) -> None:
-        names, self._codes = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
-        self._levels = np.zeros(len(names))
+    `derivatives` returns gradient and curvature of the loss at predictions that include the intercepts.
+    """
+    names, codes = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
+    count = len(names)
+    intercepts = np.zeros(count)
 
-    def per_row(self) -> Floats:
-        return np.asarray(self._levels[self._codes])
+    def objective(predicted: Floats, _data: object) -> tuple[Floats, Floats]:
+        nonlocal intercepts
+        for _ in range(_NEWTON_STEPS):
+            gradient, curvature = derivatives(predicted + intercepts[codes])
+            slope = np.bincount(codes, gradient, count) + shrinkage * intercepts
+            intercepts = intercepts - slope / (np.bincount(codes, curvature, count) + shrinkage)
+        return derivatives(predicted + intercepts[codes])
 
-    def step(self, gradient: Floats, curvature: Floats, shrinkage: float) -> None:
-        """Take one Newton step on the loss of all rows plus the penalty on the levels."""
-        count = len(self._levels)
-        slope = np.bincount(self._codes, gradient, count) + shrinkage * self._levels
-        self._levels = self._levels - slope / (np.bincount(self._codes, curvature, count) + shrinkage)
+    return objective
 
 
 def robust_objective(
     y: Floats, weight: Floats, sources: ArrayLike, *, tolerance: float, shrinkage: float
 ) -> Objective:
-    """Return the pseudo-Huber objective of trees plus the source's intercept.
+    """Return the pseudo-Huber objective of trees plus the intercept of the source.
 
     Parameters
     ----------
     y, weight, sources
-        Target on the scale the model learns, weight and source key of each row; shape (n,).
+        Target on the scale the model learns, weight and source of each row; shape (n,).
     tolerance
-        Errors much smaller than this count squared, much larger ones by their size.
+        Errors much smaller than this are penalised quadratically, much larger ones linearly.
     shrinkage
-        Variance within a source over that between sources: as many pellets as speak for an intercept of zero.
+        Variance within a source over that between sources.
 
     Returns
     -------
@@ -275,47 +275,41 @@ def robust_objective(
         For `xgboost.train(obj=...)`. The curvature is that of the reweighted least squares (Charbonnier et al.,
         10.1109/83.551699), which does not vanish for outliers as the second derivative does.
     """
-    intercepts = _Intercepts(sources)
 
-    def objective(predicted: Floats, _data: object) -> tuple[Floats, Floats]:
-        for _ in range(_STEPS):
-            error = predicted + intercepts.per_row() - y
-            reweighted = weight / np.sqrt(1.0 + (error / tolerance) ** 2)
-            intercepts.step(reweighted * error, reweighted, shrinkage)
-        error = predicted + intercepts.per_row() - y
+    def derivatives(predicted: Floats) -> tuple[Floats, Floats]:
+        error = predicted - y
         reweighted = weight / np.sqrt(1.0 + (error / tolerance) ** 2)
         return reweighted * error, reweighted
 
-    return objective
+    return _mixed_objective(derivatives, sources, shrinkage)
 
 
 def logistic_objective(y: Floats, weight: Floats, sources: ArrayLike, *, shrinkage: float) -> Objective:
-    """Return the logistic objective of trees plus the source's intercept.
+    """Return the logistic objective of trees plus the intercept of the source.
 
     Parameters
     ----------
     y
         Outcomes, 0 or 1, shape (n,).
     weight, sources
-        Weight and source key of each row; shape (n,).
+        Weight and source of each row; shape (n,).
     shrinkage
-        One over the variance of the intercepts, in log-odds.
+        Inverse variance of the intercepts, in log-odds.
 
     Returns
     -------
     callable
         For `xgboost.train(obj=...)`.
     """
-    intercepts = _Intercepts(sources)
 
-    def slopes(predicted: Floats) -> tuple[Floats, Floats]:
-        probability = 1.0 / (1.0 + np.exp(-(predicted + intercepts.per_row())))
+    def derivatives(predicted: Floats) -> tuple[Floats, Floats]:
+        probability = 1.0 / (1.0 + np.exp(-predicted))
         return weight * (probability - y), weight * probability * (1.0 - probability)
 
-    def objective(predicted: Floats, _data: object) -> tuple[Floats, Floats]:
-        for _ in range(_STEPS):
-            intercepts.step(*slopes(predicted), shrinkage)
-        gradient, curvature = slopes(predicted)
+    mixed = _mixed_objective(derivatives, sources, shrinkage)
+
+    def objective(predicted: Floats, data: object) -> tuple[Floats, Floats]:
+        gradient, curvature = mixed(predicted, data)
         return gradient, np.maximum(curvature, _SMALLEST_CURVATURE)
 
     return objective

@@ -1,7 +1,7 @@
-"""Fits the trees of one target, boosted and extremely randomised, whose average is better than either.
+"""Fitting of one target: boosted trees, extremely randomised trees and the prior.
 
-The randomised ones are scikit-learn's, grown on what a recipe states and little else; both become plain arrays of
-trees (`nasicon_ml.trees`).
+The extremely randomised trees are those of scikit-learn, fitted to the stated recipe and few computed features.
+Averages of both kinds of trees predict better than either. Both are stored as `nasicon_ml.trees.TreeEnsemble`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nasicon_ml.columns import ROOM_TEMPERATURE_C, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.boosting import BoosterSettings, TrainingMatrix, as_booster, fit_booster, raw_prediction
-from nasicon_ml.estimators.priors import Prior, fit_prior, terms_of
+from nasicon_ml.estimators.priors import Prior, available_terms, fit_prior
 from nasicon_ml.estimators.targets import (
     TARGETS,
     TargetName,
@@ -39,21 +39,21 @@ if TYPE_CHECKING:
 
 
 FOREST_TREES = 100
-#: A tree of so many levels is evaluated from tables (see `nasicon_ml.trees.prediction`); deeper ones walk: slow.
-DEEPEST = 10
-#: What the forest sees: amounts, the recipe as given, and a few numbers of the chemistry. With all features, half
-#: of them statistics of the composition, its trees are worse (docs/what-we-tried.md).
-_COMPUTED = frozenset(
+#: Largest depth that is evaluated from tables (`nasicon_ml.trees.prediction`), which is faster.
+FOREST_DEPTH = 10
+#: Features of the forest: amounts, the recipe as stated, and a few chemical quantities. With all features, half of
+#: which are statistics of the composition, the forest is worse (docs/what-we-tried.md).
+_FOREST_FEATURES = frozenset(
     ("a_lithium", "a_sodium", "x", "t_silicon", "m_total", "m_other", "alkali_excess", "charge_imbalance",
      "m_radius_deviation_angstrom", *(f"m_{cation}" for cation in M_CATIONS), "overfired_c", "underfired_c",
      "mixing_quality", "lithia_loss_c_log_h", "reduction_drive")
 )  # fmt: skip
-_GIVEN = ("given_", "additive_", "log10_green", "synthesis_route=", "densification=", "atmosphere=")
+_FOREST_PREFIXES = ("given_", "additive_", "log10_green", "synthesis_route=", "densification=", "atmosphere=")
 
 
-def seen(feature_names: Sequence[str]) -> Mask:
-    """Return which features the forest sees, shape (n_features,)."""
-    return np.array([name in _COMPUTED or name.startswith(_GIVEN) for name in feature_names])
+def is_forest_feature(feature_names: Sequence[str]) -> Mask:
+    """Return which features the forest uses, shape (n_features,)."""
+    return np.array([name in _FOREST_FEATURES or name.startswith(_FOREST_PREFIXES) for name in feature_names])
 
 
 def fit_forest(rows: TrainingMatrix, *, share: float, seed: int) -> TreeEnsemble:
@@ -62,58 +62,57 @@ def fit_forest(rows: TrainingMatrix, *, share: float, seed: int) -> TreeEnsemble
     Parameters
     ----------
     rows
-        What to learn from; y is 0 or 1.
+        Training data; y is 0 or 1.
     share
         Weight of the forest in the average with other trees.
     seed
-        Same data, seed and versions give the same trees.
+        Seed of scikit-learn; the same data, seed and versions give the same trees.
 
     Returns
     -------
     TreeEnsemble
-        Its sum is `share` times the log-odds, to first order about the base rate b of a found share p:
+        Its sum is `share` times the log-odds, linearised around the base rate b for a predicted share p:
         log(b / (1 - b)) + (p - b) / (b (1 - b)).
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
-    chosen = np.flatnonzero(seen(rows.feature_names))
-    if not len(chosen):  # features of the caller's own
-        chosen = np.arange(len(rows.feature_names))
-    forest = ExtraTreesClassifier(FOREST_TREES, max_depth=DEEPEST, random_state=seed, n_jobs=1)
-    forest.fit(rows.X[:, chosen], rows.y.astype(np.int64), sample_weight=rows.weight)
+    columns = np.flatnonzero(is_forest_feature(rows.feature_names))
+    if not len(columns):  # features that are not those of this package
+        columns = np.arange(len(rows.feature_names))
+    forest = ExtraTreesClassifier(FOREST_TREES, max_depth=FOREST_DEPTH, random_state=seed, n_jobs=1)
+    forest.fit(rows.X[:, columns], rows.y.astype(np.int64), sample_weight=rows.weight)
     base = float((rows.y.sum() + 0.5) / (len(rows.y) + 1.0))
     scale = share / (base * (1.0 - base)) / FOREST_TREES
-    pure = list(forest.classes_).index(1) if 1 in forest.classes_ else None
-    trees = [_nodes(tree.tree_, chosen, pure, base, scale) for tree in forest.estimators_]
-    columns = {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]}
+    pure_class = list(forest.classes_).index(1) if 1 in forest.classes_ else None
+    trees = [_nodes(tree.tree_, columns, pure_class, base, scale) for tree in forest.estimators_]
     arrays = TreeArrays(
         n_features=rows.X.shape[1],
         trees_per_round=1,
         base_score=float(np.float32(share * np.log(base / (1.0 - base)))),
         tree_sizes=np.array([len(tree["value"]) for tree in trees], dtype=np.int32),
-        **columns,
+        **{name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]},
     )
     arrays.check(rows.X.shape[1])
     return TreeEnsemble(arrays)
 
 
-def _nodes(tree: Any, chosen: Ints, pure: int | None, base: float, scale: float) -> dict[str, Any]:
-    """Return the nodes of a tree in the order of `TreeArrays`: level by level, children side by side."""
+def _nodes(tree: Any, columns: Ints, pure_class: int | None, base: float, scale: float) -> dict[str, Any]:
+    """Return the nodes of a tree in the order of `TreeArrays`: level by level, siblings next to each other."""
     order = np.array([0])
     level = order
     while len(level := level[tree.children_left[level] != LEAF]):
         level = np.column_stack([tree.children_left[level], tree.children_right[level]]).ravel()
         order = np.concatenate([order, level])
-    place = np.empty(tree.node_count, dtype=np.int32)
-    place[order] = np.arange(tree.node_count)
+    new_index = np.empty(tree.node_count, dtype=np.int32)
+    new_index[order] = np.arange(tree.node_count)
     left = tree.children_left[order]
     is_leaf = left == LEAF
-    share = tree.value[order, 0, pure] if pure is not None else np.zeros(len(order))
+    share = tree.value[order, 0, pure_class] if pure_class is not None else np.zeros(len(order))
     value = np.where(is_leaf, scale * (share - base), _next_above(tree.threshold[order]))
     gain = np.where(is_leaf, 0.0, tree.impurity[order] * tree.weighted_n_node_samples[order])
     return {
-        "left_child": np.where(is_leaf, LEAF, place[left]).astype(np.int32),
-        "feature": np.where(is_leaf, 0, chosen[np.where(is_leaf, 0, tree.feature[order])]).astype(np.int16),
+        "left_child": np.where(is_leaf, LEAF, new_index[left]).astype(np.int32),
+        "feature": np.where(is_leaf, 0, columns[np.where(is_leaf, 0, tree.feature[order])]).astype(np.int16),
         "value": value.astype(np.float32),
         "default_left": np.where(is_leaf, 0, tree.missing_go_to_left[order]).astype(np.uint8),
         "cover": tree.weighted_n_node_samples[order].astype(np.float32),
@@ -122,14 +121,14 @@ def _nodes(tree: Any, chosen: Ints, pure: int | None, base: float, scale: float)
 
 
 def _next_above(thresholds: Floats) -> NDArray[np.float32]:
-    """Return the smallest single-precision number above each: ``x <= threshold`` is ``x <`` that."""
+    """Return the smallest larger single-precision number t of each threshold, so that x <= threshold is x < t."""
     single = thresholds.astype(np.float32)
     return np.where(single > thresholds, single, np.nextafter(single, np.float32(np.inf)))
 
 
 @dataclass(frozen=True)
 class FitContext:
-    """What every fit shares.
+    """Data and settings shared by all fits.
 
     Attributes
     ----------
@@ -140,13 +139,12 @@ class FitContext:
     settings
         Booster settings by target.
     seed
-        Of XGBoost.
+        Seed of XGBoost.
     threads
-        How many folds are fitted side by side, each booster on one thread; they change no number.
+        Number of folds fitted in parallel, each booster on one thread; without influence on results.
     nearby
-        Features of every pellet had it been fired a little hotter or colder
-        (`nasicon_ml.features.build.perturbed_features`), from which trees with a `temperature_spread_c` learn;
-        none where they cannot.
+        Features of every pellet at varied sintering temperatures (`nasicon_ml.features.build.perturbed_features`),
+        to which trees with a `temperature_spread_c` are fitted; empty if they cannot be computed.
     """
 
     pellets: pd.DataFrame
@@ -166,7 +164,7 @@ def recipe_context(
     seed: int,
     threads: int,
 ) -> FitContext:
-    """Return the context of fits to recipes, with firings nearby where the settings ask for them.
+    """Return the context of fits to recipes, with varied sintering temperatures if the settings require them.
 
     Parameters
     ----------
@@ -175,13 +173,13 @@ def recipe_context(
     settings, seed, threads
         As in `FitContext`.
     feature_set
-        Which features.
+        The feature set to compute.
     sites
         The table's occupancies, if the caller has them already.
     """
     sites = occupancies(pellets[Column.FORMULA].to_list()) if sites is None else sites
     features = build_features(pellets, feature_set, sites=sites)
-    spread_c = max(one.temperature_spread_c for one in settings.values())
+    spread_c = max(of_target.temperature_spread_c for of_target in settings.values())
     nearby: tuple[Floats, ...] = ()
     if spread_c and FeatureSet(feature_set) is FeatureSet.FULL:
         nearby = perturbed_features(pellets, sites, spread_c=spread_c, seed=seed)
@@ -190,22 +188,22 @@ def recipe_context(
 
 @dataclass(frozen=True)
 class FittedTarget:
-    """What was fitted to one target.
+    """Fitted model of one target: the sum of prior, boosted trees and forest.
 
     Attributes
     ----------
     name
-        Which one.
+        The target.
     booster
         The boosted trees.
     energy
-        Trees of the activation energy, which conductivity brings along.
+        Trees of the activation energy; for conductivity only.
     prior
-        The terms that stand beside the trees, weighed as they are added.
+        The prior, multiplied by its weight.
     booster_share
-        What the boosted trees' answer is multiplied by.
+        Weight of the boosted trees.
     forest
-        Trees that are added to the boosted ones, weighed as they are added.
+        Extremely randomised trees, multiplied by their weight.
     """
 
     name: TargetName
@@ -216,30 +214,30 @@ class FittedTarget:
     forest: TreeEnsemble | None = None
 
     def ensemble(self, n_features: int) -> TreeEnsemble:
-        """Return all trees as one, as a bundle holds them."""
+        """Return all trees as one ensemble, as stored in a bundle."""
         boosted = TreeEnsemble.from_xgboost(as_booster(self.booster), n_features).scaled(self.booster_share)
         return boosted if self.forest is None else boosted.joined(self.forest)
 
-    def raw(self, features: Floats | PairedRecipes) -> Floats:
-        """Return what trees answer, shape (n,), without the prior."""
+    def tree_margin(self, features: Floats | PairedRecipes) -> Floats:
+        """Return the prediction of the trees without the prior, shape (n,)."""
         boosted = self.booster_share * raw_prediction(self.booster, features)
         return boosted if self.forest is None else boosted + raw_prediction(self.forest, features)
 
     def learned(self, features: Floats | PairedRecipes) -> Floats:
         """Predict on the scale the model learns: log10(S/cm) at 25 °C, log10 porosity, log-odds or eV."""
-        raw = self.raw(features)
+        margin = self.tree_margin(features)
         if self.prior is None:
-            return raw
+            return margin
         if isinstance(features, PairedRecipes):
-            return self.prior.start([features.column(at) for at in self.prior.columns]) + raw
-        return self.prior.margin(features) + raw
+            return self.prior.margin_of_inputs([features.column(at) for at in self.prior.columns]) + margin
+        return self.prior.margin(features) + margin
 
     def reported(
         self, features: Floats | PairedRecipes, temperature_c: Floats, energy_ev: Floats | None = None
     ) -> Floats:
-        """Predict on the scale of reports; conductivity at the temperatures given, shape (n,).
+        """Predict on the reported scale; conductivity at the given temperatures, shape (n,).
 
-        `energy_ev` are the recipes' activation energies, shape (n,), where the caller has them already.
+        `energy_ev` are the predicted activation energies, shape (n,), if the caller has them already.
         """
         learned = self.learned(features)
         if self.energy is not None:
@@ -256,11 +254,11 @@ def fit_target(context: FitContext, name: TargetName, rows: TrainingRows, chosen
     context
         Pellets, features and settings.
     name
-        Which target.
+        The target.
     rows
         All usable rows of the target.
     chosen
-        Which of `rows` to learn from, shape (len(rows.rows),).
+        The rows of `rows` to fit to, shape (len(rows.rows),).
 
     Raises
     ------
@@ -269,8 +267,8 @@ def fit_target(context: FitContext, name: TargetName, rows: TrainingRows, chosen
 
     Notes
     -----
-    Conductivities measured at other temperatures are carried to 25 °C with the pellet's own activation energy
-    where it was measured, else with one predicted by trees that saw only the sources chosen here.
+    Conductivities measured at other temperatures are converted to 25 °C with the measured activation energy of the
+    pellet, or else with one predicted by trees that are fitted to the chosen sources only.
     """
     matrix, energy, prior = training_matrix(context, name, rows, chosen)
     settings = context.settings[name]
@@ -279,47 +277,46 @@ def fit_target(context: FitContext, name: TargetName, rows: TrainingRows, chosen
         forest = fit_forest(matrix, share=settings.forest_share, seed=context.seed)
         share *= 1.0 - settings.forest_share
     if settings.temperature_spread_c:
-        matrix = _fired_nearby(context, matrix, rows.rows[chosen])
+        matrix = _with_varied_temperatures(context, matrix, rows.rows[chosen])
     booster = fit_booster(matrix, settings, seed=context.seed)
     return FittedTarget(name, booster, energy, prior, share, forest)
 
 
 def booster_share(prior: Prior | None, settings: BoosterSettings) -> float:
-    """Return the weight of trees beside a prior: the two are averaged, unless the prior is all laws."""
+    """Return the weight of the trees: they are averaged with the prior, unless it consists of laws."""
     return 1.0 if prior is None or prior.is_law else 1.0 - settings.prior_share
 
 
 def training_matrix(
     context: FitContext, name: TargetName, rows: TrainingRows, chosen: Mask
 ) -> tuple[TrainingMatrix, xgboost.Booster | None, Prior | None]:
-    """Return what the trees of a target learn from, less the laws; with the trees of the energy, and the prior.
+    """Return the training data of a target's trees, without the laws; the trees of the energy; the prior.
 
     Parameters, errors and notes as in `fit_target`.
     """
-    at = rows.rows[chosen]
-    y = rows.y[chosen]
+    pellet_rows, y = rows.rows[chosen], rows.y[chosen]
     energy = None
     if name is TargetName.CONDUCTIVITY:
-        energy = _fit_energy(context, at)
-        y = y if energy is None else _at_room_temperature(context, at, y, energy)
+        energy = _fit_energy(context, pellet_rows)
+        y = y if energy is None else _at_room_temperature(context, pellet_rows, y, energy)
     else:
         y = TARGETS[name].forward(y)
-    matrix = _matrix(context, at, y, rows.weight[chosen])
+    matrix = _matrix(context, pellet_rows, y, rows.weight[chosen])
     settings = context.settings[name]
-    if not settings.prior_share or not terms_of(name, matrix.feature_names):
+    if not settings.prior_share or not available_terms(name, matrix.feature_names):
         return matrix, energy, None
     prior = fit_prior(name, matrix, settings)
     matrix = replace(matrix, y=matrix.y - prior.laws().margin(matrix.X))
-    return matrix, energy, prior.averaged(settings.prior_share)
+    return matrix, energy, prior.weighted(settings.prior_share)
 
 
-def _fired_nearby(context: FitContext, matrix: TrainingMatrix, at: Ints) -> TrainingMatrix:
-    """Return the rows as often as the context holds them fired nearby, each a part of a row."""
+def _with_varied_temperatures(context: FitContext, matrix: TrainingMatrix, pellet_rows: Ints) -> TrainingMatrix:
+    """Return a copy of the rows for each varied sintering temperature of the context."""
     copies = len(context.nearby)
     if not copies:
         return matrix
     return TrainingMatrix(
-        np.vstack([features[at] for features in context.nearby]),
+        np.vstack([features[pellet_rows] for features in context.nearby]),
         matrix.feature_names,
         np.tile(matrix.y, copies),
         np.tile(matrix.weight, copies),
@@ -328,27 +325,28 @@ def _fired_nearby(context: FitContext, matrix: TrainingMatrix, at: Ints) -> Trai
     )
 
 
-def _fit_energy(context: FitContext, rows: Ints) -> xgboost.Booster | None:
-    """Fit the activation energy to all pellets of the rows' sources; None if there is none and no need."""
-    sources = context.pellets.iloc[rows][Column.SOURCE].unique()
+def _fit_energy(context: FitContext, pellet_rows: Ints) -> xgboost.Booster | None:
+    """Fit the activation energy to all pellets of the rows' sources; None if none states it and none is needed."""
+    sources = context.pellets.iloc[pellet_rows][Column.SOURCE].unique()
     measured = context.pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)
     allowed = context.pellets[Column.SOURCE].isin(sources).to_numpy()
-    at = np.flatnonzero(np.isfinite(measured) & allowed)
-    if len(at) == 0:
-        if np.all(measurement_temperature(context.pellets.iloc[rows]) == ROOM_TEMPERATURE_C):
+    energy_rows = np.flatnonzero(np.isfinite(measured) & allowed)
+    if len(energy_rows) == 0:
+        if np.all(measurement_temperature(context.pellets.iloc[pellet_rows]) == ROOM_TEMPERATURE_C):
             return None
         raise DatasetError("no pellet to learn from states an activation energy, which conductivity needs")
-    matrix = _matrix(context, at, measured[at], np.ones(len(at)))
+    matrix = _matrix(context, energy_rows, measured[energy_rows], np.ones(len(energy_rows)))
     return fit_booster(matrix, context.settings[TargetName.ACTIVATION_ENERGY], seed=context.seed)
 
 
-def _matrix(context: FitContext, at: Ints, y: Floats, weight: Floats) -> TrainingMatrix:
-    sources = context.pellets[Column.SOURCE].to_numpy(dtype=object)[at]
-    return TrainingMatrix(context.features.values[at], context.features.names, y, weight, sources)
+def _matrix(context: FitContext, pellet_rows: Ints, y: Floats, weight: Floats) -> TrainingMatrix:
+    sources = context.pellets[Column.SOURCE].to_numpy(dtype=object)[pellet_rows]
+    return TrainingMatrix(context.features.values[pellet_rows], context.features.names, y, weight, sources)
 
 
-def _at_room_temperature(context: FitContext, at: Ints, y: Floats, energy: xgboost.Booster) -> Floats:
-    own = context.pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)[at]
-    used = np.where(np.isnan(own), raw_prediction(energy, context.features.values[at]), own)
-    start = measurement_temperature(context.pellets.iloc[at])
-    return shift_log10_conductivity(y, used, start, ROOM_TEMPERATURE_C)
+def _at_room_temperature(context: FitContext, pellet_rows: Ints, y: Floats, energy: xgboost.Booster) -> Floats:
+    measured_ev = context.pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)[pellet_rows]
+    predicted_ev = raw_prediction(energy, context.features.values[pellet_rows])
+    energy_ev = np.where(np.isnan(measured_ev), predicted_ev, measured_ev)
+    temperature_c = measurement_temperature(context.pellets.iloc[pellet_rows])
+    return shift_log10_conductivity(y, energy_ev, temperature_c, ROOM_TEMPERATURE_C)

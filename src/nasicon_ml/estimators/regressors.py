@@ -1,8 +1,8 @@
 """The three models as scikit-learn estimators: conductivity, relative density and phase purity.
 
-They fit what `nasicon_ml.workflows.train` fits, one target at a time, to recipes (a DataFrame with the columns of
-the vocabulary, `formula` at least) or to a matrix of features. Groups are the sources of the rows: each gets a
-level of its own while boosting, and the folds that intervals and calibration come from keep a source together.
+Each estimator fits one target as `nasicon_ml.workflows.train` does, to recipes (a DataFrame with the column
+`formula` and further columns of recipes) or to a matrix of features. Groups are the sources of the rows: each has
+a random intercept while boosting, and the folds for intervals and calibration keep a source together.
 """
 
 from __future__ import annotations
@@ -54,23 +54,23 @@ from nasicon_ml.features.processing import unknown_share
 from nasicon_ml.recipe.batch import read_recipes, recipe_frame
 from nasicon_ml.trees.prediction import PairedRecipes
 
-#: Intervals and calibration need this many rows that were predicted out of fold.
+#: Least number of out-of-fold predictions for intervals and calibration.
 _FEWEST_ROWS = 20
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """What an estimator reads from X, n rows."""
+class _Inputs:
+    """Data that an estimator reads from X, n rows."""
 
-    table: pd.DataFrame  # measurement temperature and, of recipes, all of `MODEL_INPUT` and the activation energy
+    table: pd.DataFrame  # measurement temperature and, for recipes, all of `MODEL_INPUT` and the activation energy
     features: FeatureMatrix
     space: RecipeSpace | None  # None for a matrix of features
     systems: Strings
-    unknown: Floats  # share of the processing
+    unknown: Floats  # unknown share of the processing
 
     @classmethod
-    def of_recipes(cls, X: pd.DataFrame, feature_set: str) -> _Rows:
-        """Read recipes, as `nasicon_ml.recipe` would."""
+    def from_recipes(cls, X: pd.DataFrame, feature_set: str) -> _Inputs:
+        """Read recipes like `nasicon_ml.recipe`."""
         table = read_recipes(recipe_frame(X)).table
         energies, findings = check_columns(X, [Column.ACTIVATION_ENERGY_EV])
         if findings:
@@ -82,31 +82,32 @@ class _Rows:
         return cls(table, features, space, sites.per_row(sites.systems), unknown_share(table))
 
     @classmethod
-    def of_features(cls, X: Floats, names: tuple[str, ...]) -> _Rows:
-        """Use features as they are: nothing is known of the recipes behind them."""
+    def from_features(cls, X: Floats, names: tuple[str, ...]) -> _Inputs:
+        """Use features as they are, without recipes."""
         n = len(X)
         table = pd.DataFrame({str(Column.MEASUREMENT_TEMPERATURE_C): np.full(n, np.nan)})
         table[str(Column.ACTIVATION_ENERGY_EV)] = np.nan
         return cls(table, FeatureMatrix(names, X), None, np.full(n, "", dtype=object), np.zeros(n))
 
-    def circumstances(
-        self, references: RecipeSpace | None, own: Strings | None = None, sources: Strings | None = None
-    ) -> Circumstances:
-        """Return what decides the widths of intervals; rows of a reference's own source pass it over."""
+    def circumstances(self, references: RecipeSpace | None, sources: Strings | None = None) -> Circumstances:
+        """Return the inputs of the widths of intervals.
+
+        With `sources`, the rows are the references themselves, and the references of their own source are ignored.
+        """
         distance = np.zeros(len(self.table))
         if self.space is not None and references is not None:
-            found = nearest_neighbours(
-                self.space, references, NEAR_PELLETS, query_sources=own, reference_sources=sources
+            nearest = nearest_neighbours(
+                self.space, references, NEAR_PELLETS, query_sources=sources, reference_sources=sources
             )
-            distance = found.distances.mean(axis=1)
+            distance = nearest.distances.mean(axis=1)
         return Circumstances(self.unknown, distance, measurement_temperature(self.table), self.systems)
 
 
 @dataclass(frozen=True)
-class _OtherBooster(FittedTarget):
-    """A target learned by another scikit-learn estimator in the place of the trees."""
+class _SklearnTarget(FittedTarget):
+    """A target fitted by another scikit-learn estimator in place of the trees."""
 
-    def raw(self, features: Floats | PairedRecipes) -> Floats:
+    def tree_margin(self, features: Floats | PairedRecipes) -> Floats:
         model: Any = self.booster
         if not hasattr(model, "predict_proba"):
             return self.booster_share * np.asarray(model.predict(features), dtype=np.float64)
@@ -116,7 +117,7 @@ class _OtherBooster(FittedTarget):
 
 @dataclass(frozen=True)
 class _Training:
-    """Rows that an estimator was fitted to."""
+    """Training data of an estimator."""
 
     context: FitContext
     rows: TrainingRows
@@ -130,9 +131,9 @@ class _Training:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class _TargetEstimator(BaseEstimator):  # type: ignore[misc]
-    """What the three estimators share: reading X, fitting, and predicting out of fold.
+    """Base class that reads X, fits and predicts out of fold.
 
-    Parameters are fields, from which `dataclass` makes the signature that scikit-learn reads.
+    Parameters are fields, from which `dataclass` creates the signature that scikit-learn reads.
     """
 
     _target: ClassVar[TargetName]
@@ -149,42 +150,42 @@ class _TargetEstimator(BaseEstimator):  # type: ignore[misc]
         given |= {"rounds": self.n_estimators, "monotone": default.monotone if self.monotone else ()}
         return default.changed(**given)
 
-    def _read(self, X: Any, *, reset: bool) -> _Rows:
-        """Read recipes or features, and hold them to what was fitted."""
+    def _read(self, X: Any, *, reset: bool) -> _Inputs:
+        """Read recipes or features; without `reset`, compare them with those of the fit."""
         if not reset:
             check_is_fitted(self)
         if Column.FORMULA in getattr(X, "columns", ()):
-            rows = _Rows.of_recipes(X, self.feature_set)
+            inputs = _Inputs.from_recipes(X, self.feature_set)
             columns = [str(column) for column in MODEL_INPUT]
-            validate_data(self, rows.table[columns], reset=reset, skip_check_array=True)
-            return rows
+            validate_data(self, inputs.table[columns], reset=reset, skip_check_array=True)
+            return inputs
         X = validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
-        names = getattr(self, "feature_names_in_", [f"x{at}" for at in range(X.shape[1])])
-        return _Rows.of_features(X, tuple(map(str, names)))
+        names = getattr(self, "feature_names_in_", [f"x{column}" for column in range(X.shape[1])])
+        return _Inputs.from_features(X, tuple(map(str, names)))
 
     def _fit_all(self, X: Any, y: Floats, groups: ArrayLike | None) -> _Training:
-        """Fit to all rows; return what it takes to fit to some."""
-        rows = self._read(X, reset=True)
+        """Fit to all rows; return the training data."""
+        inputs = self._read(X, reset=True)
         check_consistent_length(X, y)
         sources = _sources(X, groups, len(y))
-        pellets = rows.table.assign(**{Column.SOURCE.value: sources})
+        pellets = inputs.table.assign(**{Column.SOURCE.value: sources})
         is_conductivity = self._target is TargetName.CONDUCTIVITY
         weight = temperature_weight(pellets) if is_conductivity else np.ones(len(y))
         settings = DEFAULT_SETTINGS | {self._target: self._settings()}
         seed = self.random_state
         if not isinstance(seed, numbers.Integral):
             seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
-        if rows.space is None:  # features as they are: no recipe that could be fired at another temperature
-            context = FitContext(pellets, rows.features, settings, int(seed), threads=1)
+        if inputs.space is None:  # sintering temperatures cannot be varied without recipes
+            context = FitContext(pellets, inputs.features, settings, int(seed), threads=1)
         else:
             context = recipe_context(pellets, settings, feature_set=self.feature_set, seed=int(seed), threads=1)
         training = TrainingRows(np.arange(len(y)), y, weight)
         self.target_ = self._fit_rows(context, training, np.ones(len(y), dtype=bool))
-        self.space_ = rows.space
-        return _Training(context, training, rows.circumstances(rows.space, sources, sources))
+        self.space_ = inputs.space
+        return _Training(context, training, inputs.circumstances(inputs.space, sources))
 
     def _out_of_fold(self, training: _Training) -> tuple[Floats, Floats]:
-        """Return predictions and activation energies by models of the other folds, shape (n,); NaN without one."""
+        """Return out-of-fold predictions and activation energies, shape (n,); NaN without a fold."""
         context, rows = training.context, training.rows
         reported, energy = np.full(len(rows.y), np.nan), np.full(len(rows.y), np.nan)
         temperature = measurement_temperature(context.pellets)
@@ -212,16 +213,16 @@ class _TargetEstimator(BaseEstimator):  # type: ignore[misc]
         weight = {"sample_weight": row_weights(matrix, context.settings[self._target])}
         model.fit(matrix.X, matrix.y, **(weight if has_fit_parameter(model, "sample_weight") else {}))
         share = booster_share(prior, context.settings[self._target])
-        return _OtherBooster(self._target, model, energy, prior, share)
+        return _SklearnTarget(self._target, model, energy, prior, share)
 
-    def _reported(self, rows: _Rows) -> Floats:
-        temperature = measurement_temperature(rows.table)
+    def _reported(self, inputs: _Inputs) -> Floats:
+        temperature = measurement_temperature(inputs.table)
         knows_energy = self.target_.energy is not None or self._target is not TargetName.CONDUCTIVITY
         if not knows_energy and np.any(temperature != ROOM_TEMPERATURE_C):
             raise ValueError(
                 "no row that was fitted states an activation energy: conductivities are at 25 °C alone"
             )
-        return self.target_.reported(rows.features.values, temperature)
+        return self.target_.reported(inputs.features.values, temperature)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -236,14 +237,14 @@ def _sources(X: Any, groups: ArrayLike | None, count: int) -> Strings:
         groups = X[Column.SOURCE]
     if groups is None:
         groups = np.arange(count)
-    found = np.asarray(groups)
-    if found.ndim != 1 or len(found) != count or pd.isna(found).any():
+    sources = np.asarray(groups)
+    if sources.ndim != 1 or len(sources) != count or pd.isna(sources).any():
         raise ValueError(f"groups must name the source of each of the {count} rows, with none missing")
-    return found.astype(str).astype(object)
+    return sources.astype(str).astype(object)
 
 
 class _Regressor(RegressorMixin, _TargetEstimator):  # type: ignore[misc]
-    """A measured quantity, with intervals."""
+    """Base class of the two regressors, with intervals."""
 
     @without_autologging()
     def fit(self, X: Any, y: ArrayLike, groups: ArrayLike | None = None) -> Any:
@@ -252,13 +253,13 @@ class _Regressor(RegressorMixin, _TargetEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X
-            Recipes, a DataFrame with the column `formula` and as many of the other recipe columns as are known, or
-            features of shape (n, n_features). Recipes may state `measurement_temperature_c` and, to fit a
-            conductivity, `activation_energy_ev`.
+            Recipes, a DataFrame with the column `formula` and any known other columns of recipes, or features of
+            shape (n, n_features). Recipes may state `measurement_temperature_c` and, to fit a conductivity,
+            `activation_energy_ev`.
         y
-            What was measured, shape (n,); unit as in the class.
+            Measured values, shape (n,); unit as in the class.
         groups
-            Source of each row, shape (n,). By default the column `source` of X; else every row is its own.
+            Source of each row, shape (n,). By default the column `source` of X, or else a source for each row.
 
         Returns
         -------
@@ -267,7 +268,7 @@ class _Regressor(RegressorMixin, _TargetEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If X or y cannot be used; of recipes it is a `nasicon_ml.errors.FieldError`.
+            If X or y cannot be used; for recipes it is a `nasicon_ml.errors.FieldError`.
         DatasetError
             If conductivities were measured away from 25 °C and no row states an activation energy.
         """
@@ -278,18 +279,23 @@ class _Regressor(RegressorMixin, _TargetEstimator):  # type: ignore[misc]
         self._check_target(values)
         training = self._fit_all(X, values, groups)
         reported, energy = self._out_of_fold(training)
-        done = np.isfinite(reported)
+        is_predicted = np.isfinite(reported)
         self.intervals_ = None
-        if done.sum() >= _FEWEST_ROWS:
+        if is_predicted.sum() >= _FEWEST_ROWS:
             measured = training.context.pellets[Column.ACTIVATION_ENERGY_EV].to_numpy(dtype=np.float64)
-            errors = np.abs(measured - energy)[np.isfinite(measured - energy)]
-            around, sources = training.circumstances.take(done), training.sources[done]
-            error = float(errors.mean()) if len(errors) else 0.0
-            self.intervals_ = fit_intervals(self._target, values[done], reported[done], sources, around, error)
+            energy_errors = np.abs(measured - energy)[np.isfinite(measured - energy)]
+            self.intervals_ = fit_intervals(
+                self._target,
+                values[is_predicted],
+                reported[is_predicted],
+                training.sources[is_predicted],
+                training.circumstances.take(is_predicted),
+                float(energy_errors.mean()) if len(energy_errors) else 0.0,
+            )
         return self
 
     def predict(self, X: Any) -> Floats:
-        """Return predictions, shape (n,), in the unit of y; conductivities at the temperature that X states."""
+        """Return predictions, shape (n,), in the unit of y; conductivities at the temperature stated in X."""
         return self._reported(self._read(X, reset=False))
 
     def predict_interval(self, X: Any, level: float = 0.9) -> Floats:
@@ -298,42 +304,42 @@ class _Regressor(RegressorMixin, _TargetEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X
-            As for `predict`.
+            As in `predict`.
         level
-            Share of rows of unseen sources that the intervals should hold.
+            Intended coverage of rows of unseen sources.
 
         Raises
         ------
         ValueError
-            If the model was fitted without folds, to too few rows, or these do not support the level.
+            If the model was fitted without folds or to too few rows, or if there are too few rows for the level.
         """
-        rows = self._read(X, reset=False)
+        inputs = self._read(X, reset=False)
         if self.intervals_ is None:
             raise ValueError(
                 f"there are no intervals: they need cv and at least {_FEWEST_ROWS} rows of several sources"
             )
-        around = rows.circumstances(self.space_)
-        return np.column_stack(self.intervals_.interval(self._reported(rows), around, level))
+        circumstances = inputs.circumstances(self.space_)
+        return np.column_stack(self.intervals_.interval(self._reported(inputs), circumstances, level))
 
     def _check_target(self, y: Floats) -> None:
-        """Refuse values that cannot be."""
+        """Raise ValueError for impossible values."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ConductivityRegressor(_Regressor):
-    """Total ionic conductivity as log10(S/cm), by boosted trees that start from a prior of the composition.
+    """Total ionic conductivity as log10(S/cm), predicted by boosted trees and a prior.
 
     Parameters
     ----------
     n_estimators, learning_rate, max_depth, min_child_weight, subsample, colsample_bynode, reg_lambda, \
     num_parallel_tree
-        Of XGBoost; each of the `n_estimators` rounds grows `num_parallel_tree` trees.
+        Parameters of XGBoost; each of the `n_estimators` rounds grows `num_parallel_tree` trees.
     source_shrinkage
-        How strongly the level of each source is drawn to zero: as many pellets as speak for no level at all.
+        Strength with which the intercept of each source is shrunk towards zero, as a number of pellets.
     tolerance
-        Errors much smaller than this, in decades, count squared, much larger ones by their size.
+        Errors much smaller than this, in decades, are penalised quadratically, much larger ones linearly.
     source_weight
-        A row weighs the size of its source to the power of minus this: 0 counts pellets, 1 counts sources.
+        The weight of a row is the size of its source to the power of minus this: 0 counts pellets, 1 sources.
     prior_share
         Weight of the prior (`nasicon_ml.estimators.priors`) in the average with the trees, 0 to 1; 0 is none.
     monotone
@@ -341,11 +347,11 @@ class ConductivityRegressor(_Regressor):
     feature_set
         Features computed from recipes (`nasicon_ml.features.build.FeatureSet`).
     booster
-        A scikit-learn regressor in the place of the trees, which takes NaN; the prior and the carrying of
-        conductivities to 25 °C stay, the levels of sources are part of our trees alone. None: our trees.
+        A scikit-learn regressor that accepts NaN, fitted in place of the trees of this package (None). Prior and
+        conversion of conductivities to 25 °C are kept, but there are no intercepts of sources.
     cv
         Folds for the intervals: a number of folds by source, a splitter that takes groups, or None, which fits
-        once and knows no intervals (enough in a search or a cross-validation).
+        once without intervals (sufficient in a search or a cross-validation).
     random_state
         Seed of subsampling.
 
@@ -354,9 +360,9 @@ class ConductivityRegressor(_Regressor):
     target_ : FittedTarget
         Prior, trees, and the trees of the activation energy.
     intervals_ : IntervalModel or None
-        How wide intervals are.
+        The fitted intervals.
     n_features_in_, feature_names_in_
-        As in scikit-learn; of recipes, their columns.
+        As in scikit-learn; for recipes, their columns.
     """
 
     _target = TargetName.CONDUCTIVITY
@@ -418,22 +424,22 @@ class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[
     num_parallel_tree, source_weight, feature_set, random_state
         As in `ConductivityRegressor`.
     source_shrinkage
-        One over the variance of the levels of sources, in log-odds.
+        Inverse variance of the intercepts of sources, in log-odds.
     monotone
         Whether firing too hot may never raise the probability of purity.
     booster
-        A scikit-learn classifier in the place of the trees, which takes NaN. None: our trees.
+        A scikit-learn classifier that accepts NaN, fitted in place of the trees of this package (None).
     cv
         Folds for the calibration, as in `ConductivityRegressor`; None keeps the probabilities of the trees.
 
     Attributes
     ----------
     classes_ : ndarray of shape (2,)
-        The second one is predicted as purity.
+        The classes; the second one is the pure one.
     target_ : FittedTarget
         The trees.
     calibration_ : BetaCalibration or None
-        What makes of log-odds probabilities.
+        Function from log-odds to probabilities.
     """
 
     _target = TargetName.PHASE_PURITY
@@ -450,7 +456,7 @@ class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[
 
     @without_autologging()
     def fit(self, X: Any, y: ArrayLike, groups: ArrayLike | None = None) -> PhasePurityClassifier:
-        """Fit the model; parameters as in `ConductivityRegressor.fit`, y of two classes.
+        """Fit the model; parameters as in `ConductivityRegressor.fit`, y with two classes.
 
         Raises
         ------
@@ -460,7 +466,7 @@ class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
         labels = np.asarray(column_or_1d(y, warn=True))
-        if labels.dtype == object:  # as the column of a table that is true, false or missing
+        if labels.dtype == object:  # such as a column of a table that may have missing values
             if pd.isna(labels).any():
                 raise ValueError("Input y contains NaN: leave out the rows of which purity is not known")
             labels = pd.Series(labels).infer_objects().to_numpy()
@@ -474,10 +480,9 @@ class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[
             raise ValueError("purity has two classes, pure and impure, and y holds 1 class")
         training = self._fit_all(X, outcome.astype(np.float64), groups)
         margin, _ = self._out_of_fold(training)
-        done = np.isfinite(margin)
-        self.calibration_ = None
-        if done.any() and np.ptp(training.rows.y[done]) > 0:
-            self.calibration_ = fit_calibration(margin[done], training.rows.y[done], trust=OWN_TRUST)
+        is_predicted = np.isfinite(margin)
+        margin, y = margin[is_predicted], training.rows.y[is_predicted]
+        self.calibration_ = fit_calibration(margin, y, trust=OWN_TRUST) if len(np.unique(y)) == 2 else None
         return self
 
     def predict_proba(self, X: Any) -> Floats:
@@ -488,9 +493,8 @@ class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[
         return np.column_stack([1.0 - pure, pure])
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the likelier class of each row, shape (n,)."""
-        likelier = np.argmax(self.predict_proba(X), axis=1)
-        return np.asarray(self.classes_[likelier])
+        """Return the more likely class of each row, shape (n,)."""
+        return np.asarray(self.classes_[np.argmax(self.predict_proba(X), axis=1)])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

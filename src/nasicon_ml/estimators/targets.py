@@ -1,4 +1,4 @@
-"""What is predicted, on which scale a model learns it, and which pellets teach it."""
+"""The predicted properties: the scale on which a model learns each of them, and its training pellets."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from nasicon_ml.columns import (
 #: Boltzmann constant in eV/K (CODATA 2018, exact; 10.1103/RevModPhys.93.025010).
 BOLTZMANN_EV_K = 8.617333262e-5
 
-#: Half a point is about what an Archimedes or geometric density can resolve; it keeps the logarithm of the
-#: porosity of a fully dense pellet finite.
+#: About the resolution of an Archimedes or geometric density; it keeps the logarithm of the porosity of a fully
+#: dense pellet finite.
 POROSITY_FLOOR_POINTS = 0.5
 
-#: Spread of measured activation energies among pellets of one system in the dataset, used to weigh rows that
-#: had to be carried to 25 °C with a predicted energy.
+#: Spread of measured activation energies among pellets of one system in the dataset, used to weight rows that are
+#: converted to 25 °C with a predicted energy.
 ENERGY_SPREAD_EV = 0.07
-#: How far independent sources are apart at one composition, in decades (`nasicon_ml.data.agreement` computes it
-#: from the dataset; docs/method.md).
+#: Difference between independent sources at one composition, in decades, computed from the dataset by
+#: `nasicon_ml.data.agreement` (docs/method.md).
 CONDUCTIVITY_SPREAD_DECADES = 0.7
 
 
 class TargetName(StrEnum):
-    """The three answers, and the activation energy that carries conductivity to other temperatures."""
+    """The three answers, and the activation energy that converts conductivity to other temperatures."""
 
     CONDUCTIVITY = "conductivity"
     RELATIVE_DENSITY = "relative_density"
@@ -45,9 +45,9 @@ class TargetName(StrEnum):
     ACTIVATION_ENERGY = "activation_energy"
 
 
-#: The answers a user asks for, in the order they are reported.
+#: The reported answers, in their order.
 ANSWERS = (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY, TargetName.PHASE_PURITY)
-#: The column in which each is reported.
+#: The column of each prediction.
 PREDICTED = {
     TargetName.CONDUCTIVITY: Column.PREDICTED_CONDUCTIVITY_S_CM,
     TargetName.RELATIVE_DENSITY: Column.PREDICTED_RELATIVE_DENSITY_PCT,
@@ -67,17 +67,16 @@ class Target:
     Parameters
     ----------
     name
-        Which one.
+        The name.
     column
         The measured column of the dataset.
     is_probability
-        Whether the answer is a probability (then there is no interval: the probability is the uncertainty).
+        Whether the answer is a probability, which has no interval.
     scale
-        The scale the model learns, in words; kept in every bundle, so that a bundle from a version with another
-        scale is refused instead of misread.
+        Description of the scale the model learns. It is stored in every bundle, so that a bundle with another
+        scale is refused.
     forward, inverse
-        From the reported scale to the scale the model learns, and back; both on arrays, decreasing or
-        increasing but monotone.
+        Monotone functions of arrays, from the reported scale to the scale the model learns and back.
     """
 
     name: TargetName
@@ -89,17 +88,17 @@ class Target:
 
     @property
     def unit(self) -> str:
-        """Of errors and differences, on the scale of reports."""
+        """Unit of errors and differences on the reported scale."""
         return ERROR_UNITS[self.column]
 
     @property
     def metric(self) -> str:
-        """The score it is judged by, as `nasicon_ml.evaluation.scores` calls it; less is better."""
+        """Name of the main score in `nasicon_ml.evaluation.scores`; less is better."""
         return "brier" if self.is_probability else f"mae_{self.unit.lower()}"
 
 
 def _possible_log10_conductivity(values: Floats) -> Floats:
-    """Keep within what the vocabulary calls possible: no interval end beyond it can matter."""
+    """Clip to the bounds of the column."""
     column = Column.CONDUCTIVITY_TOTAL_S_CM
     return np.clip(values, np.log10(column.minimum), np.log10(column.maximum))
 
@@ -152,14 +151,14 @@ def on_learned_scale(name: TargetName, answers: Mapping[Column, Floats]) -> tupl
 
 
 def learned_interval(name: TargetName, reported: Sequence[Floats]) -> tuple[Floats, Floats]:
-    """Return the same of values with lower and upper ends on the scale of reports."""
+    """Convert reported values, lower and upper ends to values and half-widths on the scale the model learns."""
     centre, *ends = (TARGETS[name].forward(each) for each in reported)
-    # An end may have been cut at what is possible; the other one then tells how far the interval reaches.
+    # One end may have been clipped to possible values; the half-width is then that of the other end.
     return centre, np.maximum(*(np.abs(end - centre) for end in ends))
 
 
 def inverse_temperature_step(temperature_c: Floats, reference_c: float = ROOM_TEMPERATURE_C) -> Floats:
-    """How far a temperature lies from the reference on the Arrhenius axis, in 1/eV.
+    """Return the distance of a temperature from the reference on the Arrhenius axis, in 1/eV.
 
     Parameters
     ----------
@@ -180,7 +179,7 @@ def inverse_temperature_step(temperature_c: Floats, reference_c: float = ROOM_TE
 def shift_log10_conductivity(
     log10_conductivity: Floats, activation_energy_ev: Floats, from_c: Floats | float, to_c: Floats | float
 ) -> Floats:
-    """Carry log10 of a conductivity in S/cm from one temperature to another, sigma T = A exp(-Ea/kT).
+    """Convert log10 of a conductivity in S/cm from one temperature to another, sigma T = A exp(-Ea/kT).
 
     Parameters
     ----------
@@ -205,16 +204,16 @@ def shift_log10_conductivity(
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The pellets that teach one target.
+    """The pellets with a usable value of one target.
 
     Attributes
     ----------
     rows
         Positions in the pellet table, shape (n,).
     y
-        Reported scale, shape (n,): log10(S/cm) at the temperature of measurement, %, 0/1 or eV.
+        Values on the reported scale, shape (n,): log10(S/cm) at the temperature of measurement, %, 0/1 or eV.
     weight
-        Shape (n,), mean 1.
+        Weights, shape (n,), mean 1.
     """
 
     rows: Ints
@@ -225,16 +224,16 @@ class TrainingRows:
 def training_rows(pellets: pd.DataFrame, name: TargetName) -> TrainingRows:
     """Return the pellets with a usable measured value of one target.
 
-    Bounds (``<1e-10``) are left out: a bound is not a value. A conductivity whose temperature of measurement
-    is not stated is taken as one at 25 °C (such rows are counted in the data card).
+    Bounds (``<1e-10``) are left out. A conductivity without a stated temperature is taken to be measured at 25 °C
+    (the data card counts such rows).
     """
     y = measured(pellets, name)
     usable, column = np.isfinite(y), TARGETS[name].column
     if column in BOUND_OF:
         usable &= pellets[BOUND_OF[column]].isna().to_numpy()
     rows = np.flatnonzero(usable)
-    carried = name is TargetName.CONDUCTIVITY
-    weight = temperature_weight(pellets.iloc[rows]) if carried else np.ones(len(rows))
+    is_conductivity = name is TargetName.CONDUCTIVITY
+    weight = temperature_weight(pellets.iloc[rows]) if is_conductivity else np.ones(len(rows))
     return TrainingRows(rows, y[rows], weight)
 
 
@@ -253,9 +252,9 @@ def measurement_temperature(table: pd.DataFrame) -> Floats:
 
 
 def temperature_weight(pellets: pd.DataFrame) -> Floats:
-    """Return weights of conductivities, smaller the further one was carried to 25 °C without its own energy."""
+    """Return weights of conductivities, smaller far from 25 °C if the pellet has no measured activation energy."""
     step = inverse_temperature_step(measurement_temperature(pellets))
-    own_energy = pellets[Column.ACTIVATION_ENERGY_EV].notna().to_numpy()
-    error = np.where(own_energy, 0.0, ENERGY_SPREAD_EV) * step / np.log(10.0)
+    has_energy = pellets[Column.ACTIVATION_ENERGY_EV].notna().to_numpy()
+    error = np.where(has_energy, 0.0, ENERGY_SPREAD_EV) * step / np.log(10.0)
     weight = 1.0 / (1.0 + (error / CONDUCTIVITY_SPREAD_DECADES) ** 2)
     return np.asarray(weight / weight.mean()) if len(weight) else weight
