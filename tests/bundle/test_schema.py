@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from nasicon_ml.bundle.manifest import either, flag, listing, mapping, number, one_of, record, text, whole
+from nasicon_ml.bundle.schema import any_of, boolean, integer, list_of, mapping_of, number, one_of, record, text
 
 SHAPE = record(
-    {"n": number(0, 1), "names": listing(text(3), 1, 2)},
-    {"by": mapping(whole(0, 9), 2, ("a", "b", "c")), "kind": one_of(("x", "y")), "any": either(flag(), text(2))},
+    {"n": number(0, 1), "names": list_of(text(3), 1, 2)},
+    {
+        "by": mapping_of(integer(0, 9), 2, ("a", "b", "c")),
+        "kind": one_of(("x", "y")),
+        "any": any_of(boolean(), text(2)),
+    },
 )
 GOOD = {"n": 0.5, "names": ["abc"]}
 

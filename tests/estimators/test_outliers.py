@@ -41,7 +41,7 @@ def test_one_in_five_is_found_and_moves_the_others_no_more(off: float, place: in
 
 def test_where_all_are_wild_none_is_an_outlier() -> None:
     errors = np.array([2.0, -1.8, 1.9, -2.2, 2.1, -1.7])
-    assert not find_outliers(covariance(6), errors, 4.0).variance.any()
+    assert not find_outliers(covariance(6), errors, 4.0).extra_variance.any()
 
 
 @given(errors=st.lists(st.floats(-20, 20), min_size=1, max_size=8))

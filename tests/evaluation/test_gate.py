@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from nasicon_ml.bundle.parts import no_rows
+from nasicon_ml.bundle.out_of_fold import empty_table
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation import gate
 from nasicon_ml.evaluation.gate import ALLOWANCES, TOLERANCES, GateReport, evaluate_candidate
@@ -155,7 +155,7 @@ def test_other_data_are_compared_on_what_is_common(model) -> None:
 
 
 def test_a_model_without_out_of_fold_predictions_is_refused_with_every_reason(model) -> None:
-    for candidate, reference in ((replace(model, out_of_fold=no_rows()), model),):
+    for candidate, reference in ((replace(model, out_of_fold=empty_table()), model),):
         report = evaluate_candidate(candidate, reference)
         assert refused(report) == {"comparison", "coverage"}
-    assert refused(evaluate_candidate(model, replace(model, out_of_fold=no_rows()))) == {"comparison"}
+    assert refused(evaluate_candidate(model, replace(model, out_of_fold=empty_table()))) == {"comparison"}

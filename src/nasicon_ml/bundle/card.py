@@ -1,7 +1,6 @@
-"""What a person, or a program, should know before trusting a model: the card, and its text in Markdown.
+"""The model card: its content, written to `card.json`, and its text in Markdown, written to `card.md`.
 
-`card.json` is the content itself, `card.md` is made of it. All of it comes from the model; nothing is typed in but
-what holds for every model of this package.
+The content comes from the model, except for constants that apply to every model of this package.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
 SCHEMA = "nasicon-ml/model-card/1"
 LEVELS = (50, 80, 90)
 _DIGITS = 6
-#: The error by which a target is judged; less is better for all of them.
+#: The main error of each target; less is better for all of them.
 HEADLINE: dict[str, str] = {name.value: target.metric for name, target in TARGETS.items()}
 UNITS = {target.metric: "Brier score" if target.is_probability else target.unit for target in TARGETS.values()}
-#: Coverage is called off where it differs from what is promised by more than this, over all pellets of a target
-#: and in a part of them: what some dozen sources say of it is known no better.
+#: Largest accepted difference between coverage and level, over all pellets of a target and in a subset, where the
+#: coverage of a few dozen sources is less certain.
 COVERAGE_TOLERANCE, COVERAGE_TOLERANCE_OF_PARTS = 0.03, 0.1
 WORST_SYSTEMS = 3
 _OUTSIDE, _ALL, _SODIUM = "outside the domain", "all", "sodium"
@@ -62,10 +61,7 @@ AUTHORS = "the nasicon-ml developers"
 
 
 def card_content(model: ModelParts) -> dict[str, Any]:
-    """Return the content of a model's card: JSON of schema `SCHEMA`, numbers to six decimals.
-
-    It depends on the model alone, so equal models have equal cards.
-    """
+    """Return the content of a model's card as JSON of schema `SCHEMA`, with numbers to six decimals."""
     metadata = model.metadata
     systems = _systems(model.pellets)
     scores = _scores(metadata.scores)
@@ -93,7 +89,7 @@ def card_content(model: ModelParts) -> dict[str, Any]:
         "scores": scores,
         "coverage": _coverage(scores),
         "domain": _domain(model, systems),
-        "known_failures": _known_failures(metadata, scores, {one[Column.SYSTEM] for one in systems}),
+        "known_failures": _known_failures(metadata, scores, {entry[Column.SYSTEM] for entry in systems}),
         "caveats": list(CAVEATS),
         "how_to_cite": {
             "software": TITLE,
@@ -106,19 +102,19 @@ def card_content(model: ModelParts) -> dict[str, Any]:
 
 def _systems(pellets: pd.DataFrame) -> list[dict[str, Any]]:
     """Count pellets and sources of each system, the largest first."""
-    counted = pellets.groupby(Column.SYSTEM)[str(Column.SOURCE)].agg(["size", "nunique"])
-    counted = counted.sort_values("size", ascending=False, kind="stable")
+    counts = pellets.groupby(Column.SYSTEM)[str(Column.SOURCE)].agg(["size", "nunique"])
+    counts = counts.sort_values("size", ascending=False, kind="stable")
     return [
         {Column.SYSTEM.value: str(system), "pellets": int(size), "sources": int(sources)}
-        for system, size, sources in zip(counted.index, counted["size"], counted["nunique"], strict=True)
+        for system, size, sources in zip(counts.index, counts["size"], counts["nunique"], strict=True)
     ]
 
 
 def _scores(rows: tuple[Mapping[str, Any], ...]) -> list[dict[str, Any]]:
-    """Return the score table as one entry for each target and subset, each metric with its baselines."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    """Return the score table as an entry for each target and subset, each metric with its baselines."""
+    entries: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
-        entry = found.setdefault(
+        entry = entries.setdefault(
             (row["target"], row["subset"]),
             {
                 "target": row["target"],
@@ -129,19 +125,19 @@ def _scores(rows: tuple[Mapping[str, Any], ...]) -> list[dict[str, Any]]:
             },
         )
         entry["metrics"].setdefault(row["metric"], {})[row["model"]] = round(float(row["value"]), _DIGITS)
-    return list(found.values())
+    return list(entries.values())
 
 
 def _coverage(scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Collect what the intervals hold, over all pellets of each target that has intervals."""
-    found = []
+    """Return the coverage over all pellets of each target that has intervals."""
+    coverage = []
     for entry in scores:
         metrics = {name: by_model.get("full") for name, by_model in entry["metrics"].items()}
         for level in LEVELS:
-            if entry["subset"] != "all" or metrics.get(f"coverage_{level}") is None:
+            if entry["subset"] != _ALL or metrics.get(f"coverage_{level}") is None:
                 continue
             width = next((name for name in metrics if name.startswith(f"width_{level}_")), None)
-            found.append(
+            coverage.append(
                 {
                     "target": entry["target"],
                     "level": level / 100,
@@ -152,7 +148,7 @@ def _coverage(scores: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     "sources": entry["sources"],
                 }
             )
-    return found
+    return coverage
 
 
 def _domain(model: ModelParts, systems: list[dict[str, Any]]) -> dict[str, Any]:
@@ -179,7 +175,7 @@ def _domain(model: ModelParts, systems: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def protocol(options: Mapping[str, Any]) -> str:
-    """Return how the scores came about, in one line; runs with equal lines can be compared.
+    """Return a line that describes how the scores were computed; runs with equal lines can be compared.
 
     The options are those of a model's metadata (`nasicon_ml.workflows.train.TrainingOptions.recorded`).
     """
@@ -198,14 +194,13 @@ def protocol(options: Mapping[str, Any]) -> str:
 def _known_failures(
     metadata: ModelMetadata, scores: Sequence[Mapping[str, Any]], systems: Collection[str]
 ) -> dict[str, Any]:
-    """Collect what is known to be wrong; `scores` as in the card, `systems` tell which subsets are one."""
-    errors = [found for entry in scores if (found := _error(entry)) is not None]
-    parts = set(systems) | {_SODIUM}
-    by_system = [found for found in errors if found["subset"] in parts]
+    """Return the known failures; `scores` as in the card, `systems` are the subsets that are systems."""
+    errors = [error for entry in scores if (error := _error(entry)) is not None]
+    by_system = [error for error in errors if error["subset"] in {*systems, _SODIUM}]
     worst = []
     for target in HEADLINE:
-        ranked = sorted((one for one in by_system if one["target"] == target), key=lambda one: -one["error"])
-        worst += ranked[:WORST_SYSTEMS]
+        of_target = (error for error in by_system if error["target"] == target)
+        worst += sorted(of_target, key=lambda error: -error["error"])[:WORST_SYSTEMS]
     return {
         "rules_checked": metadata.rules_checked or None,
         "broken_rules": [
@@ -213,15 +208,15 @@ def _known_failures(
         ],
         "worst_systems": worst,
         "no_better_than_median": [
-            found for found in errors if found["median"] is not None and found["error"] >= found["median"]
+            error for error in errors if error["median"] is not None and error["error"] >= error["median"]
         ],
-        "outside_the_domain": [found for found in errors if found["subset"] == _OUTSIDE],
-        "coverage_off": [found for entry in scores for found in _coverage_off(entry)],
+        "outside_the_domain": [error for error in errors if error["subset"] == _OUTSIDE],
+        "coverage_off": [deviation for entry in scores for deviation in _coverage_deviations(entry)],
     }
 
 
 def _error(entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the error that counts of one target and subset, beside the median's."""
+    """Return the main error of a target and subset, with that of the median."""
     metric = HEADLINE.get(entry["target"], "")
     by_model = entry["metrics"].get(metric, {})
     if by_model.get("full") is None:
@@ -238,53 +233,54 @@ def _error(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _coverage_off(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _coverage_deviations(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the levels of a target and subset whose coverage is not within the tolerance."""
     tolerance = COVERAGE_TOLERANCE if entry["subset"] == _ALL else COVERAGE_TOLERANCE_OF_PARTS
-    found = []
+    deviations = []
     for level in LEVELS:
         coverage = entry["metrics"].get(f"coverage_{level}", {}).get("full")
         if coverage is not None and abs(coverage - level / 100) > tolerance:
             kept = {name: entry[name] for name in ("target", "subset", "pellets", "sources")}
-            found.append(kept | {"level": level / 100, "coverage": coverage})
-    return found
+            deviations.append(kept | {"level": level / 100, "coverage": coverage})
+    return deviations
 
 
-#: What stands for a subset of the scores.
-_ROWS = {_ALL: "all lithium pellets", _SODIUM: "sodium pellets"}
+#: Labels of subsets of the scores; others are names of systems.
+_SUBSET_LABELS = {_ALL: "all lithium pellets", _SODIUM: "sodium pellets"}
 #: Decimals of an error by its unit, and of a width by the unit of its metric.
 _DECIMALS = {"points": 1, "decades": 2, "eV": 3, "Brier score": 3}
 
 
 def card_markdown(content: Mapping[str, Any]) -> str:
-    """Write what `card_content` gives as Markdown."""
+    """Return the output of `card_content` as Markdown."""
     cite = content["how_to_cite"]
-    parts = {
+    sections = {
         "What it is for": _bullets(content["intended_use"]),
         "What it is not for": _bullets(content["unintended_use"]),
-        "Data": _bullets(_data(content["data"])),
+        "Data": _bullets(_data_lines(content["data"])),
         "Scores": _score_tables(content),
         "Where it is at home": _domain_lines(content["domain"]),
-        "Known failures": _failures(content["known_failures"], content["caveats"]),
-        "How it was made": _bullets(_training(content["training"])),
+        "Known failures": _failure_sections(content["known_failures"], content["caveats"]),
+        "How it was made": _bullets(_training_lines(content["training"])),
         "How to cite": [
             f"- {cite['by']}: *{cite['software']}*, version {cite['version']} (CITATION.cff).",
             f"- {cite['sources']}",
         ],
     }
-    lines = [f"# {content['name']}: model card", "", content["summary"], *_headed(parts, "##")]
+    lines = [f"# {content['name']}: model card", "", content["summary"], *_with_headings(sections, "##")]
     return "\n".join(lines) + "\n"
 
 
-def _headed(parts: Mapping[str, Iterable[str]], level: str) -> list[str]:
-    """Return parts of a text, each behind an empty line and its heading."""
-    return [line for title, body in parts.items() for line in ("", f"{level} {title}", "", *body)]
+def _with_headings(sections: Mapping[str, Iterable[str]], level: str) -> list[str]:
+    """Return the lines of sections, each after an empty line and its heading."""
+    return [line for title, body in sections.items() for line in ("", f"{level} {title}", "", *body)]
 
 
 def _bullets(lines: Iterable[str]) -> list[str]:
     return [f"- {line}" for line in lines]
 
 
-def _data(data: Mapping[str, Any]) -> list[str]:
+def _data_lines(data: Mapping[str, Any]) -> list[str]:
     lines = [
         (
             f"{_count(data['pellets'], 'measured pellets')} of {_count(data['sources'], 'sources')}, "
@@ -299,30 +295,29 @@ def _data(data: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{_count(data['added_pellets'], 'pellets')} of somebody's own beside them, of which no row is kept"
         )
-    checked = data["validation"]
-    if checked is None:
+    validation = data["validation"]
+    if validation is None:
         return [*lines, "The file was not validated when the model was trained."]
-    found = f"{_count(checked['errors'], 'errors')} and {_count(checked['warnings'], 'warnings')}"
-    return [*lines, f"Validation of the file (`nasicon-ml data validate`): {found}"]
+    findings = f"{_count(validation['errors'], 'errors')} and {_count(validation['warnings'], 'warnings')}"
+    return [*lines, f"Validation of the file (`nasicon-ml data validate`): {findings}"]
 
 
 def _score_tables(content: Mapping[str, Any]) -> list[str]:
-    made = content["protocol"]
-    parts = {}
+    sections = {}
     for target in dict.fromkeys(entry["target"] for entry in content["scores"]):
         entries = [entry for entry in content["scores"] if entry["target"] == target]
         entries.sort(key=lambda entry: entry["subset"] != _ALL)
-        parts[_name(target)] = _score_table(target, entries)
+        sections[_name(target)] = _score_table(target, entries)
     if content["coverage"]:
-        parts["Intervals: what they promise and what they hold"] = _coverage_table(content["coverage"])
+        sections["Intervals: what they promise and what they hold"] = _coverage_table(content["coverage"])
     return [
-        f"Protocol: {made}." if made else "The protocol is not recorded.",
+        f"Protocol: {content['protocol']}." if content["protocol"] else "The protocol is not recorded.",
         (
             "No source stands on both sides of a fold: these are errors on sources the model has not seen. Beside "
             "each error stand those of the same model without processing, and of the median. Conductivities are "
             "those near room temperature, where the row does not say otherwise."
         ),
-        *_headed(parts, "###"),
+        *_with_headings(sections, "###"),
     ]
 
 
@@ -330,8 +325,8 @@ def _score_table(target: str, entries: Sequence[Mapping[str, Any]]) -> list[str]
     metric = HEADLINE.get(target, "")
     unit = UNITS.get(metric, "")
     error = unit if metric == "brier" else f"mean error ({unit})"
-    more = {"auroc": "AUROC", "brier_skill": "skill"} if metric == "brier" else {"r2": "R²"}
-    heads = ["pellets", "sources", error, "composition only", "median", *more.values()]
+    further = {"auroc": "AUROC", "brier_skill": "skill"} if metric == "brier" else {"r2": "R²"}
+    heads = ["pellets", "sources", error, "composition only", "median", *further.values()]
     has_intervals = any("coverage_90" in entry["metrics"] for entry in entries)
     heads += ["inside 90 %"] if has_intervals else []
     lines = [f"| rows | {' | '.join(heads)} |", f"|---|{'--:|' * len(heads)}"]
@@ -341,99 +336,98 @@ def _score_table(target: str, entries: Sequence[Mapping[str, Any]]) -> list[str]
         cells += [
             _number(metrics.get(metric, {}).get(model), unit) for model in ("full", "composition only", "median")
         ]
-        cells += [_number(metrics.get(name, {}).get("full"), "eV", 2) for name in more]
+        cells += [_number(metrics.get(name, {}).get("full"), "eV", 2) for name in further]
         cells += [_percent(metrics.get("coverage_90", {}).get("full"))] if has_intervals else []
-        lines.append(f"| {_ROWS.get(entry['subset'], entry['subset'])} | {' | '.join(cells)} |")
+        lines.append(f"| {_SUBSET_LABELS.get(entry['subset'], entry['subset'])} | {' | '.join(cells)} |")
     return lines
 
 
 def _coverage_table(coverage: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["| target | promised | held | mean width | pellets | sources |", "|---|--:|--:|--:|--:|--:|"]
-    for one in coverage:
-        width = f"{_number(one['width'], one['unit'])} {one['unit']}" if one["width"] is not None else ""
-        cells = [_percent(one["level"]), _percent(one["coverage"], 1), width, one["pellets"], one["sources"]]
-        lines.append(f"| {_name(one['target'])} | {' | '.join(map(str, cells))} |")
+    for entry in coverage:
+        width = f"{_number(entry['width'], entry['unit'])} {entry['unit']}" if entry["width"] is not None else ""
+        percentages = _percent(entry["level"]), _percent(entry["coverage"], 1)
+        cells = [_name(entry["target"]), *percentages, width, entry["pellets"], entry["sources"]]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines
 
 
 def _domain_lines(domain: Mapping[str, Any]) -> list[str]:
     systems = [
-        f"{one[Column.SYSTEM]} {one['pellets']} of {_count(one['sources'], 'sources')}"
-        for one in domain["systems"]
+        f"{entry[Column.SYSTEM]} {entry['pellets']} of {_count(entry['sources'], 'sources')}"
+        for entry in domain["systems"]
     ]
     shown, rest = systems[:12], len(systems) - 12
     more = f"; and {rest} more" if rest > 0 else ""
-    lines = [
+    return [
         domain["words"],
         "",
         f"- pellets by system: {'; '.join(shown)}{more}",
         *(
-            f"- elements on the {site} site: {', '.join(found)}"
-            for site, found in sorted(domain["elements"].items())
+            f"- elements on the {site} site: {', '.join(elements)}"
+            for site, elements in sorted(domain["elements"].items())
         ),
-        *(f"- {label}: {', '.join(found)}" for label, found in sorted(domain["choices"].items())),
+        *(f"- {label}: {', '.join(choices)}" for label, choices in sorted(domain["choices"].items())),
         f"- mean distance to the nearest sources below {domain['near']:.2f} (0: the same recipe)",
         "",
         "Ranges over all systems; each system has its own, where enough pellets say so.",
         "",
         "| field | lowest | highest |",
         "|---|--:|--:|",
+        *(f"| {entry['field']} | {entry['lowest']:g} | {entry['highest']:g} |" for entry in domain["ranges"]),
     ]
-    return [*lines, *(f"| {one['field']} | {one['lowest']:g} | {one['highest']:g} |" for one in domain["ranges"])]
 
 
-def _failures(failures: Mapping[str, Any], caveats: Iterable[str]) -> list[str]:
+def _failure_sections(failures: Mapping[str, Any], caveats: Iterable[str]) -> list[str]:
     broken, checked = failures["broken_rules"], failures["rules_checked"]
     statements = ["It was not held to the rules of the literature."]
     if checked is not None:
         statements = [f"{len(broken)} of {checked}{':' if broken else '.'}"]
-        statements += ["", *_bullets(f"{one['statement']} (`{one['rule']}`)" for one in broken)] if broken else []
+        statements += (
+            ["", *_bullets(f"{rule['statement']} (`{rule['rule']}`)" for rule in broken)] if broken else []
+        )
     worst, not_better, outside = (
-        _bullets(map(_worst, failures[name]))
+        _bullets(map(_error_text, failures[name]))
         for name in ("worst_systems", "no_better_than_median", "outside_the_domain")
     )
-    parts = {
+    sections = {
         "Statements of the literature it breaks": statements,
         "Where it errs most": worst or ["No system has enough pellets to tell."],
         "Where it is no better than the median": not_better or ["Nowhere that was scored."],
         "Outside its domain": outside or ["Too few pellets to tell."],
-        "Where intervals do not hold what they promise": _bullets(map(_off, failures["coverage_off"]))
+        "Where intervals do not hold what they promise": _bullets(map(_coverage_text, failures["coverage_off"]))
         or ["Nowhere that was scored."],
         "By nature": _bullets(caveats),
     }
-    return _headed(parts, "###")[1:]
+    return _with_headings(sections, "###")[1:]
 
 
-def _worst(one: Mapping[str, Any]) -> str:
-    unit = "" if one["unit"] == "Brier score" else f" {one['unit']}"
-    measure = "Brier score" if one["unit"] == "Brier score" else "mean error"
-    median = "" if one["median"] is None else f", the median's {_number(one['median'], one['unit'])}{unit}"
-    return (
-        f"{_which(one)}: {measure} {_number(one['error'], one['unit'])}{unit}{median} "
-        f"({_count(one['pellets'], 'pellets')} of {_count(one['sources'], 'sources')})"
-    )
+def _error_text(entry: Mapping[str, Any]) -> str:
+    unit = entry["unit"]
+    measure, suffix = ("Brier score", "") if unit == "Brier score" else ("mean error", f" {unit}")
+    median = "" if entry["median"] is None else f", the median's {_number(entry['median'], unit)}{suffix}"
+    return _failure_text(entry, f"{measure} {_number(entry['error'], unit)}{suffix}{median}")
 
 
-def _which(one: Mapping[str, Any]) -> str:
-    return f"{_name(one['target'])}, {_ROWS.get(one['subset'], one['subset'])}"
+def _coverage_text(entry: Mapping[str, Any]) -> str:
+    return _failure_text(entry, f"{_percent(entry['coverage'])} inside intervals of {_percent(entry['level'])}")
 
 
-def _off(one: Mapping[str, Any]) -> str:
-    return (
-        f"{_which(one)}: {_percent(one['coverage'])} inside intervals of "
-        f"{_percent(one['level'])} ({_count(one['pellets'], 'pellets')} of {_count(one['sources'], 'sources')})"
-    )
+def _failure_text(entry: Mapping[str, Any], failure: str) -> str:
+    rows = f"{_count(entry['pellets'], 'pellets')} of {_count(entry['sources'], 'sources')}"
+    subset = _SUBSET_LABELS.get(entry["subset"], entry["subset"])
+    return f"{_name(entry['target'])}, {subset}: {failure} ({rows})"
 
 
-def _training(training: Mapping[str, Any]) -> list[str]:
+def _training_lines(training: Mapping[str, Any]) -> list[str]:
     return [
         f"features: {training['features']}",
-        *(f"option {name}: {_option(value)}" for name, value in sorted(training["options"].items())),
+        *(f"option {name}: {_option_text(value)}" for name, value in sorted(training["options"].items())),
         *(f"{name} {version}" for name, version in sorted(training["versions"].items())),
     ]
 
 
-def _option(value: object) -> str:
+def _option_text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -443,8 +437,8 @@ def _name(target: str) -> str:
     return target.replace("_", " ").capitalize()
 
 
-def _count(number: int, things: str) -> str:
-    return f"{number:,} {things.removesuffix('s') if number == 1 else things}"
+def _count(number: int, plural: str) -> str:
+    return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
 
 
 def _number(value: float | None, unit: str, decimals: int | None = None) -> str:

@@ -1,18 +1,18 @@
-"""A model on disk: a folder of arrays, JSON, CSV and Markdown. Nothing in it is ever executed.
+"""Writing and reading of bundles: folders of arrays, JSON, CSV and Markdown. Nothing in them is executed.
 
 ```
-manifest.json    format version, when it was made, SHA-256 of every other file
-model.json       features, priors, intervals, calibration, domain, how it was trained, its scores
-*.npz            the trees of each target, arrays of NumPy; XGBoost's own *.ubj until format 2
+manifest.json    format version, time of training, SHA-256 of every other file
+model.json       features, priors, intervals, calibration, domain, training options, scores
+*.npz            the trees of each target, arrays of NumPy; *.ubj of XGBoost until format 2
 pellets.csv      the training pellets, for neighbours and distances
-out_of_fold.csv  what the training predicted for held-out sources; since format 2
+out_of_fold.csv  predictions of the training for held-out sources; since format 2
 card.md          the model card
 card.json        the same for programs; since format 2
 ```
 
-A bundle may come from a stranger. Every file is read once and checked against the manifest
-(`nasicon_ml.bundle.manifest`); then each is parsed by a reader that takes nothing on trust, because sums can
-be computed anew by whoever changes a file. The cards are written and never read.
+A bundle may be untrusted. Every file is read once and compared with the manifest (`nasicon_ml.bundle.manifest`);
+then its content is checked while it is parsed, because checksums can be recomputed after a change. The cards are
+written and never read.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.bundle import parts as out_of_fold
+from nasicon_ml.bundle import out_of_fold
 from nasicon_ml.bundle.card import card_content, card_markdown
 from nasicon_ml.bundle.manifest import MANIFEST as MANIFEST  # noqa: PLC0414 -- part of this module
-from nasicon_ml.bundle.manifest import CheckedFiles, check_content, read_files, write_manifest
+from nasicon_ml.bundle.manifest import CheckedFiles, read_files, write_manifest
 from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
+from nasicon_ml.bundle.schema import check_model_json
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import LATER, PELLET, Column
 from nasicon_ml.errors import BundleError, NasiconError
@@ -54,34 +55,34 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 3
 _MODEL, _PELLETS, _OUT_OF_FOLD = "model.json", "pellets.csv", "out_of_fold.csv"
 _CARD, _CARD_JSON = "card.md", "card.json"
-#: What `pellets.csv` begins with: all columns, or those of version 0.1 where no pellet states another.
+#: Columns of `pellets.csv`: all, or those of version 0.1 if the others are empty.
 _HEADERS = (list(map(str, PELLET)), [str(column) for column in PELLET if column not in LATER])
 _TREES = {name: f"{name}.npz" for name in TargetName}
-_OLD_TREES = {name: f"{name}.ubj" for name in TargetName}
-_OTHERS = (_MODEL, _PELLETS, _CARD)
-#: The files of each format, the manifest left out.
+_XGBOOST_TREES = {name: f"{name}.ubj" for name in TargetName}
+_COMMON_FILES = (_MODEL, _PELLETS, _CARD)
+#: The files of each format, without the manifest.
 FILES = {
-    1: (*_OTHERS, *_OLD_TREES.values()),
-    2: (*_OTHERS, *_OLD_TREES.values(), _OUT_OF_FOLD, _CARD_JSON),
-    FORMAT_VERSION: (*_OTHERS, *_TREES.values(), _OUT_OF_FOLD, _CARD_JSON),
+    1: (*_COMMON_FILES, *_XGBOOST_TREES.values()),
+    2: (*_COMMON_FILES, *_XGBOOST_TREES.values(), _OUT_OF_FOLD, _CARD_JSON),
+    FORMAT_VERSION: (*_COMMON_FILES, *_TREES.values(), _OUT_OF_FOLD, _CARD_JSON),
 }
 
 
-#: To write a bundle takes a second or so.
-_DRAFT_IS_OLD_S = 3600
-#: So many characters of what a file holds are shown.
+#: Age from which a draft is abandoned; writing a bundle takes about a second.
+_ABANDONED_AFTER_S = 3600
+#: Largest number of characters of a file shown in a message.
 _MOST_SHOWN = 400
 
 
 def save_bundle(model: ModelParts, folder: str | Path) -> Path:
-    """Write a model as a bundle; the folder appears whole or not at all.
+    """Write a model as a bundle; the folder appears complete or not at all.
 
     Parameters
     ----------
     model
-        What to write.
+        The model.
     folder
-        Where. An older bundle there is replaced; any other folder that is not empty is refused.
+        The folder to write. An existing bundle is replaced; any other folder that is not empty is refused.
 
     Returns
     -------
@@ -91,7 +92,7 @@ def save_bundle(model: ModelParts, folder: str | Path) -> Path:
     Raises
     ------
     BundleError
-        If the folder holds something else, or cannot be written.
+        If the folder contains something else, or cannot be written.
     """
     folder = Path(folder)
     refuse_other_folder(folder)
@@ -114,12 +115,12 @@ def save_bundle(model: ModelParts, folder: str | Path) -> Path:
 
 
 def refuse_other_folder(folder: Path) -> None:
-    """Refuse a place for a bundle where something would be lost that is no bundle's.
+    """Raise if writing a bundle would delete anything but an older bundle.
 
     Raises
     ------
     BundleError
-        If there is a file, or a folder that holds anything but an older bundle.
+        If there is a file, or a folder that contains anything but an older bundle.
     """
     if not folder.exists():
         return
@@ -133,34 +134,34 @@ def refuse_other_folder(folder: Path) -> None:
 
 
 def _remove_old_drafts(parent: Path, prefix: str) -> None:
-    """Remove what a program left that was killed while it wrote, unless the folder's old content is in it."""
+    """Remove drafts of killed programs, except those that contain the old content of the folder."""
     for entry in parent.iterdir():
         is_draft = entry.name.startswith(prefix) and not (entry / "old").exists()
-        if is_draft and time.time() - entry.stat().st_mtime > _DRAFT_IS_OLD_S:
+        if is_draft and time.time() - entry.stat().st_mtime > _ABANDONED_AFTER_S:
             shutil.rmtree(entry, ignore_errors=True)
 
 
 def _put_in_place(draft: Path, folder: Path, old: Path) -> None:
-    """Move the draft to the folder; what was there moves to `old`, and back again if that fails."""
-    had_one = folder.exists()
-    if had_one:
+    """Move an existing folder to `old` and the draft to the folder; move `old` back if that fails."""
+    existed = folder.exists()
+    if existed:
         folder.replace(old)
     try:
         draft.replace(folder)
     except OSError:
-        if had_one:
+        if existed:
             old.replace(folder)
         raise
 
 
 def load_bundle(folder: str | Path) -> ModelParts:
-    """Read a bundle; every file is checked against the manifest before it is parsed.
+    """Read a bundle; every file is compared with the manifest before it is parsed.
 
     Raises
     ------
     BundleError
-        If the folder is no bundle; a file is missing, additional, changed, no plain file or too large; a file does
-        not hold what it has to; or the format is newer than this version reads.
+        If the folder is not a bundle; if a file is missing, additional, changed, too large, not a regular file or
+        has invalid content; or if the format is newer than this version reads.
     """
     return _model(read_files(Path(folder), FILES))
 
@@ -187,16 +188,16 @@ def _model(files: CheckedFiles) -> ModelParts:
             TargetName(name): Prior.from_json(TargetName(name), prior)
             for name, prior in content.get("priors", {}).items()
         },
-        # A bundle from before own pellets has none, and says so when it is asked to take some.
+        # Older bundles have none; own pellets then raise an error.
         own={TargetName(name): OwnKernel(**kernel) for name, kernel in content.get("own", {}).items()},
         out_of_fold=_read_out_of_fold(files),
     )
 
 
 def model_files(model: ModelParts) -> dict[str, bytes]:
-    """Return what decides a model's answers as files of a bundle: name -> content, without cards and manifest."""
-    stated = model.pellets.reindex(columns=list(LATER)).notna().any(axis=None)
-    header = _HEADERS[0] if stated else _HEADERS[1]
+    """Return the files of a bundle that determine predictions: name -> content, without cards and manifest."""
+    has_later_columns = model.pellets.reindex(columns=list(LATER)).notna().any(axis=None)
+    header = _HEADERS[0] if has_later_columns else _HEADERS[1]
     pellets = model.pellets.to_csv(index=False, columns=header, lineterminator="\n")
     files = {_TREES[name]: write_npz(trees.arrays) for name, trees in model.boosters.items()}
     return files | {
@@ -207,22 +208,22 @@ def model_files(model: ModelParts) -> dict[str, bytes]:
 
 
 def model_from_files(files: Mapping[str, bytes], created: str = "") -> ModelParts:
-    """Return the model in the files that `model_files` returns, read as from a bundle.
+    """Return the model from the output of `model_files`, read as from a bundle.
 
     Raises
     ------
     BundleError
-        If a file does not hold what it has to.
+        If a file has invalid content.
     """
     return _model(CheckedFiles(Path(), FORMAT_VERSION, created, files))
 
 
 def _model_json(model: ModelParts) -> dict[str, Any]:
     metadata = asdict(model.metadata)
-    del metadata["created"]  # stands in the manifest
+    del metadata["created"]  # is part of the manifest
     for name in ("validation", "broken_scopes"):
         if not metadata[name]:
-            del metadata[name]  # of a model from before that
+            del metadata[name]  # keeps the files of older models unchanged
     return {
         "targets": _scales(),
         "feature_set": model.feature_set,
@@ -237,7 +238,7 @@ def _model_json(model: ModelParts) -> dict[str, Any]:
 
 
 def _read_model_json(files: CheckedFiles) -> dict[str, Any]:
-    with _held(files, _MODEL):
+    with _naming_file(files, _MODEL):
         content: Any = load_json(files.content[_MODEL].decode("utf-8"), finite=True)
         scales = content.get("targets") if isinstance(content, dict) else None
         if isinstance(scales, dict) and scales != _scales():
@@ -245,7 +246,7 @@ def _read_model_json(files: CheckedFiles) -> dict[str, Any]:
                 f"{files.folder / _MODEL} learned on other scales ({_shortened(str(scales))}) "
                 f"than this version ({_scales()})"
             )
-        check_content(content)
+        check_model_json(content)
     return dict(content)
 
 
@@ -258,26 +259,26 @@ def _scales() -> dict[str, str]:
 
 
 def _read_trees(files: CheckedFiles, n_features: int) -> dict[TargetName, TreeEnsemble]:
-    found = {}
+    trees = {}
     if files.format_version < FORMAT_VERSION:
-        with _held(files, " or ".join(_OLD_TREES.values())):
-            texts = json_of_ubj({name: files.content[_OLD_TREES[name]] for name in TargetName})
-        for name in TargetName:
-            with _held(files, _OLD_TREES[name]):
-                trees = from_json(texts[name])
-                trees.check(n_features)
-                found[name] = TreeEnsemble(trees)
-        return found
+        with _naming_file(files, " or ".join(_XGBOOST_TREES.values())):
+            texts = json_of_ubj({name: files.content[file] for name, file in _XGBOOST_TREES.items()})
+        for name, file in _XGBOOST_TREES.items():
+            with _naming_file(files, file):
+                arrays = from_json(texts[name])
+                arrays.check(n_features)
+                trees[name] = TreeEnsemble(arrays)
+        return trees
     for name, file in _TREES.items():
-        with _held(files, file):
-            found[name] = TreeEnsemble(read_npz(files.content[file], n_features))
-    return found
+        with _naming_file(files, file):
+            trees[name] = TreeEnsemble(read_npz(files.content[file], n_features))
+    return trees
 
 
 def _read_pellets(files: CheckedFiles) -> pd.DataFrame:
     from nasicon_ml.composition import occupancies
 
-    with _held(files, _PELLETS):
+    with _naming_file(files, _PELLETS):
         cells = read_exact_csv(files.content[_PELLETS].decode("utf-8"), *_HEADERS)
         clean, findings = check_columns(pd.DataFrame(cells, dtype="object"), PELLET)
         if findings:
@@ -291,24 +292,24 @@ def _read_pellets(files: CheckedFiles) -> pd.DataFrame:
 
 def _read_out_of_fold(files: CheckedFiles) -> pd.DataFrame:
     if _OUT_OF_FOLD not in files.content:
-        return out_of_fold.no_rows()
-    with _held(files, _OUT_OF_FOLD):
+        return out_of_fold.empty_table()
+    with _naming_file(files, _OUT_OF_FOLD):
         return out_of_fold.from_csv(files.content[_OUT_OF_FOLD].decode("utf-8"))
 
 
 @contextmanager
-def _held(files: CheckedFiles, name: str) -> Iterator[None]:
-    """Turn whatever a reader finds wrong into an error that names the file."""
+def _naming_file(files: CheckedFiles, name: str) -> Iterator[None]:
+    """Convert the errors of readers to a `BundleError` that names the file."""
     try:
         yield
     except BundleError:
         raise
     except (NasiconError, ValueError, OverflowError) as error:
-        said = _shortened(str(error).strip().partition("\n")[0])
-        older = ""
+        reason = _shortened(str(error).strip().partition("\n")[0])
+        hint = ""
         if files.format_version < FORMAT_VERSION:
-            older = f"; it has the older format {files.format_version}: where it is whole, train its model anew"
-        raise BundleError(f"{files.folder / name} does not hold what a bundle holds: {said}{older}") from None
+            hint = f"; it has the older format {files.format_version}: where it is whole, train its model anew"
+        raise BundleError(f"{files.folder / name} does not hold what a bundle holds: {reason}{hint}") from None
 
 
 def _interval_to_json(interval: IntervalModel) -> dict[str, Any]:

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.arrays import Strings
-from nasicon_ml.bundle.parts import ModelMetadata, rounded
+from nasicon_ml.bundle.out_of_fold import rounded
+from nasicon_ml.bundle.parts import ModelMetadata
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
 from nasicon_ml.data.files import PELLETS_FILE, dataset_checksum, dataset_version, datasets_folder
