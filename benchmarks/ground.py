@@ -66,7 +66,7 @@ class Ground:
         """Compute the features of a table of pellets."""
         context = recipe_context(pellets, DEFAULT_SETTINGS, seed=options.seed, threads=options.threads)
         composition = build_features(pellets, FeatureSet.COMPOSITION)
-        return cls(pellets, context, replace(context, features=composition, nearby=()))
+        return cls(pellets, context, replace(context, features=composition, perturbed=()))
 
 
 def load_ground(options: Options) -> Ground:

@@ -33,8 +33,8 @@ def answers(context, name):
 
 
 def test_conductivity_alone_learns_from_firings_nearby(context):
-    without = replace(context, nearby=())
-    assert len(context.nearby) > 1
+    without = replace(context, perturbed=())
+    assert len(context.perturbed) > 1
     sigma, density = TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY
     assert (answers(context, sigma) != answers(without, sigma)).any()
     np.testing.assert_array_equal(answers(context, density), answers(without, density))

@@ -142,7 +142,7 @@ class FitContext:
         Seed of XGBoost.
     threads
         Number of folds fitted in parallel, each booster on one thread; without influence on results.
-    nearby
+    perturbed
         Features of every pellet at varied sintering temperatures (`nasicon_ml.features.build.perturbed_features`),
         to which trees with a `temperature_spread_c` are fitted; empty if they cannot be computed.
     """
@@ -152,7 +152,7 @@ class FitContext:
     settings: dict[TargetName, BoosterSettings]
     seed: int
     threads: int
-    nearby: tuple[Floats, ...] = ()
+    perturbed: tuple[Floats, ...] = ()
 
 
 def recipe_context(
@@ -180,10 +180,10 @@ def recipe_context(
     sites = occupancies(pellets[Column.FORMULA].to_list()) if sites is None else sites
     features = build_features(pellets, feature_set, sites=sites)
     spread_c = max(of_target.temperature_spread_c for of_target in settings.values())
-    nearby: tuple[Floats, ...] = ()
+    perturbed: tuple[Floats, ...] = ()
     if spread_c and FeatureSet(feature_set) is FeatureSet.FULL:
-        nearby = perturbed_features(pellets, sites, spread_c=spread_c, seed=seed)
-    return FitContext(pellets, features, settings, seed, threads, nearby)
+        perturbed = perturbed_features(pellets, sites, spread_c=spread_c, seed=seed)
+    return FitContext(pellets, features, settings, seed, threads, perturbed)
 
 
 @dataclass(frozen=True)
@@ -312,11 +312,11 @@ def training_matrix(
 
 def _with_varied_temperatures(context: FitContext, matrix: TrainingMatrix, pellet_rows: Ints) -> TrainingMatrix:
     """Return a copy of the rows for each varied sintering temperature of the context."""
-    copies = len(context.nearby)
+    copies = len(context.perturbed)
     if not copies:
         return matrix
     return TrainingMatrix(
-        np.vstack([features[pellet_rows] for features in context.nearby]),
+        np.vstack([features[pellet_rows] for features in context.perturbed]),
         matrix.feature_names,
         np.tile(matrix.y, copies),
         np.tile(matrix.weight, copies),

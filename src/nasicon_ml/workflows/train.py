@@ -388,7 +388,7 @@ class _Stage:
             measurement_temperature(pellets),
             sites.per_row(sites.systems),
         )
-        alone = replace(context, features=composition, nearby=())
+        alone = replace(context, features=composition, perturbed=())
         by_source, tuner = source_distances(space, space, sources), OptunaTuner(options.trials)
         return cls(sources, options, context, alone, circumstances, sites, by_source, tuner)
 
