@@ -6,7 +6,7 @@ outside: 0 in the middle of the training pellets, 1 at the border.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -343,21 +343,16 @@ def steps_outside(name: str, values: Floats, low: Floats | float, high: Floats |
 
     Negative inside the range; NaN where the value or the range is NaN.
     """
-    step, transform = _step_and_transform(name)
-    value = transform(values)
-    return np.asarray(np.maximum(transform(np.asarray(low)) - value, value - transform(np.asarray(high))) / step)
-
-
-def _step_and_transform(name: str) -> tuple[float, Callable[[Floats], Floats]]:
-    """Return the step of a field that puts a recipe outside, and the function to the scale of the step."""
     if name == "x":
-        return FIRING_STEP / COMPOSITION_WEIGHT, np.asarray
-    column = COLUMNS[name]
-    # Measurement temperatures have no scale of their own and use that of sintering.
-    step, logarithmic = SCALES.get(column, SCALES[Column.SINTERING_TEMPERATURE_C])
-    step *= POWDER_STEP if column in _POWDER_COLUMNS else FIRING_STEP
-    smallest = LOGARITHMIC.get(column, _SMALLEST_LOGGED)
-    return step, (lambda values: np.log10(np.maximum(values, smallest))) if logarithmic else np.asarray
+        step, logarithmic = FIRING_STEP / COMPOSITION_WEIGHT, False
+    else:
+        # Measurement temperatures have no scale of their own and use that of sintering.
+        scale, logarithmic = SCALES.get(COLUMNS[name], SCALES[Column.SINTERING_TEMPERATURE_C])
+        step = scale * (POWDER_STEP if COLUMNS[name] in _POWDER_COLUMNS else FIRING_STEP)
+    if logarithmic:
+        smallest = LOGARITHMIC.get(COLUMNS[name], _SMALLEST_LOGGED)
+        values, low, high = (np.log10(np.maximum(each, smallest)) for each in (values, low, high))
+    return np.asarray(np.maximum(low - values, values - high) / step)
 
 
 def field_label(name: str) -> str:

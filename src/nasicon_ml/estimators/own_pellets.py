@@ -430,19 +430,17 @@ def draw_known_pellets(
                     yield order[:count], order[count:], len(rows) / (len(rows) - count) / draws
 
 
-@dataclass(frozen=True)
-class Outliers:
-    """Outliers among the errors of a source; shape (k,), 0 for other errors."""
-
-    extra_variance: Floats  # to add to the variance of the error, which lowers its weight
-    deviation: Floats  # from the value expected from the other errors
-
-
-def find_outliers(covariance: Floats, errors: Floats, freedom: float) -> Outliers:
+def find_outliers(covariance: Floats, errors: Floats) -> tuple[Floats, Floats]:
     """Find outliers among errors, shape (k,), the largest first, at most half of them.
 
-    The covariance includes noise; `freedom` are the degrees of freedom of all errors together (multivariate
-    Student's t), so that a large error among other large ones is no outlier.
+    The covariance includes noise. The errors together have a multivariate Student's t distribution, so that a
+    large error among other large ones is no outlier.
+
+    Returns
+    -------
+    extra_variance, deviation
+        Variance to add to that of an outlier, which lowers its weight, and its deviation from the value expected
+        from the other errors; 0 for other errors. Shape (k,) each.
     """
     count = len(errors)
     extra_variance, deviation = np.zeros(count), np.zeros(count)
@@ -452,7 +450,7 @@ def find_outliers(covariance: Floats, errors: Floats, freedom: float) -> Outlier
         conditional_variance = 1.0 / np.diag(inverse)
         from_expected = weighted * conditional_variance
         others = errors @ weighted - weighted * from_expected
-        spread = conditional_variance * (freedom - 2.0 + np.maximum(others, 0.0)) / (freedom - 3.0 + count)
+        spread = conditional_variance * (_FREEDOM - 2.0 + np.maximum(others, 0.0)) / (_FREEDOM - 3.0 + count)
         size = np.where(extra_variance > 0, 0.0, np.abs(from_expected) / np.sqrt(spread))
         worst = int(np.argmax(size))
         if size[worst] <= _OUTLIER_LIMIT:
@@ -460,7 +458,7 @@ def find_outliers(covariance: Floats, errors: Floats, freedom: float) -> Outlier
         variance = spread[worst] * (size[worst] / _OUTLIER_LIMIT) ** _OUTLIER_POWER
         extra_variance[worst] = max(variance - conditional_variance[worst], 1e-12)
         deviation[worst] = from_expected[worst]
-    return Outliers(extra_variance, deviation)
+    return extra_variance, deviation
 
 
 @dataclass(frozen=True)
@@ -487,12 +485,8 @@ class KnownPellets:
         distances = laboratory_distances(self.space, self.space, self.predicted, self.predicted)
         noise = self.kernel.noise**2 + _JITTER + self.extra_variance
         covariance = self.kernel.covariance(distances) + np.diag(noise)
-        outliers = find_outliers(covariance, self.measured - self.predicted, _FREEDOM)
-        return replace(
-            self,
-            extra_variance=self.extra_variance + outliers.extra_variance,
-            outlier_deviation=outliers.deviation,
-        )
+        extra_variance, deviation = find_outliers(covariance, self.measured - self.predicted)
+        return replace(self, extra_variance=self.extra_variance + extra_variance, outlier_deviation=deviation)
 
     def take(self, kept: Ints | Mask) -> KnownPellets:
         """Return selected pellets with their present weights."""

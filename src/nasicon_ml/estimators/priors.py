@@ -11,7 +11,7 @@ A coefficient is shrunk towards the value stated by the literature, with the wei
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -252,14 +252,8 @@ class Prior:
         return [(term, tuple(names.index(feature) for feature in term.features)) for term in terms]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain numbers and lists."""
-        return {
-            "intercept": self.intercept,
-            "terms": list(self.terms),
-            "coefficients": list(self.coefficients),
-            "means": list(self.means),
-            "columns": list(self.columns),
-        }
+        """Return all fields except the target."""
+        return {name: value for name, value in asdict(self).items() if name != "target"}
 
     @classmethod
     def from_json(cls, target: TargetName, data: Mapping[str, Any]) -> Prior:

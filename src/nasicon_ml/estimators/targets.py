@@ -70,21 +70,21 @@ class Target:
         The name.
     column
         The measured column of the dataset.
-    is_probability
-        Whether the answer is a probability, which has no interval.
     scale
         Description of the scale the model learns. It is stored in every bundle, so that a bundle with another
         scale is refused.
     forward, inverse
         Monotone functions of arrays, from the reported scale to the scale the model learns and back.
+    is_probability
+        Whether the answer is a probability, which has no interval.
     """
 
     name: TargetName
     column: Column
-    is_probability: bool
     scale: str
     forward: Callable[[Floats], Floats] = _identity
     inverse: Callable[[Floats], Floats] = _identity
+    is_probability: bool = False
 
     @property
     def unit(self) -> str:
@@ -113,26 +113,26 @@ def _from_log_porosity(log_porosity: Floats) -> Floats:
     return np.clip(density, column.minimum, column.maximum)
 
 
-_CONDUCTIVITY = Target(  # the reported scale is log10(S/cm): errors are in decades
-    TargetName.CONDUCTIVITY,
-    Column.CONDUCTIVITY_TOTAL_S_CM,
-    is_probability=False,
-    scale="log10(S/cm) at 25 °C",
-    inverse=_possible_log10_conductivity,
-)
-_DENSITY = Target(
-    TargetName.RELATIVE_DENSITY,
-    Column.RELATIVE_DENSITY_PCT,
-    is_probability=False,
-    scale=f"log10(100 + {POROSITY_FLOOR_POINTS:g} - %)",
-    forward=_to_log_porosity,
-    inverse=_from_log_porosity,
-)
-_PURITY = Target(TargetName.PHASE_PURITY, Column.PHASE_PURE, is_probability=True, scale="log-odds")
-_ENERGY = Target(
-    TargetName.ACTIVATION_ENERGY, Column.ACTIVATION_ENERGY_EV, is_probability=False, scale="eV, of sigma T"
-)
-TARGETS: dict[TargetName, Target] = {target.name: target for target in (_CONDUCTIVITY, _DENSITY, _PURITY, _ENERGY)}
+TARGETS: dict[TargetName, Target] = {
+    target.name: target
+    for target in (
+        Target(
+            TargetName.CONDUCTIVITY,  # the reported scale is log10(S/cm), with errors in decades
+            Column.CONDUCTIVITY_TOTAL_S_CM,
+            scale="log10(S/cm) at 25 °C",
+            inverse=_possible_log10_conductivity,
+        ),
+        Target(
+            TargetName.RELATIVE_DENSITY,
+            Column.RELATIVE_DENSITY_PCT,
+            scale=f"log10(100 + {POROSITY_FLOOR_POINTS:g} - %)",
+            forward=_to_log_porosity,
+            inverse=_from_log_porosity,
+        ),
+        Target(TargetName.PHASE_PURITY, Column.PHASE_PURE, scale="log-odds", is_probability=True),
+        Target(TargetName.ACTIVATION_ENERGY, Column.ACTIVATION_ENERGY_EV, scale="eV, of sigma T"),
+    )
+}
 
 
 def on_learned_scale(name: TargetName, answers: Mapping[Column, Floats]) -> tuple[Floats, Floats]:
