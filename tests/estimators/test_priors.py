@@ -186,7 +186,7 @@ def test_data_that_say_the_opposite_find_no_effect():
 @given(st.floats(0, 1), st.integers(0, 10_000))
 def test_a_share_takes_of_averaged_terms_and_leaves_laws(share, seed):
     X = compositions(20, seed)
-    part = SOUND.averaged(share)
+    part = SOUND.weighted(share)
     np.testing.assert_allclose(part.margin(X), share * SOUND.margin(X), atol=1e-12)
     np.testing.assert_array_equal(SOUND.laws().margin(X), 0.0)
 
@@ -220,7 +220,7 @@ def test_laws_of_films_hold_in_full(of_conductivity, technique, annealed_c, term
     sintered = laws.margin(pellet)  # less what an overfired pellet loses: none at 700 °C
     assert (laws.margin(film) - sintered).item() == pytest.approx(worse)
     if annealed_c is None:
-        for part in of_conductivity, of_conductivity.averaged(0.3):
+        for part in of_conductivity, of_conductivity.weighted(0.3):
             assert (part.margin(film) - part.margin(pellet)).item() == pytest.approx(worse)
 
 
@@ -249,7 +249,7 @@ def test_density_starts_from_the_green_body(pellets):
     learned = TrainingMatrix(features.values[rows.rows], features.names, y, rows.weight, sources)
     prior = fit_prior(DENSITY, learned, DEFAULT_SETTINGS[DENSITY])
     assert prior.is_law
-    assert prior.laws() == prior.averaged(0.5) == prior
+    assert prior.laws() == prior.weighted(0.5) == prior
     recipes = [
         Recipe(
             formula="Li1.3Al0.3Ti1.7(PO4)3",
