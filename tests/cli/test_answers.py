@@ -11,20 +11,20 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.checks import Finding, Severity
-from nasicon_ml.cli.answers import SCHEMA, Answer, answers, as_json
-from nasicon_ml.cli.inputs import Inputs, recipe_from_options
+from nasicon_ml.cli.answers import SCHEMA, Answer, build_answers, predictions_json
+from nasicon_ml.cli.inputs import Inputs, expand_recipe
 from nasicon_ml.columns import Column
 from nasicon_ml.workflows.predict import Prediction
 from tests.cli.fakes import FakeModel, fake_predict
 
 
 def one(formula: str = "LATP x=0.4", **fields: object) -> tuple[Inputs, Prediction]:
-    inputs = recipe_from_options(formula, None, {}, fields)
+    inputs = expand_recipe(formula, None, {}, fields)
     return inputs, fake_predict(inputs.table)
 
 
 def answer(formula: str = "LATP x=0.4", **fields: object) -> Answer:
-    (found,) = answers(*one(formula, **fields), neighbours=3)
+    (found,) = build_answers(*one(formula, **fields), neighbours=3)
     return found
 
 
@@ -88,14 +88,14 @@ def test_a_doi_is_never_guessed_between_two(
 
 def test_no_more_neighbours_than_pellets_and_none_if_none_are_wanted() -> None:
     inputs, prediction = one()
-    assert len(answers(inputs, prediction, 100)[0].neighbours) == 3
-    assert answers(inputs, prediction, 0)[0].neighbours == ()
+    assert len(build_answers(inputs, prediction, 100)[0].neighbours) == 3
+    assert build_answers(inputs, prediction, 0)[0].neighbours == ()
 
 
 def _json(**changes: Any) -> Any:
     inputs, prediction = one(**changes)
     findings = [Finding(1, Column.FORMULA, np.nan, "missing_formula", Severity.ERROR, "a formula is needed", 3)]
-    text = as_json(prediction, answers(inputs, prediction, 2), findings)
+    text = predictions_json(prediction, build_answers(inputs, prediction, 2), findings)
 
     def no_constant(word: str) -> None:
         raise AssertionError(f"{word} is no JSON")
@@ -142,6 +142,6 @@ def test_json_says_null_where_a_number_is_missing() -> None:
 
 def test_many_predictions_are_written_without_line_breaks() -> None:
     inputs, prediction = one()
-    found = answers(inputs, prediction, 0)
-    assert as_json(prediction, found * 201, ()).count("\n") == 1
-    assert as_json(prediction, found, ()).count("\n") > 50
+    found = build_answers(inputs, prediction, 0)
+    assert predictions_json(prediction, found * 201, ()).count("\n") == 1
+    assert predictions_json(prediction, found, ()).count("\n") > 50

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.cli.formatting import (
-    amount,
-    conditions,
+    describe_conditions,
+    describe_origin,
+    describe_results,
     fixed,
-    ion,
-    level_words,
-    measured,
-    origin,
+    format_ion,
+    format_level,
+    format_quantity,
     percent,
     scientific,
-    split,
+    split_list,
 )
 from nasicon_ml.columns import Column
 from tests.cli.fakes import PELLETS
@@ -49,13 +49,13 @@ def test_scientific_reads_back_within_half_a_digit(value: float) -> None:
 def test_fixed_percent_and_level() -> None:
     assert [fixed(95.25), fixed(95.25, 0), fixed(None), fixed(math.nan)] == ["95.2", "95", "n/a", "n/a"]
     assert [percent(0.454), percent(1.0), percent(math.nan)] == ["45 %", "100 %", "n/a"]
-    assert [level_words(0.9), level_words(0.995)] == ["90 %", "99.5 %"]
+    assert [format_level(0.9), format_level(0.995)] == ["90 %", "99.5 %"]
 
 
 def test_conditions_put_sintering_first_and_leave_out_what_is_not_known() -> None:
-    assert conditions(PELLETS[0]) == "800 °C, 2 h, 1 °C/min, in Ar, conventional, powder of 0.31 µm"
-    assert conditions({Column.DENSIFICATION: "spark_plasma", Column.PRESSURE_MPA: None}) == "spark plasma"
-    assert conditions({}) == ""
+    assert describe_conditions(PELLETS[0]) == "800 °C, 2 h, 1 °C/min, in Ar, conventional, powder of 0.31 µm"
+    assert describe_conditions({Column.DENSIFICATION: "spark_plasma", Column.PRESSURE_MPA: None}) == "spark plasma"
+    assert describe_conditions({}) == ""
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_conditions_put_sintering_first_and_leave_out_what_is_not_known() -> Non
 )
 def test_conditions_say_how_much_additive(quantity: float | None, unit: str | None, text: str) -> None:
     cells = {Column.ADDITIVE: "Li2O", Column.ADDITIVE_AMOUNT: quantity, Column.ADDITIVE_UNIT: unit}
-    assert conditions(cells) == text
+    assert describe_conditions(cells) == text
 
 
 def test_every_processing_field_is_said() -> None:
@@ -78,16 +78,16 @@ def test_every_processing_field_is_said() -> None:
         Column.SYNTHESIS_ROUTE: "sol_gel",
         Column.PRESSURE_MPA: 50.0,
     }
-    assert conditions(cells) == "50 MPa, calcined at 700 °C, calcined for 3 h, sol gel"
-    assert amount(Column.CALCINATION_TIME_H, 0.1) == "0.1 h"
+    assert describe_conditions(cells) == "50 MPa, calcined at 700 °C, calcined for 3 h, sol gel"
+    assert format_quantity(Column.CALCINATION_TIME_H, 0.1) == "0.1 h"
 
 
 def test_measured_says_bounds_temperature_and_phases() -> None:
-    assert measured(PELLETS[0]) == "8.77e-4 S/cm at 25 °C, 98.1 % dense, phase pure"
-    assert measured(PELLETS[1]) == "with AlPO4, TiO2"
-    assert measured(PELLETS[2]) == "< 1.00e-10 S/cm, > 90 % dense"
-    assert measured({Column.PHASE_PURE: False}) == "not phase pure"
-    assert measured({}) == "no conductivity, density or purity reported"
+    assert describe_results(PELLETS[0]) == "8.77e-4 S/cm at 25 °C, 98.1 % dense, phase pure"
+    assert describe_results(PELLETS[1]) == "with AlPO4, TiO2"
+    assert describe_results(PELLETS[2]) == "< 1.00e-10 S/cm, > 90 % dense"
+    assert describe_results({Column.PHASE_PURE: False}) == "not phase pure"
+    assert describe_results({}) == "no conductivity, density or purity reported"
 
 
 @pytest.mark.parametrize(
@@ -100,16 +100,21 @@ def test_measured_says_bounds_temperature_and_phases() -> None:
     ],
 )
 def test_origin(source: str, doi: str | None, cited_in: str | None, text: str) -> None:
-    assert origin({Column.SOURCE: source, Column.DOI: doi, Column.CITED_IN: cited_in}) == text
+    assert describe_origin({Column.SOURCE: source, Column.DOI: doi, Column.CITED_IN: cited_in}) == text
 
 
 def test_a_pellet_without_a_doi_says_what_to_search_for() -> None:
     cells = {**PELLETS[0], Column.SOURCE: "ly7", Column.DOI: None, Column.CITED_IN: None}
-    assert origin(cells).startswith("ly7, DOI not known; to find it, search for: ")
-    assert "8.77e-4 S/cm" in origin(cells)
+    assert describe_origin(cells).startswith("ly7, DOI not known; to find it, search for: ")
+    assert "8.77e-4 S/cm" in describe_origin(cells)
 
 
 def test_ions_and_lists() -> None:
-    assert [ion("Ti", 4.0), ion("O", -2.0), ion("V", 3.5), ion("X", None)] == ["Ti4+", "O2-", "V3.5+", "X"]
-    assert split("AlPO4; TiO2;") == ("AlPO4", "TiO2")
-    assert split(None) == ()
+    assert [format_ion("Ti", 4.0), format_ion("O", -2.0), format_ion("V", 3.5), format_ion("X", None)] == [
+        "Ti4+",
+        "O2-",
+        "V3.5+",
+        "X",
+    ]
+    assert split_list("AlPO4; TiO2;") == ("AlPO4", "TiO2")
+    assert split_list(None) == ()

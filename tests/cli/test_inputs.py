@@ -12,9 +12,9 @@ from nasicon_ml.cli.inputs import (
     ColumnValue,
     Number,
     SectionedCommand,
+    expand_recipe,
     option,
-    read_substitutes,
-    recipe_from_options,
+    parse_substitutes,
     recipe_options,
     recipes_from_file,
 )
@@ -25,7 +25,7 @@ from nasicon_ml.errors import FieldError, FormulaError, UnreadableFileError
 @click.command(cls=SectionedCommand)
 @recipe_options
 @option("--level", section="Answer", type=Number(0, 1, percent_hint=True))
-@click.option("--substitute", multiple=True, callback=read_substitutes)
+@click.option("--substitute", multiple=True, callback=parse_substitutes)
 def echo(**values: object) -> None:
     click.echo(repr({name: value for name, value in values.items() if value}))
 
@@ -129,44 +129,44 @@ def write(folder: Path, text: str, name: str = "recipes.csv") -> str:
 
 def test_options_make_one_recipe() -> None:
     fields = {"sintering_temperature_c": 800.0, "atmosphere": None}
-    inputs = recipe_from_options("Li1+xMxTi2-x(PO4)3", 0.3, {"M": "Sc"}, fields)
+    inputs = expand_recipe("Li1+xMxTi2-x(PO4)3", 0.3, {"M": "Sc"}, fields)
     assert list(inputs.table.columns) == list(MODEL_INPUT)
     assert inputs.table[Column.FORMULA].tolist() == ["Li1.3Sc0.3Ti1.7(PO4)3"]
     assert inputs.table[Column.SINTERING_TEMPERATURE_C].tolist() == [800.0]
-    assert (inputs.numbers, inputs.lines, inputs.bad_rows, len(inputs)) == ((1,), (None,), 0, 1)
+    assert (inputs.recipe_numbers, inputs.lines, inputs.bad_rows, len(inputs)) == ((1,), (None,), 0, 1)
 
 
 def test_options_with_several_values_make_every_combination(capsys: pytest.CaptureFixture[str]) -> None:
-    inputs = recipe_from_options("LATP", (0.1, 0.3), {}, {"sintering_temperature_c": (800.0, 1073.0)})
-    assert inputs.numbers == (1, 2, 3, 4)
+    inputs = expand_recipe("LATP", (0.1, 0.3), {}, {"sintering_temperature_c": (800.0, 1073.0)})
+    assert inputs.recipe_numbers == (1, 2, 3, 4)
     assert capsys.readouterr().err == "4 recipes: x 0.1, 0.3 x sintering temperature 800, 1073 °C\n"
-    assert [inputs.place(finding) for finding in inputs.warnings] == ["recipe 2", "recipe 4"]
+    assert [inputs.location(finding) for finding in inputs.warnings] == ["recipe 2", "recipe 4"]
 
 
 def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(FieldError, match="not in both"):
-        recipe_from_options("LATP x=0.3 + 2 wt% LiF", None, {}, {"additive": "Al2O3"})
+        expand_recipe("LATP x=0.3 + 2 wt% LiF", None, {}, {"additive": "Al2O3"})
     with pytest.raises(FormulaError, match="one value of x"):
-        recipe_from_options("LATP x=0.3", 0.4, {}, {})
+        expand_recipe("LATP x=0.3", 0.4, {}, {})
 
 
 def test_good_rows_keep_their_place_and_bad_ones_say_theirs(tmp_path: Path) -> None:
     text = "pellet_id,formula,sintering_temperature_c\na,LATP x=0.3,800\nb,LATPP x=0.3,800\n\n ,LAGP x=0.5,\n"
     inputs = recipes_from_file(write(tmp_path, text), None)
-    assert inputs.numbers == (1, 3)
+    assert inputs.recipe_numbers == (1, 3)
     assert inputs.lines == (2, 5)
     assert inputs.pellet_ids == ("a", None)
     assert inputs.bad_rows == 1
     (finding,) = inputs.findings
-    assert inputs.place(finding) == f"{tmp_path / 'recipes.csv'}, line 3"
+    assert inputs.location(finding) == f"{tmp_path / 'recipes.csv'}, line 3"
     assert "Did you mean 'LATP'?" in finding.message
 
 
 def test_formats_without_lines_count_recipes(tmp_path: Path) -> None:
     path = write(tmp_path, '[{"formula": "LATP x=0.3"}, {"formula": "nonsense"}]', "recipes.json")
     inputs = recipes_from_file(path, None)
-    assert (inputs.numbers, inputs.lines, inputs.pellet_ids) == ((1,), (None,), None)
-    assert inputs.place(inputs.findings[0]) == f"{path}, recipe 2"
+    assert (inputs.recipe_numbers, inputs.lines, inputs.pellet_ids) == ((1,), (None,), None)
+    assert inputs.location(inputs.findings[0]) == f"{path}, recipe 2"
 
 
 def test_several_bad_cells_of_a_row_are_one_bad_row(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_doubtful_row_is_kept_with_a_warning(tmp_path: Path) -> None:
     assert len(inputs) == 1
     (warning,) = inputs.warnings
     assert "charges" in warning.message
-    assert inputs.place(warning).endswith("line 2")
+    assert inputs.location(warning).endswith("line 2")
 
 
 def test_an_unknown_column_refuses_the_file_by_name(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_names_of_recipes_that_cannot_be_written_leave_their_rows_out(tmp_path: 
         encoding="utf-8",
     )
     inputs = recipes_from_file(str(file), None)
-    assert inputs.numbers == (2, 3)
+    assert inputs.recipe_numbers == (2, 3)
     assert inputs.pellet_ids == ("7", None)
     assert [(finding.row, finding.column) for finding in inputs.findings] == [
         (0, "pellet_id"), (3, "pellet_id"), (4, "formula"), (4, "pellet_id"),

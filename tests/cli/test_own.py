@@ -7,7 +7,7 @@ import pytest
 
 from nasicon_ml.cli.answers import OwnShift
 from nasicon_ml.cli.main import main
-from nasicon_ml.cli.render import _own_words
+from nasicon_ml.cli.render import describe_own_shift
 from nasicon_ml.workflows.train import TrainingOptions
 
 RECIPE = ("--system", "LATP", "--x", "0.3", "--sintering-temperature", "900", "--neighbours", "0")
@@ -131,7 +131,7 @@ def test_training_with_own_pellets_end_to_end(here, small_dataset, capsys):
 
 
 def test_words():
-    assert _own_words(OwnShift(1, -0.301, 1.24, -0.051)) == (
+    assert describe_own_shift(OwnShift(1, -0.301, 1.24, -0.051)) == (
         "moved conductivity by -0.30 decades (times 0.5), density by +1.2 points, purity by -5 points"
     )
 

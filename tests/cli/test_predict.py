@@ -252,7 +252,7 @@ def test_a_long_table_is_predicted_in_steps_with_one_model(
         return fake_predict(recipes, model, **options)
 
     monkeypatch.setattr("nasicon_ml.workflows.predict.predict", spy)
-    monkeypatch.setattr("nasicon_ml.cli.predict._CHUNK", 2)
+    monkeypatch.setattr("nasicon_ml.cli.predict._CHUNK_SIZE", 2)
     rows = "".join(f"LATP x=0.4,{temperature}\n" for temperature in (700, 750, 800, 850, 900))
     (tmp_path / "long.csv").write_text(f"formula,sintering_temperature_c\n{rows}", encoding="utf-8")
     run("predict", "long.csv", "--output", "out.csv")

@@ -12,20 +12,20 @@ import click
 import pandas as pd
 import pytest
 
-from nasicon_ml.cli.answers import Answer, answers
-from nasicon_ml.cli.inputs import recipe_from_options
-from nasicon_ml.cli.render import cell_text, panel, print_table, progress, table
+from nasicon_ml.cli.answers import Answer, build_answers
+from nasicon_ml.cli.inputs import expand_recipe
+from nasicon_ml.cli.render import answer_text, answers_table, format_value, print_table, progress_bar
 from tests.cli.fakes import fake_predict
 
 
 def answer(formula: str = "LATP x=0.4", **fields: object) -> Answer:
-    inputs = recipe_from_options(formula, None, {}, fields)
-    (found,) = answers(inputs, fake_predict(inputs.table), 3)
+    inputs = expand_recipe(formula, None, {}, fields)
+    (found,) = build_answers(inputs, fake_predict(inputs.table), 3)
     return found
 
 
 def shown(found: Answer, width: int = 100, level: float = 0.9) -> str:
-    return click.unstyle(panel(found, level, width))
+    return click.unstyle(answer_text(found, level, width))
 
 
 def test_the_panel_says_everything() -> None:
@@ -96,12 +96,12 @@ def test_a_very_narrow_terminal_gets_whole_words_and_numbers() -> None:
 
 
 def test_the_title_names_the_pellet_of_the_file() -> None:
-    inputs = recipe_from_options("LATP x=0.4", None, {}, {})
+    inputs = expand_recipe("LATP x=0.4", None, {}, {})
     named = type(inputs)(inputs.table, (1,), (2,), ("slow",))
-    (found,) = answers(named, fake_predict(inputs.table), 0)
-    assert click.unstyle(panel(found, 0.9, 80)).startswith("slow: Li1.4")
-    assert "slow: Li1.4" in table([found], 0.9, None)
-    assert " slow " in table([found], 0.9, 20)
+    (found,) = build_answers(named, fake_predict(inputs.table), 0)
+    assert click.unstyle(answer_text(found, 0.9, 80)).startswith("slow: Li1.4")
+    assert "slow: Li1.4" in answers_table([found], 0.9, None)
+    assert " slow " in answers_table([found], 0.9, 20)
 
 
 def many() -> list[Answer]:
@@ -113,7 +113,7 @@ def many() -> list[Answer]:
 
 
 def test_the_table_has_one_line_a_recipe_and_the_reasons_below() -> None:
-    head, *lines = click.unstyle(table(many(), 0.9, None)).splitlines()
+    head, *lines = click.unstyle(answers_table(many(), 0.9, None)).splitlines()
     assert re.split(r"\s{2,}", head) == [
         "#", "recipe", "S/cm, 25 °C", "90 % interval", "dense", "90 %", "pure", "domain",
     ]  # fmt: skip
@@ -139,21 +139,21 @@ def test_the_table_has_one_line_a_recipe_and_the_reasons_below() -> None:
     ],
 )
 def test_the_table_names_recipes_as_fully_as_the_width_allows(width: int, name: str) -> None:
-    text = click.unstyle(table(many(), 0.9, width))
+    text = click.unstyle(answers_table(many(), 0.9, width))
     assert f"1  {name}" in text
     assert "8.0e-6 to 8.0e-4" in text, "numbers are never cut"
 
 
 def test_the_table_fits_eighty_columns() -> None:
-    lines = click.unstyle(table(many(), 0.9, 96)).splitlines()
+    lines = click.unstyle(answers_table(many(), 0.9, 96)).splitlines()
     assert max(map(len, lines[:4])) <= 96
 
 
 def test_the_head_names_a_temperature_only_if_all_recipes_share_it() -> None:
-    inputs = recipe_from_options("LATP x=0.4", None, {}, {})
-    (cold,) = answers(inputs, fake_predict(inputs.table, at_c=-20.0), 0)
-    assert "S/cm, -20 °C" in table([cold], 0.9, None)
-    assert "S/cm, " not in table([cold, answer()], 0.9, None)
+    inputs = expand_recipe("LATP x=0.4", None, {}, {})
+    (cold,) = build_answers(inputs, fake_predict(inputs.table, at_c=-20.0), 0)
+    assert "S/cm, -20 °C" in answers_table([cold], 0.9, None)
+    assert "S/cm, " not in answers_table([cold, answer()], 0.9, None)
 
 
 FRAME = pd.DataFrame(
@@ -213,11 +213,11 @@ def test_an_empty_table_has_its_head(capsys: pytest.CaptureFixture[str]) -> None
     ],
 )
 def test_values_are_written_for_a_person(value: object, text: str) -> None:
-    assert cell_text(value) == text
+    assert format_value(value) == text
 
 
 def test_nothing_is_written_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("predicting") as step:
+    with progress_bar("predicting") as step:
         step("half", 0.5)
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
@@ -229,7 +229,7 @@ def test_a_terminal_sees_the_bar_on_standard_error(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with progress("predicting") as step:
+    with progress_bar("predicting") as step:
         step("halfway there", 0.5)
     assert "halfway there" in terminal.getvalue()
     assert capsys.readouterr().out == ""

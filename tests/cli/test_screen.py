@@ -18,8 +18,8 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.cli import screen as command
-from nasicon_ml.cli.formatting import duration
-from nasicon_ml.cli.screen import read_wishes
+from nasicon_ml.cli.formatting import format_duration
+from nasicon_ml.cli.screen import parse_wishes
 from nasicon_ml.errors import FieldError
 from nasicon_ml.screening.objectives import Wish
 from nasicon_ml.screening.result import read_state
@@ -227,22 +227,22 @@ def test_a_space_of_nothing_is_refused(screen: Run, tmp_path: Path) -> None:
 
 
 def test_wishes_are_read() -> None:
-    assert read_wishes(["conductivity=1e-6:1e-3:2", "sintering_temperature=1200:700"]) == {
+    assert parse_wishes(["conductivity=1e-6:1e-3:2", "sintering_temperature=1200:700"]) == {
         "conductivity": Wish(1e-6, 1e-3, 2.0),
         "sintering-temperature": Wish(1200.0, 700.0),
     }
     for bad in ("density", "density=80", "density=a:b", "density=1:2:3:4"):
         with pytest.raises(FieldError, match="--desire"):
-            read_wishes([bad])
+            parse_wishes([bad])
     with pytest.raises(FieldError, match="each property once"):
-        read_wishes(["density=80:90", "density=80:95"])
+        parse_wishes(["density=80:90", "density=80:95"])
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.2, "0 s"), (119, "119 s"), (600, "10 min"), (7200, "2.0 h"), (3e5, "3.5 d")]
 )
 def test_a_time_is_written_in_a_fitting_unit(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 class StopsAfter:
@@ -262,7 +262,7 @@ def stopped(screen: Run, monkeypatch: pytest.MonkeyPatch) -> str:
     """The folder of a screening that Ctrl-C has stopped."""
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
-        patch.setattr("nasicon_ml.cli.screen._Lines", lambda: StopsAfter(2))
+        patch.setattr("nasicon_ml.cli.screen._ProgressLines", lambda: StopsAfter(2))
         outcome = screen("space.yaml", "--output", "out", "--keep", "6", "--chunk", "5", "--threads", "1")
     assert outcome.code == 130
     assert "PARTIAL" in outcome.out

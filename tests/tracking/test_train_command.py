@@ -137,20 +137,20 @@ def test_ctrl_c_ends_with_130(workplace, monkeypatch, capsys):
         ("https://mlflow.example.org", "open https://mlflow.example.org/#/page in a browser"),
     ],
 )
-def test_how_to_look_depends_on_the_store(uri, words):
-    from nasicon_ml.cli.train import _how_to_look
+def test_describe_viewing_depends_on_the_store(uri, words):
+    from nasicon_ml.cli.train import _describe_viewing
 
-    assert _how_to_look(uri, "#/page").startswith(words)
+    assert _describe_viewing(uri, "#/page").startswith(words)
 
 
 def test_older_runs_in_the_folder_do_not_hide_the_new_ones(workplace):
-    from nasicon_ml.cli.train import _how_to_look
+    from nasicon_ml.cli.train import _describe_viewing
 
     older = workplace / "mlruns" / "0"
     older.mkdir(parents=True)
     (older / "meta.yaml").write_text("")
     uri = f"sqlite:///{workplace}/mlflow.db"
-    assert f" mlflow ui --backend-store-uri {uri} " in _how_to_look(uri, "#/page")
+    assert f" mlflow ui --backend-store-uri {uri} " in _describe_viewing(uri, "#/page")
 
 
 def test_the_table_of_scores_is_narrow_and_complete(result):

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from nasicon_ml.app.session import escaped, model, own
-from nasicon_ml.cli.formatting import DIFFERENCES, difference_words, fixed, percent, recipe_line, scientific
+from nasicon_ml.cli.formatting import DIFFERENCES, describe_recipe, fixed, format_difference, percent, scientific
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.io import table_records
@@ -51,7 +51,7 @@ def show() -> None:
     if len(batch.table) < 2:
         st.info("A comparison needs at least two recipes.")
         return
-    names = [f"{batch.rows[at] + 1}. {recipe_line(row)}" for at, row in enumerate(table_records(batch.table))]
+    names = [f"{batch.rows[at] + 1}. {describe_recipe(row)}" for at, row in enumerate(table_records(batch.table))]
     reference = st.selectbox("Compared with", range(len(names)), format_func=names.__getitem__, key="reference")
     _compared(predict(batch.table, model(), own=own()), names, reference)
 
@@ -71,7 +71,7 @@ def _compared(prediction: Prediction, names: list[str], reference: int) -> None:
     for target, each in found.items():
         label, unit = str(target).replace("_", " "), DIFFERENCES[str(target)][2]
         ends = zip(each.value, each.lower, each.upper, strict=True)
-        shown[f"{label}, {unit}"] = [difference_words(str(target), *one, unit=False) for one in ends]
+        shown[f"{label}, {unit}"] = [format_difference(str(target), *one, unit=False) for one in ends]
         shown[f"higher {label}"] = [percent(one) for one in each.better]
         shown.loc[reference, [f"{label}, {unit}", f"higher {label}"]] = ["compared with", ""]
     st.dataframe(shown, hide_index=True)

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from nasicon_ml.app.session import escaped
-from nasicon_ml.cli.inputs import refusal
+from nasicon_ml.cli.inputs import short_message
 from nasicon_ml.columns import ADDITIVE, MODEL_INPUT, Column, Kind, Role
 from nasicon_ml.errors import FieldError
 
@@ -71,6 +71,6 @@ def _field(column: Column) -> bool:
     try:
         column.parse(st.session_state.get(column.value))
     except FieldError as error:
-        st.error(escaped(refusal(error)))
+        st.error(escaped(short_message(error)))
         return True
     return False

@@ -7,7 +7,7 @@ import streamlit as st
 
 from nasicon_ml.app.session import MODEL, model, told
 from nasicon_ml.bundle.card import card_content, card_markdown
-from nasicon_ml.cli.inputs import find_model
+from nasicon_ml.cli.inputs import resolve_model
 from nasicon_ml.cli.registry import versions_table
 from nasicon_ml.model import PropertyModel
 
@@ -38,6 +38,6 @@ def _versions() -> None:
     if chosen == _OURS:
         st.session_state.pop(MODEL, None)
     elif MODEL not in st.session_state or st.session_state[MODEL][0] != chosen:
-        _, found = find_model(chosen, None)
+        _, found = resolve_model(chosen, None)
         if isinstance(found, PropertyModel):
             st.session_state[MODEL] = (chosen, found)

@@ -14,9 +14,9 @@ from nasicon_ml.app.session import escaped, model, own
 from nasicon_ml.app.tables import show_history, worded
 from nasicon_ml.campaigns.folder import SETTINGS, Campaign, Settings, working_in
 from nasicon_ml.campaigns.goal import Goal
-from nasicon_ml.cli.formatting import plural, recipe_line
-from nasicon_ml.cli.inputs import find_model
-from nasicon_ml.cli.recommend import recorded
+from nasicon_ml.cli.formatting import describe_recipe, plural
+from nasicon_ml.cli.inputs import resolve_model
+from nasicon_ml.cli.recommend import record_batch
 from nasicon_ml.columns import PREDICTION, RECIPE, Column, Kind
 from nasicon_ml.data.own_pellets import RESULTS
 from nasicon_ml.errors import FieldError
@@ -85,7 +85,7 @@ def _batch(found: Campaign) -> None:
     if waiting.empty and st.button("Propose the next batch", type="primary"):
         with st.spinner("Looking through the space"), working_in(found.folder):
             batch = next_batch(Campaign.open(found.folder), model=_answering(found))
-            _, number = recorded(found, batch)
+            number = record_batch(found, batch)
         drawn = io.BytesIO()
         batch_map(*batch.map_points()).savefig(drawn, format="png")
         st.session_state[_FIGURE] = (str(found.folder), drawn.getvalue())
@@ -95,7 +95,7 @@ def _batch(found: Campaign) -> None:
         st.markdown("No proposed recipe is open.")
         return
     st.header("Proposed, not measured yet")
-    names = [f"{row + 1}. {recipe_line(cells)}" for row, cells in enumerate(table_records(waiting))]
+    names = [f"{row + 1}. {describe_recipe(cells)}" for row, cells in enumerate(table_records(waiting))]
     st.markdown("  \n".join(map(escaped, names)))
     table, configured = worded(waiting.dropna(axis=1, how="all"), "batch", Column.FORMULA, *PREDICTION)
     st.dataframe(table, hide_index=True, column_config=configured, placeholder="")
@@ -142,5 +142,5 @@ def _answering(found: Campaign) -> PropertyModel:
     """Return the model of a campaign; where it names none, the one that answers on all pages."""
     if found.settings.model is None:
         return model()
-    _, chosen = find_model(found.settings.model, None)
+    _, chosen = resolve_model(found.settings.model, None)
     return chosen if isinstance(chosen, PropertyModel) else loaded_model(chosen)

@@ -11,10 +11,18 @@ import streamlit as st
 
 from nasicon_ml.app.form import recipe_form
 from nasicon_ml.app.session import escaped, model, own, subscripted, told
-from nasicon_ml.cli.answers import Answer, answers
-from nasicon_ml.cli.formatting import conditions, fixed, level_words, measured, origin, percent, scientific
-from nasicon_ml.cli.inputs import Inputs, recipe_from_options
-from nasicon_ml.cli.render import charge_words, measured_words, plain, sites_words
+from nasicon_ml.cli.answers import Answer, build_answers
+from nasicon_ml.cli.formatting import (
+    describe_conditions,
+    describe_origin,
+    describe_results,
+    fixed,
+    format_level,
+    percent,
+    scientific,
+)
+from nasicon_ml.cli.inputs import Inputs, expand_recipe
+from nasicon_ml.cli.render import describe_charge, describe_measured_alike, describe_sites, printable
 from nasicon_ml.columns import ADDITIVE, RECIPE, Column, Kind
 from nasicon_ml.data.citing import citation
 from nasicon_ml.data.load import load_sources
@@ -47,9 +55,9 @@ def show() -> None:
         fields = {name: value for name, value in given.items() if name != Column.FORMULA}
         if not given.get(Column.FORMULA):
             raise FieldError(Column.FORMULA.value, "", "a formula or a shorthand, such as LATP x=0.3")
-        inputs = recipe_from_options(given[Column.FORMULA], None, {}, fields)
+        inputs = expand_recipe(given[Column.FORMULA], None, {}, fields)
         prediction = predict(inputs.table, model(), level=level, at_c=at_c, own=own(), neighbours=_NEAREST)
-        answer = answers(inputs, prediction, _NEAREST)[0]
+        answer = build_answers(inputs, prediction, _NEAREST)[0]
         _answer(answer, inputs, level)
         with told():
             _curves(answer, given, level, at_c)
@@ -64,12 +72,12 @@ def show() -> None:
 def _answer(answer: Answer, inputs: Inputs, level: float) -> None:
     composition = answer.composition
     st.header(f"{subscripted(composition.formula)}, {composition.system}, x = {composition.x:.4g}")
-    st.caption(escaped(f"{sites_words(composition)}; charge {plain(charge_words(composition))}"))
+    st.caption(escaped(f"{describe_sites(composition)}; charge {printable(describe_charge(composition))}"))
     for finding in inputs.warnings:
         st.warning(escaped(finding.message))
     if not answer.inside_domain:
         st.warning(escaped("Outside the known domain, trust the numbers less: " + "; ".join(answer.domain_notes)))
-    sigma, density, sure = answer.conductivity_s_cm, answer.relative_density_pct, level_words(level)
+    sigma, density, sure = answer.conductivity_s_cm, answer.relative_density_pct, format_level(level)
     first, second, third = st.columns(3)
     first.metric(
         f"Conductivity, {answer.temperature_c:g} °C (S/cm)", scientific(sigma.value),
@@ -88,7 +96,7 @@ def _answer(answer: Answer, inputs: Inputs, level: float) -> None:
         st.info(escaped(f"{moved} and {100 * answer.own.purity:+.0f} percentage points of purity"))
     phases = ", ".join(answer.secondary_phases) or "none named by the nearest pellets"
     lines = [f"if not pure, likely: {phases}"]
-    lines += [f"measured like this: {text}" for text in measured_words(answer)]
+    lines += [f"measured like this: {text}" for text in describe_measured_alike(answer)]
     if answer.not_given:
         lines.append(f"not given, which widens the intervals: {', '.join(c.label for c in answer.not_given)}")
     st.markdown("\n".join(f"- {escaped(line)}" for line in lines))
@@ -216,10 +224,11 @@ def _nearest(answer: Answer) -> None:
     st.header("Nearest measured pellets")
     rows = [
         {
-            "distance": round(near.distance, 2), "composition": near.cells[Column.FORMULA],
-            "measured": measured(near.cells), "published": origin(near.cells), "made": conditions(near.cells),
+            "distance": round(neighbour.distance, 2), "composition": neighbour.cells[Column.FORMULA],
+            "measured": describe_results(neighbour.cells), "published": describe_origin(neighbour.cells),
+            "made": describe_conditions(neighbour.cells),
         }
-        for near in answer.neighbours
+        for neighbour in answer.neighbours
     ]  # fmt: skip
     table = pd.DataFrame(rows)
     table["paper"] = table["published"].str.extract(r"(https://doi\.org/\S+)", expand=False)

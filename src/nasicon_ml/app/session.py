@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from nasicon_ml.cli.formatting import model_line, plural
+from nasicon_ml.cli.formatting import describe_model, plural
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.workflows.predict import default_bundle, loaded_model
@@ -61,7 +61,7 @@ def own() -> pd.DataFrame | None:
 def show_state() -> None:
     """Say below a page who answers, and which pellets move the answers."""
     name = st.session_state[MODEL][0] if MODEL in st.session_state else "the one that comes along"
-    st.caption(escaped(model_line(name, model().metadata)))
+    st.caption(escaped(describe_model(name, model().metadata)))
     pellets = own()
     if pellets is not None:
         words = f"{plural(len(pellets), 'own pellet')} of {st.session_state[OWN_NAME]} move the answers"

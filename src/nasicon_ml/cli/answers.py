@@ -1,14 +1,15 @@
-"""Answers as values, one for each recipe, from which text and JSON are made; and the JSON (docs/cli.md)."""
+"""The answer to each recipe as plain values, and its JSON form (docs/cli.md)."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nasicon_ml.cli.formatting import OWN
+from nasicon_ml.cli.formatting import OWN_KEY
 from nasicon_ml.columns import (
     ADDITIVE,
     CONDUCTIVITY_INTERVAL,
@@ -35,17 +36,17 @@ if TYPE_CHECKING:
 
 Cells = Mapping[str, Any]
 
-#: Changes when a key changes its place or its meaning; new keys may come without a change.
+#: The version changes when a key is moved or changes its meaning, but not when keys are added.
 SCHEMA = "nasicon-ml/predictions/1"
-#: More predictions than this nobody reads: without line breaks they are a third as long.
-_INDENTED = 200
+#: Maximum number of predictions in indented JSON; without indentation it is a third as long.
+_MAX_INDENTED = 200
 _MEASURED = columns_of(Role.CONDITION, Role.RESULT)
 _IDENTITY = (Column.PELLET_ID, Column.SOURCE, Column.DOI, Column.CITED_IN)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A predicted number with its interval; NaN where there is none."""
+    """A predicted number with its interval; NaN if there is none."""
 
     value: float
     lower: float
@@ -54,7 +55,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A measured pellet: its cells by column name (None where not reported), and how far it is."""
+    """A measured pellet with its cells by column name (None if not reported) and its distance to the recipe."""
 
     cells: Cells
     distance: float
@@ -62,7 +63,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class OwnShift:
-    """How far own pellets moved an answer: their number, decades, points, probability, and who did most of it."""
+    """The shift of an answer by own pellets: their number, the shift of each property, and the dominant pellets."""
 
     pellets: int
     decades: float
@@ -73,7 +74,7 @@ class OwnShift:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What moved one answer: parts in the recipe's words with what each adds to the base, the strongest first."""
+    """The contributions of the parts of a recipe to one answer, the strongest first."""
 
     unit: str
     base: float
@@ -83,19 +84,19 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is known about one recipe."""
+    """The predictions for one recipe, and what is known about it."""
 
-    #: Where it stands in the input, and what the input calls it.
+    #: Number, line and id of the recipe in the input.
     number: int
     line: int | None
     pellet_id: str | None
-    #: The fields that were given, by column name.
+    #: The given fields, by column name.
     recipe: Cells
-    #: The fields of a recipe that were not.
+    #: The fields that are not given.
     not_given: tuple[Column, ...]
-    #: The formula as understood.
+    #: The parsed formula.
     composition: Composition
-    #: Of the conductivity.
+    #: Temperature of the conductivity.
     temperature_c: float
     conductivity_s_cm: Interval
     activation_energy_ev: float
@@ -116,48 +117,48 @@ class Answer:
     explanation: Mapping[str, Explanation] | None = None
 
 
-def answers(inputs: Inputs, prediction: Prediction, neighbours: int, *, full: bool = True) -> list[Answer]:
-    """Return the answers to all recipes, each with at most that many nearest measured pellets.
+def build_answers(inputs: Inputs, prediction: Prediction, neighbours: int, *, full: bool = True) -> list[Answer]:
+    """Return the answers to all recipes, each with at most `neighbours` nearest measured pellets.
 
-    What was measured on pellets alike takes time, and is there in full answers only.
+    Only full answers contain the results of similar pellets and the dominant own pellets, which take time.
     """
     from nasicon_ml.io import table_records
     from nasicon_ml.workflows.explain import dominant_pellets
 
-    given = prediction.answers
+    raw = prediction.answers
     recipes = table_records(prediction.recipes[[str(column) for column in MODEL_INPUT]])
-    columns = [values.tolist() for values in given.numbers.values()]
-    numbers = [dict(zip(given.numbers, row, strict=True)) for row in zip(*columns, strict=True)]
+    columns = [values.tolist() for values in raw.numbers.values()]
+    results = [dict(zip(raw.numbers, row, strict=True)) for row in zip(*columns, strict=True)]
     ids = inputs.pellet_ids or (None,) * len(inputs)
-    places = zip(inputs.numbers, inputs.lines, ids, strict=True)
-    parts = {
-        Column.SECONDARY_PHASES.value: given.secondary_phases,
-        Column.DOMAIN_NOTES.value: given.domain_notes,
+    origins = zip(inputs.recipe_numbers, inputs.lines, ids, strict=True)
+    fields = {
+        Column.SECONDARY_PHASES.value: raw.secondary_phases,
+        Column.DOMAIN_NOTES.value: raw.domain_notes,
         "neighbours": _neighbours(prediction, neighbours),
         "broken_rules": prediction.broken_rules,
         "measured_alike": prediction.similar_pellets if full else [{}] * len(recipes),
     }
     dominant = dominant_pellets(prediction) if full else [()] * len(recipes)
     return [
-        _answer(place, recipe, found, own=_own_shift(found, strongest), **dict(zip(parts, others, strict=True)))
-        for place, recipe, found, strongest, *others in zip(
-            places, recipes, numbers, dominant, *parts.values(), strict=True
+        _answer(origin, recipe, result, own=_own_shift(result, pellets), **dict(zip(fields, values, strict=True)))
+        for origin, recipe, result, pellets, *values in zip(
+            origins, recipes, results, dominant, *fields.values(), strict=True
         )
     ]
 
 
-def _answer(place: tuple[int, int | None, str | None], recipe: Cells, result: Cells, **others: Any) -> Answer:
+def _answer(origin: tuple[int, int | None, str | None], recipe: Cells, result: Cells, **fields: Any) -> Answer:
     from nasicon_ml.composition import parse
 
     given = {column.value: recipe[column] for column in RECIPE if recipe[column] is not None}
     temperature = recipe[Column.MEASUREMENT_TEMPERATURE_C]
-    # Without an additive, its amount and unit are not missing: there is nothing to state.
-    asked = columns_of(Role.COMPOSITION, Role.PROCESSING)
-    not_given = tuple(column for column in asked if column.value not in given and column not in ADDITIVE)
+    # Amount and unit of an additive are missing only if there is an additive.
+    expected = columns_of(Role.COMPOSITION, Role.PROCESSING)
+    not_given = tuple(column for column in expected if column.value not in given and column not in ADDITIVE)
     if Column.ADDITIVE in given:
         not_given += tuple(column for column in ADDITIVE if column.value not in given)
     return Answer(
-        *place,
+        *origin,
         recipe=given,
         not_given=not_given,
         composition=parse(recipe[Column.FORMULA]),
@@ -168,44 +169,45 @@ def _answer(place: tuple[int, int | None, str | None], recipe: Cells, result: Ce
         phase_purity=result[Column.PREDICTED_PHASE_PURITY],
         inside_domain=result[Column.INSIDE_DOMAIN],
         domain_score=result[Column.DOMAIN_SCORE],
-        **others,
+        **fields,
     )
 
 
-def with_explanations(given: Iterable[Answer], explained: pd.DataFrame) -> list[Answer]:
-    """Return answers with what moved them, as `nasicon_ml.workflows.explain.explain_prediction` has it."""
-    found: dict[int, dict[str, Explanation]] = {}
-    for (row, target), parts in explained.groupby(["row", "target"], sort=False):
+def add_explanations(answers: Iterable[Answer], explanations: pd.DataFrame) -> list[Answer]:
+    """Return the answers with their explanations, a table of `nasicon_ml.workflows.explain.explain_prediction`."""
+    by_row: dict[int, dict[str, Explanation]] = {}
+    for (row, target), parts in explanations.groupby(["row", "target"], sort=False):
         first = parts.iloc[0]
-        pairs = zip(parts["part"].tolist(), parts["contribution"].tolist(), strict=True)
-        one = Explanation(str(first["unit"]), float(first["base"]), float(first["predicted"]), tuple(pairs))
-        found.setdefault(int(str(row)), {})[str(target)] = one
-    return [replace(answer, explanation=found[row]) for row, answer in enumerate(given)]
+        pairs = tuple(zip(parts["part"].tolist(), parts["contribution"].tolist(), strict=True))
+        explanation = Explanation(str(first["unit"]), float(first["base"]), float(first["predicted"]), pairs)
+        by_row.setdefault(int(str(row)), {})[str(target)] = explanation
+    return [replace(answer, explanation=by_row[row]) for row, answer in enumerate(answers)]
 
 
 def _neighbours(prediction: Prediction, count: int) -> list[tuple[Neighbour, ...]]:
     from nasicon_ml.io import table_records
 
-    pellets, found = prediction.measured, prediction.neighbours
+    pellets, neighbours = prediction.measured, prediction.neighbours
+    positions, distances = neighbours.positions[:, :count].tolist(), neighbours.distances[:, :count].tolist()
+    # A pellet is often the neighbour of many recipes, so each is converted only once.
+    used = sorted(set(itertools.chain.from_iterable(positions)))
     columns = [str(column) for column in (*PELLET, Column.SYSTEM)]
-    # A pellet is often the neighbour of many recipes: each is turned into plain cells once.
-    used = sorted(set(found.positions[:, :count].ravel().tolist()))
     shown = pellets[columns].iloc[used].assign(**{Column.DOI.value: _dois(pellets).iloc[used]})
-    count_of_model = len(prediction.model.pellets)
-    records = [record | {OWN: at >= count_of_model} for at, record in zip(used, table_records(shown), strict=True)]
-    cells = dict(zip(used, records, strict=True))
+    first_own = len(prediction.model.pellets)
+    cells = {
+        position: record | {OWN_KEY: position >= first_own}
+        for position, record in zip(used, table_records(shown), strict=True)
+    }
     return [
-        tuple(Neighbour(cells[at], far) for at, far in zip(row, distance, strict=True))
-        for row, distance in zip(
-            found.positions[:, :count].tolist(), found.distances[:, :count].tolist(), strict=True
-        )
+        tuple(Neighbour(cells[position], distance) for position, distance in zip(*row, strict=True))
+        for row in zip(positions, distances, strict=True)
     ]
 
 
-def nearest_origins(prediction: Prediction) -> list[str]:
-    """Return the DOIs of the pellets that the table of results names as nearest, "; " between them.
+def nearest_dois(prediction: Prediction) -> list[str]:
+    """Return the DOIs of the nearest pellets in the table of results, separated by "; ".
 
-    Where no DOI is known, the key of the source stands in its place.
+    A pellet without a known DOI is represented by the key of its source.
     """
     pellets = prediction.model.pellets
     origins = _dois(pellets).fillna(pellets[Column.SOURCE]).to_numpy(dtype=object)
@@ -213,7 +215,7 @@ def nearest_origins(prediction: Prediction) -> list[str]:
 
 
 def _dois(pellets: pd.DataFrame) -> pd.Series[Any]:
-    """Return a DOI for each pellet: its own; else its source's name, or the only one of the source's pellets."""
+    """Return the DOI of each pellet: its own, that in the name of its source, or the only DOI of its source."""
     source, doi = pellets[Column.SOURCE], pellets[Column.DOI]
     by_source = doi.groupby(source)
     only = by_source.transform("first").where(by_source.transform("nunique") == 1)
@@ -224,21 +226,20 @@ def _own_shift(result: Cells, dominant: tuple[DominantPellet, ...]) -> OwnShift 
     if Column.OWN_PELLETS not in result:
         return None
     columns = (Column.OWN_PELLETS, Column.OWN_SHIFT_DECADES, Column.OWN_SHIFT_POINTS, Column.OWN_SHIFT_PURITY)
-    pellets, decades, points, purity = (result[column] for column in columns)
-    return OwnShift(pellets, decades, points, purity, dominant)
+    return OwnShift(*(result[column] for column in columns), dominant)
 
 
 # ----------------------------------------------------------------------------------------------- JSON
 
 
-def as_json(prediction: Prediction, found: Iterable[Answer], findings: Iterable[Finding]) -> str:
-    """Return predictions and refused cells as JSON text, numbers with all digits, null for what is missing."""
+def predictions_json(prediction: Prediction, answers: Iterable[Answer], findings: Iterable[Finding]) -> str:
+    """Return answers and rejected cells as JSON text, numbers with all digits, null for missing values."""
     rejected = {"rejected": [_finding_json(finding) for finding in findings]}
-    return json_text(SCHEMA, prediction, found, rejected)
+    return json_text(SCHEMA, prediction, answers, rejected)
 
 
-def json_text(schema: str, prediction: Prediction, found: Iterable[Answer], more: Mapping[str, Any]) -> str:
-    """Return predictions, and what else is known about them, as JSON text."""
+def json_text(schema: str, prediction: Prediction, answers: Iterable[Answer], more: Mapping[str, Any]) -> str:
+    """Return answers and additional content as JSON text."""
     metadata = prediction.model.metadata
     content: dict[str, Any] = {
         "schema": schema,
@@ -248,10 +249,10 @@ def json_text(schema: str, prediction: Prediction, found: Iterable[Answer], more
             "dataset_sha256": metadata.dataset_sha256,
             "dataset_rows": metadata.dataset_rows,
         },
-        "predictions": [_answer_json(answer) for answer in found],
+        "predictions": [_answer_json(answer) for answer in answers],
         **more,
     }
-    indent = 2 if len(content["predictions"]) <= _INDENTED else None
+    indent = 2 if len(content["predictions"]) <= _MAX_INDENTED else None
     return json.dumps(_without_nan(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -303,7 +304,7 @@ def _neighbour_json(neighbour: Neighbour) -> dict[str, Any]:
     return {
         **{column.value: cells[column] for column in _IDENTITY},
         "distance": neighbour.distance,
-        OWN: cells.get(OWN, False),
+        OWN_KEY: cells.get(OWN_KEY, False),
         Column.SYSTEM.value: cells[Column.SYSTEM],
         "recipe": {column.value: cells[column] for column in RECIPE},
         "results": {column.value: cells[column] for column in _MEASURED},
@@ -314,8 +315,8 @@ def _explanation_json(explanation: Mapping[str, Explanation] | None) -> dict[str
     if explanation is None:
         return None
     return {
-        target: asdict(one) | {"parts": [{"part": part, "contribution": size} for part, size in one.parts]}
-        for target, one in explanation.items()
+        target: asdict(each) | {"parts": [{"part": part, "contribution": size} for part, size in each.parts]}
+        for target, each in explanation.items()
     }
 
 
@@ -327,7 +328,7 @@ def _own_json(shift: OwnShift | None) -> dict[str, Any] | None:
         Column.OWN_SHIFT_DECADES.value: shift.decades,
         Column.OWN_SHIFT_POINTS.value: shift.points,
         Column.OWN_SHIFT_PURITY.value: shift.purity,
-        "dominant": [asdict(each) for each in shift.dominant],
+        "dominant": [asdict(pellet) for pellet in shift.dominant],
     }
 
 
@@ -343,7 +344,7 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
 
 
 def _without_nan(content: Any) -> Any:
-    """Return JSON content with None for NaN and infinity, which JSON does not have."""
+    """Return JSON content with None in place of NaN and infinity."""
     if isinstance(content, Mapping):
         return {key: _without_nan(value) for key, value in content.items()}
     if isinstance(content, list):

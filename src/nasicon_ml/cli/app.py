@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from nasicon_ml.cli.inputs import SectionedCommand, Whole, option
-from nasicon_ml.cli.render import say
+from nasicon_ml.cli.inputs import SectionedCommand, WholeNumber, option
+from nasicon_ml.cli.render import notify
 from nasicon_ml.errors import BundleError, MissingExtraError, NasiconError
 
 SERVER, ANSWER = "Server", "Answer"
@@ -45,7 +45,7 @@ Ctrl-C ends it. Nothing is fetched from elsewhere, and nothing is sent. Needs na
 @option("--tracking-uri", section=ANSWER, metavar="URI",
         help="MLflow's store of the page of models.  [default: MLFLOW_TRACKING_URI, or mlflow.db]")  # fmt: skip
 @option("--no-browser", is_flag=True, section=SERVER, help="Open no browser.")
-@option("--port", section=SERVER, type=Whole(1, 65535), metavar="NUMBER",
+@option("--port", section=SERVER, type=WholeNumber(1, 65535), metavar="NUMBER",
         help="Port to listen on.  [default: 8501, or the next one that is free]")  # fmt: skip
 @option("--host", section=SERVER, default="127.0.0.1", show_default=True, metavar="ADDRESS",
         help="Address to listen on. 0.0.0.0 is every one of this machine: whoever reaches it can use the pages,"
@@ -69,7 +69,7 @@ def app(**values: Any) -> None:
     if values["port"] is not None:
         settings["server.port"] = str(values["port"])
     script = Path(__file__).parents[1] / "app" / "main.py"
-    say("nasicon-ml app: Ctrl-C ends it")
+    notify("nasicon-ml app: Ctrl-C ends it")
     threading.Thread(target=_load_ahead, daemon=True).start()
     flags = [f"--{name}={value}" for name, value in settings.items()]
     streamlit(["run", str(script), *flags], prog_name="nasicon-ml app", standalone_mode=False)

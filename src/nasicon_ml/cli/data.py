@@ -1,4 +1,4 @@
-"""``nasicon-ml data``: checks the dataset, sums it up, finds pellets in it, and cites its sources."""
+"""The command ``nasicon-ml data``: check, search, summarise and cite the dataset."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.formatting import amount, conditions, measured, plural, scientific
+from nasicon_ml.cli.formatting import describe_conditions, describe_results, format_quantity, plural, scientific
 from nasicon_ml.cli.inputs import (
     ANSWER,
     TABLE_ENDINGS,
     SectionedCommand,
-    Whole,
+    WholeNumber,
     check_destination,
-    complete,
+    combine_options,
+    complete_value,
+    file_argument,
+    json_object_option,
+    json_option,
     option,
-    refusal,
-    say_notes,
-    together,
+    output_option,
+    report_notes,
+    short_message,
 )
-from nasicon_ml.cli.render import print_json, print_table, say
+from nasicon_ml.cli.render import notify, print_json, print_table
 from nasicon_ml.columns import PELLET, RECIPE, SOURCES, Column, Kind, Role
-from nasicon_ml.errors import FieldError, nearest
+from nasicon_ml.errors import DatasetError, FieldError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,15 +48,15 @@ _HEADINGS = {
     Role.STATUS: "Where it is from",
     Role.PREDICTION: "Composition",
 }
-#: Of the status, only the notes are asked for; what is suspect has an option of its own.
-_ASKED = [Column.SYSTEM, *(column for column in PELLET if column.role is not Role.STATUS), Column.NOTES]
-#: What the table says in any case, or in the words of how a pellet was made.
-_SHOWN = {
+#: Columns with a search option. Of the status columns only the notes: ``--suspect`` is a separate option.
+_SEARCH_COLUMNS = [Column.SYSTEM, *(column for column in PELLET if column.role is not Role.STATUS), Column.NOTES]
+#: Columns that the table always contains, as a column or within the description of the processing.
+_DISPLAYED_COLUMNS = {
     Column.PELLET_ID, Column.FORMULA, Column.SYSTEM, Column.SOURCE, Column.DOI, Column.CONDUCTIVITY_TOTAL_S_CM,
     Column.RELATIVE_DENSITY_PCT, Column.PHASE_PURE, Column.MEASUREMENT_TEMPERATURE_C, *RECIPE,
 }  # fmt: skip
-_COUNTED = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.RELATIVE_DENSITY_PCT, Column.ACTIVATION_ENERGY_EV)
-_HELP = {
+_SUMMARISED_COLUMNS = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.RELATIVE_DENSITY_PCT, Column.ACTIVATION_ENERGY_EV)
+_VALUE_HELP = {
     Kind.NUMBER: "such as 900, 700..900, '>95' or 800,850",
     Kind.TEXT: "a part of it",
     Kind.FORMULA: "the same composition, however written",
@@ -70,15 +74,15 @@ Anything can be asked to be 'given' or 'unknown'. Exit code: 0 done, also if not
 cannot be understood."""
 
 
-#: One option for each column that can be asked for, in the vocabulary's order.
-_column_options = together(
+#: One option for each search column, in the order of the vocabulary.
+_column_options = combine_options(
     *(
         option(
             column.option, column.value, section=_HEADINGS[column.role], metavar="WHAT",
             help=f"{column.axis_label[0].upper()}{column.axis_label[1:]}:"
-            f" {_HELP.get(column.kind, ', '.join(column.choices))}.",
+            f" {_VALUE_HELP.get(column.kind, ', '.join(column.choices))}.",
         )
-        for column in _ASKED
+        for column in _SEARCH_COLUMNS
     )
 )  # fmt: skip
 
@@ -88,29 +92,29 @@ def data() -> None:
     """Check, summarise and look up the measured pellets."""
 
 
-def _check_systems(asked: str | None, known: pd.Series[Any]) -> None:
-    """Refuse a system that no pellet has: it is misspelt, and would find nothing in silence."""
-    names = sorted(known.dropna().unique())
+def _check_systems(searched: str | None, systems: pd.Series[Any]) -> None:
+    """Raise an error for a system that no pellet has, because it is probably misspelt."""
+    names = sorted(systems.dropna().unique())
     accepted = {"given", "unknown", *map(str.lower, names)}
-    for name in filter(None, map(str.strip, (asked or "").split(","))):
+    for name in filter(None, map(str.strip, (searched or "").split(","))):
         if name.lower() not in accepted:
             raise FieldError(
                 Column.SYSTEM, name, "a system of the dataset ('nasicon-ml data summary')", nearest(name, names)
             )
 
 
-def _understand(values: dict[str, Any], known: pd.Series[Any]) -> None:
-    """Take what stands without an option for a system, a composition or words of the texts."""
+def _assign_words(values: dict[str, Any], systems: pd.Series[Any]) -> None:
+    """Use words without an option as a system, a composition or a search text."""
     words = " ".join(values.pop("words"))
     if not words:
         return
     from nasicon_ml.composition import parse
 
     if values[Column.FORMULA] is not None:
-        both = f"{values[Column.FORMULA]} {words}"
-        raise click.UsageError(f'A value with spaces needs quotation marks: {Column.FORMULA.option} "{both}"')
+        formula = f"{values[Column.FORMULA]} {words}"
+        raise click.UsageError(f'A value with spaces needs quotation marks: {Column.FORMULA.option} "{formula}"')
     target = "text"
-    if words.lower() in set(known.dropna().str.lower()):
+    if words.lower() in set(systems.dropna().str.lower()):
         target = Column.SYSTEM.value
     else:
         with suppress(FieldError):
@@ -135,11 +139,11 @@ def _understand(values: dict[str, Any], known: pd.Series[Any]) -> None:
 @option("--sort", section=ANSWER, default=Column.CONDUCTIVITY_TOTAL_S_CM.option.removeprefix("--"),
         show_default=True, metavar="FIELD", help="What to sort by, the largest first.")  # fmt: skip
 @option("--ascending", is_flag=True, section=ANSWER, help="Sort the smallest first.")
-@option("--top", section=ANSWER, type=Whole(1), default=20, show_default=True, metavar="NUMBER",
+@option("--top", section=ANSWER, type=WholeNumber(1), default=20, show_default=True, metavar="NUMBER",
         help="Rows of the table; CSV, JSON and files hold all.")  # fmt: skip
 @option("--csv", "as_csv", is_flag=True, section=ANSWER, help="Write all columns as CSV to standard output.")
-@option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
-@option("--output", section=ANSWER, metavar="FILE", help="Write the pellets to a file: .csv, .json or .parquet.")
+@json_option
+@output_option("the pellets to a file")
 def find(**values: Any) -> None:
     """Find measured pellets by system, element, any column or text; sorted and counted.
 
@@ -155,53 +159,53 @@ def find(**values: Any) -> None:
         raise click.UsageError("--csv and --json are two forms of the same: give one of them.")
     check_destination(output, TABLE_ENDINGS, "--output", {})
     pellets = load_pellets(include_suspect=values[Column.SUSPECT])
-    _understand(values, pellets[Column.SYSTEM])
-    asked = [column for column in _ASKED if values[column.value] is not None]
-    others = {name: values[name] for name in ("elements", "without", "text", "sort", "ascending")}
-    where = {column.value: values[column.value] for column in asked}
+    _assign_words(values, pellets[Column.SYSTEM])
+    searched = [column for column in _SEARCH_COLUMNS if values[column.value] is not None]
+    settings = {name: values[name] for name in ("elements", "without", "text", "sort", "ascending")}
+    conditions = {column.value: values[column.value] for column in searched}
     try:
         _check_systems(values[Column.SYSTEM], pellets[Column.SYSTEM])
-        found = find_pellets(pellets, **others, **where)
+        found = find_pellets(pellets, **settings, **conditions)
     except FieldError as error:
-        options = {column.value: column.option for column in _ASKED}
-        raise click.UsageError(f"{options.get(error.field, f'--{error.field}')}: {refusal(error)}") from None
-    said = [f"{column.label} {values[column.value]}" for column in asked]
-    said += [f"with {element}" for element in values["elements"]]
-    said += [f"without {element}" for element in values["without"]]
-    said += [f"{values['text']!r} in its texts"] if values["text"] else []
-    say(f"looked for: {', '.join(said) or 'all pellets'}")
-    if found.empty and (meant := nearest(values["text"], sorted(pellets[Column.SYSTEM].dropna().unique()))):
-        say(f"note: nothing says {values['text']!r}. {meant}")
+        options = {column.value: column.option for column in _SEARCH_COLUMNS}
+        raise click.UsageError(f"{options.get(error.field, f'--{error.field}')}: {short_message(error)}") from None
+    criteria = [f"{column.label} {values[column.value]}" for column in searched]
+    criteria += [f"with {element}" for element in values["elements"]]
+    criteria += [f"without {element}" for element in values["without"]]
+    criteria += [f"{values['text']!r} in its texts"] if values["text"] else []
+    notify(f"looked for: {', '.join(criteria) or 'all pellets'}")
+    if found.empty and (hint := nearest(values["text"], sorted(pellets[Column.SYSTEM].dropna().unique()))):
+        notify(f"note: nothing says {values['text']!r}. {hint}")
     if output is not None:
         write_table(found, output)
-        say(f"{plural(len(found), 'pellet')} written to {output}")
+        notify(f"{plural(len(found), 'pellet')} written to {output}")
     if values["as_csv"]:
         click.echo(table_as_csv(found), nl=False)
     elif values["as_json"]:
-        works = int(found[Column.SOURCE].nunique())
-        print_json({"count": len(found), "sources": works, "pellets": table_records(found)})
+        sources = int(found[Column.SOURCE].nunique())
+        print_json({"count": len(found), "sources": sources, "pellets": table_records(found)})
     else:
-        _print_found(found, asked, values["top"])
+        _print_found(found, searched, values["top"])
 
 
-def _print_found(found: pd.DataFrame, asked: list[Column], top: int) -> None:
-    """Print the first rows as a table, and below it how many there are and what they span."""
+def _print_found(found: pd.DataFrame, searched: list[Column], top: int) -> None:
+    """Print the first rows as a table, followed by the number of pellets and the ranges of their results."""
     from nasicon_ml.io import table_records
 
     if not found.empty:
-        extra = [column for column in asked if column not in _SHOWN]
-        print_table(_table(table_records(found.head(top)), extra))
+        extra = [column for column in searched if column not in _DISPLAYED_COLUMNS]
+        print_table(_pellets_table(table_records(found.head(top)), extra))
         click.echo()
-    works = found[Column.SOURCE].nunique()
+    sources = found[Column.SOURCE].nunique()
     more = f" (the first {top} are shown; --top, --csv or --output for all)" if len(found) > top else ""
-    click.echo(f"{plural(len(found), 'pellet')} of {plural(works, Column.SOURCE.label)}{more}")
-    for column in _COUNTED:
+    click.echo(f"{plural(len(found), 'pellet')} of {plural(sources, Column.SOURCE.label)}{more}")
+    for column in _SUMMARISED_COLUMNS:
         values = found[column].dropna()
         if len(values):
-            exact = scientific if column.unit == "S/cm" else "{:.4g}".format
-            low, middle, high = (exact(one) for one in values.quantile([0, 0.5, 1]))
-            said = f"{low} to {high} {column.unit}, middle {middle}"
-            click.echo(f"  {column.label}: {len(values)} reported, {said}")
+            write = scientific if column.unit == "S/cm" else "{:.4g}".format
+            low, median, high = map(write, values.quantile([0, 0.5, 1]))
+            span = f"{low} to {high} {column.unit}, middle {median}"
+            click.echo(f"  {column.label}: {len(values)} reported, {span}")
     pure = found[Column.PHASE_PURE].dropna()
     if len(pure):
         click.echo(
@@ -209,17 +213,17 @@ def _print_found(found: pd.DataFrame, asked: list[Column], top: int) -> None:
         )
 
 
-def _table(pellets: list[dict[str, Any]], extra: Sequence[Column] = ()) -> pd.DataFrame:
-    """Return pellets as a table to read: id, composition, how made, what measured, what else was asked, source."""
+def _pellets_table(pellets: list[dict[str, Any]], extra: Sequence[Column] = ()) -> pd.DataFrame:
+    """Return pellets as a table of id, composition, processing, results, further searched columns and source."""
     import pandas as pd
 
     rows = [
         {
             Column.PELLET_ID.label: cells[Column.PELLET_ID],
             Column.FORMULA.label: cells[Column.FORMULA],
-            "made": conditions(cells),
-            "measured": measured(cells),
-            **{column.label: cells[column] and amount(column, cells[column]) for column in extra},
+            "made": describe_conditions(cells),
+            "measured": describe_results(cells),
+            **{column.label: cells[column] and format_quantity(column, cells[column]) for column in extra},
             Column.SOURCE.label: cells[Column.SOURCE],
         }
         for cells in pellets
@@ -229,7 +233,7 @@ def _table(pellets: list[dict[str, Any]], extra: Sequence[Column] = ()) -> pd.Da
 
 @data.command()
 @click.argument("key", metavar="KEY")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_object_option
 def show(key: str, as_json: bool) -> None:
     """Print one pellet of the dataset with its source; or a source and its pellets.
 
@@ -243,44 +247,41 @@ def show(key: str, as_json: bool) -> None:
     pellets = load_pellets(include_suspect=True)
     pellet = table_records(pellets[pellets[Column.PELLET_ID] == key.strip()])
     sources = table_records(find_sources(key, pellets, load_sources()))
-    members = {
-        source[Column.SOURCE]: table_records(pellets[pellets[Column.SOURCE] == source[Column.SOURCE]])
-        for source in sources
-    }
-    cited = [citation(source, members[source[Column.SOURCE]]) for source in sources]
+    members = [table_records(pellets[pellets[Column.SOURCE] == source[Column.SOURCE]]) for source in sources]
+    citations = list(map(citation, sources, members))
     if pellet:
-        pellet[0][Column.FORMULA.value] = pellet[0][Column.FORMULA.value] or _printed_formula(key.strip())
+        pellet[0][Column.FORMULA.value] = pellet[0][Column.FORMULA.value] or _formula_in_file(key.strip())
     if as_json:
-        listed = [
-            {Column.SOURCE.value: source, "citation": line, "pellets": members[source[Column.SOURCE]]}
-            for source, line in zip(sources, cited, strict=True)
-        ]
-        one = {"pellet": pellet[0], Column.SOURCE.value: sources[0], "citation": cited[0]} if pellet else None
-        print_json(one or {"sources": listed})
+        if pellet:
+            print_json({"pellet": pellet[0], Column.SOURCE.value: sources[0], "citation": citations[0]})
+            return
+        keys = (Column.SOURCE.value, "citation", "pellets")
+        parts = zip(sources, citations, members, strict=True)
+        print_json({"sources": [dict(zip(keys, part, strict=True)) for part in parts]})
         return
     if pellet:
         labels = {column.value: column.axis_label for column in Column}
         _print_fields(key.strip(), [(labels[name], value) for name, value in pellet[0].items()])
         click.echo()
-    for number, (source, line) in enumerate(zip(sources, cited, strict=True)):
+    for number, (source, text) in enumerate(zip(sources, citations, strict=True)):
         if number:
             click.echo()
         _print_fields(Column.SOURCE.value, [(column.axis_label, source[column]) for column in SOURCES])
         if not pellet:
             click.echo()
-            print_table(_table(members[source[Column.SOURCE]]))
-        click.echo(f"\nCite as: {line}")
+            print_table(_pellets_table(members[number]))
+        click.echo(f"\nCite as: {text}")
 
 
-def _print_fields(head: str, fields: list[tuple[str, Any]]) -> None:
+def _print_fields(header: str, fields: list[tuple[str, Any]]) -> None:
     import pandas as pd
 
     known = [(label, value) for label, value in fields if value is not None]
-    print_table(pd.DataFrame(known, columns=["field", head], dtype="object"))
+    print_table(pd.DataFrame(known, columns=["field", header], dtype="object"))
 
 
-def _printed_formula(pellet_id: str) -> str | None:
-    """Return the formula as it stands in the file, for rows whose formula cannot be understood."""
+def _formula_in_file(pellet_id: str) -> str | None:
+    """Return the formula as written in the file, for rows whose formula cannot be parsed."""
     from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
     from nasicon_ml.io import read_table
 
@@ -307,14 +308,16 @@ def cite(keys: tuple[str, ...]) -> None:
     pellets, sources = load_pellets(include_suspect=True), load_sources()
     found = pd.concat([find_sources(key, pellets, sources) for key in keys]).drop_duplicates(Column.SOURCE.value)
     for source in table_records(found):
-        of_source = pellets[pellets[Column.SOURCE] == source[Column.SOURCE]]
-        click.echo(bibtex(source, table_records(of_source)))
+        members = pellets[pellets[Column.SOURCE] == source[Column.SOURCE]]
+        click.echo(bibtex(source, table_records(members)))
 
 
 @data.command()
-@click.argument("file", required=False, metavar="[FILE]", shell_complete=complete)
-@click.option("--sources", metavar="FILE", shell_complete=complete, help="The list of sources to check against.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@file_argument
+@click.option(
+    "--sources", metavar="FILE", shell_complete=complete_value, help="The list of sources to check against."
+)
+@json_object_option
 @click.pass_context
 def validate(ctx: click.Context, file: str | None, sources: str | None, as_json: bool) -> None:
     """Check FILE (by default the committed dataset; - is standard input) and list everything that is wrong.
@@ -327,31 +330,29 @@ def validate(ctx: click.Context, file: str | None, sources: str | None, as_json:
     """
     import pandas as pd
 
-    from nasicon_ml.columns import Column
     from nasicon_ml.data.files import PELLETS_FILE, datasets_folder, verify_checksum
     from nasicon_ml.data.load import load_pellets, load_sources, with_lines
     from nasicon_ml.data.validate import find_problems, unusual_in_file
-    from nasicon_ml.errors import DatasetError
     from nasicon_ml.io import read_table
 
     path = datasets_folder() / PELLETS_FILE if file is None else Path(file)
     raw = read_table(path)
-    say_notes(raw)
-    known = set(
-        load_sources(_sources_beside(path) if sources is None else Path(sources), verify=False)[Column.SOURCE]
-    )
-    findings = find_problems(raw, known)
-    with suppress(DatasetError):  # a dataset that cannot be loaded is no measure
+    report_notes(raw)
+    sources_path = _sources_in_folder(path) if sources is None else Path(sources)
+    known_sources = set(load_sources(sources_path, verify=False)[Column.SOURCE])
+    findings = find_problems(raw, known_sources)
+    with suppress(DatasetError):  # skip the comparison if the dataset itself cannot be loaded
         findings = with_lines([*findings, *unusual_in_file(raw, load_pellets(verify=False))], raw)
     errors = sum(finding.severity == "error" for finding in findings)
-    counts = {"errors": errors, "warnings": len(findings) - errors}
-    rows = _finding_rows(findings)
+    warnings = len(findings) - errors
+    records = _finding_records(findings)
     if as_json:
-        print_json({"file": raw.name, "rows": len(raw.frame), **counts, "findings": rows})
+        counts = {"rows": len(raw.frame), "errors": errors, "warnings": warnings}
+        print_json({"file": raw.name, **counts, "findings": records})
     else:
-        if rows:
-            print_table(pd.DataFrame(rows, dtype="object"))
-        click.echo(f"{raw.name}: {len(raw.frame)} rows, {counts['errors']} errors, {counts['warnings']} warnings")
+        if records:
+            print_table(pd.DataFrame(records, dtype="object"))
+        click.echo(f"{raw.name}: {len(raw.frame)} rows, {errors} errors, {warnings} warnings")
     if file is None:
         try:
             verify_checksum(path)
@@ -360,21 +361,21 @@ def validate(ctx: click.Context, file: str | None, sources: str | None, as_json:
     ctx.exit(FOUND_ERRORS if errors else 0)
 
 
-def _sources_beside(path: Path) -> Path | None:
+def _sources_in_folder(path: Path) -> Path | None:
     from nasicon_ml.data.files import SOURCES_FILE
 
-    beside = path.parent / SOURCES_FILE
-    return beside if str(path) != "-" and beside.is_file() else None
+    sources = path.parent / SOURCES_FILE
+    return sources if str(path) != "-" and sources.is_file() else None
 
 
-def _finding_rows(findings: list[Finding]) -> list[dict[str, Any]]:
-    """Return findings as they are shown: rows counted from 1, none for the header."""
+def _finding_records(findings: list[Finding]) -> list[dict[str, Any]]:
+    """Return findings as records with rows counted from 1, and None for the header."""
     return [
         {
             "line": finding.line,
             "row": finding.row + 1 if finding.row >= 0 else None,
             "column": finding.column,
-            "value": _plain(finding.value),
+            "value": _json_value(finding.value),
             "rule": finding.rule,
             "severity": finding.severity.value,
             "message": finding.message,
@@ -383,14 +384,14 @@ def _finding_rows(findings: list[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold as it is, anything else as text."""
+def _json_value(value: Any) -> Any:
+    """Return a value that JSON can represent unchanged, and anything else as text."""
     if value is None or isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return str(value)  # JSON has no NaN and no infinity
 
 
-#: The parts of a summary, in the order in which they are printed, with the line above each.
+#: The tables of a summary with their titles, in the order in which they are printed.
 PARTS = {
     "totals": "All pellets",
     "alkalis": "By alkali",
@@ -404,8 +405,8 @@ PARTS = {
 
 @data.command()
 @click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Only this part; repeatable.")
-@click.option("--top", type=Whole(1), help="Only the first rows of every part.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--top", type=WholeNumber(1), help="Only the first rows of every part.")
+@json_object_option
 def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
     """Count what the dataset covers: by system, field, choice and source.
 
@@ -417,8 +418,8 @@ def summary(parts: tuple[str, ...], top: int | None, as_json: bool) -> None:
     from nasicon_ml.data.summary import summarise
     from nasicon_ml.io import table_records
 
-    found = summarise(load_pellets(include_suspect=True), load_sources())
-    tables = {part: getattr(found, part) for part in PARTS if part in parts or not parts}
+    dataset_summary = summarise(load_pellets(include_suspect=True), load_sources())
+    tables = {part: getattr(dataset_summary, part) for part in PARTS if part in parts or not parts}
     version = dataset_version(datasets_folder())
     if as_json:
         content = {part: table_records(table.head(top or len(table))) for part, table in tables.items()}
@@ -445,13 +446,11 @@ def checksums(ctx: click.Context, write: bool) -> None:
 
     folder = datasets_folder()
     recorded = recorded_checksums(folder)
-    now = (
+    current = (
         renew_checksums(folder) if write else {file.name: dataset_checksum(file) for file in folder.glob("*.csv")}
     )
-    differs = False
-    for name in sorted({*now, *recorded}):
-        same = now.get(name) == recorded.get(name)
-        differs |= not same
-        state = "gone" if name not in now else "as recorded" if same else "renewed" if write else "differs"
-        click.echo(f"{now.get(name, '-'):64}  {name}  {state}")
-    ctx.exit(FOUND_ERRORS if differs and not write else 0)
+    for name in sorted({*current, *recorded}):
+        same = current.get(name) == recorded.get(name)
+        state = "gone" if name not in current else "as recorded" if same else "renewed" if write else "differs"
+        click.echo(f"{current.get(name, '-'):64}  {name}  {state}")
+    ctx.exit(FOUND_ERRORS if current != recorded and not write else 0)

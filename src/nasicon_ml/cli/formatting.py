@@ -1,4 +1,4 @@
-"""Numbers, recipes and measured pellets in words, as they stand in a table or a panel."""
+"""Format numbers, recipes and measured pellets as text for tables and reports."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from nasicon_ml.columns import Column, Kind, is_missing
 if TYPE_CHECKING:
     from nasicon_ml.bundle.parts import ModelMetadata
 
-#: What stands where there is no number.
-NOTHING = "n/a"
+#: Text for a missing number.
+NOT_AVAILABLE = "n/a"
 _BOUND_SIGNS = {"upper": "< ", "lower": "> "}
 
-#: How a field reads in a line of conditions, sintering first: it is what recipes differ in. Fields that stand for
-#: themselves need no word.
+#: Phrases of the processing conditions. Sintering comes first because recipes differ in it most.
 _PHRASES: dict[Column, str] = {
     Column.SINTERING_TEMPERATURE_C: "{}",
     Column.SINTERING_TIME_H: "{}",
@@ -37,24 +36,29 @@ _PHRASES: dict[Column, str] = {
 
 
 def scientific(value: float | None, digits: int = 2) -> str:
-    """Write a conductivity: 5.1e-4."""
+    """Format a conductivity: 5.1e-4."""
     if value is None or not math.isfinite(value):
-        return NOTHING
+        return NOT_AVAILABLE
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa}e{int(exponent)}"
 
 
 def fixed(value: float | None, decimals: int = 1) -> str:
-    """Write a number with so many decimals."""
-    return NOTHING if value is None or not math.isfinite(value) else f"{value:.{decimals}f}"
+    """Format a number with a fixed number of decimals."""
+    return NOT_AVAILABLE if value is None or not math.isfinite(value) else f"{value:.{decimals}f}"
 
 
 def percent(share: float | None) -> str:
-    """Write a probability in per cent."""
-    return NOTHING if share is None or not math.isfinite(share) else f"{100 * share:.0f} %"
+    """Format a probability in per cent."""
+    return NOT_AVAILABLE if share is None or not math.isfinite(share) else f"{100 * share:.0f} %"
 
 
-#: How differences of an answer are written: what they are multiplied with, decimals, and their unit.
+def scientific_range(lower: float, upper: float) -> str:
+    """Format a range of conductivities: 5.1e-4 to 2.0e-3."""
+    return f"{scientific(lower)} to {scientific(upper)}"
+
+
+#: Scale factor, decimals and unit of the differences of each property.
 DIFFERENCES: Mapping[str, tuple[float, int, str]] = {
     "conductivity": (1.0, 2, "decades"),
     "relative_density": (1.0, 1, "points"),
@@ -62,20 +66,25 @@ DIFFERENCES: Mapping[str, tuple[float, int, str]] = {
 }
 
 
-def difference_words(target: str, value: float, lower: float, upper: float, *, unit: bool = True) -> str:
-    """Write a difference with its interval: +0.21 decades (-0.90 to +1.32)."""
-    scale, decimals, name = DIFFERENCES[target]
-    texts = [f"{scale * each:+.{decimals}f}" for each in (value, lower, upper)]
-    return f"{texts[0]}{f' {name}' if unit else ''} ({texts[1]} to {texts[2]})"
+def format_difference(target: str, value: float, lower: float, upper: float, *, unit: bool = True) -> str:
+    """Format a difference with its interval: +0.21 decades (-0.90 to +1.32)."""
+    scale, decimals, unit_name = DIFFERENCES[target]
+    texts = [f"{scale * number:+.{decimals}f}" for number in (value, lower, upper)]
+    return f"{texts[0]}{f' {unit_name}' if unit else ''} ({texts[1]} to {texts[2]})"
 
 
-def level_words(level: float) -> str:
-    """Write the level of an interval: 90 %."""
+def short_target(target: str) -> str:
+    """Return the short name of a property: conductivity, density or purity."""
+    return target.rsplit("_", maxsplit=1)[-1]
+
+
+def format_level(level: float) -> str:
+    """Format the level of an interval: 90 %."""
     return f"{100 * level:.6g} %"
 
 
-def duration(seconds: float) -> str:
-    """Write a time that a person waits: 40 s, 12 min, 3.4 h, 2.1 d."""
+def format_duration(seconds: float) -> str:
+    """Format a waiting time: 40 s, 12 min, 3.4 h, 2.1 d."""
     for unit, length in (("d", 86_400.0), ("h", 3_600.0)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"
@@ -83,35 +92,38 @@ def duration(seconds: float) -> str:
 
 
 def plural(count: int, word: str) -> str:
-    """Write a number of things: 1 row, 2 rows, 2 processes."""
+    """Format a count with its noun: 1 row, 2 rows, 2 processes."""
     ending = "es" if word.endswith("s") else "s"
     return f"{count} {word}" if count == 1 else f"{count} {word}{ending}"
 
 
-def model_line(name: str, metadata: ModelMetadata) -> str:
-    """Return which model answers: its name and its time of training."""
+def describe_model(name: str, metadata: ModelMetadata) -> str:
+    """Return the name of a model and the time of its training."""
     return f"model: {name}, trained {metadata.created[:16].replace('T', ' ')} UTC"
 
 
-def conditions(cells: Mapping[str, Any]) -> str:
-    """Return how a pellet is made, sintering first: cells by column name, None or absent where not known."""
+def describe_conditions(cells: Mapping[str, Any]) -> str:
+    """Return the processing conditions of a pellet, sintering first.
+
+    `cells` maps column names to values, None or absent where not known.
+    """
     phrases = []
     for column, phrase in _PHRASES.items():
         value = cells.get(column.value)
         if value is not None:
-            text = _additive(cells) if column is Column.ADDITIVE else amount(column, value)
+            text = _describe_additive(cells) if column is Column.ADDITIVE else format_quantity(column, value)
             phrases.append(phrase.format(text))
     return ", ".join(phrases)
 
 
-def recipe_line(row: Mapping[Any, Any]) -> str:
-    """Write a recipe in one line."""
-    how = conditions({name: cell for name, cell in row.items() if not is_missing(cell)})
-    return f"{row[Column.FORMULA]}, {how}" if how else str(row[Column.FORMULA])
+def describe_recipe(row: Mapping[Any, Any]) -> str:
+    """Return a recipe on one line."""
+    conditions = describe_conditions({name: cell for name, cell in row.items() if not is_missing(cell)})
+    return f"{row[Column.FORMULA]}, {conditions}" if conditions else str(row[Column.FORMULA])
 
 
-def amount(column: Column, value: Any) -> str:
-    """Write a cell with its unit, a choice in words."""
+def format_quantity(column: Column, value: Any) -> str:
+    """Format a cell with its unit, or a choice as words."""
     if column.kind is Kind.NUMBER:
         return f"{value:g} {column.unit}".rstrip()
     if column.kind is Kind.FLAG:
@@ -119,7 +131,7 @@ def amount(column: Column, value: Any) -> str:
     return str(value).replace("_", " ")
 
 
-def _additive(cells: Mapping[str, Any]) -> str:
+def _describe_additive(cells: Mapping[str, Any]) -> str:
     name, quantity, unit = (
         cells.get(column) for column in (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
     )
@@ -130,52 +142,53 @@ def _additive(cells: Mapping[str, Any]) -> str:
     return f"{quantity:g} {name} per formula unit"
 
 
-def measured(cells: Mapping[str, Any]) -> str:
-    """Return what was measured on a pellet."""
-    found = []
+def describe_results(cells: Mapping[str, Any]) -> str:
+    """Return the measured properties of a pellet."""
+    results = []
     conductivity = cells.get(Column.CONDUCTIVITY_TOTAL_S_CM)
     if conductivity is not None:
         sign = _BOUND_SIGNS.get(cells.get(Column.CONDUCTIVITY_BOUND) or "", "")
         temperature = cells.get(Column.MEASUREMENT_TEMPERATURE_C)
-        where = "" if temperature is None else f" at {temperature:g} °C"
-        found.append(f"{sign}{scientific(conductivity, 3)} S/cm{where}")
+        suffix = "" if temperature is None else f" at {temperature:g} °C"
+        results.append(f"{sign}{scientific(conductivity, 3)} S/cm{suffix}")
     density = cells.get(Column.RELATIVE_DENSITY_PCT)
     if density is not None:
-        found.append(f"{_BOUND_SIGNS.get(cells.get(Column.DENSITY_BOUND) or '', '')}{density:g} % dense")
-    pure, phases = cells.get(Column.PHASE_PURE), cells.get(Column.SECONDARY_PHASES)
-    if pure is not None:
-        found.append("phase pure" if pure else f"with {', '.join(split(phases))}" if phases else "not phase pure")
-    return ", ".join(found) or "no conductivity, density or purity reported"
+        results.append(f"{_BOUND_SIGNS.get(cells.get(Column.DENSITY_BOUND) or '', '')}{density:g} % dense")
+    if cells.get(Column.PHASE_PURE) is not None:
+        phases = cells.get(Column.SECONDARY_PHASES)
+        impure = f"with {', '.join(split_list(phases))}" if phases else "not phase pure"
+        results.append("phase pure" if cells[Column.PHASE_PURE] else impure)
+    return ", ".join(results) or "no conductivity, density or purity reported"
 
 
-def split(cell: str | None) -> tuple[str, ...]:
-    """Return the words of a cell that holds several."""
+def split_list(cell: str | None) -> tuple[str, ...]:
+    """Return the parts of a cell that are separated by semicolons."""
     return tuple(part.strip() for part in (cell or "").split(";") if part.strip())
 
 
-#: Of a neighbour: whether it is a pellet of one's own.
-OWN = "own"
+#: Cell of a neighbour: whether it is one of the user's own pellets.
+OWN_KEY = "own"
 
 
-def origin(cells: Mapping[str, Any]) -> str:
+def describe_origin(cells: Mapping[str, Any]) -> str:
     """Return where a pellet was published."""
-    if cells.get(OWN):
+    if cells.get(OWN_KEY):
         return "your own pellet"
-    link, through = cells.get(Column.DOI), cells.get(Column.CITED_IN)
-    if link:
-        name = "" if cells[Column.SOURCE] == link else f"{cells[Column.SOURCE]}, "
-        return f"{name}https://doi.org/{link}"
+    doi, cited_in = cells.get(Column.DOI), cells.get(Column.CITED_IN)
+    if doi:
+        source = "" if cells[Column.SOURCE] == doi else f"{cells[Column.SOURCE]}, "
+        return f"{source}https://doi.org/{doi}"
     from nasicon_ml.data.citing import search_words
 
     words = search_words([cells])
     return (
-        f"{cells[Column.SOURCE]}, DOI not known{f' (read in {through})' if through else ''}"
+        f"{cells[Column.SOURCE]}, DOI not known{f' (read in {cited_in})' if cited_in else ''}"
         f"{f'; to find it, search for: {words}' if words else ''}"
     )
 
 
-def ion(element: str, state: float | None) -> str:
-    """Write an element with its oxidation state: Ti4+."""
+def format_ion(element: str, state: float | None) -> str:
+    """Format an element with its oxidation state: Ti4+."""
     if state is None or not math.isfinite(state):
         return element
     return f"{element}{abs(state):g}{'+' if state > 0 else '-'}"

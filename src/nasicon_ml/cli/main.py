@@ -21,7 +21,7 @@ from typing import Any, TextIO, cast
 
 import click
 
-from nasicon_ml.cli.render import plain, say
+from nasicon_ml.cli.render import notify, printable
 from nasicon_ml.errors import NasiconError, TableNote, nearest
 from nasicon_ml.signals import TERMINATED, stoppable
 
@@ -179,7 +179,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return READER_GONE
     except NasiconError as error:  # the last of the answer could not be written
         silence_stdout()
-        say(f"error: {error}")
+        notify(f"error: {error}")
         return NOTHING_DONE
     if args is None and code in {INTERRUPTED, TERMINATED}:
         # Everything is unwound and written. To take the libraries down again would take another second, and who
@@ -195,16 +195,16 @@ def _run(arguments: list[str], debug: bool) -> int:
         with stoppable(), _notes_said():
             outcome = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
     except click.ClickException as error:
-        error.message = plain(error.message)  # type: ignore[misc]
+        error.message = printable(error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        say("stopped")
+        notify("stopped")
         return INTERRUPTED
     except SystemExit as stop:
         if stop.code != TERMINATED:
             raise
-        say("stopped")
+        notify("stopped")
         return TERMINATED
     except BrokenPipeError:
         raise
@@ -224,7 +224,7 @@ def _notes_said() -> Iterator[None]:
             if issubclass(category, TableNote):
                 if str(message) not in said:
                     said.add(str(message))
-                    say(f"note: {message}")
+                    notify(f"note: {message}")
             else:
                 shown(message, category, *where, **others)
 
@@ -237,22 +237,22 @@ def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
     if debug:
         import traceback
 
-        say("".join(traceback.format_exception(error)).rstrip())
+        notify("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, NasiconError):
-        say(f"error: {error}")
+        notify(f"error: {error}")
         _drop_what_cannot_be_written()
         return NOTHING_DONE
     if isinstance(error, OSError) and error.filename is not None:
-        say(f"error: {error.filename}: {error.strerror}")
+        notify(f"error: {error.filename}: {error.strerror}")
         return NOTHING_DONE
     if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
         encoding = sys.getfilesystemencoding()
-        say(f"error: the name of a file or folder is no text in {encoding}: set PYTHONUTF8=1, or rename it")
+        notify(f"error: the name of a file or folder is no text in {encoding}: set PYTHONUTF8=1, or rename it")
         return NOTHING_DONE
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    say(f"error: this is a fault of {PROGRAM}, not of your input ({reason[:300]})")
+    notify(f"error: this is a fault of {PROGRAM}, not of your input ({reason[:300]})")
     if not debug:
-        say(f"please report it with what this shows: {PROGRAM} --debug {shlex.join(arguments)}")
+        notify(f"please report it with what this shows: {PROGRAM} --debug {shlex.join(arguments)}")
     return FAULT
 
 

@@ -1,4 +1,4 @@
-"""``nasicon-ml profile``: one recipe with one or two fields varied, and what the best of it is worth."""
+"""The command ``nasicon-ml profile``: predictions of one recipe with one or two varied fields."""
 
 from __future__ import annotations
 
@@ -8,20 +8,36 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from nasicon_ml.cli.answers import Answer, answers, json_text
-from nasicon_ml.cli.formatting import conditions, difference_words, fixed, level_words, percent, plural, scientific
+from nasicon_ml.cli.answers import Answer, build_answers, json_text
+from nasicon_ml.cli.formatting import (
+    describe_conditions,
+    fixed,
+    format_difference,
+    format_level,
+    percent,
+    plural,
+    scientific,
+    short_target,
+)
 from nasicon_ml.cli.inputs import (
-    ANSWER,
-    Inputs,
     SectionedCommand,
     answer_options,
     composition_options,
-    option,
+    figure_option,
+    json_option,
+    output_option,
     recipe_options,
     recipes_from_options,
 )
-from nasicon_ml.cli.predict import check_files, predict_together, report
-from nasicon_ml.cli.render import aligned, answer_cells, answer_heads, own_summary, print_text, say
+from nasicon_ml.cli.predict import check_output_files, predict_all, report_findings
+from nasicon_ml.cli.render import (
+    align_columns,
+    answer_cells,
+    answer_headers,
+    notify,
+    print_text,
+    summarise_own_shifts,
+)
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import ANSWERS, TargetName
 
@@ -33,8 +49,8 @@ if TYPE_CHECKING:
     from nasicon_ml.workflows.profile import Best, Profile
 
 SCHEMA = "nasicon-ml/profile/1"
-#: So many values that are not told apart from the best are named one by one.
-_MOST_NAMED = 6
+#: Maximum number of values indistinguishable from the best that are listed.
+_MAX_LISTED = 6
 
 _EPILOG = """\b
 Examples:
@@ -50,11 +66,9 @@ One or two options take several values, as a list or a range first:last:step; th
 @composition_options
 @recipe_options
 @answer_options
-@option("--json", "as_json", is_flag=True, section=ANSWER, help="Write JSON to standard output.")
-@option("--output", section=ANSWER, metavar="FILE",
-        help="Write recipes and answers to a file, too: .csv, .json or .parquet.")  # fmt: skip
-@option("--figure", section=ANSWER, metavar="FILE",
-        help="Draw line, band, measured pellets and the best: .png, .pdf or .svg.")  # fmt: skip
+@json_option
+@output_option("recipes and answers to a file, too")
+@figure_option("line, band, measured pellets and the best")
 @click.pass_context
 def profile(ctx: click.Context, /, **values: Any) -> None:
     """Predict one recipe with one or two fields varied.
@@ -62,198 +76,192 @@ def profile(ctx: click.Context, /, **values: Any) -> None:
     Says which value is best for each answer, and whether it can be told apart from the others: the difference
     between two pellets of one laboratory is known better than each of them.
     """
-    check_files(values)
+    check_output_files(values)
     inputs = recipes_from_options(values)
-    found = _profile(inputs, values)
-    report(inputs)
-    given = answers(inputs, found.prediction, 0, full=False)
+    from nasicon_ml.workflows.profile import Profile, check_varied
+
+    check_varied(inputs.varied)
+    result = Profile(predict_all(inputs, values), inputs.varied)
+    report_findings(inputs)
+    answers = build_answers(inputs, result.prediction, 0, full=False)
+    title = _title(result, answers, values)
     notes = []
     if values["output"] is not None:
         from nasicon_ml.io import write_table
 
-        write_table(found.frame(), values["output"])
-        notes.append(f"{plural(len(given), 'prediction')} written to {values['output']}")
+        write_table(result.frame(), values["output"])
+        notes.append(f"{plural(len(answers), 'prediction')} written to {values['output']}")
     if values["figure"] is not None:
         from nasicon_ml.plots import save
 
-        save(figure(found, _title(found, given, values)), values["figure"])
-        notes.append(f"figure written to {values['figure']}; {_measured_words(found)}")
+        save(figure(result, title), values["figure"])
+        notes.append(f"figure written to {values['figure']}; {_describe_measured(result)}")
     if values["as_json"]:
-        click.echo(json_text(SCHEMA, found.prediction, given, _more(found)), nl=False)
+        click.echo(json_text(SCHEMA, result.prediction, answers, _profile_json(result)), nl=False)
     else:
-        print_text("\n".join([_title(found, given, values), "", *_table(found, given), "", *_best(found, given)]))
+        print_text("\n".join([title, "", *_table(result, answers), "", *_best_lines(result, answers)]))
     for note in notes:
-        say(note)
+        notify(note)
     ctx.exit(0)
 
 
-def _profile(inputs: Inputs, values: dict[str, Any]) -> Profile:
-    from nasicon_ml.workflows.profile import Profile, check_varied
-
-    check_varied(inputs.varied)
-    return Profile(predict_together(inputs, values), inputs.varied)
-
-
-def _title(found: Profile, given: list[Answer], values: dict[str, Any]) -> str:
-    """Return what is the same in all recipes."""
-    varied = {one.name for one in found.varied}
-    formulas = {answer.composition.formula for answer in given}
-    stated = values[Column.FORMULA] or (values[Column.SYSTEM],)
-    name = formulas.pop() if len(formulas) == 1 else ", ".join(stated)
-    cells = {key: cell for key, cell in given[0].recipe.items() if key not in varied}
-    return f"{name}, {how}" if (how := conditions(cells)) else name
+def _title(profile: Profile, answers: list[Answer], values: dict[str, Any]) -> str:
+    """Return the name and the conditions that all recipes share."""
+    varied = {field.name for field in profile.varied}
+    formulas = {answer.composition.formula for answer in answers}
+    given = values[Column.FORMULA] or (values[Column.SYSTEM],)
+    name = formulas.pop() if len(formulas) == 1 else ", ".join(given)
+    conditions = describe_conditions({key: cell for key, cell in answers[0].recipe.items() if key not in varied})
+    return f"{name}, {conditions}" if conditions else name
 
 
-def _table(found: Profile, given: list[Answer]) -> list[str]:
-    heads = [f"{one.label}{f', {one.unit}' if one.unit else ''}" for one in found.varied]
-    rows = [(*heads, *answer_heads(given, found.prediction.level))]
-    rows += [
-        (*(one.written(row) for one in found.varied), *answer_cells(answer)) for row, answer in enumerate(given)
-    ]
-    lines = aligned(rows, [*([True] * (len(rows[0]) - 1)), False])
-    return lines + ([moved] if (moved := own_summary(given)) else [])
+def _table(profile: Profile, answers: list[Answer]) -> list[str]:
+    headers = [f"{field.label}{f', {field.unit}' if field.unit else ''}" for field in profile.varied]
+    rows = [(*headers, *answer_headers(answers, profile.prediction.level))]
+    for row, answer in enumerate(answers):
+        rows.append((*(field.written(row) for field in profile.varied), *answer_cells(answer)))
+    lines = align_columns(rows, [*([True] * (len(rows[0]) - 1)), False])
+    shift = summarise_own_shifts(answers)
+    return [*lines, shift] if shift else lines
 
 
-_NAMES = {
-    TargetName.CONDUCTIVITY: "conductivity",
-    TargetName.RELATIVE_DENSITY: "density",
-    TargetName.PHASE_PURITY: "purity",
-}
-
-
-def _best(found: Profile, given: list[Answer]) -> list[str]:
-    """Say which is best, and what that is worth."""
+def _best_lines(profile: Profile, answers: list[Answer]) -> list[str]:
+    """Describe the best value of each property and its advantage over the lowest."""
     lines = []
-    for name, best in found.best.items():
+    for target, best in profile.best.items():
+        answer, name = answers[best.row], short_target(target)
         value = {
-            TargetName.CONDUCTIVITY: f"{scientific(given[best.row].conductivity_s_cm.value)} S/cm",
-            TargetName.RELATIVE_DENSITY: f"{fixed(given[best.row].relative_density_pct.value)} %",
-            TargetName.PHASE_PURITY: percent(given[best.row].phase_purity),
-        }[name]
+            TargetName.CONDUCTIVITY: f"{scientific(answer.conductivity_s_cm.value)} S/cm",
+            TargetName.RELATIVE_DENSITY: f"{fixed(answer.relative_density_pct.value)} %",
+            TargetName.PHASE_PURITY: percent(answer.phase_purity),
+        }[target]
         if best.lowest == best.row:
-            lines.append(f"{_NAMES[name]}: {value} throughout")
+            lines.append(f"{name}: {value} throughout")
             continue
-        lines.append(f"highest {_NAMES[name]}: {_at(found, best.row)}, {value}{_at_the_end(found, best)}")
-        lines.append(f"  not told apart from it: {_alike(found, best)}")
-        there = best.differences
-        worth = difference_words(
-            str(name), -there.value[best.lowest], -there.upper[best.lowest], -there.lower[best.lowest]
+        lines.append(f"highest {name}: {_describe_row(profile, best.row)}, {value}{_at_range_end(profile, best)}")
+        lines.append(f"  not told apart from it: {_describe_indistinguishable(profile, best)}")
+        # The differences are those of the lowest to the best, so the sign and the ends of the interval swap.
+        to_best, lowest = best.differences, best.lowest
+        advantage = format_difference(
+            target, -to_best.value[lowest], -to_best.upper[lowest], -to_best.lower[lowest]
         )
-        surely = percent(1.0 - float(there.better[best.lowest]))
-        lines.append(f"  above the lowest, {_at(found, best.lowest)}: {worth}, higher with {surely}")
-    pair = found.best[TargetName.CONDUCTIVITY]
-    half = pair.differences.upper[pair.row]
-    level = level_words(found.prediction.level)
+        probability = percent(1.0 - float(to_best.better[lowest]))
+        lines.append(
+            f"  above the lowest, {_describe_row(profile, lowest)}: {advantage}, higher with {probability}"
+        )
+    conductivity = profile.best[TargetName.CONDUCTIVITY]
+    half_width = conductivity.differences.upper[conductivity.row]
+    level = format_level(profile.prediction.level)
     lines.append(
         f"Differences are those between two pellets of one laboratory, intervals {level}; two made by one recipe"
-        f" differ by up to {half:.1f} decades."
+        f" differ by up to {half_width:.1f} decades."
     )
     return lines
 
 
-def _at(found: Profile, row: int) -> str:
+def _describe_row(profile: Profile, row: int) -> str:
+    """Return the values of the varied fields in one recipe."""
     return ", ".join(
-        f"{'' if one.unit else f'{one.label} = '}{one.written(row)} {one.unit}".rstrip() for one in found.varied
+        f"{'' if field.unit else f'{field.label} = '}{field.written(row)} {field.unit}".rstrip()
+        for field in profile.varied
     )
 
 
-def _at_the_end(found: Profile, best: Best) -> str:
-    """Say so where the best lies at the end of a range: there may be better beyond."""
-    ends = [
-        one.label
-        for one in found.varied
-        if one.is_number and one.values[best.row] in (min(one.values), max(one.values))
+def _at_range_end(profile: Profile, best: Best) -> str:
+    """Return a remark if the best is at the end of a range, because better values may lie beyond."""
+    labels = [
+        field.label
+        for field in profile.varied
+        if field.is_number and field.values[best.row] in (min(field.values), max(field.values))
     ]
-    return f" (at the end of the range of {' and '.join(ends)})" if ends else ""
+    return f" (at the end of the range of {' and '.join(labels)})" if labels else ""
 
 
-def _alike(found: Profile, best: Best) -> str:
-    """Name the values that are not told apart from the best."""
-    alike = ~best.is_told_apart
-    alike[best.row] = False
-    others = len(alike) - 1
-    if not alike.any():
+def _describe_indistinguishable(profile: Profile, best: Best) -> str:
+    """Return the values that do not differ significantly from the best."""
+    mask = ~best.is_told_apart
+    mask[best.row] = False
+    others = len(mask) - 1
+    rows = np.flatnonzero(mask).tolist()
+    if not rows:
         return "none of the others"
-    if alike.sum() == others:
+    if len(rows) == others:
         return f"all {others} others" if others > 1 else "the other one"
-    only = found.varied[0]
-    rows = np.flatnonzero(alike)
-    if len(found.varied) == 1 and only.is_number:
-        numbers = sorted(only.values[row] for row in rows)
-        between = sum(numbers[0] <= value <= numbers[-1] for value in only.values) - (
-            numbers[0] <= only.values[best.row] <= numbers[-1]
+    field = profile.varied[0]
+    if len(profile.varied) == 1 and field.is_number:
+        numbers = sorted(field.values[row] for row in rows)
+        between = sum(numbers[0] <= value <= numbers[-1] for value in field.values) - (
+            numbers[0] <= field.values[best.row] <= numbers[-1]
         )
         if between == len(numbers):
-            return f"{numbers[0]:g} to {numbers[-1]:g} {only.unit}".rstrip()
-    if len(rows) <= _MOST_NAMED:
-        return "; ".join(_at(found, row) for row in rows.tolist())
+            return f"{numbers[0]:g} to {numbers[-1]:g} {field.unit}".rstrip()
+    if len(rows) <= _MAX_LISTED:
+        return "; ".join(_describe_row(profile, row) for row in rows)
     return f"{len(rows)} of {others} others"
 
 
-def _more(found: Profile) -> dict[str, Any]:
-    """Return what the JSON says beside the predictions."""
-    best = {}
-    for name, one in found.best.items():
-        to_best = {field: numbers.tolist() for field, numbers in asdict(one.differences).items()}
-        best[str(name)] = {
-            "row": one.row, "lowest": one.lowest, "is_told_apart": one.is_told_apart.tolist(),
+def _profile_json(profile: Profile) -> dict[str, Any]:
+    """Return the JSON content beyond the predictions."""
+    best_json = {}
+    for target, best in profile.best.items():
+        to_best = {field: numbers.tolist() for field, numbers in asdict(best.differences).items()}
+        best_json[str(target)] = {
+            "row": best.row, "lowest": best.lowest, "is_told_apart": best.is_told_apart.tolist(),
             "differences": to_best,
         }  # fmt: skip
     return {
         "varied": [
-            {"name": one.name, "label": one.label, "unit": one.unit, "values": list(one.values)}
-            for one in found.varied
+            {"name": field.name, "label": field.label, "unit": field.unit, "values": list(field.values)}
+            for field in profile.varied
         ],
-        "best": best,
-        "measured": _records(found.literature),
-        "measured_own": _records(found.own),
+        "best": best_json,
+        "measured": _points_json(profile.literature),
+        "measured_own": _points_json(profile.own),
     }
 
 
-def _records(points: pd.DataFrame) -> list[dict[str, Any]]:
+def _points_json(points: pd.DataFrame) -> list[dict[str, Any]]:
     from nasicon_ml.io import table_records
 
     return table_records(points.drop(columns="pellet"))
 
 
-def _measured_words(found: Profile) -> str:
-    """Say which measured pellets a figure shows."""
-    literature = found.literature
+def _describe_measured(profile: Profile) -> str:
+    """Return the number of measured pellets in a figure and how they were made."""
+    literature = profile.literature
     if literature.empty:
         return "no measured pellet of this composition states what is varied"
     shown = literature[literature["target"] == str(ANSWERS[0])]
     shown = literature if shown.empty else shown
-    made = shown["made"].iloc[0]
-    return (
-        f"it shows {plural(shown['pellet'].nunique(), 'pellet')} of"
-        f" {plural(shown[Column.SOURCE].nunique(), 'paper')}, {made}"
-    )
+    pellets, papers = shown["pellet"].nunique(), shown[Column.SOURCE].nunique()
+    return f"it shows {plural(pellets, 'pellet')} of {plural(papers, 'paper')}, {shown['made'].iloc[0]}"
 
 
-def figure(found: Profile, title: str) -> Figure:
-    """Draw a profile: a field of numbers is the axis, and of two the one with more values."""
+def figure(profile: Profile, title: str) -> Figure:
+    """Draw a profile, preferably over a field of numbers, and over the field with more values of two."""
     from nasicon_ml.plots import Axis
     from nasicon_ml.plots import profile as draw
 
-    along, *others = sorted(found.varied, key=lambda one: (-one.is_number, -len(one.different)))
+    first, *others = sorted(profile.varied, key=lambda field: (-field.is_number, -len(field.different)))
     axes = [
         Axis(
-            one.values if one.is_number else [one.written(row) for row in range(len(one.values))],
-            f"{one.label} ({one.unit})" if one.unit else one.label,
+            field.values if field.is_number else [field.written(row) for row in range(len(field.values))],
+            f"{field.label} ({field.unit})" if field.unit else field.label,
         )
-        for one in (along, *others)
+        for field in (first, *others)
     ]
     measured = {}
-    for whose, points in (("literature", found.literature), ("your pellets", found.own)):
+    for label, points in (("literature", profile.literature), ("your pellets", profile.own)):
         if not points.empty:
-            place = [value if along.is_number else along.text(value) for value in points[along.name]]
+            place = [value if first.is_number else first.text(value) for value in points[first.name]]
             curve = [_curve(others[0], value) for value in points[others[0].name]] if others else None
-            measured[whose] = points.assign(place=place, curve=curve)
-    best = {str(name): one.row for name, one in found.best.items()}
+            measured[label] = points.assign(place=place, curve=curve)
+    best = {str(target): best.row for target, best in profile.best.items()}
     curves = axes[1] if others else None
-    return draw(found.frame(), axes[0], curves, measured, title=title, level=found.prediction.level, best=best)
+    level = profile.prediction.level
+    return draw(profile.frame(), axes[0], curves, measured, title=title, level=level, best=best)
 
 
-def _curve(one: Varied, value: Any) -> Any:
-    """Return which curve a measured pellet belongs to: of numbers, the nearest."""
-    return min(one.different, key=lambda other: abs(other - value)) if one.is_number else one.text(value)
+def _curve(field: Varied, value: Any) -> Any:
+    """Return the curve to which a measured pellet belongs; for numbers, the nearest."""
+    return min(field.different, key=lambda other: abs(other - value)) if field.is_number else field.text(value)

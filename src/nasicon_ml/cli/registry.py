@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasicon_ml.cli.inputs import complete, together
-from nasicon_ml.cli.render import aligned, print_json, print_text, say
+from nasicon_ml.cli.inputs import combine_options, complete_value, json_object_option
+from nasicon_ml.cli.render import align_columns, notify, print_json, print_text
 
 if TYPE_CHECKING:
     from nasicon_ml.evaluation.gate import GateReport, PairedScore
@@ -28,9 +28,9 @@ Exit code: 0 done; 1 refused by the gate; 2 nothing could be done, and the messa
 
 
 #: The options that all of the verbs have.
-_shared = together(
+_shared = combine_options(
     click.option("--tracking-uri", metavar="URI", help="MLflow store or server."),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    json_object_option,
 )
 
 
@@ -57,7 +57,7 @@ def list_(as_json: bool, tracking_uri: str | None) -> None:
 
 
 @registry.command()
-@click.argument("version", default="champion", metavar="[V]", shell_complete=complete)
+@click.argument("version", default="champion", metavar="[V]", shell_complete=complete_value)
 @click.option("--card", is_flag=True, help="Print its model card, too.")
 @_shared
 def show(version: str, card: bool, as_json: bool, tracking_uri: str | None) -> None:
@@ -78,8 +78,8 @@ def show(version: str, card: bool, as_json: bool, tracking_uri: str | None) -> N
 
 
 @registry.command()
-@click.argument("reference", metavar="A", shell_complete=complete)
-@click.argument("candidate", metavar="B", shell_complete=complete)
+@click.argument("reference", metavar="A", shell_complete=complete_value)
+@click.argument("candidate", metavar="B", shell_complete=complete_value)
 @_shared
 @click.pass_context
 def compare(ctx: click.Context, reference: str, candidate: str, as_json: bool, tracking_uri: str | None) -> None:
@@ -92,7 +92,7 @@ def compare(ctx: click.Context, reference: str, candidate: str, as_json: bool, t
 
 
 @registry.command()
-@click.argument("version", default="challenger", metavar="[V]", shell_complete=complete)
+@click.argument("version", default="challenger", metavar="[V]", shell_complete=complete_value)
 @click.option("--force", is_flag=True, help="Promote it even if the gate refuses.")
 @click.option("--reason", default="", metavar="TEXT", help="Why, with --force; it is kept as a tag.")
 @_shared
@@ -122,15 +122,15 @@ def rollback(reason: str, as_json: bool, tracking_uri: str | None) -> None:
 
 
 @registry.command()
-@click.argument("version", metavar="V", shell_complete=complete)
-@click.argument("folder", metavar="DIR", shell_complete=complete)
+@click.argument("version", metavar="V", shell_complete=complete_value)
+@click.argument("folder", metavar="DIR", shell_complete=complete_value)
 @_shared
 def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -> None:
     """Write version V into the folder DIR, as a bundle for 'predict --model DIR' or 'registry import DIR'."""
     from nasicon_ml.tracking.registry import export_version
 
     if Path(folder, "manifest.json").exists():
-        say(f"note: {folder}: the bundle that is there will be replaced")
+        notify(f"note: {folder}: the bundle that is there will be replaced")
     found, path = export_version(version, folder, tracking_uri=tracking_uri)
     if as_json:
         print_json(found.to_json() | {"folder": str(path)})
@@ -139,7 +139,7 @@ def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -
 
 
 @registry.command("import")
-@click.argument("folder", metavar="DIR", shell_complete=complete)
+@click.argument("folder", metavar="DIR", shell_complete=complete_value)
 @click.option(
     "--experiment", metavar="NAME", help="MLflow experiment.  [default: MLFLOW_EXPERIMENT_NAME, or nasicon-ml]"
 )
@@ -178,7 +178,7 @@ def versions_table(versions: Sequence[Version]) -> list[tuple[str, ...]]:
 def _versions_text(versions: Sequence[Version]) -> str:
     if not versions:
         return "no version is registered; make one: nasicon-ml train"
-    return "\n".join(aligned(versions_table(versions)))
+    return "\n".join(align_columns(versions_table(versions)))
 
 
 def _version_text(version: Version) -> str:
@@ -193,7 +193,7 @@ def _version_text(version: Version) -> str:
         "",
     ]
     rows = [(name, value) for name, value in sorted(version.tags.items()) if name not in _APART]
-    return "\n".join([*lines, *aligned(rows)])
+    return "\n".join([*lines, *align_columns(rows)])
 
 
 def _comparison_text(comparison: Comparison) -> str:
@@ -238,7 +238,7 @@ def _report(report: GateReport, names: tuple[str, str]) -> Iterator[str]:
         yield f"Each pellet predicted without its source; {first.n_sources} sources of conductivities."
         rows: list[tuple[str, ...]] = [("target", "score", *names, "difference (95 %)", "pellets")]
         rows += [_score_row(score) for score in report.scores]
-        yield from aligned(rows)
+        yield from align_columns(rows)
         yield ""
     for check in report.checks:
         mark = "passed   " if check.passed else "REFUSED  "

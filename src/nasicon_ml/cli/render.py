@@ -1,8 +1,9 @@
-"""Everything that is shown: lines on standard error, tables, a progress bar, and answers and results as text."""
+"""Print messages, tables and a progress bar, and render answers, scores and screening results as text."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import textwrap
 import time
@@ -13,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasicon_ml.cli.formatting import (
-    NOTHING,
-    conditions,
-    duration,
+    NOT_AVAILABLE,
+    describe_conditions,
+    describe_origin,
+    describe_recipe,
+    describe_results,
     fixed,
-    ion,
-    level_words,
-    measured,
-    origin,
+    format_duration,
+    format_ion,
+    format_level,
     percent,
     plural,
-    recipe_line,
     scientific,
+    scientific_range,
 )
-from nasicon_ml.columns import Column, is_missing
+from nasicon_ml.columns import CONDUCTIVITY_INTERVAL, Column, is_missing
 from nasicon_ml.errors import plain_line
 
 if TYPE_CHECKING:
@@ -38,18 +40,18 @@ if TYPE_CHECKING:
     from nasicon_ml.workflows.train import TrainingResult
 
 
-def plain(message: str) -> str:
-    """Replace what could steer the terminal, or fill it, in a message with names of files or arguments."""
+def printable(message: str) -> str:
+    """Escape control characters and shorten long lines of a message that quotes file names or arguments."""
     return "\n".join(plain_line(line) for line in message.split("\n"))
 
 
-def say(message: str) -> None:
+def notify(message: str) -> None:
     """Write a message to standard error."""
-    click.echo(plain(message), err=True)
+    click.echo(printable(message), err=True)
 
 
 def print_text(text: str) -> None:
-    """Write text to standard output in which others may have had a say, such as tags of a version."""
+    """Write text of unknown origin, such as the tags of a model version, to standard output."""
     click.echo("\n".join(plain_line(line, len(line)) for line in text.split("\n")))
 
 
@@ -58,24 +60,26 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=2, ensure_ascii=False))
 
 
-def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool] | None = None) -> list[str]:
-    """Write rows of cells as lines, two spaces between the columns.
+def align_columns(rows: Sequence[Sequence[str]], right: Sequence[bool] | None = None) -> list[str]:
+    """Return rows of cells as lines, with two spaces between the columns.
 
-    `right` says which columns are set to the right; by default none.
+    `right` tells which columns are right-aligned; by default none.
     """
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    sides = right or [False] * len(widths)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    pads = [str.rjust if is_right else str.ljust for is_right in right or [False] * len(widths)]
     return [
-        "  ".join(
-            cell.rjust(width) if is_right else cell.ljust(width)
-            for cell, width, is_right in zip(row, widths, sides, strict=True)
-        ).rstrip()
+        "  ".join(pad(cell, width) for pad, cell, width in zip(pads, row, widths, strict=True)).rstrip()
         for row in rows
     ]
 
 
-def cell_text(value: Any) -> str:
-    """Write one value for a person: nothing for what is missing, four digits for numbers, words for flags."""
+def terminal_width() -> int | None:
+    """Return the width of the terminal, or None if standard output is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def format_value(value: Any) -> str:
+    """Format one value: empty if missing, four digits for numbers, yes or no for flags."""
     if is_missing(value) and not isinstance(value, str):
         return ""
     if isinstance(value, bool):
@@ -86,42 +90,38 @@ def cell_text(value: Any) -> str:
 
 
 def print_table(frame: pd.DataFrame, title: str = "") -> None:
-    """Print a table to standard output, numbers to the right, below a title if it has one."""
-    heads = [str(name) for name in frame.columns]
-    rows = [[cell_text(value) for value in row] for row in frame.itertuples(index=False, name=None)]
-    right = [frame.iloc[:, position].dtype.kind in "iuf" for position in range(frame.shape[1])]
-    if sys.stdout.isatty():
-        _print_rich(heads, rows, right, title)
-    else:
-        click.echo("\n".join([*([title] if title else []), *aligned([heads, *rows], right)]))
-
-
-def _print_rich(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], title: str) -> None:
+    """Print a table with right-aligned numbers and an optional title to standard output."""
+    headers = list(map(str, frame.columns))
+    rows = [[format_value(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    right = [dtype.kind in "iuf" for dtype in frame.dtypes]
+    if not sys.stdout.isatty():
+        click.echo("\n".join([*([title] if title else []), *align_columns([headers, *rows], right)]))
+        return
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=escape(title) or None, title_justify="left")
-    for head, is_right in zip(heads, right, strict=True):
-        table.add_column(escape(head), justify="right" if is_right else "left", overflow="fold")
+    for header, is_right in zip(headers, right, strict=True):
+        table.add_column(escape(header), justify="right" if is_right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     Console(highlight=False).print(table)
 
 
-#: Takes what is being done, and how much of the whole is done (0 to 1).
-Step = Callable[[str, float], None]
+#: Called with a description of the current work and the completed fraction (0 to 1).
+ProgressCallback = Callable[[str, float], None]
 
 
 @contextmanager
-def progress(label: str, *, line_every_s: float | None = None) -> Iterator[Step]:
-    """Show on standard error how far the work is: a bar on a terminal, elsewhere lines or nothing.
+def progress_bar(label: str, *, line_every_s: float | None = None) -> Iterator[ProgressCallback]:
+    """Show the progress on standard error: as a bar on a terminal, otherwise as lines or not at all.
 
-    Yields the function that moves the bar. Beside it stands `label` until the first step; where there is no
-    terminal, a line comes every `line_every_s` seconds, if that is given.
+    Yields the function that advances the bar, which is labelled `label` until the first call. Without a terminal,
+    a line is written every `line_every_s` seconds if that is given.
     """
     if not sys.stderr.isatty():
-        yield (lambda _message, _done: None) if line_every_s is None else _line_now_and_then(line_every_s)
+        yield (lambda _message, _done: None) if line_every_s is None else _line_progress(line_every_s)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -132,7 +132,7 @@ def progress(label: str, *, line_every_s: float | None = None) -> Iterator[Step]
         yield lambda message, fraction: bar.update(task, description=message, completed=fraction)
 
 
-def _line_now_and_then(every_s: float) -> Step:
+def _line_progress(every_s: float) -> ProgressCallback:
     last = time.monotonic() - every_s
 
     def step(message: str, fraction: float) -> None:
@@ -149,46 +149,48 @@ def _line_now_and_then(every_s: float) -> Step:
 
 _LABEL_WIDTH = 22
 _SMALLEST_WIDTH = 72
-#: Rules of the literature named that the model breaks.
+#: Number of broken rules of the literature that are shown.
 _SHOWN_RULES = 2
-#: Parts of an explanation shown; the others are added up.
+#: Number of contributions in an explanation that are shown; the remaining ones are summed.
 _SHOWN_PARTS = 7
-#: Amounts that differ from a whole charge or lithium by less are rounding.
+#: Charge imbalances and alkali excesses below this are rounding errors.
 _VISIBLE = 0.0005
 
 
-def panel(answer: Answer, level: float, width: int) -> str:
-    """Return the whole answer for one recipe as text, lines broken between words at the width of the terminal."""
+def answer_text(answer: Answer, level: float, width: int) -> str:
+    """Return the full answer to one recipe as text wrapped at `width` characters."""
     width = max(width, _SMALLEST_WIDTH)
-    lines = [*_head(answer, width), "", *_predicted(answer, level, width), "", *_domain(answer, width)]
-    lines += _entries("measured like this", measured_words(answer), width)
-    lines += _broken_rules(answer, width)
-    lines += _why(answer)
+    lines = [*_recipe_lines(answer, width), "", *_prediction_lines(answer, level, width), ""]
+    lines += _domain_lines(answer, width)
+    lines += _labelled(width, "measured like this", *describe_measured_alike(answer))
+    lines += _broken_rule_lines(answer, width)
+    lines += _explanation_lines(answer)
     if answer.neighbours:
-        lines += ["", *_nearest(answer, width)]
+        lines += ["", *_neighbour_lines(answer, width)]
     return "\n".join(lines) + "\n"
 
 
-def _head(answer: Answer, width: int) -> list[str]:
+def _recipe_lines(answer: Answer, width: int) -> list[str]:
     composition = answer.composition
     name = f"{answer.pellet_id}: " if answer.pellet_id else ""
     title = f"{name}{composition.formula}   {composition.system}, x = {composition.x:.4g}"
     lines = [click.style(title, bold=True)]
-    lines += _entry("sites", sites_words(composition), width)
-    lines += _entry("charge", charge_words(composition), width)
-    lines += _entry("made", conditions(answer.recipe) or "nothing given", width)
+    lines += _labelled(width, "sites", describe_sites(composition))
+    lines += _labelled(width, "charge", describe_charge(composition))
+    lines += _labelled(width, "made", describe_conditions(answer.recipe) or "nothing given")
     if answer.not_given:
         missing = ", ".join(column.label for column in answer.not_given)
-        lines += _entry("not given", f"{missing} (unknown to the model: widens the intervals)", width)
+        lines += _labelled(width, "not given", f"{missing} (unknown to the model: widens the intervals)")
     return lines
 
 
-def sites_words(composition: Composition) -> str:
-    """Return which ions are on which site."""
+def describe_sites(composition: Composition) -> str:
+    """Return the ions on each site."""
     states = composition.oxidation_states
     sites = (("A", composition.a_site), ("M", composition.m_site), ("T", composition.t_site))
     parts = [
-        f"{name}: " + " ".join(f"{ion(element, states.get(element))} {n:.4g}" for element, n in cations.items())
+        f"{name}: "
+        + " ".join(f"{format_ion(element, states.get(element))} {n:.4g}" for element, n in cations.items())
         for name, cations in sites
     ]
     anions = {"O": composition.oxygen, **composition.other_anions}
@@ -196,8 +198,8 @@ def sites_words(composition: Composition) -> str:
     return ";  ".join(parts)
 
 
-def charge_words(composition: Composition) -> str:
-    """Return whether the charges add up."""
+def describe_charge(composition: Composition) -> str:
+    """Return whether the charges are balanced, and the excess or deficit of alkali."""
     from nasicon_ml.composition import CHARGE_TOLERANCE
 
     imbalance, excess = composition.charge_imbalance, composition.alkali_excess
@@ -210,13 +212,12 @@ def charge_words(composition: Composition) -> str:
     return text
 
 
-def _predicted(answer: Answer, level: float, width: int) -> list[str]:
-    at = f"conductivity, {answer.temperature_c:g} °C"
+def _prediction_lines(answer: Answer, level: float, width: int) -> list[str]:
     sigma, density = answer.conductivity_s_cm, answer.relative_density_pct
-    between = f"{scientific(sigma.lower)} to {scientific(sigma.upper)} S/cm"
+    sigma_label = f"conductivity, {answer.temperature_c:g} °C"
     rows = [
-        ("", "predicted", f"{level_words(level)} interval"),
-        (at, f"{scientific(sigma.value)} S/cm", between),
+        ("", "predicted", f"{format_level(level)} interval"),
+        (sigma_label, f"{scientific(sigma.value)} S/cm", f"{scientific_range(sigma.lower, sigma.upper)} S/cm"),
         ("activation energy", f"{fixed(answer.activation_energy_ev, 2)} eV", ""),
         ("relative density", f"{fixed(density.value)} %", f"{fixed(density.lower)} to {fixed(density.upper)} %"),
         ("phase purity", percent(answer.phase_purity), "that XRD shows no secondary phase"),
@@ -224,158 +225,160 @@ def _predicted(answer: Answer, level: float, width: int) -> list[str]:
     lines = [f"  {label:<{_LABEL_WIDTH}}{value:<15}{more}".rstrip() for label, value, more in rows]
     lines[0] = click.style(lines[0], dim=True)
     phases = ", ".join(answer.secondary_phases) or "none named by the nearest pellets"
-    lines += _entry("if not pure, likely", phases, width)
-    return lines if answer.own is None else lines + _entry(_own_label(answer.own), _own_words(answer.own), width)
-
-
-def _domain(answer: Answer, width: int) -> list[str]:
-    if answer.inside_domain:
-        return _entry("known domain", click.style("inside", fg="green"), width)
-    lines = _entry("known domain", click.style("OUTSIDE: trust the numbers less", fg="yellow"), width)
-    for note in answer.domain_notes:
-        lines += _wrapped(f"- {note}", width, " " * (_LABEL_WIDTH + 2), " " * (_LABEL_WIDTH + 4))
+    lines += _labelled(width, "if not pure, likely", phases)
+    if answer.own is not None:
+        lines += _labelled(width, _own_pellets_label(answer.own), describe_own_shift(answer.own))
     return lines
 
 
-def measured_words(answer: Answer) -> list[str]:
-    """Return what was measured on pellets like this, and whether the answer disagrees with it."""
+def _domain_lines(answer: Answer, width: int) -> list[str]:
+    if answer.inside_domain:
+        return _labelled(width, "known domain", click.style("inside", fg="green"))
+    lines = _labelled(width, "known domain", click.style("OUTSIDE: trust the numbers less", fg="yellow"))
+    for note in answer.domain_notes:
+        lines += _wrap(f"- {note}", width, " " * (_LABEL_WIDTH + 2), " " * (_LABEL_WIDTH + 4))
+    return lines
+
+
+def describe_measured_alike(answer: Answer) -> list[str]:
+    """Return what was measured on similarly made pellets, with a warning where the answer disagrees."""
     from nasicon_ml.workflows.similar_pellets import side_of_interval
 
     texts: list[str] = []
-    shown: dict[str, tuple[str, Callable[[float], str], Interval | None]] = {
+    properties: dict[str, tuple[str, Callable[[float], str], Interval | None]] = {
         "conductivity": ("S/cm", scientific, answer.conductivity_s_cm),
         "relative_density": ("% dense", fixed, answer.relative_density_pct),
         "phase_purity": ("", percent, None),
     }
-    for name, (unit, written, interval) in shown.items():
-        if name not in answer.measured_alike:
+    for name, (unit, write, interval) in properties.items():
+        alike = answer.measured_alike.get(name)
+        if alike is None:
             continue
-        found = answer.measured_alike[name]
-        whose = f"{plural(found.pellets, 'pellet')} of {plural(found.papers, 'paper')}, {found.made}"
+        text = f"{plural(alike.pellets, 'pellet')} of {plural(alike.papers, 'paper')}, {alike.made}: "
         if interval is None:
-            text = f"{whose}: {percent(found.middle)} of them pure"
-        elif found.pellets == 1:
-            text = f"{whose}: {written(found.middle)} {unit}"
+            text += f"{percent(alike.middle)} of them pure"
+        elif alike.pellets == 1:
+            text += f"{write(alike.middle)} {unit}"
         else:
-            text = (
-                f"{whose}: {written(found.lowest)} to {written(found.highest)} {unit}, middle"
-                f" {written(found.middle)}"
-            )
-        if found.carried:
-            text += f" ({found.carried} carried to {answer.temperature_c:g} °C with the pellet's own energy)"
-        side = "" if interval is None else side_of_interval(found, interval.lower, interval.upper)
+            text += f"{write(alike.lowest)} to {write(alike.highest)} {unit}, middle {write(alike.middle)}"
+        if alike.carried:
+            text += f" ({alike.carried} carried to {answer.temperature_c:g} °C with the pellet's own energy)"
+        side = "" if interval is None else side_of_interval(alike, interval.lower, interval.upper)
         if side:
             text += f"; that lies {side} the interval of the prediction: trust what was measured"
         texts.append(text)
     return texts
 
 
-def _broken_rules(answer: Answer, width: int) -> list[str]:
-    """Return what the literature states of recipes like this and the model does not see, the closest of it."""
+def _broken_rule_lines(answer: Answer, width: int) -> list[str]:
+    """Return the statements of the literature about similar recipes that the model contradicts."""
     statements = list(answer.broken_rules.values())
     more = len(statements) - _SHOWN_RULES
     shown = statements[:_SHOWN_RULES] + ([f"and {more} more (--json)"] if more > 0 else [])
-    return _entries("model does not see", shown, width)
+    return _labelled(width, "model does not see", *shown)
 
 
-def _why(answer: Answer) -> list[str]:
-    """Return what moved each property, the strongest parts of it."""
+def _explanation_lines(answer: Answer) -> list[str]:
+    """Return the strongest contributions to each property."""
     if answer.explanation is None:
         return []
     lines = ["", click.style("What moved the answers", bold=True) + " (in the model; the average pellet first)"]
-    for target, one in answer.explanation.items():
+    for target, explanation in answer.explanation.items():
+        base, predicted = explanation.base, explanation.predicted
         if target == "conductivity":
-            ends = f"{scientific(10.0**one.base)} to {scientific(10.0**one.predicted)} S/cm"
+            change, digits = f"{scientific_range(10.0**base, 10.0**predicted)} S/cm", 2
         else:
-            ends = f"{fixed(one.base)} to {fixed(one.predicted)} %"
-        lines.append(f"  {target.replace('_', ' ')}, {one.unit}: {ends}")
-        shown, rest = one.parts[:_SHOWN_PARTS], one.parts[_SHOWN_PARTS:]
-        parts = [*shown, (f"everything else ({len(rest)})", sum(size for _, size in rest))] if rest else shown
-        digits = 2 if target == "conductivity" else 1
+            change, digits = f"{fixed(base)} to {fixed(predicted)} %", 1
+        lines.append(f"  {target.replace('_', ' ')}, {explanation.unit}: {change}")
+        parts, rest = list(explanation.parts[:_SHOWN_PARTS]), explanation.parts[_SHOWN_PARTS:]
+        if rest:
+            parts.append((f"everything else ({len(rest)})", sum(size for _, size in rest)))
         lines += [f"{size:>+9.{digits}f}  {part}" for part, size in parts]
     return lines
 
 
-def _nearest(answer: Answer, width: int) -> list[str]:
+def _neighbour_lines(answer: Answer, width: int) -> list[str]:
     lines = [click.style("Nearest measured pellets", bold=True) + " (0: same composition, made alike)"]
-    for place, neighbour in enumerate(answer.neighbours, start=1):
+    for rank, neighbour in enumerate(answer.neighbours, start=1):
         cells = neighbour.cells
-        first = f"{cells[Column.FORMULA]}   distance {neighbour.distance:.2f}   {cells[Column.PELLET_ID]}"
-        lines += _wrapped(f"{place:>3}. {first}", width, "", " " * 5)
-        made = conditions(cells) or "nothing reported about how it was made"
-        for text in (made, measured(cells), origin(cells)):
-            lines += _wrapped(text, width, " " * 5, " " * 5)
+        title = f"{cells[Column.FORMULA]}   distance {neighbour.distance:.2f}   {cells[Column.PELLET_ID]}"
+        lines += _wrap(f"{rank:>3}. {title}", width, "", " " * 5)
+        conditions = describe_conditions(cells) or "nothing reported about how it was made"
+        for text in (conditions, describe_results(cells), describe_origin(cells)):
+            lines += _wrap(text, width, " " * 5, " " * 5)
     return lines
 
 
-def _entry(label: str, text: str, width: int) -> list[str]:
-    return _wrapped(text, width, f"  {label:<{_LABEL_WIDTH}}", " " * (_LABEL_WIDTH + 2))
+def _labelled(width: int, label: str, *texts: str) -> list[str]:
+    """Return texts below each other, of which only the first has the label."""
+    labels = [label, *[""] * len(texts)]
+    return [
+        line
+        for label, text in zip(labels, texts, strict=False)
+        for line in _wrap(text, width, f"  {label:<{_LABEL_WIDTH}}", " " * (_LABEL_WIDTH + 2))
+    ]
 
 
-def _entries(label: str, texts: Sequence[str], width: int) -> list[str]:
-    """Return entries one below the other, of which the first alone has the label."""
-    return [line for place, text in enumerate(texts) for line in _entry("" if place else label, text, width)]
-
-
-def _wrapped(text: str, width: int, first: str, others: str) -> list[str]:
-    """Break a text between words; a link or number is never cut."""
+def _wrap(text: str, width: int, first: str, others: str) -> list[str]:
+    """Wrap a text between words without splitting links or numbers."""
     return textwrap.wrap(
         text, width, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False
     ) or [first.rstrip()]
 
 
-def table(answers: Sequence[Answer], level: float, width: int | None, *, with_nearest: bool = False) -> str:
-    """Return a table with one line a recipe, and below it why recipes lie outside the domain.
+def answers_table(
+    answers: Sequence[Answer], level: float, width: int | None, *, with_nearest: bool = False
+) -> str:
+    """Return a table with one line per recipe, followed by the reasons why recipes lie outside the domain.
 
-    The column that names the recipe is fitted to the width of the terminal: with its conditions, the formula
-    alone, or system and x. None is for a file or a pipe: everything is written out. With `with_nearest`, an
-    indented line says what was measured on the pellet nearest to the recipe, and where.
+    The recipe column is fitted to the width of the terminal: formula with conditions, formula alone, or system and
+    x. A width of None (file or pipe) means no limit. With `with_nearest`, each recipe is followed by an indented
+    line about its nearest measured pellet.
     """
-    rows = [("#", *answer_heads(answers, level))]
+    rows = [("#", *answer_headers(answers, level))]
     rows += [(str(answer.number), *answer_cells(answer)) for answer in answers]
-    others = sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True))
-    names = ["recipe", *_fitting_names(answers, None if width is None else width - others)]
+    other_width = sum(max(map(len, column)) + 2 for column in zip(*rows, strict=True))
+    names = ["recipe", *_names_within(answers, None if width is None else width - other_width)]
     rows = [(number, name, *cells) for (number, *cells), name in zip(rows, names, strict=True)]
-    # The name of the recipe and "inside" or "OUTSIDE" stand left, numbers right.
-    head_line, *recipe_lines = aligned(rows, [column not in {1, 7} for column in range(len(rows[0]))])
-    body_lines = [
-        line
-        for first, answer in zip(recipe_lines, answers, strict=True)
-        for line in (first, *(_nearest_in_brief(answer, width) if with_nearest else ()))
-    ]
-    moved = own_summary(answers)
-    body_lines += ["", *_wrapped(moved, _line_width(width), "", "  ")] if moved else []
-    return "\n".join([click.style(head_line, bold=True), *body_lines, *_outside(answers, width)]) + "\n"
+    # Only the recipe and the domain are left-aligned.
+    header, *recipe_lines = align_columns(rows, [column not in {1, 7} for column in range(len(rows[0]))])
+    lines = [click.style(header, bold=True)]
+    for recipe_line, answer in zip(recipe_lines, answers, strict=True):
+        lines += [recipe_line, *(_nearest_line(answer, width) if with_nearest else ())]
+    shift = summarise_own_shifts(answers)
+    lines += ["", *_wrap(shift, _line_width(width), "", "  ")] if shift else []
+    return "\n".join([*lines, *_outside_lines(answers, width)]) + "\n"
 
 
 def _line_width(width: int | None) -> int:
-    """Return the longest line: without a terminal, lines are not broken."""
+    """Return the maximum line length; without a terminal, lines are not wrapped."""
     return 1_000_000 if width is None else max(width, _SMALLEST_WIDTH)
 
 
-def _nearest_in_brief(answer: Answer, width: int | None) -> list[str]:
-    """Return a line about what was measured on the nearest pellet and where it was published."""
+def _nearest_line(answer: Answer, width: int | None) -> list[str]:
+    """Return the results of the nearest measured pellet and where it was published."""
     if not answer.neighbours:
         return []
     cells = answer.neighbours[0].cells
-    text = f"nearest: {cells[Column.PELLET_ID]}, {cells[Column.FORMULA]}, {measured(cells)}; {origin(cells)}"
-    return _wrapped(text, _line_width(width), " " * 5, " " * 7)
+    name = f"{cells[Column.PELLET_ID]}, {cells[Column.FORMULA]}"
+    text = f"nearest: {name}, {describe_results(cells)}; {describe_origin(cells)}"
+    return _wrap(text, _line_width(width), " " * 5, " " * 7)
 
 
-def answer_heads(answers: Sequence[Answer], level: float) -> tuple[str, ...]:
-    """Return the heads of `answer_cells`."""
-    interval = level_words(level)
+def answer_headers(answers: Sequence[Answer], level: float) -> tuple[str, ...]:
+    """Return the column headers of `answer_cells`."""
+    interval = format_level(level)
     temperatures = {answer.temperature_c for answer in answers}
-    at = f", {temperatures.pop():g} °C" if len(temperatures) == 1 else ""
-    return f"S/cm{at}", f"{interval} interval", "dense", interval, "pure", "domain"
+    suffix = f", {temperatures.pop():g} °C" if len(temperatures) == 1 else ""
+    return f"S/cm{suffix}", f"{interval} interval", "dense", interval, "pure", "domain"
 
 
 def answer_cells(answer: Answer) -> tuple[str, ...]:
-    """Return an answer as cells of a row: conductivity, density and their intervals, purity, domain."""
+    """Return an answer as table cells: conductivity and density with their intervals, purity, domain."""
     sigma, density = answer.conductivity_s_cm, answer.relative_density_pct
     return (
         scientific(sigma.value),
-        f"{scientific(sigma.lower)} to {scientific(sigma.upper)}",
+        scientific_range(sigma.lower, sigma.upper),
         f"{fixed(density.value)} %",
         f"{fixed(density.lower, 0)} to {fixed(density.upper, 0)}",
         percent(answer.phase_purity),
@@ -383,65 +386,70 @@ def answer_cells(answer: Answer) -> tuple[str, ...]:
     )
 
 
-def _fitting_names(answers: Sequence[Answer], width: int | None) -> list[str]:
-    """Name the recipes as fully as the width allows."""
-    choices = [[recipe_name(answer, detail) for answer in answers] for detail in ("conditions", "full", "short")]
+def _names_within(answers: Sequence[Answer], width: int | None) -> list[str]:
+    """Return the most detailed names of the recipes that fit into the width."""
+    choices = [[recipe_name(answer, detail) for answer in answers] for detail in NAME_DETAILS]
     return next((names for names in choices if width is None or max(map(len, names)) <= width), choices[-1])
 
 
-def recipe_name(answer: Answer, detail: str) -> str:
-    """Return what a recipe is called: with its "conditions", by its formula alone ("full"), or "short"."""
+#: Levels of detail of `recipe_name`: formula and conditions; the formula; pellet id, or system and x.
+NAME_DETAILS = ("conditions", "full", "short")
+
+
+def recipe_name(answer: Answer, detail: str = "conditions") -> str:
+    """Return the name of a recipe at one of `NAME_DETAILS`."""
     composition = answer.composition
     if detail == "short":
         return answer.pellet_id or f"{composition.system} x={composition.x:.3g}"
     name = f"{answer.pellet_id}: {composition.formula}" if answer.pellet_id else composition.formula
-    made = conditions(answer.recipe) if detail == "conditions" else ""
-    return f"{name}, {made}" if made else name
+    conditions = describe_conditions(answer.recipe) if detail == "conditions" else ""
+    return f"{name}, {conditions}" if conditions else name
 
 
-def _outside(answers: Sequence[Answer], width: int | None) -> list[str]:
+def _outside_lines(answers: Sequence[Answer], width: int | None) -> list[str]:
     lines = []
     for answer in answers:
         if not answer.inside_domain:
             reasons = "; ".join(answer.domain_notes) or "outside the known domain"
-            lines += _wrapped(f"{answer.number}: {reasons}", _line_width(width), "  ", "     ")
+            lines += _wrap(f"{answer.number}: {reasons}", _line_width(width), "  ", "     ")
     if lines:
         lines = ["", click.style("Outside the known domain (trust these numbers less):", fg="yellow"), *lines]
     return lines
 
 
-def _own_words(shift: OwnShift) -> str:
-    """Return how far own pellets moved one answer."""
+def describe_own_shift(shift: OwnShift) -> str:
+    """Return how far the own pellets moved one answer."""
     return (
         f"moved conductivity by {shift.decades:+.2f} decades (times {10.0**shift.decades:.2g}), density by"
         f" {shift.points:+.1f} points, purity by {100 * shift.purity:+.0f} points"
         + "".join(
-            f"; {one.target.replace('_', ' ')} mostly by {one.pellet_id} alone ({one.change:+.2g} {one.unit})"
-            for one in shift.dominant
+            f"; {pellet.target.replace('_', ' ')} mostly by {pellet.pellet_id} alone"
+            f" ({pellet.change:+.2g} {pellet.unit})"
+            for pellet in shift.dominant
         )
     )
 
 
-def own_summary(answers: Sequence[Answer]) -> str:
-    """Return how far own pellets moved many answers; empty where none were given."""
+def summarise_own_shifts(answers: Sequence[Answer]) -> str:
+    """Return the range by which the own pellets moved the answers; empty without own pellets."""
     shifts = [answer.own for answer in answers if answer.own is not None]
     if not shifts:
         return ""
-    decades = _span([shift.decades for shift in shifts], "+.2f")
-    points = _span([shift.points for shift in shifts], "+.1f")
-    purity = _span([100 * shift.purity for shift in shifts], "+.0f")
+    decades = _format_range([shift.decades for shift in shifts], "+.2f")
+    points = _format_range([shift.points for shift in shifts], "+.1f")
+    purity = _format_range([100 * shift.purity for shift in shifts], "+.0f")
     return (
-        f"{_own_label(shifts[0])} moved conductivity by {decades} decades, density by {points} points,"
+        f"{_own_pellets_label(shifts[0])} moved conductivity by {decades} decades, density by {points} points,"
         f" purity by {purity} points"
     )
 
 
-def _own_label(shift: OwnShift) -> str:
+def _own_pellets_label(shift: OwnShift) -> str:
     return f"your {plural(shift.pellets, 'pellet')}"
 
 
-def _span(values: Sequence[float], form: str) -> str:
-    low, high = (format(end, form) for end in (min(values), max(values)))
+def _format_range(values: Sequence[float], format_spec: str) -> str:
+    low, high = format(min(values), format_spec), format(max(values), format_spec)
     return low if low == high else f"{low} to {high}"
 
 
@@ -449,7 +457,7 @@ def _span(values: Sequence[float], form: str) -> str:
 
 
 _SCORED_MODELS = {"full": "whole recipe", "composition only": "composition", "median": "median"}
-#: The subsets shown, and how each is headed.
+#: The subsets of pellets that are shown, with their headings.
 _SCORED_SUBSETS = {
     "all": "{target}",
     "sintering temperature given": "{target}, sintering temperature given",
@@ -461,7 +469,7 @@ _TARGET_NAMES = {
     "phase_purity": "Phase purity",
     "activation_energy": "Activation energy",
 }
-#: How a score is written: words, unit, decimals.
+#: Label, unit and decimals of each score.
 _METRICS = {
     "r2": ("R²", "", 3),
     "auroc": ("area under the ROC curve", "", 3),
@@ -483,12 +491,12 @@ _LABEL_CHARACTERS, _CELL_CHARACTERS = 52, 14
 
 
 def score_report(result: TrainingResult) -> str:
-    """Return the scores by target: the model, the same without processing, and the median, side by side."""
+    """Return the scores of each target for the full model, the composition-only model and the median."""
     options = result.options
-    times = f", dealt {options.repeats} times" if options.repeats > 1 else ""
+    repeats = f", dealt {options.repeats} times" if options.repeats > 1 else ""
     lines = [
         click.style("Scores on sources that the models have not seen", bold=True)
-        + f" ({options.folds}-fold cross-validation{times}, seed {options.seed})",
+        + f" ({options.folds}-fold cross-validation{repeats}, seed {options.seed})",
         "",
     ]
     for target in dict.fromkeys(result.scores["target"]):
@@ -497,7 +505,7 @@ def score_report(result: TrainingResult) -> str:
             if not chosen.empty:
                 name = heading.format(target=_TARGET_NAMES.get(target, target))
                 lines += [*_score_block(chosen, name), ""]
-    lines.append(f"Scores by system: nasicon-ml train --json. Trained in {_minutes(result.seconds)}.")
+    lines.append(f"Scores by system: nasicon-ml train --json. Trained in {_format_minutes(result.seconds)}.")
     return "\n".join(lines) + "\n"
 
 
@@ -505,60 +513,60 @@ def _score_block(scores: pd.DataFrame, name: str) -> list[str]:
     counts = f"{scores['n_rows'].max():,} pellets of {scores['n_sources'].max():,} sources"
     models = [model for model in _SCORED_MODELS if model in set(scores["model"])]
     is_probability = "brier" in set(scores["metric"])
-    heads = ["base rate" if is_probability and model == "median" else _SCORED_MODELS[model] for model in models]
-    lines = [click.style(name, bold=True) + f": {counts}", _score_line("", heads)]
+    headers = ["base rate" if is_probability and model == "median" else _SCORED_MODELS[model] for model in models]
+    lines = [click.style(name, bold=True) + f": {counts}", _score_line("", headers)]
     for metric, rows in scores.groupby("metric", sort=False):
         values = dict(zip(rows["model"], rows["value"], strict=True))
         if metric == "auroc":
-            values.pop("median", None)  # one rate for all ranks nothing
-        words, unit, decimals = _METRICS.get(str(metric), (str(metric), "", 3))
+            values.pop("median", None)  # a constant prediction has no ranking
+        label, unit, decimals = _METRICS.get(str(metric), (str(metric), "", 3))
         factor = 100 if unit == "%" else 1
         cells = [f"{factor * values[model]:.{decimals}f}" if model in values else "" for model in models]
-        lines.append(_score_line(f"  {words}{f' ({unit})' if unit else ''}", cells))
+        lines.append(_score_line(f"  {label}{f' ({unit})' if unit else ''}", cells))
     return lines
 
 
-def _score_line(first: str, others: Sequence[str]) -> str:
-    return f"{first:<{_LABEL_CHARACTERS}}{''.join(f'{other:>{_CELL_CHARACTERS}}' for other in others)}".rstrip()
+def _score_line(label: str, cells: Sequence[str]) -> str:
+    return f"{label:<{_LABEL_CHARACTERS}}{''.join(f'{cell:>{_CELL_CHARACTERS}}' for cell in cells)}".rstrip()
 
 
-def _minutes(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def _format_minutes(seconds: float) -> str:
+    minutes, remainder = divmod(round(seconds), 60)
+    return f"{minutes} min {remainder} s" if minutes else f"{remainder} s"
 
 
 # ------------------------------------------------------------------------------------------------- screening
 
 
-#: Recipes and systems shown; the files hold all.
+#: Number of recipes and systems that are shown; the files contain all.
 _SHOWN = 10
-_BEST_HEADS = ("#", "objective", "S/cm", "interval", "dense", "pure", "domain", "alike", "recipe")
+_BEST_HEADERS = ("#", "objective", "S/cm", "interval", "dense", "pure", "domain", "alike", "recipe")
 
 
-def screening_report(found: ScreeningResult) -> str:
-    """Return the summary of a screening: the question, the counts, the best recipes, systems and the front."""
-    parts = [_question(found), _counts(found), _best(found), _systems(found), _front(found)]
-    return "\n\n".join(part for part in parts if part)
+def screening_report(result: ScreeningResult) -> str:
+    """Return the summary of a screening: question, counts, best recipes, systems and Pareto front."""
+    sections = (_describe_question, _describe_counts, _best_recipes_text, _systems_text, _front_text)
+    return "\n\n".join(text for section in sections if (text := section(result)))
 
 
-def _question(found: ScreeningResult) -> str:
-    question = found.question
-    limits = [
-        "inside the known domain" if question.inside_only else "inside the known domain or not",
-        "with balanced charges" if question.balanced_only else "with any charge",
-    ]
-    at = "at the temperatures of the space" if question.at_c is None else f"at {question.at_c:g} °C"
+def _describe_question(result: ScreeningResult) -> str:
+    question = result.question
+    domain = "inside the known domain" if question.inside_only else "inside the known domain or not"
+    charges = "with balanced charges" if question.balanced_only else "with any charge"
+    temperature = "at the temperatures of the space" if question.at_c is None else f"at {question.at_c:g} °C"
     return (
         f"looked for: {question.objective.describe()}\n"
-        f"among: recipes {' and '.join(limits)}; conductivity {at}; intervals of {level_words(question.level)}"
+        f"among: recipes {domain} and {charges}; conductivity {temperature};"
+        f" intervals of {format_level(question.level)}"
     )
 
 
-def _counts(found: ScreeningResult) -> str:
-    counts, size = found.aggregate.counts, found.space.size
-    partial = "" if found.is_complete else " (PARTIAL: stopped)"
-    rate = f", {counts.balanced / found.seconds:,.0f} scored a second" if found.seconds > 0 else ""
-    lines = [f"looked through: {counts.positions:,} of {size:,}{partial} in {duration(found.seconds)}{rate}"]
+def _describe_counts(result: ScreeningResult) -> str:
+    counts, size = result.aggregate.counts, result.space.size
+    partial = "" if result.is_complete else " (PARTIAL: stopped)"
+    rate = f", {counts.balanced / result.seconds:,.0f} scored a second" if result.seconds > 0 else ""
+    duration = format_duration(result.seconds)
+    lines = [f"looked through: {counts.positions:,} of {size:,}{partial} in {duration}{rate}"]
     if counts.candidates < counts.positions:
         lines.append(f"  {counts.candidates:,} satisfy the constraints")
     if counts.balanced < counts.candidates:
@@ -568,50 +576,49 @@ def _counts(found: ScreeningResult) -> str:
     return "\n".join(lines)
 
 
-def _best(found: ScreeningResult) -> str:
-    kept, best = found.kept, found.best
+def _best_recipes_text(result: ScreeningResult) -> str:
+    kept, best = result.kept, result.best
     if kept.empty:
         return "best: none; no recipe fulfils what is asked"
-    rows = [_BEST_HEADS, *(_row(place, row) for place, row in enumerate(best.head(_SHOWN).to_dict("records"), 1))]
+    shown = best.head(_SHOWN).to_dict("records")
+    rows = [_BEST_HEADERS, *(_best_recipe_cells(rank, row) for rank, row in enumerate(shown, start=1))]
     differing = "one of each composition and way of making; alike: kept ones that differ in numbers alone"
-    return "\n".join([f"best {min(_SHOWN, len(best))} of {len(kept)} kept ({differing}):", *aligned(rows)])
+    title = f"best {len(shown)} of {len(kept)} kept ({differing}):"
+    return "\n".join([title, *align_columns(rows)])
 
 
-def _row(place: int, row: dict[Any, Any]) -> tuple[str, ...]:
-    lower, upper = (
-        scientific(row[column])
-        for column in (Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM, Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM)
-    )
-    inside = "inside" if row[Column.INSIDE_DOMAIN] else "OUTSIDE"
+def _best_recipe_cells(rank: int, row: dict[Any, Any]) -> tuple[str, ...]:
+    value, lower, upper = (row[column] for column in CONDUCTIVITY_INTERVAL)
+    domain = "inside" if row[Column.INSIDE_DOMAIN] else "OUTSIDE"
     return (
-        str(place),
+        str(rank),
         f"{row[Column.OBJECTIVE]:.3g}",
-        scientific(row[Column.PREDICTED_CONDUCTIVITY_S_CM]),
-        f"{lower} to {upper}",
+        scientific(value),
+        scientific_range(lower, upper),
         f"{fixed(row[Column.PREDICTED_RELATIVE_DENSITY_PCT])} %",
         percent(row[Column.PREDICTED_PHASE_PURITY]),
-        f"{inside} {row[Column.DOMAIN_SCORE]:.2f}",
+        f"{domain} {row[Column.DOMAIN_SCORE]:.2f}",
         f"{row['kept_alike'] - 1:,}",
-        recipe_line(row),
+        describe_recipe(row),
     )
 
 
-def _systems(found: ScreeningResult) -> str:
+def _systems_text(result: ScreeningResult) -> str:
     systems = sorted(
-        found.aggregate.systems.items(), key=lambda one: (one[1].number < 0, -one[1].value, one[1].number)
+        result.aggregate.systems.items(), key=lambda item: (item[1].number < 0, -item[1].value, item[1].number)
     )
     if not systems:
         return ""
     rows: list[tuple[str, ...]] = [(Column.SYSTEM.value, "scored", "inside", "best objective")]
-    for name, one in systems[:_SHOWN]:
-        best = NOTHING if one.number < 0 else f"{one.value:.3g}"
-        rows.append((name, f"{one.candidates:,}", f"{one.inside:,}", best))
+    for name, system in systems[:_SHOWN]:
+        best = NOT_AVAILABLE if system.number < 0 else f"{system.value:.3g}"
+        rows.append((name, f"{system.candidates:,}", f"{system.inside:,}", best))
     more = [f"... and {len(systems) - _SHOWN} more systems"] if len(systems) > _SHOWN else []
-    return "\n".join(["by system:", *aligned(rows), *more])
+    return "\n".join(["by system:", *align_columns(rows), *more])
 
 
-def _front(found: ScreeningResult) -> str:
-    front = found.aggregate.front
+def _front_text(result: ScreeningResult) -> str:
+    front = result.aggregate.front
     if front.given_up:
         return "front: too many recipes are in it; it is left out"
     return (

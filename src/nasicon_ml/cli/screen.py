@@ -1,4 +1,4 @@
-"""``nasicon-ml screen``: which of all possible recipes is best."""
+"""The command ``nasicon-ml screen``: the best recipes of a search space."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nasicon_ml.cli.formatting import duration, model_line, plural, scientific
+from nasicon_ml.cli.formatting import describe_model, format_duration, plural, scientific
 from nasicon_ml.cli.inputs import (
     ANSWER,
     ColumnValue,
     Number,
     SectionedCommand,
-    Whole,
-    complete,
-    find_model,
-    is_part_of,
+    WholeNumber,
+    complete_value,
+    is_same_or_inside,
     level_option,
     model_options,
     option,
-    own_from_file,
     own_options,
-    say_of_own,
+    read_own_pellets,
+    resolve_model,
+    warn_about_own_pellets,
 )
-from nasicon_ml.cli.render import progress, say, screening_report
+from nasicon_ml.cli.render import notify, progress_bar, screening_report
 from nasicon_ml.columns import Column, to_number
 from nasicon_ml.errors import DatasetError, FieldError, MissingExtraError, NasiconError
 from nasicon_ml.processors import usable_processors
@@ -46,17 +46,17 @@ if TYPE_CHECKING:
     from nasicon_ml.screening.result import OutputFolder, ScreeningResult
     from nasicon_ml.screening.space import SampledSpace, SearchSpace
 
-SOUGHT, WORK = "What is looked for", "Work"
+GOAL, WORK = "What is looked for", "Work"
 STOPPED = 130
-#: More candidates than this are not looked through unless --yes says so.
+#: Maximum number of candidates that are screened without --yes.
 MOST_WITHOUT_YES = 10_000_000
 MAP, FRONT = "map.png", "front.png"
-#: Threads do for what takes no longer than this, in seconds: processes have to be started first.
+#: Estimated time in seconds above which processes are used, in spite of the time to start them.
 WORTH_PROCESSES_S = 3.0
-#: Lines about the progress are written no more often than this, in seconds.
-_EVERY_S = 10.0
-#: Options that a resumed screening takes from its state where they are not given again.
-_REMEMBERED = (
+#: Minimum time between two lines about the progress, in seconds.
+_LINE_EVERY_S = 10.0
+#: Options that a resumed screening restores from its state unless they are given again.
+_RESTORED_OPTIONS = (
     "space", "objective", "threshold", "desire", "keep", "at_c", "level", "outside", "unbalanced", "budget",
     "method", "seed", "chunk", "model", "file_format", "scored",
 )  # fmt: skip
@@ -75,34 +75,36 @@ until then is shown and written, and --resume goes on."""
 
 
 @click.command(cls=SectionedCommand, epilog=_EPILOG)
-@click.argument("space", required=False, metavar="[SPACE.yaml]", shell_complete=complete)
-@option("--objective", section=SOUGHT, default="conductivity", show_default=True, metavar="NAME",
+@click.argument("space", required=False, metavar="[SPACE.yaml]", shell_complete=complete_value)
+@option("--objective", section=GOAL, default="conductivity", show_default=True, metavar="NAME",
          help="conductivity; lower-bound (of its interval); success (probability of exceeding --threshold, times "
               "that of phase purity); desirability (of several properties, --desire).")  # fmt: skip
-@option("--threshold", section=SOUGHT, type=Number(0, 1000), metavar="NUMBER",
+@option("--threshold", section=GOAL, type=Number(0, 1000), metavar="NUMBER",
          help="Conductivity in S/cm that is to be exceeded, for 'success'.")  # fmt: skip
-@option("--desire", section=SOUGHT, multiple=True, metavar="PROPERTY=WORST:BEST[:WEIGHT]",
+@option("--desire", section=GOAL, multiple=True, metavar="PROPERTY=WORST:BEST[:WEIGHT]",
          help="What 'desirability' is made of: conductivity, density, purity, sintering-temperature; may be "
               "repeated.  [default: conductivity=1e-6:1e-3, density=80:98, purity=0:1, "
               "sintering-temperature=1200:700]")  # fmt: skip
-@option("--keep", section=SOUGHT, type=Whole(), default=100, show_default=True, metavar="NUMBER",
+@option("--keep", section=GOAL, type=WholeNumber(), default=100, show_default=True, metavar="NUMBER",
          help="How many of the best recipes are kept.")  # fmt: skip
-@option("--at", "--at-c", "at_c", section=SOUGHT, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C),
+@option("--at", "--at-c", "at_c", section=GOAL, type=ColumnValue(Column.MEASUREMENT_TEMPERATURE_C),
          metavar="NUMBER",
          help="Temperature in °C at which the conductivity is wanted.  [default: 25, or what SPACE says]",
 )  # fmt: skip
-@level_option(SOUGHT)
-@option("--outside", is_flag=True, section=SOUGHT, help="Also keep recipes outside the known domain.")
-@option("--unbalanced", is_flag=True, section=SOUGHT, help="Also score recipes whose charges do not add up.")
-@option("--budget", section=WORK, type=Whole(), metavar="NUMBER",
+@level_option(GOAL)
+@option("--outside", is_flag=True, section=GOAL, help="Also keep recipes outside the known domain.")
+@option("--unbalanced", is_flag=True, section=GOAL, help="Also score recipes whose charges do not add up.")
+@option("--budget", section=WORK, type=WholeNumber(), metavar="NUMBER",
          help="Score only so many candidates of the space, drawn from it.")  # fmt: skip
 @option("--method", section=WORK, default="sobol", show_default=True, metavar="NAME",
          help="How they are drawn: sobol (evenly spread) or random.")  # fmt: skip
-@option("--seed", section=WORK, type=Whole(), default=0, show_default=True, metavar="NUMBER", help="Of the draw.")
-@option("--threads", section=WORK, type=Whole(), default=min(8, usable_processors()), metavar="NUMBER",
+@option(
+    "--seed", section=WORK, type=WholeNumber(), default=0, show_default=True, metavar="NUMBER", help="Of the draw."
+)
+@option("--threads", section=WORK, type=WholeNumber(), default=min(8, usable_processors()), metavar="NUMBER",
          help="Chunks scored at the same time, by threads or processes; the result is the same.  [default: one a "
               "processor]")  # fmt: skip
-@option("--chunk", section=WORK, type=Whole(), metavar="NUMBER",
+@option("--chunk", section=WORK, type=WholeNumber(), metavar="NUMBER",
          help="Candidates scored in one call; the result is the same.  [default: 65536, with --budget 16384]",
 )  # fmt: skip
 @option("--engine", section=WORK, metavar="NAME",
@@ -132,39 +134,40 @@ def screen(ctx: click.Context, /, **values: Any) -> None:
     time are told before the work begins.
     """
     _check_usage(ctx, values)
-    found = _screened(values)
-    names, summary = _written(found, values)
-    _show(found, summary, names, values)
-    ctx.exit(0 if found.is_complete else STOPPED)
+    values["folder"] = values["resume"] if values["output"] is None else values["output"]
+    result = _run_screening(values)
+    paths, summary = _write_figures(result, values)
+    _print_result(result, summary, paths, values)
+    ctx.exit(0 if result.is_complete else STOPPED)
 
 
 def _check_usage(ctx: click.Context, values: dict[str, Any]) -> None:
-    """Refuse options that contradict each other, and fill in what a resumed screening remembers."""
+    """Raise a usage error if options contradict each other, and restore the options of a resumed screening."""
     if values["resume"] is not None:
         if values["output"] is not None:
             raise click.UsageError("--resume names the folder already: leave --output out", ctx)
-        _recall(ctx, values)
+        _restore_options(ctx, values)
     if values["space"] is None:
         raise click.UsageError("no search space: give SPACE.yaml, or --resume FOLDER.", ctx)
     if values["scored"] and values["output"] is None and values["resume"] is None:
         raise click.UsageError("--scored needs --output FOLDER to write to", ctx)
     if values["own"] is not None and values["engine"] == "dask":
         raise click.UsageError("--own: own pellets stay on this machine; leave --engine dask out", ctx)
-    drawn = [name for name in ("method", "seed") if _is_given(ctx, name)]
-    if drawn and values["budget"] is None:
-        raise click.UsageError(f"--{drawn[0]} says how --budget is drawn, and there is no --budget", ctx)
+    sampling = [name for name in ("method", "seed") if _is_given(ctx, name)]
+    if sampling and values["budget"] is None:
+        raise click.UsageError(f"--{sampling[0]} says how --budget is drawn, and there is no --budget", ctx)
 
 
-def _recall(ctx: click.Context, values: dict[str, Any]) -> None:
-    """Fill in from the state what was not given again; what was given is compared before anything is scored."""
+def _restore_options(ctx: click.Context, values: dict[str, Any]) -> None:
+    """Restore options that were not given again; given ones are compared with the state before the screening."""
     from nasicon_ml.screening.result import read_state
 
     note = read_state(Path(values["resume"])).note
-    for name in _REMEMBERED:
+    for name in _RESTORED_OPTIONS:
         if name in note and not _is_given(ctx, name):
             values[name] = note[name]
-            # The space itself is in the state: its file may be gone.
-            values |= {"stated": note["stated"]} if name == "space" else {}
+            if name == "space":  # the state contains the space because its file may be gone
+                values["stated"] = note["stated"]
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:
@@ -172,36 +175,36 @@ def _is_given(ctx: click.Context, name: str) -> bool:
     return source not in {ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, None}
 
 
-def _screened(values: dict[str, Any]) -> ScreeningResult:
-    """Read everything, say how long it takes, then screen."""
+def _run_screening(values: dict[str, Any]) -> ScreeningResult:
+    """Read the inputs, print the estimated time, and screen the space."""
     from nasicon_ml.model import OwnModel, PropertyModel
     from nasicon_ml.screening.engine import estimate
     from nasicon_ml.screening.engine import screen as screen_space
     from nasicon_ml.screening.scoring import Effort, Scorer
 
-    question = _question_of(values)
+    question = _read_question(values)
     effort = Effort(values["threads"], values["chunk"], values["engine"] or "local", values["scheduler"])
-    space = _space_of(values)
-    output = _output_of(values)
+    space = _read_space(values)
+    output = _output_folder(values)
     if output is not None:
         output.check()
-    name, model = find_model(values["model"], values["tracking_uri"])
-    if output is not None and is_part_of(output.folder, Path(name)):
+    name, model = resolve_model(values["model"], values["tracking_uri"])
+    if output is not None and is_same_or_inside(output.folder, Path(name)):
         raise click.UsageError(
             f"--output {output.folder}: this is within the model's folder, which holds its files alone"
         )
     values["model"] = name
     if not isinstance(model, PropertyModel):
         model = PropertyModel.load(model)
-    own = own_from_file(values)
+    own = read_own_pellets(values)
     if own is not None:
-        say_of_own(values["own"], own, model.pellets, model)
+        warn_about_own_pellets(values["own"], own, model.pellets, model)
         model = OwnModel.of(model, own)
     if output is not None:
-        note = {name: values[name] for name in _REMEMBERED} | {"stated": _stated(space)}
+        note = {name: values[name] for name in _RESTORED_OPTIONS} | {"stated": _space_specification(space)}
         output = replace(output, note=json.loads(json.dumps(note, default=str)))
-    say(model_line(name, model.metadata))
-    say(space.describe())
+    notify(describe_model(name, model.metadata))
+    notify(space.describe())
     if not space.size:
         raise NasiconError(f"{values['space']}: the constraints leave no candidate")
     at_once = None
@@ -212,23 +215,23 @@ def _screened(values: dict[str, Any]) -> ScreeningResult:
     expected = estimate(Scorer(space, model, question), effort, space.count().candidates, at_once)
     if values["engine"] is None and expected.at_once > 1 and expected.seconds > WORTH_PROCESSES_S:
         effort = replace(effort, engine="processes")
-    _tell(expected, effort.engine, yes=values["yes"])
-    with first_ctrl_c(_say_stopping) as stop, _shown() as show:
-        return screen_space(space, model, question, effort, output=output, progress=show, stop=stop)
+    _check_effort(expected, effort.engine, yes=values["yes"])
+    with first_ctrl_c(_announce_stop) as stop, _screening_progress() as progress:
+        return screen_space(space, model, question, effort, output=output, progress=progress, stop=stop)
 
 
-def _stated(space: SearchSpace | SampledSpace) -> Any:
+def _space_specification(space: SearchSpace | SampledSpace) -> Any:
     from nasicon_ml.screening.space import SampledSpace
 
     return (space.space if isinstance(space, SampledSpace) else space).stated
 
 
-def _tell(expected: Estimate, engine: str, *, yes: bool) -> None:
-    """Print how long it takes, and refuse what takes long unless ``--yes`` is given."""
+def _check_effort(expected: Estimate, engine: str, *, yes: bool) -> None:
+    """Print the estimated time, and raise a usage error for many candidates without ``--yes``."""
     worker = "process" if engine == "processes" else "thread"
-    say(
+    notify(
         f"{expected.candidates:,} to score at {expected.per_second:,.0f} a second and {worker}, "
-        f"{plural(expected.at_once, worker)}: about {duration(expected.seconds)}"
+        f"{plural(expected.at_once, worker)}: about {format_duration(expected.seconds)}"
     )
     if expected.candidates > MOST_WITHOUT_YES and not yes:
         raise click.UsageError(
@@ -237,46 +240,47 @@ def _tell(expected: Estimate, engine: str, *, yes: bool) -> None:
         )
 
 
-def _written(found: ScreeningResult, values: dict[str, Any]) -> tuple[list[Path], dict[str, Any]]:
-    """Draw the figures if there is a folder; return the names of the files, and the summary."""
-    summary = found.to_json()
+def _write_figures(result: ScreeningResult, values: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Draw the figures if there is an output folder; return the paths of all output files and the summary."""
+    summary = result.to_json()
     summary["model"] = {"name": values["model"]} | summary["model"]
-    folder = values["resume"] if values["output"] is None else values["output"]
-    if folder is None:
+    if values["folder"] is None:
         return [], summary
-    ending = values["file_format"]
-    names = [Path(folder) / name for name in (f"kept.{ending}", f"front.{ending}", "summary.json")]
+    folder, ending = Path(values["folder"]), values["file_format"]
+    paths = [folder / f"kept.{ending}", folder / f"front.{ending}", folder / "summary.json"]
     try:
-        names += _draw(found, Path(folder))
+        paths += _draw_figures(result, folder)
     except MissingExtraError as error:
-        say(f"warning: no figures: {error}")
-    names += [Path(folder) / "scored"] if values["scored"] else []
-    return names, summary | {"files": [str(name) for name in names]}
+        notify(f"warning: no figures: {error}")
+    paths += [folder / "scored"] if values["scored"] else []
+    files = [str(path) for path in paths]
+    return files, summary | {"files": files}
 
 
-def _show(found: ScreeningResult, summary: dict[str, Any], names: list[Path], values: dict[str, Any]) -> None:
+def _print_result(
+    result: ScreeningResult, summary: dict[str, Any], files: list[str], values: dict[str, Any]
+) -> None:
     if values["as_json"]:
         click.echo(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        click.echo(screening_report(found))
-    if names:
-        say(f"written: {', '.join(str(name) for name in names)}")
-    if not found.is_complete:
-        folder = values["resume"] if values["output"] is None else values["output"]
-        on = f"; go on with: nasicon-ml screen --resume {folder}" if folder else ""
-        done = found.aggregate.counts.positions
-        say(f"stopped: this is a partial result, of {done:,} of {found.space.size:,} candidates{on}")
+        click.echo(screening_report(result))
+    if files:
+        notify(f"written: {', '.join(files)}")
+    if not result.is_complete:
+        hint = f"; go on with: nasicon-ml screen --resume {values['folder']}" if values["folder"] else ""
+        done = result.aggregate.counts.positions
+        notify(f"stopped: this is a partial result, of {done:,} of {result.space.size:,} candidates{hint}")
 
 
 # --------------------------------------------------------------------------------------------- inputs
 
 
-def _question_of(values: dict[str, Any]) -> Question:
-    """Return what is looked for."""
+def _read_question(values: dict[str, Any]) -> Question:
+    """Return the objective and the conditions of the screening."""
     from nasicon_ml.screening.objectives import Question, objective_named
 
     objective = objective_named(
-        values["objective"], threshold_s_cm=values["threshold"], wishes=read_wishes(values["desire"])
+        values["objective"], threshold_s_cm=values["threshold"], wishes=parse_wishes(values["desire"])
     )
     return Question(
         objective,
@@ -288,30 +292,35 @@ def _question_of(values: dict[str, Any]) -> Question:
     )
 
 
-def _space_of(values: dict[str, Any]) -> SearchSpace | SampledSpace:
-    """Read the space, and draw from it if a budget is given."""
+def _read_space(values: dict[str, Any]) -> SearchSpace | SampledSpace:
+    """Read the search space, and sample from it if a budget is given."""
     from nasicon_ml.screening.space import SearchSpace
 
-    stated = values.get("stated")
-    space = SearchSpace.from_yaml(values["space"]) if stated is None else SearchSpace.from_dict(stated)
+    specification = values.get("stated")
+    space = (
+        SearchSpace.from_yaml(values["space"]) if specification is None else SearchSpace.from_dict(specification)
+    )
     if values["budget"] is None:
         return space
     return space.sample(values["budget"], values["method"], values["seed"])
 
 
-def _output_of(values: dict[str, Any]) -> OutputFolder | None:
-    """Return where the result goes to."""
+def _output_folder(values: dict[str, Any]) -> OutputFolder | None:
+    """Return the output folder, if there is one."""
     from nasicon_ml.screening.result import OutputFolder
 
-    folder = values["resume"] if values["output"] is None else values["output"]
-    if folder is None:
+    if values["folder"] is None:
         return None
-    resume = values["resume"] is not None
-    return OutputFolder(Path(folder), resume=resume, scored=values["scored"], file_format=values["file_format"])
+    return OutputFolder(
+        Path(values["folder"]),
+        resume=values["resume"] is not None,
+        scored=values["scored"],
+        file_format=values["file_format"],
+    )
 
 
-def read_wishes(texts: Iterable[str]) -> dict[str, Wish]:
-    """Read ``density=85:98:2``: property, worst and best value, and weight."""
+def parse_wishes(texts: Iterable[str]) -> dict[str, Wish]:
+    """Parse ``density=85:98:2``: property, worst and best value, and weight."""
     from nasicon_ml.screening.objectives import Wish
 
     wishes: dict[str, Wish] = {}
@@ -319,65 +328,67 @@ def read_wishes(texts: Iterable[str]) -> dict[str, Wish]:
         name, _, numbers = text.partition("=")
         name = name.strip().replace("_", "-")
         try:
-            read = [to_number(number) for number in numbers.split(":")]
+            values = [to_number(number) for number in numbers.split(":")]
         except ValueError:
-            read = []
-        if len(read) not in {2, 3}:
+            values = []
+        if len(values) not in {2, 3}:
             raise FieldError(
                 "--desire", text, "PROPERTY=WORST:BEST or PROPERTY=WORST:BEST:WEIGHT, as density=85:98:2"
             )
         if name in wishes:
             raise FieldError("--desire", text, "each property once")
-        wishes[name] = Wish(*read)
+        wishes[name] = Wish(*values)
     return wishes
 
 
 # ------------------------------------------------------------------------------------------- progress
 
 
-def _say_stopping() -> None:
+def _announce_stop() -> None:
     click.echo("stopping after the chunks in work (Ctrl-C again: at once)", err=True)
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[Progress], None]]:
+def _screening_progress() -> Iterator[Callable[[Progress], None]]:
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _ProgressLines()
         return
-    with progress("screening") as step:
-        yield lambda at: step(_state(at), at.done / at.size)
+    with progress_bar("screening") as update:
+        yield lambda progress: update(_describe_progress(progress), progress.done / progress.size)
 
 
-class _Lines:
-    """Writes a line now and then."""
+class _ProgressLines:
+    """Writes a line about the progress every `_LINE_EVERY_S` seconds."""
 
     def __init__(self) -> None:
-        self.written = time.monotonic()
+        self.last_written = time.monotonic()
 
-    def __call__(self, at: Progress) -> None:
+    def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now - self.written >= _EVERY_S:
-            self.written = now
-            click.echo(f"{at.done:,} of {at.size:,} ({100 * at.done / at.size:.0f} %), {_state(at)}", err=True)
+        if now - self.last_written >= _LINE_EVERY_S:
+            self.last_written = now
+            counts = f"{progress.done:,} of {progress.size:,} ({100 * progress.done / progress.size:.0f} %)"
+            click.echo(f"{counts}, {_describe_progress(progress)}", err=True)
 
 
-def _state(at: Progress) -> str:
-    return f"{at.per_second:,.0f} a second, {duration(at.remaining_s)} left, best {scientific(at.best)}"
+def _describe_progress(progress: Progress) -> str:
+    remaining = format_duration(progress.remaining_s)
+    return f"{progress.per_second:,.0f} a second, {remaining} left, best {scientific(progress.best)}"
 
 
 # -------------------------------------------------------------------------------------------- figures
 
 
-def _draw(found: ScreeningResult, folder: Path) -> list[Path]:
-    """Draw the map and the front into the folder; return the figures.
+def _draw_figures(result: ScreeningResult, folder: Path) -> list[Path]:
+    """Draw the map and the front into the folder and return their paths.
 
-    One that would show nothing is left out, and an older one of its name removed.
+    An empty figure is left out, and an older file of the same name is removed.
     """
     from nasicon_ml.plots import save, screening_front, screening_map
 
     figures: dict[str, Callable[[], Figure]] = {
-        MAP: lambda: screening_map(_map_cells(found)),
-        FRONT: lambda: screening_front(found.front),
+        MAP: lambda: screening_map(_map_table(result)),
+        FRONT: lambda: screening_front(result.front),
     }
     written = []
     for name, figure in figures.items():
@@ -388,13 +399,13 @@ def _draw(found: ScreeningResult, folder: Path) -> list[Path]:
     return written
 
 
-def _map_cells(found: ScreeningResult) -> pd.DataFrame:
+def _map_table(result: ScreeningResult) -> pd.DataFrame:
     """Return the best conductivity at every substitution and sintering temperature as a table."""
     import pandas as pd
 
     from nasicon_ml.plots.recipes import SUBSTITUTION
 
-    x, temperature_c, best = found.aggregate.conductivity_map.points()
+    x, temperature_c, best = result.aggregate.conductivity_map.points()
     return pd.DataFrame(
         {
             SUBSTITUTION: x,
