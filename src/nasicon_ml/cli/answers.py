@@ -63,7 +63,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class OwnShift:
-    """The shift of an answer by own pellets: their number, the shift of each property, and the dominant pellets."""
+    """The shifts of an answer by own pellets, with the number of these and the dominant ones."""
 
     pellets: int
     decades: float
@@ -107,13 +107,13 @@ class Answer:
     domain_score: float
     domain_notes: tuple[str, ...]
     neighbours: tuple[Neighbour, ...]
-    #: Rules of the literature about recipes like it that the model breaks, the closest first: name -> statement.
+    #: Name and statement of the rules about similar recipes that the model breaks, the closest first.
     broken_rules: Mapping[str, str]
-    #: What was measured on pellets of the same composition made alike, by property.
+    #: Results of similarly made pellets of the same composition, by property.
     measured_alike: Mapping[str, SimilarPellets]
-    #: How far own pellets moved it; None where none were given.
+    #: Shift by own pellets; None without own pellets.
     own: OwnShift | None = None
-    #: What moved each property; None where it was not asked for.
+    #: Explanation of each property; None if not requested.
     explanation: Mapping[str, Explanation] | None = None
 
 
@@ -226,7 +226,8 @@ def _own_shift(result: Cells, dominant: tuple[DominantPellet, ...]) -> OwnShift 
     if Column.OWN_PELLETS not in result:
         return None
     columns = (Column.OWN_PELLETS, Column.OWN_SHIFT_DECADES, Column.OWN_SHIFT_POINTS, Column.OWN_SHIFT_PURITY)
-    return OwnShift(*(result[column] for column in columns), dominant)
+    pellets, decades, points, purity = (result[column] for column in columns)
+    return OwnShift(pellets, decades, points, purity, dominant)
 
 
 # ----------------------------------------------------------------------------------------------- JSON
