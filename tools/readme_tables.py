@@ -83,7 +83,7 @@ def _floor() -> str:
     any_way, points = agreement(lithium, decades), agreement(lithium, density)
     alike = agreement(lithium, decades, sintered_within_c=ALIKE_C)
     return _wrapped(
-        "To hold against it: two laboratories that made the same composition differ by "
+        "For comparison: two laboratories that made the same composition differ by "
         f"{any_way.difference:.2f} decades in conductivity ({alike.difference:.2f} if they sintered alike) "
         f"and by {points.difference:.0f} points of density. If the mean of all laboratories were known exactly, "
         f"errors of about {any_way.floor:.2f} ({alike.floor:.2f}) decades and {points.floor:.0f} points would "

@@ -139,7 +139,7 @@ class TestJudgements:
 
     @pytest.mark.parametrize("target", ["conductivity", "relative_density"])
     def test_the_intervals_hold_what_they_promise(self, target: str) -> None:
-        assert "The intervals hold what they promise" in IN_ONE_LINE
+        assert "The intervals have the stated coverage" in IN_ONE_LINE
         assert score(target, "all", "coverage_90") == pytest.approx(0.9, abs=0.03)
 
     def test_an_unseen_paper_is_found_in_level_and_not_in_order(self) -> None:

@@ -34,7 +34,7 @@ def test_the_page_is_renewed_from_a_training(trained: TrainingResult, tmp_path: 
 def test_calibration_is_drawn_to_unchanged_as_the_page_says() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert f"| `nasicon_ml.estimators.uncertainty.OWN_TRUST` | {OWN_TRUST:g} |" in text
-    assert "end close to 1, 1 and 0" in text
+    assert "are close to 1, 1 and 0" in text
     champion = json.loads((ROOT / "models" / "champion" / "model.json").read_text(encoding="utf-8"))
     assert champion["calibration"] == {
         "pure": pytest.approx(1.0, abs=0.1), "impure": pytest.approx(1.0, abs=0.1),
