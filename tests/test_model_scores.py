@@ -103,7 +103,7 @@ def test_all_pairs_of_compositions_and_ways_get_what_each_gets_alone(monkeypatch
     pairs = MODEL.scores(table)
     calls = []
     predicted = MODEL.predict(table)
-    monkeypatch.setattr(model, "worth_pairing", lambda pairs: calls.append(pairs.coverage))
+    monkeypatch.setattr(model, "pairing_is_faster", lambda pairs: calls.append(pairs.coverage))
     rows = MODEL.scores(table)
     assert calls == [1.0]
     some = table.iloc[::97].reset_index(drop=True)

@@ -40,7 +40,7 @@ from nasicon_ml.features.distances import (
 )
 from nasicon_ml.features.neighbours import DistinctPoints, MeasuredPellets, distinct_points, pair_points
 from nasicon_ml.features.processing import unknown_share
-from nasicon_ml.trees.prediction import MANY_RECIPES, PairedRecipes, worth_pairing
+from nasicon_ml.trees.prediction import MIN_PAIRED_RECIPES, PairedRecipes, pairing_is_faster
 
 if TYPE_CHECKING:
     from nasicon_ml.estimators.boosting import Trees
@@ -197,9 +197,9 @@ class PropertyModel(ModelParts):
     ) -> tuple[_Recipes, Floats | PairedRecipes]:
         """Return the recipes and their features, as pairs where that is faster."""
         sites = occupancies(table[Column.FORMULA].to_list()) if sites is None else sites
-        pairs = RecipePairs.from_table(table, sites) if len(table) >= MANY_RECIPES else None
+        pairs = RecipePairs.from_table(table, sites) if len(table) >= MIN_PAIRED_RECIPES else None
         recipes = _Recipes(table, sites, pairs)
-        if pairs is None or not worth_pairing(pairs):
+        if pairs is None or not pairing_is_faster(pairs):
             return recipes, self._features(table, sites)
         features = pair_features(pairs.processing, self.feature_set, pairs.sites)
         self._check_names(features.names)

@@ -17,7 +17,7 @@ from nasicon_ml.estimators.boosting import raw_prediction
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.features.build import build_features
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.trees import prediction as rows
+from nasicon_ml.trees import prediction
 from nasicon_ml.trees.arrays import from_json, read_npz, to_json, write_npz
 from nasicon_ml.trees.ensemble import TreeEnsemble
 
@@ -107,11 +107,24 @@ def test_stumps_and_single_leaves_are_trees_too(settings) -> None:
 @pytest.mark.parametrize(
     "sizes",
     [
-        {"_RECIPES": 64, "_TREES": 1, "_FEW": 0, "_COMPARED": 0},
-        {"_RECIPES": 128, "_TREES": 7, "_FEW": 0, "_TURNS": 5, "_COMPARED": 64},
-        {"_RECIPES": 512, "_TREES": 32, "_FEW": 30, "_TURNS": 12},
-        {"_RECIPES": 512, "_TREES": 32, "_FEW": 0, "_MOST_ENTRIES": 1},
-        {"_RECIPES": 64, "_TREES": 9, "_FEW": 0, "_MOST_ENTRIES": 99, "_TURNS": 3, "_COMPARED": 0},
+        {"_RECIPE_BLOCK": 64, "_TREE_BLOCK": 1, "_MAX_DESCENDING": 0, "_MAX_RECIPES_AT_ONCE": 0},
+        {
+            "_RECIPE_BLOCK": 128,
+            "_TREE_BLOCK": 7,
+            "_MAX_DESCENDING": 0,
+            "_TABLE_DIRECTIONS": 5,
+            "_MAX_RECIPES_AT_ONCE": 64,
+        },
+        {"_RECIPE_BLOCK": 512, "_TREE_BLOCK": 32, "_MAX_DESCENDING": 30, "_TABLE_DIRECTIONS": 12},
+        {"_RECIPE_BLOCK": 512, "_TREE_BLOCK": 32, "_MAX_DESCENDING": 0, "_MAX_TABLE_ENTRIES": 1},
+        {
+            "_RECIPE_BLOCK": 64,
+            "_TREE_BLOCK": 9,
+            "_MAX_DESCENDING": 0,
+            "_MAX_TABLE_ENTRIES": 99,
+            "_TABLE_DIRECTIONS": 3,
+            "_MAX_RECIPES_AT_ONCE": 0,
+        },
     ],
 )
 def test_the_same_numbers_however_they_are_evaluated(trees, monkeypatch, sizes):
@@ -119,7 +132,7 @@ def test_the_same_numbers_however_they_are_evaluated(trees, monkeypatch, sizes):
     X[::3, 2] = np.nan
     whole = trees.margin(X)
     for name, value in sizes.items():
-        monkeypatch.setattr(rows, name, value)
+        monkeypatch.setattr(prediction, name, value)
     again = TreeEnsemble(trees.arrays)
     assert np.array_equal(again.margin(X), whole)
     for size in (1, 3, 63, 64, 65):

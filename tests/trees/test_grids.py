@@ -65,16 +65,16 @@ def pairs(given: list[np.ndarray], m: int, n: int) -> np.ndarray:
 @settings(max_examples=60)
 def test_pairs_get_what_rows_get(seed, m, n, trees, joined) -> None:
     given = columns(seed, m, n, joined=joined)
-    assert np.array_equal(trees.pairs.margin(given, (m, n)).ravel(), trees.margin(pairs(given, m, n)))
+    assert np.array_equal(trees.pair_evaluator.margin(given, (m, n)).ravel(), trees.margin(pairs(given, m, n)))
 
 
 @pytest.mark.parametrize("trees", FORESTS)
 def test_the_same_however_many_are_evaluated_at_once(monkeypatch, trees) -> None:
     given = columns(0, 23, 31)
-    whole = trees.pairs.margin(given, (23, 31))
-    for name, size in (("_COMPOSITIONS", 5), ("_PROCESSES", 7), ("_LEAVES", 3)):
+    whole = trees.pair_evaluator.margin(given, (23, 31))
+    for name, size in (("_COMPOSITION_BLOCK", 5), ("_PROCESSING_BLOCK", 7), ("_LEAF_BLOCK", 3)):
         monkeypatch.setattr(grids, name, size)
-    assert np.array_equal(trees.pairs.margin(given, (23, 31)), whole)
+    assert np.array_equal(trees.pair_evaluator.margin(given, (23, 31)), whole)
 
 
 def test_the_same_with_one_and_two_threads_of_the_algebra() -> None:
@@ -82,7 +82,7 @@ def test_the_same_with_one_and_two_threads_of_the_algebra() -> None:
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads, user_api="blas"):
-            found.append(FORESTS[2].pairs.margin(given, (300, 700)))
+            found.append(FORESTS[2].pair_evaluator.margin(given, (300, 700)))
     assert np.array_equal(*found)
 
 
@@ -93,4 +93,4 @@ def test_leaves_that_are_single_trees_reach_all() -> None:
     )
     trees = TreeEnsemble.from_xgboost(booster, N_FEATURES)
     given = columns(0, 3, 4)
-    assert np.array_equal(trees.pairs.margin(given, (3, 4)).ravel(), trees.margin(pairs(given, 3, 4)))
+    assert np.array_equal(trees.pair_evaluator.margin(given, (3, 4)).ravel(), trees.margin(pairs(given, 3, 4)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xgboost as xgb
 
-from nasicon_ml.trees.arrays import from_json, json_of_ubj
+from nasicon_ml.trees.arrays import convert_ubj_to_json, from_json
 from nasicon_ml.trees.ensemble import TreeEnsemble
 
 N_FEATURES = 4
@@ -89,10 +89,10 @@ def test_what_is_no_model_is_refused(text) -> None:
 @pytest.mark.slow
 def test_a_file_that_xgboost_dies_of_ends_the_process_of_the_conversion_alone() -> None:
     good = bytes(grown().save_raw("ubj"))
-    assert from_json(json_of_ubj({"a": good})["a"]).depth == 3
+    assert from_json(convert_ubj_to_json({"a": good})["a"]).depth == 3
     # A child that is not there: XGBoost itself follows it, or does not look.
     at = good.index(b"left_children[$l#L") + len(b"left_children[$l#L") + 8
     wrong = good[:at] + (2**30).to_bytes(4, "big") + good[at + 4 :]
     for files in ({"a": good, "b": wrong}, {"a": b"nonsense"}, {"a": good[:-40]}):
         with pytest.raises(ValueError, match=r"XGBoost cannot read|behind the left one|not there"):
-            [from_json(text).check(N_FEATURES) for text in json_of_ubj(files).values()]
+            [from_json(text).check(N_FEATURES) for text in convert_ubj_to_json(files).values()]

@@ -46,7 +46,7 @@ from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.estimators.uncertainty import BetaCalibration, ConformalScores, IntervalModel, Spread
 from nasicon_ml.io.csv import read_exact_csv
 from nasicon_ml.io.structured import dump_json, load_json
-from nasicon_ml.trees.arrays import from_json, json_of_ubj, read_npz, write_npz
+from nasicon_ml.trees.arrays import convert_ubj_to_json, from_json, read_npz, write_npz
 from nasicon_ml.trees.ensemble import TreeEnsemble
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def _read_trees(files: CheckedFiles, n_features: int) -> dict[TargetName, TreeEn
     trees = {}
     if files.format_version < FORMAT_VERSION:
         with _naming_file(files, " or ".join(_XGBOOST_TREES.values())):
-            texts = json_of_ubj({name: files.content[file] for name, file in _XGBOOST_TREES.items()})
+            texts = convert_ubj_to_json({name: files.content[file] for name, file in _XGBOOST_TREES.items()})
         for name, file in _XGBOOST_TREES.items():
             with _naming_file(files, file):
                 arrays = from_json(texts[name])

@@ -1,1 +1,1 @@
-"""Boosted trees as plain arrays: their checks, their files, their evaluation; from XGBoost and to it."""
+"""Boosted trees as plain arrays: validation, files, evaluation, and conversion from and to XGBoost."""

@@ -1,9 +1,9 @@
-"""Boosted trees as plain arrays, their checks, and the files that hold them: `.npz`, and XGBoost's own.
+"""Boosted trees as plain arrays, their validation, and their files: `.npz` and XGBoost's JSON.
 
-A file may come from a stranger. Before an array is made of it, the names, sizes, types and shapes that the archive
-states are checked; then the trees: children in range, each node reached once, features that exist, finite numbers.
-XGBoost trusts the indices in a file, and can crash on wrong ones. So binary files of older bundles are converted
-to XGBoost's documented JSON by a process of its own, and the trees in that are checked as any others are.
+A file may come from an untrusted source. Names, sizes, types and shapes in the archive are checked before an array
+is created; then the trees: children in range, each node reached once, existing features, finite numbers. XGBoost
+trusts the indices in a file, and can crash on wrong ones. So binary files of older bundles are converted to
+XGBoost's documented JSON in a separate process, and the resulting trees are checked like any others.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Trees deeper than this are refused. Ours have five levels.
+#: Deeper trees are refused. Trained models have about five levels.
 MAX_DEPTH = 64
 MAX_TREES = 100_000
-#: Largest absolute number in a tree: thresholds are temperatures and logarithms, leaves decades.
+#: Largest absolute number in a tree. Thresholds are temperatures and logarithms, leaves are in decades.
 MAX_NUMBER = 1e30
 LEAF = -1
 
-#: Member of the archive -> its type. All are one-dimensional.
+#: Type of each array in the archive. All are one-dimensional.
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "n_features": np.dtype("<i4"),
     "trees_per_round": np.dtype("<i4"),
@@ -51,8 +51,8 @@ _SCALARS = ("n_features", "trees_per_round", "base_score")
 PER_NODE = ("left_child", "feature", "value", "default_left", "cover", "gain")
 _HEADER_BYTES = 256
 _CENTRAL_ENTRY, _MAX_ENTRIES = b"PK\x01\x02", 100
-#: What Python's readers raise for archives and headers that are broken.
-_BROKEN = (
+#: Exceptions of Python's readers for damaged archives and headers.
+_READ_ERRORS = (
     zipfile.BadZipFile, tokenize.TokenError, EOFError, KeyError, LookupError, MemoryError, NotImplementedError,
     OSError, OverflowError, RecursionError, RuntimeError, SyntaxError, TypeError, struct.error,
 )  # fmt: skip
@@ -60,28 +60,29 @@ _BROKEN = (
 
 @dataclass(frozen=True, eq=False)
 class TreeArrays:
-    """The trees of one target, tree after tree; n_nodes nodes in all.
+    """The trees of one target, concatenated; n_nodes nodes in all.
 
     Attributes
     ----------
     n_features
-        How many features a recipe has.
+        Number of features.
     trees_per_round
-        How many trees each boosting round has grown.
+        Number of trees of each boosting round.
     base_score
-        Where the sum over the trees starts.
+        Constant added to the sum of the trees.
     tree_sizes
-        Nodes of each tree, shape (n_trees,).
+        Number of nodes of each tree, shape (n_trees,).
     left_child
-        Shape (n_nodes,), counted from the root of the tree; the right child is the next node. `LEAF` for leaves.
+        Left child of each node, counted from the root of its tree, shape (n_nodes,); the right child is the node
+        after it. `LEAF` for leaves.
     feature
-        Which feature a node compares, shape (n_nodes,).
+        Feature of each split, shape (n_nodes,).
     value
-        Threshold of a comparison (smaller values go left), or what a leaf adds; shape (n_nodes,).
+        Threshold of a split (smaller values go left), or value of a leaf, shape (n_nodes,).
     default_left
         1 where a missing feature goes left, shape (n_nodes,).
     cover, gain
-        Sum of the hessian in a node, and what its split gained, shape (n_nodes,); for contributions and gains.
+        Sum of the hessian in a node and gain of its split, shape (n_nodes,); for contributions and importances.
     """
 
     n_features: int
@@ -97,14 +98,14 @@ class TreeArrays:
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """Where the root of each tree stands, shape (n_trees,)."""
+        """Position of the root of each tree, shape (n_trees,)."""
         return np.cumsum(self.tree_sizes, dtype=np.int64) - self.tree_sizes
 
     @cached_property
     def left(self) -> NDArray[np.int64]:
-        """Left child of each node, counted over all trees, shape (n_nodes,); a leaf is its own."""
-        own = np.arange(len(self.left_child))
-        return np.where(self.is_leaf, own, np.repeat(self.starts, self.tree_sizes) + self.left_child)
+        """Position of the left child of each node, of a leaf itself, shape (n_nodes,)."""
+        nodes = np.arange(len(self.left_child))
+        return np.where(self.is_leaf, nodes, np.repeat(self.starts, self.tree_sizes) + self.left_child)
 
     @cached_property
     def is_leaf(self) -> NDArray[np.bool_]:
@@ -113,30 +114,30 @@ class TreeArrays:
 
     @cached_property
     def depths(self) -> NDArray[np.intp]:
-        """Most comparisons on a way through each tree, shape (n_trees,); `ValueError` if above `MAX_DEPTH`."""
+        """Depth of each tree, shape (n_trees,); raises `ValueError` above `MAX_DEPTH`."""
         nodes, tree = self.starts, np.arange(len(self.tree_sizes))
-        found = np.zeros_like(tree)
+        depths = np.zeros_like(tree)
         for depth in range(MAX_DEPTH):
             inner = ~self.is_leaf[nodes]
             if not inner.any():
-                return found
+                return depths
             left, tree = self.left[nodes[inner]], tree[inner]
-            found[tree] = depth + 1
+            depths[tree] = depth + 1
             nodes, tree = np.concatenate([left, left + 1]), np.concatenate([tree, tree])
         raise ValueError(f"a tree is deeper than {MAX_DEPTH}")
 
     @property
     def depth(self) -> int:
-        """Most comparisons on a way through any tree."""
+        """Depth of the deepest tree."""
         return int(self.depths.max())
 
     def check(self, n_features: int) -> None:
-        """Refuse trees that cannot be evaluated, or are not for so many features.
+        """Validate the trees for a number of features.
 
         Raises
         ------
         ValueError
-            With what is wrong.
+            If the trees cannot be evaluated; the message gives the reason.
         """
         if self.n_features != n_features:
             raise ValueError(f"the trees are for {self.n_features} features, the model has {n_features}")
@@ -160,17 +161,17 @@ class TreeArrays:
         self._check_children()
 
     def _check_children(self) -> None:
-        """Check that each node but the roots is the child of one node, which stands before it."""
+        """Check that each node except the roots is the child of exactly one node, which precedes it."""
         position = np.arange(len(self.left_child)) - np.repeat(self.starts, self.tree_sizes)
         size = np.repeat(self.tree_sizes, self.tree_sizes)
-        # The right child stands behind the left; a sum could overflow.
+        # The right child follows the left; comparing with a sum could overflow.
         if not np.all(self.is_leaf | ((self.left_child > position) & (self.left_child < size - 1))):
             raise ValueError("left_child holds a node that is not there, or stands before its parent")
         left = self.left[~self.is_leaf]
-        times = np.bincount(np.concatenate([left, left + 1]), minlength=len(position))
-        if not np.array_equal(times, position > 0):
+        n_parents = np.bincount(np.concatenate([left, left + 1]), minlength=len(position))
+        if not np.array_equal(n_parents, position > 0):
             raise ValueError("left_child makes a node the child of none, or of several")
-        _ = self.depths
+        _ = self.depths  # raises if a tree is too deep
 
 
 def write_npz(trees: TreeArrays) -> bytes:
@@ -191,16 +192,16 @@ def write_npz(trees: TreeArrays) -> bytes:
 
 
 def read_npz(data: bytes, n_features: int) -> TreeArrays:
-    """Return the trees of an archive that `write_npz` made, or a stranger.
+    """Return the trees in an archive of `write_npz`, which may come from an untrusted source.
 
     Raises
     ------
     ValueError
-        If it holds other arrays than trees are made of, or trees that `TreeArrays.check` refuses.
+        If the archive contains other arrays, or trees that `TreeArrays.check` refuses.
     """
     try:
         arrays: dict[str, Any] = _read_arrays(data)
-    except _BROKEN as error:
+    except _READ_ERRORS as error:
         raise ValueError(f"it is no archive of arrays: {error}") from None
     for name in _SCALARS:
         if len(arrays[name]) != 1:
@@ -212,12 +213,11 @@ def read_npz(data: bytes, n_features: int) -> TreeArrays:
 
 
 def _read_arrays(data: bytes) -> dict[str, Any]:
-    if data.count(_CENTRAL_ENTRY) > _MAX_ENTRIES:  # zipfile would list them all
+    if data.count(_CENTRAL_ENTRY) > _MAX_ENTRIES:  # before zipfile reads the list of members
         raise ValueError("the archive has too many members")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
-        names = [member.filename for member in members]
-        if names != [f"{name}.npy" for name in DTYPES]:
+        if [member.filename for member in members] != [f"{name}.npy" for name in DTYPES]:
             raise ValueError(f"the archive does not hold exactly the arrays {', '.join(DTYPES)}")
         if any(m.compress_type != zipfile.ZIP_STORED or m.compress_size != m.file_size for m in members):
             raise ValueError("the archive is compressed")
@@ -233,8 +233,8 @@ def _read_array(name: str, data: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError(f"{name} is of another version of NumPy's format")
-    shape, _, found = np.lib.format.read_array_header_1_0(stream, max_header_size=_HEADER_BYTES)
-    if found != dtype or len(shape) != 1:
+    shape, _, stated_dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_HEADER_BYTES)
+    if stated_dtype != dtype or len(shape) != 1:
         raise ValueError(f"{name} is not a list of {dtype}")
     if stream.tell() + shape[0] * dtype.itemsize != len(data):
         raise ValueError(f"{name} has not the {shape[0]} values that it states")
@@ -242,14 +242,14 @@ def _read_array(name: str, data: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 #: XGBoost's name of each array of nodes.
-_COLUMNS = {
+_XGBOOST_NAMES = {
     "left_child": "left_children", "feature": "split_indices", "value": "split_conditions",
     "default_left": "default_left", "cover": "sum_hessian", "gain": "loss_changes",
 }  # fmt: skip
-#: Objectives whose trees answer on the scale they learn.
+#: Objectives whose predictions are the sum of the trees.
 _OBJECTIVES = ("reg:squarederror", "reg:absoluteerror")
 _NO_PARENT = 2**31 - 1
-_SECONDS = 120
+_TIMEOUT_S = 120
 _CONVERT = """
 import sys, xgboost
 for name in sys.argv[1:]:
@@ -258,12 +258,12 @@ for name in sys.argv[1:]:
 
 
 def from_json(text: bytes) -> TreeArrays:
-    """Return the trees of an XGBoost model in JSON, not checked yet.
+    """Return the trees of an XGBoost model in JSON, without validation.
 
     Raises
     ------
     ValueError
-        If it is no model of one target by trees with numeric features, or is written otherwise.
+        If it is not a tree model of one target with numeric features in XGBoost's format.
     """
     try:
         return _from_learner(json.loads(text)["learner"])
@@ -281,8 +281,8 @@ def _from_learner(learner: Mapping[str, Any]) -> TreeArrays:
     model = booster["model"]
     trees = model["trees"]
     columns = {
-        name: np.concatenate([np.array(tree[theirs], dtype=DTYPES[name]) for tree in trees])
-        for name, theirs in _COLUMNS.items()
+        name: np.concatenate([np.array(tree[xgboost_name], dtype=DTYPES[name]) for tree in trees])
+        for name, xgboost_name in _XGBOOST_NAMES.items()
     }
     left = columns["left_child"]
     right = np.concatenate([np.array(tree["right_children"], dtype=left.dtype) for tree in trees])
@@ -293,7 +293,7 @@ def _from_learner(learner: Mapping[str, Any]) -> TreeArrays:
     return TreeArrays(
         n_features=int(parameters["num_feature"]),
         trees_per_round=int(model["gbtree_model_param"]["num_parallel_tree"]),
-        # A number, in brackets since version 3.1.
+        # In brackets since version 3.1.
         base_score=float(np.float32(re.sub(r"[\[\]]", "", parameters["base_score"]))),
         tree_sizes=np.array([len(tree["left_children"]) for tree in trees], dtype=DTYPES["tree_sizes"]),
         **columns,
@@ -301,7 +301,7 @@ def _from_learner(learner: Mapping[str, Any]) -> TreeArrays:
 
 
 def to_json(trees: TreeArrays) -> bytes:
-    """Return trees as an XGBoost model in JSON, which any version since 1.6 reads."""
+    """Return trees as an XGBoost model in JSON, readable by any version since 1.6."""
     n_trees = len(trees.tree_sizes)
     model = {
         "gbtree_model_param": {"num_parallel_tree": str(trees.trees_per_round), "num_trees": str(n_trees)},
@@ -323,44 +323,47 @@ def to_json(trees: TreeArrays) -> bytes:
 
 def _tree(trees: TreeArrays, number: int) -> dict[str, Any]:
     start, size = int(trees.starts[number]), int(trees.tree_sizes[number])
-    own = {theirs: getattr(trees, name)[start : start + size].tolist() for name, theirs in _COLUMNS.items()}
-    left = np.array(own["left_children"])
+    nodes = slice(start, start + size)
+    columns = {xgboost_name: getattr(trees, name)[nodes].tolist() for name, xgboost_name in _XGBOOST_NAMES.items()}
+    left = trees.left_child[nodes]
     inner = np.flatnonzero(left != LEAF)
     parents = np.full(size, _NO_PARENT)
     parents[left[inner]] = parents[left[inner] + 1] = inner
-    none: dict[str, list[int]] = {
-        name: [] for name in ("categories", "categories_nodes", "categories_segments", "categories_sizes")
-    }
     counts = {"num_deleted": 0, "num_feature": trees.n_features, "num_nodes": size, "size_leaf_vector": 1}
-    return own | none | {
+    return columns | {
+        "categories": [],
+        "categories_nodes": [],
+        "categories_segments": [],
+        "categories_sizes": [],
         "id": number,
         "right_children": np.where(left == LEAF, LEAF, left + 1).tolist(),
         "parents": parents.tolist(),
         "split_type": [0] * size,
         "base_weights": [0.0] * size,
         "tree_param": {name: str(count) for name, count in counts.items()},
-    }  # fmt: skip
+    }
 
 
-def json_of_ubj(files: Mapping[str, bytes]) -> dict[str, bytes]:
+def convert_ubj_to_json(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Convert XGBoost models, by name, from binary JSON to JSON, in a process that may crash.
 
     Raises
     ------
     ValueError
-        If XGBoost cannot read one of them, or dies of it.
+        If XGBoost cannot read one of them, or crashes.
     """
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             Path(folder, f"{name}.ubj").write_bytes(content)
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-P", "-c", _CONVERT, *files],
-                cwd=folder, capture_output=True, text=True, check=False, timeout=_SECONDS,
+                cwd=folder, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise ValueError("XGBoost does not come to an end reading the trees") from None
-        if done.returncode:
-            said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
-            raise ValueError(f"XGBoost cannot read the trees: {said[-1][:200]}")
+        if process.returncode:
+            lines = [line for line in process.stderr.splitlines() if line.strip()]
+            reason = lines[-1] if lines else f"exit code {process.returncode}"
+            raise ValueError(f"XGBoost cannot read the trees: {reason[:200]}")
         return {name: Path(folder, f"{name}.json").read_bytes() for name in files}
