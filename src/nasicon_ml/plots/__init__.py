@@ -1,7 +1,7 @@
-"""Figures: frame in, matplotlib figure out. No window, no pyplot state, nothing written unless asked.
+"""Figures of data frames, without windows or pyplot state.
 
-Every function returns a `matplotlib.figure.Figure`; `save` writes one. Colours are those of Okabe and Ito and
-of cividis, which hold for all common forms of colour blindness.
+Every function returns a `matplotlib.figure.Figure`; `save` writes one to a file. The colours, of Okabe and Ito and
+of cividis, can be distinguished with all common forms of colour blindness.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""What all figures share: colours, sizes, how a target is named, how a figure is saved."""
+"""Common style of all figures: colours, sizes, names of targets, titles, ticks, saving."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ Arguments = ParamSpec("Arguments")
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 INK, GREY, PALE = "#1A1A1A", "#767676", "#D9D9D9"
 DENSITY_MAP = "cividis"
+DASHED = (0, (4, 3))
 
 DPI = 160
 #: z of a 95 % normal interval, for Wilson's interval of a share (10.1080/01621459.1927.10502953).
@@ -64,23 +65,23 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class TargetStyle:
-    """How a target is written on an axis."""
+    """Label, unit and scale of a target on an axis."""
 
-    #: The measured column, for label and unit.
+    #: Measured column, for label and unit.
     column: Column
-    #: A distance from the truth worth a line on the figure, in `error_unit`.
+    #: Error that is marked by a line or band, in `error_unit`.
     band: float
-    #: Whether the frame holds log10 of the column.
+    #: Whether the data are log10 of the column.
     logarithmic: bool = False
 
     @property
     def error_unit(self) -> str:
-        """Unit of errors and widths; empty for a probability."""
+        """Unit of errors and interval widths; empty for a probability."""
         return ERROR_UNITS.get(self.column, "")
 
     @property
     def name(self) -> str:
-        """The label with a capital."""
+        """Capitalized label."""
         return self.column.label[0].upper() + self.column.label[1:]
 
 
@@ -101,7 +102,7 @@ def load_matplotlib() -> Any:
 
 
 def drawing(function: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Let a function draw in the common style, whatever the user's matplotlibrc says."""
+    """Decorate a function to draw in the common style, independent of the user's matplotlibrc."""
 
     @functools.wraps(function)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
@@ -115,28 +116,28 @@ def drawing(function: Callable[Arguments, Figure]) -> Callable[Arguments, Figure
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches, with a layout that leaves room for labels."""
+    """Return an empty figure of a size in inches, with constrained layout."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def target_style(target: str) -> TargetStyle:
-    """Look a target up by name; raise FieldError for any other word."""
+    """Return the style of a target; raise FieldError if there is no such target."""
     if target not in TARGETS:
         raise FieldError("target", target, ", ".join(TARGETS), nearest(target, TARGETS))
     return TARGETS[target]
 
 
 def first_repeat(out_of_fold: pd.DataFrame, target: str) -> pd.DataFrame:
-    """Return the out-of-fold rows of one target, each pellet once (of its first repeat).
+    """Return the out-of-fold rows of one target from the first repeat, which has each pellet once.
 
     Raises
     ------
     FieldError
         If there is no such target.
     DatasetError
-        If the frame holds no row of it.
+        If the frame has no row of it.
     """
     target_style(target)
     rows = out_of_fold[(out_of_fold["target"] == target) & out_of_fold["measured"].notna()]
@@ -146,23 +147,23 @@ def first_repeat(out_of_fold: pd.DataFrame, target: str) -> pd.DataFrame:
     return first.reset_index(drop=True)
 
 
-def title(axes: Axes, what: str, rows: pd.DataFrame, subset: str = "") -> None:
-    """Head a figure of out-of-fold rows: what it shows, of which pellets, how many and of how many sources."""
+def title(axes: Axes, text: str, rows: pd.DataFrame, subset: str = "") -> None:
+    """Write the title of a figure of out-of-fold rows, with the subset and the number of pellets and sources."""
     sources = rows[Column.SOURCE].nunique()
     described = f"{subset}, out of fold" if subset else "out of fold"
-    headline(axes, what, f"{described}: {len(rows):,} pellets of {sources:,} sources")
+    headline(axes, text, f"{described}: {len(rows):,} pellets of {sources:,} sources")
 
 
-def headline(axes: Axes, what: str, below: str) -> None:
-    """Write a bold title, and a grey line between it and the axes, at the same distance for every height."""
-    axes.set_title(what, pad=20)
+def headline(axes: Axes, text: str, subtitle: str) -> None:
+    """Write a bold title and a grey subtitle, at the same distance for every height of the figure."""
+    axes.set_title(text, pad=20)
     axes.annotate(
-        below, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color=GREY
+        subtitle, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", fontsize=8.5, color=GREY
     )
 
 
 def label_rows(axes: Axes, labels: Sequence[str]) -> None:
-    """Label the rows of a figure, the first of which is on top."""
+    """Label the rows of a figure from top to bottom."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -170,17 +171,17 @@ def label_rows(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def decade_ticks(axes: Axes, *, x: bool = True, y: bool = True) -> None:
-    """Write the ticks of an axis in log10 units as powers of ten."""
+    """Label the ticks of axes in log10 units as powers of ten."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    for axis, wanted in ((axes.xaxis, x), (axes.yaxis, y)):
-        if wanted:
+    for axis, is_logarithmic in ((axes.xaxis, x), (axes.yaxis, y)):
+        if is_logarithmic:
             axis.set_major_locator(MaxNLocator(nbins=8, integer=True))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"$10^{{{value:.0f}}}$"))
 
 
 def percent(share: float, _: object = None, *, digits: int = 0) -> str:
-    """Write a share as per cent; takes, and ignores, the position that a tick formatter is given."""
+    """Format a share as per cent; the second argument, of a tick formatter, is ignored."""
     return f"{100 * share:.{digits}f} %"
 
 
@@ -189,27 +190,27 @@ def wilson(successes: Floats, total: Floats) -> tuple[Floats, Floats]:
     share = successes / total
     centre = (share + Z95**2 / (2 * total)) / (1 + Z95**2 / total)
     half = Z95 * np.sqrt(share * (1 - share) / total + Z95**2 / (4 * total**2)) / (1 + Z95**2 / total)
-    # At a share of 0 or 1 rounding can put an end on the wrong side of the share itself.
+    # With a share of 0 or 1, rounding can put a limit on the wrong side of the share.
     return np.minimum(np.clip(centre - half, 0, 1), share), np.maximum(np.clip(centre + half, 0, 1), share)
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure; the ending of the name (png, pdf, svg) is its format.
+    """Write a figure; the file extension (png, pdf, svg) determines the format.
 
-    The file appears whole or not at all.
+    An existing file is replaced only if the new one is complete.
 
     Raises
     ------
     NasiconError
-        If the folder cannot be written, or the ending is not a format.
+        If the folder cannot be written, or the extension is not a format.
     """
     path = Path(path)
     try:
-        drawn = io.BytesIO()  # matplotlib's own writers end in errors of their own where a disk is full
-        figure.savefig(drawn, format=path.suffix.lower().removeprefix(".") or None, dpi=DPI)
+        content = io.BytesIO()  # matplotlib's own errors, of a full disk, would not be caught
+        figure.savefig(content, format=path.suffix.lower().removeprefix(".") or None, dpi=DPI)
         path.parent.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NasiconError(f"{path}: the figure cannot be written ({reason})") from error
-    write_bytes(drawn.getvalue(), path)
+    write_bytes(content.getvalue(), path)
     return path
