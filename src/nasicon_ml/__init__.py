@@ -4,8 +4,7 @@
 >>> nasicon_ml.parse("LATP x=0.4").formula
 'Li1.4Al0.4Ti1.6(PO4)3'
 
-What most people need is here; docs/python.md shows it in use. Nothing is loaded before it is asked for, so the
-import itself is instant.
+docs/python.md shows the main functions in use. They are loaded at first access, so that the import is fast.
 """
 
 from typing import Any
@@ -17,7 +16,7 @@ __all__ = [*_names, "__version__"]  # noqa: PLE0604 - the names are those of __i
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for when it is asked for."""
+    """Load an attribute at its first access."""
     if name == "__version__":
         from importlib.metadata import version
 
@@ -26,5 +25,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Name everything, so that completion in a notebook finds it before it was loaded."""
+    """List all names, so that a notebook completes names that are not loaded yet."""
     return sorted({*globals(), *__all__})

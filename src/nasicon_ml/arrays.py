@@ -1,11 +1,11 @@
-"""Types of NumPy arrays, by what they hold."""
+"""Types of NumPy arrays."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-#: Positions.
+#: Positions (indices).
 Ints = NDArray[np.intp]
 Strings = NDArray[np.object_]
-#: Which rows, or cells.
+#: Boolean masks of rows or cells.
 Mask = NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""How many processors this process may use."""
+"""The number of processors that this process may use."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import math
 import os
 from pathlib import Path
 
-#: What the container may use: microseconds of processor time, of so many; "max" if it has no limit.
+#: The quota of the container: microseconds of processor time per period in microseconds; "max" for no limit.
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_processors() -> int:
-    """Return how many processors this process is bound to (``taskset``), within the quota of its container."""
+    """Return the number of processors that this process is bound to, at most the quota of its container."""
     try:
         count = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
+    except AttributeError:  # not available on this system
         count = os.cpu_count() or 1
     try:
         quota, period = _QUOTA.read_text(encoding="ascii").split()

@@ -1,8 +1,7 @@
-"""Ctrl-C (SIGINT) and SIGTERM: a program that is told to stop tidies up and ends with the usual exit code.
+"""Handle Ctrl-C (SIGINT) and SIGTERM so that the program cleans up and ends with the usual exit code.
 
-A signal that is ignored, as SIGINT is under ``nohup`` or in the background of a script, stays ignored. Whoever
-embeds this package and handles a signal keeps doing so. Outside the main thread nothing is changed, since Python
-has no handlers there.
+Ignored signals (SIGINT under ``nohup`` or in a background job) remain ignored, and existing handlers still run.
+Outside the main thread nothing changes, as Python runs signal handlers in the main thread only.
 """
 
 from __future__ import annotations
@@ -14,30 +13,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-#: The exit code of a program that SIGTERM has ended.
+#: The exit code of a program ended by SIGTERM.
 TERMINATED = 128 + signal.SIGTERM
 
 
 @dataclass
-class Stop:
-    """Whether the program was told to stop."""
+class StopState:
+    """Whether a signal has told the program to stop."""
 
-    # What the handler of the last signal raised; None before. A signal may strike inside a library that drops
-    # the exception, or turns it into an error of its own.
+    # The exception raised by the last signal's handler. An interrupted library may suppress or replace it.
     raised: BaseException | None = None
     _is_delayed: bool = False
 
     def check(self) -> None:
-        """Raise again what was raised by the handler and did not arrive."""
+        """Raise the exception of the signal handler again if a library has suppressed it."""
         if self.raised is not None:
             raise self.raised
 
     @contextmanager
     def delayed(self) -> Iterator[None]:
-        """Let a first signal pass without effect: for the last writes of something that is to be whole.
-
-        What is in the block is then done, and the program goes on to say so. A second signal stops at once.
-        """
+        """Ignore one signal in the block, so that the last writes are completed; a second one stops at once."""
         self.check()
         self._is_delayed = True
         try:
@@ -47,73 +42,72 @@ class Stop:
 
 
 @contextmanager
-def stoppable() -> Iterator[Stop]:
-    """Let SIGTERM unwind the block as Ctrl-C does, by `SystemExit` with code 143, and remember either.
+def stoppable() -> Iterator[StopState]:
+    """Let SIGTERM raise `SystemExit` with code 143 in the block, and record the exception of Ctrl-C or SIGTERM.
 
-    If the block is left by any other error after a signal, that error came of the unwinding (a file that was
-    closed twice, a transaction cut short): the signal's own exception is raised instead.
+    An error after a signal (such as a file closed twice) results from the interruption, and the exception of the
+    signal is raised instead.
     """
-    stop = Stop()
-    before = {number: signal.getsignal(number) for number in _handled()}
+    stop = StopState()
+    previous_handlers = {number: signal.getsignal(number) for number in _handled_signals()}
     try:
-        for number, handler in before.items():
-            signal.signal(number, _remembering(handler if callable(handler) else _terminate, stop))
+        for number, handler in previous_handlers.items():
+            signal.signal(number, _recording_handler(handler if callable(handler) else _terminate, stop))
         yield stop
     except BaseException as error:
         if stop.raised is not None and error is not stop.raised:
             raise stop.raised from None
         raise
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def first_ctrl_c(tell: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Let a first Ctrl-C only call `tell` and be noted; a second one does what Ctrl-C did before.
+def first_ctrl_c(callback: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """Call `callback` at the first Ctrl-C instead of interrupting; a second Ctrl-C has its usual effect.
 
     Yields
     ------
     Callable
-        Whether there was one.
+        A function that returns whether Ctrl-C was pressed.
     """
-    asked = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
-    if signal.SIGINT not in _handled() or not callable(before):
-        yield asked.is_set
+    pressed = threading.Event()
+    previous_handler = signal.getsignal(signal.SIGINT)
+    if signal.SIGINT not in _handled_signals() or not callable(previous_handler):
+        yield pressed.is_set
         return
-    again = before
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            again(number, frame)
-        asked.set()
-        tell()
+        if pressed.is_set():
+            previous_handler(number, frame)
+        pressed.set()
+        callback()
 
     signal.signal(signal.SIGINT, handle)
     try:
-        yield asked.is_set
+        yield pressed.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous_handler)
 
 
-def _handled() -> list[signal.Signals]:
-    """Return the signals that can be handled here: those that are not ignored, and SIGINT if Python handles it."""
+def _handled_signals() -> list[signal.Signals]:
+    """Return the signals to handle: those that are not ignored, and SIGINT only if Python handles it."""
     if threading.current_thread() is not threading.main_thread():
         return []
     interrupt, terminate = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    found = [signal.SIGINT] if callable(interrupt) else []
-    return [*found, signal.SIGTERM] if callable(terminate) or terminate == signal.SIG_DFL else found
+    handled = [signal.SIGINT] if callable(interrupt) else []
+    return [*handled, signal.SIGTERM] if callable(terminate) or terminate == signal.SIG_DFL else handled
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(TERMINATED)
 
 
-def _remembering(
-    handler: Callable[[int, FrameType | None], object], stop: Stop
+def _recording_handler(
+    handler: Callable[[int, FrameType | None], object], stop: StopState
 ) -> Callable[[int, FrameType | None], None]:
-    """Return a handler that keeps in `stop` what another raises, and passes over a first signal while delayed."""
+    """Return a handler that records the exception of another in `stop`, and ignores one signal while delayed."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop._is_delayed:

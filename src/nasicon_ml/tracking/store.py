@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from nasicon_ml.errors import MissingExtraError, NasiconError, TrackingError
-from nasicon_ml.signals import Stop, stoppable
+from nasicon_ml.signals import StopState, stoppable
 
 #: Error numbers that the disk causes, not the program.
 DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -323,7 +323,8 @@ class Store:
 
     uri: str  # tracking URI
     client: Any  # mlflow.MlflowClient
-    stop: Stop = field(default_factory=Stop)  # whether the program was told to stop while the store is open
+    #: Whether the program was told to stop while the store is open.
+    stop: StopState = field(default_factory=StopState)
 
     @property
     def database(self) -> Path | None:
