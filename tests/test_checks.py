@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml import checks
-from nasicon_ml.checks import STEPS, Severity, check_columns, kelvin_findings, looks_like_kelvin
+from nasicon_ml.checks import TEMPERATURE_STEPS_C, Severity, check_columns, kelvin_findings, looks_like_kelvin
 from nasicon_ml.columns import RECIPE, Column, Kind, is_missing
 from nasicon_ml.errors import FieldError
 
@@ -143,8 +143,8 @@ def test_what_says_not_reported_is_missing_in_every_column(word: str) -> None:
 
 def test_a_bad_text_of_many_rows_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = []
-    read = checks._read_cell
-    monkeypatch.setattr(checks, "_read_cell", lambda column, cell: judged.append(cell) or read(column, cell))
+    read = checks._parse_cell
+    monkeypatch.setattr(checks, "_parse_cell", lambda column, cell: judged.append(cell) or read(column, cell))
     _, findings = check_columns(pd.DataFrame({"atmosphere": ["argn"] * 50 + ["air"] * 50}), RECIPE)
     assert len(findings) == 50
     assert all("Did you mean 'argon'" in finding.message for finding in findings)
@@ -153,7 +153,7 @@ def test_a_bad_text_of_many_rows_is_judged_once(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("name", ["atmosphere", "sintering_time_h", "additive"])
 def test_a_column_that_is_wrong_throughout_is_refused_early(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "MOST_BAD_TEXTS", 3)
+    monkeypatch.setattr(checks, "MAX_BAD_TEXTS", 3)
     cells = [f"\x1bq{number}" for number in range(5)]
     check_columns(pd.DataFrame({name: cells[:3]}), RECIPE)
     with pytest.raises(FieldError, match=f"{name}: .*More than 3 cells of this column are not accepted"):
@@ -162,7 +162,7 @@ def test_a_column_that_is_wrong_throughout_is_refused_early(name: str, monkeypat
 
 @pytest.mark.parametrize("cell", ["argn", 5, None])
 def test_as_many_bad_cells_as_nobody_reads_are_refused(cell: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "MOST_BAD_CELLS", 3)
+    monkeypatch.setattr(checks, "MAX_BAD_CELLS", 3)
     frame = pd.DataFrame({"atmosphere": [cell] * 4}, dtype="object")
     if cell is None:
         assert check_columns(frame, RECIPE)[1] == []
@@ -225,7 +225,7 @@ def test_what_looks_like_kelvin(column: Column, value: float, sure: bool, likely
     assert [mask.tolist() for mask in found] == [[sure], [likely]]
 
 
-@pytest.mark.parametrize("column", list(STEPS))
+@pytest.mark.parametrize("column", list(TEMPERATURE_STEPS_C))
 def test_a_table_says_the_row_and_what_was_meant(column: Column) -> None:
     (found,) = kelvin_findings(pd.DataFrame({column.value: [np.nan, 30.0, 1073.15]}))
     assert (found.row, found.column, found.rule, found.severity) == (

@@ -1,8 +1,7 @@
-"""The vocabulary: every column's name, kind, role, unit, label, bounds and choices, and what people call these.
+"""The vocabulary: name, kind, role, unit, label, bounds and choices of every column, and synonyms of choices.
 
-Dataset, recipe, features, command line and MLflow signature all read this one table, and no other module
-spells a column's name. A member *is* its name (``Column.FORMULA == "formula"``), so it indexes a data frame
-directly, and it carries what is known about the column.
+Dataset, recipe, features, command line and MLflow signature use this vocabulary, and no other module contains the
+name of a column. A member equals its name (``Column.FORMULA == "formula"``) and therefore indexes a data frame.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from nasicon_ml.errors import FieldError, nearest, number_hint, text_problem
 
 
 class Kind(StrEnum):
-    """What a column's cells hold."""
+    """The kind of values in a column."""
 
     NUMBER = "number"
     CATEGORY = "category"
@@ -30,26 +29,26 @@ class Kind(StrEnum):
 
 
 class Role(StrEnum):
-    """What a column is for."""
+    """The purpose of a column."""
 
-    POSITION = "position"  # of a row in the file it came from
+    POSITION = "position"  # of a row in its file
     KEY = "key"
     COMPOSITION = "composition"  # part of a recipe
     PROCESSING = "processing"  # part of a recipe
-    PREPARATION = "preparation"  # part of a recipe; what few recipes state, and none misses
+    PREPARATION = "preparation"  # part of a recipe; optional, and stated by few recipes
     CONDITION = "condition"  # of the measurement, not of the pellet
     RESULT = "result"
     PROVENANCE = "provenance"
     STATUS = "status"
     BIBLIOGRAPHY = "bibliography"  # of a source, not of a pellet
     PREDICTION = "prediction"
-    OWN = "own"  # what pellets of one's own changed about a prediction; beside it, where some were given
-    NEIGHBOUR = "neighbour"  # of the measured pellets nearest to a recipe; stands beside predictions in files
-    SCREENING = "screening"  # what a screening says of a recipe; stands beside predictions in files
+    OWN = "own"  # the effect of own pellets on a prediction, if there are any
+    NEIGHBOUR = "neighbour"  # of the measured pellets nearest to a recipe; written with predictions
+    SCREENING = "screening"  # result of a screening; written with predictions
 
 
-#: Other names of choices, in lower case with underscores. A word that means one choice in one column and another
-#: in the next has both, with a space between.
+#: Synonyms of choices, in lower case with underscores. A word with different meanings in two columns has both
+#: choices, separated by a space.
 ALIASES: Mapping[str, str] = MappingProxyType({
     "argon": "Ar", "nitrogen": "N2", "oxygen": "O2", "arh2": "Ar/H2", "forming_gas": "Ar/H2",
     "reducing": "Ar/H2", "ambient": "air", "sps": "spark_plasma", "fast/sps": "spark_plasma",
@@ -101,52 +100,47 @@ ALIASES: Mapping[str, str] = MappingProxyType({
     "solution_combustion_synthesis": "solution_combustion", "glycine_nitrate": "solution_combustion",
     "molar": "formula_unit", "per_formula_unit": "formula_unit", "f.u.": "formula_unit",
 })  # fmt: skip
-#: Words that tell nothing of a choice.
-_FILLER = re.compile(
+#: Words without information on the choice.
+_FILLER_WORD = re.compile(
     r"an?|and|in|under|the|of|by|via|with|from|flow(?:ing)?|stream|static|stagnant|dry|dried|ambient|lab(?:oratory)?|"
     r"gas|pure|synthetic|compressed|purity|sinter(?:ing|ed)?|fir(?:ing|ed)|process(?:ed|ing)?|method|technique|"
     r"synthesi[sz]ed|synthesis|route|reaction|assisted|modified|type|powder|environment|conditions"
 )
 _BRACKETS = re.compile(r"[(\[][^)\]]*[)\]]")
-_SHARE = re.compile(r"\d+(?:\.\d+)?\s*(?:(?:vol|mol|at)\.?\s*)?%|(?<![a-z\d.])\d+(?:\.\d+)?(?=[\s/:a-z]|$)")
-_OF_GASES = re.compile(r"(?:ultra|very)?[\s-]*high[\s-]*purity|\batmospher\w+")
+_GAS_FRACTION = re.compile(r"\d+(?:\.\d+)?\s*(?:(?:vol|mol|at)\.?\s*)?%|(?<![a-z\d.])\d+(?:\.\d+)?(?=[\s/:a-z]|$)")
+_GAS_QUALIFIER = re.compile(r"(?:ultra|very)?[\s-]*high[\s-]*purity|\batmospher\w+")
 _GASES = {"ar": "Ar", "argon": "Ar", "n2": "N2", "nitrogen": "N2", "he": "He", "helium": "He", "h2": "H2",
           "hydrogen": "H2"}  # fmt: skip
 
 
 @cache
-def spellings_of(choices: tuple[str, ...]) -> Mapping[str, str]:
-    """Return every accepted spelling (lower case, underscores) with the choice it stands for."""
+def _spellings(choices: tuple[str, ...]) -> Mapping[str, str]:
     table = {alias: choice for alias, meant in ALIASES.items() for choice in meant.split() if choice in choices}
     return MappingProxyType(table | {choice.lower(): choice for choice in choices})
 
 
-def plain_choices(text: str) -> Iterator[str]:
-    """Yield what a word may be called in a table of spellings, the most literal first.
+def _candidate_spellings(text: str) -> Iterator[str]:
+    """Yield possible keys of `Column.spellings` for a text, the most literal first.
 
-    Without brackets, shares of gases and words that tell nothing: ``conventional sintering``, ``flowing N₂``,
-    ``spark plasma sintering (SPS)``, ``5% H2/Ar``.
+    Brackets, gas fractions and filler words are removed step by step, as in ``conventional sintering``,
+    ``flowing N₂``, ``spark plasma sintering (SPS)`` and ``5% H2/Ar``.
     """
     text = re.sub(r"\s*\.?\s*%", "%", unicodedata.normalize("NFKC", text).strip().lower())
-    yield _joined(text)
-    bare = _OF_GASES.sub(" ", _SHARE.sub(" ", _BRACKETS.sub(" ", text))).strip(" ,;.")
-    yield _joined(bare)
+    bare = _GAS_QUALIFIER.sub(" ", _GAS_FRACTION.sub(" ", _BRACKETS.sub(" ", text))).strip(" ,;.")
+    for candidate in (text, bare):
+        yield re.sub(r"[\s-]+", "_", candidate.strip())
     words = re.split(r"[\s_,;]+|(?<=\w)-(?=\w)", bare)
-    while words and _FILLER.fullmatch(words[-1]):
+    while words and _FILLER_WORD.fullmatch(words[-1]):
         yield "_".join(words)
         words.pop()
-    words = [word for word in words if not _FILLER.fullmatch(word)]
+    words = [word for word in words if not _FILLER_WORD.fullmatch(word)]
     yield "_".join(words)
     gases = {_GASES.get(word) for word in re.findall(r"[a-z]+2?", " ".join(words))}
     if "H2" in gases and len(gases) > 1 and None not in gases:
         yield "ar/h2"
 
 
-def _joined(text: str) -> str:
-    return re.sub(r"[\s-]+", "_", text.strip())
-
-
-#: What is written where there is no additive, beside what says "not reported".
+#: Texts that state that there is no additive, in addition to `MISSING_WORDS`.
 _NOT = r"(?:no|none|not|non|without|w/o|un|free\s+of|zero|0+(?:[.,]0+)?)"
 _ADDED = (
     r"(?:additives?|additions?|sintering[\s-]+(?:aids?|additives?)|aids?|dopants?|doped|doping|added|used|flux|"
@@ -157,7 +151,7 @@ _NO_ADDITIVE = re.compile(
     r"[-\u2012-\u2015]+|0+(?:[.,]0+)?\s*(?:wt|mol|vol|at)?\.?\s*%(?:\s*\S.*)?"
 )
 SUBSCRIPTS = str.maketrans("\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089", "0123456789")
-#: Names of additives in words.
+#: Formulas of additives by their names.
 ADDITIVE_NAMES: Mapping[str, str] = MappingProxyType({
     "alumina": "Al2O3", "aluminium oxide": "Al2O3", "aluminum oxide": "Al2O3", "silica": "SiO2",
     "silicon dioxide": "SiO2", "titania": "TiO2", "titanium dioxide": "TiO2", "zirconia": "ZrO2",
@@ -169,12 +163,12 @@ ADDITIVE_NAMES: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 
 
-def says_no_additive(text: str) -> bool:
-    """Whether a name in the place of an additive says that there is none: ``no``, ``0``, ``undoped``."""
+def means_no_additive(text: str) -> bool:
+    """Return whether a text in place of an additive states that there is none: ``no``, ``0``, ``undoped``."""
     return _NO_ADDITIVE.fullmatch(" ".join(text.lower().split())) is not None
 
 
-#: What a cell may hold to say "not reported".
+#: Cells that mean "not reported".
 MISSING_WORDS = frozenset({
     "", "na", "n/a", "n.a.", "n.a", "#n/a", "#nv", "nan", "none", "null", "-", "--", "---", "\u2013", "\u2014",
     "?", "??", "/", "...", "\u2026", "unknown", "not reported", "not known", "not given", "not measured",
@@ -183,7 +177,7 @@ MISSING_WORDS = frozenset({
 TRUE_WORDS = frozenset({"true", "yes", "y", "1", "1.0", "pure"})
 FALSE_WORDS = frozenset({"false", "no", "n", "0", "0.0", "impure"})
 
-#: What separates several values in one cell: DOIs, phases, precursors, names of columns.
+#: Separates several values in one cell: DOIs, phases, precursors, names of columns.
 SEPARATOR = ";"
 
 SYNTHESIS_ROUTES = (
@@ -201,10 +195,10 @@ DENSIFICATIONS = (
 )  # fmt: skip
 ATMOSPHERES = ("air", "O2", "N2", "Ar", "Ar/H2", "vacuum")
 ADDITIVE_UNITS = ("wt%", "mol%", "formula_unit")
-BOUNDS = ("upper", "lower")  # how an inexact number bounds the truth; empty means exact
+BOUNDS = ("upper", "lower")  # an empty cell means an exact number
 
 ZERO_CELSIUS_K = 273.15
-#: What people write instead: (our unit, theirs) and the factor and shift from theirs to ours.
+#: Factor and shift from another unit to the unit of a column, by (unit of the column, other unit in lower case).
 OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType({
     ("°C", "k"): (1, -ZERO_CELSIUS_K), ("h", "min"): (1 / 60, 0), ("h", "s"): (1 / 3600, 0), ("h", "d"): (24, 0),
     ("h", "days"): (24, 0), ("µm", "nm"): (1e-3, 0), ("µm", "mm"): (1e3, 0), ("°C/min", "k/min"): (1, 0),
@@ -215,19 +209,19 @@ OTHER_UNITS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType({
     ("%", "fraction"): (100, 0), ("%", "mol%"): (1, 0), ("Å", "nm"): (10, 0), ("Å", "pm"): (0.01, 0),
     ("MPa", "psi"): (0.00689476, 0),
 })  # fmt: skip
-#: Units of `OTHER_UNITS`, which are in lower case, as people write them.
+#: The usual spelling of units in `OTHER_UNITS`.
 SPELLED_UNITS: Mapping[str, str] = MappingProxyType({
     "k": "K", "ms/cm": "mS/cm", "µs/cm": "µS/cm", "s/m": "S/m", "mev": "meV", "kj/mol": "kJ/mol", "gpa": "GPa",
     "kpa": "kPa", "°c/h": "°C/h", "k/min": "K/min", "k/h": "K/h",
 })  # fmt: skip
 
 
-#: What is left out of a name where it is an option: units, and that a conductivity is total or a density relative.
-_LEFT_OUT = re.compile(r"^relative_|(?:_total)?_(?:c_min|c|h|um|mpa|s_cm|ev|pct|angstrom)$")
+#: Parts of a name that its short form omits: units, and that a conductivity is total or a density relative.
+_OMITTED = re.compile(r"^relative_|(?:_total)?_(?:c_min|c|h|um|mpa|s_cm|ev|pct|angstrom)$")
 
 
 class Column(StrEnum):
-    """One column of the vocabulary. The order here is the order in every file and table."""
+    """A column of the vocabulary; their order is the order in every file and table."""
 
     kind: Kind
     role: Role
@@ -247,7 +241,7 @@ class Column(StrEnum):
         bounds: tuple[float, float] = (-math.inf, math.inf),
         choices: tuple[str, ...] = (),
     ) -> Column:
-        """Make the member: its value is the column's name."""
+        """Create the member, whose value is the column's name."""
         member = str.__new__(cls, name)
         member._value_ = name
         member.kind, member.role, member.label, member.unit = kind, role, label, unit
@@ -354,11 +348,8 @@ class Column(StrEnum):
         "predicted_relative_density_upper_pct", Kind.NUMBER, Role.PREDICTION, "relative density, upper", "%",
     )  # fmt: skip
     PREDICTED_PHASE_PURITY = (
-        "predicted_phase_purity",
-        Kind.NUMBER,
-        Role.PREDICTION,
-        "probability of phase purity",
-    )
+        "predicted_phase_purity", Kind.NUMBER, Role.PREDICTION, "probability of phase purity",
+    )  # fmt: skip
     LIKELY_SECONDARY_PHASES = ("likely_secondary_phases", Kind.TEXT, Role.PREDICTION, "likely secondary phases")
     SYSTEM = ("system", Kind.TEXT, Role.PREDICTION, "system")
     INSIDE_DOMAIN = ("inside_domain", Kind.FLAG, Role.PREDICTION, "inside the known domain")
@@ -376,17 +367,22 @@ class Column(StrEnum):
 
     @property
     def axis_label(self) -> str:
-        """The label with its unit, for an axis or a table's head."""
+        """The label with its unit, for an axis or the header of a table."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     @property
+    def short_name(self) -> str:
+        """The name without unit, ``relative`` and ``total``."""
+        return _OMITTED.sub("", self.value)
+
+    @property
     def option(self) -> str:
-        """The command-line option: the name in words, without its unit (``--sintering-temperature``)."""
-        return "--" + _LEFT_OUT.sub("", self.value).replace("_", "-")
+        """The command-line option (``--sintering-temperature``)."""
+        return "--" + self.short_name.replace("_", "-")
 
     @property
     def allowed(self) -> str:
-        """What the column accepts, in words."""
+        """A description of the allowed values."""
         if self.choices:
             return ", ".join(self.choices)
         if self.kind is Kind.NUMBER:
@@ -396,22 +392,22 @@ class Column(StrEnum):
         return "text"
 
     def parse(self, value: object) -> float | str | bool | None:
-        """Turn one cell, as a person wrote it, into its value.
+        """Return the value of a cell as a person wrote it.
 
         Parameters
         ----------
         value
-            A number, text, flag or nothing.
+            A number, text, flag or missing value.
 
         Returns
         -------
         float, str, bool or None
-            The value in the column's unit; None where nothing was given.
+            The value in the column's unit; None if it is missing.
 
         Raises
         ------
         FieldError
-            If the value is not a number where one is needed, is out of bounds, or is not one of the choices.
+            If the value is not of the column's kind, is out of bounds, or is not one of the choices.
         """
         if isinstance(value, str) and self.kind is not Kind.FORMULA and (problem := text_problem(value)):
             raise FieldError(self.value, value, self.allowed, problem)
@@ -430,13 +426,13 @@ class Column(StrEnum):
         raise FieldError(self.value, value, self.allowed)
 
     def _parse_additive(self, value: object) -> str | None:
-        """Return what was added; None where the cell says that nothing was."""
+        """Return the additive; None if the cell states that there is none."""
         if not isinstance(value, str):
-            if isinstance(value, numbers.Real) and value == 0:  # YAML's no among them
+            if isinstance(value, numbers.Real) and value == 0:  # also False, which is YAML's "no"
                 return None
             raise FieldError(self.value, value, "the formula of an additive")
         name = " ".join(value.split()).translate(SUBSCRIPTS)
-        if says_no_additive(name):
+        if means_no_additive(name):
             return None
         if match := re.match(r"(\d+(?:\.\d+)?)\s*(wt|mol)?\.?\s*%\s*(.+)", name):
             hint = f"Write {match[3]!r} here, {match[1]} into {Column.ADDITIVE_AMOUNT} and its unit into"
@@ -460,16 +456,16 @@ class Column(StrEnum):
         return number
 
     def _number_hint(self, text: str) -> str:
-        """Return what the person meant by a number that is none: a decimal comma, or a unit beside it."""
+        """Return a hint for a text that is not a plain number, such as one with a decimal comma or a unit."""
         match = re.fullmatch(r"\s*([+-]?\d+(?:[.,]\d+)?)\s*(\D+?)\.?\s*", text)
         if match is None or not self.unit:
             return number_hint(text, BOUND_OF.get(self))
-        number, ours = float(match[1].replace(",", ".")), self.unit.lower()
-        written = match[2].lower().replace("\u03bc", "\u00b5")  # the Greek letter is not the micro sign
-        if written in {ours, ours.lstrip("°"), ours.replace("\u00b5", "u")}:
+        number, own_unit = float(match[1].replace(",", ".")), self.unit.lower()
+        given_unit = match[2].lower().replace("\u03bc", "\u00b5")  # Greek letter mu to micro sign
+        if given_unit in {own_unit, own_unit.lstrip("°"), own_unit.replace("\u00b5", "u")}:
             return f"Write the number alone: {number:g}."
-        if (self.unit, written) in OTHER_UNITS:
-            factor, shift = OTHER_UNITS[self.unit, written]
+        if (self.unit, given_unit) in OTHER_UNITS:
+            factor, shift = OTHER_UNITS[self.unit, given_unit]
             converted = number * factor + shift
             if self.minimum <= converted <= self.maximum:
                 return f"Write it in {self.unit}: {converted:.6g}."
@@ -494,21 +490,22 @@ class Column(StrEnum):
         if not isinstance(value, str):
             raise FieldError(self.value, value, self.allowed)
         spellings = self.spellings
-        found = next((spellings[key] for key in plain_choices(value) if key in spellings), None)
-        if found is None:
-            hints = (nearest(key, spellings) for key in reversed([*plain_choices(value)]) if key)
-            raise FieldError(self.value, value, self.allowed, next(filter(None, hints), ""))
-        return found
+        for candidate in _candidate_spellings(value):
+            if candidate in spellings:
+                return spellings[candidate]
+        candidates = reversed(list(_candidate_spellings(value)))
+        hints = (nearest(candidate, spellings) for candidate in candidates if candidate)
+        raise FieldError(self.value, value, self.allowed, next(filter(None, hints), ""))
 
     @property
     def spellings(self) -> Mapping[str, str]:
-        """Every accepted spelling (lower case, underscores) with the choice it stands for."""
-        return spellings_of(self.choices)
+        """The choice of each accepted spelling (lower case, underscores)."""
+        return _spellings(self.choices)
 
 
 def is_missing(value: object) -> bool:
-    """Whether a cell says "not reported": None, NaN, or one of `MISSING_WORDS`."""
-    if isinstance(value, str):  # first: nearly every cell is one of these three
+    """Return whether a cell means "not reported": None, NaN, or one of `MISSING_WORDS`."""
+    if isinstance(value, str):  # the most frequent types first
         return " ".join(value.split()).lower() in MISSING_WORDS
     if value is None:
         return True
@@ -516,25 +513,23 @@ def is_missing(value: object) -> bool:
         return math.isnan(value)
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):
         return math.isnan(value)
-    return type(value).__name__ in {"NAType", "NaTType"}  # pandas' own, without importing it
+    return type(value).__name__ in {"NAType", "NaTType"}  # of pandas, without importing it
 
 
-def from_kelvin(value: float) -> float:
-    """Return kelvin in °C; people take 1123 K for 850 °C."""
+def kelvin_to_celsius(value: float) -> float:
+    """Return a temperature in °C; whole kelvin are 273 above, as 1123 K is meant as 850 °C."""
     return value - (ZERO_CELSIUS_K if value % 1 else 273)
 
 
 def to_number(value: numbers.Real | float | str) -> float:
-    """Return a number; text has to be one as people write it.
-
-    Python alone would read ``1_5`` as fifteen, and digits of every script.
+    """Return a value as float; unlike `float`, refuse ``1_5`` and digits that are not ASCII.
 
     Raises
     ------
     ValueError
-        If a text is no number.
+        If a text is not a number.
     OverflowError
-        If a whole number is too large.
+        If an integer is too large.
     """
     if isinstance(value, str) and ("_" in value or not value.strip().isascii()):
         raise ValueError(f"{value!r:.80} is not written in plain digits")
@@ -546,31 +541,31 @@ COLUMNS: Mapping[str, Column] = MappingProxyType({column.value: column for colum
 
 
 def columns_of(*roles: Role) -> tuple[Column, ...]:
-    """All columns that have one of the roles, in the vocabulary's order."""
+    """Return all columns with one of the roles, in the order of the vocabulary."""
     return tuple(column for column in Column if column.role in roles)
 
 
-#: What a person decides before the experiment.
+#: The columns of a recipe, which is decided before the experiment.
 RECIPE = columns_of(Role.COMPOSITION, Role.PROCESSING, Role.PREPARATION)
-#: What says together that something was added.
+#: The columns on an additive.
 ADDITIVE = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
-#: What a model takes: the recipe, and the temperature at which the conductivity is wanted.
+#: The input of a model: the recipe, and the temperature of the predicted conductivity.
 MODEL_INPUT = (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C)
-#: The dataset's columns.
+#: The columns of the dataset.
 PELLET = columns_of(
     Role.KEY, Role.COMPOSITION, Role.PROCESSING, Role.PREPARATION, Role.CONDITION, Role.RESULT, Role.PROVENANCE,
     Role.STATUS,
 )  # fmt: skip
-#: Those that datasets and bundles of version 0.1 do not have.
-LATER = (*columns_of(Role.PREPARATION), Column.DOUBTFUL_COLUMNS)
+#: Columns of `PELLET` that datasets and bundles of version 0.1 do not have.
+NEW_IN_0_2 = (*columns_of(Role.PREPARATION), Column.DOUBTFUL_COLUMNS)
 #: The columns of the list of sources.
 SOURCES = (
     Column.SOURCE, Column.DOI, Column.AUTHORS, Column.YEAR, Column.TITLE, Column.READING, Column.READ_FROM,
     Column.CITED_IN, Column.LICENCE, Column.PELLET_COUNT,
 )  # fmt: skip
-#: What a prediction adds to a recipe.
+#: The columns that a prediction adds to a recipe.
 PREDICTION = columns_of(Role.PREDICTION)
-#: Predicted values with the lower and upper end of their intervals.
+#: A predicted value with the lower and upper end of its interval.
 CONDUCTIVITY_INTERVAL = (
     Column.PREDICTED_CONDUCTIVITY_S_CM, Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM,
     Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM,
@@ -581,26 +576,22 @@ DENSITY_INTERVAL = (
 )  # fmt: skip
 
 CONDUCTIVITIES = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.CONDUCTIVITY_BULK_S_CM)
-#: What says of a number that it is a bound, by the number's column.
-BOUND_OF: Mapping[Column, Column] = MappingProxyType(
-    {
-        Column.CONDUCTIVITY_TOTAL_S_CM: Column.CONDUCTIVITY_BOUND,
-        Column.RELATIVE_DENSITY_PCT: Column.DENSITY_BOUND,
-    }
-)
-#: Units of errors in what is predicted, by the measured column; the conductivity is compared as log10(S/cm).
-ERROR_UNITS: Mapping[Column, str] = MappingProxyType(
-    {
-        Column.CONDUCTIVITY_TOTAL_S_CM: "decades",
-        Column.RELATIVE_DENSITY_PCT: "points",
-        Column.PHASE_PURE: "probability",
-        Column.ACTIVATION_ENERGY_EV: "eV",
-    }
-)
+#: The column that marks the numbers of another as bounds.
+BOUND_OF: Mapping[Column, Column] = MappingProxyType({
+    Column.CONDUCTIVITY_TOTAL_S_CM: Column.CONDUCTIVITY_BOUND,
+    Column.RELATIVE_DENSITY_PCT: Column.DENSITY_BOUND,
+})  # fmt: skip
+#: Units of prediction errors, by the measured column; the conductivity is compared as log10(S/cm).
+ERROR_UNITS: Mapping[Column, str] = MappingProxyType({
+    Column.CONDUCTIVITY_TOTAL_S_CM: "decades",
+    Column.RELATIVE_DENSITY_PCT: "points",
+    Column.PHASE_PURE: "probability",
+    Column.ACTIVATION_ENERGY_EV: "eV",
+})  # fmt: skip
 
 ROOM_TEMPERATURE_C = 25.0
 
 
 def split_cell(cell: str | None) -> list[str]:
-    """Return the values that a cell holds, separated by `SEPARATOR`."""
+    """Return the values in a cell, which are separated by `SEPARATOR`."""
     return [value.strip() for value in (cell or "").split(SEPARATOR) if value.strip()]

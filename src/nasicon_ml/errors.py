@@ -1,4 +1,4 @@
-"""The errors this package raises on purpose: what was given, what is allowed, what to do."""
+"""The errors that this package raises on purpose, and the hints in their messages."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from collections.abc import Callable, Iterable
 
 
 class NasiconError(Exception):
-    """Anything a user can mend: the command line prints it without a traceback and exits with 2."""
+    """An error that the user can correct: the command line prints it without a traceback and exits with 2."""
 
 
 class FieldError(NasiconError, ValueError):
-    """One field holds a value that is not allowed.
+    """A field has a value that is not allowed.
 
     Parameters
     ----------
     field
-        The column's name, as a person writes it in a table.
+        The name of the column or option.
     value
-        What was given.
+        The given value.
     allowed
-        What would be accepted, in words.
+        A description of the allowed values.
     hint
-        What the person probably meant, if that can be guessed.
+        A sentence on what the user probably meant, if it can be guessed.
     place
-        Where it stands, if that is known: file and line, or row.
+        The file and line, or the row, if known.
     """
 
     def __init__(self, field: str, value: object, allowed: str, hint: str = "", place: str = "") -> None:
@@ -39,14 +39,14 @@ class FieldError(NasiconError, ValueError):
         super().__init__(self.message)
 
     def __reduce__(self) -> tuple[type[FieldError], tuple[object, ...]]:
-        """Rebuild it from what it was made of, as another process does that gets it out of a pool."""
+        """Rebuild the error from its arguments, also in another process."""
         return type(self), (self.field, self.value, self.allowed, self.hint, self.place)
 
     @property
     def message(self) -> str:
-        """The whole message, with the place."""
+        """The message with place and hint."""
         name, allowed = plain_line(self.field, 80), plain_line(self.allowed)
-        text = f"{name}: {shown(self.value)} is not accepted; allowed: {allowed}"
+        text = f"{name}: {format_value(self.value)} is not accepted; allowed: {allowed}"
         text = f"{plain_line(self.place)}: {text}" if self.place else text
         return f"{text}. {plain_line(self.hint)}" if self.hint else text
 
@@ -56,63 +56,63 @@ class FormulaError(FieldError):
 
 
 class SpaceError(FieldError):
-    """A search space that says something which no recipe can have, or which cannot be understood."""
+    """A search space that cannot be read, or contains values that no recipe can have."""
 
 
 class UnreadableFileError(NasiconError):
-    """A file that cannot be read as the table it should be; what a library says of its bytes is made printable."""
+    """A file that cannot be read as a table; characters of the message that cannot be printed are escaped."""
 
     def __init__(self, message: str) -> None:
         super().__init__("\n".join(plain_line(line) for line in message.split("\n")))
 
 
 class TableNote(UserWarning):
-    """How a table was understood, where that goes without saying for nobody."""
+    """An assumption made in reading a table."""
 
 
 class DatasetError(NasiconError):
-    """The dataset on disk is not the one whose checksum is recorded, or lacks what is asked of it."""
+    """The dataset on disk does not have the recorded checksum, or lacks the requested data."""
 
 
 class BundleError(NasiconError):
-    """A folder that is not a usable model bundle."""
+    """A folder is not a usable model bundle."""
 
 
 class TrackingError(NasiconError):
-    """The MLflow store or server that was named cannot do what is asked of it."""
+    """The MLflow store or server cannot do what is requested."""
 
 
 class LeakageError(NasiconError, AssertionError):
-    """A source stands on both sides of a split. Never caught: no score may come out of such a split."""
+    """A source is on both sides of a split. It is never caught, as scores of such a split are invalid."""
 
 
 class MissingExtraError(NasiconError, ImportError):
-    """An optional library is needed and absent."""
+    """An optional library is needed and not installed."""
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
-        self._given = (library, extra, purpose)
+        self._arguments = (library, extra, purpose)
         super().__init__(f"{purpose} needs {library}: pip install 'nasicon-ml[{extra}]'")
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
-        """Return what makes it again, in another process too."""
-        return type(self), self._given
+        """Rebuild the error from its arguments, also in another process."""
+        return type(self), self._arguments
 
 
-def shown(value: object) -> str:
-    """Write a value as it stands in a message, in 80 characters at most."""
+def format_value(value: object) -> str:
+    """Return a value as text for a message, with at most 80 characters."""
     try:
-        # A number out of an array is written as the number it is.
+        # The repr of a NumPy number would contain its type.
         text = str(value) if isinstance(value, numbers.Real) else repr(value)
-    except ValueError:  # a whole number of thousands of digits
+    except ValueError:  # an integer of thousands of digits
         return f"a {type(value).__name__}"
     return f"{text[:77]}..." if len(text) > 80 else text
 
 
 def plain_line(text: str, most: int = 2_000) -> str:
-    """Write what may be anything, such as a name out of a file, so that it can be shown on a terminal.
+    """Return any text, such as a name from a file, so that a terminal can print it.
 
-    Characters that steer a terminal, and halves of a character, are written as escapes; what is too long loses its
-    middle.
+    Control characters and lone surrogates are escaped, and the middle of a text of more than `most` characters is
+    left out.
     """
     if len(text) > most:
         text = f"{text[: most // 2]} ... {text[-most // 4 :]}"
@@ -122,7 +122,7 @@ def plain_line(text: str, most: int = 2_000) -> str:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return which of the choices the word resembles most, as a sentence; empty if it resembles none."""
+    """Return a hint at the choice that is most similar to a word; empty if none is similar."""
     if len(word) > LONGEST_NAME:
         return ""
     known = {choice.lower(): str(choice) for choice in choices}
@@ -130,29 +130,28 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return f"Did you mean {known[close[0]]!r}?" if close else ""
 
 
-#: They turn the text that follows round, so that it is shown as another.
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-#: What is longer resembles no name, and comparing it would take its time.
+#: Characters that change the direction of the text behind them, which then looks like another text.
+_BIDI_CHARACTERS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+#: Longer texts are not compared with names, which would be slow.
 LONGEST_NAME = 100
-#: No cell of a table, and no field of a recipe, is longer; the longest note of the dataset has 409 characters.
+#: The limit for cells of tables and fields of recipes; the longest note of the dataset has 409 characters.
 MAX_CELL_CHARACTERS = 2_000
 
 
 def text_problem(text: str) -> str:
-    """Return why a text can be no cell of a table, as a sentence; empty if it can.
+    """Return the reason why a text cannot be a cell of a table, as a sentence; empty if it can.
 
-    Characters that steer a terminal, and halves of a character, can be neither shown nor written.
+    Control characters and lone surrogates cannot be shown or written.
     """
     if len(text) > MAX_CELL_CHARACTERS:
         return f"It has {len(text)} characters; {MAX_CELL_CHARACTERS} are the most."
     if text.isprintable():
         return ""
-    strange = [
-        char
-        for char in text
-        if char in _DIRECTIONS or (unicodedata.category(char) in {"Cc", "Cs"} and not char.isspace())
-    ]
-    return f"The character U+{ord(strange[0]):04X} in it is none that can be shown." if strange else ""
+    for character in text:
+        is_control = unicodedata.category(character) in {"Cc", "Cs"} and not character.isspace()
+        if character in _BIDI_CHARACTERS or is_control:
+            return f"The character U+{ord(character):04X} in it is none that can be shown."
+    return ""
 
 
 _POWER = re.compile(
@@ -160,13 +159,10 @@ _POWER = re.compile(
 )
 _BOUND = re.compile(r"\s*([<>\u2264\u2265])=?\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*%?\s*", re.IGNORECASE)
 
+_MINUS_SIGNS = str.maketrans("\u2212\u2013", "--")
 
-def _exponent(text: str) -> str:
-    return text.lstrip("+").replace("\u2212", "-").replace("\u2013", "-")
-
-
-#: What people mean by a number that is none, the first that fits.
-_MEANT: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+#: Patterns of texts that are not plain numbers, and the hint for each; the first that matches counts.
+_NUMBER_HINTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (
         re.compile(r"\s*([1-9]\d{0,2}),(\d{3})\s*"),
         lambda m: f"Write {m[1]}{m[2]}, or {m[1]}.{m[2]}, whichever is meant.",
@@ -176,7 +172,7 @@ _MEANT: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
         re.compile(r"\s*[+-]?\d[\d_]*(\.[\d_]*)?([eE][+-]?[\d_]+)?\s*"),
         lambda _: "Write plain digits, without underscores, and decimals with a point.",
     ),
-    (_POWER, lambda m: f"Write {m[1]}e{_exponent(m[2])}."),
+    (_POWER, lambda m: f"Write {m[1]}e{m[2].lstrip('+').translate(_MINUS_SIGNS)}."),
     (
         re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-|\u2013|\.\.+|to)\s*(\d+(?:\.\d+)?)\s*\D{0,3}\s*", re.IGNORECASE),
         lambda m: f"Write one number, such as the middle: {(float(m[1]) + float(m[2])) / 2:g}.",
@@ -189,18 +185,13 @@ _MEANT: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
 
 
 def number_hint(text: str, bound: str | None = None) -> str:
-    """Return how a number is written that stands there as ``1,5``, ``1x10-4`` or ``>90``; else empty.
+    """Return a hint at the plain form of a number such as ``1,5``, ``1x10-4`` or ``>90``; empty for other texts.
 
-    Parameters
-    ----------
-    text
-        The cell.
-    bound
-        The column that says whether the number is a bound, if there is one.
+    `bound` is the column that marks the number as a bound, if there is one.
     """
-    for pattern, words in _MEANT:
+    for pattern, hint in _NUMBER_HINTS:
         if match := pattern.fullmatch(text):
-            return words(match)
+            return hint(match)
     if match := _BOUND.fullmatch(text):
         side = "upper" if match[1] in "<\u2264" else "lower"
         return f"Write {match[2]}, and {side} into {bound}." if bound else f"Write the number alone: {match[2]}."

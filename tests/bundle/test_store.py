@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.bundle.store import FILES, FORMAT_VERSION, MANIFEST, save_bundle
-from nasicon_ml.columns import LATER, PREDICTION
+from nasicon_ml.columns import NEW_IN_0_2, PREDICTION
 from nasicon_ml.data.files import shipped_folder
 from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
@@ -342,7 +342,7 @@ def test_trees_that_answer_what_no_pellet_has_give_no_answer(trained, table, lea
 
 
 def test_pellets_have_the_columns_of_version_0_1_where_they_state_no_other(trained, tmp_path):
-    later = [str(column) for column in LATER]
+    later = [str(column) for column in NEW_IN_0_2]
     stated = trained.model.pellets
     assert stated[later].notna().any(axis=None)
     blank = stated.drop(columns=later).reindex(columns=stated.columns)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasicon_ml.checks import MOST_BAD_CELLS
+from nasicon_ml.checks import MAX_BAD_CELLS
 from nasicon_ml.errors import NasiconError
 from nasicon_ml.io import read_table
 from nasicon_ml.recipe import RecipeBatch, read_batch
@@ -116,7 +116,7 @@ def test_a_column_that_is_bad_throughout(recipes: pd.DataFrame) -> None:
     empty = recipes.assign(formula="")
     for frame in (texts, cells, formulas, empty):
         assert hold(lambda frame=frame: read_batch(frame)) is None
-    with pytest.raises(NasiconError, match=f"More than {MOST_BAD_CELLS} cells of this column"):
+    with pytest.raises(NasiconError, match=f"More than {MAX_BAD_CELLS} cells of this column"):
         read_batch(cells)
 
 

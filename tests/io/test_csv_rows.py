@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nasicon_ml.errors import UnreadableFileError
 from nasicon_ml.io import RawTable, csv, read_table
-from nasicon_ml.io.csv import read_even_rows
+from nasicon_ml.io.csv import read_unquoted_rows
 
 CELLS = st.text(st.sampled_from("aLi3.=' \x0b\x0c\x1f\x85\u2028é"), max_size=4)
 ENDS = st.sampled_from(["\n", "\r\n", "\r", "\r\r\n", "\n\n", "\n \n", "\n,,\n", "\n, ,\n"])
@@ -38,12 +38,12 @@ def read(text: str) -> tuple[list[list[str]], list[int]] | str:
 def test_both_readers_read_the_same(text: str) -> None:
     fast = read(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv, "read_even_rows", lambda *_: None)
+        patch.setattr(csv, "read_unquoted_rows", lambda *_: None)
         assert fast == read(text)
 
 
 def test_plain_rows_are_read_in_arrays() -> None:
-    found = read_even_rows("\na,b\n1,é\n\n , \n3\r\n", 2, 2)
+    found = read_unquoted_rows("\na,b\n1,é\n\n , \n3\r\n", 2, 2)
     assert found is not None
     cells, lines = found
     assert [column.tolist() for column in cells] == [["1", "3"], ["é", ""]]
@@ -52,7 +52,7 @@ def test_plain_rows_are_read_in_arrays() -> None:
 
 @pytest.mark.parametrize("text", ['a,b\n"1",2\n', "a,b\n1,2,3\n", "a,b\n" + "1" * 200_000 + ",2\n"])
 def test_anything_else_is_left_to_the_other_reader(text: str) -> None:
-    assert read_even_rows(text, 1, 2) is None
+    assert read_unquoted_rows(text, 1, 2) is None
 
 
 def test_texts_that_stand_in_many_rows_are_kept_once(tmp_path: Path) -> None:

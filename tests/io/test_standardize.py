@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 
 from nasicon_ml.columns import MODEL_INPUT, OTHER_UNITS, PELLET, Column, Kind
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.io import RawTable, understand
-from nasicon_ml.io.headers import meaning_of
-from nasicon_ml.io.kept import read_number
+from nasicon_ml.io import RawTable, standardize_table
+from nasicon_ml.io.headers import parse_column_name
+from nasicon_ml.io.standardize import parse_number
 
 
 def kept(strict: bool = False, **columns: list[object]) -> RawTable:
-    return understand(RawTable(pd.DataFrame(columns, dtype="object"), None, "lab.csv"), PELLET, strict=strict)
+    return standardize_table(
+        RawTable(pd.DataFrame(columns, dtype="object"), None, "lab.csv"), PELLET, strict=strict
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,14 +131,14 @@ def test_a_row_of_units_belongs_to_the_names() -> None:
     ],
 )  # fmt: skip
 def test_numbers_as_people_write_them(text: str, value: float) -> None:
-    found = read_number(text, Column.CONDUCTIVITY_TOTAL_S_CM, commas=False)
+    found = parse_number(text, Column.CONDUCTIVITY_TOTAL_S_CM, decimal_commas=False)
     assert found is not None
     assert found.value == pytest.approx(value, rel=1e-12)
 
 
 @pytest.mark.parametrize("text", ["800-900", "800–900", "1,234", "8OO", "850 g", "1.5.2", "½", "1:30", ">850", ""])
 def test_what_may_be_anything_is_not_read(text: str) -> None:
-    assert read_number(text, Column.SINTERING_TEMPERATURE_C, commas=False) is None
+    assert parse_number(text, Column.SINTERING_TEMPERATURE_C, decimal_commas=False) is None
 
 
 def test_what_is_passed_over_is_said_once() -> None:
@@ -202,8 +204,8 @@ def test_a_unit_in_the_name_and_one_in_the_cell_are_the_same(
 
 @given(name=st.text(max_size=60))
 def test_any_name_means_something_or_nothing(name: str) -> None:
-    meaning = meaning_of(name)
-    assert meaning is None or meaning.columns
+    meaning = parse_column_name(name)
+    assert meaning is None or meaning.candidates
 
 
 @given(
@@ -211,5 +213,5 @@ def test_any_name_means_something_or_nothing(name: str) -> None:
     column=st.sampled_from(NUMBERS),
 )
 def test_any_text_is_a_finite_number_or_none(text: str, column: Column) -> None:
-    found = read_number(text, column, commas=False)
+    found = parse_number(text, column, decimal_commas=False)
     assert found is None or abs(found.value) < float("inf")

@@ -3,7 +3,7 @@
 import pytest
 
 from nasicon_ml.columns import RECIPE, Column
-from nasicon_ml.recipe.rules import NAME_AND_X, column_hint, column_meant, plain_name
+from nasicon_ml.recipe.rules import NAME_AND_X, column_hint, guess_column, normalize_name
 
 
 @pytest.mark.parametrize(
@@ -23,21 +23,21 @@ from nasicon_ml.recipe.rules import NAME_AND_X, column_hint, column_meant, plain
     ],
 )
 def test_which_column_a_name_means(name: object, meant: str) -> None:
-    assert column_meant(name) == meant
+    assert guess_column(name) == meant
 
 
 @pytest.mark.parametrize("column", list(Column))
 def test_every_column_means_itself_however_it_is_written(column: Column) -> None:
-    assert column_meant(column.value) == column.value
-    assert column_meant(f" {column.value.replace('_', ' ').title()} (ours) ") == column.value
+    assert guess_column(column.value) == column.value
+    assert guess_column(f" {column.value.replace('_', ' ').title()} (ours) ") == column.value
 
 
 def test_only_the_columns_asked_about_are_guessed() -> None:
-    assert column_meant("Conductivity (S/cm)", RECIPE) == ""
+    assert guess_column("Conductivity (S/cm)", RECIPE) == ""
 
 
 def test_names_are_written_our_way() -> None:
-    assert plain_name(" Sintering Temperature (°C)") == "sintering_temperature"
+    assert normalize_name(" Sintering Temperature (°C)") == "sintering_temperature"
 
 
 @pytest.mark.parametrize("name", ["x", "X", "x (-)", "System"])

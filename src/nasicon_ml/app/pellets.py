@@ -18,7 +18,7 @@ from nasicon_ml.columns import PELLET, Column, Role
 from nasicon_ml.data.own_pellets import OwnPelletsError, own_pellets
 from nasicon_ml.data.validate import unusual_findings
 from nasicon_ml.errors import NasiconError
-from nasicon_ml.io import read_table, understand
+from nasicon_ml.io import read_table, standardize_table
 from nasicon_ml.io.tables import FORMATS
 from nasicon_ml.workflows.recommend import campaign_history
 
@@ -69,7 +69,7 @@ def _read(given: UploadedFile, sheet: str | None) -> None:
         path = Path(folder) / f"pellets{Path(name).suffix.lower()}"
         path.write_bytes(given.getbuffer())
         try:
-            for note in understand(read_table(path, sheet=sheet), PELLET).notes:
+            for note in standardize_table(read_table(path, sheet=sheet), PELLET).notes:
                 st.info(escaped(note))
             st.session_state[OWN] = own_pellets(path, sheet=sheet)
             st.session_state[OWN_NAME] = name

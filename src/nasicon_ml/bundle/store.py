@@ -36,7 +36,7 @@ from nasicon_ml.bundle.manifest import CheckedFiles, read_files, write_manifest
 from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
 from nasicon_ml.bundle.schema import check_model_json
 from nasicon_ml.checks import check_columns
-from nasicon_ml.columns import LATER, PELLET, Column
+from nasicon_ml.columns import NEW_IN_0_2, PELLET, Column
 from nasicon_ml.errors import BundleError, NasiconError
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.own_pellets import OwnKernel
@@ -56,7 +56,7 @@ FORMAT_VERSION = 3
 _MODEL, _PELLETS, _OUT_OF_FOLD = "model.json", "pellets.csv", "out_of_fold.csv"
 _CARD, _CARD_JSON = "card.md", "card.json"
 #: Columns of `pellets.csv`: all, or those of version 0.1 if the others are empty.
-_HEADERS = (list(map(str, PELLET)), [str(column) for column in PELLET if column not in LATER])
+_HEADERS = (list(map(str, PELLET)), [str(column) for column in PELLET if column not in NEW_IN_0_2])
 _TREES = {name: f"{name}.npz" for name in TargetName}
 _XGBOOST_TREES = {name: f"{name}.ubj" for name in TargetName}
 _COMMON_FILES = (_MODEL, _PELLETS, _CARD)
@@ -196,7 +196,7 @@ def _model(files: CheckedFiles) -> ModelParts:
 
 def model_files(model: ModelParts) -> dict[str, bytes]:
     """Return the files of a bundle that determine predictions: name -> content, without cards and manifest."""
-    has_later_columns = model.pellets.reindex(columns=list(LATER)).notna().any(axis=None)
+    has_later_columns = model.pellets.reindex(columns=list(NEW_IN_0_2)).notna().any(axis=None)
     header = _HEADERS[0] if has_later_columns else _HEADERS[1]
     pellets = model.pellets.to_csv(index=False, columns=header, lineterminator="\n")
     files = {_TREES[name]: write_npz(trees.arrays) for name, trees in model.boosters.items()}

@@ -409,11 +409,11 @@ def recipes_from_file(
     path: str, file_format: str | None, sheet: str | None = None, *, strict: bool = False
 ) -> Inputs:
     """Read a file of recipes."""
-    from nasicon_ml.io import read_table, understand
+    from nasicon_ml.io import read_table, standardize_table
     from nasicon_ml.recipe import read_batch
 
     raw = read_table(path, file_format=file_format, sheet=sheet)
-    raw = understand(raw, (*MODEL_INPUT, Column.PELLET_ID), strict=strict)
+    raw = standardize_table(raw, (*MODEL_INPUT, Column.PELLET_ID), strict=strict)
     report_notes(raw)
     try:
         batch = read_batch(raw)
@@ -497,14 +497,14 @@ def warn_about_own_pellets(
     Values are compared with the pellets in `reference` and, if a model is given, with its prediction of each
     pellet from the other own pellets.
     """
-    from nasicon_ml.checks import by_cause
+    from nasicon_ml.checks import group_by_cause
     from nasicon_ml.data.validate import unusual_findings
     from nasicon_ml.recipe import recipe_warnings
 
     findings = [*recipe_warnings(own), *unusual_findings(own, reference)]
     unique = list({(finding.row, finding.column, finding.rule): finding for finding in findings}.values())
     ids = own[Column.PELLET_ID].tolist()
-    for first, *others in by_cause(unique):
+    for first, *others in group_by_cause(unique):
         other_ids = [str(ids[finding.row]) for finding in others]
         listed = ", ".join(other_ids[:_MAX_LISTED]) + (", ..." if len(other_ids) > _MAX_LISTED else "")
         suffix = f" (likewise {listed})" if others else ""

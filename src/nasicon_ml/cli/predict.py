@@ -303,12 +303,12 @@ def _print_in_pieces(text: str) -> None:
 
 def report_findings(inputs: Inputs) -> None:
     """Print the findings about the input to standard error."""
-    from nasicon_ml.checks import by_cause, likewise
+    from nasicon_ml.checks import group_by_cause, describe_other_places
 
     for findings, prefix, noun in ((inputs.warnings, "warning: ", "warnings"), (inputs.findings, "", "bad cells")):
-        groups = by_cause(findings)
+        groups = group_by_cause(findings)
         for group in groups[:_MAX_LISTED]:
-            notify(f"{prefix}{inputs.location(group[0])}: {group[0].message}{likewise(group)}")
+            notify(f"{prefix}{inputs.location(group[0])}: {group[0].message}{describe_other_places(group)}")
         if len(groups) > _MAX_LISTED:
             notify(f"... and {sum(map(len, groups[_MAX_LISTED:]))} more {noun} (--json lists all bad cells)")
     if inputs.bad_rows and len(inputs):

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.arrays import Floats, Ints
-from nasicon_ml.checks import MOST_BAD_CELLS, MOST_BAD_TEXTS, Finding, Severity, refuse_many
+from nasicon_ml.checks import MAX_BAD_CELLS, MAX_BAD_TEXTS, Finding, Severity, check_error_count
 from nasicon_ml.columns import Column, is_missing
 from nasicon_ml.composition.formula import ELEMENT_INDEX, ELEMENTS, formula_error
 from nasicon_ml.composition.reading import parse
@@ -155,7 +155,7 @@ def parse_unique(formulas: pd.Series[Any]) -> ParsedFormulas:
     Raises
     ------
     FieldError
-        If more than `checks.MOST_BAD_TEXTS` unique formulas cannot be read.
+        If more than `checks.MAX_BAD_TEXTS` unique formulas cannot be read.
     """
     index, unique = _factorize_formulas(formulas.to_numpy(dtype="object"))
     compositions: list[Composition | None] = []
@@ -169,7 +169,7 @@ def parse_unique(formulas: pd.Series[Any]) -> ParsedFormulas:
             compositions.append(None)
             errors.append(error)
             error_count += 1
-            refuse_many(error_count, MOST_BAD_TEXTS, error)
+            check_error_count(error_count, MAX_BAD_TEXTS, error)
     return ParsedFormulas(index, compositions, errors)
 
 
@@ -222,7 +222,7 @@ def formula_findings(formulas: pd.Series[Any], parsed: ParsedFormulas) -> list[F
         if problem := problems[parsed.index[row]]:
             rule, severity, message = problem
             error_count += severity is Severity.ERROR
-            refuse_many(error_count, MOST_BAD_CELLS, formula_error(cells[row]))
+            check_error_count(error_count, MAX_BAD_CELLS, formula_error(cells[row]))
             findings.append(Finding(row, column.value, cells[row], rule, severity, message))
     return findings
 

@@ -24,7 +24,7 @@ from nasicon_ml.composition.formula import (
 from nasicon_ml.composition.shorthand import capitalisation_hint, check_clauses, check_notation, remove_system_name
 from nasicon_ml.composition.sites import Composition, SecondPhase, StateOverride, assign_sites
 from nasicon_ml.composition.sites import oxidation_states as find_oxidation_states
-from nasicon_ml.errors import FieldError, nearest, shown
+from nasicon_ml.errors import FieldError, format_value, nearest
 
 VARIABLES = ("x", "y", "z")
 PLACEHOLDERS = ("M", "Me", "Ln")
@@ -416,7 +416,7 @@ def _merge_arguments(values: AssignedValues, x: object, substitute: Mapping[str,
     if x is not None:
         number = _finite_number(x)
         if number is None:
-            raise formula_error(text, "a number for x", f"It is {shown(x)} here.")
+            raise formula_error(text, "a number for x", f"It is {format_value(x)} here.")
         if values.numbers.setdefault("x", check_value("x", number, text)) != number:
             raise formula_error(text, "one value of x", f"The text says {values.numbers['x']:g}, x is {number:g}.")
     for name, element in (substitute or {}).items():

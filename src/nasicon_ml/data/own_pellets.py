@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.checks import Finding, Severity, by_cause, likewise, refuse_twice
+from nasicon_ml.checks import Finding, Severity, check_unique_columns, describe_other_places, group_by_cause
 from nasicon_ml.columns import PELLET, Column, is_missing
 from nasicon_ml.data.load import HEADER, clean_pellets, systems_of, with_lines, without_doubted
 from nasicon_ml.data.validate import find_problems
 from nasicon_ml.errors import DatasetError, TableNote
-from nasicon_ml.io import RawTable, read_table, understand
+from nasicon_ml.io import RawTable, read_table, standardize_table
 
 #: The source of pellets whose file names none.
 OWN_SOURCE = "own"
@@ -43,9 +43,9 @@ class OwnPelletsError(DatasetError):
 
     def __init__(self, name: str, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
-        causes = by_cause(findings)
+        causes = group_by_cause(findings)
         shown = [
-            f"{_place(name, same[0])}: {same[0].message}{likewise(same)} [{same[0].rule}]"
+            f"{_place(name, same[0])}: {same[0].message}{describe_other_places(same)} [{same[0].rule}]"
             for same in causes[:_LISTED]
         ]
         if len(causes) > _LISTED:
@@ -98,8 +98,8 @@ def own_pellets(own: str | Path | pd.DataFrame, *, sheet: str | None = None, str
     raw = RawTable(own, None, "own pellets") if isinstance(own, pd.DataFrame) else read_table(own, sheet=sheet)
     if raw.frame.empty:
         raise DatasetError(f"{raw.name}: there is no pellet in it")
-    refuse_twice(raw.frame)
-    raw = understand(raw, PELLET, strict=strict)
+    check_unique_columns(raw.frame)
+    raw = standardize_table(raw, PELLET, strict=strict)
     for note in raw.notes:
         warnings.warn(f"{raw.name}: {note}", TableNote, stacklevel=2)
     named = _named(raw)

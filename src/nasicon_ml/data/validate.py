@@ -22,7 +22,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasicon_ml.arrays import Floats, Ints, Mask
-from nasicon_ml.checks import STEPS, Finding, Severity, fraction_findings, kelvin_findings, looks_like_kelvin
+from nasicon_ml.checks import (
+    TEMPERATURE_STEPS_C,
+    Finding,
+    Severity,
+    fraction_findings,
+    kelvin_findings,
+    looks_like_kelvin,
+)
 from nasicon_ml.columns import (
     ADDITIVE,
     BOUND_OF,
@@ -425,7 +432,7 @@ def unusual_findings(pellets: pd.DataFrame, reference: pd.DataFrame) -> list[Fin
     for column in (*BY_SYSTEM, *OVER_ALL):
         values = asked[column].to_numpy(dtype=np.float64)
         open_to_doubt = used & ~np.isnan(values)
-        if column in STEPS:
+        if column in TEMPERATURE_STEPS_C:
             open_to_doubt &= ~np.logical_or(*looks_like_kelvin(values, column))
         keys = zip(asked[Column.SYSTEM], asked[Column.SOURCE], _temperatures(asked, column), strict=True)
         measured, at_c = reference[column].to_numpy(dtype=np.float64), _temperatures(reference, column)
@@ -489,6 +496,6 @@ def _usual(column: Column, known: _Range) -> tuple[float, float]:
         return known.low / down, known.high * up
     if column is Column.RELATIVE_DENSITY_PCT:
         return known.low - DENSITY_POINTS, known.high + DENSITY_POINTS
-    if column in STEPS:
+    if column in TEMPERATURE_STEPS_C:
         return known.low - TEMPERATURE_C, known.high + TEMPERATURE_C
     return known.low / OTHER_FACTOR, known.high * OTHER_FACTOR

@@ -1,7 +1,6 @@
-"""Reads and writes tables: CSV, JSON, YAML and Parquet in; CSV, JSON and Parquet out.
+"""Read tables from CSV, workbooks, JSON, YAML and Parquet, and write them as CSV, JSON and Parquet.
 
-Cells of a CSV stay the text a person wrote, so that the checks see it. Whatever is wrong with the file itself
-is said in the words of somebody who has it open in a spreadsheet.
+Cells of a CSV remain text for the checks. Messages address a user who has the file open in a spreadsheet.
 """
 
 import lazy_loader

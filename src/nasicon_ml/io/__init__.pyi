@@ -1,5 +1,5 @@
-from .kept import understand as understand
 from .raw import RawTable as RawTable
+from .standardize import standardize_table as standardize_table
 from .tables import FORMATS as FORMATS
 from .tables import read_table as read_table
 from .tables import table_as_csv as table_as_csv

@@ -1,6 +1,6 @@
-"""The bytes and the text of a file, how large it may be, and a table before it is checked.
+"""Read the bytes and the text of a file within limits of size, and represent a table before it is checked.
 
-The limits keep any file from filling the memory or stopping the program for long. A million recipes fit.
+The limits keep any file from filling the memory or blocking the program for long. A million recipes fit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import stat
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +25,7 @@ import pandas as pd
 
 from nasicon_ml.errors import UnreadableFileError, nearest
 
-#: Bytes that are read of a file, by format. YAML is read by a slow and safe reader: these take it some seconds.
+#: Largest size of a file, by format. The YAML parser is slow: it takes some seconds for this size.
 MAX_BYTES: Mapping[str, int] = MappingProxyType(
     {"csv": 256_000_000, "parquet": 256_000_000, "json": 64_000_000, "yaml": 250_000, "workbook": 64_000_000}
 )
@@ -34,14 +34,14 @@ MAX_ROWS = 2_000_000
 MAX_COLUMNS = 500
 #: Rows times columns.
 MAX_CELLS = 60_000_000
-_LARGEST = max(MAX_BYTES.values())
-#: A pipe that nobody has opened for writing by then is taken for one that nobody will.
+MAX_FILE_BYTES = max(MAX_BYTES.values())
+#: How long a pipe without a writer is waited for.
 _WRITER_WAIT_S = 2.0
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
-def refuse_bytes(count: int, file_format: str, name: str) -> None:
-    """Refuse a file that is larger than its format may be."""
+def check_file_size(count: int, file_format: str, name: str) -> None:
+    """Raise `UnreadableFileError` if a file has too many bytes for its format."""
     limit = MAX_BYTES[file_format]
     if count > limit:
         others = "; use CSV or Parquet" if file_format in {"json", "yaml"} else "; split it"
@@ -50,97 +50,96 @@ def refuse_bytes(count: int, file_format: str, name: str) -> None:
         )
 
 
-def refuse_shape(rows: int, columns: int, name: str) -> None:
-    """Refuse a table of too many rows or columns."""
+def check_shape(rows: int, columns: int, name: str) -> None:
+    """Raise `UnreadableFileError` if a table has too many rows, columns or cells."""
     if columns > MAX_COLUMNS:
         raise UnreadableFileError(f"{name}: {columns} columns are more than the {MAX_COLUMNS} that are read")
     if rows > MAX_ROWS:
         raise UnreadableFileError(f"{name}: {rows} rows are more than the {MAX_ROWS} that are read; split it")
-    refuse_cells(rows * columns, name)
+    check_cell_count(rows * columns, name)
 
 
-def refuse_cells(count: int, name: str) -> None:
-    """Refuse a table of too many cells."""
+def check_cell_count(count: int, name: str) -> None:
+    """Raise `UnreadableFileError` if a table has too many cells."""
     if count > MAX_CELLS:
         raise UnreadableFileError(f"{name}: {count} cells are more than the {MAX_CELLS} that are read; split it")
 
 
 def read_bytes(path: str | Path) -> tuple[bytes, str]:
-    """Read a file, a pipe or a device as far as the limit.
-
-    Return all of it, and what messages call it. The name ``-`` is standard input.
+    """Return the content of a file, pipe or device, and its name for messages; ``-`` is standard input.
 
     Raises
     ------
     UnreadableFileError
-        If there is no such file, it is larger than any table may be, or a pipe into which nobody writes.
+        If there is no such file, it is larger than `MAX_FILE_BYTES`, or it is a pipe without a writer.
     TypeError
-        If the name is none.
+        If `path` is not a path.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"the name of a file is needed, not a {type(path).__name__}")
     name = str(path)
     if name == "-":
-        return _bounded(sys.stdin.buffer, "standard input"), "standard input"
+        return _join(_file_chunks(sys.stdin.buffer, "standard input"), "standard input"), "standard input"
     try:
-        # Not blocking: opening a pipe would otherwise wait for a writer for ever.
+        # In blocking mode, opening a pipe would wait for a writer forever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123  (there is a descriptor, not a path)
-            return _read_open(file, name), name
+        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123  (a descriptor has no Path)
+            return _read_descriptor(file, name), name
     except FileNotFoundError:
-        raise UnreadableFileError(f"{name}: there is no such file. {_neighbour(Path(path))}".strip()) from None
+        raise UnreadableFileError(f"{name}: there is no such file. {_similar_file(Path(path))}".strip()) from None
     except IsADirectoryError:
         raise UnreadableFileError(f"{name}: this is a folder, not a file") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise UnreadableFileError(f"{name}: cannot be read ({reason})") from None
 
 
-def _read_open(file: io.FileIO, name: str) -> bytes:
-    kind = os.fstat(file.fileno())
-    if stat.S_ISDIR(kind.st_mode):
+def _read_descriptor(file: io.FileIO, name: str) -> bytes:
+    status = os.fstat(file.fileno())
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError
-    if stat.S_ISREG(kind.st_mode) and kind.st_size > _LARGEST:
-        raise _too_large(name, f"{kind.st_size}")
-    if stat.S_ISFIFO(kind.st_mode):
-        return _read_pipe(file, name)
-    if not stat.S_ISREG(kind.st_mode):
-        os.set_blocking(file.fileno(), True)  # a terminal, say: it is read as it is typed
-    return _bounded(file, name)
+    if stat.S_ISREG(status.st_mode) and status.st_size > MAX_FILE_BYTES:
+        raise _too_large(name, f"{status.st_size}")
+    if stat.S_ISFIFO(status.st_mode):
+        return _join(_pipe_chunks(file, name), name)
+    if not stat.S_ISREG(status.st_mode):
+        os.set_blocking(file.fileno(), True)  # a terminal is read while the user types
+    return _join(_file_chunks(file, name), name)
 
 
-def _bounded(file: IO[bytes] | io.FileIO, name: str) -> bytes:
-    """Read to the end, or as far as the limit."""
-    pieces: list[bytes] = []
+def _join(chunks: Iterable[bytes], name: str) -> bytes:
+    """Return all chunks, up to the size limit."""
+    read: list[bytes] = []
     size = 0
-    while piece := file.read(_PIECE):
-        pieces.append(piece)
-        size += len(piece)
-        if size > _LARGEST:
-            raise _too_large(name, f"more than {_LARGEST}")
-    if piece is None:  # some files of the system are none, and wait for something to happen
+    for chunk in chunks:
+        read.append(chunk)
+        size += len(chunk)
+        if size > MAX_FILE_BYTES:
+            raise _too_large(name, f"more than {MAX_FILE_BYTES}")
+    return b"".join(read)
+
+
+def _file_chunks(file: IO[bytes] | io.FileIO, name: str) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk
+    if chunk is None:  # a special file such as /proc/kmsg, which waits for an event
         raise UnreadableFileError(f"{name}: there is nothing to read in it")
-    return b"".join(pieces)
 
 
-def _read_pipe(file: io.FileIO, name: str) -> bytes:
-    """Read a pipe to its end; it may be one that nobody has opened for writing."""
-    pieces: list[bytes] = []
-    size, deadline = 0, time.monotonic() + _WRITER_WAIT_S
-    begun = False
+def _pipe_chunks(file: io.FileIO, name: str) -> Iterator[bytes]:
+    """Yield the content of a pipe, which nobody may have opened for writing."""
+    deadline = time.monotonic() + _WRITER_WAIT_S
+    has_writer = False
     while True:
-        piece = file.read(_PIECE)
-        if piece is None:  # there is a writer, and it takes its time
-            begun = True
+        chunk = file.read(_CHUNK_BYTES)
+        if chunk is None:  # the writer has not written more yet
+            has_writer = True
             select.select([file], [], [])
-        elif piece:
-            begun = True
-            pieces.append(piece)
-            size += len(piece)
-            if size > _LARGEST:
-                raise _too_large(name, f"more than {_LARGEST}")
-        elif begun:
-            return b"".join(pieces)
+        elif chunk:
+            has_writer = True
+            yield chunk
+        elif has_writer:
+            return
         elif time.monotonic() > deadline:
             raise UnreadableFileError(f"{name}: this is a pipe, and nothing is written into it")
         else:
@@ -148,36 +147,35 @@ def _read_pipe(file: io.FileIO, name: str) -> bytes:
 
 
 def _too_large(name: str, size: str) -> UnreadableFileError:
-    return UnreadableFileError(f"{name}: {size} bytes are more than the {_LARGEST} that are read; split it")
+    return UnreadableFileError(f"{name}: {size} bytes are more than the {MAX_FILE_BYTES} that are read; split it")
 
 
-def _neighbour(path: Path) -> str:
-    """Return which file of the same folder was probably meant."""
+def _similar_file(path: Path) -> str:
+    """Return a hint at the file in the same folder whose name is most similar."""
     try:
         return nearest(path.name, sorted(entry.name for entry in path.parent.iterdir()))
     except OSError:
         return ""
 
 
-#: How to mend an encoding or a separator.
+#: How to correct an encoding or a separator.
 RESAVE = "In Excel: File > Save As > 'CSV UTF-8 (Comma delimited)'."
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """A table as it stands in its file, unchecked.
+    """A table as it is in its file, unchecked.
 
     Attributes
     ----------
     frame
-        Shape (n_rows, n_columns); text cells for a CSV, whatever the format holds for the others.
+        Shape (n_rows, n_columns); cells are text in a CSV, and of any type in other formats.
     lines
-        Shape (n_rows,): the line of the file where each row begins, the first being 1; None where a format
-        has no lines.
+        Shape (n_rows,): the line of the file where each row begins, from 1; None if the format has no lines.
     name
-        What messages call the file.
+        The name of the file in messages.
     notes
-        How the file was understood, where that goes without saying for nobody: a sentence each.
+        Sentences for the user on assumptions made in reading the file.
     """
 
     frame: pd.DataFrame
@@ -185,23 +183,23 @@ class RawTable:
     name: str
     notes: tuple[str, ...] = ()
 
-    def noting(self, *notes: str) -> RawTable:
-        """Return the table with more notes."""
+    def with_notes(self, *notes: str) -> RawTable:
+        """Return the table with additional notes."""
         return replace(self, notes=(*self.notes, *notes))
 
 
-def refuse_repeated(names: Sequence[str], place: str) -> None:
-    """Refuse columns that stand twice: one of the two would be lost."""
-    repeated = [cell for cell, count in Counter(names).items() if count > 1 and cell]
+def check_unique_names(names: Sequence[str], place: str) -> None:
+    """Raise `UnreadableFileError` if a name is repeated: one of its two values would be lost."""
+    repeated = [name for name, count in Counter(names).items() if count > 1 and name]
     if repeated:
         raise UnreadableFileError(f"{place}: the column {repeated[0]!r} stands more than once")
 
 
 def decode(data: bytes, name: str) -> str:
-    """Turn bytes into text, or say which encoding they are really in."""
+    """Decode UTF-8, or raise `UnreadableFileError` with the encoding that the bytes seem to have."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not data.startswith(codecs.BOM_UTF32_LE):
         with contextlib.suppress(UnicodeDecodeError):
-            data = data.decode("utf-16").encode()  # Excel's "Unicode text"
+            data = data.decode("utf-16").encode()  # saved by Excel as "Unicode text"
     if data[:64].count(b"\0") > len(data[:64]) // 4 or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UnreadableFileError(f"{name}: saved as UTF-16 ('Unicode text'); save it as UTF-8. {RESAVE}")
     data = data.removeprefix(codecs.BOM_UTF8)
@@ -209,16 +207,12 @@ def decode(data: bytes, name: str) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
+        legacy_character = data[error.start : error.start + 1].decode("cp1252", errors="replace")
         raise UnreadableFileError(
             f"{name}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8"
-            f" (probably {_legacy_character(data[error.start])} of an older encoding); save it as UTF-8. {RESAVE}"
+            f" (probably {legacy_character!r} of an older encoding); save it as UTF-8. {RESAVE}"
         ) from None
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise UnreadableFileError(f"{name}, line {line}: holds a NUL character; this is not a text file")
     return text
-
-
-def _legacy_character(byte: int) -> str:
-    """Return the character that the byte is in Windows-1252, the usual culprit."""
-    return repr(bytes([byte]).decode("cp1252", errors="replace"))

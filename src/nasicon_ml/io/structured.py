@@ -1,4 +1,4 @@
-"""Read JSON, YAML and Parquet. Nothing in a file is executed, and no key stands twice."""
+"""Read JSON, YAML and Parquet. Nothing in a file is executed, and repeated keys are refused."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.errors import UnreadableFileError
-from nasicon_ml.io.raw import MAX_BYTES, RawTable, decode, refuse_repeated, refuse_shape
+from nasicon_ml.io.raw import MAX_BYTES, RawTable, check_shape, check_unique_names, decode
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
     import yaml
 
-#: A list of recipes with their fields is three deep. PyYAML's time grows with the square of the depth.
-_DEEPEST = 20
-_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+#: A list of recipes has a depth of three. PyYAML's time grows with the square of the depth.
+_MAX_DEPTH = 20
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 
 
-def plain_loader(name: str) -> type[yaml.SafeLoader]:
-    """Return the YAML loader for a file or text, which messages call `name`.
+def restricted_loader(name: str) -> type[yaml.SafeLoader]:
+    """Return PyYAML's safe loader for the file or text that messages call `name`, with more restrictions.
 
-    It is PyYAML's safe loader, without aliases (a few bytes of which can fill the memory), repeated keys and deep
-    nesting, each of which raises `UnreadableFileError`.
+    Aliases (of which a few bytes can fill the memory), repeated keys and deep nesting raise `UnreadableFileError`.
     """
     import yaml
 
-    class PlainLoader(yaml.SafeLoader):
+    class RestrictedLoader(yaml.SafeLoader):
         depth = 0
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
             if self.check_event(yaml.AliasEvent):
                 raise UnreadableFileError(f"{name}, line {line}: YAML aliases (*name) are not read; write it out")
-            if self.depth > _DEEPEST:
+            if self.depth > _MAX_DEPTH:
                 raise UnreadableFileError(f"{name}, line {line}: this is nested too deeply for recipes")
             self.depth += 1
             node = super().compose_node(parent, index)
@@ -48,25 +47,26 @@ def plain_loader(name: str) -> type[yaml.SafeLoader]:
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             keys = [str(key.value) for key, _ in node.value]
-            refuse_repeated(keys, f"{name}, line {node.start_mark.line + 1}")
+            check_unique_names(keys, f"{name}, line {node.start_mark.line + 1}")
             return dict(super().construct_mapping(node, deep=deep))
 
         def construct_yaml_int(self, node: Any) -> Any:
-            # YAML would read 1:30 as ninety, 010 as eight and 1_5 as fifteen.
+            # YAML 1.1 reads 1:30 as 90, 010 as 8 and 1_5 as 15.
             text = str(self.construct_scalar(node))
-            return int(text) if _WHOLE.fullmatch(text) else text
+            return int(text) if _INTEGER.fullmatch(text) else text
 
         def construct_yaml_float(self, node: Any) -> Any:
             text = str(self.construct_scalar(node))
             return text if ":" in text or "_" in text else super().construct_yaml_float(node)
 
     for kind in ("int", "float"):
-        PlainLoader.add_constructor(f"tag:yaml.org,2002:{kind}", getattr(PlainLoader, f"construct_yaml_{kind}"))
-    return PlainLoader
+        constructor = getattr(RestrictedLoader, f"construct_yaml_{kind}")
+        RestrictedLoader.add_constructor(f"tag:yaml.org,2002:{kind}", constructor)
+    return RestrictedLoader
 
 
 class RepeatedKeyError(ValueError):
-    """A JSON object that names a key twice, with its second value: one of its two values would be lost."""
+    """A JSON object repeats `key`, here with its second `value`."""
 
     def __init__(self, key: str, value: Any) -> None:
         self.key, self.value = key, value
@@ -74,21 +74,20 @@ class RepeatedKeyError(ValueError):
 
 
 def load_json(text: str, *, finite: bool = False, parse_int: Callable[[str], Any] | None = None) -> Any:
-    """Read JSON, and refuse repeated keys.
+    """Return the content of a JSON text.
 
-    `finite` refuses NaN, infinities and numbers too large for a float, too; `parse_int` reads a whole number from
-    its digits.
+    `parse_int` converts the digits of an integer, as in `json.loads`.
 
     Raises
     ------
     RepeatedKeyError
-        If an object names a key twice.
+        If an object repeats a key.
     json.JSONDecodeError
-        If it is not JSON.
+        If the text is not JSON.
     ValueError
-        If a number is not finite, has thousands of digits, or the text is nested too deeply.
+        If a number has thousands of digits or, with `finite`, is not finite, or the text is nested too deeply.
     """
-    strict: dict[str, Any] = {"parse_constant": _refuse_constant, "parse_float": _finite} if finite else {}
+    strict: dict[str, Any] = {"parse_constant": _refuse_constant, "parse_float": _finite_float} if finite else {}
     try:
         return json.loads(text, object_pairs_hook=_unique_keys, parse_int=parse_int, **strict)
     except RecursionError:
@@ -96,7 +95,7 @@ def load_json(text: str, *, finite: bool = False, parse_int: Callable[[str], Any
 
 
 def dump_json(content: Any) -> bytes:
-    """Return JSON with sorted keys, in UTF-8; equal content gives equal bytes.
+    """Return the content as JSON in UTF-8 with sorted keys, so that equal content gives equal bytes.
 
     Raises
     ------
@@ -108,19 +107,19 @@ def dump_json(content: Any) -> bytes:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in content:
             raise RepeatedKeyError(key, value)
-        found[key] = value
-    return found
+        content[key] = value
+    return content
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
 
 
-def _finite(digits: str) -> float:
+def _finite_float(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError(f"{digits[:40]} is too large a number")
@@ -133,7 +132,7 @@ def read_json(data: bytes, name: str) -> RawTable:
     Raises
     ------
     UnreadableFileError
-        If it is neither; the message says where.
+        If the content is neither; the message names the place.
     """
     try:
         content = load_json(decode(data, name))
@@ -147,20 +146,19 @@ def read_json(data: bytes, name: str) -> RawTable:
 
 
 def load_yaml(data: bytes, name: str, what: str) -> tuple[yaml.Node | None, Any]:
-    """Read YAML; nothing in it is ever executed, and no key stands twice.
+    """Return the root node of a YAML document, which has its lines, and its content.
 
-    Return the node of the document, which knows its lines (None if there is none), and its content. `what` it
-    should be stands in the message that says it is not.
+    The node is None if the document is empty. `what` names the expected content in messages.
 
     Raises
     ------
     UnreadableFileError
-        If it is not YAML, nested too deeply, or holds aliases or repeated keys; the message says where.
+        If it is not YAML, is nested too deeply, or contains aliases or repeated keys; the message names the place.
     """
     import yaml
 
     try:
-        loader = plain_loader(name)(decode(data, name))
+        loader = restricted_loader(name)(decode(data, name))
         try:
             node = loader.get_single_node()
             return node, None if node is None else loader.construct_document(node)
@@ -181,13 +179,13 @@ def read_yaml(data: bytes, name: str) -> RawTable:
     Raises
     ------
     UnreadableFileError
-        If it is neither, or as `load_yaml`.
+        If the content is neither, or `load_yaml` raises it.
     """
     return _table_of_items(load_yaml(data, name, "a table")[1], name)
 
 
 def _table_of_items(content: object, name: str) -> RawTable:
-    """Return the table in a list of objects, or in one object."""
+    """Return the table of a list of objects, or of one object."""
     items: list[Any] = content if isinstance(content, list) else [content]
     if not items:
         raise UnreadableFileError(f"{name}: the list is empty")
@@ -197,26 +195,26 @@ def _table_of_items(content: object, name: str) -> RawTable:
                 f"{name}, item {number}: a {type(item).__name__} where an object with named fields is needed"
             )
     rows = [{str(key).strip(): value for key, value in item.items()} for item in items]
-    refuse_shape(len(rows), len(set[str]().union(*rows)), name)
+    check_shape(len(rows), len(set[str]().union(*rows)), name)
     frame = pd.DataFrame(rows, dtype="object", index=pd.RangeIndex(len(rows)))
     return RawTable(frame, None, name)
 
 
 def read_parquet(data: bytes, name: str) -> RawTable:
-    """Read a Parquet file, part by part: a few bytes of it can stand for a billion cells.
+    """Read a Parquet file in batches, as a few of its bytes can encode a billion cells.
 
     Raises
     ------
     UnreadableFileError
-        If it is not one, too large, or holds columns of other than text, numbers, truth values and times.
+        If it is not Parquet, is too large, or has columns other than text, numbers, booleans and times.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(io.BytesIO(data)) as file:
-            texts = _check_footer(file, name)
-        with pq.ParquetFile(io.BytesIO(data), read_dictionary=texts) as file:
+            text_columns = _check_footer(file, name)
+        with pq.ParquetFile(io.BytesIO(data), read_dictionary=text_columns) as file:
             frame = _read_batches(file, name)
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else "broken"
@@ -224,59 +222,59 @@ def read_parquet(data: bytes, name: str) -> RawTable:
     return RawTable(frame, None, name)
 
 
-#: Rows of a Parquet file that are read at a time: between two such parts the program can be stopped.
+#: Rows of a Parquet file that are read at a time; the program can be interrupted between batches.
 _BATCH_ROWS = 65_536
-#: Bytes of a Parquet file's columns, uncompressed: two million rows of thirty numbers.
+#: Uncompressed bytes of a Parquet file; two million rows of thirty numbers have fewer.
 _MAX_UNCOMPRESSED = 512_000_000
 
 
 def _check_footer(file: pq.ParquetFile, name: str) -> list[str]:
-    """Refuse what is too large by what the file says of itself; return the columns of text."""
+    """Return the text columns; raise `UnreadableFileError` if the metadata announce too large a table."""
     import pyarrow as pa
 
     footer, schema = file.metadata, file.schema_arrow
-    refuse_shape(footer.num_rows, len(schema.names), name)
-    refuse_repeated([str(column) for column in schema.names], name)
+    check_shape(footer.num_rows, len(schema.names), name)
+    check_unique_names([str(column) for column in schema.names], name)
     size = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
     if size > _MAX_UNCOMPRESSED:
         raise UnreadableFileError(
             f"{name}: {size} bytes when uncompressed are more than the {_MAX_UNCOMPRESSED} that are read; split it"
         )
-    texts = []
+    text_columns = []
     for field in schema:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            texts.append(field.name)
+            text_columns.append(field.name)
         elif pa.types.is_nested(kind) or not (pa.types.is_primitive(kind) or pa.types.is_null(kind)):
             raise UnreadableFileError(
                 f"{name}: the column {field.name!r} holds {str(kind)[:80]}; allowed: text, numbers, truth values"
             )
-    return texts
+    return text_columns
 
 
 def _read_batches(file: pq.ParquetFile, name: str) -> pd.DataFrame:
-    """Read all rows; texts stay in the dictionary until it is known how much they are when written out."""
+    """Read all rows, and limit the characters of all cells before dictionary-encoded text is expanded."""
     rows, characters = 0, 0
-    parts = [file.schema_arrow.empty_table().to_pandas(ignore_metadata=True)]
+    frames = [file.schema_arrow.empty_table().to_pandas(ignore_metadata=True)]
     for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
         rows += batch.num_rows
-        refuse_shape(rows, batch.num_columns, name)
+        check_shape(rows, batch.num_columns, name)
         cells: dict[int, Any] = {}
-        for place, column in enumerate(batch.columns):
-            cells[place], length = _cells_of(column)
-            characters += length
+        for position, column in enumerate(batch.columns):
+            cells[position], column_characters = _expand_column(column)
+            characters += column_characters
             if characters > MAX_BYTES["csv"]:
                 raise UnreadableFileError(
                     f"{name}: its texts have more than the {MAX_BYTES['csv']} characters that are read; split it"
                 )
-        parts.append(pd.DataFrame(cells).set_axis(parts[0].columns, axis="columns"))
-    frame = pd.concat(parts[1:] or parts, ignore_index=True)
+        frames.append(pd.DataFrame(cells).set_axis(frames[0].columns, axis="columns"))
+    frame = pd.concat(frames[1:] or frames, ignore_index=True)
     frame.columns = pd.Index([str(column).strip() for column in frame.columns])
     return frame
 
 
-def _cells_of(column: Any) -> tuple[Any, int]:
-    """Return the cells of a column, and how many characters they have when all are written out."""
+def _expand_column(column: Any) -> tuple[Any, int]:
+    """Return the cells of a column, which share equal texts, and their characters in total."""
     import pyarrow as pa
 
     if not pa.types.is_dictionary(column.type):

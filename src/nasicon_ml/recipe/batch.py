@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nasicon_ml.checks import Finding, Severity, check_columns, fraction_findings, kelvin_findings, refuse_twice
+from nasicon_ml.checks import (
+    Finding,
+    Severity,
+    check_columns,
+    check_unique_columns,
+    fraction_findings,
+    kelvin_findings,
+)
 from nasicon_ml.columns import ADDITIVE, COLUMNS, MODEL_INPUT, Column, Kind
 from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, parse_unique
 from nasicon_ml.composition.precursors import additive_findings, precursor_findings
@@ -195,9 +202,9 @@ def as_recipe_table(recipes: AnyRecipes) -> pd.DataFrame:
     if isinstance(recipes, pd.DataFrame):
         return read_recipes(recipes).table
     if isinstance(recipes, Path) or (isinstance(recipes, str) and _is_file(recipes)):
-        from nasicon_ml.io import read_table, understand
+        from nasicon_ml.io import read_table, standardize_table
 
-        return read_recipes(understand(read_table(recipes), (*MODEL_INPUT, Column.PELLET_ID))).table
+        return read_recipes(standardize_table(read_table(recipes), (*MODEL_INPUT, Column.PELLET_ID))).table
     if not isinstance(recipes, (str, Recipe, Mapping, Iterable)):
         raise FieldError("recipes", recipes, "a formula, a Recipe, a dict of fields, several, a table or a file")
     is_row = isinstance(recipes, pd.Series) and Column.FORMULA in recipes.index
@@ -294,7 +301,7 @@ def _check_header(frame: pd.DataFrame, known: Collection[object] = frozenset(Col
     unknown = [name for name in names if name not in known]
     if unknown:
         raise unknown_columns(unknown)
-    refuse_twice(frame)
+    check_unique_columns(frame)
     if Column.FORMULA not in names:
         raise no_formulas(names)
 

@@ -11,7 +11,7 @@ from nasicon_ml.columns import ADDITIVE, RECIPE, Column, Kind
 from nasicon_ml.composition.reading import parse
 from nasicon_ml.composition.sites import Composition, SecondPhase
 from nasicon_ml.errors import FieldError, UnreadableFileError
-from nasicon_ml.io.structured import RepeatedKeyError, load_json, plain_loader
+from nasicon_ml.io.structured import RepeatedKeyError, load_json, restricted_loader
 from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, NO_FORMULA, SECOND_PHASE_TWICE, unknown_field
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def fields_of_yaml(text: str) -> dict[str, Any]:
 
     _check_length(text)
     try:
-        root = yaml.compose(text, Loader=plain_loader("recipe"))
+        root = yaml.compose(text, Loader=restricted_loader("recipe"))
     except (yaml.YAMLError, ValueError) as error:
         raise UnreadableFileError(f"recipe: this is not YAML: {error}") from None
     except RecursionError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nasicon_ml.columns import OTHER_UNITS, RECIPE, Column
 from nasicon_ml.composition.formula import ALLOWED_FORMULAS
 from nasicon_ml.errors import LONGEST_NAME, FieldError
-from nasicon_ml.io.headers import column_meant, meaning_of, plain_name
+from nasicon_ml.io.headers import guess_column, normalize_name, parse_column_name
 
 #: A name and its value of x stand in two columns; a formula says both.
 NAME_AND_X = 'Write the system and its x into the formula column, as in "LATP x=0.3".'
@@ -18,17 +18,17 @@ def column_hint(name: object, columns: Iterable[Column] = Column) -> str:
     """Return which column a name stands for, or where x belongs, as a sentence; empty if it is like none."""
     if len(str(name)) > LONGEST_NAME:
         return ""
-    if plain_name(name) in {"x", Column.SYSTEM.value}:
+    if normalize_name(name) in {"x", Column.SYSTEM.value}:
         return NAME_AND_X
-    said = meaning_of(str(name))
-    if said is not None and len(said.columns) > 1:
-        return f"Which one is it: {', '.join(said.columns)}? Call it so."
+    said = parse_column_name(str(name))
+    if said is not None and len(said.candidates) > 1:
+        return f"Which one is it: {', '.join(said.candidates)}? Call it so."
     if said is not None and said.unknown_unit:
         known = ", ".join(
             [said.column.unit, *sorted(unit for ours, unit in OTHER_UNITS if ours == said.column.unit)]
         )
         return f"It is {said.column.value}, but its unit {said.unknown_unit!r:.40} is not known; allowed: {known}."
-    meant = column_meant(name, columns)
+    meant = guess_column(name, columns)
     return f"Did you mean {meant!r}?" if meant else ""
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nasicon_ml.arrays import Ints, Mask
 from nasicon_ml.columns import ADDITIVE, Column, Kind
 from nasicon_ml.composition.formula import ELEMENT_INDEX
-from nasicon_ml.errors import nearest, shown
+from nasicon_ml.errors import format_value, nearest
 from nasicon_ml.screening.compositions import Compositions
 from nasicon_ml.screening.reading import FIELDS, Axis, SpecNode, read_cell
 
@@ -262,7 +262,7 @@ def never_applied(axes: Axes, rules: Sequence[Rule]) -> list[str]:
             at = axes.axis_of(condition.name)
             if not axes.holds(condition).any():
                 cells = [] if at == COMPOSITION else list(dict.fromkeys(_held(axes, at, condition.name)))
-                held = f"; the space has {shown(cells)}" if cells else ""
+                held = f"; the space has {format_value(cells)}" if cells else ""
                 place = f"{rule.node.place}: " if rule.node.place else ""
                 found[f"{place}this constraint never applies: {condition} holds for no candidate{held}"] = None
     return list(found)

@@ -15,20 +15,20 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.arrays import Ints, Mask
-from nasicon_ml.checks import STEPS, looks_like_kelvin
+from nasicon_ml.checks import TEMPERATURE_STEPS_C, looks_like_kelvin
 from nasicon_ml.columns import (
     ADDITIVE,
     MODEL_INPUT,
     Column,
     Kind,
     Role,
-    from_kelvin,
     is_missing,
-    says_no_additive,
+    kelvin_to_celsius,
+    means_no_additive,
     to_number,
 )
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest, number_hint
-from nasicon_ml.io.raw import read_bytes, refuse_bytes
+from nasicon_ml.io.raw import check_file_size, read_bytes
 from nasicon_ml.io.structured import load_yaml
 from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, unknown_field
 
@@ -206,7 +206,7 @@ def spec_from_yaml(path: str | Path, what: str = "a search space") -> SpecNode:
         If there is no such file, or it is not YAML, too large, nested too deeply or holds aliases.
     """
     data, name = read_bytes(path)
-    refuse_bytes(len(data), "yaml", name)
+    check_file_size(len(data), "yaml", name)
     node, value = load_yaml(data, name, what)
     if node is None:
         raise UnreadableFileError(f"{name}: the file is empty")
@@ -447,9 +447,9 @@ def read_cell(column: Column, node: SpecNode, warnings: list[str]) -> Cell:
         value = column.parse(node.value)
     except FieldError as error:
         raise node.refused(error) from None
-    if column in STEPS and isinstance(value, float):
+    if column in TEMPERATURE_STEPS_C and isinstance(value, float):
         sure, likely = looks_like_kelvin(np.array([value]), column)
-        message = f"{value:g} K is {from_kelvin(value):g} °C."
+        message = f"{value:g} K is {kelvin_to_celsius(value):g} °C."
         if sure[0]:
             raise node.error(column.allowed, f"It looks like kelvin: {message}")
         if likely[0]:
@@ -468,7 +468,7 @@ def additive_axis(node: SpecNode | None) -> Axis:
     rows: list[tuple[Cell, ...]] = []
     allowed = "additives, each with name, amount and unit, or 'none'"
     for item in node.one_or_more(allowed) if node else []:
-        is_none = item.not_given or (not isinstance(item.value, dict) and says_no_additive(str(item.value)))
+        is_none = item.not_given or (not isinstance(item.value, dict) and means_no_additive(str(item.value)))
         rows += [_NO_ADDITIVE] if is_none else _one_additive(item)
     if node:
         refuse_repeats([row for row in rows if row[1] != 0], node)

@@ -18,7 +18,7 @@ from nasicon_ml.arrays import Floats
 from nasicon_ml.bundle.store import model_files
 from nasicon_ml.columns import MODEL_INPUT, PREDICTION, Column, Kind
 from nasicon_ml.data.own_pellets import own_checksum
-from nasicon_ml.errors import FieldError, NasiconError, UnreadableFileError, nearest, shown
+from nasicon_ml.errors import FieldError, NasiconError, UnreadableFileError, format_value, nearest
 from nasicon_ml.io import table_records, write_table, write_text
 from nasicon_ml.io.structured import load_json
 from nasicon_ml.model import OwnModel, PropertyModel
@@ -285,8 +285,8 @@ class Identity:
             was, asked = self.settings.get(name), other.settings.get(name)
             if was != asked:
                 raise NasiconError(
-                    f"{path}: this screening was begun with {name} {shown(was)}, not {shown(asked)}; resume it "
-                    "with that, or begin anew in another folder"
+                    f"{path}: this screening was begun with {name} {format_value(was)}, not {format_value(asked)};"
+                    " resume it with that, or begin anew in another folder"
                 )
 
 
