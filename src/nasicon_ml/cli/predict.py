@@ -303,7 +303,7 @@ def _print_in_pieces(text: str) -> None:
 
 def report_findings(inputs: Inputs) -> None:
     """Print the findings about the input to standard error."""
-    from nasicon_ml.checks import group_by_cause, describe_other_places
+    from nasicon_ml.checks import describe_other_places, group_by_cause
 
     for findings, prefix, noun in ((inputs.warnings, "warning: ", "warnings"), (inputs.findings, "", "bad cells")):
         groups = group_by_cause(findings)
