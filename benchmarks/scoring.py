@@ -14,7 +14,13 @@ from benchmarks.predictions import FLOOR, FLOOR_ALIKE, Predictions
 from benchmarks.series import recipes_of_series, series_scores
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TARGETS, TargetName
-from nasicon_ml.evaluation.scores import auroc, expected_calibration_error, interval, source_weights, weighted_mean
+from nasicon_ml.evaluation.scores import (
+    auroc,
+    expected_calibration_error,
+    source_weights,
+    weighted_mean,
+    with_interval,
+)
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -196,7 +202,7 @@ def differences(
         for peer, of_peer in at_hand.items():
             if peer == own:
                 continue
-            found = interval(at_hand[own] - of_peer, drawn[own] - drawn[peer])
+            found = with_interval(at_hand[own] - of_peer, drawn[own] - drawn[peer])
             better = (found.value < 0) == lower_is_better
             verdict = ("better" if better else "worse") if found.excludes_zero else "not told apart"
             rows.append(

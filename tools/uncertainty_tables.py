@@ -23,18 +23,18 @@ from nasicon_ml.evaluation.scores import (
     ALL,
     AWAY,
     DRAWS,
-    KNOWN,
+    KNOWN_PROCESSING,
     SEED,
     SODIUM,
     Difference,
     coverage_curves,
     domain_curve,
     domain_rows,
-    interval,
     row_errors,
     scored_subsets,
     source_weights,
     weighted_mean,
+    with_interval,
 )
 from nasicon_ml.workflows.train import TrainingOptions, TrainingResult, train
 
@@ -126,7 +126,7 @@ def _ratio(error: NDArray[np.float64], outside: np.ndarray, sources: np.ndarray)
         drawn = weighted_mean(error[outside], weights[:, outside]) / weighted_mean(
             error[~outside], weights[:, ~outside]
         )
-    return interval(float(error[outside].mean() / error[~outside].mean()), drawn)
+    return with_interval(float(error[outside].mean() / error[~outside].mean()), drawn)
 
 
 def coverage_section(table: pd.DataFrame) -> str:
@@ -140,7 +140,7 @@ def coverage_section(table: pd.DataFrame) -> str:
             *(f"width {100 * level:.0f} %" for level in levels),
         ]
         lines = [WORDS[str(target)] + ":", "", *_head(["inside the interval at", *heads])]
-        known = set(KNOWN)
+        known = set(KNOWN_PROCESSING)
         for subset in dict.fromkeys(rows["subset"]):
             part = rows[rows["subset"] == subset].set_index("level")
             enough = part["n_sources"].iloc[0] >= FEWEST_SOURCES

@@ -16,7 +16,7 @@ from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation.gate import compare, compare_with_baseline
-from nasicon_ml.evaluation.scores import auroc, interval, source_weights, weighted_mean
+from nasicon_ml.evaluation.scores import auroc, source_weights, weighted_mean, with_interval
 
 CONDUCTIVITY, DENSITY, PURITY = (
     TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY, TargetName.PHASE_PURITY
@@ -171,15 +171,15 @@ def test_auroc_is_that_of_the_copied_rows(outcome, score, copies) -> None:
 
 
 def test_an_interval_holds_the_middle_and_says_whether_nothing_lies_in_it() -> None:
-    found = interval(0.5, np.linspace(0, 1, 201))
+    found = with_interval(0.5, np.linspace(0, 1, 201))
     assert (found.value, found.lower, found.upper) == pytest.approx((0.5, 0.025, 0.975))
     assert found.excludes_zero
-    assert not interval(0.0, np.array([-1.0, 1.0])).excludes_zero
-    assert interval(-0.5, np.array([-1.0, -0.2, np.nan])).excludes_zero
+    assert not with_interval(0.0, np.array([-1.0, 1.0])).excludes_zero
+    assert with_interval(-0.5, np.array([-1.0, -0.2, np.nan])).excludes_zero
 
 
 def test_draws_without_a_number_tell_nothing_apart() -> None:
-    found = interval(0.5, np.array([np.nan]))
+    found = with_interval(0.5, np.array([np.nan]))
     assert np.isnan(found.lower)
     assert not found.excludes_zero
 
@@ -191,6 +191,6 @@ def test_an_interval_of_draws_covers_the_truth_as_often_as_it_says() -> None:
     held = 0
     for seed in range(200):
         difference = np.repeat(random.normal(0.3, 1, 40), 5) + random.normal(0, 0.1, 200)
-        found = interval(difference.mean(), weighted_mean(difference, source_weights(sources, 300, seed)))
+        found = with_interval(difference.mean(), weighted_mean(difference, source_weights(sources, 300, seed)))
         held += found.lower <= 0.3 <= found.upper
     assert 0.88 <= held / 200 <= 0.99

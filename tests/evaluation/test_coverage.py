@@ -5,7 +5,7 @@ from tools.uncertainty_tables import coverage_table, domain_table
 
 from nasicon_ml.columns import Column
 from nasicon_ml.evaluation.cross_validation import LEVELS, interval_columns
-from nasicon_ml.evaluation.scores import KNOWN, coverage_curve, domain_curve, score_table
+from nasicon_ml.evaluation.scores import KNOWN_PROCESSING, coverage_curve, domain_curve, score_table
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_pellets_of_one_source_that_err_alike_are_known_less_well(out_of_fold):
 def test_every_amount_of_processing_known_has_a_row(out_of_fold):
     table = coverage_table(out_of_fold)
     rows = table[(table["target"] == "conductivity") & (table["level"] == 0.9)].set_index("subset")
-    assert rows.loc[list(KNOWN), "n_rows"].sum() == rows.loc["all", "n_rows"]
+    assert rows.loc[list(KNOWN_PROCESSING), "n_rows"].sum() == rows.loc["all", "n_rows"]
 
 
 def test_the_curve_agrees_with_the_table(out_of_fold):

@@ -35,7 +35,7 @@ def _no_training() -> Any:
         raise TrainingBeginsError("the training begins")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nasicon_ml.workflows.train._check_size", stop)
+        patch.setattr("nasicon_ml.workflows.train._check_fold_count", stop)
         yield
 
 

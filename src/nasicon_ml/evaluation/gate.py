@@ -28,11 +28,11 @@ from nasicon_ml.evaluation.scores import (
     ALL,
     Difference,
     coverage,
-    interval,
     row_errors,
     scored_subsets,
     source_weights,
     weighted_mean,
+    with_interval,
 )
 from nasicon_ml.model import PropertyModel
 
@@ -126,7 +126,7 @@ def _paired_score(name: TargetName, reference: pd.DataFrame, candidate: pd.DataF
         metric=TARGETS[name].metric,
         reference=float(losses["reference"].mean()),
         candidate=float(losses["candidate"].mean()),
-        difference=interval(float(worse_by.mean()), drawn),
+        difference=with_interval(float(worse_by.mean()), drawn),
         n_rows=len(losses),
         n_sources=int(sources.nunique()),
         share=len(losses) / reference[str(Column.PELLET_ID)].nunique(),

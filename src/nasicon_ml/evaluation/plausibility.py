@@ -1,7 +1,7 @@
-"""Whether a model agrees with what the literature states: every rule asked at once, in one table.
+"""Check of a model against rules of the literature.
 
-The rules are data: `plausibility.yaml` beside this module, which says how they are written. A violated rule is a
-finding about the model, or about the literature. It is reported with its size and never loosened.
+The rules are defined in `plausibility.yaml` next to this module, which also documents their format. A violated
+rule is a finding about the model or the literature. It is reported with its size, and rules are never loosened.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
-from itertools import product
+from itertools import chain, product
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,13 +26,13 @@ from nasicon_ml.recipe import Recipe, recipe_table
 
 #: Predictions by target, each of shape (n_recipes,): log10(S/cm), %, probability, eV.
 Answers = Mapping[TargetName, Floats]
-#: Recipes by point of a curve: the same number at each point of a curve of means.
+#: Recipes at each point of a curve; a curve of means has the same number at each point.
 Points = list[list[Recipe]]
 
-#: The unit in which temperatures are compared.
+#: Unit of effects that are differences of temperatures.
 DEGREES = "°C"
 
-#: Names of the report's columns.
+#: Column names of the report.
 COLUMNS = (
     "rule", "statement", str(Column.SOURCE), "target", "effect", "required", "margin", "unit", "holds", "note",
 )  # fmt: skip
@@ -40,34 +40,34 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class PhysicalRule:
-    """One statement of the literature, and the recipes that put it to a model.
+    """A statement of the literature, with the recipes whose predictions test it.
 
     Attributes
     ----------
     name
-        Unique, in lower case with underscores.
+        Unique name in lower case with underscores.
     statement
-        What the literature says, in our words.
+        The statement in words.
     source
-        Who says it, with DOI.
+        Its source, with DOI.
     target
-        What is predicted for it.
+        The target that is predicted.
     recipes
-        What is predicted, n of them.
+        The n recipes that are predicted.
     effect
-        From their predictions to the size of the effect, positive in the direction of the statement.
+        Function of their predictions that returns the size of the effect, positive in the stated direction.
     sides
-        Which side of the comparison, or point of the curve, each recipe stands on.
+        Index of the side of the comparison, or of the point of the curve, of each recipe.
     measured_at_c
-        Temperature of measurement in °C of each recipe, or empty for 25 °C throughout.
+        Measurement temperature of each recipe in °C, or empty for 25 °C.
     required
-        Least size of the effect, in `unit`; 0 where the literature states a direction alone.
+        Least size of the effect, in `unit`; 0 if the literature states only a direction.
     may_be_equal
-        Whether the effect may be just `required` ("not below"), or has to exceed it ("higher").
+        Whether the effect may equal `required` ("not below") or has to exceed it ("higher").
     unit
-        Of effect, requirement and margin.
+        Unit of effect, requirement and margin.
     note
-        Where other statements or the data disagree.
+        Remark on statements or data that disagree.
     """
 
     name: str
@@ -84,71 +84,67 @@ class PhysicalRule:
     note: str = ""
 
     def margin(self, answers: Answers) -> float:
-        """Return by how much the effect exceeds what is required, in `unit`; below 0 the rule is violated."""
+        """Return effect - required, in `unit`; the rule is violated below 0."""
         return float(self.effect(answers)) - self.required
 
     @property
     def scope(self) -> RuleScope:
-        """Which recipes the rule is about."""
+        """The recipes to which the rule applies."""
         table = recipe_table(self.recipes)
         return RuleScope.from_recipes(table, occupancies(table[Column.FORMULA].to_list()), np.array(self.sides))
 
     def holds(self, margin: float) -> bool:
-        """Return whether a margin is enough. A trillionth is rounding; NaN is not enough."""
+        """Return whether a margin satisfies the rule, with a tolerance of 1e-12 for rounding; False for NaN."""
         return margin >= -1e-12 if self.may_be_equal else margin > 1e-12
 
 
 @cache
 def physical_rules() -> tuple[PhysicalRule, ...]:
-    """Return all rules, by subject: composition, firing, powder and gas, techniques and additives."""
+    """Return all rules, ordered by subject: composition, firing, powder and gas, techniques and additives."""
     name = "plausibility.yaml"
     return read_rules(load_yaml(files(__package__).joinpath(name).read_bytes(), name, "a list of rules")[1])
 
 
 def read_rules(content: Mapping[str, Any]) -> tuple[PhysicalRule, ...]:
-    """Return the rules that a file states; `plausibility.yaml` documents its form.
+    """Return the rules in the content of a file: a mapping with sources, recipes and rules.
 
-    Parameters
-    ----------
-    content
-        Mapping with sources, recipes and rules.
+    `plausibility.yaml` documents the format.
     """
-    sources: Mapping[str, str] = content["sources"]
-    named: dict[str, list[Recipe]] = {}
+    named_recipes: dict[str, list[Recipe]] = {}
     for name, stated in content["recipes"].items():
-        named[name] = _flat(_points(stated, named))
-    return tuple(_rule(entry, sources, named) for entry in content["rules"])
+        named_recipes[name] = _flatten(_recipe_points(stated, named_recipes))
+    return tuple(_rule(entry, content["sources"], named_recipes) for entry in content["rules"])
 
 
-def _rule(entry: Mapping[str, Any], sources: Mapping[str, str], named: Mapping[str, list[Recipe]]) -> PhysicalRule:
+def _rule(
+    entry: Mapping[str, Any], sources: Mapping[str, str], named_recipes: Mapping[str, list[Recipe]]
+) -> PhysicalRule:
     target = TargetName(entry["target"])
     degrees = "no_hotter" in entry or "peaks_with" in entry.get("shape", ())
-    rule = PhysicalRule(
+    kind = next((kind for kind in _RULE_BUILDERS if kind in entry), None)
+    if kind is None:
+        raise ValueError(f"rule {entry['name']}: one of {', '.join(_RULE_BUILDERS)} is required")
+    return PhysicalRule(
         name=entry["name"],
         statement=entry["statement"],
         source=entry[Column.SOURCE].format_map(sources),
         target=target,
-        recipes=(),
-        effect=lambda _: np.nan,
         required=entry.get("required", 0.0),
         may_be_equal=entry.get("may_be_equal", False),
         unit=DEGREES if degrees else TARGETS[target].unit,
         note=entry.get("note", "").format_map(sources),
+        **_RULE_BUILDERS[kind](entry, target, named_recipes),
     )
-    for kind, build in _KINDS.items():
-        if kind in entry:
-            return replace(rule, **build(entry, target, named))
-    raise ValueError(f"rule {rule.name}: one of {', '.join(_KINDS)} is required")
 
 
-def _points(stated: Any, named: Mapping[str, list[Recipe]]) -> Points:
-    """Return the recipes that a part of the file stands for, by point."""
+def _recipe_points(stated: Any, named_recipes: Mapping[str, list[Recipe]]) -> Points:
+    """Return the recipes that a part of the file describes, by point."""
     if isinstance(stated, str):
-        return [named[stated]]
+        return [named_recipes[stated]]
     if isinstance(stated, list):
-        return [point for part in stated for point in _points(part, named)]
+        return [point for part in stated for point in _recipe_points(part, named_recipes)]
     changes = {key: value for key, value in stated.items() if key != "of"}
-    recipes = _flat(_points(stated["of"], named)) if "of" in stated else None
+    recipes = _flatten(_recipe_points(stated["of"], named_recipes)) if "of" in stated else None
     choices = [value if isinstance(value, list) else [value] for value in changes.values()]
     points = []
     for values in product(*choices):
@@ -157,74 +153,80 @@ def _points(stated: Any, named: Mapping[str, list[Recipe]]) -> Points:
     return points
 
 
-def _flat(points: Iterable[Iterable[Recipe]]) -> list[Recipe]:
-    return [recipe for point in points for recipe in point]
+def _flatten(points: Iterable[Iterable[Recipe]]) -> list[Recipe]:
+    return list(chain.from_iterable(points))
 
 
-def _sides(points: Sequence[Sequence[Recipe]]) -> tuple[int, ...]:
-    return tuple(side for side, recipes in enumerate(points) for _ in recipes)
+def _point_indices(points: Sequence[Sequence[Recipe]]) -> tuple[int, ...]:
+    """Return the index of the point (or side) of each recipe of the flattened points."""
+    return tuple(index for index, recipes in enumerate(points) for _ in recipes)
 
 
-def _difference_of_means(entry: Mapping[str, Any], target: TargetName, named: Mapping[str, Any]) -> dict[str, Any]:
-    higher, lower = (_flat(_points(entry[side], named)) for side in ("higher", "lower"))
+def _difference_of_means(
+    entry: Mapping[str, Any], target: TargetName, named_recipes: Mapping[str, Any]
+) -> dict[str, Any]:
+    higher, lower = (_flatten(_recipe_points(entry[side], named_recipes)) for side in ("higher", "lower"))
     count = len(higher)
 
     def effect(answers: Answers) -> float:
         values = answers[target]
         return float(values[:count].mean() - values[count:].mean())
 
-    return {"recipes": (*higher, *lower), "effect": effect, "sides": _sides([higher, lower])}
+    return {"recipes": (*higher, *lower), "effect": effect, "sides": _point_indices([higher, lower])}
 
 
-def _curve(entry: Mapping[str, Any], target: TargetName, named: Mapping[str, Any]) -> dict[str, Any]:
-    points, shape = _points(entry["curve"], named), entry["shape"]
+def _curve(entry: Mapping[str, Any], target: TargetName, named_recipes: Mapping[str, Any]) -> dict[str, Any]:
+    points, shape = _recipe_points(entry["curve"], named_recipes), entry["shape"]
     kind, value = (shape, "") if isinstance(shape, str) else next(iter(shape.items()))
 
     def means(answers: Answers, name: TargetName) -> Floats:
         return answers[name].reshape(len(points), len(points[0])).mean(axis=1)
 
-    asked = {"recipes": tuple(_flat(points)), "sides": _sides(points)}
+    recipes = {"recipes": tuple(_flatten(points)), "sides": _point_indices(points)}
     if kind in SHAPES:
         measure = SHAPES[kind]
-        return asked | {"effect": lambda answers: measure(means(answers, target), value)}
-    compare, other, celsius = _COMPARISONS[kind], TargetName(value), _celsius(points)
-    return asked | {"effect": lambda answers: compare(means(answers, target), means(answers, other), celsius)}
+        return recipes | {"effect": lambda answers: measure(means(answers, target), value)}
+    compare, other, celsius = _COMPARISONS[kind], TargetName(value), _sintering_temperatures(points)
+    return recipes | {"effect": lambda answers: compare(means(answers, target), means(answers, other), celsius)}
 
 
-def _no_hotter(entry: Mapping[str, Any], target: TargetName, named: Mapping[str, Any]) -> dict[str, Any]:
-    """Compare the lowest temperatures at which two curves come within one point of their highest value."""
-    first, second = (_points(entry[side], named) for side in ("no_hotter", "than"))
+def _no_hotter(entry: Mapping[str, Any], target: TargetName, named_recipes: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare the lowest temperatures at which two curves are within one point of their highest value."""
+    first, second = (_recipe_points(entry[side], named_recipes) for side in ("no_hotter", "than"))
 
-    def needed(values: Floats, points: Points) -> float:
+    def needed_temperature(values: Floats, points: Points) -> float:
         curve = values.reshape(len(points), len(points[0])).mean(axis=1)
-        return float(_celsius(points)[np.argmax(curve >= curve.max() - 1.0)])
+        return float(_sintering_temperatures(points)[np.argmax(curve >= curve.max() - 1.0)])
 
     split = sum(map(len, first))
 
     def effect(answers: Answers) -> float:
-        return needed(answers[target][split:], second) - needed(answers[target][:split], first)
+        values = answers[target]
+        return needed_temperature(values[split:], second) - needed_temperature(values[:split], first)
 
     points = [*first, *second]
-    return {"recipes": tuple(_flat(points)), "effect": effect, "sides": _sides(points)}
+    return {"recipes": tuple(_flatten(points)), "effect": effect, "sides": _point_indices(points)}
 
 
-def _every_recipe(entry: Mapping[str, Any], target: TargetName, named: Mapping[str, Any]) -> dict[str, Any]:
-    recipes, celsius = _flat(_points(entry["every"], named)), entry.get("rises_at_c")
+def _every_recipe(
+    entry: Mapping[str, Any], target: TargetName, named_recipes: Mapping[str, Any]
+) -> dict[str, Any]:
+    recipes, celsius = _flatten(_recipe_points(entry["every"], named_recipes)), entry.get("rises_at_c")
     if celsius is None:
         return {
             "recipes": tuple(recipes),
-            "sides": _sides([recipes]),
+            "sides": _point_indices([recipes]),
             "effect": lambda answers: SHAPES["at_most"](answers[target], entry["at_most"]),
         }
     return {
         "recipes": tuple(recipe for recipe in recipes for _ in celsius),
-        "sides": _sides([recipes]) * len(celsius),
+        "sides": _point_indices([recipes]) * len(celsius),
         "measured_at_c": tuple(map(float, celsius)) * len(recipes),
         "effect": lambda answers: SHAPES["rises"](answers[target].reshape(len(recipes), len(celsius)), None),
     }
 
 
-_KINDS: Mapping[str, Callable[[Mapping[str, Any], TargetName, Mapping[str, Any]], dict[str, Any]]] = {
+_RULE_BUILDERS: Mapping[str, Callable[[Mapping[str, Any], TargetName, Mapping[str, Any]], dict[str, Any]]] = {
     "higher": _difference_of_means,
     "curve": _curve,
     "no_hotter": _no_hotter,
@@ -232,7 +234,7 @@ _KINDS: Mapping[str, Callable[[Mapping[str, Any], TargetName, Mapping[str, Any]]
 }
 
 
-def _celsius(points: Points) -> Floats:
+def _sintering_temperatures(points: Points) -> Floats:
     """Return the sintering temperature of each point in °C."""
     return np.array([point[0].sintering_temperature_c for point in points], dtype=np.float64)
 
@@ -243,12 +245,12 @@ def _best_points(curve: Floats, which: Sequence[int]) -> float:
     return float(curve[inside].max() - curve[~inside].max())
 
 
-def _lowest_at_best(curve: Floats, other: Floats, _celsius: Floats) -> float:
+def _lowest_at_best(curve: Floats, other: Floats, _sintering_temperatures: Floats) -> float:
     best = int(np.argmax(other))
     return float(np.delete(curve, best).min() - curve[best])
 
 
-#: How far a curve, shape (..., n_points), has a shape: by name, of the curve and the value stated for the shape.
+#: Measures of the shape of a curve, shape (..., n_points), as functions of the curve and the stated value.
 SHAPES: Mapping[str, Callable[[Floats, Any], float]] = {
     "rises": lambda curve, _: float(np.diff(curve).min()),
     "inner_maximum": lambda curve, _: float(curve[1:-1].max() - max(curve[0], curve[-1])),
@@ -257,7 +259,7 @@ SHAPES: Mapping[str, Callable[[Floats, Any], float]] = {
     "at_least": lambda curve, floor: float(curve.min() - floor),
     "at_most": lambda curve, ceiling: float(ceiling - curve.max()),
 }
-#: How far two targets go together along a curve of temperatures.
+#: Measures of the agreement of the curves of two targets over temperature.
 _COMPARISONS: Mapping[str, Callable[[Floats, Floats, Floats], float]] = {
     "peaks_with": lambda curve, other, celsius: -abs(celsius[np.argmax(curve)] - celsius[np.argmax(other)]),
     "follows": lambda curve, other, _: float(curve[np.argmax(other)] - curve[np.argmin(other)]),
@@ -265,33 +267,33 @@ _COMPARISONS: Mapping[str, Callable[[Floats, Floats, Floats], float]] = {
 }
 
 
-class Predicts(Protocol):
-    """Anything that answers a table of recipes as `nasicon_ml.model.PropertyModel` does."""
+class Predictor(Protocol):
+    """Anything that predicts a table of recipes like `nasicon_ml.model.PropertyModel`."""
 
     def predict(self, table: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
-        """Return columns `nasicon_ml.columns.PREDICTION`, one row a recipe."""
+        """Return columns `nasicon_ml.columns.PREDICTION`, one row per recipe."""
         ...
 
 
-def check_plausibility(model: Predicts, rules: Sequence[PhysicalRule] | None = None) -> pd.DataFrame:
+def check_plausibility(model: Predictor, rules: Sequence[PhysicalRule] | None = None) -> pd.DataFrame:
     """Compare a model with the rules of the literature.
 
     Parameters
     ----------
     model
-        What predicts; it is called once, with the recipes of all rules.
+        The model; it is called once, with the recipes of all rules.
     rules
-        Which rules; all of `physical_rules` if None.
+        Rules to check; all of `physical_rules` if None.
 
     Returns
     -------
     pandas.DataFrame
-        One row a rule: rule, statement, source, target, effect (its size as the model has it, positive in the
-        direction of the statement), required (least size), margin (effect - required), unit (of these three:
-        decades, points, probability, eV or °C), holds (bool), note.
+        One row per rule: rule, statement, source, target, effect (its predicted size, positive in the stated
+        direction), required (least size), margin (effect - required), unit of these three (decades, points,
+        probability, eV or °C), holds (bool), note.
     """
     rules = physical_rules() if rules is None else rules
-    answers = _answers(model, rules)
+    answers = _predict_recipes(model, rules)
     rows, start = [], 0
     for rule in rules:
         stop = start + len(rule.recipes)
@@ -306,7 +308,7 @@ def check_plausibility(model: Predicts, rules: Sequence[PhysicalRule] | None = N
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _answers(model: Predicts, rules: Sequence[PhysicalRule]) -> dict[TargetName, Floats]:
+def _predict_recipes(model: Predictor, rules: Sequence[PhysicalRule]) -> dict[TargetName, Floats]:
     table = recipe_table(recipe for rule in rules for recipe in rule.recipes)
     celsius = [rule.measured_at_c or (np.nan,) * len(rule.recipes) for rule in rules]
     table[str(Column.MEASUREMENT_TEMPERATURE_C)] = np.concatenate(

@@ -1,8 +1,8 @@
-"""Scores of out-of-fold predictions, with subsets, counts, baseline and composition-only model.
+"""Scores of out-of-fold predictions by subset, for the model, the composition-only model and the median.
 
-The metrics are scikit-learn's where it has them. Pellets of one source err alike, so that a score of some hundred
-pellets is known no better than their number of sources allows: standard errors come from drawing sources again.
-What a field of a recipe is worth is how much the error grows without it.
+Metrics are scikit-learn's where available. Errors of pellets of one source are correlated, so standard errors are
+estimated by a bootstrap of whole sources. The importance of a field of a recipe is the increase of the error when
+its values are shuffled.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nasicon_ml.estimators.uncertainty import is_near_room_temperature
 from nasicon_ml.evaluation.cross_validation import LEVEL_NEEDED, LEVELS, UNKNOWN_SHARE, interval_columns
 from nasicon_ml.features.build import build_features
 
-#: A system gets scores of its own from this many pellets and sources on.
+#: A subset is scored if it has at least this many pellets and sources.
 ENOUGH_PELLETS = 15
 ENOUGH_SOURCES = 4
 
@@ -32,18 +32,18 @@ MODELS = {FULL: "predicted", COMPOSITION_ONLY: "composition_only", MEDIAN: "medi
 ALL, SINTERED, SODIUM = "all", "sintering temperature given", "sodium"
 AWAY = "away from room temperature"
 INSIDE, OUTSIDE = "inside the domain", "outside the domain"
-#: Subsets by how much of the processing is known: the share unknown from which on, and up to which.
-KNOWN = {
+#: Subsets by known share of the processing: exclusive lower and inclusive upper limit of the unknown share.
+KNOWN_PROCESSING = {
     "most of the processing known": (-np.inf, 1 / 3),
     "part of the processing known": (1 / 3, 2 / 3),
     "little of the processing known": (2 / 3, np.inf),
 }
-#: How often sources are drawn again, and the seed of it.
+#: Number of bootstrap draws of the sources, and their seed.
 DRAWS, SEED = 1000, 0
 
 
 def loss(name: TargetName, measured: Floats, predicted: Floats) -> float:
-    """Return the mean absolute error on the scale of reports; of log-odds, the mean logarithmic loss."""
+    """Return the mean absolute error on the scale of reports, or the mean logarithmic loss of log-odds."""
     from sklearn.metrics import mean_absolute_error
 
     if TARGETS[name].is_probability:
@@ -52,7 +52,7 @@ def loss(name: TargetName, measured: Floats, predicted: Floats) -> float:
 
 
 def row_errors(rows: pd.DataFrame, target: str) -> Floats:
-    """Return the error of each out-of-fold row: absolute, or, of a probability, squared (its part of Brier)."""
+    """Return the absolute error of each out-of-fold row, or the squared error of a probability (Brier score)."""
     error = (rows["predicted"] - rows["measured"]).to_numpy(dtype=np.float64)
     return np.square(error) if TARGETS[TargetName(target)].is_probability else np.abs(error)
 
@@ -68,7 +68,7 @@ def mean_width(lower: Floats, upper: Floats) -> float:
 
 
 def auroc(outcome: Floats, score: Floats) -> float:
-    """Return the area under the ROC curve; NaN where only one class occurs."""
+    """Return the area under the ROC curve; NaN if there is only one class."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(outcome, score)) if np.ptp(outcome) > 0 else float("nan")
@@ -77,8 +77,8 @@ def auroc(outcome: Floats, score: Floats) -> float:
 def expected_calibration_error(outcome: Floats, probability: Floats, bins: int = 10) -> float:
     """Return the mean ``|observed share - mean probability|`` over bins of equal counts, weighted by count.
 
-    Bins of equal counts, because probabilities from few data crowd in the middle and bins of equal width
-    would rest on a handful of rows each.
+    Bins have equal counts because most probabilities from few data are in the middle, so that outer bins of equal
+    width would contain only a few rows.
     """
     order = np.argsort(probability, kind="stable")
     gaps = [
@@ -90,10 +90,10 @@ def expected_calibration_error(outcome: Floats, probability: Floats, bins: int =
 
 
 def calibration_error_by_chance(probability: Floats, bins: int = 10, draws: int = 200) -> float:
-    """Return the calibration error that these probabilities show on average when they are exactly right.
+    """Return the expected calibration error of perfectly calibrated probabilities.
 
-    Outcomes are drawn from the probabilities themselves, each on its own: it is the least that a finite number
-    of rows can be held to. Pellets of one source are alike, so the real least is somewhat higher.
+    Outcomes are drawn independently from the probabilities. The result is the smallest error to expect for this
+    number of rows; the correlation of pellets of one source increases it somewhat.
     """
     outcomes = np.random.default_rng(0).uniform(size=(draws, len(probability))) < probability
     return float(
@@ -112,33 +112,30 @@ def score_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        target, subset, model, metric, value (mean over repeats), n_rows, n_sources. Subset "all" holds the
-        lithium pellets, conductivities near room temperature (15 to 40 °C); those measured elsewhere have their
-        own, and so have sodium pellets. Of "all", there are subsets by system, by how much of the processing is
-        known, and inside and outside the domain of the other folds.
+        target, subset, model, metric, value (mean over repeats), n_rows, n_sources. Subset "all" contains the
+        lithium pellets, with conductivities near room temperature (15 to 40 °C). Conductivities at other
+        temperatures and sodium pellets are separate subsets. "all" is further divided by system, by the known
+        share of the processing, and into inside and outside the domain of the other folds.
     """
     rows: list[dict[str, object]] = []
     for target, frame in out_of_fold.groupby("target", sort=False):
         name = TargetName(str(target))
         for subset, part in _subsets(name, frame):
-            once = part[part["repeat"] == part["repeat"].min()]
-            counts = {"n_rows": len(once), "n_sources": once[Column.SOURCE].nunique()}
+            first_repeat = part[part["repeat"] == part["repeat"].min()]
+            counts = {"n_rows": len(first_repeat), "n_sources": first_repeat[Column.SOURCE].nunique()}
             for model, column in MODELS.items():
                 for metric, score in _metrics(name, model).items():
-                    values = [score(repeat, column) for _, repeat in part.groupby("repeat")]
-                    value = float(np.mean(values))
-                    rows.append(
-                        {"target": str(name), "subset": subset, "model": model, "metric": metric, "value": value}
-                        | counts
-                    )
+                    value = float(np.mean([score(repeat, column) for _, repeat in part.groupby("repeat")]))
+                    keys = {"target": str(name), "subset": subset, "model": model, "metric": metric}
+                    rows.append(keys | {"value": value} | counts)
     table = pd.DataFrame(rows)
     return table[np.isfinite(table["value"])].reset_index(drop=True)
 
 
 def fold_scores(out_of_fold: pd.DataFrame) -> pd.DataFrame:
-    """Score each fold by itself: target, repeat, fold, decisive metric, pellets, sources, and a column a model.
+    """Score each fold: target, repeat, fold, main metric, pellets, sources, and a column for each model.
 
-    The rows are those of the subset "all" of `score_table`; a fold without one is left out.
+    Only the subset "all" of `score_table` is scored; folds without such rows are left out.
     """
     rows: list[dict[str, object]] = []
     for target in out_of_fold["target"].unique():
@@ -155,7 +152,7 @@ def fold_scores(out_of_fold: pd.DataFrame) -> pd.DataFrame:
 
 
 def scored_subsets(out_of_fold: pd.DataFrame, target: str) -> dict[str, pd.DataFrame]:
-    """Return the rows of one target behind each subset of `score_table`, so that figures can show the same."""
+    """Return the rows of one target in each subset of `score_table`."""
     return dict(_subsets(TargetName(target), out_of_fold[out_of_fold["target"] == target]))
 
 
@@ -170,7 +167,7 @@ def _subsets(name: TargetName, frame: pd.DataFrame) -> Iterator[tuple[str, pd.Da
     yield ALL, lithium
     yield SINTERED, lithium[lithium[Column.SINTERING_TEMPERATURE_C].notna()]
     parts = {str(system): part for system, part in lithium.groupby(Column.SYSTEM)}
-    for subset, part in (parts | by_amount_known(lithium) | by_domain(lithium)).items():
+    for subset, part in (parts | _subsets_by_known_processing(lithium) | _subsets_by_domain(lithium)).items():
         if part[Column.PELLET_ID].nunique() >= ENOUGH_PELLETS and part[Column.SOURCE].nunique() >= ENOUGH_SOURCES:
             yield subset, part
     sodium = frame[frame[Column.SYSTEM].str.startswith("N")]
@@ -178,42 +175,44 @@ def _subsets(name: TargetName, frame: pd.DataFrame) -> Iterator[tuple[str, pd.Da
         yield SODIUM, sodium
 
 
-def by_amount_known(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Divide out-of-fold rows by the share of the processing that is known."""
+def _subsets_by_known_processing(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return out-of-fold rows by the known share of the processing."""
     if UNKNOWN_SHARE not in frame:
         return {}
     unknown = frame[UNKNOWN_SHARE]
-    return {name: frame[(unknown > above) & (unknown <= up_to)] for name, (above, up_to) in KNOWN.items()}
+    return {
+        name: frame[(unknown > above) & (unknown <= up_to)] for name, (above, up_to) in KNOWN_PROCESSING.items()
+    }
 
 
-def by_domain(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Divide out-of-fold rows into those inside and outside the domain of the other folds' sources."""
+def _subsets_by_domain(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the out-of-fold rows inside and outside the domain of the other folds."""
     if Column.DOMAIN_SCORE not in frame:
         return {}
     inside = frame[Column.DOMAIN_SCORE] < 1
     return {INSIDE: frame[inside], OUTSIDE: frame[~inside]}
 
 
-Score = Callable[[pd.DataFrame, str], float]
+Metric = Callable[[pd.DataFrame, str], float]
 
 
-def _metrics(name: TargetName, model: str) -> dict[str, Score]:
-    """Return the metrics of a model by name, each a function of rows and the column of its predictions."""
+def _metrics(name: TargetName, model: str) -> dict[str, Metric]:
+    """Return the metrics of a model by name, as functions of rows and the column of the predictions."""
     from sklearn import metrics
 
     if name is TargetName.PHASE_PURITY:
-        scores = {"brier": _of_values(metrics.mean_squared_error)}  # what Brier's score of 0 and 1 is
-        # A base rate ranks nothing; that it differs a little from fold to fold is no forecast.
+        scores = {"brier": _column_metric(metrics.mean_squared_error)}  # equals the Brier score
+        # The base rate does not rank pellets; its small differences between folds are no forecast.
         if model != MEDIAN:
-            scores |= {"auroc": _of_values(auroc), "brier_skill": _brier_skill}
-            scores |= {"ece": _of_values(expected_calibration_error)}
+            scores |= {"auroc": _column_metric(auroc), "brier_skill": _brier_skill}
+            scores |= {"ece": _column_metric(expected_calibration_error)}
             scores |= {"ece_by_chance": lambda rows, column: calibration_error_by_chance(_values(rows, column))}
         return scores
     unit = TARGETS[name].unit.lower()
     scores = {
-        f"mae_{unit}": _of_values(metrics.mean_absolute_error),
-        f"median_ae_{unit}": _of_values(metrics.median_absolute_error),
-        "r2": _of_values(partial(metrics.r2_score, force_finite=False)),
+        f"mae_{unit}": _column_metric(metrics.mean_absolute_error),
+        f"median_ae_{unit}": _column_metric(metrics.median_absolute_error),
+        "r2": _column_metric(partial(metrics.r2_score, force_finite=False)),
     }
     if model == FULL and name is not TargetName.ACTIVATION_ENERGY:
         for level in LEVELS:
@@ -221,20 +220,20 @@ def _metrics(name: TargetName, model: str) -> dict[str, Score]:
     return scores
 
 
-def _of_values(metric: Callable[[Floats, Floats], float]) -> Score:
-    """Return a metric of measured and predicted values as one of rows."""
+def _column_metric(metric: Callable[[Floats, Floats], float]) -> Metric:
+    """Return a metric of measured and predicted values as a function of rows and a column."""
     return lambda rows, column: float(metric(_values(rows, "measured"), _values(rows, column)))
 
 
 def _brier_skill(rows: pd.DataFrame, column: str) -> float:
-    """Return 1 - Brier score over that of the base rate; above 0 is better than the base rate."""
+    """Return 1 - Brier score / Brier score of the base rate; above 0 is better than the base rate."""
     from sklearn.metrics import mean_squared_error
 
-    brier = _of_values(mean_squared_error)
+    brier = _column_metric(mean_squared_error)
     return 1.0 - brier(rows, column) / brier(rows, MODELS[MEDIAN])
 
 
-def _interval_metrics(level: float, unit: str) -> dict[str, Score]:
+def _interval_metrics(level: float, unit: str) -> dict[str, Metric]:
     lower, upper = interval_columns(level)
 
     def covered(rows: pd.DataFrame, _: str) -> float:
@@ -251,9 +250,9 @@ def _values(rows: pd.DataFrame, column: str) -> Floats:
 
 
 def source_weights(sources: ArrayLike, draws: int, seed: int) -> Floats:
-    """Draw as many sources as there are, with replacement, many times; same seed and sources: same draws.
+    """Return bootstrap weights of rows: how often the source of each row is drawn, shape (draws, n).
 
-    Return how often each of n rows, given by their sources, counts in each draw; whole numbers, shape (draws, n).
+    Each draw takes as many sources as there are, with replacement. Draws depend only on the seed and the sources.
     """
     names, codes = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
     counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
@@ -261,21 +260,21 @@ def source_weights(sources: ArrayLike, draws: int, seed: int) -> Floats:
 
 
 def weighted_mean(values: Floats, weights: Floats) -> Floats:
-    """Return the mean of values, shape (n,), by draw, for weights of shape (draws, n); NaN for an empty draw."""
+    """Return the weighted mean of values, shape (n,), for weights of shape (draws, n); NaN for an empty draw."""
     with np.errstate(invalid="ignore"):
         return np.asarray(weights @ values / weights.sum(axis=1))
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of two scores, with the middle 95 % of what other papers might have shown.
+    """A difference of two scores with its 95 % bootstrap interval.
 
     Attributes
     ----------
     value
-        On the rows at hand.
+        Difference on the observed rows.
     lower, upper
-        2.5 and 97.5 % of the draws.
+        2.5 % and 97.5 % quantiles of the draws.
     """
 
     value: float
@@ -284,33 +283,33 @@ class Difference:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         return self.lower > 0 or self.upper < 0
 
 
-def interval(at_hand: float, drawn: Floats) -> Difference:
-    """Return a difference with the interval of its draws, shape (draws,); draws without a number are left out."""
-    usable = drawn[np.isfinite(drawn)]
-    if len(usable) == 0:
-        return Difference(at_hand, float("nan"), float("nan"))
-    lower, upper = np.percentile(usable, [2.5, 97.5])
-    return Difference(at_hand, float(lower), float(upper))
+def with_interval(value: float, drawn: Floats) -> Difference:
+    """Return a difference with the interval of its draws, shape (draws,); non-finite draws are ignored."""
+    finite = drawn[np.isfinite(drawn)]
+    if len(finite) == 0:
+        return Difference(value, float("nan"), float("nan"))
+    lower, upper = np.percentile(finite, [2.5, 97.5])
+    return Difference(value, float(lower), float(upper))
 
 
 def coverage_curve(out_of_fold: pd.DataFrame, levels: np.ndarray) -> pd.DataFrame:
-    """Return the coverage of out-of-fold rows at any levels.
+    """Return the coverage of out-of-fold rows at the given levels.
 
     Parameters
     ----------
     out_of_fold
         Rows of one target.
     levels
-        Each above 0 and below 1, shape (k,).
+        Levels above 0 and below 1, shape (k,).
 
     Returns
     -------
     pandas.DataFrame
-        level, coverage, and coverage_se (its standard error by drawing sources with replacement); k rows.
+        level, coverage, and coverage_se (its bootstrap standard error over sources); k rows.
     """
     needed = out_of_fold[LEVEL_NEEDED].to_numpy(dtype=np.float64)
     weights = source_weights(out_of_fold[Column.SOURCE].to_numpy(), DRAWS, SEED)
@@ -322,36 +321,36 @@ def coverage_curve(out_of_fold: pd.DataFrame, levels: np.ndarray) -> pd.DataFram
 
 
 def coverage_curves(out_of_fold: pd.DataFrame, target: str) -> dict[str, pd.DataFrame]:
-    """Return the coverage curves of all lithium pellets, of LATP, LAGP and sodium compounds, by label."""
+    """Return the coverage curves of lithium pellets, LATP, LAGP and sodium compounds, by label."""
     subsets = scored_subsets(out_of_fold, target)
     levels = np.linspace(0.05, 0.95, 37)
-    shown = {ALL: "all lithium pellets", "LATP": "LATP", "LAGP": "LAGP", SODIUM: "sodium compounds"}
+    labels = {ALL: "all lithium pellets", "LATP": "LATP", "LAGP": "LAGP", SODIUM: "sodium compounds"}
     return {
-        f"{words} ({subsets[name][Column.SOURCE].nunique()} sources)": coverage_curve(subsets[name], levels)
-        for name, words in shown.items()
+        f"{label} ({subsets[name][Column.SOURCE].nunique()} sources)": coverage_curve(subsets[name], levels)
+        for name, label in labels.items()
         if name in subsets
     }
 
 
 def domain_rows(out_of_fold: pd.DataFrame, target: str) -> pd.DataFrame:
-    """Return the rows of a target by which its domain is judged: those of "all" and sodium."""
+    """Return the rows on which the domain of a target is evaluated: the subsets "all" and sodium."""
     subsets = scored_subsets(out_of_fold, target)
     return pd.concat([subsets[name] for name in (ALL, SODIUM) if name in subsets])
 
 
 def domain_curve(out_of_fold: pd.DataFrame, target: str, groups: int = 8) -> pd.DataFrame:
-    """Return the error in groups by domain score: equal counts inside the domain, and all that lies outside.
+    """Return the error in groups by domain score: equal counts inside the domain, and one group outside.
 
     Returns
     -------
     pandas.DataFrame
-        score (median of the group), score_from, score_to, error (as in `row_errors`, mean), error_se (by drawing
-        sources again), n_rows, n_sources; one row a group. Repeats count as rows of their own.
+        score (median of the group), score_from, score_to, error (mean of `row_errors`), error_se (bootstrap over
+        sources), n_rows, n_sources; one row per group. Repeats count as separate rows.
     """
     rows = domain_rows(out_of_fold, target)
     score = rows[Column.DOMAIN_SCORE].to_numpy(dtype=np.float64)
     error = row_errors(rows, target)
-    found = []
+    groups_found = []
     order = np.argsort(score, kind="stable")
     inside = int((score < 1).sum())
     for part in (*np.array_split(order[:inside], groups - 1), order[inside:]):
@@ -359,35 +358,32 @@ def domain_curve(out_of_fold: pd.DataFrame, target: str, groups: int = 8) -> pd.
             continue
         sources = rows[Column.SOURCE].to_numpy()[part]
         drawn = weighted_mean(error[part], source_weights(sources, DRAWS, SEED))
-        found.append(
+        groups_found.append(
             {"score": float(np.median(score[part])), "score_from": float(score[part].min())}
             | {"score_to": float(score[part].max()), "error": float(error[part].mean())}
             | {"error_se": float(np.nanstd(drawn)), "n_rows": len(part), "n_sources": len(set(sources))}
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(groups_found)
 
 
-#: How often each field is shuffled.
+#: Number of shuffles of each field.
 _SHUFFLES = 3
-#: Fields that only mean something together are shuffled together.
-SHUFFLED_TOGETHER: dict[str, tuple[Column, ...]] = {
-    Column.ADDITIVE.label: (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
-}
+#: Fields that are shuffled together because they are meaningful only together.
+_ADDITIVE_FIELDS = (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
 
 
-def shuffled_groups(table: pd.DataFrame) -> dict[str, tuple[Column, ...]]:
-    """Return the fields that are shuffled, by label; of role `Role.PREPARATION` those that some row states."""
-    together = {column for group in SHUFFLED_TOGETHER.values() for column in group}
+def _shuffled_groups(table: pd.DataFrame) -> dict[str, tuple[Column, ...]]:
+    """Return the groups of fields to shuffle by label; preparation fields only if a row states them."""
     single = {
         column.label: (column,)
         for column in RECIPE
-        if column not in together and (column.role is not Role.PREPARATION or table[column].notna().any())
+        if column not in _ADDITIVE_FIELDS and (column.role is not Role.PREPARATION or table[column].notna().any())
     }
-    return single | SHUFFLED_TOGETHER
+    return single | {Column.ADDITIVE.label: _ADDITIVE_FIELDS}
 
 
 class ImportanceCollector:
-    """Collects permutation importance over the folds of a cross-validation, in terms of the recipe.
+    """Permutation importance of the fields of a recipe, collected over the folds of a cross-validation.
 
     Parameters
     ----------
@@ -396,15 +392,15 @@ class ImportanceCollector:
     name, rows
         The target and its rows.
     feature_set
-        What the models take.
+        The feature set of the models.
     seed
-        Of the shuffling.
+        Seed of the shuffling.
 
     Notes
     -----
     Permutation importance: Breiman, 10.1023/A:1010933404324. The loss is the mean absolute error on the scale
-    of reports, for a probability the mean logarithmic loss; only out-of-fold pellets count, so a field that the
-    model merely memorised is worth nothing.
+    of reports, or the mean logarithmic loss for a probability. Only out-of-fold pellets are used, so a field that
+    the model merely memorised has no importance.
     """
 
     def __init__(
@@ -418,20 +414,17 @@ class ImportanceCollector:
         self._sizes: list[int] = []
 
     def inspect(self, fitted: FittedTarget, test: Ints) -> None:
-        """Shuffle each field among the test rows of one fold and keep the increase of the loss."""
+        """Shuffle each group of fields among the test rows of one fold and store the increase of the loss."""
         table = self._table.iloc[self._rows.rows[test]].reset_index(drop=True)
         temperature = self._temperature[self._rows.rows[test]]
         y = self._rows.y[test]
-        groups = shuffled_groups(self._table)
+        groups = _shuffled_groups(self._table)
         copies = [table]
         for columns in groups.values():
             for _ in range(_SHUFFLES):
                 order = self._random.permutation(len(table))
-                changed = table.copy()
-                for column in columns:
-                    changed[column] = table[column].to_numpy()[order]
-                copies.append(changed)
-        # One pass over all copies: the cost of features lies in the calls, not in the rows.
+                copies.append(table.assign(**{str(column): table[column].to_numpy()[order] for column in columns}))
+        # One call for all copies, because computing features costs time per call rather than per row.
         features = build_features(pd.concat(copies, ignore_index=True), self._feature_set).values
         predicted = fitted.reported(features, np.tile(temperature, len(copies))).reshape(len(copies), len(table))
         losses = [loss(self._name, y, values) for values in predicted]
@@ -440,7 +433,7 @@ class ImportanceCollector:
         self._sizes.append(len(table))
 
     def frame(self) -> pd.DataFrame:
-        """Return target, feature, importance (increase of the loss) and its spread over folds, largest first."""
+        """Return target, feature, importance (increase of the loss) and its spread over folds, sorted."""
         increases = pd.DataFrame(self._increases)
         weight = np.array(self._sizes, dtype=np.float64)[:, None]
         mean = (increases.to_numpy() * weight).sum(axis=0) / weight.sum()

@@ -1,4 +1,4 @@
-"""Booster settings chosen by Optuna on inner folds, grouped by source like the outer ones."""
+"""Selection of booster settings by Optuna on inner folds, which are grouped by source like the outer ones."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ INNER_FOLDS = 4
 
 
 class OptunaTuner:
-    """Searches settings on the training side of one outer fold.
+    """Search for settings on the training rows of an outer fold.
 
     Parameters
     ----------
     trials
-        Settings tried, the default ones first: a search can only end at or below their inner loss.
+        Number of settings to try. The default settings are the first, so the selected settings are never worse on
+        the inner folds.
 
     Attributes
     ----------
-    tried
-        A row for each trial of each search: target, how many pellets and features it had, trial, inner loss, and
-        the settings. Folds may be searched side by side; `trial_table` puts them in order.
+    records
+        A record for each trial of each search: target, numbers of pellets and features, trial, inner loss, and the
+        settings. The order depends on threads; `trial_table` sorts the records.
     """
 
     def __init__(self, trials: int) -> None:
         self.trials = trials
-        self.tried: list[dict[str, object]] = []
+        self.records: list[dict[str, object]] = []
 
     def __call__(
-        self, context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]
+        self, context: FitContext, name: TargetName, rows: TrainingRows, training_mask: NDArray[np.bool_]
     ) -> FitContext:
-        """Return the context with the settings that predict the sources of the inner folds best.
+        """Return the context with the settings that have the lowest loss on the inner folds.
 
         Raises
         ------
@@ -59,35 +60,41 @@ class OptunaTuner:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=context.seed))
         default = context.settings[name]
-        study.enqueue_trial({name: getattr(default, name) for name in _TUNED})
+        study.enqueue_trial({name: getattr(default, name) for name in _TUNED_SETTINGS})
 
         def objective(trial: optuna.Trial) -> float:
-            return _inner_loss(_with(context, name, _suggest(trial, default)), name, rows, chosen)
+            return _inner_loss(
+                _with_settings(context, name, _suggest_settings(trial, default)), name, rows, training_mask
+            )
 
         study.optimize(objective, n_trials=self.trials)
-        searched = {"target": str(name), "pellets": int(chosen.sum()), "features": len(context.features.names)}
-        self.tried += [
+        searched = {
+            "target": str(name),
+            "pellets": int(training_mask.sum()),
+            "features": len(context.features.names),
+        }
+        self.records += [
             searched | {"trial": trial.number, "inner_loss": trial.value} | trial.params for trial in study.trials
         ]
-        return _with(context, name, default.changed(**study.best_params))
+        return _with_settings(context, name, default.changed(**study.best_params))
 
 
 def trial_table(tuner: OptunaTuner) -> pd.DataFrame:
-    """Return the trials of all searches, in an order that does not depend on threads; empty if there were none."""
-    table = pd.DataFrame(tuner.tried)
+    """Return the trials of all searches, sorted independently of threads; empty if there were none."""
+    table = pd.DataFrame(tuner.records)
     return table if table.empty else table.sort_values(list(table.columns), ignore_index=True)
 
 
-def _with(context: FitContext, name: TargetName, settings: BoosterSettings) -> FitContext:
+def _with_settings(context: FitContext, name: TargetName, settings: BoosterSettings) -> FitContext:
     return replace(context, settings=context.settings | {name: settings})
 
 
-_TUNED = (
+_TUNED_SETTINGS = (
     "rounds", "learning_rate", "max_depth", "min_child_weight", "subsample", "colsample_bynode", "reg_lambda",
 )  # fmt: skip
 
 
-def _suggest(trial: optuna.Trial, default: BoosterSettings) -> BoosterSettings:
+def _suggest_settings(trial: optuna.Trial, default: BoosterSettings) -> BoosterSettings:
     return default.changed(
         rounds=trial.suggest_int("rounds", 60, 500, log=True),
         learning_rate=trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
@@ -99,13 +106,15 @@ def _suggest(trial: optuna.Trial, default: BoosterSettings) -> BoosterSettings:
     )
 
 
-def _inner_loss(context: FitContext, name: TargetName, rows: TrainingRows, chosen: NDArray[np.bool_]) -> float:
-    """Return the loss of the chosen rows, predicted in inner folds."""
-    at = np.flatnonzero(chosen)
-    sources = context.pellets[Column.SOURCE].to_numpy()[rows.rows[at]]
-    temperature = measurement_temperature(context.pellets)[rows.rows[at]]
-    predicted = np.empty(len(at))
+def _inner_loss(
+    context: FitContext, name: TargetName, rows: TrainingRows, training_mask: NDArray[np.bool_]
+) -> float:
+    """Return the loss of the training rows, predicted in inner folds."""
+    indices = np.flatnonzero(training_mask)
+    sources = context.pellets[Column.SOURCE].to_numpy()[rows.rows[indices]]
+    temperature = measurement_temperature(context.pellets)[rows.rows[indices]]
+    predicted = np.empty(len(indices))
     for train, test in grouped_splits(sources, grouped_folds(sources, INNER_FOLDS, context.seed)):
-        fitted = fit_target(context, name, rows, np.isin(np.arange(len(chosen)), at[train]))
-        predicted[test] = fitted.reported(context.features.values[rows.rows[at[test]]], temperature[test])
-    return loss(name, rows.y[at], predicted)
+        fitted = fit_target(context, name, rows, np.isin(np.arange(len(training_mask)), indices[train]))
+        predicted[test] = fitted.reported(context.features.values[rows.rows[indices[test]]], temperature[test])
+    return loss(name, rows.y[indices], predicted)

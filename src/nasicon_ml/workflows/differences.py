@@ -1,4 +1,4 @@
-"""Recipes against one of them: how much higher an answer is, and whether the two can be told apart at all."""
+"""Differences between recipes and a reference recipe, with their intervals and probabilities."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def differences(
     Parameters
     ----------
     prediction
-        Of n recipes.
+        Prediction of n recipes.
     reference
-        Which of them the others are compared with, from 0.
+        Row of the recipe with which the others are compared, from 0.
     names
         The answers to compare.
 
     Returns
     -------
     dict
-        For each answer the n differences to the reference; that of the reference to itself is the one between two
-        pellets made by it.
+        For each answer the n differences to the reference. The entry of the reference itself is the difference
+        between two pellets made from it.
 
     Raises
     ------
     FieldError
         If there is no such recipe.
     BundleError
-        If the model does not know how errors on pellets of one source go together.
+        If the model lacks the covariance of errors on pellets of one source.
     """
     table, model, level = prediction.recipes, prediction.model, prediction.level
     if not 0 <= reference < len(table):
@@ -60,7 +60,7 @@ def differences(
         )
     learned, space, known = prediction.learned, recipe_space(table), model.known(prediction.own)
     numbers = prediction.answers.numbers
-    found = {}
+    compared = {}
     for name in names:
         kernel, points = model.own[name], RecipePoints.from_learned(name, space, learned[name])
         correlation = ReferenceCorrelation.compute(
@@ -68,12 +68,12 @@ def differences(
         )
         if TARGETS[name].is_probability:
             pure = numbers[Column.PREDICTED_PHASE_PURITY]
-            found[name] = differences_of_probabilities(correlation, pure, float(pure[reference]), level)
+            compared[name] = differences_of_probabilities(correlation, pure, float(pure[reference]), level)
             continue
         centre, half = on_learned_scale(name, numbers)
         at = (centre, float(centre[reference])), (half, float(half[reference]))
-        found[name] = differences_of_values(name, kernel, correlation, *at, model.intervals[name].scores, level)
-    return found
+        compared[name] = differences_of_values(name, kernel, correlation, *at, model.intervals[name].scores, level)
+    return compared
 
 
 def compare(prediction: Prediction, reference: int = 0) -> pd.DataFrame:
@@ -87,10 +87,10 @@ def compare(prediction: Prediction, reference: int = 0) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row for each recipe and answer: row, target, difference to the reference with lower and upper end of its
-        interval, unit (decades, points, or probability), and better, the probability that it is the higher one.
+        A row for each recipe and answer: row, target, difference to the reference, lower and upper end of its
+        interval, unit (decades, points, or probability), and better, the probability that the recipe is the better
+        one.
     """
-    found = differences(prediction, reference)
     frames = [
         pd.DataFrame(
             {
@@ -100,6 +100,6 @@ def compare(prediction: Prediction, reference: int = 0) -> pd.DataFrame:
             },
             columns=list(COLUMNS),
         )
-        for name, each in found.items()
+        for name, each in differences(prediction, reference).items()
     ]  # fmt: skip
     return pd.concat(frames).sort_values("row", kind="stable", ignore_index=True)

@@ -1,7 +1,7 @@
-"""Why an answer is what it is: how much each field of the recipe moved it, and what single own pellets do.
+"""Explanations: contributions of the fields of a recipe to its answers, and the influence of single own pellets.
 
-The model is asked for the recipe with every choice of its fields left out, and what changes is shared out among
-the fields and the pairs of them: who doubts a part can leave the field out and see.
+The model predicts the recipe with every subset of its fields left out, and the changes are distributed over the
+fields and pairs of fields.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe.batch import AnyRecipes
 from nasicon_ml.workflows.predict import Prediction, predict
 
-#: An answer is moved by one pellet if without it the shift is this much less, in decades or points, ...
-_LEAST = {TargetName.CONDUCTIVITY: 0.1, TargetName.RELATIVE_DENSITY: 1.5}
-#: ... and that is this share of the whole shift.
-_SHARE = 0.5
+#: A pellet is dominant if the shift without it is smaller by at least this many decades or points ...
+_LEAST_CHANGE = {TargetName.CONDUCTIVITY: 0.1, TargetName.RELATIVE_DENSITY: 1.5}
+#: ... and by at least this share of the whole shift.
+_LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class DominantPellet:
-    """One own pellet that makes up most of the shift of an answer.
+    """An own pellet that causes most of the shift of an answer.
 
     Attributes
     ----------
     target
-        Which answer.
+        Name of the answer.
     pellet_id
-        Which pellet.
+        Key of the pellet.
     change
-        What the shift owes to it: decades or points.
+        Part of the shift that the pellet causes, in decades or points.
     unit
-        Of the change.
+        Unit of the change.
     """
 
     target: str
@@ -54,32 +54,32 @@ class DominantPellet:
 
 
 def dominant_pellets(prediction: Prediction) -> list[tuple[DominantPellet, ...]]:
-    """Return, for each recipe, the own pellets without which conductivity or density would move far less."""
-    found: list[list[DominantPellet]] = [[] for _ in range(len(prediction.recipes))]
+    """Return, for each recipe, the own pellets without which conductivity or density would shift far less."""
     if prediction.own is None:
-        return [()] * len(found)
+        return [()] * len(prediction.recipes)
+    dominant: list[list[DominantPellet]] = [[] for _ in range(len(prediction.recipes))]
     space, ids = recipe_space(prediction.recipes), prediction.own[Column.PELLET_ID].to_numpy(dtype=object)
     known = prediction.model.known(prediction.own)
-    for name, least in _LEAST.items():
-        of_target, learned = known[name], prediction.learned[name]
-        if len(of_target.rows) < 2:
+    for name, least_change in _LEAST_CHANGE.items():
+        pellets, learned = known[name], prediction.learned[name]
+        if len(pellets.rows) < 2:
             continue
-        whole = _shift(name, of_target, space, learned)
-        every = np.arange(len(of_target.rows))
+        shift = _shift(name, pellets, space, learned)
+        positions = np.arange(len(pellets.rows))
         changes = np.stack(
-            [whole - _shift(name, of_target.take(every != one), space, learned) for one in every], axis=1
+            [shift - _shift(name, pellets.take(positions != left_out), space, learned) for left_out in positions],
+            axis=1,
         )
-        largest = np.abs(changes).argmax(axis=1)
-        for row, one in enumerate(largest.tolist()):
-            change = float(changes[row, one])
-            if abs(change) >= max(least, _SHARE * abs(whole[row])):
-                key = str(ids[of_target.rows[one]])
-                found[row].append(DominantPellet(str(name), key, change, ERROR_UNITS[TARGETS[name].column]))
-    return [tuple(each) for each in found]
+        for row, position in enumerate(np.abs(changes).argmax(axis=1).tolist()):
+            change = float(changes[row, position])
+            if abs(change) >= max(least_change, _LEAST_SHARE * abs(shift[row])):
+                key = str(ids[pellets.rows[position]])
+                dominant[row].append(DominantPellet(str(name), key, change, ERROR_UNITS[TARGETS[name].column]))
+    return [tuple(pellets_of_row) for pellets_of_row in dominant]
 
 
 def _shift(name: TargetName, known: KnownPellets, space: object, learned: Floats) -> Floats:
-    """Return how far own pellets move answers: decades, or points."""
+    """Return the shift of answers by own pellets, in decades or points."""
     shift = known.correction(space, learned).shift  # type: ignore[arg-type]
     if name is TargetName.CONDUCTIVITY:
         return shift
@@ -87,31 +87,34 @@ def _shift(name: TargetName, known: KnownPellets, space: object, learned: Floats
 
 
 def describe_outliers(model: PropertyModel, own: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return the own pellets that are unlike the others and so count less: pellet, and what is unlike."""
+    """Return key and description of each own pellet that deviates from the others and so has less weight."""
     ids = own[Column.PELLET_ID].to_numpy(dtype=object)
-    found = []
+    outliers = []
     for name, known in model.known(own).items():
-        column, back = TARGETS[name].column, TARGETS[name].inverse
-        for at in np.flatnonzero(known.outlier_deviation).tolist():
-            measured, expected = known.measured[at], known.measured[at] - known.outlier_deviation[at]
+        column = TARGETS[name].column
+        for position in np.flatnonzero(known.outlier_deviation).tolist():
+            measured, expected = (
+                known.measured[position],
+                known.measured[position] - known.outlier_deviation[position],
+            )
             if name is TargetName.CONDUCTIVITY:
-                values = [f"{10.0**measured:.2g} S/cm at {ROOM_TEMPERATURE_C:g} °C", f"{10.0**expected:.2g} S/cm"]
+                texts = [f"{10.0**measured:.2g} S/cm at {ROOM_TEMPERATURE_C:g} °C", f"{10.0**expected:.2g} S/cm"]
             else:
-                both = back(np.array([measured, expected])).tolist()
-                values = [f"{one:.3g} {column.unit}" for one in both]
-            words = f"{values[0]}, where its recipe and the other pellets let expect {values[1]}; it counts less"
-            found.append((str(ids[known.rows[at]]), f"{column.label}: {words}"))
-    return found
+                values = TARGETS[name].inverse(np.array([measured, expected])).tolist()
+                texts = [f"{value:.3g} {column.unit}" for value in values]
+            text = f"{texts[0]}, where its recipe and the other pellets let expect {texts[1]}; it counts less"
+            outliers.append((str(ids[known.rows[position]]), f"{column.label}: {text}"))
+    return outliers
 
 
 #: Units of contributions.
 UNITS = {name: "percentage points" if TARGETS[name].is_probability else TARGETS[name].unit for name in ANSWERS}
 COLUMNS = ("row", "target", "group", "part", "contribution", "unit", "base", "predicted")
-#: What the answer to the formula alone differs by from the average of the training pellets; own pellets.
+#: Groups of the contributions that are no processing field: the composition and own pellets.
 COMPOSITION, OWN = Column.FORMULA.label, "your own pellets"
-#: What is left out together: an amount says nothing without its additive.
+#: Fields that are left out together with another one: an amount means nothing without its additive.
 _TOGETHER = {Column.ADDITIVE_AMOUNT: Column.ADDITIVE, Column.ADDITIVE_UNIT: Column.ADDITIVE}
-#: Recipes asked at a time, about.
+#: Approximate number of recipes predicted at a time.
 _CHUNK = 20_000
 
 
@@ -126,48 +129,48 @@ def explain(recipes: AnyRecipes, model: PropertyModel | str | Path | None = None
     Returns
     -------
     pandas.DataFrame
-        As `explained`.
+        As from `explain_prediction`.
 
     Raises
     ------
     FieldError, FormulaError, BundleError
-        As `predict` does.
+        As `predict`.
     """
     return explain_prediction(predict(recipes, model))
 
 
 def explain_prediction(prediction: Prediction) -> pd.DataFrame:
-    """Compute how much each thing that a recipe states moved its answers.
+    """Compute the contribution of each field that a recipe states to its answers.
 
     Parameters
     ----------
     prediction
-        Of n recipes; what own pellets moved is a part of its own.
+        Prediction of n recipes; the shift by own pellets is a separate contribution.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each recipe, answer and part, the strongest part of each answer first: row (of the recipes,
-        from 0), target, group (the names of the fields), part (with their values), contribution, unit, base and
-        predicted. In the unit of the contribution, base + the sum of contributions = predicted:
+        One row for each recipe, answer and part, with the strongest part of each answer first: row (of the
+        recipes, from 0), target, group (the names of the fields), part (with their values), contribution, unit,
+        base and predicted. In the unit of the contribution, base + the sum of contributions = predicted:
 
-        - conductivity in decades, base and predicted as log10(S/cm) at the temperature asked for;
+        - conductivity in decades, base and predicted as log10(S/cm) at the requested temperature;
         - relative density in points, base and predicted in %;
         - phase purity in percentage points, base and predicted in %.
 
     Notes
     -----
-    The base is the mean answer to the training pellets. The part of the composition is the answer to the formula
-    alone less the base, that of a field is what the answer changes by if it is the only one stated, and that of
-    two fields is what they change together beyond that, whatever else is stated (the Shapley-Taylor index of order
-    2: Dhamdhere, Agarwal and Sundararajan, 10.48550/arXiv.1902.05622). What a part contributes is what the model
-    makes of it and no measured effect.
+    The base is the mean answer for the training pellets. The contribution of the composition is the answer for the
+    formula alone minus the base, that of a field is the change if it is the only field stated, and that of two
+    fields is their additional joint change, averaged over the other stated fields (the Shapley-Taylor index of
+    order 2: Dhamdhere, Agarwal and Sundararajan, 10.48550/arXiv.1902.05622). Contributions describe the model and
+    are no measured effects.
     """
     recipes, model = prediction.recipes, prediction.model
     stated = [_stated(row) for row in recipes[[str(column) for column in RECIPE]].notna().to_dict("records")]
     at_c = measurement_temperature(recipes).tolist()
-    means = {one: _means(model, one) for one in dict.fromkeys(at_c)}
-    answers = _answers_without(model, recipes, stated)
+    means = {temperature: _means(model, temperature) for temperature in dict.fromkeys(at_c)}
+    answers = _subset_answers(model, recipes, stated)
     frames = [
         _frame(prediction, row, name, stated[row], cells, answers[row][name], means[at_c[row]][name])
         for row, cells in enumerate(recipes.to_dict("records"))
@@ -176,50 +179,50 @@ def explain_prediction(prediction: Prediction) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame({name: [] for name in COLUMNS})
     frame = pd.concat(frames, ignore_index=True)
-    answer = frame["target"].map({str(name): place for place, name in enumerate(ANSWERS)}).to_numpy()
-    order = np.lexsort((-frame["contribution"].abs().to_numpy(dtype=np.float64), answer, frame["row"].to_numpy()))
+    place = frame["target"].map({str(name): place for place, name in enumerate(ANSWERS)}).to_numpy()
+    order = np.lexsort((-frame["contribution"].abs().to_numpy(dtype=np.float64), place, frame["row"].to_numpy()))
     return frame.iloc[order].reset_index(drop=True)
 
 
 def _stated(row: Mapping[Hashable, bool]) -> tuple[Column, ...]:
-    """Return the fields beside the formula that a recipe states."""
+    """Return the fields that a recipe states, without the formula and fields that depend on another one."""
     return tuple(
         column for column in RECIPE if row[column] and column is not Column.FORMULA and column not in _TOGETHER
     )
 
 
-def _answers_without(
+def _subset_answers(
     model: PropertyModel, recipes: pd.DataFrame, stated: Sequence[tuple[Column, ...]]
 ) -> list[dict[TargetName, Floats]]:
-    """Return, for each recipe, the answers with every choice of its k stated fields left out; shape (2**k,) each.
+    """Return, for each recipe, the answers with every subset of its k stated fields; shape (2**k,) each.
 
-    Bit i of a position says that field i is there.
+    Bit i of a position is 1 if the subset contains field i.
     """
-    found: list[dict[TargetName, Floats]] = []
+    answers: list[dict[TargetName, Floats]] = []
     chunks = np.cumsum([2 ** len(fields) for fields in stated]) // _CHUNK
     for _, rows in itertools.groupby(range(len(stated)), key=lambda row: chunks[row]):
-        tables = [_left_out(recipes.iloc[[row]], stated[row]) for row in rows]
+        tables = [_field_subsets(recipes.iloc[[row]], stated[row]) for row in rows]
         reported = _reported(model, pd.concat(tables, ignore_index=True))
         ends = np.cumsum([len(table) for table in tables])[:-1]
         parts = {name: np.split(values, ends) for name, values in reported.items()}
-        found += [{name: parts[name][at] for name in ANSWERS} for at in range(len(tables))]
-    return found
+        answers += [{name: parts[name][i] for name in ANSWERS} for i in range(len(tables))]
+    return answers
 
 
-def _left_out(recipe: pd.DataFrame, fields: tuple[Column, ...]) -> pd.DataFrame:
-    """Return one recipe with every choice of its fields left out."""
+def _field_subsets(recipe: pd.DataFrame, fields: tuple[Column, ...]) -> pd.DataFrame:
+    """Return one recipe with every subset of its fields."""
     count = 2 ** len(fields)
     table = recipe.loc[recipe.index.repeat(count)].reset_index(drop=True)
     position = np.arange(count)
-    for at, column in enumerate(fields):
-        gone = (position >> at) & 1 == 0
-        for each in (column, *(other for other, leader in _TOGETHER.items() if leader is column)):
-            table[each] = table[each].mask(gone, np.nan if each.kind is Kind.NUMBER else None)
+    for i, field in enumerate(fields):
+        is_left_out = (position >> i) & 1 == 0
+        for column in (field, *(other for other, leader in _TOGETHER.items() if leader is field)):
+            table[column] = table[column].mask(is_left_out, np.nan if column.kind is Kind.NUMBER else None)
     return table
 
 
 def _reported(model: PropertyModel, table: pd.DataFrame) -> dict[TargetName, Floats]:
-    """Return answers in the units of `explained`, shape (n,) each."""
+    """Return answers in the units of `explain_prediction`, shape (n,) each."""
     numbers = model.scores(table)
     return {name: _in_units(name, np.asarray(numbers[PREDICTED[name]])) for name in ANSWERS}
 
@@ -231,7 +234,7 @@ def _in_units(name: TargetName, values: Floats) -> Floats:
 
 
 def _means(model: PropertyModel, at_c: float) -> dict[TargetName, float]:
-    """Return the mean answers to the training pellets, conductivity at a temperature in °C."""
+    """Return the mean answers for the training pellets, with conductivity at a temperature in °C."""
     table = model.pellets.reindex(columns=[str(column) for column in MODEL_INPUT])
     table = table.assign(**{Column.MEASUREMENT_TEMPERATURE_C.value: at_c})
     return {name: float(values.mean()) for name, values in _reported(model, table).items()}
@@ -241,14 +244,14 @@ def _frame(
     prediction: Prediction, row: int, name: TargetName, fields: tuple[Column, ...], cells: Mapping[Hashable, Any],
     values: Floats, base: float,
 ) -> pd.DataFrame:  # fmt: skip
-    """Return the parts of one answer."""
+    """Return the contributions to one answer."""
     predicted = _in_units(name, np.asarray(prediction.answers.numbers[PREDICTED[name]])[[row]])[0]
     groups, parts = [COMPOSITION], [f"{Column.FORMULA} = {cells[Column.FORMULA]}"]
     sizes = [values[0] - base]
-    words = [_words(column, cells) for column in fields]
-    for chosen, size in shapley_taylor_index(values).items():
-        groups.append(" with ".join(fields[at].label for at in chosen))
-        parts.append(" with ".join(words[at] for at in chosen))
+    texts = [_field_text(column, cells) for column in fields]
+    for subset, size in shapley_taylor_index(values).items():
+        groups.append(" with ".join(fields[i].label for i in subset))
+        parts.append(" with ".join(texts[i] for i in subset))
         sizes.append(size)
     if prediction.own is not None:
         groups, parts, sizes = [*groups, OWN], [*parts, OWN], [*sizes, predicted - values[-1]]
@@ -261,8 +264,8 @@ def _frame(
     )  # fmt: skip
 
 
-def _words(column: Column, cells: Mapping[Hashable, Any]) -> str:
-    """Write a field as the recipe has it."""
+def _field_text(column: Column, cells: Mapping[Hashable, Any]) -> str:
+    """Return a field of a recipe as text, such as ``sintering_time_h = 6``."""
     value = cells[column]
     text = f"{column} = {value:g}" if column.kind is Kind.NUMBER else f"{column} = {value}"
     if column is Column.ADDITIVE and not pd.isna(cells[Column.ADDITIVE_AMOUNT]):
@@ -271,44 +274,44 @@ def _words(column: Column, cells: Mapping[Hashable, Any]) -> str:
 
 
 def shapley_taylor_index(values: Floats) -> dict[tuple[int, ...], float]:
-    """Share out what k things change, among them and their pairs.
+    """Distribute the change caused by k players over the players and their pairs (Shapley-Taylor, order 2).
 
     Parameters
     ----------
     values
-        What is found with each choice of the things, shape (2**k,): bit i of a position says that i is there.
+        Value of each subset of the players, shape (2**k,): bit i of a position is 1 if the subset contains i.
 
     Returns
     -------
     dict
-        (i,) -> what thing i changes alone; (i, j), i < j -> what both change beyond that. They add up to the
-        difference between all of them and none.
+        (i,) -> change by player i alone; (i, j), i < j -> additional change by both. They add up to the difference
+        between all players and none.
     """
     count = len(values).bit_length() - 1
-    found: dict[tuple[int, ...], float] = {(at,): float(values[1 << at] - values[0]) for at in range(count)}
+    index: dict[tuple[int, ...], float] = {(i,): float(values[1 << i] - values[0]) for i in range(count)}
     position = np.arange(len(values))
-    sizes = np.array([int(choice).bit_count() for choice in position])
+    sizes = np.array([int(subset).bit_count() for subset in position])
     weight = np.array([1.0 / comb(count - 1, size) for size in range(count)])
     for first, second in itertools.combinations(range(count), 2):
-        both = (1 << first) | (1 << second)
-        rest = position[position & both == 0]
-        change = values[rest | both] - values[rest | (1 << first)] - values[rest | (1 << second)] + values[rest]
-        found[first, second] = float(2.0 / count * (weight[sizes[rest]] * change).sum())
-    return found
+        pair = (1 << first) | (1 << second)
+        rest = position[position & pair == 0]
+        change = values[rest | pair] - values[rest | (1 << first)] - values[rest | (1 << second)] + values[rest]
+        index[first, second] = float(2.0 / count * (weight[sizes[rest]] * change).sum())
+    return index
 
 
 def mean_strength(parts: pd.DataFrame) -> pd.DataFrame:
-    """Average the size of contributions over recipes; a recipe that does not state a field counts as 0.
+    """Average the absolute contributions over recipes; a recipe that does not state a field counts as 0.
 
     Parameters
     ----------
     parts
-        What `explain` returns.
+        As from `explain`.
 
     Returns
     -------
     pandas.DataFrame
-        Columns target, group, strength (mean ``|contribution|``) and unit, the strongest group of each target
+        Columns target, group, strength (mean ``|contribution|``) and unit, with the strongest group of each target
         first.
     """
     sized = parts.assign(strength=parts["contribution"].abs())

@@ -1,4 +1,4 @@
-"""Predicts recipes with a bundle, and shows the answers as a table and in notebooks."""
+"""Prediction of recipes with a bundle; answers as a table and as HTML in notebooks."""
 
 from __future__ import annotations
 
@@ -38,29 +38,31 @@ from nasicon_ml.model import Answers, PropertyModel
 from nasicon_ml.recipe.batch import AnyRecipes, as_recipe_table
 from nasicon_ml.workflows.similar_pellets import SimilarPellets, find_similar_pellets
 
-#: More rows than this are counted, not shown.
+#: Most rows of the HTML table; the number of further rows is stated below it.
 MOST_ROWS = 30
-#: What is added, in the order of speech; with the formula, what a pellet is made of.
-_ADDED = (Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT, Column.ADDITIVE)
-_WHAT = (Column.FORMULA, *_ADDED)
-_BAR, _PALE = "#0072B255", "#E69F0066"
+#: Fields of the additive in the order in which they are read.
+_ADDITIVE_FIELDS = (Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT, Column.ADDITIVE)
+_INTERVAL_COLOUR, _PURITY_COLOUR = "#0072B255", "#E69F0066"
 
 
 def prediction_html(prediction: Prediction) -> str:
-    """Return predictions as an HTML table; every text of the recipes is escaped.
+    """Return predictions as an HTML table, with all texts of the recipes escaped.
 
-    Behind conductivity and density lies their interval, on the range of the rows shown; behind the purity its
-    probability.
+    Bars behind conductivity and density show their intervals, scaled to the range of the rows shown; a bar behind
+    the purity shows its probability.
     """
     shown = prediction.frame().head(MOST_ROWS)
     columns = [
-        _recipes(shown),
-        _intervals(shown, CONDUCTIVITY_INTERVAL, "{:.1e}", np.log10),
-        _intervals(shown, DENSITY_INTERVAL, "{:.1f}", np.asarray),
-        (_barred(f"{100 * pure:.0f} %", 0.0, 100 * pure, _PALE) for pure in shown[Column.PREDICTED_PHASE_PURITY]),
+        _recipe_cells(shown),
+        _interval_cells(shown, CONDUCTIVITY_INTERVAL, "{:.1e}", np.log10),
+        _interval_cells(shown, DENSITY_INTERVAL, "{:.1f}", np.asarray),
+        (
+            _bar_cell(f"{100 * purity:.0f} %", 0.0, 100 * purity, _PURITY_COLOUR)
+            for purity in shown[Column.PREDICTED_PHASE_PURITY]
+        ),
         (f"<td>{'inside' if inside else '<b>OUTSIDE</b>'}</td>" for inside in shown[Column.INSIDE_DOMAIN]),
     ]
-    heads = [
+    headings = [
         "recipe",
         f"{Column.PREDICTED_CONDUCTIVITY_S_CM.axis_label}, {100 * prediction.level:g} % interval",
         f"{Column.PREDICTED_RELATIVE_DENSITY_PCT.axis_label}, {100 * prediction.level:g} % interval",
@@ -68,25 +70,25 @@ def prediction_html(prediction: Prediction) -> str:
         "known domain",
     ]
     rows = "".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
-    left = len(prediction.recipes) - len(shown)
-    more = f"<p>... and {left:,} more recipes</p>" if left else ""
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    hidden = len(prediction.recipes) - len(shown)
+    more = f"<p>... and {hidden:,} more recipes</p>" if hidden else ""
+    head = "".join(f"<th>{escape(text)}</th>" for text in headings)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
 
 
-def _recipes(shown: pd.DataFrame) -> Iterator[str]:
-    """Yield the formula of each recipe, and below all that is known of its making."""
+def _recipe_cells(shown: pd.DataFrame) -> Iterator[str]:
+    """Yield a cell with the formula of each recipe and, below it, its other stated fields."""
+    others = [column for column in MODEL_INPUT if column not in (Column.FORMULA, *_ADDITIVE_FIELDS)]
     for row in shown.to_dict("records"):
-        stated = [_stated(column, row.get(column.value)) for column in MODEL_INPUT if column not in _WHAT]
+        texts = [_field_text(column, row.get(column.value)) for column in others]
         if not is_missing(row[Column.ADDITIVE]):
-            stated.insert(
-                0, " ".join(["with", *filter(None, (_stated(column, row[column]) for column in _ADDED))])
-            )
-        making = escape(", ".join(part for part in stated if part))
+            additive = (_field_text(column, row[column]) for column in _ADDITIVE_FIELDS)
+            texts.insert(0, " ".join(["with", *filter(None, additive)]))
+        making = escape(", ".join(filter(None, texts)))
         yield f'<td style="text-align:left"><b>{escape(str(row[Column.FORMULA]))}</b><br/>{making}</td>'
 
 
-def _stated(column: Column, value: Any) -> str:
+def _field_text(column: Column, value: Any) -> str:
     if is_missing(value):
         return ""
     if column.kind is Kind.NUMBER:
@@ -94,22 +96,23 @@ def _stated(column: Column, value: Any) -> str:
     return f"{column.label}: {value}" if column.kind is Kind.FLAG else str(value).replace("_", " ")
 
 
-def _intervals(
+def _interval_cells(
     shown: pd.DataFrame, columns: tuple[Column, Column, Column], form: str, scale: Callable[[Any], NDArray[Any]]
 ) -> Iterator[str]:
-    """Yield a value with its interval (columns: value, lower, upper), which is also drawn behind it."""
-    numbers = shown[list(columns)].to_numpy(dtype=np.float64)
-    places = scale(numbers)
-    first, last = np.nanmin(places), np.nanmax(places)
-    shares = 100 * (places - first) / ((last - first) or 1.0)
-    for (value, low, high), (_, start, end) in zip(numbers.tolist(), shares.tolist(), strict=True):
-        words = f"{form.format(value)}<br/><small>{form.format(low)} to {form.format(high)}</small>"
-        yield _barred(words, start, end, _BAR)
+    """Yield cells with a value and its interval (columns: value, lower, upper), with a bar for the interval."""
+    values = shown[list(columns)].to_numpy(dtype=np.float64)
+    scaled = scale(values)
+    first, last = np.nanmin(scaled), np.nanmax(scaled)
+    percents = 100 * (scaled - first) / ((last - first) or 1.0)
+    for (value, low, high), (_, start, end) in zip(values.tolist(), percents.tolist(), strict=True):
+        text = f"{form.format(value)}<br/><small>{form.format(low)} to {form.format(high)}</small>"
+        yield _bar_cell(text, start, end, _INTERVAL_COLOUR)
 
 
-def _barred(words: str, start: float, end: float, colour: str) -> str:
+def _bar_cell(text: str, start: float, end: float, colour: str) -> str:
+    """Return a cell with a bar from `start` to `end` per cent of its width behind the text."""
     stops = f"transparent {start:.0f}%, {colour} {start:.0f}%, {colour} {end:.0f}%, transparent {end:.0f}%"
-    return f'<td style="background:linear-gradient(90deg, {stops})">{words}</td>'
+    return f'<td style="background:linear-gradient(90deg, {stops})">{text}</td>'
 
 
 #: Name of the distance column that `Prediction.nearest` adds.
@@ -128,11 +131,11 @@ class Prediction:
     answers
         The answers as values.
     model
-        Who answered.
+        The model that answered.
     level
-        Of the intervals.
+        Level of the intervals.
     own
-        Pellets of one's own that moved the answers.
+        Own pellets on which the answers are conditioned; None without any.
     """
 
     recipes: pd.DataFrame
@@ -143,7 +146,7 @@ class Prediction:
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """Columns `nasicon_ml.columns.PREDICTION`, n rows; with own pellets also those of role `Role.OWN`."""
+        """The answers as columns `nasicon_ml.columns.PREDICTION`; with own pellets also those of `Role.OWN`."""
         return self.answers.table()
 
     @cached_property
@@ -156,7 +159,7 @@ class Prediction:
         return pd.concat([self.recipes, self.results], axis=1)
 
     def __repr__(self) -> str:
-        """Return one line: how many recipes, by which model."""
+        """Return the number of recipes, the level and the model in one line."""
         return (
             f"<Prediction of {len(self.recipes)} recipes, intervals of {100 * self.level:g} %, by {self.model!r}>"
         )
@@ -167,61 +170,61 @@ class Prediction:
 
     @cached_property
     def broken_rules(self) -> list[dict[str, str]]:
-        """For each recipe what the literature states of recipes like it and the model breaks: rule -> statement.
+        """For each recipe the rules of the literature about similar recipes that the model violates.
 
-        What comes closest to the recipe stands first. Models trained before 0.2 do not know which recipes a rule
-        is about, and have none.
+        Each maps name to statement, with the rule closest to the recipe first. Models trained before 0.2 do not
+        store which recipes a rule is about, so the result is empty for them.
         """
         metadata = self.model.metadata
         if not metadata.broken_scopes:
             return [{} for _ in range(len(self.recipes))]
         sites = occupancies(self.recipes[Column.FORMULA].to_list())
-        found = applicable_rules(metadata.broken_scopes, self.recipes, sites)
-        return [{name: metadata.broken_statements.get(name, name) for name in names} for names in found]
+        rules = applicable_rules(metadata.broken_scopes, self.recipes, sites)
+        return [{name: metadata.broken_statements.get(name, name) for name in names} for names in rules]
 
     @cached_property
     def similar_pellets(self) -> list[dict[TargetName, SimilarPellets]]:
-        """For each recipe what was measured on pellets of the same composition, made alike, by property."""
+        """For each recipe the measurements on pellets of the same composition made alike, by property."""
         at_c = measurement_temperature(self.recipes)
         return find_similar_pellets(self.recipes, self.model.pellets, at_c=at_c)
 
     @cached_property
     def measured(self) -> pd.DataFrame:
-        """The pellets that may be neighbours: those of the model, and then one's own."""
+        """The pellets that may be neighbours: first those of the model, then own pellets."""
         columns = [str(column) for column in (*PELLET, Column.SYSTEM)]
         pellets = self.model.pellets[columns]
         return pellets if self.own is None else pd.concat([pellets, self.own[columns]], ignore_index=True)
 
     @cached_property
     def neighbours(self) -> Neighbours:
-        """The nearest of `measured` to each recipe: as many as were asked for, at least five."""
-        return self._with_own(self.answers.nearest)
+        """The nearest of `measured` to each recipe: the requested number, at least five."""
+        return self._merge_own(self.answers.nearest)
 
-    def _with_own(self, found: Neighbours) -> Neighbours:
-        """Return as many neighbours, own pellets among them where these are nearer."""
+    def _merge_own(self, neighbours: Neighbours) -> Neighbours:
+        """Return the same number of neighbours, with own pellets where these are nearer."""
         if self.own is None:
-            return found
-        space, count = recipe_space(self.own), found.positions.shape[1]
-        asked = ((np.arange(len(self.own)), min(count, len(self.own))),)
-        own = nearest_neighbours_among(recipe_space(self.recipes), space, asked)[0]
-        positions = np.hstack([own.positions + len(self.model.pellets), found.positions])
-        distances = np.hstack([own.distances, found.distances])
+            return neighbours
+        count = neighbours.positions.shape[1]
+        groups = ((np.arange(len(self.own)), min(count, len(self.own))),)
+        own = nearest_neighbours_among(recipe_space(self.recipes), recipe_space(self.own), groups)[0]
+        positions = np.hstack([own.positions + len(self.model.pellets), neighbours.positions])
+        distances = np.hstack([own.distances, neighbours.distances])
         order = np.argsort(distances, axis=1, kind="stable")[:, :count]
         return Neighbours(np.take_along_axis(positions, order, 1), np.take_along_axis(distances, order, 1))
 
     def nearest(self, row: int, k: int = 3) -> pd.DataFrame:
-        """Return the k measured pellets nearest to one recipe, nearest first; one's own are among them.
+        """Return the k measured pellets nearest to one recipe, own pellets included, nearest first.
 
         Returns
         -------
         pandas.DataFrame
-            Columns `nasicon_ml.columns.PELLET`, the system, and ``distance`` (0: same composition, made in
-            the same, fully stated way).
+            Columns `nasicon_ml.columns.PELLET`, the system, and ``distance`` (0: same composition and the same,
+            fully stated processing).
         """
         one = replace(self, recipes=self.recipes.iloc[[row]])
-        found = one._with_own(self.model.nearest(one.recipes, k))
-        pellets = self.measured.iloc[found.positions[0]].reset_index(drop=True)
-        return pellets.assign(**{DISTANCE: found.distances[0]})
+        neighbours = one._merge_own(self.model.nearest(one.recipes, k))
+        pellets = self.measured.iloc[neighbours.positions[0]].reset_index(drop=True)
+        return pellets.assign(**{DISTANCE: neighbours.distances[0]})
 
 
 def predict(
@@ -241,29 +244,29 @@ def predict(
         A formula or the name of a system (``"LATP x=0.3"``), a `Recipe`, a dict of its fields, or several of
         these; a table with the column ``formula`` and any of the other columns of a recipe; or a file of recipes.
     model
-        A model, a bundle folder, or None for the default model. A bundle is read once and kept while its files
-        stay as they are.
+        A model, a bundle folder, or None for the default model. A bundle is read once and cached until its files
+        change.
     level
-        Probability with which the intervals should hold the truth.
+        Probability that the intervals contain the true value.
     at_c
-        Temperature in °C at which the conductivity is wanted; overrides what the table says.
+        Temperature of the conductivity in °C; overrides the temperature in the table.
     own
-        Measured pellets of one's own, a file or a table (`data.own_pellets.own_pellets`): they move answers and
-        intervals without retraining, and the results say by how much. Nothing of them is kept.
+        Own measured pellets, a file or a table (`data.own_pellets.own_pellets`). They shift answers and intervals
+        without retraining, and the results contain the shifts. The pellets are not stored.
     neighbours
-        How many nearest measured pellets `Prediction.answers` holds.
+        Number of nearest measured pellets in `Prediction.answers`.
 
     Raises
     ------
     FieldError
         If a recipe cannot be read, or level or temperature is out of range.
     BundleError
-        If the model cannot be loaded, or cannot take own pellets.
+        If the model cannot be loaded, or does not support own pellets.
     DatasetError
-        If rows of the own pellets are bad.
+        If rows of the own pellets are invalid.
     """
-    given: object = level
-    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+    untyped_level: object = level
+    if isinstance(untyped_level, bool) or not isinstance(untyped_level, numbers.Real):
         raise FieldError("level", level, "a number between 0 and 1")
     table = as_recipe_table(recipes)
     if at_c is not None:
@@ -276,7 +279,7 @@ def predict(
 
 
 def loaded_model(folder: str | Path) -> PropertyModel:
-    """Return the model of a bundle; read again only if a file of the bundle has changed since.
+    """Return the model of a bundle; a cached one unless a file of the bundle has changed.
 
     Raises
     ------
@@ -286,31 +289,31 @@ def loaded_model(folder: str | Path) -> PropertyModel:
     folder = Path(folder).absolute()
     try:
         states = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
-    except OSError:  # loading says in a sentence what is wrong with the folder
+    except OSError:  # `load` raises an error that describes what is wrong with the folder
         return PropertyModel.load(folder)
     state = tuple((name, s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for name, s in states)
-    with _LOADING:  # threads that ask at once get the same model, which one of them reads
-        return _load(folder, state)
+    with _CACHE_LOCK:  # concurrent threads share one model instead of each loading its own
+        return _load_cached(folder, state)
 
 
-_LOADING = Lock()
+_CACHE_LOCK = Lock()
 
 
 @lru_cache(maxsize=2)
-def _load(folder: Path, state: tuple[object, ...]) -> PropertyModel:  # noqa: ARG001 -- of the key
+def _load_cached(folder: Path, state: tuple[object, ...]) -> PropertyModel:  # noqa: ARG001 -- part of the cache key
     return PropertyModel.load(folder)
 
 
 def default_bundle() -> Path:
-    """Find the bundle of the committed default model.
+    """Return the folder of the default model.
 
-    The folder named by the environment variable NASICON_ML_MODEL, if set; else ``models/champion`` as it
-    comes along with the package.
+    This is the folder in the environment variable NASICON_ML_MODEL if it is set, otherwise ``models/champion`` as
+    shipped with the package.
 
     Raises
     ------
     BundleError
-        If there is none.
+        If the folder does not exist.
     """
     named = os.environ.get(BUNDLE_VARIABLE)
     folder = Path(named) if named else shipped_folder("models", "champion")

@@ -1,4 +1,4 @@
-"""Recommend the next pellets to make: a search space, own pellets and a goal in, a batch of recipes out."""
+"""Recommendation of the next pellets to make from a search space, own pellets and a goal."""
 
 from __future__ import annotations
 
@@ -42,39 +42,39 @@ if TYPE_CHECKING:
     from nasicon_ml.screening.scoring import Effort
 
 
-#: More members than this are no batch.
+#: Largest size of a batch.
 MOST_BATCH = 50
-#: A member among so large a share of the candidates by its expected value is made for that.
+#: The reason of a member is its high expected value if it is in this top share of the candidates.
 _HIGH_SHARE = 0.05
-#: A field is explored where no more than this share of what is measured on the system is like it.
+#: A value is unexplored if less than this share of the measured pellets of the system has a similar one.
 _RARE_SHARE = 0.05
-#: A system with fewer measured conductivities is explored whatever the making.
+#: A system with fewer measured conductivities is unexplored as a whole.
 _FEW_PELLETS = 5
-#: Temperatures are alike within so many °C; other numbers within a factor.
-_ALIKE_C, _ALIKE_FACTOR = 50.0, 2.0
+#: Temperatures are similar within this many °C, other numbers within this factor.
+_SIMILAR_C, _SIMILAR_FACTOR = 50.0, 2.0
 _X = "x"
-#: A batch with less chance than this to be better than the best own pellet is worth a note.
+#: A batch with a lower probability of beating the best own pellet gets a note.
 _UNLIKELY = 0.005
-#: A pellet counts if that is at least as likely as not.
-_COUNTS = 0.5
+#: A pellet counts if it satisfies the conditions of the goal with at least this probability.
+_LEAST_PROBABILITY = 0.5
 
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """What is asked for.
+    """Options of a recommendation.
 
     Attributes
     ----------
     goal
-        What is wanted; by default the highest conductivity at 25 °C.
+        The goal; by default the highest conductivity at 25 °C.
     size
-        How many pellets, 1 to `MOST_BATCH`.
+        Number of pellets, 1 to `MOST_BATCH`.
     method
         "expected-improvement" or "thompson" (`nasicon_ml.campaigns.acquisition`).
     inside_only
         Whether recipes outside the known domain are left out.
     seed
-        Of the draws: the same seed gives the same batch.
+        Seed of the draws; the same seed gives the same batch.
     """
 
     goal: Goal = field(default_factory=Goal)
@@ -97,23 +97,23 @@ class Recommendation:
     Attributes
     ----------
     options
-        What was asked for.
+        The options of the recommendation.
     candidates
-        The recipes among which the batch was chosen, and what each may come to.
+        The recipes from which the batch was chosen, with the distribution of their results.
     picks
         The batch, in order.
     own
-        The own pellets, as they were read; None without.
+        The own pellets as they were read; None without any.
     best
         Value of the best own pellet that counts (log10(S/cm) at 25 °C, or desirability); None without one.
     best_pellet
-        Its key.
+        Key of the best own pellet that counts; None without one.
     made
-        How many candidates own pellets have made already, and were left out.
+        Number of candidates that were left out because an own pellet was already made from them.
     outside
-        For each own pellet the field in which it lies outside the space, "" for those within.
+        For each own pellet the field in which it is outside the space, or "" if it is inside.
     model
-        Who answered.
+        The model that predicted the candidates.
     """
 
     options: BatchOptions
@@ -128,7 +128,7 @@ class Recommendation:
 
     @cached_property
     def batch(self) -> Prediction:
-        """The recipes of the batch with their answers, own pellets taken into account."""
+        """The recipes of the batch with their answers, conditioned on own pellets."""
         rows = [pick.row for pick in self.picks]
         recipes = self.candidates.recipes.iloc[rows].reset_index(drop=True)
         answers = self.model.answer(recipes, own=self.own)
@@ -136,33 +136,33 @@ class Recommendation:
 
     @cached_property
     def notes(self) -> list[str]:
-        """What is to be known of the batch as a whole: conditions that cannot be met, fewer members than asked."""
-        goal, answers, found = self.options.goal, self.candidates.answers.numbers, []
+        """Notes on the whole batch: unreachable density, unlikely improvement, fewer members than requested."""
+        goal, answers, notes = self.options.goal, self.candidates.answers.numbers, []
         dense = float(np.max(answers[Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT]))
         if goal.min_density_pct is not None and dense < goal.min_density_pct:
-            found.append(
+            notes.append(
                 f"no candidate is likely to reach {goal.min_density_pct:g} % density, the densest {dense:.1f} % at"
                 " most (90 % interval): ask for less, or widen the space"
             )
         if self.best is not None and max(pick.better for pick in self.picks) < _UNLIKELY:
-            found.append(
+            notes.append(
                 f"none of the batch is likely to be better than {self.best_pellet}: it is what teaches most; is"
                 f" all right with the results of {self.best_pellet}?"
             )
         if len(self.picks) < self.options.size:
-            found.append(
+            notes.append(
                 f"{len(self.picks)} in place of {self.options.size}: every other candidate would teach the same as"
                 " one of them, or cannot be what is wanted"
             )
-        return found
+        return notes
 
     @cached_property
     def reasons(self) -> list[str]:
-        """Why each member of the batch is proposed, one sentence each."""
+        """The reason for each member of the batch, one sentence each."""
         return [self._reason(pick) for pick in self.picks]
 
     def frame(self) -> pd.DataFrame:
-        """Return one row a member: recipe, answers, how likely better and by how much, what it teaches, why."""
+        """Return a row for each member: recipe, answers, expected improvement, information gain and reason."""
         return self.batch.frame().assign(
             probability_better=[pick.better for pick in self.picks],
             expected_improvement=[pick.improvement for pick in self.picks],
@@ -171,14 +171,14 @@ class Recommendation:
         )
 
     def map_points(self) -> tuple[pd.DataFrame, tuple[str, str], str]:
-        """Return what `nasicon_ml.plots.batch_map` draws: candidates, own pellets and batch over two fields.
+        """Return the arguments of `nasicon_ml.plots.batch_map`: candidates, own pellets and batch over two fields.
 
-        The fields are those that explain most of the variance of what is expected of candidates, each by itself.
+        The fields are the two that individually explain most of the variance of the expected values of candidates.
         """
         expected = self.options.goal.values(self.candidates.expected())
         fields = _fields(self.candidates.recipes)
-        # A field that does not vary explains nothing, and comes last.
-        first, second = sorted(fields, key=lambda name: -_explained(expected, fields[name]))[:2]
+        # A field that does not vary explains no variance and comes last.
+        first, second = sorted(fields, key=lambda name: -_explained_variance(expected, fields[name]))[:2]
         parts = [(CANDIDATE, fields, expected)]
         if self.own is not None:
             parts.append((OWN, _fields(self.own), self.options.goal.values(own_outcomes(self.own, self.model))))
@@ -199,59 +199,60 @@ class Recommendation:
         rank = int((values > values[pick.row]).sum()) + 1
         parts = []
         if rank <= max(3, _HIGH_SHARE * len(values)):
-            what = "desirability" if self.options.goal.wishes else "conductivity"
-            parts.append(f"high expected {what} (number {rank} of {len(values):,})")
-        explored = self._explored(pick.row)
-        if explored:
+            quantity = "desirability" if self.options.goal.wishes else "conductivity"
+            parts.append(f"high expected {quantity} (number {rank} of {len(values):,})")
+        if explored := self._explored_field(pick.row):
             parts.append(f"explores {explored}")
         if not parts:
             parts.append(f"settles {_percent(pick.learned)} of what is open about the candidates' conductivity")
         return "; ".join(parts)
 
-    def _explored(self, row: int) -> str:
-        """Name the field in which a recipe is rarest among measured pellets of its system, if it is rare.
+    def _explored_field(self, row: int) -> str:
+        """Describe the field whose value is rarest among measured pellets of the system; "" if none is rare.
 
-        What an own pellet has in common with the recipe is not explored any more.
+        Fields in which an own pellet is similar to the recipe are skipped.
         """
         recipe, system = self.candidates.recipes.iloc[row], self.candidates.answers.numbers[Column.SYSTEM][row]
         pellets = self.model.pellets
-        alike = pellets[(pellets[Column.SYSTEM] == system) & pellets[Column.CONDUCTIVITY_TOTAL_S_CM].notna()]
-        own = alike.iloc[:0] if self.own is None else self.own[self.own[Column.SYSTEM] == system]
-        if len(alike) + len(own) < _FEW_PELLETS:
-            return f"{system}, of which {len(alike) + len(own) or 'no'} conductivities are measured"
-        rarest, words = _RARE_SHARE, ""
+        measured = pellets[(pellets[Column.SYSTEM] == system) & pellets[Column.CONDUCTIVITY_TOTAL_S_CM].notna()]
+        own = measured.iloc[:0] if self.own is None else self.own[self.own[Column.SYSTEM] == system]
+        if len(measured) + len(own) < _FEW_PELLETS:
+            return f"{system}, of which {len(measured) + len(own) or 'no'} conductivities are measured"
+        least_share, text = _RARE_SHARE, ""
         for column in columns_of(Role.PROCESSING):
-            value, stated = recipe[column], alike[column].dropna()
+            value, stated = recipe[column], measured[column].dropna()
             if pd.isna(value) or column is Column.ADDITIVE or stated.empty:
                 continue
-            if _like(own[column].dropna(), value, column).any():
+            if _is_similar(own[column].dropna(), value, column).any():
                 continue
-            count = int(_like(stated, value, column).sum())
-            if count < rarest * len(stated):
-                rarest = count / len(stated)
+            count = int(_is_similar(stated, value, column).sum())
+            if count < least_share * len(stated):
+                least_share = count / len(stated)
                 shown = f"{value:g} {column.unit}".strip() if column.kind is Kind.NUMBER else str(value)
-                told = f"{len(stated)} measured of {system} that state it"
-                words = f"{column.label} {shown}, like {count or 'none'} of the {told}"
-        return words
+                text = (
+                    f"{column.label} {shown}, like {count or 'none'} of the {len(stated)} measured of {system}"
+                    " that state it"
+                )
+        return text
 
 
 def _fields(recipes: pd.DataFrame) -> dict[str, pd.Series]:
-    """Return the fields by which recipes may differ, and system and substitution of their compositions."""
+    """Return substitution and system of the compositions, and the processing fields, by name."""
     sites = occupancies(recipes[Column.FORMULA].to_list())
-    found = {
+    fields = {
         _X: pd.Series(np.round(sites.per_row(sites.x), 4)),
         str(Column.SYSTEM): pd.Series(sites.per_row(sites.systems)),
     }
-    plain = recipes.reset_index(drop=True)
-    return found | {str(c): plain[str(c)] for c in columns_of(Role.PROCESSING) if c is not Column.ADDITIVE_UNIT}
+    table = recipes.reset_index(drop=True)
+    return fields | {str(c): table[str(c)] for c in columns_of(Role.PROCESSING) if c is not Column.ADDITIVE_UNIT}
 
 
 def _percent(share: float | None) -> str:
     return f"{100 * (share or 0.0):.0f} %"
 
 
-def _explained(values: Floats, cells: pd.Series) -> float:
-    """Return which share of the variance of values lies between different cells of a field."""
+def _explained_variance(values: Floats, cells: pd.Series) -> float:
+    """Return the share of the variance of values that a field explains."""
     groups, known = cells.astype(object).where(cells.notna(), "").to_numpy(), np.isfinite(values)
     means = pd.Series(values[known]).groupby(groups[known]).transform("mean").to_numpy()
     return float(np.var(means) / max(float(np.var(values[known])), 1e-12))
@@ -261,13 +262,14 @@ def _label(name: str) -> str:
     return "net substitution x" if name == _X else next(c for c in Column if c == name).axis_label
 
 
-def _like(stated: pd.Series, value: object, column: Column) -> pd.Series:
+def _is_similar(stated: pd.Series, value: object, column: Column) -> pd.Series:
+    """Return which stated values are similar to a value of a recipe."""
     if column.kind is not Kind.NUMBER:
         return stated == value
     numbers, number = stated.astype(float), float(str(value))
     if column.unit == "°C":
-        return (numbers - number).abs() <= _ALIKE_C
-    return numbers.between(number / _ALIKE_FACTOR, number * _ALIKE_FACTOR)
+        return (numbers - number).abs() <= _SIMILAR_C
+    return numbers.between(number / _SIMILAR_FACTOR, number * _SIMILAR_FACTOR)
 
 
 def recommend(
@@ -286,23 +288,23 @@ def recommend(
     space
         A search space, or its YAML file (docs/search-spaces.md).
     own
-        One's own measured pellets, a file or a table (`nasicon_ml.data.own_pellets.own_pellets`): none, one or
-        hundreds. What one of them has made is not proposed again.
+        Own measured pellets, a file or a table (`nasicon_ml.data.own_pellets.own_pellets`). Their recipes are not
+        proposed again.
     options
-        What is wanted, and how many pellets.
+        The goal, the number of pellets and the method.
     model
         A model, a bundle folder, or None for the default model.
     effort, progress
-        Of the screening of large spaces, as for `nasicon_ml.screening.engine.screen`.
+        Options of the screening of large spaces, as for `nasicon_ml.screening.engine.screen`.
 
     Raises
     ------
     NasiconError
-        If the space holds no recipe that is inside the domain, not made already, and able to satisfy the goal.
+        If the space contains no recipe that is inside the domain, not yet made, and able to satisfy the goal.
     BundleError
-        If the model cannot be loaded, or cannot take own pellets.
+        If the model cannot be loaded, or does not support own pellets.
     DatasetError
-        If rows of the own pellets are bad.
+        If rows of the own pellets are invalid.
     """
     options = options or BatchOptions()
     goal = options.goal
@@ -331,7 +333,7 @@ def recommend(
 
 
 def _not_made(recipes: pd.DataFrame, own: pd.DataFrame | None, search: Search) -> tuple[pd.DataFrame, int]:
-    """Return the recipes that no own pellet has made, and how many others there were."""
+    """Return the recipes from which no own pellet was made, and the number of the others."""
     if recipes.empty:
         where = " inside the known domain; recipes outside it have to be asked for" if search.inside_only else ""
         raise NasiconError(f"{search.space.name}: the space holds no recipe{where}")
@@ -347,8 +349,8 @@ def best_own_pellet(own: pd.DataFrame | None, goal: Goal, model: PropertyModel) 
     """Return value and key of the best own pellet that counts (`own_outcomes`); None and None without one."""
     if own is None:
         return None, None
-    made = own_outcomes(own, model)
-    values = np.where(goal.counts(made) >= _COUNTS, goal.values(made), np.nan)
+    outcomes = own_outcomes(own, model)
+    values = np.where(goal.counts(outcomes) >= _LEAST_PROBABILITY, goal.values(outcomes), np.nan)
     if np.isnan(values).all():
         return None, None
     row = int(np.nanargmax(values))
@@ -356,10 +358,10 @@ def best_own_pellet(own: pd.DataFrame | None, goal: Goal, model: PropertyModel) 
 
 
 def own_outcomes(own: pd.DataFrame, model: PropertyModel) -> Outcomes:
-    """Return what own pellets came to, arrays of shape (n,).
+    """Return the results of own pellets, arrays of shape (n,).
 
-    Conductivities measured elsewhere are carried to 25 °C, and are NaN where none was measured. A density or
-    purity that a pellet does not report is taken as the model predicts it, the other own pellets considered.
+    Conductivities are converted to 25 °C, and are NaN where none was measured. A density or purity that a pellet
+    does not report is replaced by the prediction, conditioned on the own pellets.
     """
     log10 = np.full(len(own), np.nan)
     measured = model.known(own)[TargetName.CONDUCTIVITY].measured
@@ -382,7 +384,7 @@ def next_batch(
     effort: Effort | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Recommendation:
-    """Recommend the next batch of a campaign; parameters and errors as of `recommend`."""
+    """Recommend the next batch of a campaign; parameters and errors as for `recommend`."""
     settings = campaign.settings
     number = 0 if campaign.batches.empty else int(campaign.batches[BATCH].max())
     options = BatchOptions(settings.goal, settings.batch, settings.method, not settings.outside, seed=number)
@@ -392,23 +394,23 @@ def next_batch(
 
 
 def campaign_history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) -> pd.DataFrame:
-    """Return how a campaign went: each pellet, the best until then, and what was predicted of it before.
+    """Return the history of a campaign: each pellet, the best so far, and the prediction before it was made.
 
     Parameters
     ----------
     pellets
         Own pellets in the order in which they were made, as `own_pellets` reads them; n rows.
     goal
-        What is wanted.
+        The goal of the campaign.
     model
-        Who answers.
+        The model that predicts.
 
     Returns
     -------
     pandas.DataFrame
-        n rows: pellet_id; value (`Goal.values`) and best (of those that count); for the conductivity, in
-        log10(S/cm) at 25 °C: measured, predicted with the pellets before it, lower and upper (90 %), and
-        predicted_without any; NaN where there is none.
+        n rows: pellet_id; value (`Goal.values`) and best (the highest so far of pellets that count); for the
+        conductivity, in log10(S/cm) at 25 °C: measured, predicted with the preceding pellets, lower and upper
+        (90 %), and predicted_without any pellet; NaN where there is none.
     """
     recipes = pellets[[str(column) for column in MODEL_INPUT]].assign(
         **{Column.MEASUREMENT_TEMPERATURE_C.value: ROOM_TEMPERATURE_C}
@@ -417,22 +419,24 @@ def campaign_history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) ->
     learned, space = model.learned(recipes), recipe_space(recipes)
     predicted, width = without.copy(), np.ones(len(pellets))
     for row in range(1, len(pellets)):
-        before = known_pellets(model.own, pellets.iloc[:row], {name: said[:row] for name, said in learned.items()})
-        of_row = np.array([row])
-        change = before[TargetName.CONDUCTIVITY].correction(
-            space.take(of_row), learned[TargetName.CONDUCTIVITY][of_row]
+        known = known_pellets(
+            model.own, pellets.iloc[:row], {name: all_rows[:row] for name, all_rows in learned.items()}
+        )
+        query = np.array([row])
+        change = known[TargetName.CONDUCTIVITY].correction(
+            space.take(query), learned[TargetName.CONDUCTIVITY][query]
         )
         predicted[row] += change.shift[0]
         width[row] = change.width_factor[0]
-    made = own_outcomes(pellets, model)
-    values = goal.values(made)
-    counting = np.where(goal.counts(made) >= _COUNTS, values, np.nan)
+    outcomes = own_outcomes(pellets, model)
+    values = goal.values(outcomes)
+    counting = np.where(goal.counts(outcomes) >= _LEAST_PROBABILITY, values, np.nan)
     return pd.DataFrame(
         {
             str(Column.PELLET_ID): pellets[Column.PELLET_ID].to_numpy(dtype=object),
             "value": values,
             "best": np.fmax.accumulate(counting) if len(counting) else counting,
-            "measured": made.log10_conductivity,
+            "measured": outcomes.log10_conductivity,
             "predicted": predicted,
             "lower": predicted - half * width,
             "upper": predicted + half * width,

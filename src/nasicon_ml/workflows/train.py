@@ -1,9 +1,9 @@
-"""Train the models: dataset in; model, scores, out-of-fold predictions and importance out.
+"""Training of the models from a dataset, with scores, out-of-fold predictions and feature importance.
 
-Own pellets can be trained with. They are a source of their own in every fold, and no result holds a row of them:
-out-of-fold tables, scores and folds are those of the dataset, and so are the bundle's measured pellets, by which
-it finds neighbours and secondary phases and knows its domain. What remains of own pellets are the trees, the
-intervals, the calibration and the covariance that learned from them, their number and a checksum.
+Own pellets can be added to the training. They form a separate source in every fold, and no result contains their
+rows: out-of-fold tables, scores and folds are those of the dataset, and so are the measured pellets of the bundle,
+on which neighbours, secondary phases and the domain are based. Own pellets influence only the trees, intervals,
+calibration and covariance; their number and a checksum are recorded.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ from nasicon_ml.model import PropertyModel
 from nasicon_ml.trees.ensemble import TreeEnsemble
 
 Progress = Callable[[str, float], None]
-#: What a table of own pellets may be given as.
-Given = str | Path | pd.DataFrame
+#: A file or a table of own pellets.
+OwnPelletsInput = str | Path | pd.DataFrame
 
 #: Level of the intervals in out-of-fold tables and scores.
 REPORTED_LEVEL = 0.9
@@ -79,17 +79,17 @@ class TrainingOptions:
     Attributes
     ----------
     folds, repeats
-        Grouped folds, and how often the sources are assigned to folds anew.
+        Number of grouped folds, and of repeats with new assignments of the sources to folds.
     seed
-        Of folds, subsampling and tuning.
+        Seed of folds, subsampling and tuning.
     trials
         Optuna trials for each target in each fold; 0 keeps the fixed settings.
     include_suspect
-        Whether pellets marked suspect teach and are scored.
+        Whether pellets marked suspect are used for training and scoring.
     exclude_sources
-        Sources to leave out altogether, to predict them afterwards.
+        Sources to leave out completely, for example to predict them afterwards.
     threads
-        Folds fitted side by side; they change no number.
+        Number of folds fitted in parallel; it does not change any result.
     """
 
     folds: int = 10
@@ -101,72 +101,72 @@ class TrainingOptions:
     threads: int = 2
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot work."""
+        """Raise FieldError if a number is too small."""
         for name, smallest in (("folds", 2), ("repeats", 1), ("seed", 0), ("trials", 0), ("threads", 1)):
             if getattr(self, name) < smallest:
                 raise FieldError(name, getattr(self, name), f"a whole number from {smallest}")
 
     def recorded(self) -> dict[str, Any]:
-        """Return the options that make a model, as plain values; threads change no number."""
+        """Return the options that influence the model (all but threads) as JSON-compatible values."""
         recorded = asdict(self) | {"exclude_sources": list(self.exclude_sources)}
         del recorded["threads"]
         return recorded
 
 
 @dataclass(frozen=True)
-class Added:
-    """Own pellets that are trained with.
+class AddedPellets:
+    """Own pellets that are added to the training.
 
     Attributes
     ----------
     pellets
-        As `nasicon_ml.data.own_pellets.own_pellets` returns them; none where none were given.
+        As from `nasicon_ml.data.own_pellets.own_pellets`; no rows if there are none.
     sha256
-        `nasicon_ml.data.own_pellets.own_checksum` of them; empty where there are none.
+        Their `nasicon_ml.data.own_pellets.own_checksum`; empty if there are none.
     """
 
     pellets: pd.DataFrame
     sha256: str
 
     @classmethod
-    def read(cls, given: Given | None, dataset: pd.DataFrame) -> Added:
-        """Read own pellets, if any, and refuse a source that is one of the dataset.
+    def read(cls, pellets_input: OwnPelletsInput | None, dataset: pd.DataFrame) -> AddedPellets:
+        """Read own pellets, if any.
 
         Raises
         ------
         DatasetError
-            If rows are bad, or the source is one of the dataset.
+            If rows are invalid, or their source is also a source of the dataset.
         """
-        if given is None:
+        if pellets_input is None:
             return cls(dataset.iloc[:0], "")
-        pellets = own_pellets(given)
+        pellets = own_pellets(pellets_input)
         refuse_known_sources(pellets, set(dataset[Column.SOURCE]))
         return cls(pellets, own_checksum(pellets))
 
-    def beside(self, dataset: pd.DataFrame) -> pd.DataFrame:
-        """Return the dataset's pellets and then the own ones, with keys that differ from the dataset's."""
+    def append_to(self, dataset: pd.DataFrame) -> pd.DataFrame:
+        """Return the dataset followed by the own pellets, whose keys are changed where they are not unique."""
         if self.pellets.empty:
             return dataset
         keys = self.pellets[Column.PELLET_ID]
-        clashing = keys.isin(dataset[Column.PELLET_ID])
-        named = self.pellets.assign(**{Column.PELLET_ID.value: keys.where(~clashing, "own pellet " + keys)})
-        return pd.concat([dataset, named], ignore_index=True)
+        is_duplicate = keys.isin(dataset[Column.PELLET_ID])
+        renamed = self.pellets.assign(**{Column.PELLET_ID.value: keys.where(~is_duplicate, "own pellet " + keys)})
+        return pd.concat([dataset, renamed], ignore_index=True)
 
     def recorded(self) -> dict[str, Any]:
-        """Return what metadata keep of them."""
+        """Return the entries for the metadata of the model."""
         if self.pellets.empty:
             return {}
         return {"added_pellets": len(self.pellets), "added_sha256": self.sha256}
 
-    def left_out_of(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return a table with sources without their rows."""
+    def remove_from(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table without the rows of own pellets."""
         return table[~table[Column.SOURCE].isin(self.pellets[Column.SOURCE])].reset_index(drop=True)
 
-    def withheld_from(self, model: PropertyModel) -> PropertyModel:
-        """Return the model without their rows among its measured pellets, and with the dataset's domain."""
+    def remove_from_model(self, model: PropertyModel) -> PropertyModel:
+        """Return the model without own pellets among its measured pellets, and with the domain of the dataset."""
         if self.pellets.empty:
             return model
-        pellets = self.left_out_of(model.pellets)
+        pellets = self.remove_from(model.pellets)
         sites = occupancies(pellets[Column.FORMULA].to_list())
         space = recipe_space(pellets, sites=sites)
         sources = pellets[Column.SOURCE].to_numpy(dtype=object)
@@ -176,15 +176,7 @@ class Added:
 
 
 def with_known_problems(model: PropertyModel, dataset: Path) -> PropertyModel:
-    """Return the model with the findings of its dataset and the rules of the literature that it breaks.
-
-    Parameters
-    ----------
-    model
-        A trained model.
-    dataset
-        The file it was trained on.
-    """
+    """Return the model with the problems of its dataset file and the rules that it violates in its metadata."""
     checked = check_plausibility(model)
     broken = checked[~checked["holds"]]
     metadata = replace(
@@ -200,38 +192,37 @@ def with_known_problems(model: PropertyModel, dataset: Path) -> PropertyModel:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training run returns.
+    """The result of a training run.
 
     Attributes
     ----------
     model
-        Trained on all pellets; its intervals and calibration come from the out-of-fold predictions of the first
-        repeat, further ones only steady the scores.
+        Trained on all pellets. Its intervals and calibration come from the out-of-fold predictions of the first
+        repeat; further repeats only make the scores more precise.
     options
-        How it was trained.
+        The options of the training.
     scores
-        target, subset, model, metric, value, n_rows, n_sources; the activation energy, which carries
-        conductivity to other temperatures, is scored, too.
+        target, subset, model, metric, value, n_rows, n_sources; includes the activation energy, which converts
+        conductivity to other temperatures.
     out_of_fold
         One row per target, repeat and pellet: measured, predicted, lower and upper (of 90 %; lower_50, upper_50,
         lower_80, upper_80), composition_only, median, on the scale of reports (log10(S/cm), %, probability), with
-        source, system, fold, temperatures, share of the processing unknown, the level an interval needs to hold
-        the measured value, and how far outside the domain of the other folds the pellet lies. The model keeps it
-        to six decimals.
+        source, system, fold, temperatures, unknown share of the processing, the level that an interval needs to
+        contain the measured value, and the domain score for the other folds. The model stores six decimals.
     importance
         target, feature, importance, spread.
     folds
         target, repeat, fold, source.
     dataset_path, dataset_sha256
-        What was read.
+        Path and checksum of the dataset.
     rows_used
-        Pellets by target.
+        Number of pellets by target.
     settings
         Settings of the final trees by target.
     seconds
         Wall time.
     trials
-        Where settings were searched: every trial of every search (`nasicon_ml.evaluation.tuning.trial_table`).
+        All trials of all searches of settings (`nasicon_ml.evaluation.tuning.trial_table`).
     """
 
     model: PropertyModel
@@ -253,51 +244,50 @@ def train(
     options: TrainingOptions | None = None,
     *,
     dataset: str | Path | None = None,
-    add: Given | None = None,
+    add: OwnPelletsInput | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Train the three models and score them on sources they have not seen.
+    """Train the three models and score them on unseen sources.
 
     Parameters
     ----------
     options
-        How; the defaults are the demo's.
+        Options of the training; by default those of the demo.
     dataset
-        A pellet table; the committed one by default.
+        File of a pellet table; the committed one by default.
     add
-        Own pellets, a file or a table, as a source of their own; no result holds a row of them (`Added`).
+        Own pellets, a file or a table, as a separate source; no result contains their rows (`AddedPellets`).
     progress
-        Called with a message and the share done, 0 to 1.
+        Called with a message and the finished share, 0 to 1.
 
     Raises
     ------
     DatasetError
-        If the dataset was changed without renewing its checksum, holds too few pellets of a target, or own pellets
-        are bad.
+        If the checksum of the dataset is wrong, a target has too few pellets, or own pellets are invalid.
     FieldError
         If a source to leave out does not exist.
     LeakageError
-        Never, unless the splitting itself is broken: then no result may come out.
+        If a source has rows on both sides of a split, which would be a bug.
     """
     started = time.perf_counter()
     options = options or TrainingOptions()
     path = datasets_folder() / PELLETS_FILE if dataset is None else Path(dataset)
     report = progress or (lambda _message, _share: None)
     report("reading the dataset", 0.0)
-    pellets = _chosen_pellets(load_pellets(path, include_suspect=options.include_suspect), options)
-    dataset_rows, added = len(pellets), Added.read(add, pellets)
-    pellets = added.beside(pellets)
+    pellets = _select_pellets(load_pellets(path, include_suspect=options.include_suspect), options)
+    dataset_rows, added = len(pellets), AddedPellets.read(add, pellets)
+    pellets = added.append_to(pellets)
     report("computing features", 0.01)
-    stage = _Stage.prepare(pellets, options)
-    advance = _counting(report, options.repeats * options.folds * len(ANSWERS) + len(TargetName))
-    _check_size(stage)
-    energies, energy_error_ev = _assess_energies(stage)
-    assessments = [_assess(stage, name, energy_error_ev, advance) for name in ANSWERS]
-    out_of_fold = pd.concat([assessment.frame for assessment in assessments], ignore_index=True)
-    shown, energies = (added.left_out_of(frame) for frame in (out_of_fold, energies))
+    data = _TrainingData.prepare(pellets, options)
+    advance = _step_counter(report, options.repeats * options.folds * len(ANSWERS) + len(TargetName))
+    _check_fold_count(data)
+    energies, energy_error_ev = _cross_validate_energies(data)
+    results = [_cross_validate_target(data, name, energy_error_ev, advance) for name in ANSWERS]
+    out_of_fold = pd.concat([result.frame for result in results], ignore_index=True)
+    shown, energies = (added.remove_from(frame) for frame in (out_of_fold, energies))
     scores = score_table(pd.concat([shown, energies], ignore_index=True))
     sha256 = dataset_checksum(path)
-    rows_used = {str(assessment.name): len(assessment.rows.rows) for assessment in assessments}
+    rows_used = {str(result.name): len(result.rows.rows) for result in results}
     metadata = ModelMetadata(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         dataset_sha256=sha256,
@@ -308,10 +298,10 @@ def train(
         scores=tuple({str(key): value for key, value in row.items()} for row in scores.to_dict("records")),
     )
     own = fit_own_kernels(out_of_fold, pellets, seed=options.seed)
-    model, settings = _final_model(stage, assessments, metadata, advance)
+    model, settings = _final_model(data, results, metadata, advance)
     model = replace(model, own=own, out_of_fold=rounded(shown))
     report("checking dataset and model", 0.99)
-    model = with_known_problems(added.withheld_from(model), path)
+    model = with_known_problems(added.remove_from_model(model), path)
     report("done", 1.0)
     folds = ["target", "repeat", "fold", str(Column.SOURCE)]
     return TrainingResult(
@@ -319,25 +309,25 @@ def train(
         options=options,
         scores=scores,
         out_of_fold=shown,
-        importance=pd.concat([assessment.importance for assessment in assessments], ignore_index=True),
+        importance=pd.concat([result.importance for result in results], ignore_index=True),
         folds=shown[folds].drop_duplicates().sort_values(folds, ignore_index=True),
         dataset_path=str(path),
         dataset_sha256=sha256,
         rows_used=rows_used,
         settings=settings,
         seconds=time.perf_counter() - started,
-        trials=trial_table(stage.tuner),
+        trials=trial_table(data.tuner),
     )
 
 
 def _versions(dataset: Path) -> dict[str, str]:
-    """Return the versions that decide the numbers: of the libraries, and of the dataset if it has one."""
-    libraries = {name: importlib.metadata.version(name) for name in DECISIVE_LIBRARIES}
+    """Return the versions of the decisive libraries, and of the dataset if it has one."""
+    versions = {name: importlib.metadata.version(name) for name in DECISIVE_LIBRARIES}
     edition = dataset_version(dataset.parent)
-    return libraries | ({"dataset": edition} if edition else {})
+    return versions | ({"dataset": edition} if edition else {})
 
 
-def _chosen_pellets(pellets: pd.DataFrame, options: TrainingOptions) -> pd.DataFrame:
+def _select_pellets(pellets: pd.DataFrame, options: TrainingOptions) -> pd.DataFrame:
     known = set(pellets[Column.SOURCE])
     for source in options.exclude_sources:
         if source not in known:
@@ -353,15 +343,15 @@ def _chosen_pellets(pellets: pd.DataFrame, options: TrainingOptions) -> pd.DataF
     return pellets[kept].reset_index(drop=True)
 
 
-def _counting(report: Progress, total: int) -> Callable[[str], None]:
-    """Return a function that reports one more of all steps as done."""
+def _step_counter(report: Progress, total: int) -> Callable[[str], None]:
+    """Return a function that reports the next of `total` steps as done."""
     done = itertools.count(1)
     return lambda message: report(message, 0.02 + 0.97 * next(done) / total)
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """What all targets share: pellets, their features, and their circumstances among other sources."""
+class _TrainingData:
+    """Data that all targets share: pellets, their features, and their circumstances among other sources."""
 
     sources: Strings
     options: TrainingOptions
@@ -373,7 +363,7 @@ class _Stage:
     tuner: OptunaTuner
 
     @classmethod
-    def prepare(cls, pellets: pd.DataFrame, options: TrainingOptions) -> _Stage:
+    def prepare(cls, pellets: pd.DataFrame, options: TrainingOptions) -> _TrainingData:
         sites = occupancies(pellets[Column.FORMULA].to_list())
         composition = build_features(pellets, FeatureSet.COMPOSITION, sites=sites)
         space = recipe_space(pellets, sites=sites)
@@ -394,8 +384,8 @@ class _Stage:
 
 
 @dataclass(frozen=True)
-class _Assessment:
-    """One target, cross-validated: the table of it, and what the final model takes from it."""
+class _CrossValidatedTarget:
+    """Cross-validation of one target: its out-of-fold table, and the parts that the final model uses."""
 
     name: TargetName
     rows: TrainingRows
@@ -405,115 +395,123 @@ class _Assessment:
     calibration: BetaCalibration | None
 
 
-def _assess(
-    stage: _Stage, name: TargetName, energy_error_ev: float, advance: Callable[[str], None]
-) -> _Assessment:
-    options, pellets = stage.options, stage.full.pellets
+def _cross_validate_target(
+    data: _TrainingData, name: TargetName, energy_error_ev: float, advance: Callable[[str], None]
+) -> _CrossValidatedTarget:
+    options, pellets = data.options, data.full.pellets
     rows = training_rows(pellets, name)
     collector = ImportanceCollector(pellets, name, rows, FeatureSet.FULL, seed=options.seed)
     energy_error = energy_error_ev if name is TargetName.CONDUCTIVITY else 0.0
-    repeats, frames = [], []
-    for repeat in range(options.repeats):
-        found = cross_validate(
-            stage.full,
-            stage.composition_only,
+    repeats = [
+        cross_validate(
+            data.full,
+            data.composition_only,
             name,
             rows,
             folds=options.folds,
             seed=options.seed + repeat,
-            tuner=stage.tuner if options.trials else None,
+            tuner=data.tuner if options.trials else None,
             inspect=collector.inspect if repeat == 0 else None,
             advance=lambda: advance(f"cross-validating {name.replace('_', ' ')}"),
         )
-        repeats.append(found)
-        frames.append(_out_of_fold_frame(stage, name, found, repeat, energy_error))
+        for repeat in range(options.repeats)
+    ]
+    frames = [_out_of_fold_frame(data, name, found, repeat, energy_error) for repeat, found in enumerate(repeats)]
     first, intervals, calibration = repeats[0].full, None, None
     if name is TargetName.PHASE_PURITY:
         calibration = fit_calibration(first, rows.y, trust=OWN_TRUST)
     else:
-        around = stage.circumstances.take(rows.rows)
-        intervals = fit_intervals(name, rows.y, first, stage.sources[rows.rows], around, energy_error)
-    return _Assessment(name, rows, pd.concat(frames, ignore_index=True), collector.frame(), intervals, calibration)
+        circumstances = data.circumstances.take(rows.rows)
+        intervals = fit_intervals(name, rows.y, first, data.sources[rows.rows], circumstances, energy_error)
+    return _CrossValidatedTarget(
+        name, rows, pd.concat(frames, ignore_index=True), collector.frame(), intervals, calibration
+    )
 
 
-def _check_size(stage: _Stage) -> None:
-    """Refuse a dataset that cannot be divided into the folds asked for."""
+def _check_fold_count(data: _TrainingData) -> None:
+    """Raise DatasetError if a target has fewer sources than folds."""
     for name in TargetName:
-        rows = training_rows(stage.full.pellets, name).rows
-        n_sources = len(np.unique(stage.sources[rows].astype(str)))
-        if n_sources < stage.options.folds:
+        rows = training_rows(data.full.pellets, name).rows
+        n_sources = len(np.unique(data.sources[rows].astype(str)))
+        if n_sources < data.options.folds:
             raise DatasetError(
                 f"{name}: {len(rows)} usable pellets from {n_sources} sources are too few for "
-                f"{stage.options.folds} folds"
+                f"{data.options.folds} folds"
             )
 
 
-def _assess_energies(stage: _Stage) -> tuple[pd.DataFrame, float]:
+def _cross_validate_energies(data: _TrainingData) -> tuple[pd.DataFrame, float]:
     """Return the out-of-fold table of the activation energy, and its mean absolute error in eV."""
     name = TargetName.ACTIVATION_ENERGY
-    rows = training_rows(stage.full.pellets, name)
-    folds = min(5, stage.options.folds)
-    found = cross_validate(stage.full, stage.composition_only, name, rows, folds=folds, seed=stage.options.seed)
-    return _out_of_fold_frame(stage, name, found, 0, 0.0), loss(name, rows.y, found.full)
+    rows = training_rows(data.full.pellets, name)
+    folds = min(5, data.options.folds)
+    predictions = cross_validate(data.full, data.composition_only, name, rows, folds=folds, seed=data.options.seed)
+    return _out_of_fold_frame(data, name, predictions, 0, 0.0), loss(name, rows.y, predictions.full)
 
 
 def _out_of_fold_frame(
-    stage: _Stage, name: TargetName, found: OutOfFoldPredictions, repeat: int, energy_error: float
+    data: _TrainingData, name: TargetName, predictions: OutOfFoldPredictions, repeat: int, energy_error: float
 ) -> pd.DataFrame:
-    rows, y = found.rows.rows, found.rows.y
-    pellets = stage.full.pellets.iloc[rows].reset_index(drop=True)
-    predicted, composition_only = found.full, found.composition_only
+    rows, y = predictions.rows.rows, predictions.rows.y
+    pellets = data.full.pellets.iloc[rows].reset_index(drop=True)
+    predicted, composition_only = predictions.full, predictions.composition_only
     intervals = OutOfFoldIntervals.missing(len(y))
     if name is TargetName.PHASE_PURITY:
-        predicted = out_of_fold_probabilities(y, found.full, found.fold, trust=OWN_TRUST)
-        composition_only = out_of_fold_probabilities(y, found.composition_only, found.fold, trust=OWN_TRUST)
+        predicted, composition_only = (
+            out_of_fold_probabilities(y, margin, predictions.fold, trust=OWN_TRUST)
+            for margin in (predicted, composition_only)
+        )
     elif name is not TargetName.ACTIVATION_ENERGY:
-        around = stage.circumstances.take(rows)
-        intervals = out_of_fold_intervals(name, found, stage.sources[rows], around, energy_error_ev=energy_error)
-    columns: dict[str, Any] = {"target": str(name), "repeat": repeat, "fold": found.fold}
-    carried = (
+        circumstances = data.circumstances.take(rows)
+        intervals = out_of_fold_intervals(
+            name, predictions, data.sources[rows], circumstances, energy_error_ev=energy_error
+        )
+    columns: dict[str, Any] = {"target": str(name), "repeat": repeat, "fold": predictions.fold}
+    copied = (
         Column.PELLET_ID, Column.SOURCE, Column.SYSTEM, Column.MEASUREMENT_TEMPERATURE_C,
         Column.SINTERING_TEMPERATURE_C,
     )  # fmt: skip
-    columns |= {str(column): pellets[column].to_numpy() for column in carried}
+    columns |= {str(column): pellets[column].to_numpy() for column in copied}
     columns |= {"measured": y, "predicted": predicted} | intervals.columns()
-    columns |= {"composition_only": composition_only, "median": found.median}
-    columns[UNKNOWN_SHARE] = stage.circumstances.unknown[rows]
+    columns |= {"composition_only": composition_only, "median": predictions.median}
+    columns[UNKNOWN_SHARE] = data.circumstances.unknown[rows]
     columns[str(Column.DOMAIN_SCORE)] = out_of_fold_domain(
-        stage.full.pellets, stage.sites, stage.by_source, rows, found.fold
+        data.full.pellets, data.sites, data.by_source, rows, predictions.fold
     )
     return pd.DataFrame(columns)
 
 
 def _final_model(
-    stage: _Stage, assessments: list[_Assessment], metadata: ModelMetadata, advance: Callable[[str], None]
+    data: _TrainingData,
+    results: list[_CrossValidatedTarget],
+    metadata: ModelMetadata,
+    advance: Callable[[str], None],
 ) -> tuple[PropertyModel, dict[TargetName, BoosterSettings]]:
     fitted: dict[TargetName, FittedTarget] = {}
-    settings = dict(stage.full.settings)
-    for name in ANSWERS:
-        rows = training_rows(stage.full.pellets, name)
-        everything = np.ones(len(rows.rows), dtype=bool)
-        context = stage.full
-        if stage.options.trials:
-            context = stage.tuner(context, name, rows, everything)
+    settings = dict(data.full.settings)
+    for result in results:
+        name, rows = result.name, result.rows
+        all_rows = np.ones(len(rows.rows), dtype=bool)
+        context = data.full
+        if data.options.trials:
+            context = data.tuner(context, name, rows, all_rows)
         settings[name] = context.settings[name]
-        fitted[name] = fit_target(context, name, rows, everything)
+        fitted[name] = fit_target(context, name, rows, all_rows)
         advance(f"fitting {name.replace('_', ' ')} to all pellets")
     energy = fitted[TargetName.CONDUCTIVITY].energy
-    assert energy is not None  # noqa: S101 -- conductivity always brings its energy
-    names = stage.full.features.names
-    grown = {name: target.ensemble(len(names)) for name, target in fitted.items()}
-    grown[TargetName.ACTIVATION_ENERGY] = TreeEnsemble.from_xgboost(as_booster(energy), len(names))
-    pellets = stage.full.pellets
-    to_sources = stage.by_source.mean_of_nearest(stage.sources)
-    calibrations = [a.calibration for a in assessments if a.calibration is not None]
+    assert energy is not None  # noqa: S101 -- the conductivity model always contains an energy model
+    names = data.full.features.names
+    ensembles = {name: target.ensemble(len(names)) for name, target in fitted.items()}
+    ensembles[TargetName.ACTIVATION_ENERGY] = TreeEnsemble.from_xgboost(as_booster(energy), len(names))
+    pellets = data.full.pellets
+    to_sources = data.by_source.mean_of_nearest(data.sources)
     model = PropertyModel(
-        boosters=grown,
+        boosters=ensembles,
         feature_set=str(FeatureSet.FULL),
         feature_names=names,
-        intervals={a.name: a.intervals for a in assessments if a.intervals is not None},
-        calibration=calibrations[0],
-        domain=fit_domain(pellets[list(MODEL_INPUT)], stage.sites, to_sources, stage.sources),
+        intervals={result.name: result.intervals for result in results if result.intervals is not None},
+        calibration=next(result.calibration for result in results if result.calibration is not None),
+        domain=fit_domain(pellets[list(MODEL_INPUT)], data.sites, to_sources, data.sources),
         pellets=pellets,
         metadata=metadata,
         priors={name: target.prior for name, target in fitted.items() if target.prior is not None},
