@@ -88,8 +88,8 @@ def test_magpie_statistics_equal_matminers(pellets):
     formulas = pellets[Column.FORMULA].drop_duplicates().head(60)
     features = build_features(pd.DataFrame({Column.FORMULA.value: formulas}), FeatureSet.COMPOSITION)
     for name in ("AtomicWeight", "Electronegativity", "CovalentRadius", "MeltingT"):
-        theirs = ElementProperty("magpie", [name], ["mean", "avg_dev"], impute_nan=False)
-        expected = np.array([theirs.featurize(Composition(formula)) for formula in formulas])
+        featurizer = ElementProperty("magpie", [name], ["mean", "avg_dev"], impute_nan=False)
+        expected = np.array([featurizer.featurize(Composition(formula)) for formula in formulas])
         columns = [features.names.index(f"magpie_{name}_{statistic}") for statistic in ("mean", "avg_dev")]
         np.testing.assert_allclose(features.values[:, columns], expected, rtol=1e-9)
 

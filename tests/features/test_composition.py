@@ -12,8 +12,8 @@ def test_magpie_is_what_matminer_reads(name):
     from matminer.utils.data import MagpieData
     from pymatgen.core import Element
 
-    theirs = MagpieData(impute_nan=False)
-    expected = [theirs.get_elemental_property(Element(symbol), name) for symbol in ELEMENTS]
+    data = MagpieData(impute_nan=False)
+    expected = [data.get_elemental_property(Element(symbol), name) for symbol in ELEMENTS]
     np.testing.assert_array_equal(magpie(name), expected)
 
 

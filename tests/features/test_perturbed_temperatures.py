@@ -1,4 +1,4 @@
-"""Recipes as if they had been fired a little hotter or colder."""
+"""Features of recipes with perturbed sintering temperatures."""
 
 import numpy as np
 import pytest
@@ -16,17 +16,17 @@ def table():
     return recipe_table(recipes)
 
 
-def near(table, **options):
+def perturbed(table, **options):
     return perturbed_features(
         table, occupancies(table["formula"].to_list()), **{"spread_c": 25.0, "seed": 0} | options
     )
 
 
 def test_the_first_is_as_stated_and_the_others_spread_about_it(table):
-    stated, *moved = near(table)
+    stated, *copies = perturbed(table)
     np.testing.assert_array_equal(stated, build_features(table).values)
-    assert len(moved) == 5
-    for features in moved:
+    assert len(copies) == 5
+    for features in copies:
         shift = features[:2000, TEMPERATURE] - 900.0
         assert abs(shift.mean()) < 2.5
         assert shift.std() == pytest.approx(25.0, rel=0.1)
@@ -35,12 +35,12 @@ def test_the_first_is_as_stated_and_the_others_spread_about_it(table):
 
 
 def test_pressing_temperatures_and_unknown_ones_stay(table):
-    for features in near(table):
+    for features in perturbed(table):
         assert features[2000, TEMPERATURE] == 150.0
         assert np.isnan(features[2001, TEMPERATURE])
 
 
 def test_the_seed_decides(table):
-    first, again, other = (near(table, seed=seed)[1] for seed in (1, 1, 2))
+    first, again, other = (perturbed(table, seed=seed)[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first[:2000] != other[:2000]).any()

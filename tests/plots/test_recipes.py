@@ -10,7 +10,7 @@ from matplotlib.collections import PathCollection, QuadMesh
 from nasicon_ml import plots
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
-from nasicon_ml.plots.recipes import _recipe_label, chosen_of
+from nasicon_ml.plots.recipes import _recipe_label, notable_recipes
 
 FIRING, CONDUCTIVITY = Column.SINTERING_TEMPERATURE_C.value, Column.PREDICTED_CONDUCTIVITY_S_CM.value
 CELLS = pd.DataFrame(
@@ -67,10 +67,10 @@ def test_the_knee_is_nearest_to_the_best_of_all_and_extremes_are_named() -> None
             Column.PREDICTED_PHASE_PURITY.value: [0.3, 0.8, 0.1, 0.9],
         }
     )
-    assert chosen_of(front) == {
+    assert notable_recipes(front) == {
         1: ["knee"], 2: ["best conductor"], 3: ["densest", "purest"], 0: ["coolest"],
     }  # fmt: skip
-    assert list(chosen_of(front.head(1))) == [0]
+    assert list(notable_recipes(front.head(1))) == [0]
 
 
 def test_colours_of_the_front_use_their_range_and_the_chosen_are_named_below() -> None:

@@ -32,9 +32,13 @@ def test_all_nodes_are_those_that_xgboost_names(model) -> None:
     trees = from_json(json.dumps(model).encode())
     seen = model["learner"]["gradient_booster"]["model"]["trees"]
     assert trees.tree_sizes.tolist() == [len(tree["parents"]) for tree in seen]
-    for ours, theirs in (("left_child", "left_children"), ("value", "split_conditions"), ("cover", "sum_hessian")):
-        whole = np.concatenate([np.array(tree[theirs], dtype=np.float32) for tree in seen])
-        np.testing.assert_array_equal(getattr(trees, ours), whole, err_msg=ours)
+    for name, xgboost_name in (
+        ("left_child", "left_children"),
+        ("value", "split_conditions"),
+        ("cover", "sum_hessian"),
+    ):
+        whole = np.concatenate([np.array(tree[xgboost_name], dtype=np.float32) for tree in seen])
+        np.testing.assert_array_equal(getattr(trees, name), whole, err_msg=name)
 
 
 @pytest.mark.parametrize(

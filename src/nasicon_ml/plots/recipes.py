@@ -1,4 +1,4 @@
-"""What a model says about recipes: predictions side by side, and the map and front of a screening."""
+"""Figures of predictions, of the map and Pareto front of a screening, and of campaigns."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-#: More rows than this cannot be read on a page.
+#: Most rows that are legible on a page.
 MOST_RECIPES = 30
 _CONDITIONS = (
     Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.HEATING_RATE_C_MIN,
@@ -49,30 +48,30 @@ _LABEL_WIDTH = 46
 def recipe_predictions(
     predictions: pd.DataFrame, *, level: float | None = None, most: int = MOST_RECIPES
 ) -> Figure:
-    """Draw conductivity, density and phase purity of some recipes.
+    """Draw predicted conductivity, density and phase purity of recipes.
 
     Parameters
     ----------
     predictions
-        Recipes and answers side by side (`Prediction.frame`): columns `nasicon_ml.columns.MODEL_INPUT` and
+        Recipes with their predictions (`Prediction.frame`): columns `nasicon_ml.columns.MODEL_INPUT` and
         `nasicon_ml.columns.PREDICTION`.
     level
-        The level of the intervals, to be written on the axes; the table itself does not hold it.
+        Level of the intervals, for the labels of the axes.
     most
-        How many recipes to show, from the first on.
+        Number of recipes to show, from the first.
 
     Returns
     -------
     matplotlib.figure.Figure
-        One row a recipe: conductivity and density with their intervals, phase purity as a bar. Hollow marks
-        lie outside what the model has seen.
+        One row per recipe: conductivity and density with their intervals, phase purity as a bar. Hollow markers
+        are outside the domain.
     """
     if predictions.empty:
         raise DatasetError("there is no recipe to draw")
     shown = predictions.head(most).reset_index(drop=True)
     labels = [_recipe_label(row) for row in shown.to_dict("records")]
-    most_lines = max(label.count("\n") + 1 for label in labels)
-    figure = new_figure(9.6, 1.6 + (0.1 + 0.18 * max(2, most_lines)) * len(shown))
+    n_lines = max(label.count("\n") + 1 for label in labels)
+    figure = new_figure(9.6, 1.6 + (0.1 + 0.18 * max(2, n_lines)) * len(shown))
     first, second, third = figure.subplots(1, 3, sharey=True, width_ratios=[1.3, 1, 0.8])
     inside = shown[Column.INSIDE_DOMAIN].astype(bool).to_numpy()
     _draw_intervals(first, shown, inside, CONDUCTIVITY_INTERVAL)
@@ -88,7 +87,7 @@ def recipe_predictions(
     for axes in (first, second, third):
         axes.grid(visible=True, axis="x")
         axes.tick_params(axis="y", length=0)
-    _head(figure, len(shown), len(predictions), int((~inside).sum()))
+    _write_title(figure, len(shown), len(predictions), int((~inside).sum()))
     return figure
 
 
@@ -96,38 +95,38 @@ def _draw_intervals(
     axes: Axes, shown: pd.DataFrame, inside: Flags, columns: tuple[Column, Column, Column]
 ) -> None:
     point, lower, upper = (shown[column].to_numpy(float) for column in columns)
-    place = np.arange(len(shown))
-    axes.hlines(place, lower, upper, color=BLUE, linewidth=2.4, alpha=0.45)
-    axes.scatter(point[inside], place[inside], s=34, color=BLUE, zorder=3)
-    axes.scatter(point[~inside], place[~inside], s=34, facecolor="white", edgecolor=BLUE, linewidth=1.4, zorder=3)
+    y = np.arange(len(shown))
+    axes.hlines(y, lower, upper, color=BLUE, linewidth=2.4, alpha=0.45)
+    axes.scatter(point[inside], y[inside], s=34, color=BLUE, zorder=3)
+    axes.scatter(point[~inside], y[~inside], s=34, facecolor="white", edgecolor=BLUE, linewidth=1.4, zorder=3)
 
 
 def _draw_purity(axes: Axes, shown: pd.DataFrame, inside: Flags) -> None:
     probability = shown[Column.PREDICTED_PHASE_PURITY].to_numpy(float)
-    place = range(len(shown))
-    bars = axes.barh(place, probability, height=0.5, color=ORANGE, edgecolor=ORANGE, linewidth=1.2, zorder=2)
-    for bar, known in zip(bars, inside, strict=True):
-        bar.set_facecolor(ORANGE if known else "white")
-    for y, value in zip(place, probability, strict=True):
+    rows = range(len(shown))
+    bars = axes.barh(rows, probability, height=0.5, color=ORANGE, edgecolor=ORANGE, linewidth=1.2, zorder=2)
+    for bar, is_inside in zip(bars, inside, strict=True):
+        bar.set_facecolor(ORANGE if is_inside else "white")
+    for row, value in zip(rows, probability, strict=True):
         if np.isfinite(value):
-            axes.text(value + 0.03, y, percent(value), va="center", fontsize=8)
+            axes.text(value + 0.03, row, percent(value), va="center", fontsize=8)
     axes.axvline(0.5, color=PALE, linewidth=1.0, zorder=0)
     axes.set_xlim(0, 1.18)
     axes.set_xticks([0, 0.5, 1])
     axes.xaxis.set_major_formatter(percent)
-    # In two lines: the narrow axes would cut one off.
+    # In two lines, because the axes are narrow.
     axes.set_xlabel(Column.PREDICTED_PHASE_PURITY.axis_label.replace(" of ", "\nof "))
 
 
 def _temperature(shown: pd.DataFrame) -> str:
-    """Return at which temperature the conductivities are, if it is the same for all."""
+    """Return the part of a label for the temperature of the conductivities."""
     if Column.MEASUREMENT_TEMPERATURE_C not in shown.columns:
         return ""
     given = pd.to_numeric(shown[Column.MEASUREMENT_TEMPERATURE_C]).fillna(ROOM_TEMPERATURE_C).unique()
     return f" at {given[0]:g} °C" if len(given) == 1 else ", each at its own temperature"
 
 
-def _head(figure: Figure, shown: int, total: int, outside: int) -> None:
+def _write_title(figure: Figure, shown: int, total: int, outside: int) -> None:
     count = f"{total} recipes" if shown == total else f"the first {shown} of {total} recipes"
     if total == 1:
         count = "1 recipe"
@@ -140,16 +139,16 @@ def _head(figure: Figure, shown: int, total: int, outside: int) -> None:
 
 
 def _recipe_label(row: Mapping[Hashable, Any]) -> str:
-    """Write the formula with subscripts, and on the next lines what is known of the processing."""
+    """Return the formula with subscripts, followed by lines with the known processing fields."""
     parts = [_with_unit(column, row.get(column)) for column in _CONDITIONS]
     parts += [str(row[column]).replace("_", " ") for column in _CHOICES if not is_missing(row.get(column))]
-    whole = ", ".join(part.replace(" ", "\u00a0") for part in parts if part)  # lines end between parts
-    conditions = [line.replace("\u00a0", " ") for line in textwrap.wrap(whole, _LABEL_WIDTH)]
+    text = ", ".join(part.replace(" ", "\u00a0") for part in parts if part)  # breaks lines only between parts
+    conditions = [line.replace("\u00a0", " ") for line in textwrap.wrap(text, _LABEL_WIDTH)]
     return "\n".join([subscripted(f"{row[Column.FORMULA]}{_additive(row)}"), *conditions])
 
 
 def _additive(row: Mapping[Hashable, Any]) -> str:
-    """Return " + 2 wt% LiF" for a recipe with an additive, else nothing."""
+    """Return " + 2 wt% LiF" for a recipe with an additive, else an empty text."""
     name, amount = row.get(Column.ADDITIVE), row.get(Column.ADDITIVE_AMOUNT)
     if is_missing(name):
         return ""
@@ -161,20 +160,20 @@ def _with_unit(column: Column, value: object) -> str:
 
 
 def subscripted(formula: str) -> str:
-    """Write a formula with its amounts as subscripts, in matplotlib's mathematical text."""
+    """Return a formula with its amounts as subscripts, as matplotlib math text."""
     return re.sub(r"(?<=[A-Za-z)\]])(\d+(?:\.\d+)?)", r"$_{\1}$", formula)
 
 
-#: Name of the column of the substitution, which is no field of a recipe.
+#: Name of the column of the substitution.
 SUBSTITUTION = "x"
-#: The axes of the map, with their labels.
+#: Labels of the axes of the map, by column.
 _MAP_AXES = {
     SUBSTITUTION: "net substitution x per three T cations",
     Column.SINTERING_TEMPERATURE_C.value: Column.SINTERING_TEMPERATURE_C.axis_label,
 }
 _CROSS: dict[str, Any] = {"marker": "x", "color": VERMILION, "markersize": 9, "markeredgewidth": 2}
-#: Area of the marks of the front, in points squared, from the least to the most dense.
-_SMALLEST, _LARGEST = 12.0, 90.0
+#: Marker areas in points squared of the least and the most dense recipe of the front.
+_MIN_AREA, _MAX_AREA = 12.0, 90.0
 
 
 @drawing
@@ -184,13 +183,12 @@ def screening_map(cells: pd.DataFrame) -> Figure:
     Parameters
     ----------
     cells
-        Columns ``x``, sintering temperature (°C) and predicted conductivity (S/cm), a row for each pair that
-        occurs.
+        Columns ``x``, sintering temperature (°C) and predicted conductivity (S/cm), one row per pair.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A coloured field for each pair, white where no recipe may be kept; a cross at the best. Where all have the
+        A heat map, white where no recipe is allowed, with a cross at the highest conductivity. If all have the
         same x, or the same temperature, a line along the other one.
 
     Raises
@@ -227,15 +225,15 @@ def screening_map(cells: pd.DataFrame) -> Figure:
 
 
 def _best_line(cells: pd.DataFrame) -> Figure:
-    """Draw the highest conductivity along the one of x and sintering temperature that varies."""
+    """Draw the highest conductivity along x or sintering temperature, whichever varies."""
     fixed, along = sorted(_MAP_AXES, key=lambda name: cells[name].nunique())
     line = cells.groupby(along)[Column.PREDICTED_CONDUCTIVITY_S_CM.value].max()
-    places, values = line.index.to_numpy(float), line.to_numpy(float)
+    positions, values = line.index.to_numpy(float), line.to_numpy(float)
     best = values.argmax()
     figure = new_figure(7.2, 4.2)
     axes = figure.subplots()
-    axes.plot(places, values, color=BLUE, marker="o", markersize=4)
-    axes.plot(places[best], values[best], **_CROSS)
+    axes.plot(positions, values, color=BLUE, marker="o", markersize=4)
+    axes.plot(positions[best], values[best], **_CROSS)
     axes.set_yscale("log")
     axes.grid(visible=True, which="both", color=PALE)
     axes.set_xlabel(_MAP_AXES[along])
@@ -256,18 +254,19 @@ def screening_front(front: pd.DataFrame) -> Figure:
     Parameters
     ----------
     front
-        Recipes and predictions, as `nasicon_ml.screening` gives them.
+        Recipes and predictions, as returned by `nasicon_ml.screening`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Conductivity against sintering temperature; colour is the probability of purity, size the density. Numbered
-        are the knee (nearest to the best of all four at once, each on its range) and the best in each property.
+        Conductivity against sintering temperature; colour is the probability of purity, size the density. Numbers
+        mark the knee (nearest to the best of all four properties, each scaled to its range) and the best recipe in
+        each property.
 
     Raises
     ------
     DatasetError
-        If no recipe of it gives a sintering temperature.
+        If no recipe gives a sintering temperature.
     """
     shown = front[front[Column.SINTERING_TEMPERATURE_C].notna()]
     if shown.empty:
@@ -282,7 +281,7 @@ def screening_front(front: pd.DataFrame) -> Figure:
         c=shown[Column.PREDICTED_PHASE_PURITY].to_numpy(float),
         cmap=DENSITY_MAP, edgecolor=INK, linewidth=0.3, alpha=0.85,
     )  # fmt: skip
-    _number_chosen(figure, axes, shown)
+    _number_notable(figure, axes, shown)
     axes.set_yscale("log")
     axes.grid(visible=True, color=PALE)
     axes.set_xlabel(Column.SINTERING_TEMPERATURE_C.axis_label)
@@ -299,56 +298,57 @@ def screening_front(front: pd.DataFrame) -> Figure:
     return figure
 
 
-def _number_chosen(figure: Figure, axes: Axes, front: pd.DataFrame) -> None:
-    """Mark the knee and the best in each property with numbers, and write below what they are."""
+def _number_notable(figure: Figure, axes: Axes, front: pd.DataFrame) -> None:
+    """Mark the knee and the best recipe in each property by numbers, and describe them below the axes."""
     lines = []
-    for number, (at, names) in enumerate(chosen_of(front).items(), 1):
-        row = front.iloc[at]
-        place = row[Column.SINTERING_TEMPERATURE_C], row[Column.PREDICTED_CONDUCTIVITY_S_CM]
-        axes.plot(*place, marker="o", markersize=11, markerfacecolor="none", markeredgecolor=VERMILION)
+    for number, (position, names) in enumerate(notable_recipes(front).items(), 1):
+        row = front.iloc[position]
+        point = row[Column.SINTERING_TEMPERATURE_C], row[Column.PREDICTED_CONDUCTIVITY_S_CM]
+        axes.plot(*point, marker="o", markersize=11, markerfacecolor="none", markeredgecolor=VERMILION)
         axes.annotate(
-            str(number), place, xytext=(7, 5), textcoords="offset points", color=VERMILION, fontweight="bold"
+            str(number), point, xytext=(7, 5), textcoords="offset points", color=VERMILION, fontweight="bold"
         )
         lines.append(
             f"{number}  {', '.join(names)}: {subscripted(f'{row[Column.FORMULA]}{_additive(row.to_dict())}')}, "
-            f"{place[0]:g} °C: {place[1]:.1e} S/cm, {row[Column.PREDICTED_RELATIVE_DENSITY_PCT]:.0f} % dense, "
+            f"{point[0]:g} °C: {point[1]:.1e} S/cm, {row[Column.PREDICTED_RELATIVE_DENSITY_PCT]:.0f} % dense, "
             f"{percent(row[Column.PREDICTED_PHASE_PURITY])} pure"
         )
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7.5, linespacing=1.5)
 
 
-def chosen_of(front: pd.DataFrame) -> dict[int, list[str]]:
-    """Return which recipes of a front deserve a look: row -> what it is.
+def notable_recipes(front: pd.DataFrame) -> dict[int, list[str]]:
+    """Return the knee and the best recipes of a front: their descriptions, by position.
 
-    The knee is the one nearest to the best of all properties at once, each on the range of the front (conductivity
-    in decades).
+    The knee is nearest to the best of all properties, each scaled to its range on the front (conductivity in
+    decades).
     """
-    goods = {
+    properties = {
         "best conductor": np.log10(front[Column.PREDICTED_CONDUCTIVITY_S_CM].to_numpy(float)),
         "densest": front[Column.PREDICTED_RELATIVE_DENSITY_PCT].to_numpy(float),
         "purest": front[Column.PREDICTED_PHASE_PURITY].to_numpy(float),
         "coolest": -front[Column.SINTERING_TEMPERATURE_C].to_numpy(float),
     }
-    missing = np.square([(good.max() - good) / (np.ptp(good) or 1.0) for good in goods.values()]).sum(axis=0)
-    found: dict[int, list[str]] = {int(missing.argmin()): ["knee"]}
-    for name, good in goods.items():  # among equals the one nearest to the knee
-        best = np.flatnonzero(good == good.max())
-        found.setdefault(int(best[missing[best].argmin()]), []).append(name)
-    return found
+    scaled = [(values.max() - values) / (np.ptp(values) or 1.0) for values in properties.values()]
+    distance = np.square(scaled).sum(axis=0)
+    notable: dict[int, list[str]] = {int(distance.argmin()): ["knee"]}
+    for name, values in properties.items():  # ties go to the recipe nearest to the best
+        best = np.flatnonzero(values == values.max())
+        notable.setdefault(int(best[distance[best].argmin()]), []).append(name)
+    return notable
 
 
 def _edges(centres: Floats) -> Floats:
-    """Return the borders between rising values: halfway; shape (n + 1,)."""
+    """Return cell edges halfway between ascending centres, shape (n + 1,)."""
     if len(centres) == 1:
         return centres[0] + np.array([-0.5, 0.5]) * max(abs(centres[0]) * 0.1, 0.05)
-    middle = (centres[1:] + centres[:-1]) / 2
-    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+    inner = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - inner[0]], inner, [2 * centres[-1] - inner[-1]]])
 
 
 def _sizes(density: Floats) -> Floats:
     span = density.max() - density.min()
     share = (density - density.min()) / span if span > 0 else np.ones(len(density))
-    return _SMALLEST + (_LARGEST - _SMALLEST) * share
+    return _MIN_AREA + (_MAX_AREA - _MIN_AREA) * share
 
 
 #: Kinds of rows in the table of `batch_map`.
@@ -357,24 +357,24 @@ CANDIDATE, OWN, PROPOSED = "candidate", "own", "proposed"
 
 @drawing
 def batch_map(points: pd.DataFrame, labels: Sequence[str], value: str) -> Figure:
-    """Draw where a batch lies among its candidates and the own pellets.
+    """Draw a proposed batch among its candidates and the own pellets.
 
     Parameters
     ----------
     points
-        One row a recipe: columns ``first`` and ``second`` (numbers or texts; missing where not given), ``value``
-        (expected, or of own pellets measured; NaN where it is not) and ``kind`` (candidate, own or proposed, the
-        proposed in their order).
+        One row per recipe: columns ``first`` and ``second`` (coordinates, as numbers or texts; may be missing),
+        ``value`` (expected or, for own pellets, measured; may be NaN) and ``kind`` (candidate, own or proposed,
+        the last in order).
     labels
-        Of the two axes.
+        Labels of the two axes.
     value
-        What the colours are, in words.
+        Label of the colours.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Candidates as fields coloured by the best of those that lie there, own pellets as squares coloured by what
-        they came to, the batch as numbered stars.
+        Candidates as circles coloured by the highest value at each point, own pellets as squares coloured by their
+        measured value, the batch as numbered stars.
 
     Raises
     ------
@@ -386,21 +386,21 @@ def batch_map(points: pd.DataFrame, labels: Sequence[str], value: str) -> Figure
         raise DatasetError("there is no candidate to draw")
     figure = new_figure(7.2, 4.8)
     axes = figure.subplots()
-    place = {name: _places(axes, points[name], name == "second") for name in ("first", "second")}
-    best = candidates.assign(**place).groupby(["first", "second"], as_index=False)["value"].max()
+    coordinates = {name: _coordinates(axes, points[name], name == "second") for name in ("first", "second")}
+    best = candidates.assign(**coordinates).groupby(["first", "second"], as_index=False)["value"].max()
     known = points["value"].dropna()
     scale = {"cmap": DENSITY_MAP, "vmin": known.min(), "vmax": known.max()}
     marks = axes.scatter(best["first"], best["second"], c=best["value"], s=46, marker="o", alpha=0.75, **scale)
-    own = points.assign(**place)[points["kind"] == OWN]
+    own = points.assign(**coordinates)[points["kind"] == OWN]
     axes.scatter(
         own["first"], own["second"], c=own["value"], s=95, marker="s", edgecolor=INK, linewidth=1.4, zorder=3,
         plotnonfinite=True, **scale,
     )  # fmt: skip
-    proposed = points.assign(**place)[points["kind"] == PROPOSED]
-    at_place: dict[tuple[float, float], list[int]] = {}
+    proposed = points.assign(**coordinates)[points["kind"] == PROPOSED]
+    numbers_at: dict[tuple[float, float], list[int]] = {}
     for number, (x, y) in enumerate(zip(proposed["first"], proposed["second"], strict=True), start=1):
-        at_place.setdefault((x, y), []).append(number)
-    for (x, y), numbers in at_place.items():
+        numbers_at.setdefault((x, y), []).append(number)
+    for (x, y), numbers in numbers_at.items():
         axes.plot(x, y, marker="*", markersize=17, color=VERMILION, markeredgecolor="white", zorder=4)
         axes.annotate(
             ", ".join(map(str, numbers)), (x, y), (9, 7), textcoords="offset points", weight="bold", color=INK,
@@ -417,39 +417,39 @@ def batch_map(points: pd.DataFrame, labels: Sequence[str], value: str) -> Figure
     return figure
 
 
-def _places(axes: Axes, cells: pd.Series, is_vertical: bool) -> pd.Series:
-    """Return where cells lie on an axis: numbers as they are, texts one beside the other, missing ones apart."""
+def _coordinates(axes: Axes, cells: pd.Series, is_vertical: bool) -> pd.Series:
+    """Return coordinates of cells and set ticks: numbers unchanged, texts by rank, missing numbers below all."""
     numbers = pd.to_numeric(cells, errors="coerce")
     set_ticks = axes.set_yticks if is_vertical else axes.set_xticks
-    if (numbers.notna() == cells.notna()).all():
-        if cells.isna().any():
-            low, high = numbers.min(), numbers.max()
-            missing = low - 0.15 * max(high - low, abs(low) * 0.1, 1e-6)
-            ticks = np.unique(numbers.dropna())
-            if len(ticks) <= 8:
-                set_ticks([missing, *ticks], ["not given", *(f"{tick:g}" for tick in ticks)])
-            return numbers.fillna(missing)
+    if (numbers.notna() != cells.notna()).any():
+        texts = cells.fillna("not given").astype(str)
+        names = sorted(texts.unique())
+        set_ticks(range(len(names)), names)
+        return texts.map({name: rank for rank, name in enumerate(names)}).astype(float)
+    if cells.notna().all():
         return numbers
-    words = cells.fillna("not given").astype(str)
-    names = sorted(words.unique())
-    set_ticks(range(len(names)), names)
-    return words.map({name: at for at, name in enumerate(names)}).astype(float)
+    low, high = numbers.min(), numbers.max()
+    missing = low - 0.15 * max(high - low, abs(low) * 0.1, 1e-6)
+    ticks = np.unique(numbers.dropna())
+    if len(ticks) <= 8:
+        set_ticks([missing, *ticks], ["not given", *(f"{tick:g}" for tick in ticks)])
+    return numbers.fillna(missing)
 
 
 @drawing
 def campaign_progress(history: pd.DataFrame) -> Figure:
-    """Draw how a campaign went.
+    """Draw the progress of a campaign.
 
     Parameters
     ----------
     history
-        As `nasicon_ml.workflows.recommend.campaign_history` gives it.
+        As returned by `nasicon_ml.workflows.recommend.campaign_history`.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Above, each pellet's conductivity, the best until then, and what was predicted of it beforehand; below, by
-        how much the predictions missed, with the pellets before and without any.
+        Top: conductivity of each pellet, its prediction beforehand, and the highest conductivity so far. Bottom:
+        errors of the predictions, with the earlier own pellets and without any.
 
     Raises
     ------
@@ -473,12 +473,12 @@ def campaign_progress(history: pd.DataFrame) -> Figure:
     decade_ticks(above, x=False)
     above.set_ylabel("conductivity at 25 °C in S/cm")
     above.legend(frameon=False, fontsize=8.5, loc="best")
-    for name, color, words in (
+    for name, color, label in (
         ("predicted_without", ORANGE, "without own pellets"),
         ("predicted", BLUE, "with the pellets before"),
     ):
-        off = (shown["measured"] - shown[name]).abs()
-        below.plot(number, off, marker="o", markersize=4, color=color, label=f"{words}: mean {off.mean():.2f}")
+        error = (shown["measured"] - shown[name]).abs()
+        below.plot(number, error, marker="o", markersize=4, color=color, label=f"{label}: mean {error.mean():.2f}")
     below.set_ylabel("off by, decades")
     below.set_ylim(bottom=0)
     below.set_xlabel("own pellet, in the order of the file")
