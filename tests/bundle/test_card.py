@@ -41,7 +41,7 @@ def with_metadata(model, **changes):
 
 
 @pytest.mark.slow
-def test_both_renderings_have_one_content(trained, content, text):
+def test_json_and_markdown_have_the_same_content(trained, content, text):
     assert content["schema"] == SCHEMA == "nasicon-ml/model-card/1"
     assert card_markdown(content) == text, "the text can be made from the JSON alone"
     assert json.loads(json.dumps(card_content(trained.model))) == content
@@ -52,7 +52,7 @@ def test_a_loaded_model_has_the_same_card(bundle, content):
 
 
 @pytest.mark.slow
-def test_it_has_every_part(text):
+def test_the_card_has_every_section(text):
     heads = [line for line in text.split("\n") if line.startswith("## ")]
     assert heads == [
         "## What it is for", "## What it is not for", "## Data", "## Scores", "## Where it is at home",
@@ -73,7 +73,7 @@ def test_data_and_protocol_are_those_of_the_training(trained, content, text):
         assert shown in text
 
 
-def test_every_score_stands_beside_its_baselines(trained, content, text):
+def test_scores_are_listed_with_their_baselines(trained, content, text):
     found = {
         (entry["target"], entry["subset"], model, metric): value
         for entry in content["scores"]
@@ -116,7 +116,7 @@ def test_coverage_is_given_at_three_levels(trained, content):
         assert width == pytest.approx(table[target, "all", "full", f"width_{percent}_{unit}"], abs=1e-6)
 
 
-def test_the_domain_is_said_in_words_and_numbers(trained, content, text):
+def test_the_domain_is_described_in_words_and_numbers(trained, content, text):
     domain = content["domain"]
     ranges = {one["field"]: (one["lowest"], one["highest"]) for one in domain["ranges"]}
     celsius = trained.model.pellets["sintering_temperature_c"]
@@ -162,7 +162,7 @@ def test_worst_systems_and_coverage_that_is_off_are_found(trained, content):
         assert one["error"] >= one["median"]
 
 
-def test_a_model_of_which_little_is_known_says_so(trained):
+def test_missing_metadata_are_stated(trained):
     model = with_metadata(
         trained.model, options={}, versions={}, scores=(), validation={}, rules_checked=0, broken_rules=(),
         broken_statements={},

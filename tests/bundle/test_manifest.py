@@ -41,7 +41,7 @@ def refused(folder: Path, match: str) -> None:
         read_files(folder, NEEDED)
 
 
-def test_what_was_written_is_read(folder: Path) -> None:
+def test_written_files_can_be_read(folder: Path) -> None:
     found = read_files(folder, NEEDED)
     assert found.content == CONTENT
     assert (found.folder, found.format_version, found.created) == (folder, 2, "2026-01-01T00:00:00+00:00")
@@ -113,7 +113,7 @@ def test_a_folder_inside_is_refused(folder: Path) -> None:
     refused(folder, r"b\.csv (is not a plain file|cannot be read)")
 
 
-def test_many_strange_files_do_not_make_a_long_message(folder: Path) -> None:
+def test_messages_about_many_additional_files_are_short(folder: Path) -> None:
     for number in range(50):
         (folder / f"strange-{number:02}").touch()
     refused(folder, r"'strange-09'\] and 40 more$")
@@ -194,7 +194,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(folder: Path, name: str) 
         ({"more": 1}, "more is not known"),
     ],
 )
-def test_a_manifest_that_says_other_than_one_says(folder: Path, change: dict[str, Any], match: str) -> None:
+def test_invalid_content_of_a_manifest_is_refused(folder: Path, change: dict[str, Any], match: str) -> None:
     content = json.loads((folder / MANIFEST).read_bytes())
     (folder / MANIFEST).write_text(json.dumps(content | change))
     refused(folder, match)
@@ -213,19 +213,19 @@ def test_a_manifest_that_says_other_than_one_says(folder: Path, change: dict[str
         (b'{"created": "x", "files": {}}', "format_version is missing"),
     ],
 )
-def test_a_manifest_that_is_none(folder: Path, data: bytes, match: str) -> None:
+def test_an_invalid_manifest_is_refused(folder: Path, data: bytes, match: str) -> None:
     (folder / MANIFEST).write_bytes(data)
     refused(folder, match)
 
 
-def test_no_manifest_no_bundle(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_without_manifest_is_not_a_bundle(folder: Path, tmp_path: Path) -> None:
     (folder / MANIFEST).unlink()
     refused(folder, "is not a model bundle: it has no manifest")
     refused(tmp_path / "nowhere", "is not a model bundle: it has no manifest")
     refused(folder / "a.json", "is not a model bundle: it has no manifest")
 
 
-def test_sizes_are_bounded_and_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_are_limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (folder / "b.csv").open("r+b") as file:
         file.truncate(manifest.MAX_FILE_BYTES + 99)  # takes no room on the disk
     refused(
@@ -268,6 +268,6 @@ def test_an_unreadable_file_is_named(folder: Path, monkeypatch: pytest.MonkeyPat
     refused(folder, r"b\.csv cannot be read: Permission denied")
 
 
-def test_the_sums_are_those_of_the_files(folder: Path) -> None:
+def test_checksums_are_those_of_the_files(folder: Path) -> None:
     content = json.loads((folder / MANIFEST).read_bytes())
     assert content["files"] == {name: hashlib.sha256(data).hexdigest() for name, data in CONTENT.items()}

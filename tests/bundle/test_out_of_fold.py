@@ -63,7 +63,7 @@ def test_no_rows_are_a_table_of_all_columns():
         ("repeat", "1e300", "repeat: holds other than whole numbers from 0"),
     ],
 )
-def test_cells_that_cannot_be_are_refused(column, cell, match):
+def test_invalid_cells_are_refused(column, cell, match):
     row = dict.fromkeys(TEXTS, "a") | dict.fromkeys(COUNTS, "0") | dict.fromkeys(NUMBERS, "1") | {column: cell}
     text = ",".join(COLUMNS) + "\n" + ",".join(row[name] for name in COLUMNS) + "\n"
     with pytest.raises(ValueError, match=match):

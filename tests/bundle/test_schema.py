@@ -18,7 +18,7 @@ GOOD = {"n": 0.5, "names": ["abc"]}
 @pytest.mark.parametrize(
     "more", [{}, {"n": 0}, {"n": 1}, {"by": {"a": 0, "c": 9}}, {"kind": "y"}, {"any": True}, {"any": "no"}]
 )
-def test_what_fits_passes(more):
+def test_valid_content_is_accepted(more):
     SHAPE(GOOD | more, "")
 
 
@@ -45,12 +45,12 @@ def test_what_fits_passes(more):
         ({"a\nb": 1}, r"^'a\\nb' is not known"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_its_place(more, match):
+def test_invalid_content_is_refused_with_its_path(more, match):
     with pytest.raises(ValueError, match=match):
         SHAPE(GOOD | more, "")
 
 
-def test_what_is_missing_is_named():
+def test_missing_names_are_reported():
     with pytest.raises(ValueError, match=r"^place\.names is missing"):
         SHAPE({"n": 1}, "place")
 

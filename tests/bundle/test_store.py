@@ -185,7 +185,7 @@ def test_a_bundle_of_format_1_still_loads(trained, old, tmp_path):
 
 
 @pytest.mark.slow
-def test_old_trees_that_xgboost_dies_of_are_refused(old):
+def test_old_trees_that_crash_xgboost_are_refused(old):
     """XGBoost follows children that are not there: it may die of a file, and this program may not."""
     data = bytearray((old / "conductivity.ubj").read_bytes())
     name = b"left_children[$l#L"
@@ -201,7 +201,7 @@ def test_the_committed_model_loads_and_is_small():
     assert sum(path.stat().st_size for path in folder.iterdir()) < 3_000_000
 
 
-def test_the_time_of_making_stands_in_the_manifest_alone(trained, bundle):
+def test_only_the_manifest_contains_the_time_of_training(trained, bundle):
     created = trained.model.metadata.created.encode()
     assert [path.name for path in bundle.iterdir() if created in path.read_bytes()] == [MANIFEST]
 
@@ -221,7 +221,7 @@ def test_an_older_bundle_is_replaced_whole(trained, copy):
     assert [path.name for path in copy.parent.iterdir()] == [copy.name], "no draft is left behind"
 
 
-def test_an_older_bundle_stays_when_the_new_one_cannot_take_its_place(trained, copy, monkeypatch):
+def test_an_older_bundle_is_kept_if_it_cannot_be_replaced(trained, copy, monkeypatch):
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
     really_replace = Path.replace
 
@@ -279,7 +279,7 @@ def test_other_features_are_refused(trained, table):
         renamed.predict(table)
 
 
-def test_intervals_hold_the_prediction_and_partial_recipes_are_less_sure(trained):
+def test_intervals_contain_the_prediction_and_are_wider_for_partial_recipes(trained):
     full = Recipe(
         formula="LATP x=0.4", synthesis_route="sol_gel", sintering_temperature_c=850, sintering_time_h=6,
         heating_rate_c_min=2, particle_size_um=0.5, atmosphere="air", densification="conventional",
@@ -311,7 +311,7 @@ def test_other_scales_are_refused(bundle, monkeypatch):
         PropertyModel.load(bundle)
 
 
-def test_a_bundle_with_something_else_beside_it_is_not_replaced(trained, copy):
+def test_a_bundle_with_additional_files_is_not_replaced(trained, copy):
     (copy / "my_pellets.csv").write_text("formula\nLTP\n", encoding="utf-8")
     with pytest.raises(
         BundleError, match=r"holds, beside an older bundle, 'my_pellets\.csv', which would be lost"
@@ -332,7 +332,7 @@ def test_drafts_of_a_killed_program_are_removed_later(trained, tmp_path):
 
 
 @pytest.mark.parametrize("leaf", [1e29, -1e29, 100.0])
-def test_trees_that_answer_what_no_pellet_has_give_no_answer(trained, table, leaf):
+def test_impossible_predictions_are_refused(trained, table, leaf):
     name = TargetName.ACTIVATION_ENERGY
     trees = trained.model.boosters[name]
     arrays = replace(trees.arrays, value=np.where(trees.arrays.is_leaf, leaf, trees.arrays.value))

@@ -110,7 +110,7 @@ def content_of(bundle):
         (("targets", "conductivity"), "S/m", "learned on other scales"),
     ],
 )
-def test_model_json_with_what_cannot_be(bundle, reseal, path, value, match):
+def test_invalid_model_json_is_refused(bundle, reseal, path, value, match):
     content = content_of(bundle)
     at(content, *path[:-1])[path[-1]] = value
     with pytest.raises(BundleError, match=rf"model\.json .*{match}"):
@@ -141,7 +141,7 @@ def test_model_json_with_what_cannot_be(bundle, reseal, path, value, match):
         ("relative_density.npz", b"\x80\x04\x95.", "it is no archive of arrays"),
     ],
 )
-def test_files_that_are_none(reseal, name, data, match):
+def test_invalid_files_are_refused(reseal, name, data, match):
     with pytest.raises(BundleError, match=rf"bundle/{name} does not hold what a bundle holds: .*{match}"):
         PropertyModel.load(reseal(name, data))
 
@@ -158,7 +158,7 @@ def test_files_that_are_none(reseal, name, data, match):
         (lambda lines: [lines[0] + ",more", *lines[1:]], "line 1: the columns are not the 45"),
     ],
 )
-def test_pellets_that_are_none(bundle, reseal, change, match):
+def test_invalid_pellets_are_refused(bundle, reseal, change, match):
     lines = (bundle / "pellets.csv").read_text(encoding="utf-8").split("\n")
     with pytest.raises(BundleError, match=rf"bundle/pellets\.csv does not hold what a bundle holds: .*{match}"):
         PropertyModel.load(reseal("pellets.csv", "\n".join(change(lines)).encode()))

@@ -67,18 +67,18 @@ class TestParameters:
     )  # fmt: skip
 
     @pytest.mark.parametrize("target", DEFAULT_SETTINGS)
-    def test_only_names_of_xgboost(self, target):
+    def test_parameters_are_those_of_xgboost(self, target):
         names = feature_names(FeatureSet.FULL)
         assert set(DEFAULT_SETTINGS[target].parameters(3, names)) <= self.KNOWN
         assert DEFAULT_SETTINGS[target].parameters(3, names)["seed"] == 3
 
     @pytest.mark.parametrize("objective", [MIXED_ROBUST, MIXED_LOGISTIC])
-    def test_an_objective_of_our_own_is_not_named(self, objective):
+    def test_mixed_objectives_are_not_parameters_of_xgboost(self, objective):
         assert "objective" not in PLAIN.changed(objective=objective).parameters(0)
         assert PLAIN.parameters(0)["objective"] == "reg:squarederror"
 
     @pytest.mark.parametrize("target", DEFAULT_SETTINGS)
-    def test_xgboost_knows_all_of_them(self, target):
+    def test_xgboost_accepts_all_parameters(self, target):
         """It warns of a name that it does not know, and a warning is an error here."""
         data = xgb.DMatrix(np.zeros((4, len(NAMES))), np.array([0.0, 1.0, 0.0, 1.0]), nthread=1)
         parameters = DEFAULT_SETTINGS[target].parameters(0, NAMES)
@@ -86,12 +86,12 @@ class TestParameters:
         with pytest.warns(UserWarning, match="source_weight"):
             xgb.train(parameters | {"source_weight": 1.0}, data, num_boost_round=1)
 
-    def test_constraints_stand_in_the_order_of_the_features(self):
+    def test_constraints_have_the_order_of_the_features(self):
         setting = PLAIN.changed(monotone=(("noise", 1), ("heat", -1)))
         assert setting.parameters(0, NAMES)["monotone_constraints"] == (-1, 0, 1)
         assert setting.parameters(0, NAMES[::-1])["monotone_constraints"] == (1, 0, -1)
 
-    def test_constraints_on_absent_features_fall_away(self):
+    def test_constraints_on_absent_features_are_left_out(self):
         setting = PLAIN.changed(monotone=(("heat", -1), ("elsewhere", 1)))
         assert setting.parameters(0, NAMES)["monotone_constraints"] == (-1, 0, 0)
         assert "monotone_constraints" not in setting.parameters(0, ("powder", "noise"))
@@ -104,7 +104,7 @@ class TestParameters:
         assert set(directions) <= set(feature_names(FeatureSet.FULL))
         assert set(directions.values()) <= {-1, 1}
 
-    def test_the_composition_alone_is_fitted_without_constraints(self):
+    def test_composition_features_have_no_constraints(self):
         names = feature_names(FeatureSet.COMPOSITION)
         assert all("monotone_constraints" not in one.parameters(0, names) for one in DEFAULT_SETTINGS.values())
 
@@ -112,7 +112,7 @@ class TestParameters:
 class TestMonotone:
     @KINDS
     @pytest.mark.parametrize("direction", [-1, 1])
-    def test_the_answer_goes_one_way_in_the_feature(self, kind, direction):
+    def test_predictions_are_monotone_in_a_constrained_feature(self, kind, direction):
         setting, data = by(kind)
         heat = np.linspace(-0.2, 1.2, 200)
         steps = []
@@ -191,7 +191,7 @@ class TestWeights:
         light = raw_prediction(fit_booster(data, setting, seed=0), data.X)
         assert np.abs(first - light).max() > 0.02
 
-    def test_weights_of_all_rows_together_mean_nothing(self):
+    def test_a_common_factor_of_the_weights_has_no_effect(self):
         data = rows()
         heavy = TrainingMatrix(data.X, NAMES, data.y, np.full(len(data.y), 4.0), data.sources)
         for setting in (PLAIN, ROBUST):
@@ -208,7 +208,7 @@ class TestBoosters:
         assert raw[0] != raw[2]
 
     @KINDS
-    def test_a_saved_booster_answers_the_same(self, kind, tmp_path):
+    def test_a_saved_booster_predicts_the_same(self, kind, tmp_path):
         setting, data = by(kind)
         booster = fit_booster(data, setting, seed=0)
         file = tmp_path / "booster.ubj"
@@ -217,14 +217,14 @@ class TestBoosters:
         np.testing.assert_array_equal(raw_prediction(loaded, data.X), raw_prediction(booster, data.X))
 
     @KINDS
-    def test_contributions_add_up_to_the_answer(self, kind):
+    def test_contributions_add_up_to_the_prediction(self, kind):
         setting, data = by(kind)
         booster = fit_booster(data, setting, seed=0)
         parts = booster.predict(xgb.DMatrix(data.X, missing=np.nan, nthread=1), pred_contribs=True)
         assert parts.shape == (len(data.y), len(NAMES) + 1)
         np.testing.assert_allclose(parts.sum(axis=1), raw_prediction(booster, data.X), atol=1e-5)
 
-    def test_a_booster_of_our_objectives_starts_at_the_middle(self):
+    def test_mixed_objectives_start_at_the_median_or_base_rate(self):
         """The median, or the log-odds of the share with half a pellet more of each kind: not XGBoost's 0.5."""
         data = rows()
         untaught = {"rounds": 1, "learning_rate": 1e-12}
@@ -235,11 +235,11 @@ class TestBoosters:
         found = raw_prediction(fit_booster(data, LOGISTIC.changed(**untaught), seed=0), data.X)
         np.testing.assert_allclose(found, np.log(30.5 / 90.5), atol=1e-6)
 
-    def test_rounds_and_trees_are_as_asked(self):
+    def test_numbers_of_rounds_and_trees_are_those_of_the_settings(self):
         booster = fit_booster(rows(), ROBUST.changed(rounds=7, num_parallel_tree=3), seed=0)
         assert booster.num_boosted_rounds() == 7
         learner = json.loads(booster.save_raw("json"))["learner"]
         assert len(learner["gradient_booster"]["model"]["trees"]) == 21
 
-    def test_no_rows_no_answers(self):
+    def test_no_rows_give_no_predictions(self):
         assert raw_prediction(fit_booster(rows(), PLAIN, seed=0), np.empty((0, 3))).shape == (0,)

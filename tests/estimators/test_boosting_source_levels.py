@@ -96,7 +96,7 @@ def test_logistic_gradient_is_that_of_the_loss_at_the_best_intercepts(seed, shri
     np.testing.assert_allclose(gradient, numerical_gradient(loss, predicted), atol=1e-5)
 
 
-def test_what_is_left_of_a_source_is_its_level_by_the_shrinkage():
+def test_intercepts_are_shrunk_means_of_the_errors_of_a_source():
     """Where all errors are small, the intercept is sum(errors) / (rows + shrinkage); each row keeps the rest."""
     y = np.array([0.3, 0.3, 0.3, 0.3])
     objective = robust_objective(y, np.ones(4), ["a", "a", "a", "b"], tolerance=1e6, shrinkage=2.0)
@@ -118,7 +118,7 @@ def test_a_huge_shrinkage_leaves_no_intercepts():
 
 @pytest.mark.parametrize("kind", ["robust", "logistic"])
 @given(seed=st.integers(0, 1000))
-def test_names_of_sources_and_order_of_rows_mean_nothing(kind, seed):
+def test_names_of_sources_and_order_of_rows_have_no_effect(kind, seed):
     noise, weight, sources, random = some_rows(seed)
     y = noise if kind == "robust" else (noise > 0).astype(float)
     predicted = random.normal(size=len(y))
@@ -137,7 +137,7 @@ def test_names_of_sources_and_order_of_rows_mean_nothing(kind, seed):
         np.testing.assert_allclose(found, expected[order], rtol=1e-10, atol=1e-13)
 
 
-def test_a_wild_value_moves_its_source_little():
+def test_an_outlier_hardly_changes_the_intercept_of_its_source():
     """Nine pellets agree; the tenth is ten decades off and pulls the level by less than a tolerance."""
     y = np.append(np.zeros(9), 10.0)
     objective = robust_objective(y, np.ones(10), ["a"] * 10, tolerance=0.3, shrinkage=1.0)
@@ -151,7 +151,7 @@ def test_a_wild_value_moves_its_source_little():
 
 @pytest.mark.parametrize("outcome", [0.0, 1.0])
 @given(predicted=st.lists(st.floats(-30, 30), min_size=1, max_size=8))
-def test_with_one_class_everything_stays_finite(outcome, predicted):
+def test_intercepts_are_finite_with_one_class(outcome, predicted):
     rows = len(predicted)
     objective = logistic_objective(np.full(rows, outcome), np.ones(rows), ["a"] * rows, shrinkage=1.0)
     gradient, curvature = settled(objective, np.array(predicted))
@@ -193,7 +193,7 @@ def errors_on_new_papers(settings, seed):
     return np.abs(predicted - truth).mean(), np.polyfit(truth, predicted, 1)[0]
 
 
-def test_the_level_of_a_paper_is_not_learned_as_chemistry():
+def test_trees_do_not_learn_the_level_of_a_paper():
     seeds = range(4)
     plain = np.array([errors_on_new_papers(PLAIN, seed) for seed in seeds])
     mixed = np.array([errors_on_new_papers(MIXED, seed) for seed in seeds])
@@ -203,7 +203,7 @@ def test_the_level_of_a_paper_is_not_learned_as_chemistry():
     assert slope_error[1] < 0.35
 
 
-def test_what_papers_have_in_common_is_learned_all_the_same():
+def test_trees_learn_effects_common_to_papers():
     """Without offsets between papers nothing is lost: the level is in the trees, not in the intercepts."""
     random = np.random.default_rng(3)
     X, y, _, sources = papers(random, 25, spread=0.0)
@@ -212,7 +212,7 @@ def test_what_papers_have_in_common_is_learned_all_the_same():
     assert np.abs(predicted - truth - 5.0).mean() < 0.1
 
 
-def test_wild_values_move_the_trees_little():
+def test_outliers_hardly_change_the_trees():
     random = np.random.default_rng(4)
     X, y, _, sources = papers(random, 25, spread=0.5)
     wild = y.copy()
@@ -237,7 +237,7 @@ def test_a_huge_shrinkage_gives_the_trees_of_one_paper_a_pellet():
     assert np.abs(first - raw_prediction(fit_booster(matrix(X, y, sources), MIXED, seed=0), X)).max() > 0.1
 
 
-def test_names_of_papers_change_no_tree():
+def test_names_of_papers_do_not_change_trees():
     random = np.random.default_rng(6)
     X, y, _, sources = papers(random, 12, spread=1.0)
     renamed = np.array([f"paper {(7 * int(one)) % 12}" for one in sources], dtype=object)
@@ -248,7 +248,7 @@ def test_names_of_papers_change_no_tree():
 LOGISTIC = BoosterSettings(MIXED_LOGISTIC, 120, 0.06, 2, 1.0, 0.7, 1.0, 3.0, 2, source_shrinkage=0.5)
 
 
-def test_probabilities_of_new_papers_are_met_better():
+def test_probabilities_of_new_papers_improve():
     def log_loss(settings, seed):
         random = np.random.default_rng(seed)
 
@@ -268,7 +268,7 @@ def test_probabilities_of_new_papers_are_met_better():
 
 
 @pytest.mark.parametrize("outcome", [0.0, 1.0])
-def test_trees_of_one_class_are_finite_and_sure_of_it(outcome):
+def test_trees_fitted_to_one_class_are_finite_and_predict_it(outcome):
     random = np.random.default_rng(7)
     X, _, _, sources = papers(random, 6, spread=1.0)
     predicted = raw_prediction(fit_booster(matrix(X, np.full(len(X), outcome), sources), LOGISTIC, seed=0), X)

@@ -45,7 +45,7 @@ def score(domain, distance=0.0, **recipe):
     return domain.compare(*recipes(recipe)).score(np.array([distance]))[0]
 
 
-def test_inside_is_silent(domain):
+def test_recipes_inside_have_no_reasons(domain):
     assert reasons(domain, formula="LATP x=0.3", sintering_temperature_c=800, atmosphere="air") == ""
     assert reasons(domain, formula="LATP x=0.3") == ""
 
@@ -73,11 +73,11 @@ def test_inside_is_silent(domain):
         ({"formula": "LATP x=0.3", "atmosphere": "O2"}, "atmosphere 'O2' never seen"),
     ],
 )
-def test_each_reason_is_said(domain, recipe, reason):
+def test_each_reason_is_described(domain, recipe, reason):
     assert reasons(domain, **recipe) == reason
 
 
-def test_distance_is_a_reason_and_reasons_add_up(domain):
+def test_distance_is_a_reason_and_reasons_are_joined(domain):
     text = reasons(domain, distance=5.0, formula="Li1.3Sc0.3Ti1.7(PO4)3")
     assert text.startswith(
         "Sc never seen on the M site; far from what was measured (mean distance to the nearest 8 sources 5.00"
@@ -136,7 +136,7 @@ def test_numbers_of_the_powder_may_lie_further_beyond():
     assert score(domain, formula="LATP x=0.3", particle_size_um=100) == pytest.approx(1.0)
 
 
-def test_pellets_that_are_not_asked_do_not_widen_the_domain(domain):
+def test_pellets_outside_the_table_do_not_widen_the_domain(domain):
     table, sites = recipes({"formula": "LATP x=0.3"}, {"formula": "Li1.3Sc0.3Ti1.7(PO4)3"})
     part = fit_domain(
         table.head(1), replace(sites, index=sites.index[:1]), np.ones(1), many_sources(table.head(1))
@@ -145,7 +145,7 @@ def test_pellets_that_are_not_asked_do_not_widen_the_domain(domain):
 
 
 @given(st.floats(0, 5), st.floats(0, 5))
-def test_further_is_never_more_inside(domain, near, far):
+def test_the_score_never_decreases_with_distance(domain, near, far):
     near, far = sorted((near, far))
     recipe = {"formula": "LATP x=0.3", "sintering_temperature_c": 930}
     assert score(domain, distance=near, **recipe) <= score(domain, distance=far, **recipe)
@@ -178,7 +178,7 @@ def pellets_of_few_sources():
         ({"formula": "Li1.3Al0.3Ti1.7P3O11.8F0.2"}, "F on the anion site measured in 2 works only"),
     ],
 )
-def test_what_few_sources_measured_is_outside(recipe, expected):
+def test_choices_and_anions_of_few_sources_are_outside(recipe, expected):
     table, sites, sources = pellets_of_few_sources()
     domain = fit_domain(table, sites, np.ones(len(table)), sources)
     recipe = {"formula": "LATP x=0.3"} | recipe
@@ -193,7 +193,7 @@ def test_three_sources_are_enough_however_many_pellets_they_have():
     assert reasons(domain, formula="Li1.3Al0.3Ti1.7P3O11.8Cl0.2") == ""
 
 
-def test_what_few_measured_is_still_said_to_the_model():
+def test_rare_choices_do_not_count_as_unknown():
     """Only what never occurred counts as unknown: intervals are those of the recipe as it stands."""
     table, sites, sources = pellets_of_few_sources()
     domain = fit_domain(table, sites, np.ones(len(table)), sources)
@@ -201,7 +201,7 @@ def test_what_few_measured_is_still_said_to_the_model():
     assert not domain.compare(*asked).uncovered_fields["densification"].any()
 
 
-def test_a_domain_of_before_judges_anions_by_its_pellets():
+def test_anions_can_be_counted_for_older_domains():
     table, sites, sources = pellets_of_few_sources()
     content = fit_domain(table, sites, np.ones(len(table)), sources).to_json()
     del content["sources"]

@@ -32,7 +32,7 @@ def answers(context, name):
     return fitted.learned(context.features.values)
 
 
-def test_conductivity_alone_learns_from_firings_nearby(context):
+def test_only_conductivity_is_fitted_to_perturbed_temperatures(context):
     without = replace(context, perturbed=())
     assert len(context.perturbed) > 1
     sigma, density = TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY
@@ -40,7 +40,7 @@ def test_conductivity_alone_learns_from_firings_nearby(context):
     np.testing.assert_array_equal(answers(context, density), answers(without, density))
 
 
-def test_rows_that_stand_for_one_pellet_weigh_as_one(context):
+def test_copies_of_a_pellet_have_the_weight_of_one(context):
     name = TargetName.CONDUCTIVITY
     rows = training_rows(context.pellets, name)
     sources = context.pellets["source"].to_numpy(dtype=object)[rows.rows]

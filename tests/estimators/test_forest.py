@@ -20,7 +20,7 @@ def pellets(seed=0, count=300):
     return TrainingMatrix(X, NAMES, y, np.ones(count), np.arange(count).astype(str).astype(object))
 
 
-def test_the_arrays_answer_as_scikit_learn_does():
+def test_arrays_predict_like_scikit_learn():
     rows = pellets()
     found = fit_forest(rows, share=0.4, seed=3).margin(rows.X)
     chosen = is_forest_feature(NAMES)
@@ -32,7 +32,7 @@ def test_the_arrays_answer_as_scikit_learn_does():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_values_on_a_threshold_and_unknown_ones_go_where_scikit_learn_sends_them():
+def test_thresholds_and_missing_values_are_handled_like_scikit_learn():
     rows = pellets()
     trees = fit_forest(rows, share=1.0, seed=0)
     chosen = is_forest_feature(NAMES)
@@ -46,14 +46,14 @@ def test_values_on_a_threshold_and_unknown_ones_go_where_scikit_learn_sends_them
     np.testing.assert_allclose(trees.margin(X), expected, atol=1e-5)
 
 
-def test_it_ranks_pellets_it_has_not_seen():
+def test_the_forest_ranks_unseen_pellets():
     found = fit_forest(pellets(), share=1.0, seed=0)
     other = pellets(seed=1)
     margin = found.margin(other.X)
     assert margin[other.y == 1].min() > np.median(margin[other.y == 0])
 
 
-def test_statistics_of_the_composition_are_not_seen():
+def test_the_forest_uses_no_statistics_of_the_composition():
     assert is_forest_feature(NAMES).tolist() == [True, True, False, True]
     names = np.array(feature_names())[is_forest_feature(feature_names())].tolist()
     assert {"densification=sputtering", "given_lithium_excess_pct", "given_powder_bed", "m_Al"} <= set(names)
@@ -61,7 +61,7 @@ def test_statistics_of_the_composition_are_not_seen():
 
 
 @pytest.mark.parametrize("outcome", [0.0, 1.0])
-def test_pellets_that_are_all_alike_are_answered_so(outcome):
+def test_one_class_is_predicted_for_all_pellets(outcome):
     rows = pellets()
     found = fit_forest(
         TrainingMatrix(rows.X, NAMES, np.full(len(rows.y), outcome), rows.weight, rows.sources), share=1.0, seed=0

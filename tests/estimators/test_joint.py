@@ -61,7 +61,7 @@ def correlation(
     return ReferenceCorrelation.compute(name, kernel, all_four, all_four.take(np.array([0])), own)
 
 
-def test_the_covariance_is_one_and_has_the_variance_on_its_diagonal() -> None:
+def test_the_covariance_is_valid_and_has_the_variance_on_its_diagonal() -> None:
     for own in (None, known(KERNEL, CONDUCTIVITY, -4.0, -3.0)):
         full = error_covariance(CONDUCTIVITY, KERNEL, points(), points(), own)
         np.testing.assert_allclose(full, full.T, atol=1e-12)
@@ -69,14 +69,14 @@ def test_the_covariance_is_one_and_has_the_variance_on_its_diagonal() -> None:
         np.testing.assert_allclose(np.diag(full), error_variance(CONDUCTIVITY, KERNEL, points(), own), atol=1e-12)
 
 
-def test_a_known_pellet_leaves_less_to_share_the_nearer_it_is() -> None:
+def test_a_known_pellet_reduces_the_variance_of_similar_recipes_most() -> None:
     before = error_variance(CONDUCTIVITY, KERNEL, points())
     after = error_variance(CONDUCTIVITY, KERNEL, points(), known(KERNEL, CONDUCTIVITY, -4.0, -3.0))
     assert (after < before).all()
     assert (np.diff(after) > 0).all()
 
 
-def test_log_odds_left_by_a_known_outcome_are_those_of_conditioning() -> None:
+def test_variance_of_log_odds_agrees_with_conditioning() -> None:
     four, own = points(PURITY, 0.4), known(LOG_ODDS, PURITY, 0.4, 1.0)
     left = error_variance(PURITY, LOG_ODDS, four, own)
     one = four.take(np.array([0]))
@@ -95,7 +95,7 @@ def values(name: TargetName, learned: list[float], half: float = 1.0, at: Refere
     )
 
 
-def test_the_nearer_two_recipes_are_the_better_is_their_difference_known() -> None:
+def test_differences_between_similar_recipes_have_narrow_intervals() -> None:
     found = values(CONDUCTIVITY, [-4.0, -4.0, -4.0, -4.0])
     width = found.upper - found.lower
     assert (np.diff(width) > 0).all()
@@ -105,7 +105,7 @@ def test_the_nearer_two_recipes_are_the_better_is_their_difference_known() -> No
     assert not found.is_told_apart.any()
 
 
-def test_a_large_difference_is_told_apart_and_a_larger_one_more_surely() -> None:
+def test_large_differences_are_told_apart_with_high_probability() -> None:
     found = values(CONDUCTIVITY, [-4.0, -3.5, -2.0, -6.5])
     np.testing.assert_allclose(found.value, [0.0, 0.5, 2.0, -2.5])
     assert found.is_told_apart.tolist() == [False, False, True, True]
@@ -113,7 +113,7 @@ def test_a_large_difference_is_told_apart_and_a_larger_one_more_surely() -> None
     assert found.better[3] < 0.05
 
 
-def test_where_the_interval_begins_at_nothing_the_probability_is_that_of_its_end() -> None:
+def test_probability_agrees_with_an_interval_that_ends_at_zero() -> None:
     found = values(CONDUCTIVITY, [-4.0, -4.0, -4.0, -4.0])
     half = (found.upper - found.lower)[2] / 2
     at_the_end = values(CONDUCTIVITY, [-4.0, -4.0, -4.0 + half, -4.0])
@@ -121,7 +121,7 @@ def test_where_the_interval_begins_at_nothing_the_probability_is_that_of_its_end
     assert at_the_end.better[2] == pytest.approx((1 + LEVEL) / 2, abs=0.01)
 
 
-def test_denser_is_less_porous_and_points_are_within_what_density_can_be() -> None:
+def test_differences_of_density_have_the_right_sign_and_bounds() -> None:
     porosity = np.log10(100.0 - np.array([90.0, 95.0, 80.0, 99.0]))
     found = values(DENSITY, porosity.tolist(), 0.5, correlation(DENSITY, learned=1.0))
     np.testing.assert_allclose(found.value, [0.0, 5.0, -10.0, 9.0], atol=1e-9)
@@ -132,7 +132,7 @@ def test_denser_is_less_porous_and_points_are_within_what_density_can_be() -> No
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=4, max_size=4))
-def test_probabilities_differ_within_their_intervals(pure: list[float]) -> None:
+def test_differences_of_probabilities_are_inside_their_intervals(pure: list[float]) -> None:
     at = correlation(PURITY, LOG_ODDS, 0.4)
     found = differences_of_probabilities(at, np.array(pure), pure[0], LEVEL)
     assert ((found.lower <= found.value) & (found.value <= found.upper)).all()
@@ -143,7 +143,7 @@ def test_probabilities_differ_within_their_intervals(pure: list[float]) -> None:
     assert (found.better[higher] > 0.5).all()
 
 
-def test_what_is_likely_pure_is_the_pure_one_of_two() -> None:
+def test_the_recipe_with_the_higher_probability_is_more_often_the_pure_one() -> None:
     found = differences_of_probabilities(
         correlation(PURITY, LOG_ODDS, 0.4), np.array([0.2, 0.9, 0.9, 0.9]), 0.2, LEVEL
     )
@@ -151,7 +151,7 @@ def test_what_is_likely_pure_is_the_pure_one_of_two() -> None:
     assert (np.diff(found.better[1:]) < 0).all(), "of likes, a difference says more"
 
 
-def test_swapping_two_recipes_turns_the_sign() -> None:
+def test_swapping_two_recipes_changes_the_sign() -> None:
     four = points(PURITY, 0.4)
     pure = np.array([0.2, 0.6, 0.5, 0.9])
     there = differences_of_probabilities(
@@ -165,7 +165,7 @@ def test_swapping_two_recipes_turns_the_sign() -> None:
     assert there.lower[3] == pytest.approx(-back.upper[0], abs=0.02)
 
 
-def test_pairs_of_pellets_of_one_work_hold_what_differences_promise(champion: PropertyModel) -> None:
+def test_coverage_of_differences_between_pellets_of_one_work(champion: PropertyModel) -> None:
     from benchmarks.held_out_works import HELD_OUT
     from tools.difference_tables import pairs
 

@@ -19,7 +19,7 @@ def level(errors: np.ndarray, variance: np.ndarray) -> float:
     return float(weights @ errors)
 
 
-def test_errors_that_are_alike_are_left_alone() -> None:
+def test_similar_errors_are_not_outliers() -> None:
     for errors in ([0.3, 0.4, 0.2, 0.5, 0.1], [1.0], [], [-0.6, 0.2]):
         variance, deviation = find_outliers(covariance(len(errors)), np.array(errors, dtype=float))
         assert not variance.any()
@@ -28,7 +28,7 @@ def test_errors_that_are_alike_are_left_alone() -> None:
 
 @pytest.mark.parametrize("off", [3.0, -3.0, 6.0])
 @pytest.mark.parametrize("place", [0, 2, 4])
-def test_one_in_five_is_found_and_moves_the_others_no_more(off: float, place: int) -> None:
+def test_one_outlier_in_five_is_found_and_hardly_influences_others(off: float, place: int) -> None:
     errors = np.array([0.3, 0.4, 0.2, 0.5, 0.1])
     clean = level(np.delete(errors, place), np.zeros(4))
     errors[place] += off
@@ -39,13 +39,13 @@ def test_one_in_five_is_found_and_moves_the_others_no_more(off: float, place: in
     assert abs(level(errors, variance) - clean) < 0.05
 
 
-def test_where_all_are_wild_none_is_an_outlier() -> None:
+def test_no_error_is_an_outlier_among_large_ones() -> None:
     errors = np.array([2.0, -1.8, 1.9, -2.2, 2.1, -1.7])
     assert not find_outliers(covariance(6), errors)[0].any()
 
 
 @given(errors=st.lists(st.floats(-20, 20), min_size=1, max_size=8))
-def test_half_at_most_and_no_order(errors: list[float]) -> None:
+def test_at_most_half_of_the_errors_are_outliers(errors: list[float]) -> None:
     variance, deviation = find_outliers(covariance(len(errors)), np.array(errors))
     assert np.count_nonzero(variance) <= max(1, len(errors) // 2)
     assert np.isfinite(variance).all()

@@ -37,7 +37,7 @@ def moved(own, errors, asked, kernel=KERNEL, ahead=None, extra=0.0):
     return error_correction(kernel, apart(own, own), apart(asked, own), errors, ahead, extra)
 
 
-def test_two_pellets_by_hand():
+def test_two_pellets_agree_with_a_calculation_by_hand():
     far = math.sqrt(3.0)  # one length of composition away
     alike = 0.4**2 + 0.8**2 * (1 + far) * math.exp(-far)
     whole = 0.4**2 + 0.8**2
@@ -59,7 +59,7 @@ def test_without_own_pellets_nothing_changes():
     np.testing.assert_array_equal(same, probability)
 
 
-def test_near_recipes_are_moved_more_than_far_ones_and_known_better():
+def test_similar_recipes_are_corrected_more_and_have_narrower_intervals():
     found = moved([0], [1.0], [0, 0.5, 1, 3, 50])
     assert (np.diff(found.shift) < 0).all()
     assert (np.diff(found.width_factor) > 0).all()
@@ -67,13 +67,13 @@ def test_near_recipes_are_moved_more_than_far_ones_and_known_better():
     assert found.shift[-1] == pytest.approx(0.4**2 / (0.4**2 + 0.8**2 + 0.3**2), rel=1e-4)
 
 
-def test_noise_and_doubt_about_a_pellet_make_it_count_less():
+def test_noise_and_extra_variance_reduce_the_weight_of_a_pellet():
     plain = moved([0], [1.0], [0]).shift[0]
     assert moved([0], [1.0], [0], kernel=replace(KERNEL, noise=1.0)).shift[0] < plain
     assert moved([0], [1.0], [0], extra=np.array([0.5])).shift[0] < plain
 
 
-def test_trust_says_how_much_of_a_predicted_difference_comes_true():
+def test_trust_scales_predicted_differences():
     ahead = np.array([[0.6]])  # the asked pellet is predicted 0.6 higher than the known one
     full, half = (
         moved([0], [0.0], [0], kernel=replace(KERNEL, trust=t), ahead=ahead).shift[0] for t in (1.0, 0.5)
@@ -83,7 +83,7 @@ def test_trust_says_how_much_of_a_predicted_difference_comes_true():
     assert half == pytest.approx(-0.5 * 0.6 * weight, rel=1e-4)
 
 
-def test_no_narrowing_leaves_intervals_as_wide_as_they_were():
+def test_without_narrowing_intervals_keep_their_width():
     assert moved([0], [1.0], [0], kernel=replace(KERNEL, narrowing=0.0)).width_factor[0] == 1.0
 
 
@@ -96,7 +96,7 @@ places = st.floats(0, 10)
     st.lists(places, min_size=1, max_size=4),
     st.data(),
 )
-def test_conditioning_is_finite_never_widens_and_knows_no_order(own, asked, data):
+def test_conditioning_is_finite_and_independent_of_order_and_never_widens(own, asked, data):
     at, sizes = (np.array(column) for column in zip(*own, strict=True))
     found = moved(at, sizes, asked)
     assert np.isfinite(found.shift).all()
@@ -121,13 +121,13 @@ def test_a_pure_pellet_raises_the_probability_and_an_impure_one_lowers_it():
         assert near > far > 0.02
 
 
-def test_pellets_that_share_nothing_leave_the_probability_alone():
+def test_uncorrelated_pellets_do_not_change_the_probability():
     alone = replace(PURITY, level=0.0)
     found = brought([0], [1], [0.3], [1e4, 1e4, 1e4], [0.003, 0.6, 1.0], kernel=alone)
     np.testing.assert_allclose(found, [0.003, 0.6, 1.0], atol=1e-12)
 
 
-def test_an_expected_outcome_moves_less_than_a_surprise():
+def test_an_expected_outcome_has_less_effect_than_an_unexpected_one():
     expected = brought([0], [1], [0.95], [0], [0.5])[0]
     surprise = brought([0], [1], [0.05], [0], [0.5])[0]
     assert 0.5 < expected < surprise
@@ -137,7 +137,7 @@ def test_an_expected_outcome_moves_less_than_a_surprise():
     st.lists(st.tuples(places, st.booleans(), st.floats(0, 1)), min_size=1, max_size=6),
     st.lists(st.tuples(places, st.floats(0, 1)), min_size=1, max_size=4),
 )
-def test_a_probability_stays_one(own, asked):
+def test_conditioned_probabilities_are_valid(own, asked):
     at, outcome, known = (np.array(column, dtype=float) for column in zip(*own, strict=True))
     asked_at, before = (np.array(column, dtype=float) for column in zip(*asked, strict=True))
     found = brought(at, outcome, known, asked_at, before)
@@ -148,7 +148,7 @@ def test_a_probability_stays_one(own, asked):
         assert (found >= np.where(before < 0.5, before - 0.02, before - 1e-9)).all()
 
 
-def test_the_mode_balances_expectation_and_outcome():
+def test_the_gradient_vanishes_at_the_mode():
     """At the mode, K^-1 (f - m) = y - expit(f): the gradient is zero."""
     gaps = apart([0, 0.5, 3], [0, 0.5, 3])
     covariance = PURITY.covariance(gaps) + 1e-6 * np.eye(3)
@@ -186,13 +186,13 @@ def correlation(errors):
     return shares[0, 2] / (kernel.variance + kernel.noise**2)
 
 
-def test_shared_and_lonely_errors_are_told_apart():
+def test_the_fit_recovers_the_correlation_of_errors():
     assert correlation(simulated(1.0, 0.2)) > 0.85
     assert correlation(simulated(0.7, 0.7)) == pytest.approx(0.5, abs=0.2)
     assert abs(correlation(simulated(0.05, 1.0))) < 0.15
 
 
-def test_the_fit_predicts_the_others_of_a_source_and_its_intervals_hold():
+def test_conditioning_on_fitted_kernels_reduces_errors_with_right_coverage():
     errors, fresh = simulated(1.0, 0.3), simulated(1.0, 0.3, seed=1)
     kernel = fit_own_kernel(errors)
     before, after, inside, width = [], [], [], []
@@ -217,7 +217,7 @@ def test_purity_of_a_source_that_is_pure_or_impure_throughout():
         assert (np.abs(found - errors.measured[rows[2:]]) < np.abs(0.5 - errors.measured[rows[2:]])).mean() > 0.4
 
 
-def test_the_fit_knows_no_order_of_sources():
+def test_the_fit_does_not_depend_on_the_order_of_sources():
     errors = simulated(0.6, 0.4)
     order = np.random.default_rng(3).permutation(SOURCES)
     rows = np.concatenate([np.arange(EACH) + EACH * source for source in order])

@@ -13,7 +13,7 @@ def likely(phases, asked, known):
     return phases.likely_phases(neighbours, occupancies(asked["formula"].to_list()), asked["additive"])
 
 
-def test_phases_of_the_nearest_that_the_elements_allow():
+def test_likely_phases_are_those_of_neighbours_with_available_elements():
     known = recipe_table([Recipe(formula="LATP x=0.3"), Recipe(formula="LAGP x=0.5"), Recipe(formula="LTP")])
     pellets = known.assign(secondary_phases=["AlPO4;TiO2", "GeO2;AlPO4", None])
     phases = SecondaryPhases.from_pellets(pellets)
@@ -24,7 +24,7 @@ def test_phases_of_the_nearest_that_the_elements_allow():
     assert named == [("AlPO4", "TiO2"), ("AlPO4", "GeO2"), ("TiO2",)], "no aluminium, no AlPO4"
 
 
-def test_additives_bring_elements():
+def test_elements_of_additives_are_available():
     known = recipe_table([Recipe(formula="LATP x=0.3")])
     phases = SecondaryPhases.from_pellets(known.assign(secondary_phases=["BPO4"]))
     plain = recipe_table([Recipe(formula="LATP x=0.3")])

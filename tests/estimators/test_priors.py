@@ -108,7 +108,7 @@ def test_the_terms_are_those_of_the_method_page():
     np.testing.assert_allclose(SOUND.margin(X), expected(X), rtol=1e-12)
 
 
-def test_known_coefficients_are_found_under_offsets_of_sources_and_wild_pellets():
+def test_coefficients_are_recovered_despite_offsets_of_sources_and_outliers():
     rows = of_many_laboratories()
     prior = fit_prior(SIGMA, rows, CONDUCTIVITY)
     found = dict(zip(NINE, prior.coefficients, strict=True))
@@ -125,7 +125,7 @@ def test_known_coefficients_are_found_under_offsets_of_sources_and_wild_pellets(
     assert abs(off).mean() < 0.5 * abs(plain).mean(), "plain least squares do far worse"
 
 
-def test_one_paper_of_many_pellets_does_not_decide():
+def test_one_paper_with_many_pellets_does_not_dominate():
     """All zirconium of a careless paper is a decade low, as is its titanium: that is the paper, not zirconium."""
     random = np.random.default_rng(3)
     X = np.zeros((140, len(NAMES)))
@@ -139,7 +139,7 @@ def test_one_paper_of_many_pellets_does_not_decide():
     assert dict(zip(NINE, prior.coefficients, strict=True))["zirconium"] == pytest.approx(-1.5, abs=0.1)
 
 
-def test_a_row_without_weight_teaches_nothing():
+def test_a_row_without_weight_has_no_effect():
     rows = of_many_laboratories(2)
     weight = np.ones(800)
     weight[400:] = 0.0
@@ -155,7 +155,7 @@ def test_a_row_without_weight_teaches_nothing():
 
 @settings(max_examples=60)
 @given(st.integers(0, 10_000), st.floats(-6, 6), st.floats(-6, 6), st.floats(-6, 6))
-def test_certain_directions_are_never_violated(seed, carriers, beyond, undoped):
+def test_bounds_of_coefficients_are_respected(seed, carriers, beyond, undoped):
     """Whatever the data say: more carriers never lower, second phases and the want of carriers never raise."""
     random = np.random.default_rng(seed)
     X = compositions(40, seed)
@@ -171,7 +171,7 @@ def test_certain_directions_are_never_violated(seed, carriers, beyond, undoped):
     assert (np.diff(prior.margin(series)) >= -1e-12).all(), "a series of x rises up to the best one"
 
 
-def test_data_that_say_the_opposite_find_no_effect():
+def test_coefficients_are_zero_if_data_contradict_their_bounds():
     X = compositions(400, 8)
     against = TRUTH | {"x up to the best": -3.0, "x beyond the best": 3.0, "undoped": 2.0}
     prior = fit_prior(SIGMA, matrix(X, expected(X, coefficients=against), np.arange(400) // 4), CONDUCTIVITY)
@@ -184,7 +184,7 @@ def test_data_that_say_the_opposite_find_no_effect():
 
 
 @given(st.floats(0, 1), st.integers(0, 10_000))
-def test_a_share_takes_of_averaged_terms_and_leaves_laws(share, seed):
+def test_weighting_scales_all_terms_except_laws(share, seed):
     X = compositions(20, seed)
     part = SOUND.weighted(share)
     np.testing.assert_allclose(part.margin(X), share * SOUND.margin(X), atol=1e-12)
@@ -210,7 +210,7 @@ def coefficient(prior, term):
 
 @pytest.mark.parametrize("technique", ["sputtering", "pulsed_laser_deposition", "aerosol"])
 @pytest.mark.parametrize(("annealed_c", "term"), [(None, "film as deposited"), (700, "annealed film")])
-def test_laws_of_films_hold_in_full(of_conductivity, technique, annealed_c, term):
+def test_laws_of_films_have_full_weight(of_conductivity, technique, annealed_c, term):
     film, pellet = (
         lagp(densification=made, sintering_temperature_c=annealed_c) for made in (technique, "conventional")
     )
@@ -224,7 +224,7 @@ def test_laws_of_films_hold_in_full(of_conductivity, technique, annealed_c, term
             assert (part.margin(film) - part.margin(pellet)).item() == pytest.approx(worse)
 
 
-def test_a_film_heated_less_than_it_takes_to_crystallise_is_one_as_deposited(of_conductivity):
+def test_films_heated_below_crystallisation_count_as_deposited(of_conductivity):
     as_deposited, warmed, annealed = (
         of_conductivity.laws().margin(lagp(densification="sputtering", sintering_temperature_c=heated)).item()
         for heated in (None, 499, 500)
@@ -265,7 +265,7 @@ def test_density_starts_from_the_green_body(pellets):
     assert usual > 88
 
 
-def test_features_in_another_order_give_the_same_answers():
+def test_the_order_of_features_has_no_effect():
     rows = of_many_laboratories()
     order = np.random.default_rng(5).permutation(len(NAMES))
     shuffled = TrainingMatrix(
@@ -329,7 +329,7 @@ def test_a_term_that_this_version_does_not_know_is_refused():
 
 
 @pytest.mark.parametrize("target", TERMS)
-def test_terms_are_made_of_features_that_there_are(target):
+def test_features_of_terms_exist(target):
     fitted = tuple(name for name, term in TERMS[target].items() if term.is_fitted)
     assert available_terms(target, feature_names()) == fitted
     assert set(feature_names()).issuperset(term_features(target, tuple(TERMS[target])))

@@ -101,7 +101,7 @@ def test_groups_are_the_column_of_sources_unless_given(taught):
     assert (none != given).any()
 
 
-def test_a_formula_is_recipe_enough(taught):
+def test_formulas_without_processing_are_accepted(taught):
     table, y = taught[TargetName.RELATIVE_DENSITY]
     model = quick(TargetName.RELATIVE_DENSITY).fit(table, y)
     assert list(model.feature_names_in_) == RECIPE
@@ -109,7 +109,7 @@ def test_a_formula_is_recipe_enough(taught):
     assert ((short > 50) & (short < 100)).all()
 
 
-def test_features_of_a_pipeline_do_as_well_as_recipes(taught):
+def test_features_of_a_pipeline_give_the_same_predictions(taught):
     table, y = taught[TargetName.RELATIVE_DENSITY]
     features = build_features(table)
     frame = pd.DataFrame(features.values, columns=features.names)
@@ -122,7 +122,7 @@ def test_features_of_a_pipeline_do_as_well_as_recipes(taught):
     assert model.target_.prior is None  # columns without names hold no composition that it knows
 
 
-def test_intervals_hold_what_they_promise_and_grow_with_the_level(taught):
+def test_intervals_have_the_intended_coverage_and_grow_with_the_level(taught):
     table, y = taught[TargetName.CONDUCTIVITY]
     train = np.isin(table[Column.SOURCE].astype(str), np.unique(table[Column.SOURCE].astype(str))[::2])
     model = quick(TargetName.CONDUCTIVITY, n_estimators=40, cv=4).fit(table[train], y[train])
@@ -177,7 +177,7 @@ def test_a_grid_search_takes_every_parameter(taught):
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_another_booster_stands_in_the_place_of_the_trees(taught, name):
+def test_another_booster_replaces_the_trees(taught, name):
     table, y = taught[name]
     is_probability = name is TargetName.PHASE_PURITY
     other = HistGradientBoostingClassifier if is_probability else HistGradientBoostingRegressor
@@ -206,7 +206,7 @@ def test_conductivities_away_from_room_temperature_need_an_energy(taught):
     assert (at[0] < at[1]).all()
 
 
-def test_what_cannot_be_is_refused(taught):
+def test_impossible_targets_are_refused(taught):
     table, y = taught[TargetName.RELATIVE_DENSITY]
     with pytest.raises(FieldError, match="atmosphere"):
         quick(TargetName.RELATIVE_DENSITY).fit(table.assign(atmosphere="airy"), y)

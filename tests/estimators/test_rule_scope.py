@@ -62,11 +62,11 @@ OVERFIRED = "overfired_latp_conducts_less"  # from 950 to 1150 °C
         ("lif_raises_lagp", {"formula": "LAGP x=0.5", "additive": "B2O3"}, False),
     ],
 )
-def test_a_rule_is_about_recipes_like_its_own(rule: str, recipe: dict[str, object], is_about: bool) -> None:
+def test_a_rule_applies_to_recipes_like_its_own(rule: str, recipe: dict[str, object], is_about: bool) -> None:
     assert (matching_fields(rule, **recipe) >= 0) == is_about
 
 
-def test_what_a_rule_varies_is_read_off_its_recipes() -> None:
+def test_varied_fields_are_derived_from_the_recipes() -> None:
     assert SCOPES[OVERFIRED].varied == ("sintering_temperature_c",)
     assert SCOPES[OVERFIRED].numbers["sintering_temperature_c"] == (950, 1150)
     assert SCOPES[OVERFIRED].systems == {"LATP": (0.3, 0.3)}
@@ -75,7 +75,7 @@ def test_what_a_rule_varies_is_read_off_its_recipes() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
-def test_every_rule_is_about_some_of_its_own_recipes(rule: PhysicalRule) -> None:
+def test_every_rule_applies_to_some_of_its_own_recipes(rule: PhysicalRule) -> None:
     """Those on the usual side of a choice left aside: who fires in air asks for no news of argon."""
     table = recipe_table(rule.recipes)
     close = SCOPES[rule.name].matching_fields(
@@ -91,7 +91,7 @@ def _varied(rule: PhysicalRule, recipe: Recipe) -> list[object]:
     return [getattr(recipe, name) for name in SCOPES[rule.name].varied if name != "x"]
 
 
-def test_what_agrees_in_most_fields_stands_first() -> None:
+def test_rules_that_match_most_fields_come_first() -> None:
     table = recipe_table(
         [
             Recipe(formula="LATP x=0.4", sintering_temperature_c=800, atmosphere="Ar", particle_size_um=0.31),
@@ -107,7 +107,7 @@ def test_what_agrees_in_most_fields_stands_first() -> None:
 
 
 @given(st.floats(20, 1700))
-def test_a_temperature_is_within_what_the_rule_varies_or_not(celsius: float) -> None:
+def test_a_rule_applies_within_its_varied_temperatures_only(celsius: float) -> None:
     found = matching_fields(OVERFIRED, formula="LATP x=0.3", sintering_temperature_c=celsius)
     assert (found >= 0) == (950 <= celsius <= 1150)
 

@@ -20,12 +20,12 @@ def test_each_source_counts_by_its_nearest_pellet(space):
     np.testing.assert_array_equal(found.distances, expected)
 
 
-def test_many_pellets_of_one_source_are_one_witness():
+def test_all_pellets_of_a_source_count_as_one():
     found = SourceDistances(np.array(["a", "b"], dtype=object), np.array([[0.1, 2.1]]))
     assert found.mean_of_nearest()[0] == pytest.approx(1.1), "the mean over sources, however many pellets a has"
 
 
-def test_the_nearest_sources_count_and_the_own_does_not():
+def test_the_nearest_other_sources_count():
     names = np.array([f"s{n:02}" for n in range(20)], dtype=object)
     found = SourceDistances(names, np.arange(20.0)[None, ::-1])
     assert found.mean_of_nearest()[0] == pytest.approx(np.mean(np.arange(NEAR_SOURCES)))
@@ -34,12 +34,12 @@ def test_the_nearest_sources_count_and_the_own_does_not():
     assert found.mean_of_nearest(own, names < "s03")[0] == pytest.approx(18.0)
 
 
-def test_nothing_left_is_infinitely_far():
+def test_the_distance_is_infinite_without_other_sources():
     found = SourceDistances(np.array(["a"], dtype=object), np.array([[0.5]]))
     assert found.mean_of_nearest(np.array(["a"], dtype=object))[0] == np.inf
 
 
-def test_large_tables_are_cut_and_put_together_again(space, monkeypatch):
+def test_chunks_do_not_change_distances(space, monkeypatch):
     sources = np.array(["a", "b"] * 6, dtype=object)
     whole = source_distances(space, space, sources).distances
     monkeypatch.setattr("nasicon_ml.estimators.domain._CHUNK_ROWS", 5)

@@ -35,7 +35,7 @@ def test_densities_never_leave_their_bounds():
     np.testing.assert_allclose(conductivity(np.array([-99.0, -4.0, 2.0])), [-14.0, -4.0, 0.0])
 
 
-def test_bounds_teach_nothing():
+def test_bounds_are_not_training_rows():
     pellets = load_pellets()
     rows = training_rows(pellets, TargetName.CONDUCTIVITY).rows
     bounded = np.flatnonzero(pellets[Column.CONDUCTIVITY_BOUND].notna())

@@ -45,7 +45,7 @@ def width(intervals, **where):
     return (upper - lower)[0]
 
 
-def test_every_kind_of_ignorance_widens(intervals):
+def test_unknown_fields_distance_and_temperature_widen_intervals(intervals):
     here = width(intervals, unknown=0.2, distance=0.5)
     assert width(intervals, unknown=0.8, distance=0.5) > here
     assert width(intervals, unknown=0.2, distance=2.0) > here
@@ -223,7 +223,7 @@ def test_spread_recovers_what_widens_errors():
     assert spread.unknown >= _DISTANCE_PER_UNKNOWN * spread.distance
 
 
-def test_knowing_less_never_narrows():
+def test_unknown_fields_never_narrow_intervals():
     """Errors that shrink with ignorance, as luck can have it, leave the spread flat."""
     random = np.random.default_rng(2)
     unknown, distance = random.uniform(size=(2, 500))
@@ -234,7 +234,7 @@ def test_knowing_less_never_narrows():
 
 
 @pytest.mark.parametrize("field", PROCESSING_FIELDS)
-def test_silence_brings_a_recipe_no_nearer_than_the_spread_makes_up_for(field):
+def test_the_spread_compensates_distances_reduced_by_unknown_fields(field):
     """Leave one field out of every pellet: distances shrink by no more than the growth of the unknown share."""
     said = load_pellets()
     said = said[said[field].notna()].head(60).reset_index(drop=True)
@@ -248,7 +248,7 @@ def test_silence_brings_a_recipe_no_nearer_than_the_spread_makes_up_for(field):
     assert (nearer[told] <= _DISTANCE_PER_UNKNOWN * gained[told] + 1e-9).all()
 
 
-def test_spread_refuses_a_handful():
+def test_a_spread_needs_enough_residuals():
     with pytest.raises(ValueError, match="at least 20 out-of-fold residuals, got 5"):
         fit_spread(np.ones(5), np.zeros(5), np.zeros(5))
 
@@ -291,7 +291,7 @@ def test_the_level_needed_tells_which_intervals_hold(count, seed, level):
         np.testing.assert_array_equal(scores.level_needed(asked) < level, inside)
 
 
-def test_errors_that_jump_where_a_recipe_is_incomplete_are_seen():
+def test_larger_errors_of_incomplete_recipes_are_fitted():
     random = np.random.default_rng(4)
     unknown, distance = random.uniform(size=(2, 20000))
     residuals = random.laplace(scale=np.exp(-1.0 + 0.5 * (unknown > 1 / 3)))
@@ -300,7 +300,7 @@ def test_errors_that_jump_where_a_recipe_is_incomplete_are_seen():
     assert spread.unknown == pytest.approx(0.0, abs=0.08)
 
 
-def test_a_group_is_drawn_to_the_rest_the_more_the_smaller_it_is():
+def test_factors_of_small_groups_are_shrunk_most():
     random = np.random.default_rng(5)
     large, small = np.arange(6000) < 2000, np.arange(6000) >= 5990
     residuals = random.laplace(scale=0.2, size=6000) * np.where(large, 3.0, 1.0)

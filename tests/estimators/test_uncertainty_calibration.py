@@ -22,7 +22,7 @@ def test_agrees_with_unpenalised_logistic_regression_on_both_logarithms():
     np.testing.assert_allclose(ours.probability(margin), theirs.predict_proba(inputs)[:, 1], atol=1e-3)
 
 
-def test_too_sure_of_one_outcome_alone_is_mended():
+def test_overconfidence_of_one_outcome_is_corrected():
     """What Platt's two numbers cannot: log-odds above 0 mean nothing, those below are right."""
     margin = np.random.default_rng(2).uniform(-4, 4, 20000)
     truth = np.minimum(margin, 0.0)
@@ -58,7 +58,7 @@ def too_sure(seed=4):
     return margin, outcomes(margin / 3 - 0.7, seed)
 
 
-def test_without_trust_nothing_is_drawn_anywhere():
+def test_without_trust_there_is_no_shrinkage():
     margin, outcome = too_sure()
     assert fit_calibration(margin, outcome, trust=0.0) == fit_calibration(margin, outcome)
     probability = fit_calibration(margin, outcome).probability(margin)
@@ -68,7 +68,7 @@ def test_without_trust_nothing_is_drawn_anywhere():
 @pytest.mark.parametrize(
     "make", [too_sure, lambda: (np.linspace(-3, 3, 100), (np.linspace(-3, 3, 100) < 0.5) * 1.0)]
 )
-def test_with_boundless_trust_probabilities_stay_as_they_are(make):
+def test_with_large_trust_probabilities_do_not_change(make):
     margin, outcome = make()
     found = fit_calibration(margin, outcome, trust=1e7)
     np.testing.assert_allclose(numbers(found), [1, 1, 0], atol=1e-4)
@@ -76,7 +76,7 @@ def test_with_boundless_trust_probabilities_stay_as_they_are(make):
 
 
 @given(st.integers(0, 200), st.floats(-2, 2))
-def test_the_more_trust_the_nearer_to_unchanged(seed, slope):
+def test_parameters_approach_identity_with_trust(seed, slope):
     margin = np.random.default_rng(seed).normal(scale=2, size=80)
     outcome = outcomes(slope * margin - 0.5, seed)
     if outcome.min() == outcome.max():
