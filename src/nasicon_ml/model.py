@@ -83,10 +83,9 @@ class Answers:
             Column.DOMAIN_NOTES: self.domain_notes,
             Column.NEAREST_PELLETS: self.pellet_ids[self.named_positions],
         }
-        joined = {
-            column: np.array(["; ".join(row) for row in rows], dtype=object) for column, rows in texts.items()
-        }
-        values = {**self.numbers, **joined}
+        values: dict[Column, Any] = dict(self.numbers)
+        for column, rows in texts.items():
+            values[column] = np.array(["; ".join(row) for row in rows], dtype=object)
         from_own_pellets = [column for column in self.numbers if column not in PREDICTION]
         columns = (*PREDICTION, *from_own_pellets)
         return pd.DataFrame({str(column): values[column] for column in columns}, index=index)
@@ -155,7 +154,7 @@ class PropertyModel(ModelParts):
         """
         recipes, features = self._prepare(table, None)
         predicted = self._predict_numbers(recipes, features, level)
-        numbers = predicted.numbers | {Column.SYSTEM: recipes.sites.per_row(recipes.sites.systems)}
+        numbers = predicted.numbers | {Column.SYSTEM: predicted.circumstances.system}
         if own is not None:
             numbers |= self._condition_on(own, predicted, features, level)
         nearest, nearest_with_phases = nearest_neighbours_among(

@@ -4,7 +4,7 @@ import pytest
 
 from nasicon_ml.bundle.schema import any_of, boolean, integer, list_of, mapping_of, number, one_of, record, text
 
-SHAPE = record(
+CHECK = record(
     {"n": number(0, 1), "names": list_of(text(3), 1, 2)},
     {
         "by": mapping_of(integer(0, 9), 2, ("a", "b", "c")),
@@ -19,7 +19,7 @@ GOOD = {"n": 0.5, "names": ["abc"]}
     "more", [{}, {"n": 0}, {"n": 1}, {"by": {"a": 0, "c": 9}}, {"kind": "y"}, {"any": True}, {"any": "no"}]
 )
 def test_valid_content_is_accepted(more):
-    SHAPE(GOOD | more, "")
+    CHECK(GOOD | more, "")
 
 
 @pytest.mark.parametrize(
@@ -47,14 +47,14 @@ def test_valid_content_is_accepted(more):
 )
 def test_invalid_content_is_refused_with_its_path(more, match):
     with pytest.raises(ValueError, match=match):
-        SHAPE(GOOD | more, "")
+        CHECK(GOOD | more, "")
 
 
 def test_missing_names_are_reported():
     with pytest.raises(ValueError, match=r"^place\.names is missing"):
-        SHAPE({"n": 1}, "place")
+        CHECK({"n": 1}, "place")
 
 
 def test_long_values_are_shortened():
     with pytest.raises(ValueError, match=r"^kind: 'x{39}\.\.\. is not accepted"):
-        SHAPE(GOOD | {"kind": "x" * 10_000}, "")
+        CHECK(GOOD | {"kind": "x" * 10_000}, "")

@@ -20,11 +20,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,7 @@ from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
 from nasicon_ml.bundle.schema import check_model_json
 from nasicon_ml.checks import check_columns
 from nasicon_ml.columns import NEW_IN_0_2, PELLET, Column
+from nasicon_ml.composition import occupancies
 from nasicon_ml.errors import BundleError, NasiconError
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.own_pellets import OwnKernel
@@ -48,9 +49,6 @@ from nasicon_ml.io.csv import read_exact_csv
 from nasicon_ml.io.structured import dump_json, load_json
 from nasicon_ml.trees.arrays import convert_ubj_to_json, from_json, read_npz, write_npz
 from nasicon_ml.trees.ensemble import TreeEnsemble
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FORMAT_VERSION = 3
 _MODEL, _PELLETS, _OUT_OF_FOLD = "model.json", "pellets.csv", "out_of_fold.csv"
@@ -207,15 +205,15 @@ def model_files(model: ModelParts) -> dict[str, bytes]:
     }
 
 
-def model_from_files(files: Mapping[str, bytes], created: str = "") -> ModelParts:
-    """Return the model from the output of `model_files`, read as from a bundle.
+def model_from_files(files: Mapping[str, bytes]) -> ModelParts:
+    """Return the model from the output of `model_files`, read as from a bundle, without its time of training.
 
     Raises
     ------
     BundleError
         If a file has invalid content.
     """
-    return _model(CheckedFiles(Path(), FORMAT_VERSION, created, files))
+    return _model(CheckedFiles(Path(), FORMAT_VERSION, "", files))
 
 
 def _model_json(model: ModelParts) -> dict[str, Any]:
@@ -229,7 +227,7 @@ def _model_json(model: ModelParts) -> dict[str, Any]:
         "feature_set": model.feature_set,
         "feature_names": list(model.feature_names),
         "intervals": {str(name): _interval_to_json(interval) for name, interval in model.intervals.items()},
-        "calibration": model.calibration.to_json(),
+        "calibration": asdict(model.calibration),
         "domain": model.domain.to_json(),
         "priors": {str(name): prior.to_json() for name, prior in model.priors.items()},
         "own": {str(name): asdict(kernel) for name, kernel in model.own.items()},
@@ -276,8 +274,6 @@ def _read_trees(files: CheckedFiles, n_features: int) -> dict[TargetName, TreeEn
 
 
 def _read_pellets(files: CheckedFiles) -> pd.DataFrame:
-    from nasicon_ml.composition import occupancies
-
     with _naming_file(files, _PELLETS):
         cells = read_exact_csv(files.content[_PELLETS].decode("utf-8"), *_HEADERS)
         clean, findings = check_columns(pd.DataFrame(cells, dtype="object"), PELLET)

@@ -121,12 +121,8 @@ class _Training:
 
     context: FitContext
     rows: TrainingRows
+    sources: Strings  # of each row, shape (n,)
     circumstances: Circumstances
-
-    @property
-    def sources(self) -> Strings:
-        """Source of each row, shape (n,)."""
-        return self.context.pellets[Column.SOURCE].to_numpy(dtype=object)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -182,7 +178,7 @@ class _TargetEstimator(BaseEstimator):  # type: ignore[misc]
         training = TrainingRows(np.arange(len(y)), y, weight)
         self.target_ = self._fit_rows(context, training, np.ones(len(y), dtype=bool))
         self.space_ = inputs.space
-        return _Training(context, training, inputs.circumstances(inputs.space, sources))
+        return _Training(context, training, sources, inputs.circumstances(inputs.space, sources))
 
     def _out_of_fold(self, training: _Training) -> tuple[Floats, Floats]:
         """Return out-of-fold predictions and activation energies, shape (n,); NaN without a fold."""

@@ -157,23 +157,10 @@ def learned_interval(name: TargetName, reported: Sequence[Floats]) -> tuple[Floa
     return centre, np.maximum(*(np.abs(end - centre) for end in ends))
 
 
-def inverse_temperature_step(temperature_c: Floats, reference_c: float = ROOM_TEMPERATURE_C) -> Floats:
-    """Return the distance of a temperature from the reference on the Arrhenius axis, in 1/eV.
-
-    Parameters
-    ----------
-    temperature_c
-        Temperatures in °C, any shape.
-    reference_c
-        Reference in °C.
-
-    Returns
-    -------
-    ndarray
-        ``1/(k T_reference) - 1/(k T)``: positive above the reference.
-    """
+def inverse_temperature_step(temperature_c: Floats) -> Floats:
+    """Return 1/(k T25) - 1/(k T), the distance of temperatures from 25 °C on the Arrhenius axis, in 1/eV."""
     kelvin = np.asarray(temperature_c, dtype=np.float64) + ZERO_CELSIUS_K
-    return (1.0 / (reference_c + ZERO_CELSIUS_K) - 1.0 / kelvin) / BOLTZMANN_EV_K
+    return (1.0 / (ROOM_TEMPERATURE_C + ZERO_CELSIUS_K) - 1.0 / kelvin) / BOLTZMANN_EV_K
 
 
 def shift_log10_conductivity(

@@ -11,7 +11,7 @@ average (cross-conformal prediction: Vovk, 10.1007/s10472-013-9368-4; normalised
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -303,20 +303,21 @@ def _fit_scale(
     name: TargetName, residuals: Floats, sources: Strings, circumstances: Circumstances, energy_error_ev: float
 ) -> tuple[Spread, dict[str, float], float]:
     """Fit spread, factors and energy error to residuals on the scale the model learns."""
-    near = is_near_room_temperature(circumstances.temperature_c)
-    if name is not TargetName.CONDUCTIVITY or near.sum() < _FEWEST_ROWS:
-        near = np.ones(len(residuals), dtype=bool)
-    here = circumstances.take(near)
-    count = pd.Series(sources[near]).groupby(here.system).nunique()
-    group = _factor_names(here.system, {str(system) for system in count.index[count >= _ENOUGH_SOURCES]})
-    systems = sorted(set(group))
-    groups = [group == system for system in systems]
-    spread, factors = fit_spread(residuals[near], here.unknown, here.distance, groups=groups)
-    by_system = dict(zip(systems, map(float, factors), strict=True))
-    if (~near).sum() >= _FEWEST_ROWS:
+    is_near = is_near_room_temperature(circumstances.temperature_c)
+    if name is not TargetName.CONDUCTIVITY or is_near.sum() < _FEWEST_ROWS:
+        is_near = np.ones(len(residuals), dtype=bool)
+    near = circumstances.take(is_near)
+    source_counts = pd.Series(sources[is_near]).groupby(near.system).nunique()
+    with_factor = source_counts.index[source_counts >= _ENOUGH_SOURCES]
+    factor_names = _factor_names(near.system, {str(system) for system in with_factor})
+    names = sorted(set(factor_names))
+    groups = [factor_names == factor_name for factor_name in names]
+    spread, factors = fit_spread(residuals[is_near], near.unknown, near.distance, groups=groups)
+    by_system = dict(zip(names, map(float, factors), strict=True))
+    if (~is_near).sum() >= _FEWEST_ROWS:
         scale = _at_room_temperature(spread, by_system, circumstances)
-        steps = _decades_per_ev(circumstances)[~near]
-        energy_error_ev = _fit_energy_error(residuals[~near], scale[~near], steps, energy_error_ev)
+        steps = _decades_per_ev(circumstances)[~is_near]
+        energy_error_ev = _fit_energy_error(residuals[~is_near], scale[~is_near], steps, energy_error_ev)
     return spread, by_system, energy_error_ev
 
 
@@ -384,13 +385,9 @@ class BetaCalibration:
         )
         return np.asarray(np.exp(-np.logaddexp(0.0, -log_odds)))  # scipy's expit, without importing scipy
 
-    def to_json(self) -> dict[str, float]:
-        """Return a plain dictionary."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> BetaCalibration:
-        """Read the output of `to_json`, or Platt's slope and intercept of a bundle of version 0.1."""
+        """Read the calibration of a bundle, or Platt's slope and intercept of a bundle of version 0.1."""
         if "slope" in data:
             return cls(float(data["slope"]), float(data["slope"]), float(data["intercept"]))
         return cls(float(data["pure"]), float(data["impure"]), float(data["intercept"]))
