@@ -1,4 +1,4 @@
-"""Plain CSVs are read in arrays, to the same cells and lines as row by row."""
+"""CSVs without quotation marks are read by pandas, with the same cells and lines as by the csv module."""
 
 from pathlib import Path
 
@@ -42,20 +42,20 @@ def test_both_readers_read_the_same(text: str) -> None:
         assert fast == read(text)
 
 
-def test_plain_rows_are_read_in_arrays() -> None:
-    found = read_unquoted_rows("\na,b\n1,é\n\n , \n3\r\n", 2, 2)
-    assert found is not None
-    cells, lines = found
+def test_unquoted_rows_are_read() -> None:
+    columns_and_lines = read_unquoted_rows("\na,b\n1,é\n\n , \n3\r\n", 2, 2)
+    assert columns_and_lines is not None
+    cells, lines = columns_and_lines
     assert [column.tolist() for column in cells] == [["1", "3"], ["é", ""]]
     assert lines.tolist() == [3, 6]
 
 
 @pytest.mark.parametrize("text", ['a,b\n"1",2\n', "a,b\n1,2,3\n", "a,b\n" + "1" * 200_000 + ",2\n"])
-def test_anything_else_is_left_to_the_other_reader(text: str) -> None:
+def test_other_texts_are_left_to_the_csv_module(text: str) -> None:
     assert read_unquoted_rows(text, 1, 2) is None
 
 
-def test_texts_that_stand_in_many_rows_are_kept_once(tmp_path: Path) -> None:
+def test_equal_texts_share_memory(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("formula\n" + "LATP x=0.3\n" * 100, encoding="utf-8")
     table: RawTable = read_table(tmp_path / "t.csv")
     assert len({id(cell) for cell in table.frame["formula"]}) == 1

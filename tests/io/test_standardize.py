@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""Tables as people keep them: what is made of names, units and numbers, and what is said about it."""
+"""Standardized names, units and numbers of users' tables, and the notes on them."""
 
 import pandas as pd
 import pytest
@@ -13,7 +13,7 @@ from nasicon_ml.io.headers import parse_column_name
 from nasicon_ml.io.standardize import parse_number
 
 
-def kept(strict: bool = False, **columns: list[object]) -> RawTable:
+def standardize(strict: bool = False, **columns: list[object]) -> RawTable:
     return standardize_table(
         RawTable(pd.DataFrame(columns, dtype="object"), None, "lab.csv"), PELLET, strict=strict
     )
@@ -49,17 +49,17 @@ def kept(strict: bool = False, **columns: list[object]) -> RawTable:
         ("Comments", Column.NOTES, None),
     ],
 )
-def test_names_with_units_are_understood_and_said(name: str, column: Column, thousand: float | None) -> None:
+def test_names_with_units_are_parsed_and_noted(name: str, column: Column, thousand: float | None) -> None:
     cells: list[object] = ["1000", "1000"] if thousand is not None else ["LTP", "LTP"]
-    table = kept(**{name: cells})
+    table = standardize(**{name: cells})
     assert list(table.frame.columns) == [column]
     found = table.frame[column].tolist()
     assert found == cells if thousand is None else [float(cell) for cell in found] == pytest.approx([thousand] * 2)
     assert table.notes[0].startswith(f"column {name!r} read as {column}")
 
 
-def test_the_words_about_a_conversion() -> None:
-    table = kept(**{"sigma (mS/cm)": ["0.38"], "T_sinter (K)": ["1123.15"], "t/min": [90]})
+def test_the_notes_on_conversions() -> None:
+    table = standardize(**{"sigma (mS/cm)": ["0.38"], "T_sinter (K)": ["1123.15"], "t/min": [90]})
     assert table.notes == (
         "column 'sigma (mS/cm)' read as conductivity_total_s_cm, divided by 1000",
         "column 'T_sinter (K)' read as sintering_temperature_c, minus 273.15",
@@ -69,17 +69,17 @@ def test_the_words_about_a_conversion() -> None:
 
 
 def test_whole_kelvin_are_whole_degrees() -> None:
-    assert kept(**{"T_sinter (K)": ["1123", 1173, ""]}).frame.iloc[:, 0].tolist() == [850, 900, ""]
+    assert standardize(**{"T_sinter (K)": ["1123", 1173, ""]}).frame.iloc[:, 0].tolist() == [850, 900, ""]
 
 
 def test_logarithms_fractions_and_temperatures_in_a_name() -> None:
-    table = kept(
+    table = standardize(
         **{"log σ (S/cm)": ["-4", -3.0], "relative density": [0.95, "0.9"], "Additive amount (wt.%)": [2, ""]}
     )
     assert table.frame[Column.CONDUCTIVITY_TOTAL_S_CM].tolist() == [1e-4, 1e-3]
     assert table.frame[Column.RELATIVE_DENSITY_PCT].tolist() == [95, 90]
     assert table.frame[Column.ADDITIVE_UNIT].tolist() == ["wt%", None]
-    hot = kept(**{"conductivity at 60 °C (S/cm)": ["1e-3", ""]})
+    hot = standardize(**{"conductivity at 60 °C (S/cm)": ["1e-3", ""]})
     assert hot.frame[Column.MEASUREMENT_TEMPERATURE_C].fillna(0).tolist() == [60, 0]
     assert "measured at 60 °C" in hot.notes[0]
 
@@ -87,36 +87,39 @@ def test_logarithms_fractions_and_temperatures_in_a_name() -> None:
 @pytest.mark.parametrize(
     "name", ["temperature", "T (°C)", "t_sinter", "sintering temperature (F)", "sintring_time_h"]
 )
-def test_what_needs_a_question_stays_for_who_asks_it(name: str) -> None:
-    assert list(kept(formula=["LTP"], **{name: ["850"]}).frame.columns) == ["formula", name]
+def test_ambiguous_and_misspelled_names_are_kept(name: str) -> None:
+    assert list(standardize(formula=["LTP"], **{name: ["850"]}).frame.columns) == ["formula", name]
 
 
-def test_columns_of_others_are_left_out_and_named_once() -> None:
-    table = kept(
+def test_unknown_columns_are_dropped_with_one_note() -> None:
+    table = standardize(
         formula=["LTP"], Operator=["M"], **{"density (g/cm3)": [2.9], "grain boundary σ (S/cm)": ["1e-4"]}
     )
     assert list(table.frame.columns) == ["formula"]
     (note,) = table.notes
     assert all(repr(name) in note for name in ("Operator", "density (g/cm3)", "grain boundary σ (S/cm)"))
-    assert "Operator" in kept(strict=True, formula=["LTP"], Operator=["M"]).frame.columns
+    assert "Operator" in standardize(strict=True, formula=["LTP"], Operator=["M"]).frame.columns
 
 
-def test_two_columns_of_one_meaning_are_refused() -> None:
+def test_two_columns_with_the_same_meaning_are_refused() -> None:
     with pytest.raises(
         UnreadableFileError, match="'T_sinter' and 'sintering temperature' both mean sintering_temp"
     ):
-        kept(**{"T_sinter": [850], "sintering temperature": [850]})
+        standardize(**{"T_sinter": [850], "sintering temperature": [850]})
 
 
-def test_a_name_and_its_x_are_joined() -> None:
-    table = kept(system=["LATP", "NZSP", "LTP"], x=["0,3", 2, None])
+def test_a_system_or_formula_is_merged_with_its_x() -> None:
+    table = standardize(system=["LATP", "NZSP", "LTP"], x=["0,3", 2, None])
     assert table.frame["formula"].tolist() == ["LATP x=0.3", "NZSP x=2", "LTP"]
     formula = ["Li1+xAlxTi2-x(PO4)3", "Li1.3Al0.3Ti1.7(PO4)3"]
-    assert kept(formula=formula, x=[0.3, 0.3]).frame["formula"].tolist() == [f"{formula[0]} x=0.3", formula[1]]
+    assert standardize(formula=formula, x=[0.3, 0.3]).frame["formula"].tolist() == [
+        f"{formula[0]} x=0.3",
+        formula[1],
+    ]
 
 
-def test_a_row_of_units_belongs_to_the_names() -> None:
-    table = kept(Composition=["", "LTP"], T_sinter=["K", "1123"], sigma=["[mS/cm]", "0.1"])
+def test_a_row_of_units_is_merged_with_the_header() -> None:
+    table = standardize(Composition=["", "LTP"], T_sinter=["K", "1123"], sigma=["[mS/cm]", "0.1"])
     assert table.frame.to_dict("list") == {
         "formula": ["LTP"], "sintering_temperature_c": [850], "conductivity_total_s_cm": [0.0001],
     }  # fmt: skip
@@ -131,18 +134,18 @@ def test_a_row_of_units_belongs_to_the_names() -> None:
     ],
 )  # fmt: skip
 def test_numbers_as_people_write_them(text: str, value: float) -> None:
-    found = parse_number(text, Column.CONDUCTIVITY_TOTAL_S_CM, decimal_commas=False)
-    assert found is not None
-    assert found.value == pytest.approx(value, rel=1e-12)
+    number = parse_number(text, Column.CONDUCTIVITY_TOTAL_S_CM, decimal_commas=False)
+    assert number is not None
+    assert number.value == pytest.approx(value, rel=1e-12)
 
 
 @pytest.mark.parametrize("text", ["800-900", "800–900", "1,234", "8OO", "850 g", "1.5.2", "½", "1:30", ">850", ""])
-def test_what_may_be_anything_is_not_read(text: str) -> None:
+def test_ambiguous_numbers_are_not_read(text: str) -> None:
     assert parse_number(text, Column.SINTERING_TEMPERATURE_C, decimal_commas=False) is None
 
 
-def test_what_is_passed_over_is_said_once() -> None:
-    table = kept(
+def test_each_treatment_of_a_column_has_one_note() -> None:
+    table = standardize(
         formula=["LTP"] * 3,
         sintering_temperature_c=["850±10", "900 ± 10", "~800"],
         relative_density_pct=[">95", "≥ 93 %", "90,5"],
@@ -161,27 +164,27 @@ def test_what_is_passed_over_is_said_once() -> None:
     }
 
 
-def test_bounds_are_converted_with_their_column() -> None:
-    table = kept(**{"sigma (mS/cm)": ["<0,1", "2"]})
+def test_bounds_are_converted_to_the_unit_of_the_column() -> None:
+    table = standardize(**{"sigma (mS/cm)": ["<0,1", "2"]})
     assert table.frame[Column.CONDUCTIVITY_TOTAL_S_CM].tolist() == [0.0001, 0.002]
     assert table.frame[Column.CONDUCTIVITY_BOUND].tolist() == ["upper", None]
 
 
 def test_formulas_have_decimal_commas_too() -> None:
-    table = kept(formula=["Li1,3Al0,3Ti1,7(PO4)3", "LATP x=0,4", None])
+    table = standardize(formula=["Li1,3Al0,3Ti1,7(PO4)3", "LATP x=0,4", None])
     assert table.frame["formula"].tolist() == ["Li1.3Al0.3Ti1.7(PO4)3", "LATP x=0.4", None]
     assert table.notes == ("commas read as decimal points",)
 
 
-def test_a_comma_of_thousands_or_decimals_is_told_by_the_others() -> None:
-    assert kept(sintering_time_h=["1,234", "2,5"]).frame.iloc[:, 0].tolist() == [1.234, 2.5]
-    assert kept(sintering_time_h=["1,234", "2"]).frame.iloc[:, 0].tolist() == ["1,234", "2"]
+def test_other_numbers_decide_whether_a_comma_separates_thousands_or_decimals() -> None:
+    assert standardize(sintering_time_h=["1,234", "2,5"]).frame.iloc[:, 0].tolist() == [1.234, 2.5]
+    assert standardize(sintering_time_h=["1,234", "2"]).frame.iloc[:, 0].tolist() == ["1,234", "2"]
 
 
 @pytest.mark.parametrize("column", [column for column in Column if column in PELLET or column in MODEL_INPUT])
-def test_our_own_names_mean_themselves_and_change_nothing(column: Column) -> None:
+def test_names_of_the_vocabulary_are_left_unchanged(column: Column) -> None:
     cells: list[object] = ["1", "x", None]
-    table = kept(**{column.value: cells})
+    table = standardize(**{column.value: cells})
     assert table.frame[column].tolist() == cells
     assert table.notes == ()
 
@@ -190,22 +193,21 @@ NUMBERS = [column for column in PELLET if column.kind is Kind.NUMBER and column.
 
 
 @given(column=st.sampled_from(NUMBERS), value=st.floats(2, 1e6), data=st.data())
-def test_a_unit_in_the_name_and_one_in_the_cell_are_the_same(
+def test_a_unit_in_the_name_and_in_the_cell_give_the_same_number(
     column: Column, value: float, data: st.DataObject
 ) -> None:
-    unit = data.draw(
-        st.sampled_from([unit for ours, unit in OTHER_UNITS if ours == column.unit and unit != "fraction"])
-    )
-    named = kept(**{f"{column.label} ({unit})": [f"{value:g}"]}).frame
-    held = kept(**{column.label: [f"{value:g} {unit}"]}).frame
-    assert list(named.columns) == list(held.columns) == [column]
-    assert float(named.iloc[0, 0]) == pytest.approx(float(held.iloc[0, 0]), rel=1e-9)
+    units = [unit for own_unit, unit in OTHER_UNITS if own_unit == column.unit and unit != "fraction"]
+    unit = data.draw(st.sampled_from(units))
+    in_name = standardize(**{f"{column.label} ({unit})": [f"{value:g}"]}).frame
+    in_cell = standardize(**{column.label: [f"{value:g} {unit}"]}).frame
+    assert list(in_name.columns) == list(in_cell.columns) == [column]
+    assert float(in_name.iloc[0, 0]) == pytest.approx(float(in_cell.iloc[0, 0]), rel=1e-9)
 
 
 @given(name=st.text(max_size=60))
-def test_any_name_means_something_or_nothing(name: str) -> None:
-    meaning = parse_column_name(name)
-    assert meaning is None or meaning.candidates
+def test_any_name_has_candidates_or_is_unknown(name: str) -> None:
+    parsed = parse_column_name(name)
+    assert parsed is None or parsed.candidates
 
 
 @given(
@@ -213,5 +215,5 @@ def test_any_name_means_something_or_nothing(name: str) -> None:
     column=st.sampled_from(NUMBERS),
 )
 def test_any_text_is_a_finite_number_or_none(text: str, column: Column) -> None:
-    found = parse_number(text, column, decimal_commas=False)
-    assert found is None or abs(found.value) < float("inf")
+    number = parse_number(text, column, decimal_commas=False)
+    assert number is None or abs(number.value) < float("inf")
