@@ -24,8 +24,8 @@ SMALL = ROOT / "examples" / "screening" / "small.yaml"
 def opened(name: str, **parameters: str) -> AppTest:
     script = f"""
 from nasicon_ml.app import {name}
-from nasicon_ml.app.session import told
-with told():
+from nasicon_ml.app.session import show_errors
+with show_errors():
     {name}.show()
 """
     page = AppTest.from_string(script, default_timeout=600)

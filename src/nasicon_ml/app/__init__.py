@@ -1,1 +1,1 @@
-"""The pages of ``nasicon-ml app``: what the command line calls, shown in the browser. Nothing is computed here."""
+"""The pages of ``nasicon-ml app``, which show results in the browser but compute nothing."""

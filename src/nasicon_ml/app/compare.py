@@ -1,4 +1,4 @@
-"""The page that compares recipes: a table to fill in, the answers, and which recipe beats which."""
+"""The page that compares recipes: an editable table, the answers and their differences."""
 
 from __future__ import annotations
 
@@ -20,59 +20,58 @@ _EXAMPLES = (
     {Column.FORMULA.value: "LATP x=0.3", Column.SINTERING_TEMPERATURE_C.value: 900.0},
     {Column.FORMULA.value: "LAGP x=0.5", Column.SINTERING_TEMPERATURE_C.value: 850.0},
 )
-#: What stands first in the table.
-_FIRST = (Column.FORMULA, Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.ATMOSPHERE)
-_ADDRESS, _START = "recipes", "recipes at first"
+#: The first columns of the table.
+_FIRST_COLUMNS = (Column.FORMULA, Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.ATMOSPHERE)
+_QUERY_PARAMETER, _INITIAL = "recipes", "recipes at first"
 
 
 def show() -> None:
     """Show the page."""
     st.markdown("One recipe a row; what is left empty is unknown. The address holds the table.")
-    if _START not in st.session_state:
-        st.session_state[_START] = _at_first()
-    configured = {column.value: _cells(column) for column in MODEL_INPUT}
+    if _INITIAL not in st.session_state:
+        st.session_state[_INITIAL] = _initial_table()
     table = st.data_editor(
-        st.session_state[_START],
+        st.session_state[_INITIAL],
         num_rows="dynamic",
-        column_config=configured,
+        column_config={column.value: _column_config(column) for column in MODEL_INPUT},
         hide_index=True,
         key="table",
         placeholder="",
     )
     table = table.dropna(how="all").reset_index(drop=True)
     rows = [{name: cell for name, cell in row.items() if cell is not None} for row in table_records(table)]
-    st.query_params[_ADDRESS] = json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
+    st.query_params[_QUERY_PARAMETER] = json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
     if table.empty:
         raise NasiconError("no recipe: write two into the table")
     batch = read_batch(table)
-    for found in [*batch.findings, *batch.warnings]:
-        tell = st.error if found in batch.findings else st.warning
-        tell(escaped(f"recipe {found.row + 1}: {found.message}"))
+    for findings, show_message in ((batch.findings, st.error), (batch.warnings, st.warning)):
+        for finding in findings:
+            show_message(escaped(f"recipe {finding.row + 1}: {finding.message}"))
     if len(batch.table) < 2:
         st.info("A comparison needs at least two recipes.")
         return
-    names = [f"{batch.rows[at] + 1}. {describe_recipe(row)}" for at, row in enumerate(table_records(batch.table))]
+    recipes = zip(batch.rows, table_records(batch.table), strict=True)
+    names = [f"{row + 1}. {describe_recipe(recipe)}" for row, recipe in recipes]
     reference = st.selectbox("Compared with", range(len(names)), format_func=names.__getitem__, key="reference")
-    _compared(predict(batch.table, model(), own=own()), names, reference)
+    _show_differences(predict(batch.table, model(), own=own()), names, reference)
 
 
-def _compared(prediction: Prediction, names: list[str], reference: int) -> None:
-    """Show the answers, and the differences to one of them."""
-    found = differences(prediction, reference)
+def _show_differences(prediction: Prediction, names: list[str], reference: int) -> None:
+    """Show the answers and their differences to the reference."""
     numbers = prediction.answers.numbers
     shown = pd.DataFrame(
         {
             "recipe": names,
-            "S/cm": [scientific(one) for one in numbers[Column.PREDICTED_CONDUCTIVITY_S_CM]],
-            "dense, %": [fixed(one) for one in numbers[Column.PREDICTED_RELATIVE_DENSITY_PCT]],
-            "pure": [percent(one) for one in numbers[Column.PREDICTED_PHASE_PURITY]],
+            "S/cm": list(map(scientific, numbers[Column.PREDICTED_CONDUCTIVITY_S_CM])),
+            "dense, %": list(map(fixed, numbers[Column.PREDICTED_RELATIVE_DENSITY_PCT])),
+            "pure": list(map(percent, numbers[Column.PREDICTED_PHASE_PURITY])),
         }
     )
-    for target, each in found.items():
-        label, unit = str(target).replace("_", " "), DIFFERENCES[str(target)][2]
-        ends = zip(each.value, each.lower, each.upper, strict=True)
-        shown[f"{label}, {unit}"] = [format_difference(str(target), *one, unit=False) for one in ends]
-        shown[f"higher {label}"] = [percent(one) for one in each.better]
+    for target, difference in differences(prediction, reference).items():
+        label, unit = target.replace("_", " "), DIFFERENCES[target][2]
+        intervals = zip(difference.value, difference.lower, difference.upper, strict=True)
+        shown[f"{label}, {unit}"] = [format_difference(target, *interval, unit=False) for interval in intervals]
+        shown[f"higher {label}"] = list(map(percent, difference.better))
         shown.loc[reference, [f"{label}, {unit}", f"higher {label}"]] = ["compared with", ""]
     st.dataframe(shown, hide_index=True)
     st.caption(
@@ -81,17 +80,17 @@ def _compared(prediction: Prediction, names: list[str], reference: int) -> None:
     )
 
 
-def _at_first() -> pd.DataFrame:
-    """Return the recipes of the address; without them, examples."""
+def _initial_table() -> pd.DataFrame:
+    """Return the recipes in the address of the page, or examples."""
     rows: list[dict[str, object]] = list(_EXAMPLES)
     try:
-        held = json.loads(st.query_params.get(_ADDRESS, "null"))
-        if isinstance(held, list) and all(isinstance(row, dict) for row in held):
-            rows = held
+        parsed = json.loads(st.query_params.get(_QUERY_PARAMETER, "null"))
+        if isinstance(parsed, list) and all(isinstance(row, dict) for row in parsed):
+            rows = parsed
     except (ValueError, RecursionError):
         st.error("The recipes in the address cannot be read.")
-    names = [str(column) for column in (*_FIRST, *(column for column in MODEL_INPUT if column not in _FIRST))]
-    table = pd.DataFrame(rows).reindex(columns=names)
+    columns = list(dict.fromkeys([*_FIRST_COLUMNS, *MODEL_INPUT]))
+    table = pd.DataFrame(rows).reindex(columns=list(map(str, columns)))
     for column in MODEL_INPUT:
         if column.kind is Kind.NUMBER:
             table[column.value] = pd.to_numeric(table[column.value], errors="coerce")
@@ -101,8 +100,8 @@ def _at_first() -> pd.DataFrame:
     return table
 
 
-def _cells(column: Column) -> object:
-    """Return how cells of a column are filled in."""
+def _column_config(column: Column) -> object:
+    """Return the configuration of the input cells of a column."""
     label = column.axis_label
     if column.kind is Kind.NUMBER:
         return st.column_config.NumberColumn(label, min_value=column.minimum, max_value=column.maximum)

@@ -1,4 +1,4 @@
-"""The page of the dataset: found by any column, drawn, and cited."""
+"""The page of the dataset: search, plot and cite the pellets of the literature."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import streamlit as st
 
 from nasicon_ml.app.charts import scatter
 from nasicon_ml.app.session import escaped
-from nasicon_ml.app.tables import worded
+from nasicon_ml.app.tables import with_column_labels
 from nasicon_ml.cli.formatting import plural
 from nasicon_ml.columns import PELLET, Column, Kind
 from nasicon_ml.data.citing import bibtex, citation
@@ -18,7 +18,7 @@ from nasicon_ml.io import table_as_csv, table_records
 _SEARCHED = {column.axis_label: column for column in (Column.SYSTEM, *PELLET)}
 _NUMBERS = {label: column.value for label, column in _SEARCHED.items() if column.kind is Kind.NUMBER}
 _LINK = "paper"
-#: What stands first in the table.
+#: The first columns of the table.
 _FIRST = (
     Column.FORMULA, Column.SYSTEM, Column.CONDUCTIVITY_TOTAL_S_CM, Column.RELATIVE_DENSITY_PCT, Column.PHASE_PURE,
     Column.SINTERING_TEMPERATURE_C, Column.SINTERING_TIME_H, Column.ATMOSPHERE, Column.SYNTHESIS_ROUTE,
@@ -27,7 +27,7 @@ _FIRST = (
 
 @st.cache_data(show_spinner=False)  # type: ignore[untyped-decorator]
 def _tables() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return pellets and sources of the literature, which are the same for everybody."""
+    """Return pellets and sources of the literature, which all sessions share."""
     return load_pellets(), load_sources()
 
 
@@ -56,11 +56,11 @@ def show() -> None:
     st.markdown(f"{plural(len(found), 'pellet')} of {plural(found[Column.SOURCE].nunique(), Column.SOURCE.label)}")
     if found.empty:
         return
-    _drawn(found)
-    _listed(found, sources)
+    _show_plot(found)
+    _show_pellets(found, sources)
 
 
-def _drawn(found: pd.DataFrame) -> None:
+def _show_plot(found: pd.DataFrame) -> None:
     first, second = st.columns(2)
     labels = list(_NUMBERS)
     at = [labels.index(c.axis_label) for c in (Column.SINTERING_TEMPERATURE_C, Column.CONDUCTIVITY_TOTAL_S_CM)]
@@ -74,18 +74,18 @@ def _drawn(found: pd.DataFrame) -> None:
     st.caption(f"{plural(len(shown), 'pellet')} report both.")
 
 
-def _listed(found: pd.DataFrame, sources: pd.DataFrame) -> None:
-    """Show the pellets, the chosen one with its source, and what can be taken along."""
+def _show_pellets(found: pd.DataFrame, sources: pd.DataFrame) -> None:
+    """Show the pellets, the selected one with its source, and the downloads."""
     table = found.dropna(axis=1, how="all")
     if Column.DOI in table:
         links = "https://doi.org/" + table[Column.DOI].str.split(";").str[0]
         table.insert(1, _LINK, links)
-    table, configured = worded(table)
-    configured[_LINK] = st.column_config.LinkColumn(_LINK, display_text=r"https://doi\.org/(.*)")
+    table, config = with_column_labels(table)
+    config[_LINK] = st.column_config.LinkColumn(_LINK, display_text=r"https://doi\.org/(.*)")
     first = [_LINK, *(str(column) for column in _FIRST)]
     order = [*(name for name in first if name in table), *(name for name in table if name not in first)]
     chosen = st.dataframe(
-        table, hide_index=True, placeholder="", column_config=configured, column_order=order, on_select="rerun",
+        table, hide_index=True, placeholder="", column_config=config, column_order=order, on_select="rerun",
         selection_mode="single-row", key="pellets found",
     )  # fmt: skip
     rows = chosen["selection"]["rows"]
@@ -98,7 +98,7 @@ def _listed(found: pd.DataFrame, sources: pd.DataFrame) -> None:
         cells = table_records(found.iloc[[rows[0]]].dropna(axis=1))[0]
         st.header(escaped(str(cells[Column.PELLET_ID])))
         st.markdown(escaped(citation(*entries[cells[Column.SOURCE]])))
-        st.dataframe(_fields(cells), hide_index=True)
+        st.dataframe(_fields_table(cells), hide_index=True)
     else:
         st.caption("Choose a row to see the pellet with its source. A click on a head sorts.")
     left, right = st.columns(2)
@@ -107,6 +107,6 @@ def _listed(found: pd.DataFrame, sources: pd.DataFrame) -> None:
     right.download_button("Sources as BibTeX", f"{entry}\n", "pellets.bib", "application/x-bibtex")
 
 
-def _fields(cells: dict[str, object]) -> pd.DataFrame:
+def _fields_table(cells: dict[str, object]) -> pd.DataFrame:
     labels = {column.value: column.axis_label for column in Column}
     return pd.DataFrame({"field": [labels[name] for name in cells], "value": [str(one) for one in cells.values()]})

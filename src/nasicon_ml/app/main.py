@@ -1,4 +1,4 @@
-"""What Streamlit runs for every change on a page: the list of pages, and the one that is shown."""
+"""The script that Streamlit runs after every change on a page: the list of pages and the current one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import streamlit as st
 
 from nasicon_ml.errors import TableNote
 
-# A page is imported when it is looked at: what others need would delay the first one.
+# Each page is imported when it is opened, so that the other pages do not delay the first one.
 
 
 def _recipe() -> None:
@@ -55,15 +55,15 @@ _PAGES = (
     st.Page(_next_pellets, title="Next pellets", url_path="next"),
     st.Page(_models, title="Models", url_path="models"),
 )
-warnings.simplefilter("ignore", TableNote)  # pages say themselves how a table was understood
+warnings.simplefilter("ignore", TableNote)  # the pages show these notes themselves
 
 st.set_page_config("nasicon-ml", layout="wide")
 page = st.navigation(list(_PAGES), position="top")
-st.title(page.title)  # stands there while the rest is imported
+st.title(page.title)  # visible while the rest is imported
 
-from nasicon_ml.app.session import show_state, told  # noqa: E402
+from nasicon_ml.app.session import show_errors, show_state  # noqa: E402
 
-with told():
+with show_errors():
     page.run()
-with told():
+with show_errors():
     show_state()

@@ -1,4 +1,4 @@
-"""The page of one's own pellets: a file as it is kept, checked as the command line checks it."""
+"""The page of own pellets: upload a file, with the same checks as on the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from nasicon_ml.app.session import OWN, OWN_NAME, escaped, model, own
-from nasicon_ml.app.tables import show_history, worded
+from nasicon_ml.app.tables import show_history, with_column_labels
 from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.checks import kelvin_findings
 from nasicon_ml.cli.formatting import plural
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from nasicon_ml.checks import Finding
 
-#: What the dataset says of a pellet of the literature, not a laboratory of its own.
-_NOT_THEIRS = {Role.PROVENANCE, Role.STATUS}
+#: Roles of columns that only pellets of the literature have.
+_LITERATURE_ROLES = {Role.PROVENANCE, Role.STATUS}
 
 
 def show() -> None:
@@ -41,9 +41,9 @@ def show() -> None:
         " them is stored."
     )
     sheet = st.text_input("Sheet of a workbook", placeholder="the first", key="sheet") or None
-    given = st.file_uploader("File of pellets", type=[ending.removeprefix(".") for ending in FORMATS], key="file")
-    if given is not None:
-        _read(given, sheet)
+    file = st.file_uploader("File of pellets", type=[ending.removeprefix(".") for ending in FORMATS], key="file")
+    if file is not None:
+        _read(file, sheet)
     elif OWN in st.session_state and st.button("Forget my pellets"):
         del st.session_state[OWN], st.session_state[OWN_NAME]
     pellets = own()
@@ -53,21 +53,22 @@ def show() -> None:
     doubts = [*kelvin_findings(pellets), *unusual_findings(pellets, model().pellets)]
     for finding in doubts[:10]:
         st.warning(escaped(f"pellet {pellets[Column.PELLET_ID].iloc[finding.row]}: {finding.message}"))
-    given = [column.value for column in (*PELLET, Column.SYSTEM) if column.role not in _NOT_THEIRS]
-    table, configured = worded(pellets[[name for name in given if name in pellets]].dropna(axis=1, how="all"))
-    st.dataframe(table, hide_index=True, column_config=configured, placeholder="")
+    columns = [column.value for column in (*PELLET, Column.SYSTEM) if column.role not in _LITERATURE_ROLES]
+    given = pellets[[name for name in columns if name in pellets]].dropna(axis=1, how="all")
+    table, config = with_column_labels(given)
+    st.dataframe(table, hide_index=True, column_config=config, placeholder="")
     if pellets[Column.CONDUCTIVITY_TOTAL_S_CM].notna().any():
         st.header("What they are worth")
         show_history(campaign_history(pellets, Goal(), model()))
 
 
-def _read(given: UploadedFile, sheet: str | None) -> None:
-    """Read an uploaded file, say how it was understood, and keep its pellets for this visitor."""
+def _read(file: UploadedFile, sheet: str | None) -> None:
+    """Read an uploaded file, show the notes about it, and keep its pellets for this session."""
     st.session_state.pop(OWN, None)
-    name = Path(given.name).name
+    name = Path(file.name).name
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"pellets{Path(name).suffix.lower()}"
-        path.write_bytes(given.getbuffer())
+        path.write_bytes(file.getbuffer())
         try:
             for note in standardize_table(read_table(path, sheet=sheet), PELLET).notes:
                 st.info(escaped(note))

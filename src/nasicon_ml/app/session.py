@@ -1,4 +1,4 @@
-"""What one visitor has chosen, the model and own pellets, and how errors are told; nothing is shared."""
+"""The model and the own pellets of a session, which no other session sees, and error messages."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 MODEL, OWN, OWN_NAME = "chosen model", "own", "name of own"
 _SUBSCRIPTS = str.maketrans("0123456789", "\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089")
-_MOST = 3_000
+_MAX_CHARACTERS = 3_000
 
 
 def escaped(text: str) -> str:
-    """Return a text as Markdown that shows it as it is, line by line."""
-    shown = text if len(text) <= _MOST else f"{text[:_MOST]} ..."
+    """Return Markdown that shows a text literally, with its line breaks."""
+    shown = text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]} ..."
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$~:])", r"\\\1", shown).replace("\n", "  \n")
 
 
@@ -35,34 +35,34 @@ def subscripted(formula: str) -> str:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Say on the page what cannot be done, in the words of the command line; a traceback goes to the terminal."""
+def show_errors() -> Iterator[None]:
+    """Show errors on the page, worded as on the command line; tracebacks are printed to the terminal."""
     try:
         yield
     except NasiconError as error:
         st.error(escaped(str(error)))
-    except Exception as error:  # noqa: BLE001  (the last line of defence: a person gets a sentence)
+    except Exception as error:  # noqa: BLE001  (users get a message instead of a traceback)
         traceback.print_exc()
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         st.error(escaped(f"this is a fault of nasicon-ml, not of your input ({reason}); the terminal says more"))
 
 
 def model() -> PropertyModel:
-    """Return the model that answers this visitor."""
+    """Return the model of this session."""
     chosen = st.session_state.get(MODEL)
     return chosen[1] if chosen is not None else loaded_model(default_bundle())
 
 
 def own() -> pd.DataFrame | None:
-    """Return the pellets of this visitor; None where there are none."""
+    """Return the own pellets of this session; None without own pellets."""
     return st.session_state.get(OWN)
 
 
 def show_state() -> None:
-    """Say below a page who answers, and which pellets move the answers."""
+    """Show the model and the own pellets below a page."""
     name = st.session_state[MODEL][0] if MODEL in st.session_state else "the one that comes along"
     st.caption(escaped(describe_model(name, model().metadata)))
     pellets = own()
     if pellets is not None:
-        words = f"{plural(len(pellets), 'own pellet')} of {st.session_state[OWN_NAME]} move the answers"
-        st.caption(escaped(words))
+        text = f"{plural(len(pellets), 'own pellet')} of {st.session_state[OWN_NAME]} move the answers"
+        st.caption(escaped(text))

@@ -1,4 +1,4 @@
-"""``nasicon-ml app``: the pages in the browser, served on this machine."""
+"""The command ``nasicon-ml app``: serve the pages for the browser on this machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from nasicon_ml.cli.render import notify
 from nasicon_ml.errors import BundleError, MissingExtraError, NasiconError
 
 SERVER, ANSWER = "Server", "Answer"
-#: Largest file that can be uploaded: some hundred thousand pellets.
+#: Maximum size of an uploaded file, which corresponds to some hundred thousand pellets.
 _UPLOAD_MB = 50
-#: What Streamlit would do otherwise: send statistics, watch files, show tracebacks, offer to publish; and look
-#: through all of Python's memory after every click, for which the next one waits up to half a second.
+#: Settings against Streamlit's defaults of sending statistics, watching files, showing tracebacks, offering to
+#: publish, and collecting garbage after every click, which delays the next one by up to half a second.
 _SETTINGS = {
     "browser.gatherUsageStats": "false",
     "client.showErrorDetails": "none",
@@ -28,7 +28,7 @@ _SETTINGS = {
     "server.fileWatcherType": "none",
     "server.maxUploadSize": str(_UPLOAD_MB),
     "server.showEmailPrompt": "false",
-    "theme.light.textColor": "#000000",  # so that captions, which are paler, can be read by everybody
+    "theme.light.textColor": "#000000",  # captions, which are paler, need this contrast to be accessible
 }
 
 _EPILOG = """\b
@@ -70,13 +70,13 @@ def app(**values: Any) -> None:
         settings["server.port"] = str(values["port"])
     script = Path(__file__).parents[1] / "app" / "main.py"
     notify("nasicon-ml app: Ctrl-C ends it")
-    threading.Thread(target=_load_ahead, daemon=True).start()
+    threading.Thread(target=_preload, daemon=True).start()
     flags = [f"--{name}={value}" for name, value in settings.items()]
     streamlit(["run", str(script), *flags], prog_name="nasicon-ml app", standalone_mode=False)
 
 
-def _load_ahead() -> None:
-    """Load, while the browser opens, what the first page needs; what cannot be loaded is told by the page."""
+def _preload() -> None:
+    """Load the modules and the model of the first page while the browser opens; the page reports errors."""
     from nasicon_ml.workflows import explain, profile  # noqa: F401
     from nasicon_ml.workflows.predict import default_bundle, loaded_model
 

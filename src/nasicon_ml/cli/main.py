@@ -1,10 +1,10 @@
-"""The command ``nasicon-ml``: finds the verb, loads only that verb, and turns every ending into an exit code.
+"""The command ``nasicon-ml``: load the requested verb, run it, and return an exit code.
 
-Exit codes: 0 done; 1 done, but some rows are bad; 2 nothing could be done, and the message says why; 70 a fault
-of this program; 130 stopped with Ctrl-C; 141 the reader of the output went away; 143 stopped by SIGTERM.
+Exit codes: 0 done; 1 done, but some rows are invalid; 2 nothing could be done, and the message says why; 70 an
+internal error; 130 stopped with Ctrl-C; 141 the reader closed the pipe; 143 stopped by SIGTERM.
 
-Standard streams may be closed or full. Messages that cannot be written are dropped, for there is nobody to tell;
-an answer that cannot be written ends the program with a sentence.
+Standard streams may be closed or full. Messages that cannot be written are dropped; results that cannot be written
+end the program with an error message.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from nasicon_ml.errors import NasiconError, TableNote, nearest
 from nasicon_ml.signals import TERMINATED, stoppable
 
 
-class _Messages(io.FileIO):
-    """Standard error: what cannot be written is dropped."""
+class _MessageStream(io.FileIO):
+    """Standard error, which drops what cannot be written."""
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override]
         try:
@@ -36,23 +36,23 @@ class _Messages(io.FileIO):
             return len(data)
 
 
-class _Answer(io.FileIO):
-    """Standard output: what cannot be written is an error that names it."""
+class _AnswerStream(io.FileIO):
+    """Standard output, which raises an error that names it if it cannot be written."""
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override]
         try:
             return super().write(data) or 0
-        except BrokenPipeError:  # the reader has seen enough
+        except BrokenPipeError:  # the reader closed the pipe
             raise
         except OSError as error:
             raise NasiconError(f"standard output cannot be written ({error.strerror})") from None
 
 
 def prepare_streams() -> None:
-    """Prepare the three standard streams, whatever the program was started with.
+    """Prepare the three standard streams, which may be closed.
 
-    Streams that a caller or a test has put in their place stay; they show a question mark for a sign that they do
-    not know.
+    Streams that a caller or a test has replaced are kept; they write a question mark for characters that they
+    cannot encode.
     """
     if sys.stdout is not sys.__stdout__:
         for stream in (sys.stdout, sys.stderr):
@@ -63,41 +63,40 @@ def prepare_streams() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # Closed: the next file that is opened, a database say, would become standard output.
+            # If it stayed closed, the next opened file, such as a database, would become standard output.
             os.open(os.devnull, os.O_RDONLY)
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  (a descriptor, for good)
-    sys.stdout = _text_stream(_Answer(1, "w", closefd=False), sys.stdout)
-    sys.stderr = _text_stream(_Messages(2, "w", closefd=False), sys.stderr)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  (stays open)
+    sys.stdout = _text_stream(_AnswerStream(1, "w", closefd=False), sys.stdout)
+    sys.stderr = _text_stream(_MessageStream(2, "w", closefd=False), sys.stderr)
 
 
-def _text_stream(raw: io.FileIO, before: TextIO | None) -> TextIO:
-    """Return a stream of text in the encoding of the one before; a sign that it does not know is replaced."""
-    if before is not None:
-        before.flush()
+def _text_stream(raw: io.FileIO, previous: TextIO | None) -> TextIO:
+    """Return a text stream in the encoding of the previous one; unknown characters are replaced."""
+    if previous is not None:
+        previous.flush()
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
-        encoding=getattr(before, "encoding", None) or "utf-8",
+        encoding=getattr(previous, "encoding", None) or "utf-8",
         errors="replace",
         line_buffering=raw.isatty() or raw.fileno() == 2,
     )
 
 
 def silence_stdout() -> None:
-    """Point standard output at nothing, so that closing it at exit does not fail again."""
+    """Redirect standard output to the null device, so that closing it at exit does not fail again."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # a stand-in without a file descriptor needs no silencing
+    except (OSError, ValueError):  # a replaced stream without a file descriptor
         return
 
 
 PROGRAM = "nasicon-ml"
 DEBUG_VARIABLE = "NASICON_ML_DEBUG"
-#: Exit codes beyond 0 (done) and 1 (done, but some rows are bad).
+#: Exit codes besides 0 (done) and 1 (done, but some rows are invalid).
 NOTHING_DONE, FAULT, INTERRUPTED, READER_GONE = 2, 70, 130, 141
 
-
-#: The verbs, with their lines in the help: each is the command of that name in the module of that name.
+#: The verbs with their help texts. Each is a command in the module of the same name.
 VERBS = {
     "predict": "Predict conductivity, density and phase purity of recipes.",
     "profile": "Predict one recipe with one or two fields varied: a curve, and what its best is worth.",
@@ -110,14 +109,12 @@ VERBS = {
     "registry": "List, compare, promote and move versions of the model.",
     "data": "Check, summarise and look up the measured pellets.",
 }
-
-
-#: Verbs that stand in the module of another.
+#: Modules of verbs with a different name.
 _MODULES = {"campaign": "recommend"}
 
 
 class LazyGroup(click.Group):
-    """A group of verbs that are imported when they are called, not when their names are listed."""
+    """A group of verbs that are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the names of the verbs in the order of the help."""
@@ -133,7 +130,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb, or say which one was probably meant."""
+        """Return the verb, or fail with the most similar verb."""
         name = args[0]
         if name not in VERBS and not name.startswith("-"):
             hint = nearest(name, VERBS)
@@ -146,7 +143,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; a reader that went away (``| head``) is no fault."""
+        """Run the verb; a closed pipe (``| head``) is not an error."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -163,7 +160,7 @@ class LazyGroup(click.Group):
 @click.option("--debug", is_flag=True, help=f"Show the traceback of an error; so does {DEBUG_VARIABLE}=1.")
 def cli(debug: bool) -> None:
     """Predict NASICON-type electrolytes (LATP, LAGP and relatives) from the whole recipe."""
-    # `debug` is read by `main`, which also sees the errors that end before this runs.
+    # `main` reads `debug`, because errors can occur before this function is called.
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -177,22 +174,21 @@ def main(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         silence_stdout()
         return READER_GONE
-    except NasiconError as error:  # the last of the answer could not be written
+    except NasiconError as error:  # the rest of the output could not be written
         silence_stdout()
         notify(f"error: {error}")
         return NOTHING_DONE
     if args is None and code in {INTERRUPTED, TERMINATED}:
-        # Everything is unwound and written. To take the libraries down again would take another second, and who
-        # stops a program does not wait for that.
+        # All output is written. A normal exit would take another second to unload the libraries.
         sys.stderr.flush()
         os._exit(code)
     return code
 
 
 def _run(arguments: list[str], debug: bool) -> int:
-    """Run a verb and return the exit code, whatever happens."""
+    """Run a verb and return its exit code."""
     try:
-        with stoppable(), _notes_said():
+        with stoppable(), _table_notes_printed():
             outcome = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
     except click.ClickException as error:
         error.message = printable(error.message)  # type: ignore[misc]
@@ -208,39 +204,38 @@ def _run(arguments: list[str], debug: bool) -> int:
         return TERMINATED
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001  (the last line of defence: a person gets a sentence, not a traceback)
-        return _failed(error, arguments, debug)
+    except Exception as error:  # noqa: BLE001  (users get a message instead of a traceback)
+        return _report_error(error, arguments, debug)
     return outcome if isinstance(outcome, int) else 0
 
 
 @contextmanager
-def _notes_said() -> Iterator[None]:
-    """Say how tables were understood as everything else is said; once, however often a table is read."""
+def _table_notes_printed() -> Iterator[None]:
+    """Print each note about reading a table once, like other messages."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", TableNote)
-        shown, said = warnings.showwarning, set[str]()
+        default_showwarning, printed = warnings.showwarning, set[str]()
 
-        def show(message: Warning | str, category: type[Warning], *where: Any, **others: Any) -> None:
-            if issubclass(category, TableNote):
-                if str(message) not in said:
-                    said.add(str(message))
-                    notify(f"note: {message}")
-            else:
-                shown(message, category, *where, **others)
+        def showwarning(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
+            if not issubclass(category, TableNote):
+                default_showwarning(message, category, *args, **kwargs)
+            elif str(message) not in printed:
+                printed.add(str(message))
+                notify(f"note: {message}")
 
-        warnings.showwarning = show
+        warnings.showwarning = showwarning
         yield
 
 
-def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
-    """Print what went wrong, what the person can mend and what is a fault of ours; return the exit code."""
+def _report_error(error: Exception, arguments: list[str], debug: bool) -> int:
+    """Print an error of the user or an internal error, and return the exit code."""
     if debug:
         import traceback
 
         notify("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, NasiconError):
         notify(f"error: {error}")
-        _drop_what_cannot_be_written()
+        _flush_or_silence()
         return NOTHING_DONE
     if isinstance(error, OSError) and error.filename is not None:
         notify(f"error: {error.filename}: {error.strerror}")
@@ -256,8 +251,8 @@ def _failed(error: Exception, arguments: list[str], debug: bool) -> int:
     return FAULT
 
 
-def _drop_what_cannot_be_written() -> None:
-    """Drop the rest of the output if writing it is what failed."""
+def _flush_or_silence() -> None:
+    """Drop the rest of the output if it cannot be written."""
     try:
         sys.stdout.flush()
     except NasiconError:

@@ -1,4 +1,4 @@
-"""``nasicon-ml registry``: the versions of the model, which of them is champion, and the gate before it."""
+"""The command ``nasicon-ml registry``: list, compare and promote the versions of the model."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ if TYPE_CHECKING:
 
 REFUSED = 1
 _WIDTH = 110
-#: Tags that have a line of their own, or that nobody reads.
-_APART = ("bundle_files", "gate_report", "protocol", "dataset_sha256")
+#: Tags that are shown on a separate line or not at all.
+_HIDDEN_TAGS = ("bundle_files", "gate_report", "protocol", "dataset_sha256")
 
 _EPILOG = """\b
 A version V is a number, an alias (champion, challenger) or latest.
 Exit code: 0 done; 1 refused by the gate; 2 nothing could be done, and the message says why."""
 
 
-#: The options that all of the verbs have.
-_shared = combine_options(
+#: The options of all registry commands.
+_shared_options = combine_options(
     click.option("--tracking-uri", metavar="URI", help="MLflow store or server."),
     json_object_option,
 )
 
 
-def _printed(content: Any, as_json: bool, words: Callable[[Any], str]) -> None:
-    if as_json:
-        shown = [one.to_json() for one in content] if isinstance(content, list) else content.to_json()
-        print_json(shown)
+def _print_content(content: Any, as_json: bool, describe: Callable[[Any], str]) -> None:
+    if not as_json:
+        print_text(describe(content))
+    elif isinstance(content, list):
+        print_json([item.to_json() for item in content])
     else:
-        print_text(words(content))
+        print_json(content.to_json())
 
 
 @click.group(epilog=_EPILOG)
@@ -48,25 +49,25 @@ def registry() -> None:
 
 
 @registry.command("list")
-@_shared
+@_shared_options
 def list_(as_json: bool, tracking_uri: str | None) -> None:
     """List all versions, newest first, and say which can be used."""
     from nasicon_ml.tracking.registry import list_versions
 
-    _printed(list_versions(tracking_uri=tracking_uri), as_json, _versions_text)
+    _print_content(list_versions(tracking_uri=tracking_uri), as_json, _versions_text)
 
 
 @registry.command()
 @click.argument("version", default="champion", metavar="[V]", shell_complete=complete_value)
 @click.option("--card", is_flag=True, help="Print its model card, too.")
-@_shared
+@_shared_options
 def show(version: str, card: bool, as_json: bool, tracking_uri: str | None) -> None:
     """Show what is recorded of one version, by default the champion."""
     from nasicon_ml.tracking.registry import show_version
 
     found = show_version(version, tracking_uri=tracking_uri)
     if not card:
-        _printed(found, as_json, _version_text)
+        _print_content(found, as_json, _version_text)
         return
     from nasicon_ml.tracking.registry import version_card
 
@@ -80,14 +81,14 @@ def show(version: str, card: bool, as_json: bool, tracking_uri: str | None) -> N
 @registry.command()
 @click.argument("reference", metavar="A", shell_complete=complete_value)
 @click.argument("candidate", metavar="B", shell_complete=complete_value)
-@_shared
+@_shared_options
 @click.pass_context
 def compare(ctx: click.Context, reference: str, candidate: str, as_json: bool, tracking_uri: str | None) -> None:
     """Say what the gate would say of version B as the successor of version A; nothing is changed."""
     from nasicon_ml.tracking.promotion import compare_versions
 
     found = compare_versions(reference, candidate, tracking_uri=tracking_uri)
-    _printed(found, as_json, _comparison_text)
+    _print_content(found, as_json, _comparison_text)
     ctx.exit(0 if found.report.passed else REFUSED)
 
 
@@ -95,7 +96,7 @@ def compare(ctx: click.Context, reference: str, candidate: str, as_json: bool, t
 @click.argument("version", default="challenger", metavar="[V]", shell_complete=complete_value)
 @click.option("--force", is_flag=True, help="Promote it even if the gate refuses.")
 @click.option("--reason", default="", metavar="TEXT", help="Why, with --force; it is kept as a tag.")
-@_shared
+@_shared_options
 @click.pass_context
 def promote(ctx: click.Context, /, version: str, as_json: bool, **given: Any) -> None:
     """Make version V, by default the challenger, the champion, if it passes the gate.
@@ -107,24 +108,24 @@ def promote(ctx: click.Context, /, version: str, as_json: bool, **given: Any) ->
     from nasicon_ml.tracking.promotion import promote as promote_version
 
     found = promote_version(version, **given)
-    _printed(found, as_json, _promotion_text)
+    _print_content(found, as_json, _promotion_text)
     ctx.exit(0 if found.promoted else REFUSED)
 
 
 @registry.command()
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept as a tag of the version that is left.")
-@_shared
+@_shared_options
 def rollback(reason: str, as_json: bool, tracking_uri: str | None) -> None:
     """Make the previous champion champion again."""
     from nasicon_ml.tracking.promotion import rollback as roll_back
 
-    _printed(roll_back(reason=reason, tracking_uri=tracking_uri), as_json, _rollback_text)
+    _print_content(roll_back(reason=reason, tracking_uri=tracking_uri), as_json, _rollback_text)
 
 
 @registry.command()
 @click.argument("version", metavar="V", shell_complete=complete_value)
 @click.argument("folder", metavar="DIR", shell_complete=complete_value)
-@_shared
+@_shared_options
 def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -> None:
     """Write version V into the folder DIR, as a bundle for 'predict --model DIR' or 'registry import DIR'."""
     from nasicon_ml.tracking.registry import export_version
@@ -143,25 +144,25 @@ def export(version: str, folder: str, as_json: bool, tracking_uri: str | None) -
 @click.option(
     "--experiment", metavar="NAME", help="MLflow experiment.  [default: MLFLOW_EXPERIMENT_NAME, or nasicon-ml]"
 )
-@_shared
+@_shared_options
 def import_(folder: str, experiment: str | None, as_json: bool, tracking_uri: str | None) -> None:
     """Register the bundle in the folder DIR as a new version, the challenger."""
     from nasicon_ml.tracking.runs import import_bundle
 
     found = import_bundle(folder, tracking_uri=tracking_uri, experiment=experiment)
-    _printed(found, as_json, _imported_text)
+    _print_content(found, as_json, _imported_text)
 
 
 # ---------------------------------------------------------------------------------------------- words
 
 
 def versions_table(versions: Sequence[Version]) -> list[tuple[str, ...]]:
-    """Return a row of heads, then one a version: its scores are those of its training."""
+    """Return a row of headers and a row for each version with the scores of its training."""
     from nasicon_ml.estimators.targets import ANSWERS, TARGETS
 
     targets = [TARGETS[name] for name in ANSWERS]
-    heads = ("Brier" if target.is_probability else target.unit for target in targets)
-    rows: list[tuple[str, ...]] = [("version", "alias", "registered (UTC)", *heads, "dataset", "")]
+    headers = ("Brier" if target.is_probability else target.unit for target in targets)
+    rows: list[tuple[str, ...]] = [("version", "alias", "registered (UTC)", *headers, "dataset", "")]
     tags = [f"{target.name}.{target.metric}" for target in targets]
     for version in versions:
         scores = [version.tags.get(tag, "") for tag in tags]
@@ -192,28 +193,31 @@ def _version_text(version: Version) -> str:
         f"protocol    {version.tags.get('protocol', 'not on record')}",
         "",
     ]
-    rows = [(name, value) for name, value in sorted(version.tags.items()) if name not in _APART]
+    rows = [(name, value) for name, value in sorted(version.tags.items()) if name not in _HIDDEN_TAGS]
     return "\n".join([*lines, *align_columns(rows)])
 
 
 def _comparison_text(comparison: Comparison) -> str:
     names = (f"version {comparison.reference.version}", f"version {comparison.candidate.version}")
-    return "\n".join([*_report(comparison.report, names), "", _outcome(comparison.report)])
+    outcome = "The gate would let it pass." if comparison.report.passed else "The gate would refuse it."
+    return "\n".join([*_report_lines(comparison.report, names), "", outcome])
 
 
 def _promotion_text(promotion: Promotion) -> str:
     reference = f"version {promotion.previous}" if promotion.previous else "median"
     lines: list[str] = []
     if promotion.report is not None:
-        lines += [*_report(promotion.report, (reference, f"version {promotion.version}")), ""]
+        lines += [*_report_lines(promotion.report, (reference, f"version {promotion.version}")), ""]
     if not promotion.promoted:
         kept = f"version {promotion.previous} stays champion" if promotion.previous else "there is no champion"
         lines.append(f"REFUSED: version {promotion.version} was not promoted; {kept}.")
         lines.append("To promote it all the same: --force --reason '...'")
         return "\n".join(lines)
-    how = "against the gate" if promotion.forced else "it passed the gate"
-    before = f", after version {promotion.previous}" if promotion.previous else ""
-    lines.append(f"version {promotion.version} is champion now{before} ({how}): models:/nasicon-recipe@champion")
+    reason = "against the gate" if promotion.forced else "it passed the gate"
+    previous = f", after version {promotion.previous}" if promotion.previous else ""
+    lines.append(
+        f"version {promotion.version} is champion now{previous} ({reason}): models:/nasicon-recipe@champion"
+    )
     return "\n".join(lines)
 
 
@@ -232,7 +236,7 @@ def _imported_text(version: Version) -> str:
     )
 
 
-def _report(report: GateReport, names: tuple[str, str]) -> Iterator[str]:
+def _report_lines(report: GateReport, names: tuple[str, str]) -> Iterator[str]:
     if report.scores:
         first = report.scores[0]
         yield f"Each pellet predicted without its source; {first.n_sources} sources of conductivities."
@@ -251,7 +255,3 @@ def _score_row(score: PairedScore) -> tuple[str, ...]:
         score.target.replace("_", " "), score.metric, f"{score.reference:.4g}", f"{score.candidate:.4g}",
         f"{difference.value:+.4f} ({difference.lower:+.4f} to {difference.upper:+.4f})", str(score.n_rows),
     )  # fmt: skip
-
-
-def _outcome(report: GateReport) -> str:
-    return "The gate would let it pass." if report.passed else "The gate would refuse it."
