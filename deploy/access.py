@@ -1,16 +1,16 @@
-"""Users of the shared tracking server and what they may do; run by its administrator.
+"""Manage the users of the shared tracking server and their roles; run by the administrator.
 
-    python deploy/access.py setup            make experiment, registered model and roles; can be repeated
-    python deploy/access.py add NAME ROLE    a new user; the password is asked for, or read from standard input
-    python deploy/access.py role NAME ROLE   another role: reader, trainer or maintainer
-    python deploy/access.py password NAME    a new password
-    python deploy/access.py show NAME        which role NAME has
-    python deploy/access.py list             all users
-    python deploy/access.py remove NAME
+    python deploy/access.py setup            create experiment, registered model and roles; can be repeated
+    python deploy/access.py add NAME ROLE    create a user; reads the password from terminal or standard input
+    python deploy/access.py role NAME ROLE   change the role: reader, trainer or maintainer
+    python deploy/access.py password NAME    change the password
+    python deploy/access.py show NAME        show the role of a user
+    python deploy/access.py list             list all users
+    python deploy/access.py remove NAME      remove a user
 
-MLFLOW_TRACKING_URI names the server, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD the administrator. A
-reader reads everything. A trainer also records runs and registers versions. A maintainer also promotes, rolls back
-and deletes. It needs Python alone.
+MLFLOW_TRACKING_URI is the server, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD the administrator's login.
+Readers read everything. Trainers also record runs and register versions. Maintainers also promote, roll back and
+delete. The script needs only Python.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ import urllib.request
 from typing import Any
 
 MODEL, EXPERIMENT = "nasicon-recipe", "nasicon-ml"
-#: What a role may do with the model and the experiment; a reader has an account and no role.
+#: Permission of each role for the model and the experiment; a reader is a user without a role.
 ROLES = {"trainer": "EDIT", "maintainer": "MANAGE"}
 READER = "reader"
-WORKSPACE = "default"  # MLflow's name for a server that is not divided
-_PATIENCE_S = 60
+WORKSPACE = "default"  # MLflow's name for a server without workspaces
+_TIMEOUT_S = 60
 
 
 class AccessError(Exception):
-    """What cannot be done, in one sentence."""
+    """Error of a request, in one sentence, with MLflow's error code."""
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -43,76 +43,75 @@ class AccessError(Exception):
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Passwords go to the server that was named, and nowhere else."""
+    """Handler that follows no redirects, so that passwords are sent to no other server."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 class Server:
-    """MLflow's HTTP interface, asked as one user."""
+    """Client of MLflow's HTTP interface, logged in as one user."""
 
     def __init__(self, uri: str, user: str, password: str) -> None:
         self.uri = uri.rstrip("/")
-        self._key = base64.b64encode(f"{user}:{password}".encode()).decode()
+        self._credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._opener = urllib.request.build_opener(_NoRedirect())
 
     def ask(self, method: str, path: str, version: str = "2.0", **fields: Any) -> dict[str, Any]:
-        """Send one request; fields go into the address of a GET, and else into the body."""
-        address, body = f"{self.uri}/api/{version}/mlflow/{path}", None
+        """Send a request with fields in the URL (GET) or in the body, and return the JSON response."""
+        url, body = f"{self.uri}/api/{version}/mlflow/{path}", None
         if method == "GET":
-            address += f"?{urllib.parse.urlencode(fields)}"
+            url += f"?{urllib.parse.urlencode(fields)}"
         else:
             body = json.dumps(fields).encode()
-        request = urllib.request.Request(address, body, method=method)  # noqa: S310  (main lets http and https in)
-        request.add_header("Authorization", f"Basic {self._key}")
+        request = urllib.request.Request(url, body, method=method)  # noqa: S310  (main accepts http and https only)
+        request.add_header("Authorization", f"Basic {self._credentials}")
         request.add_header("Content-Type", "application/json")
         try:
-            with self._opener.open(request, timeout=_PATIENCE_S) as answer:
-                found = json.loads(answer.read() or b"{}")
+            with self._opener.open(request, timeout=_TIMEOUT_S) as response:
+                return dict(json.loads(response.read() or b"{}"))
         except urllib.error.HTTPError as error:
             with error:
-                raise _refused(error.code, error.read()) from None
+                raise _request_error(error.code, error.read()) from None
         except (OSError, ValueError) as error:
             raise AccessError(f"{self.uri} does not answer as an MLflow server does ({error})") from None
-        return dict(found)
 
 
-def _refused(status: int, body: bytes) -> AccessError:
+def _request_error(status: int, body: bytes) -> AccessError:
     if status == 401:
         return AccessError("the server does not know this user with this password")
     try:
-        told = json.loads(body)
-        # What follows is of the database: statements with their values, among them hashes of passwords.
-        return AccessError(str(told["message"]).partition(" Error: ")[0], str(told["error_code"]))
+        content = json.loads(body)
+        # The rest is the database's message: statements with their values, such as password hashes.
+        return AccessError(str(content["message"]).partition(" Error: ")[0], str(content["error_code"]))
     except (ValueError, KeyError, TypeError):
         text = "only the administrator may do this" if status == 403 else body.decode(errors="replace")[:300]
         return AccessError(f"{text} (status {status})")
 
 
 class Access:
-    """The users and roles of a server."""
+    """Users and roles of a server."""
 
     def __init__(self, server: Server) -> None:
         self.ask = server.ask
 
     def set_up(self) -> None:
-        """Make what is not there: by the administrator, as whoever makes a model may promote."""
-        self._unless_there("registered-models/create", name=MODEL)
-        self._unless_there("experiments/create", name=EXPERIMENT)
-        found = self.ask("GET", "experiments/get-by-name", experiment_name=EXPERIMENT)["experiment"]
+        """Create missing model, experiment and roles as the administrator, since a model's creator may promote."""
+        self._create_unless_exists("registered-models/create", name=MODEL)
+        self._create_unless_exists("experiments/create", name=EXPERIMENT)
+        experiment = self.ask("GET", "experiments/get-by-name", experiment_name=EXPERIMENT)["experiment"]
         for name, permission in ROLES.items():
             if name not in self.roles():
                 self.ask("POST", "roles/create", "3.0", workspace=WORKSPACE, name=name)
             role = self.roles()[name]
             listed = self.ask("GET", "roles/permissions/list", "3.0", role_id=role)["role_permissions"]
-            there = {(one["resource_type"], one["resource_pattern"]) for one in listed}
-            for kind, pattern in (("registered_model", MODEL), ("experiment", str(found["experiment_id"]))):
-                if (kind, pattern) not in there:
+            granted = {(grant["resource_type"], grant["resource_pattern"]) for grant in listed}
+            for kind, pattern in (("registered_model", MODEL), ("experiment", str(experiment["experiment_id"]))):
+                if (kind, pattern) not in granted:
                     grant = {"resource_type": kind, "resource_pattern": pattern, "permission": permission}
                     self.ask("POST", "roles/permissions/add", "3.0", role_id=role, **grant)
 
-    def _unless_there(self, path: str, **fields: str) -> None:
+    def _create_unless_exists(self, path: str, **fields: str) -> None:
         try:
             self.ask("POST", path, **fields)
         except AccessError as error:
@@ -120,12 +119,12 @@ class Access:
                 raise
 
     def roles(self) -> dict[str, int]:
-        """Give the ids of the roles that `set_up` makes, by name."""
+        """Return the ids by name of the roles that `set_up` creates."""
         listed = self.ask("GET", "roles/list", "3.0", workspace=WORKSPACE)["roles"]
-        return {one["name"]: int(one["id"]) for one in listed if one["name"] in ROLES}
+        return {role["name"]: int(role["id"]) for role in listed if role["name"] in ROLES}
 
     def add(self, name: str, role: str, password: str) -> None:
-        """Make a user; one whose role cannot be given is not left behind."""
+        """Create a user with a role; if the role cannot be assigned, no user is left behind."""
         self.ask("POST", "users/create", username=name, password=password)
         try:
             self.assign(name, role)
@@ -133,43 +132,43 @@ class Access:
             self.remove(name)
             raise
 
-    def assign(self, name: str, wanted: str) -> None:
-        """Give a user this role instead of the one held."""
-        ids, held = self.roles(), self._held(name)
-        if wanted != READER and wanted not in ids:
-            raise AccessError(f"the server has no role {wanted} yet: run 'setup' first")
-        for role in held - {wanted}:
+    def assign(self, name: str, new_role: str) -> None:
+        """Replace the role of a user."""
+        ids, assigned = self.roles(), self._assigned_roles(name)
+        if new_role != READER and new_role not in ids:
+            raise AccessError(f"the server has no role {new_role} yet: run 'setup' first")
+        for role in assigned - {new_role}:
             self.ask("DELETE", "roles/unassign", "3.0", username=name, role_id=ids[role])
-        if wanted != READER and wanted not in held:
-            self.ask("POST", "roles/assign", "3.0", username=name, role_id=ids[wanted])
+        if new_role != READER and new_role not in assigned:
+            self.ask("POST", "roles/assign", "3.0", username=name, role_id=ids[new_role])
 
-    def _held(self, name: str) -> set[str]:
+    def _assigned_roles(self, name: str) -> set[str]:
         listed = self.ask("GET", "users/roles/list", "3.0", username=name)["roles"]
-        return {one["name"] for one in listed} & set(ROLES)
+        return {role["name"] for role in listed} & set(ROLES)
 
     def role_of(self, name: str) -> str:
-        """Name the role of a user."""
-        return ", ".join(sorted(self._held(name))) or READER
+        """Return the role of a user."""
+        return ", ".join(sorted(self._assigned_roles(name))) or READER
 
     def users(self) -> list[str]:
-        """Name all users, with what each is."""
-        listed = self.ask("GET", "users/list")["users"]
-        kinds = {one["username"]: "administrator" for one in listed if one["is_admin"]}
+        """Return a line with name and role for each user."""
+        listed = sorted(self.ask("GET", "users/list")["users"], key=lambda user: str(user["username"]))
         return [
-            f"{name}: {kinds.get(name) or self.role_of(name)}" for name in sorted(u["username"] for u in listed)
+            f"{user['username']}: {'administrator' if user['is_admin'] else self.role_of(user['username'])}"
+            for user in listed
         ]
 
     def change_password(self, name: str, password: str) -> None:
-        """Give a user a new password."""
+        """Change the password of a user."""
         self.ask("PATCH", "users/update-password", username=name, password=password)
 
     def remove(self, name: str) -> None:
-        """Remove a user; what the user recorded stays."""
+        """Remove a user, but not the user's runs and versions."""
         self.ask("DELETE", "users/delete", username=name)
 
 
 def new_password(name: str) -> str:
-    """Ask twice on a terminal; elsewhere read one line, so that no password stands in a command."""
+    """Return a password entered twice on a terminal, or a line of standard input if that is no terminal."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     first = getpass.getpass(f"password for {name}: ")
@@ -178,8 +177,8 @@ def new_password(name: str) -> str:
     return first
 
 
-def parsed(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Users of the shared tracking server and what they may do.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("setup", help="make the experiment, the registered model and the roles")
@@ -188,36 +187,36 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
         ("add", "make a user"), ("role", "give another role"), ("show", "say which role a user has"),
         ("password", "give a new password"), ("remove", "remove a user"),
     ):  # fmt: skip
-        one = verbs.add_parser(verb, help=text)
-        one.add_argument("name")
+        subparser = verbs.add_parser(verb, help=text)
+        subparser.add_argument("name")
         if verb in {"add", "role"}:
-            one.add_argument("role", choices=[READER, *ROLES])
+            subparser.add_argument("role", choices=[READER, *ROLES])
     return parser.parse_args(arguments)
 
 
-def run(access: Access, given: argparse.Namespace) -> str:
-    """Do what was asked, and say what was done."""
-    if given.verb == "list":
+def run(access: Access, options: argparse.Namespace) -> str:
+    """Run a verb and return the text to print."""
+    if options.verb == "list":
         return "\n".join(access.users())
-    if given.verb == "setup":
+    if options.verb == "setup":
         access.set_up()
         return f"{MODEL}, {EXPERIMENT} and the roles {', '.join(ROLES)} are there"
-    if given.verb == "remove":
-        access.remove(given.name)
-        return f"{given.name} is removed"
-    if given.verb == "password":
-        access.change_password(given.name, new_password(given.name))
-        return f"{given.name} has a new password"
-    if given.verb == "add":
-        access.add(given.name, given.role, new_password(given.name))
-    elif given.verb == "role":
-        access.assign(given.name, given.role)
-    return f"{given.name}: {access.role_of(given.name)}"
+    if options.verb == "remove":
+        access.remove(options.name)
+        return f"{options.name} is removed"
+    if options.verb == "password":
+        access.change_password(options.name, new_password(options.name))
+        return f"{options.name} has a new password"
+    if options.verb == "add":
+        access.add(options.name, options.role, new_password(options.name))
+    elif options.verb == "role":
+        access.assign(options.name, options.role)
+    return f"{options.name}: {access.role_of(options.name)}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; exit code 2 if it could not be done."""
-    given = parsed(arguments)
+    """Run one verb, and return exit code 2 if it fails."""
+    options = parse_arguments(arguments)
     uri, user, password = (
         os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("URI", "USERNAME", "PASSWORD")
     )
@@ -226,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise AccessError(
                 "set MLFLOW_TRACKING_URI (https://...), MLFLOW_TRACKING_USERNAME and -PASSWORD first"
             )
-        sys.stdout.write(f"{run(Access(Server(uri, user, password)), given)}\n")
+        sys.stdout.write(f"{run(Access(Server(uri, user, password)), options)}\n")
     except AccessError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

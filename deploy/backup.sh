@@ -1,14 +1,14 @@
 #!/bin/sh
-# Backs up database and artifacts of the shared server together, while it runs.
+# Backs up database and artifacts of the shared server together while it runs.
 #
-#   backup.sh FOLDER     FOLDER is made, and must not be there yet
+#   backup.sh FOLDER     FOLDER is created and must not exist
 #
 # MLFLOW_BACKEND_STORE_URI, PGPASSWORD (or PGPASSWORD_FILE) and MLFLOW_ARTIFACTS_DESTINATION as for serve.sh.
 #
-# The database goes first. A training writes its files before the rows that name them, and the files of a finished
-# model never change: so whatever this dump names is among the artifacts copied after it. The other way round, a
-# version registered in between would be in the dump without its files. Files that came later are copied without rows;
-# they do no harm. Do not run `mlflow gc` meanwhile: it removes files.
+# The database is dumped before the artifacts are copied. A training writes its files before the rows that refer to
+# them, and the files of a finished model never change, so the copy contains all files that the dump refers to. In the
+# opposite order, a version registered in between would be in the dump without its files. Later files are copied
+# without rows, which does no harm. Do not run `mlflow gc` meanwhile, since it removes files.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/settings.sh"
@@ -26,7 +26,7 @@ trap 'exit 130' INT TERM
 
 pg_dump --dbname="$uri" --format=custom --no-owner --no-privileges --file="$partial/database.dump" ||
     fail "the database could not be dumped; nothing was kept"
-# 1: a file grew while it was read, so it belongs to a run that is not in the dump.
+# Status 1 means that a file changed while it was read; such a file belongs to a run that is not in the dump.
 status=0
 tar --create --file="$partial/artifacts.tar" --directory="$MLFLOW_ARTIFACTS_DESTINATION" . || status=$?
 [ "$status" -le 1 ] || fail "the artifacts could not be copied; nothing was kept"

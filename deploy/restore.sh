@@ -1,13 +1,13 @@
 #!/bin/sh
-# Restores what backup.sh made, into an empty database and an empty folder. The server must not run yet.
+# Restores a backup of backup.sh into an empty database and an empty folder. The server must not be running.
 #
 #   restore.sh FOLDER
 #
 # MLFLOW_BACKEND_STORE_URI, PGPASSWORD (or PGPASSWORD_FILE) and MLFLOW_ARTIFACTS_DESTINATION as for serve.sh.
 #
-# Checked first: the sums of the backup, and that nothing would be overwritten. The artifacts go first and the database
-# last, in one transaction: before that the server would find an empty store, and after it everything is there. If a
-# step fails, what was restored is removed again.
+# First the checksums are verified, and that nothing would be overwritten. Then the artifacts are restored, and last the
+# database in one transaction: before it the server would find an empty store, and after it a complete one. If a step
+# fails, all restored files are removed.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/settings.sh"

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# What serve.sh, backup.sh and restore.sh share: they read it, it is not run by itself.
+# Shared functions and settings of serve.sh, backup.sh and restore.sh, which source this file.
 
 fail() { printf 'error: %s\n' "$*" >&2; exit 2; }
 
-# A secret given as a file becomes a variable, which no list of processes shows.
+# Reads a secret from a file into an environment variable, which process listings do not show.
 from_file() { # NAME VALUE-OF-NAME_FILE
     [ -n "$2" ] || return 0
     [ -r "$2" ] || fail "$1_FILE: $2 cannot be read"
@@ -25,6 +25,6 @@ case $MLFLOW_BACKEND_STORE_URI in
     postgresql://* | postgresql+psycopg2://*) ;;
     *) fail "MLFLOW_BACKEND_STORE_URI has to be postgresql://USER@HOST/DATABASE" ;;
 esac
-# How the programs of PostgreSQL write it; and SQLAlchemy, which by itself would take a driver that is not installed.
+# URI for the programs of PostgreSQL; SQLAlchemy needs the driver as well, as its default one is not installed.
 uri="postgresql:${MLFLOW_BACKEND_STORE_URI#*:}"
 export MLFLOW_BACKEND_STORE_URI="postgresql+psycopg2:${MLFLOW_BACKEND_STORE_URI#*:}"
