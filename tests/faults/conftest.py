@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 
 from tests.faults.workers import CHAMPION, FORMULA, PROMOTE, Shop, json_in
+from tests.stores import copy_store
 
 PREDICT = ["predict", "--formula", FORMULA, "--sintering-temperature", "900", "--model", CHAMPION, "--json"]
 
@@ -48,25 +44,13 @@ def as_before(shop, first_lab):
 @pytest.fixture
 def lab(first_lab, tmp_path):
     """A copy of the folder with a champion."""
-    return copy_of(first_lab, tmp_path / "lab")
+    return copy_store(first_lab, tmp_path / "lab")
 
 
 @pytest.fixture(scope="session")
 def two(shop, first_lab, train, tmp_path_factory):
     """A store with a champion and a challenger."""
-    folder = copy_of(first_lab, tmp_path_factory.mktemp("two") / "lab")
+    folder = copy_store(first_lab, tmp_path_factory.mktemp("two") / "lab")
     code, text = shop.run(folder, train, ready=train[2])
     assert code == 0, text
-    return folder
-
-
-def copy_of(first: Path, folder: Path) -> Path:
-    """Copy a store: MLflow keeps absolute paths, so they are written anew."""
-    shutil.copytree(first, folder)
-    with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
-        for table, column in (
-            ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"),
-            ("model_versions", "storage_location"),
-        ):  # fmt: skip
-            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(first), str(folder)))  # noqa: S608
     return folder

@@ -10,9 +10,10 @@ from contextlib import closing
 
 import pytest
 
-from tests.faults.conftest import PREDICT, copy_of
+from tests.faults.conftest import PREDICT
 from tests.faults.test_disk import predicts, refused, versions
 from tests.faults.workers import PROMOTE, json_in
+from tests.stores import copy_store
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +23,7 @@ IN_VAIN = ["registry", "promote", "2"]
 @pytest.fixture
 def pair(two, tmp_path):
     """A copy of the store with a champion and a challenger."""
-    return copy_of(two, tmp_path / "lab")
+    return copy_store(two, tmp_path / "lab")
 
 
 def bundles_of(lab, version):

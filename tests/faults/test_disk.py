@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from nasicon_ml.data.files import datasets_folder
-from tests.faults.conftest import PREDICT, copy_of
+from tests.faults.conftest import PREDICT
 from tests.faults.disks import remount, room, size_of, small_disk
 from tests.faults.workers import PROMOTE, json_in
+from tests.stores import copy_store
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +50,7 @@ def predicts(shop, lab, as_before):
 @pytest.fixture(scope="session")
 def appetite(shop, first_lab, train, tmp_path_factory):
     """The bytes that a training adds to a store."""
-    folder = copy_of(first_lab, tmp_path_factory.mktemp("appetite") / "lab")
+    folder = copy_store(first_lab, tmp_path_factory.mktemp("appetite") / "lab")
     before = size_of(folder)
     code, text = shop.run(folder, train, ready=train[2])
     assert code == 0, text
@@ -60,7 +61,7 @@ def appetite(shop, first_lab, train, tmp_path_factory):
 def test_a_disk_that_is_full_after_a_while(share, shop, first_lab, train, appetite, as_before, tmp_path):
     ready = {"ready": train[2]}
     with small_disk(tmp_path / "disk", 64 * 2**20) as disk:
-        lab = copy_of(first_lab, disk / "lab")
+        lab = copy_store(first_lab, disk / "lab")
         room(disk, int(share * appetite))
         refused(shop.run(lab, train, **ready), FULL)
         predicts(shop, lab, as_before)
@@ -83,7 +84,7 @@ def test_a_full_disk_when_a_store_is_to_be_made(shop, train, tmp_path):
 
 def test_a_full_disk_when_a_champion_is_to_be_changed(shop, first_lab, train, as_before, tmp_path):
     with small_disk(tmp_path / "disk", 64 * 2**20) as disk:
-        lab = copy_of(first_lab, disk / "lab")
+        lab = copy_store(first_lab, disk / "lab")
         code, text = shop.run(lab, train, ready=train[2])
         assert code == 0, text
         room(disk, 0)
@@ -158,7 +159,7 @@ def _bundle(lab):
 
 def test_a_store_that_cannot_be_written_can_be_read(shop, first_lab, train, as_before, tmp_path):
     with small_disk(tmp_path / "disk", 64 * 2**20) as disk:
-        lab = copy_of(first_lab, disk / "lab")
+        lab = copy_store(first_lab, disk / "lab")
         assert shop.run(lab, train, ready=train[2])[0] == 0
         remount(disk, "ro")
         for command in (
@@ -180,7 +181,7 @@ def test_a_store_of_somebody_else_can_be_read(shop, two, train, as_before):
         pytest.skip("this checkout cannot be read by others")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        lab = copy_of(two, Path(folder) / "lab")
+        lab = copy_store(two, Path(folder) / "lab")
         lab.chmod(0o755)
         shutil.copy(train[2], Path(folder) / "small.csv")
         command = [*train[:2], str(Path(folder) / "small.csv"), *train[3:]]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import copy_of
 from tests.faults.workers import PROMOTE
 from tests.programs import PATIENCE_S
+from tests.stores import copy_store
 
 pytestmark = pytest.mark.slow
 
@@ -75,14 +75,14 @@ def test_a_training_that_is_stopped_while_it_records_is_killed(file, number, sho
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_promotion_that_is_stopped_changes_nothing(number, shop, two, tmp_path):
-    lab = copy_of(two, tmp_path / "lab")
+    lab = copy_store(two, tmp_path / "lab")
     check_stopped(shop.start(lab, PROMOTE, fault={"kinds": ["manifest"], "at": 1, "signal": number}), number)
     assert aliases(lab) == {"champion": 1, "challenger": 2}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_promotion_that_has_begun_to_write_is_done(number, shop, two, tmp_path):
-    lab = copy_of(two, tmp_path / "lab")
+    lab = copy_store(two, tmp_path / "lab")
     worker = shop.start(lab, PROMOTE, fault={"kinds": ["commit"], "at": 1, "signal": number})
     assert worker.end() == 0, worker.text()
     assert "version 2 is champion now" in worker.text()

@@ -4,18 +4,24 @@ import itertools
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from nasicon_ml.tracking import record
+from nasicon_ml.data.files import shipped_folder
+from nasicon_ml.evaluation import gate
+from nasicon_ml.evaluation.gate import GateCheck, GateReport
+from nasicon_ml.model import PropertyModel
+from nasicon_ml.tracking import import_bundle, promote, record
 from nasicon_ml.tracking import store as stores
 from nasicon_ml.tracking.registry import CHAMPION, MODEL_NAME
 from nasicon_ml.tracking.runs import run_training
 from nasicon_ml.workflows import train as workflow
+from tests.stores import copy_store
 
 
 @pytest.fixture(scope="session", autouse=True)
 def all_of_mlflow():
-    """Import MLflow's part for models without its warnings, before a test replaces something in it."""
+    """Import MLflow's model classes without warnings, before a test replaces a part of them."""
     stores.load_mlflow()
     with stores.quiet_logging():
         import mlflow.pyfunc  # noqa: F401
@@ -23,15 +29,28 @@ def all_of_mlflow():
 
 @pytest.fixture(scope="session")
 def result(small_dataset):
-    """A real result of a training, with few folds and few trees."""
+    """Result of a real training with few folds and few trees."""
     few = {name: settings.changed(rounds=10) for name, settings in workflow.DEFAULT_SETTINGS.items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workflow, "DEFAULT_SETTINGS", few)
         return workflow.train(workflow.TrainingOptions(folds=2), dataset=small_dataset)
 
 
+@pytest.fixture(scope="session")
+def bundle(result, tmp_path_factory):
+    """The bundle of `result`."""
+    return result.model.save(tmp_path_factory.mktemp("export") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def real_scores():
+    """The scores of the committed model, on the whole dataset."""
+    metadata = PropertyModel.load(shipped_folder("models", "champion")).metadata
+    return pd.DataFrame([dict(row) for row in metadata.scores])
+
+
 def returning(result):
-    """A training function that gives the result at once."""
+    """Return a training function that returns the result at once."""
 
     def train(options=None, *, dataset=None, add=None, progress=None):
         progress("cross-validating conductivity", 0.5)
@@ -42,22 +61,41 @@ def returning(result):
 
 
 def crown(version, tracking_uri=None):
-    """Make a version the champion without asking: these few trees would pass no gate."""
+    """Make a version the champion without the gate, which models of few trees would not pass."""
     with stores.open_store(tracking_uri) as store:
         store.client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
 
 
 @pytest.fixture
 def instant_training(monkeypatch, result):
-    """No time for training, and one figure instead of all."""
+    """Replace training by its result, and draw a single figure."""
     monkeypatch.setattr("nasicon_ml.tracking.runs.train", returning(result))
-    every = record.figures
-    monkeypatch.setattr(record, "figures", lambda result: itertools.islice(every(result), 1))
+    all_figures = record.figures
+    monkeypatch.setattr(record, "figures", lambda result: itertools.islice(all_figures(result), 1))
+
+
+def replace_gate(monkeypatch, *, passed):
+    """Let the gate return this result, and return a list of the models that it is called with."""
+    calls = []
+
+    def evaluate_candidate(candidate, reference):
+        calls.append((candidate, reference))
+        check = GateCheck("conductivity", passed, "conductivity: +0.5000, at most 0.02 worse is allowed", {})
+        return GateReport((check,), (), has_reference=reference is not None)
+
+    monkeypatch.setattr(gate, "evaluate_candidate", evaluate_candidate)
+    return calls
+
+
+def aliases():
+    """Return the version numbers by alias in the store of the working directory."""
+    with stores.open_store() as store:
+        return {key: str(value) for key, value in store.client.get_registered_model(MODEL_NAME).aliases.items()}
 
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
-    """An SQLite store with its tables, and nothing in them: making the tables takes seconds."""
+    """An SQLite store with empty tables, which take seconds to create."""
     path = tmp_path_factory.mktemp("empty") / stores.DATABASE
     with stores.open_store(f"sqlite:///{path}") as store:
         assert store.client.search_registered_models() == []
@@ -73,8 +111,45 @@ def workplace(tmp_path, monkeypatch, empty_database):
 
 
 @pytest.fixture(scope="session")
+def imported_twice(tmp_path_factory, empty_database, bundle):
+    """A folder whose store has two imported versions; the newer one is challenger, and there is no champion."""
+    folder = tmp_path_factory.mktemp("imported")
+    uri = f"sqlite:///{shutil.copy(empty_database, folder)}"
+    for _ in range(2):
+        import_bundle(bundle, tracking_uri=uri)
+    return folder
+
+
+@pytest.fixture
+def two_imports(imported_twice, tmp_path, monkeypatch):
+    """A working directory with a copy of that store's database."""
+    shutil.copy(imported_twice / stores.DATABASE, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def with_champion(imported_twice, tmp_path_factory):
+    """A folder whose store has a champion, version 1, and a challenger, version 2."""
+    folder = copy_store(imported_twice, tmp_path_factory.mktemp("with champion"))
+    with pytest.MonkeyPatch.context() as patch:
+        replace_gate(patch, passed=True)
+        promote("1", tracking_uri=f"sqlite:///{folder / stores.DATABASE}")
+    return folder
+
+
+@pytest.fixture
+def two_versions(with_champion, tmp_path, monkeypatch):
+    """A working directory with a copy of that store's database, and a gate that every version passes."""
+    shutil.copy(with_champion / stores.DATABASE, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    replace_gate(monkeypatch, passed=True)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
 def tracked(tmp_path_factory, empty_database, result):
-    """One recorded and registered run, for tests that only read."""
+    """A recorded and registered run, for tests that only read."""
     folder = tmp_path_factory.mktemp("tracked")
     shutil.copy(empty_database, folder / stores.DATABASE)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,3 +1,4 @@
+import functools
 import os
 import subprocess
 import sys
@@ -11,8 +12,9 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="other systems d
 NAME = "import nasicon_ml.tracking.runs as p; print(p.process_name())"
 
 
+@functools.cache
 def ended():
-    """The name of a process that has ended."""
+    """Return the name of a process that has ended."""
     return subprocess.run([sys.executable, "-c", NAME], capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -22,79 +22,33 @@ from nasicon_ml.tracking import (
     run_training,
     show_version,
 )
-from nasicon_ml.tracking import store as stores
 from nasicon_ml.tracking.registry import champion_history
 from nasicon_ml.tracking.store import open_store
-from tests.tracking.conftest import returning
-from tests.tracking.test_runs import aliases
-
-
-def says(monkeypatch, *, passed):
-    """Let the gate give this check, and note whom it was asked about."""
-    asked = []
-
-    def evaluate_candidate(candidate, reference):
-        asked.append((candidate, reference))
-        check = GateCheck("conductivity", passed, "conductivity: +0.5000, at most 0.02 worse is allowed", {})
-        return GateReport((check,), (), has_reference=reference is not None)
-
-    monkeypatch.setattr(gate, "evaluate_candidate", evaluate_candidate)
-    return asked
-
-
-def record_two():
-    """Make a champion, version 1, and a challenger, version 2."""
-    with pytest.MonkeyPatch.context() as patch:
-        says(patch, passed=True)
-        run_training()
-        promote()
-        run_training()
-
-
-@pytest.fixture(scope="module")
-def recorded_two(tmp_path_factory, empty_database, result):
-    """A store with a champion and a challenger, for all tests that change nothing but the database."""
-    folder = tmp_path_factory.mktemp("two")
-    shutil.copy(empty_database, folder / stores.DATABASE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(stores.URI_VARIABLE, raising=False)
-        patch.chdir(folder)
-        patch.setattr("nasicon_ml.tracking.runs.train", returning(result))
-        patch.setattr("nasicon_ml.tracking.record.figures", lambda _result: iter(()))
-        record_two()
-    return folder
+from tests.stores import copy_store
+from tests.tracking.conftest import aliases, replace_gate
 
 
 @pytest.fixture
-def two_versions(recorded_two, tmp_path, monkeypatch):
-    """A database of one's own with a champion and a challenger, and a gate that lets everything pass."""
-    shutil.copy(recorded_two / stores.DATABASE, tmp_path)
+def own_two_versions(with_champion, tmp_path, monkeypatch):
+    """The same with a copy of the artifacts, to be damaged."""
+    copy_store(with_champion, tmp_path)
     monkeypatch.chdir(tmp_path)
-    says(monkeypatch, passed=True)
+    replace_gate(monkeypatch, passed=True)
     return tmp_path
 
 
-@pytest.fixture
-def own_two_versions(workplace, instant_training, monkeypatch):
-    """The same with files of one's own, to be broken."""
-    record_two()
-    says(monkeypatch, passed=True)
-    return workplace
-
-
 @pytest.mark.slow
-def test_the_first_champion_is_compared_with_nobody(workplace, instant_training, monkeypatch):
-    run_training()
-    asked = says(monkeypatch, passed=True)
+def test_the_first_champion_is_compared_with_nobody(two_imports, monkeypatch):
+    asked = replace_gate(monkeypatch, passed=True)
     done = promote()
-    assert (done.version, done.previous, done.promoted, done.forced) == ("1", None, True, False)
+    assert (done.version, done.previous, done.promoted, done.forced) == ("2", None, True, False)
     assert [reference for _, reference in asked] == [None]
-    assert aliases() == {CHAMPION: "1"}
+    assert aliases() == {CHAMPION: "2"}
 
 
 @pytest.mark.slow
 def test_a_challenger_that_passes_follows_the_champion(two_versions, monkeypatch):
-    asked = says(monkeypatch, passed=True)
+    asked = replace_gate(monkeypatch, passed=True)
     done = promote()
     assert (done.version, done.previous, done.promoted) == ("2", "1", True)
     assert asked[0][1] is not None
@@ -109,7 +63,7 @@ def test_a_challenger_that_passes_follows_the_champion(two_versions, monkeypatch
 @pytest.mark.slow
 def test_a_refused_challenger_changes_nothing(two_versions, monkeypatch):
     before = show_version("2").tags
-    says(monkeypatch, passed=False)
+    replace_gate(monkeypatch, passed=False)
     done = promote()
     assert (done.promoted, done.forced) == (False, False)
     assert aliases() == {CHAMPION: "1", CHALLENGER: "2"}
@@ -117,7 +71,7 @@ def test_a_refused_challenger_changes_nothing(two_versions, monkeypatch):
 
 
 def test_force_needs_a_reason_and_keeps_it(two_versions, monkeypatch):
-    says(monkeypatch, passed=False)
+    replace_gate(monkeypatch, passed=False)
     for wrong in ({"force": True}, {"force": True, "reason": " \n"}, {"reason": "because"}):
         with pytest.raises(FieldError, match="reason: "):
             promote(**wrong)
@@ -262,8 +216,7 @@ def test_a_version_larger_than_a_bundle_is_not_downloaded(own_two_versions, monk
         load_bundle("models:/nasicon-recipe/2")
 
 
-def test_without_a_champion_there_is_nothing_to_roll_back(workplace, instant_training):
-    run_training()
+def test_without_a_champion_there_is_nothing_to_roll_back(two_imports):
     with pytest.raises(TrackingError, match="has no champion"):
         rollback()
 
@@ -318,8 +271,10 @@ def test_a_changed_bundle_is_found_before_it_is_promoted(own_two_versions):
         promote()
 
 
-def test_a_champion_made_meanwhile_is_not_deposed(two_versions, instant_training, monkeypatch):
-    run_training()
+def test_a_champion_made_meanwhile_is_not_deposed(two_versions, monkeypatch):
+    with open_store() as store:
+        entry = store.client.get_model_version("nasicon-recipe", "2")
+        store.client.create_model_version(entry.name, entry.source, run_id=entry.run_id, tags=entry.tags)
     evaluate_candidate = gate.evaluate_candidate
 
     def slow(candidate, reference):
@@ -349,7 +304,7 @@ def test_a_promotion_cut_short_leaves_the_old_champion(step, two_versions, monke
 
 
 def test_comparing_changes_nothing(two_versions, monkeypatch):
-    asked = says(monkeypatch, passed=False)
+    asked = replace_gate(monkeypatch, passed=False)
     found = compare_versions("champion", "challenger")
     assert (found.reference.version, found.candidate.version, found.report.passed) == ("1", "2", False)
     assert asked[0][1] is not None

@@ -1,38 +1,14 @@
 """The verb `registry`, as a person calls it."""
 
 import json
-import shutil
+from pathlib import Path
 
 import pytest
 
 from nasicon_ml.cli.main import main
 from nasicon_ml.evaluation import gate
-from nasicon_ml.tracking import import_bundle
 from nasicon_ml.tracking import store as stores
-from tests.tracking.test_promotion import says
-from tests.tracking.test_runs import aliases
-
-
-@pytest.fixture(scope="module")
-def bundle(result, tmp_path_factory):
-    return result.model.save(tmp_path_factory.mktemp("export") / "bundle")
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory, empty_database, bundle):
-    folder = tmp_path_factory.mktemp("two")
-    shutil.copy(empty_database, folder / stores.DATABASE)
-    for _ in range(2):
-        import_bundle(bundle, tracking_uri=f"sqlite:///{folder / stores.DATABASE}")
-    return folder
-
-
-@pytest.fixture
-def here(two, tmp_path, monkeypatch):
-    """A working directory whose store has two versions, the newer one a challenger."""
-    shutil.copy(two / stores.DATABASE, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+from tests.tracking.conftest import aliases, replace_gate
 
 
 def run(capsys, *arguments):
@@ -41,7 +17,7 @@ def run(capsys, *arguments):
     return code, out, err
 
 
-def test_list_says_which_can_be_used(here, capsys):
+def test_list_says_which_can_be_used(two_imports, capsys):
     code, out, err = run(capsys, "list")
     head, newest, oldest = out.splitlines()
     assert (code, err) == (0, "")
@@ -56,7 +32,7 @@ def test_list_says_which_can_be_used(here, capsys):
     ]
 
 
-def test_what_others_wrote_does_not_steer_the_terminal(here, capsys):
+def test_what_others_wrote_does_not_steer_the_terminal(two_imports, capsys):
     with stores.open_store() as store:
         store.client.set_model_version_tag("nasicon-recipe", "2", "protocol", "\x1b[2J\u202eevil")
         store.client.set_model_version_tag("nasicon-recipe", "2", "note", "\x1b[2J\u202eevil")
@@ -67,7 +43,7 @@ def test_what_others_wrote_does_not_steer_the_terminal(here, capsys):
 
 
 @pytest.mark.slow
-def test_show_tells_all_and_the_card_on_demand(here, capsys):
+def test_show_tells_all_and_the_card_on_demand(two_imports, capsys):
     code, out, _ = run(capsys, "show", "challenger")
     assert code == 0
     assert "version     2 of nasicon-recipe: models:/nasicon-recipe/2" in out
@@ -79,8 +55,8 @@ def test_show_tells_all_and_the_card_on_demand(here, capsys):
     assert json.loads(out)["card"]["schema"] == "nasicon-ml/model-card/1"
 
 
-def test_a_refusal_exits_with_1_and_shows_the_figures(here, capsys, monkeypatch):
-    says(monkeypatch, passed=False)
+def test_a_refusal_exits_with_1_and_shows_the_figures(two_imports, capsys, monkeypatch):
+    replace_gate(monkeypatch, passed=False)
     code, out, err = run(capsys, "promote")
     assert (code, err) == (1, "")
     assert "REFUSED  conductivity: +0.5000, at most 0.02 worse is allowed" in out
@@ -91,10 +67,10 @@ def test_a_refusal_exits_with_1_and_shows_the_figures(here, capsys, monkeypatch)
     assert aliases() == {"challenger": "2"}
 
 
-def test_promote_force_compare_and_rollback(here, capsys, monkeypatch):
-    says(monkeypatch, passed=True)
+def test_promote_force_compare_and_rollback(two_imports, capsys, monkeypatch):
+    replace_gate(monkeypatch, passed=True)
     assert run(capsys, "promote", "1")[0] == 0
-    says(monkeypatch, passed=False)
+    replace_gate(monkeypatch, passed=False)
     code, out, _ = run(capsys, "compare", "champion", "2")
     assert (code, "The gate would refuse it." in out) == (1, True)
     code, _, err = run(capsys, "promote", "--force")
@@ -111,7 +87,7 @@ def test_promote_force_compare_and_rollback(here, capsys, monkeypatch):
     assert "we measured it" in out
 
 
-def test_the_real_gate_prints_paired_scores(here, capsys, monkeypatch):
+def test_the_real_gate_prints_paired_scores(two_imports, capsys, monkeypatch):
     monkeypatch.setattr(gate, "COVERAGE_RANGES", dict.fromkeys(gate.COVERAGE_RANGES, (0, 100)))
     code, out, _ = run(capsys, "compare", "1", "2")
     assert code == 0
@@ -121,10 +97,10 @@ def test_the_real_gate_prints_paired_scores(here, capsys, monkeypatch):
     assert out.endswith("The gate would let it pass.\n")
 
 
-def test_export_and_import_say_where_and_what(here, capsys, bundle):
+def test_export_and_import_say_where_and_what(two_imports, capsys, bundle):
     code, out, _ = run(capsys, "export", "2", "out/model")
     assert (code, out) == (0, "version 2 written to out/model\n")
-    assert (here / "out" / "model" / "manifest.json").read_bytes() == (bundle / "manifest.json").read_bytes()
+    assert Path("out/model/manifest.json").read_bytes() == (bundle / "manifest.json").read_bytes()
     code, out, _ = run(capsys, "import", "out/model", "--json")
     assert (code, json.loads(out)["version"]) == (0, "3")
 
@@ -144,11 +120,11 @@ def test_export_and_import_say_where_and_what(here, capsys, bundle):
         (["promot"], "promot"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence(arguments, said, here, capsys):
-    before = sorted(path.name for path in here.iterdir())
+def test_what_cannot_be_done_is_said_in_one_sentence(arguments, said, two_imports, capsys):
+    before = sorted(path.name for path in two_imports.iterdir())
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
     assert said in err
     assert "Traceback" not in err
-    after = {path.name for path in here.iterdir()} - {"mlflow.db.lock"}
+    after = {path.name for path in two_imports.iterdir()} - {"mlflow.db.lock"}
     assert sorted(after) == before

@@ -10,13 +10,11 @@ import pandas as pd
 import pytest
 
 from nasicon_ml.columns import MODEL_INPUT
-from nasicon_ml.data.files import shipped_folder
 from nasicon_ml.errors import DatasetError, MissingExtraError, TrackingError
-from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking import CHALLENGER, CHAMPION, MODEL_NAME, record, run_training
 from nasicon_ml.tracking.store import open_store
 from nasicon_ml.workflows.train import TrainingOptions
-from tests.tracking.conftest import crown
+from tests.tracking.conftest import aliases, crown
 
 FIGURES = {
     *(f"plots/{target}_{what}.png" for target in ("conductivity", "relative_density")
@@ -69,14 +67,6 @@ def test_every_headline_is_a_score_that_a_full_training_has(name, real_scores):
     target, metric = name.split(".")
     chosen = real_scores[(real_scores["subset"] == "all") & (real_scores["model"] == "full")]
     assert metric in set(chosen.loc[chosen["target"] == target, "metric"])
-
-
-@pytest.fixture(scope="module")
-def real_scores():
-    """The scores of the model that comes along."""
-    return pd.DataFrame(
-        [dict(row) for row in PropertyModel.load(shipped_folder("models", "champion")).metadata.scores]
-    )
 
 
 @pytest.mark.parametrize(
@@ -201,11 +191,6 @@ def test_progress_only_rises_and_ends_at_one(workplace, instant_training):
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
     assert "recording the model" in dict(seen)
-
-
-def aliases():
-    with open_store() as store:
-        return {key: str(value) for key, value in store.client.get_registered_model(MODEL_NAME).aliases.items()}
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,9 +15,9 @@ import pytest
 
 from nasicon_ml.errors import TrackingError
 from nasicon_ml.tracking import load_bundle, run_training
-from nasicon_ml.tracking import store as stores
+from nasicon_ml.tracking.store import sqlite_path
 from tests.programs import PATIENCE_S, free_port, running
-from tests.tracking.conftest import crown, returning
+from tests.stores import copy_store
 from tests.tracking.test_registry import conductivity
 
 pytestmark = pytest.mark.slow
@@ -68,17 +67,10 @@ def mlflow_ui(folder):
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory, empty_database, result):
+def recorded(tmp_path_factory, tracked):
     """A folder with a run in its default store."""
-    folder = tmp_path_factory.mktemp("a lab's folder")
-    shutil.copy(empty_database, folder / stores.DATABASE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(stores.URI_VARIABLE, raising=False)
-        patch.chdir(folder)
-        patch.setattr("nasicon_ml.tracking.runs.train", returning(result))
-        run = run_training(result.options)
-        crown(run.version)
-        return folder, run
+    source = sqlite_path(tracked.tracking_uri).parent
+    return copy_store(source, tmp_path_factory.mktemp("a lab's folder")), tracked
 
 
 @pytest.fixture(scope="module")

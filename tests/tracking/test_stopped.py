@@ -14,8 +14,6 @@ from nasicon_ml.model import PropertyModel
 from nasicon_ml.signals import TERMINATED
 from nasicon_ml.tracking import export_version, import_bundle, list_versions, promote, rollback
 from nasicon_ml.tracking import store as stores
-from tests.tracking.test_promotion import recorded_two as recorded_two  # noqa: PLC0414 -- a fixture
-from tests.tracking.test_promotion import two_versions as two_versions  # noqa: PLC0414
 
 
 class Steps:

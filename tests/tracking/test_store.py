@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from nasicon_ml.cli.main import main
 from nasicon_ml.errors import MissingExtraError, TrackingError
 from nasicon_ml.tracking import store as stores
 from nasicon_ml.tracking.store import EXPERIMENT, open_store, resolve_experiment, resolve_uri, sqlite_path
@@ -207,21 +208,26 @@ def test_a_store_that_keeps_nothing_is_refused(uri):
         open_store(uri).__enter__()
 
 
+def rejected_setting(variable, value):
+    return f"error: MLflow does not accept the variable {variable}={value!r}; mend or unset it\n"
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [
-        ("MLFLOW_LOGGING_LEVEL", "loud"),
-        ("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "many"),
-        ("MLFLOW_SQLALCHEMYSTORE_ECHO", "perhaps"),
-    ],
+    [("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "many"), ("MLFLOW_SQLALCHEMYSTORE_ECHO", "perhaps")],
 )
-def test_a_setting_that_mlflow_cannot_read_is_named(variable, value, empty_database, tmp_path):
-    (tmp_path / stores.DATABASE).write_bytes(empty_database.read_bytes())
+def test_a_setting_that_mlflow_cannot_read_is_named(variable, value, workplace, monkeypatch, capsys):
+    monkeypatch.setenv(variable, value)
+    assert main(["registry", "list"]) == 2
+    assert capsys.readouterr() == ("", rejected_setting(variable, value))
+
+
+def test_a_setting_that_mlflow_cannot_read_when_imported_is_named(workplace):
     outcome = subprocess.run(
         [sys.executable, "-m", "nasicon_ml.cli.main", "registry", "list"],
-        cwd=tmp_path, env=os.environ | {variable: value}, capture_output=True, text=True, check=False,
+        env=os.environ | {"MLFLOW_LOGGING_LEVEL": "loud"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    message = f"error: MLflow does not accept the variable {variable}={value!r}; mend or unset it\n"
+    message = rejected_setting("MLFLOW_LOGGING_LEVEL", "loud")
     assert (outcome.returncode, outcome.stdout, outcome.stderr) == (2, "", message)
 
 

@@ -9,16 +9,11 @@ from nasicon_ml.errors import BundleError, TrackingError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking import export_version, import_bundle, list_versions, show_version, version_card
 from nasicon_ml.tracking.store import open_store
-from tests.tracking.test_runs import aliases
+from tests.tracking.conftest import aliases
 
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-
-
-@pytest.fixture(scope="module")
-def bundle(result, tmp_path_factory):
-    return result.model.save(tmp_path_factory.mktemp("export") / "bundle")
 
 
 def test_an_export_is_the_bundle_byte_for_byte(tracked, bundle, tmp_path):
@@ -83,11 +78,9 @@ def test_what_cannot_be_exported_leaves_no_folder(tracked, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_list_is_newest_first_and_says_what_cannot_be_used(workplace, bundle):
-    import_bundle(bundle)
-    import_bundle(bundle)
+def test_the_list_is_newest_first_and_says_what_cannot_be_used(two_imports):
     with open_store() as store:
-        store.client.create_model_version("nasicon-recipe", workplace.as_uri())  # by other means
+        store.client.create_model_version("nasicon-recipe", two_imports.as_uri())  # without this package
         unfinished = store.client.get_model_version("nasicon-recipe", "1")
         store.client.update_run(unfinished.run_id, status="RUNNING")
     found = list_versions()
@@ -97,12 +90,11 @@ def test_the_list_is_newest_first_and_says_what_cannot_be_used(workplace, bundle
     assert found[2].problem == "its run was not finished"
 
 
-def test_a_version_whose_run_was_deleted_for_good_is_not_usable(workplace, bundle):
-    version = import_bundle(bundle)
+def test_a_version_whose_model_was_deleted_is_not_usable(two_imports):
     with open_store() as store:
         model_id = store.client.get_model_version("nasicon-recipe", "1").source.removeprefix("models:/")
         store.client.delete_logged_model(model_id)
-    assert show_version(version.version).problem == "its run or its model was deleted"
+    assert show_version("1").problem == "its run or its model was deleted"
 
 
 def test_an_empty_store_lists_nothing_and_a_missing_one_is_said(workplace, tmp_path):

@@ -1,0 +1,22 @@
+"""Copies of SQLite tracking stores with their artifacts."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+
+def copy_store(source: Path, target: Path) -> Path:
+    """Copy the folder of a store and replace the absolute paths that MLflow keeps in the database."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    with closing(sqlite3.connect(target / "mlflow.db")) as database, database:
+        for table, column in (
+            ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"),
+            ("model_versions", "storage_location"),
+        ):  # fmt: skip
+            statement = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"  # noqa: S608
+            database.execute(statement, (str(source), quote(str(target))))
+    return target
