@@ -1,9 +1,9 @@
-"""Run BayBE at its defaults on the series of the campaigns; in an environment of its own (`tools/setup_baybe.sh`).
+"""Run BayBE with its defaults on the campaign series, in its own environment (`tools/setup_baybe.sh`).
 
     build/baybe/bin/python tools/baybe_paths.py SERIES.json PATHS.json
 
-Nothing of this project is imported. The first experiment of every path is given: at its defaults BayBE begins with
-a random one. Paths are written after each series, and those that stand in PATHS.json already are kept.
+This script does not import the project. The first experiment of each path is given, since BayBE would choose it at
+random. PATHS.json is written after each path, and paths that it already contains are kept.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TARGET = "value"
 
 
 def path_from(first: int, series: dict[str, Any]) -> list[int]:
-    """Return the order in which BayBE makes the recipes, after the first."""
+    """Return the order in which BayBE chooses the recipes after the first one."""
     table = pd.DataFrame(series["numbers"] | series["words"])
     parameters = [
         *(NumericalDiscreteParameter(name, sorted(set(column))) for name, column in series["numbers"].items()),
@@ -41,34 +41,34 @@ def path_from(first: int, series: dict[str, Any]) -> list[int]:
         NumericalTarget(TARGET).to_objective(),
         allow_recommending_already_measured=False,
     )
-    random.seed(0), np.random.seed(0), torch.manual_seed(0)  # noqa: NPY002 - what BayBE and BoTorch draw from
-    made = [first]
-    while len(made) < len(table) - 1:
-        campaign.add_measurements(table.loc[[made[-1]]].assign(**{TARGET: series["values"][made[-1]]}))
-        found = campaign.recommend(1)
-        (row,) = np.flatnonzero((table == found[table.columns].iloc[0]).all(axis=1))
-        made.append(int(row))
-    return [*made, *(row for row in range(len(table)) if row not in made)]
+    random.seed(0), np.random.seed(0), torch.manual_seed(0)  # noqa: NPY002 - BayBE and BoTorch draw from these
+    path = [first]
+    while len(path) < len(table) - 1:
+        campaign.add_measurements(table.loc[[path[-1]]].assign(**{TARGET: series["values"][path[-1]]}))
+        recommended = campaign.recommend(1)
+        (row,) = np.flatnonzero((table == recommended[table.columns].iloc[0]).all(axis=1))
+        path.append(int(row))
+    return [*path, *(row for row in range(len(table)) if row not in path)]
 
 
-def main(given: Path, out: Path) -> None:
-    """Run all series, first starts first."""
+def main(series_file: Path, paths_file: Path) -> None:
+    """Run all series, beginning with the first start of each."""
     torch.set_num_threads(1)
-    every: dict[str, dict[str, Any]] = json.loads(given.read_text(encoding="utf-8"))
-    known = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {"paths": {}}
+    all_series: dict[str, dict[str, Any]] = json.loads(series_file.read_text(encoding="utf-8"))
+    saved = json.loads(paths_file.read_text(encoding="utf-8")) if paths_file.exists() else {"paths": {}}
     versions = {name: version(name) for name in PACKAGES}
-    paths = known["paths"] if known.get("versions") == versions else {}
-    for at in range(max(len(series["starts"]) for series in every.values())):
-        for key, series in every.items():
-            own = paths.setdefault(key, {})
-            if at >= len(series["starts"]) or str(series["starts"][at]) in own:
+    paths = saved["paths"] if saved.get("versions") == versions else {}
+    for index in range(max(len(series["starts"]) for series in all_series.values())):
+        for key, series in all_series.items():
+            series_paths = paths.setdefault(key, {})
+            if index >= len(series["starts"]) or str(series["starts"][index]) in series_paths:
                 continue
             started = time.perf_counter()
-            own[str(series["starts"][at])] = path_from(series["starts"][at], series)
+            series_paths[str(series["starts"][index])] = path_from(series["starts"][index], series)
             text = json.dumps({"versions": versions, "paths": paths}, indent=1)
-            out.with_suffix(".part").write_text(text + "\n", encoding="utf-8")
-            out.with_suffix(".part").replace(out)
-            sys.stderr.write(f"{time.perf_counter() - started:6.1f} s  start {at + 1}  {key}\n")
+            paths_file.with_suffix(".part").write_text(text + "\n", encoding="utf-8")
+            paths_file.with_suffix(".part").replace(paths_file)
+            sys.stderr.write(f"{time.perf_counter() - started:6.1f} s  start {index + 1}  {key}\n")
 
 
 if __name__ == "__main__":

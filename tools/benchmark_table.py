@@ -1,4 +1,4 @@
-"""The part of docs/accuracy.md that compares the models with what others would use, from its results."""
+"""Write the benchmark tables of the docs and README.md from the files in benchmarks/results."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LOW_IS_GOOD = ("mae", "regret")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: where it stands in the results, and in words what it is."""
+    """A line of the table: its label, and its protocol, target, subset and metric in the results."""
 
-    words: str
+    label: str
     protocol: str
     target: str
     subset: str
@@ -25,8 +25,8 @@ class Row:
     aim: str
     ours: str | None = None
 
-    def shown(self, value: float, sign: str = "") -> str:
-        """Write a score with the digits that its spread between repeats leaves."""
+    def format(self, value: float, sign: str = "") -> str:
+        """Return a score with as many digits as its variation between repeats justifies."""
         return f"{value:{sign}.{1 if self.metric == _POINTS else 2}f}"
 
 
@@ -65,8 +65,9 @@ _OWN_COLUMNS = (
 )
 
 
+_OWN_MODELS = [f"ours, {count} pellet{'' if count == 1 else 's'} known" for count in range(4)]
 _METHODS = ("ours", "ours, no own pellets", "Gaussian process", "BayBE", "random order")
-_WANTED = {_CONDUCTIVITY: "conductivity, decades", _DENSITY: "density, points"}
+_TARGET_LABELS = {_CONDUCTIVITY: "conductivity, decades", _DENSITY: "density, points"}
 _PRIORS = {
     "as good as ours": "with a prior as good as ours",
     "none": "with none",
@@ -75,33 +76,32 @@ _PRIORS = {
 
 
 def benchmark_section(results: Path = RESULTS) -> str:
-    """Write the comparison with others, and below it what pellets of one's own are worth."""
+    """Return the comparison with other models, and the scores with own pellets below it."""
     scores = pd.read_csv(results / "accuracy.csv")
     differences = pd.read_csv(results / "differences.csv")
     lines = [f"| {' | '.join(HEADS)} |", f"|{' --- |' * len(HEADS)}"]
-    lines += [_compared(row, scores, differences) for row in ROWS]
-    known = [f"{count} known" for count in range(4)]
-    lines += ["", f"| pellets of one's own (P8) | {' | '.join(known)} | our aim at 3 |", f"|{' --- |' * 6}"]
-    lines += [_own(row, scores) for row in OWN_ROWS]
+    lines += [_comparison_row(row, scores, differences) for row in ROWS]
+    counts = [f"{count} known" for count in range(4)]
+    lines += ["", f"| pellets of one's own (P8) | {' | '.join(counts)} | our aim at 3 |", f"|{' --- |' * 6}"]
+    lines += [_own_pellets_row(row, scores) for row in OWN_ROWS]
     return "\n".join(lines)
 
 
 def own_section(results: Path = RESULTS) -> str:
-    """Write what pellets of one's own are worth, with the intervals."""
+    """Return the table of scores and interval coverage by number of known own pellets."""
     scores = pd.read_csv(results / "accuracy.csv")
     scores = scores[(scores["protocol"] == "P8") & (scores["subset"] == _OWN)]
     heads = [words for words, *_ in _OWN_COLUMNS]
     lines = [f"| pellets known | {' | '.join(heads)} |", f"|{' --- |' * (len(heads) + 1)}"]
-    for count in range(4):
-        model = scores[scores["model"] == f"ours, {count} pellet{'' if count == 1 else 's'} known"]
-        mean = model.set_index(["target", "metric"])["mean"]
+    for count, model in enumerate(_OWN_MODELS):
+        mean = scores[scores["model"] == model].set_index(["target", "metric"])["mean"]
         cells = [
             f"{mean[target, metric] * factor:.{digits}f}{unit}"
             for _, target, metric, factor, digits, unit in _OWN_COLUMNS
         ]
         lines.append(f"| {count} | {' | '.join(cells)} |")
     counts = scores.drop_duplicates("target").set_index("target")[["n_rows", "n_sources"]]
-    told = ", ".join(
+    totals = ", ".join(
         f"{counts.loc[target, 'n_rows']} {words} of {counts.loc[target, 'n_sources']} sources"
         for target, words in (
             (_CONDUCTIVITY, "conductivities"),
@@ -109,32 +109,36 @@ def own_section(results: Path = RESULTS) -> str:
             (_PURITY, "verdicts on purity"),
         )
     )
-    return "\n".join([*lines, "", f"Over {told}."])
+    return "\n".join([*lines, "", f"Over {totals}."])
 
 
 def campaign_section(results: Path = RESULTS) -> str:
-    """Write what campaigns on published series and in made-up laboratories came to."""
+    """Return the table of campaigns on published series, and a sentence on simulated laboratories."""
     scores = pd.read_csv(results / "campaigns.csv")
-    against = pd.read_csv(results / "campaign_differences.csv").set_index(["target", "start", "metric", "peer"])
+    differences = pd.read_csv(results / "campaign_differences.csv").set_index(
+        ["target", "start", "metric", "peer"]
+    )
     heads = [*_METHODS, "first five experiments: ours minus Gaussian process (95 %)", "ours minus BayBE (95 %)"]
     lines = [f"| regret after a third of the recipes | {' | '.join(heads)} |", f"|{' --- |' * (len(heads) + 1)}"]
     for (target, start), part in scores.groupby(["target", "start"], sort=False):
         digits = 2 if target == _CONDUCTIVITY else 1
-        words = f"{_WANTED[str(target)]}, from {'one random pellet' if start == 'one pellet' else start}"
+        words = f"{_TARGET_LABELS[str(target)]}, from {'one random pellet' if start == 'one pellet' else start}"
         means = part.groupby("model")["third"].mean()
         cells = [f"{means[method]:.{digits}f}" for method in _METHODS]
         for peer in ("Gaussian process", "BayBE"):
-            row = against.loc[(target, start, "early", peer)]
+            row = differences.loc[(target, start, "early", peer)]
             ends = f"{row['lower']:+.{digits}f} to {row['upper']:+.{digits}f}"
             cells.append(f"{row['difference']:+.{digits}f} ({ends}): {row['verdict']}")
         lines.append(f"| {words} ({part['source'].nunique()} series) | {' | '.join(cells)} |")
     pellets = pd.read_csv(results / "campaigns_synthetic.csv").groupby("prior")["pellets"].mean()
-    told = ", ".join(f"{pellets[prior]:.1f} {words}" for prior, words in _PRIORS.items())
-    return "\n".join([*lines, "", f"Made-up laboratories, pellets until the best of 60 recipes is found: {told}."])
+    counts = ", ".join(f"{pellets[prior]:.1f} {words}" for prior, words in _PRIORS.items())
+    return "\n".join(
+        [*lines, "", f"Made-up laboratories, pellets until the best of 60 recipes is found: {counts}."]
+    )
 
 
 def campaign_sentence(results: Path = RESULTS) -> str:
-    """Write in one sentence what a campaign is worth, for README.md."""
+    """Return the sentence of README.md on the benefit of a campaign."""
     scores = pd.read_csv(results / "campaigns.csv")
     scores = scores[(scores["target"] == _CONDUCTIVITY) & (scores["start"] == "nothing")]
     means = scores.groupby("model")["third"].mean()
@@ -146,31 +150,38 @@ def campaign_sentence(results: Path = RESULTS) -> str:
     )
 
 
-def _compared(row: Row, scores: pd.DataFrame, differences: pd.DataFrame) -> str:
+def _comparison_row(row: Row, scores: pd.DataFrame, differences: pd.DataFrame) -> str:
     mean = _means(scores, row, row.subset)
     ours = row.ours or next(str(name) for name in mean.index if str(name).startswith("ours"))
     others = mean[[name for name in mean.index if not str(name).startswith(("ours", "floor"))]]
     best = str(others.idxmin() if row.metric.startswith(_LOW_IS_GOOD) else others.idxmax())
-    at = {"protocol": row.protocol, "target": row.target, "subset": row.subset, "metric": row.metric}
-    found = differences[(differences[[*at]] == pd.Series(at)).all(axis=1)]
+    key = {"protocol": row.protocol, "target": row.target, "subset": row.subset, "metric": row.metric}
+    key |= {"ours": ours, "peer": best}
     gain = ""
-    for told in found[(found["ours"] == ours) & (found["peer"] == best)].to_dict("records"):
-        ends = f"{row.shown(told['lower'], '+')} to {row.shown(told['upper'], '+')}"
-        gain = f"{row.shown(told['difference'], '+')} ({ends}): {told['verdict']}"
-    there = _means(scores, row, row.subset + _REPLICATES)
-    floor = f"{row.shown(there[_FLOOR])}, ours there {row.shown(there[ours])}" if _FLOOR in there else ""
-    cells = [row.words, f"**{row.shown(mean[ours])}**", f"{best}: {row.shown(others[best])}", gain, floor, row.aim]
+    for entry in differences[(differences[[*key]] == pd.Series(key)).all(axis=1)].to_dict("records"):
+        ends = f"{row.format(entry['lower'], '+')} to {row.format(entry['upper'], '+')}"
+        gain = f"{row.format(entry['difference'], '+')} ({ends}): {entry['verdict']}"
+    replicates = _means(scores, row, row.subset + _REPLICATES)
+    floor = ""
+    if _FLOOR in replicates:
+        floor = f"{row.format(replicates[_FLOOR])}, ours there {row.format(replicates[ours])}"
+    cells = [
+        row.label,
+        f"**{row.format(mean[ours])}**",
+        f"{best}: {row.format(others[best])}",
+        gain,
+        floor,
+        row.aim,
+    ]
     return f"| {' | '.join(cells)} |"
 
 
-def _own(row: Row, scores: pd.DataFrame) -> str:
+def _own_pellets_row(row: Row, scores: pd.DataFrame) -> str:
     mean = _means(scores, row, row.subset)
-    models = [f"ours, {count} pellet{'' if count == 1 else 's'} known" for count in range(4)]
-    shown = [row.shown(mean[model]) for model in models]
-    return f"| {' | '.join([row.words, *shown, row.aim])} |"
+    return f"| {' | '.join([row.label, *(row.format(mean[model]) for model in _OWN_MODELS), row.aim])} |"
 
 
 def _means(scores: pd.DataFrame, row: Row, subset: str) -> pd.Series:
-    at = (scores["protocol"] == row.protocol) & (scores["target"] == row.target)
-    at &= (scores["subset"] == subset) & (scores["metric"] == row.metric)
-    return scores[at].set_index("model")["mean"].dropna()
+    selected = (scores["protocol"] == row.protocol) & (scores["target"] == row.target)
+    selected &= (scores["subset"] == subset) & (scores["metric"] == row.metric)
+    return scores[selected].set_index("model")["mean"].dropna()

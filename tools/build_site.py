@@ -1,10 +1,10 @@
-"""Build the site of the documentation into build/site, without network; every warning is an error.
+"""Build the documentation site in build/site, without network access; every warning is an error.
 
     python -m tools.build_site [option of Sphinx ...]
 
-The pages are those of the forge, as they stand: README, docs/, notebooks and cards. The sections of docs/README.md
-are the parts of the site, its links their order; the modules in the table of docs/reference.md get a page each.
-All is laid out in build/site-source first, so that nothing is written among the sources.
+The pages are the Markdown files and notebooks of the repository. Sections and links of docs/README.md define the
+parts of the site and the order of the pages; each module in the table of docs/reference.md gets a page. The pages
+are first copied to build/site-source, so that nothing is written among the sources.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from sphinx.pycode import ModuleAnalyzer
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE, SITE = ROOT / "build" / "site-source", ROOT / "build" / "site"
 INDEX, REFERENCE = Path("docs/README.md"), Path("docs/reference.md")
-HOME, ROOF = Path("README.md"), "nasicon_ml"
+HOME, PACKAGE = Path("README.md"), "nasicon_ml"
 _LINK = re.compile(r"\]\(([^)#\s]+\.(?:md|ipynb))\)")
 _MODULE = re.compile(r"^\| `(nasicon_ml[\w.]*)` \|", re.MULTILINE)
 
 
 def parts(index: str) -> dict[str, list[str]]:
     """Return the pages of each part of the site, as paths from the root, in the order of docs/README.md."""
-    found = {}
+    sections = {}
     for section in index.split("\n## ")[1:]:
         title, text = section.split("\n", 1)
         pages = [
             (ROOT / INDEX.parent / link).resolve().relative_to(ROOT).as_posix() for link in _LINK.findall(text)
         ]
-        found[title.strip()] = [page for page in pages if page != str(HOME)]
-    return found
+        sections[title.strip()] = [page for page in pages if page != str(HOME)]
+    return sections
 
 
 def public_modules(reference: str) -> list[str]:
@@ -46,7 +46,7 @@ def public_modules(reference: str) -> list[str]:
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """Return what a module offers: its ``__all__``, or the classes, functions and constants it documents."""
+    """Return the names in ``__all__`` of a module, else its classes, functions and documented constants."""
     listed = getattr(module, "__all__", None)
     if listed is not None:
         return [name for name in listed if not name.startswith("_")]
@@ -61,30 +61,30 @@ def public_names(module: ModuleType) -> list[str]:
 
 
 def reference_page(name: str) -> str:
-    """Return the page of a module: what it says of itself, and everything it offers."""
+    """Return the reference page of a module, with its docstring and public names."""
     module = importlib.import_module(name)
     lines = [name, "=" * len(name), "", f".. automodule:: {name}"]
     if not hasattr(module, "__all__"):
         return "\n".join([*lines, f"   :members: {', '.join(public_names(module))}", ""])
-    for offered in public_names(module):
-        value = getattr(module, offered)
-        if name != ROOF and offered in importlib.import_module(ROOF).__all__:
-            lines += ["", f"- `{ROOF}.{offered}`"]  # described once
+    for member in public_names(module):
+        value = getattr(module, member)
+        if name != PACKAGE and member in importlib.import_module(PACKAGE).__all__:
+            lines += ["", f"- `{PACKAGE}.{member}`"]  # documented on the page of the package
         elif inspect.isclass(value):
-            lines += ["", f".. autoclass:: {name}.{offered}", "   :members:"]
+            lines += ["", f".. autoclass:: {name}.{member}", "   :members:"]
         else:
-            lines += ["", f".. auto{'function' if callable(value) else 'data'}:: {name}.{offered}"]
+            lines += ["", f".. auto{'function' if callable(value) else 'data'}:: {name}.{member}"]
     return "\n".join([*lines, ""])
 
 
 def toctree(pages: list[str], caption: str = "") -> str:
-    """Return a hidden list of pages for Sphinx, as MyST writes it."""
+    """Return a hidden table of contents in MyST syntax."""
     head = ["", "```{toctree}", ":hidden:", *([f":caption: {caption}"] if caption else []), ""]
     return "\n".join([*head, *(f"/{page}" for page in pages), "```", ""])
 
 
-def lay_out() -> None:
-    """Write what Sphinx builds into build/site-source: the files, the tree of pages, the reference."""
+def write_source() -> None:
+    """Write the files, tables of contents and reference pages that Sphinx reads to build/site-source."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     for name in _tracked():
         target = SOURCE / name
@@ -107,8 +107,8 @@ def pages_of_the_site() -> list[str]:
 
 
 def main() -> int:
-    """Lay out the pages and run Sphinx; return its exit code."""
-    lay_out()
+    """Write the source, run Sphinx and return its exit code."""
+    write_source()
     shutil.rmtree(SITE, ignore_errors=True)
     patterns = ",".join(pages_of_the_site())
     command = [
@@ -128,7 +128,7 @@ def _is_defined_in(module: ModuleType, value: object) -> bool:
 
 
 def _tracked() -> list[str]:
-    """Return the files of the repository that git knows or would add."""
+    """Return the files of the repository that git tracks or would add."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]

@@ -1,10 +1,10 @@
-"""Measures how true differences between recipes are, and renews that part of docs/uncertainty.md.
+"""Measure the calibration of predicted differences between recipes, and update docs/uncertainty.md.
 
     python -m tools.difference_tables
 
-Out-of-fold predictions of a model's bundle, its first repeat: all pairs of pellets of one source. How errors go
-together is fitted to the sources of the other folds. Works held out from everything (`benchmarks.held_out_works`)
-are left out.
+The data are all pairs of pellets of one source, with the out-of-fold predictions of the first repeat in a model's
+bundle. The correlation of errors is fitted to the sources of the other folds. The works of
+`benchmarks.held_out_works` are excluded.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ Ints = NDArray[np.intp]
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "uncertainty.md"
-#: Borders of the correlation of two errors, from recipes that share little to those that share nearly all.
-SHARED = (0.0, 0.4, 0.6, 0.75, 1.0)
-STATED = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+#: Bin edges of the correlation of two errors.
+CORRELATION_EDGES = (0.0, 0.4, 0.6, 0.75, 1.0)
+PROBABILITY_EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 WORDS = {
     TargetName.CONDUCTIVITY: ("conductivity", "decades", 2),
     TargetName.RELATIVE_DENSITY: ("density", "points", 0),
@@ -65,7 +65,7 @@ def pairs(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, name: TargetName) ->
     pellets
         The pellets with their recipes.
     name
-        Which answer.
+        The target.
 
     Returns
     -------
@@ -79,25 +79,25 @@ def pairs(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, name: TargetName) ->
         (out_of_fold["target"] == str(name)) & (out_of_fold["repeat"] == out_of_fold["repeat"].min())
     ]
     rows = rows[near_room_temperature(name, rows)].reset_index(drop=True)
-    at_level = {}
+    by_level = {}
     for level in LEVELS:
         ends = dict(zip(("lower", "upper"), (rows[column] for column in interval_columns(level)), strict=True))
-        at_level[level] = out_of_fold_errors(name, rows.assign(**ends), pellets)
-    errors = at_level[LEVELS[-1]]
-    found = []
+        by_level[level] = out_of_fold_errors(name, rows.assign(**ends), pellets)
+    errors = by_level[LEVELS[-1]]
+    frames: list[pd.DataFrame] = []
     for train, test in grouped_splits(errors.sources, rows["fold"].to_numpy()):
         kernel = fit_own_kernel(errors.take(train))
-        asked = np.flatnonzero(test)
-        for group in errors.take(asked).groups().values():
-            found += list(_of_source(at_level, kernel, train, asked[group]))
-    return pd.concat(found, ignore_index=True)
+        test_rows = np.flatnonzero(test)
+        for group in errors.take(test_rows).groups().values():
+            frames += _pairs_of_source(by_level, kernel, train, test_rows[group])
+    return pd.concat(frames, ignore_index=True)
 
 
-def _of_source(
-    at_level: dict[float, OutOfFoldErrors], kernel: OwnKernel, train: NDArray[np.bool_], rows: Ints
+def _pairs_of_source(
+    by_level: dict[float, OutOfFoldErrors], kernel: OwnKernel, train: NDArray[np.bool_], rows: Ints
 ) -> Iterator[pd.DataFrame]:
-    """Yield the pairs of one source, by the pellet that is the reference."""
-    errors = at_level[LEVELS[-1]]
+    """Yield the pairs of one source, grouped by the reference pellet."""
+    errors = by_level[LEVELS[-1]]
     name, target = errors.name, TARGETS[errors.name]
     points = RecipePoints.from_learned(name, errors.space, errors.predicted)
     for position, reference in enumerate(rows[:-1]):
@@ -109,7 +109,7 @@ def _of_source(
         frame |= {"correlation": shared.correlation}
         reported = target.inverse(errors.measured)
         frame["measured"] = reported[others] - reported[reference]
-        for level, one in at_level.items():
+        for level, one in by_level.items():
             if target.is_probability:
                 there = one.predicted[others], float(one.predicted[reference])
                 found = differences_of_probabilities(shared, *there, level)
@@ -124,10 +124,10 @@ def _of_source(
 
 
 def coverage(frame: pd.DataFrame) -> list[list[str]]:
-    """Return the share of measured differences inside their intervals, by how much the two errors share."""
+    """Return the coverage of the intervals of differences by the correlation of the two errors, as table cells."""
     lines = []
-    names = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(SHARED)]
-    part = pd.cut(frame["correlation"], SHARED, labels=names, include_lowest=True)
+    names = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(CORRELATION_EDGES)]
+    part = pd.cut(frame["correlation"], CORRELATION_EDGES, labels=names, include_lowest=True)
     for label, rows in [("all pairs", frame), *((name, frame[part == name]) for name in names)]:
         if rows.empty:
             continue
@@ -141,31 +141,32 @@ def coverage(frame: pd.DataFrame) -> list[list[str]]:
     return lines
 
 
-def truth_of_better(frame: pd.DataFrame) -> list[list[str]]:
-    """Return how often the pellet that is said to be better was it, by the probability stated; ties left out."""
+def calibration_of_better(frame: pd.DataFrame) -> list[list[str]]:
+    """Return how often the predicted better pellet was better, by predicted probability, without ties."""
     known = frame[frame["measured"] != 0]
     stated = np.maximum(known["better"], 1.0 - known["better"])
-    right = ((known["better"] > 0.5) == (known["measured"] > 0)).astype(float)
-    part = pd.cut(stated, STATED, labels=False, include_lowest=True)
+    is_correct = ((known["better"] > 0.5) == (known["measured"] > 0)).astype(float)
+    part = pd.cut(stated, PROBABILITY_EDGES, labels=False, include_lowest=True)
     lines = []
-    for at, (low, high) in enumerate(itertools.pairwise(STATED)):
-        rows = part == at
+    for index, (low, high) in enumerate(itertools.pairwise(PROBABILITY_EDGES)):
+        rows = part == index
         if rows.any():
             weight = known["weight"][rows]
-            mean, was = np.average(stated[rows], weights=weight), np.average(right[rows], weights=weight)
+            mean = np.average(stated[rows], weights=weight)
+            frequency = np.average(is_correct[rows], weights=weight)
             count = f"{int(rows.sum()):,} ({known[Column.SOURCE][rows].nunique()})"
             lines.append(
-                [f"{100 * low:.0f} to {100 * high:.0f} %", count, f"{100 * mean:.0f}", f"{100 * was:.0f}"]
+                [f"{100 * low:.0f} to {100 * high:.0f} %", count, f"{100 * mean:.0f}", f"{100 * frequency:.0f}"]
             )
     return lines
 
 
 def section(found: dict[TargetName, pd.DataFrame], dataset: str) -> str:
-    """Write what was measured."""
-    made = (
+    """Return the section of the page."""
+    source = (
         f"Dataset {dataset[:12]}, first repeat of its folds; without {len(HELD_OUT)} works that nobody tunes for."
     )
-    parts = [made]
+    parts = [source]
     for name, frame in found.items():
         words, unit, digits = WORDS[name]
         if not TARGETS[name].is_probability:
@@ -180,12 +181,12 @@ def section(found: dict[TargetName, pd.DataFrame], dataset: str) -> str:
             f"| {words}: said to be better with | pairs (sources) | said on average | was better |",
             "|" + " --- |" * 4,
         ]
-        parts.append("\n".join([*head, *(f"| {' | '.join(cells)} |" for cells in truth_of_better(frame))]))
+        parts.append("\n".join([*head, *(f"| {' | '.join(cells)} |" for cells in calibration_of_better(frame))]))
     return "\n" + "\n\n".join(parts) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, renew."""
+    """Measure the calibration and update the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=default_bundle())
     model = PropertyModel.load(parser.parse_args(arguments).model)

@@ -1,4 +1,4 @@
-"""The parts of README.md that are numbers: the table of scores, and what the dataset holds."""
+"""Write the parts of README.md with numbers: the table of scores and the description of the dataset."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nasicon_ml.data.agreement import agreement
 from nasicon_ml.data.load import load_pellets, load_sources
 from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
 
-#: Two pellets count as sintered alike within this.
-ALIKE_C = 25.0
+#: Largest difference of sintering temperatures that count as equal, in °C.
+SINTERING_TOLERANCE_C = 25.0
 MODELS = ("full", "composition only", "median")
 HEADS = (
     "on papers the model has not seen", "pellets (papers)", "whole recipe", "composition only", "no model",
     "in the 90 % interval", "its mean width",
 )  # fmt: skip
-#: Words, target, subset, metric, what "no model" scores where the run has no number for it, width with its unit.
+#: Label, target, subset, metric, score of "no model" if the run has none, and metric of the interval width.
 ROWS = (
     ("**Conductivity**, mean error in decades", "conductivity", "all", "mae_decades", None, "width_90_decades"),
     ("- median error", "conductivity", "all", "median_ae_decades", None, None),
@@ -40,7 +40,7 @@ ROWS = (
 
 
 def score_section(scores: Sequence[Mapping[str, Any]]) -> str:
-    """Write the table of scores, and below it what to hold the errors against.
+    """Return the table of scores, and the reproducibility of measurements below it.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def score_section(scores: Sequence[Mapping[str, Any]]) -> str:
     """
     table = pd.DataFrame(scores).set_index(["target", "subset", "model", "metric"])
     lines = [f"| {' | '.join(HEADS)} |", f"|{' --- |' * len(HEADS)}", *(_row(table, *row) for row in ROWS)]
-    return "\n".join([*lines, "", _floor()])
+    return "\n".join([*lines, "", _reproducibility()])
 
 
 def _row(
@@ -71,23 +71,23 @@ def _row(
     return f"| {' | '.join([words, f'{counts.n_rows:.0f} ({counts.n_sources:.0f})', *shown, *interval])} |"
 
 
-def _floor() -> str:
+def _reproducibility() -> str:
     lithium = load_pellets()
     lithium = lithium[lithium[Column.SYSTEM].str.startswith("L")]
     temperature = lithium[Column.MEASUREMENT_TEMPERATURE_C]
-    near = temperature.isna() | temperature.between(*NEAR_ROOM_TEMPERATURE_C)
+    is_near_room_temperature = temperature.isna() | temperature.between(*NEAR_ROOM_TEMPERATURE_C)
     decades = np.log10(lithium[Column.CONDUCTIVITY_TOTAL_S_CM]).where(
-        near & lithium[Column.CONDUCTIVITY_BOUND].isna()
+        is_near_room_temperature & lithium[Column.CONDUCTIVITY_BOUND].isna()
     )
     density = lithium[Column.RELATIVE_DENSITY_PCT].where(lithium[Column.DENSITY_BOUND].isna())
-    any_way, points = agreement(lithium, decades), agreement(lithium, density)
-    alike = agreement(lithium, decades, sintered_within_c=ALIKE_C)
+    overall, points = agreement(lithium, decades), agreement(lithium, density)
+    matched = agreement(lithium, decades, sintered_within_c=SINTERING_TOLERANCE_C)
     return _wrapped(
         "For comparison: two laboratories that made the same composition differ by "
-        f"{any_way.difference:.2f} decades in conductivity ({alike.difference:.2f} if they sintered alike) "
-        f"and by {points.difference:.0f} points of density. If the mean of all laboratories were known exactly, "
-        f"errors of about {any_way.floor:.2f} ({alike.floor:.2f}) decades and {points.floor:.0f} points would "
-        "remain."
+        f"{overall.difference:.2f} decades in conductivity ({matched.difference:.2f} if they sintered "
+        f"alike) and by {points.difference:.0f} points of density. If the mean of all laboratories were known "
+        f"exactly, errors of about {overall.floor:.2f} ({matched.floor:.2f}) decades and {points.floor:.0f} "
+        "points would remain."
     )
 
 
@@ -96,7 +96,7 @@ def _wrapped(text: str) -> str:
 
 
 def dataset_paragraph() -> str:
-    """Return in one paragraph what the dataset holds."""
+    """Return the paragraph on the size of the dataset."""
     everything, usable = load_pellets(include_suspect=True), load_pellets()
     measured = {
         "total conductivity": Column.CONDUCTIVITY_TOTAL_S_CM,

@@ -1,10 +1,10 @@
-"""Renew what README.md, data card and pages of docs/ show but a person should not type: scores, answers, outputs.
+"""Update the computed parts of README.md, the data card and docs/: scores, predictions and outputs.
 
     python -m tools.renew_docs [--check]
 
-Three kinds of places are renewed: the part between two markers (scores and counts, from the committed model and
+Three kinds of text are updated: the part between two markers (scores and counts, from the committed model and
 dataset), the output below each command of a ``console`` block, and the ``text`` block below a ``python`` block.
-With ``--check`` nothing is written, and the exit code says whether something would have been.
+With ``--check`` nothing is written, and the exit code is 1 if a page is out of date.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SCIKIT_LEARN_PAGE = ROOT / "docs" / "scikit-learn.md"
 OWN_PAGE, ACCURACY_PAGE = ROOT / "docs" / "own-pellets.md", ROOT / "docs" / "accuracy.md"
 CAMPAIGNS_PAGE = ROOT / "docs" / "campaigns.md"
 CHAMPION = ROOT / "models" / "champion"
-#: What the reader's own settings may not change.
+#: Environment variables that must not affect the outputs.
 OWN_SETTINGS = ("NASICON_ML_MODEL", "NASICON_ML_DATASETS", "MLFLOW_TRACKING_URI", "COLUMNS")
 _CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PYTHON = re.compile(
@@ -42,12 +42,12 @@ _PYTHON = re.compile(
 
 
 def between_markers(text: str, name: str, content: str) -> str:
-    """Write `content` between ``<!-- name:begin -->`` and ``<!-- name:end -->``.
+    """Replace the text between ``<!-- name:begin -->`` and ``<!-- name:end -->`` by `content`.
 
     Raises
     ------
     ValueError
-        If the markers are not there once each.
+        If either marker does not occur exactly once.
     """
     begin, end = f"<!-- {name}:begin", f"<!-- {name}:end -->"
     if text.count(begin) != 1 or text.count(end) != 1:
@@ -58,26 +58,26 @@ def between_markers(text: str, name: str, content: str) -> str:
 
 
 def with_console_outputs(text: str, run: Callable[[str], str]) -> str:
-    """Write below each ``$ command`` of the console blocks what it prints."""
+    """Replace the output below each ``$ command`` of the console blocks."""
 
-    def renewed(match: re.Match[str]) -> str:
+    def replace(match: re.Match[str]) -> str:
         commands = [line for line in match[1].splitlines() if line.startswith("$ ")]
         return "```console\n" + "".join(f"{line}\n{run(line[2:])}" for line in commands) + "```"
 
-    return _CONSOLE.sub(renewed, text)
+    return _CONSOLE.sub(replace, text)
 
 
 def with_python_outputs(text: str) -> str:
-    """Run the python blocks, one after the other in one namespace; put into the text blocks what they print.
+    """Run the python blocks in order in one namespace, and replace the text blocks by what they print.
 
     Raises
     ------
     ValueError
-        If a block prints something and has no text block for it.
+        If a block prints something but no text block follows it.
     """
     names: dict[str, Any] = {"__name__": "__main__"}
 
-    def renewed(match: re.Match[str]) -> str:
+    def replace(match: re.Match[str]) -> str:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(match["code"], "a page of docs", "exec"), names)  # noqa: S102 -- our own page
@@ -89,16 +89,16 @@ def with_python_outputs(text: str) -> str:
             return block
         return f"{block}```text\n{output}```"
 
-    return _PYTHON.sub(renewed, text)
+    return _PYTHON.sub(replace, text)
 
 
 def run_command(command: str) -> str:
-    """Run a command of this project from the repository's folder; return its standard output.
+    """Run a nasicon-ml command in the folder of the repository, and return its standard output.
 
     Raises
     ------
     ValueError
-        If it is not a command of this project, or fails.
+        If it is another command, or fails.
     """
     program, *arguments = shlex.split(command)
     if program != "nasicon-ml":
@@ -120,7 +120,7 @@ def run_command(command: str) -> str:
 
 
 def renewed_readme(text: str) -> str:
-    """Return README.md with everything in it that is computed."""
+    """Return README.md with all computed parts updated."""
     scores = json.loads((CHAMPION / "model.json").read_text(encoding="utf-8"))["metadata"]["scores"]
     text = between_markers(text, "scores", score_section(scores))
     text = between_markers(text, "dataset", dataset_paragraph())
@@ -129,14 +129,14 @@ def renewed_readme(text: str) -> str:
 
 
 def renewed_python_page(text: str, folder: Path) -> str:
-    """Return a page of Python with its outputs; files it writes end up in `folder`."""
+    """Return a page of Python examples with their outputs; the examples run and write files in `folder`."""
     shutil.copytree(ROOT / "examples", folder / "examples", dirs_exist_ok=True)
     with contextlib.chdir(folder):
         return with_python_outputs(text)
 
 
 def main() -> int:
-    """Renew the pages, or say which are out of date."""
+    """Update the pages, or list those that are out of date."""
     for name in OWN_SETTINGS:
         os.environ.pop(name, None)
     with tempfile.TemporaryDirectory() as folder:
@@ -153,12 +153,12 @@ def main() -> int:
             PYTHON_PAGE: renewed_python_page(PYTHON_PAGE.read_text(encoding="utf-8"), Path(folder)),
             SCIKIT_LEARN_PAGE: renewed_python_page(SCIKIT_LEARN_PAGE.read_text(encoding="utf-8"), Path(folder)),
         }
-    old = [page for page, text in pages.items() if page.read_text(encoding="utf-8") != text]
-    for page in old:
+    outdated = [page for page, text in pages.items() if page.read_text(encoding="utf-8") != text]
+    for page in outdated:
         if "--check" not in sys.argv:
             page.write_text(pages[page], encoding="utf-8")
         sys.stdout.write(f"{'out of date' if '--check' in sys.argv else 'renewed'}: {page.relative_to(ROOT)}\n")
-    return int(bool(old) and "--check" in sys.argv)
+    return int(bool(outdated) and "--check" in sys.argv)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Renews tests/golden/predictions.json: what the committed champion answers to the recipes beside it.
+"""Update tests/golden/predictions.json, the predictions of the committed champion.
 
-Run it (`make golden`) after the champion was trained anew, look at the difference, and commit both together. A
-difference without a new champion means that the code changed an answer.
+Run it (`make golden`) after training a new champion, review the differences, and commit both together. Differences
+without a new champion mean that the code changed a prediction.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CHAMPION = ROOT / "models" / "champion"
 
 
 def main() -> None:
-    """Predict the recipes of the golden file and write the answers beside them."""
+    """Predict the recipes of the golden file and write the predictions into it."""
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     for entry in golden:
         recipe = Recipe.from_dict(entry["recipe"])

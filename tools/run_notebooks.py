@@ -1,10 +1,10 @@
-"""Runs the notebooks and keeps their outputs, so that a reader sees them without running anything.
+"""Run the notebooks and save them with their outputs.
 
     python -m tools.run_notebooks [NAME ...]
 
-Each notebook is run from its own folder in a fresh kernel. What differs between two runs without meaning anything
-(times, ids) is not kept. The dataset and the committed model that the outputs belong to are noted, so that a test
-can tell when they are out of date. Nothing is written if a cell fails.
+Each notebook is run in its folder with a new kernel. Times and random ids are removed. The metadata contain the
+checksums of the dataset and the committed model, so that a test can detect outdated outputs. Nothing is written if
+a cell fails.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from nasicon_ml.io import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-#: Where, in a notebook's metadata, it stands what its outputs belong to.
+#: Key of the checksums in a notebook's metadata.
 BELONGS_TO = "nasicon_ml"
-SECONDS = 600
+TIMEOUT_S = 600
 
 
 def belongs_to() -> dict[str, str]:
-    """Name the dataset and the committed model by their checksums."""
+    """Return the checksums of the dataset and the committed model."""
     manifest = json.loads((CHAMPION / "manifest.json").read_text(encoding="utf-8"))
     return {
         "dataset_sha256": dataset_checksum(datasets_folder() / PELLETS_FILE),
@@ -42,7 +42,7 @@ def run(path: Path) -> None:
     """Run one notebook and write it with its outputs."""
     notebook: Any = nbformat.read(path, as_version=4)
     NotebookClient(
-        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+        notebook, timeout=TIMEOUT_S, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
     ).execute()
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number:02d}"
@@ -57,11 +57,11 @@ def run(path: Path) -> None:
 
 
 def main() -> None:
-    """Run the notebooks that are named, or all."""
+    """Run the notebooks named on the command line, or all."""
     for name in OWN_SETTINGS:
         os.environ.pop(name, None)
-    wanted = [NOTEBOOKS / f"{Path(name).stem}.ipynb" for name in sys.argv[1:]]
-    for path in wanted or sorted(NOTEBOOKS.glob("*.ipynb")):
+    selected = [NOTEBOOKS / f"{Path(name).stem}.ipynb" for name in sys.argv[1:]]
+    for path in selected or sorted(NOTEBOOKS.glob("*.ipynb")):
         sys.stdout.write(f"running {path.name}\n")
         sys.stdout.flush()
         run(path)

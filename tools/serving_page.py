@@ -1,9 +1,9 @@
-"""Renews what docs/serving.md shows but a person should not type: the server's answers, and what was measured.
+"""Update the computed parts of docs/serving.md: the server's responses and the measurements.
 
     python -m tools.serving_page [--check]
 
-The committed champion is served by the real `mlflow models serve`, and the page's `curl` commands are sent to it.
-With ``--check`` nothing is written, and the exit code says whether something would have been.
+The committed champion is served by `mlflow models serve`, and the page's `curl` commands are sent to it. With
+``--check`` nothing is written, and the exit code is 1 if the page is out of date.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ MEASURED = ROOT / "benchmarks" / "results" / "serving.json"
 
 
 def curl(served: Served) -> Callable[[str], str]:
-    """Return a function that does what a `curl` command of the page does, at the server that runs."""
+    """Return a function that sends a `curl` command of the page to the server and returns the output."""
 
     def run(command: str) -> str:
-        request, *then = command.split(" | ")
+        request, *filters = command.split(" | ")
         options = _options(shlex.split(request))
         body = options["body"].encode()
         if body.startswith(b"@"):
@@ -41,9 +41,9 @@ def curl(served: Served) -> Callable[[str], str]:
         address = urlsplit(options["url"])
         answer = served.ask(f"{address.path}?{address.query}".rstrip("?"), body, options["type"])
         after = options.get("written", "").replace("\\n", "\n").replace("%{http_code}", str(answer.status))
-        if not then:
+        if not filters:
             return answer.text + after
-        (filter_,) = then
+        (filter_,) = filters
         program, *arguments = shlex.split(filter_)
         if program != "python":
             raise ValueError(f"answers are passed on to python only, not to {program}")
@@ -54,8 +54,8 @@ def curl(served: Served) -> Callable[[str], str]:
 
 
 def _options(words: list[str]) -> dict[str, str]:
-    """Read a curl command; whatever the page does not use is refused."""
-    found: dict[str, str] = {}
+    """Return the options of a curl command; options that the page does not use raise an error."""
+    options: dict[str, str] = {}
     program, *rest = words
     if program != "curl":
         raise ValueError(f"console blocks run curl only, not {program}")
@@ -63,16 +63,16 @@ def _options(words: list[str]) -> dict[str, str]:
         word = rest.pop(0)
         if word == "-H":
             name, _, value = rest.pop(0).partition(": ")
-            found[{"Content-Type": "type"}[name]] = value
+            options[{"Content-Type": "type"}[name]] = value
         elif word in {"-d", "--data-binary", "-w"}:
-            found["written" if word == "-w" else "body"] = rest.pop(0)
+            options["written" if word == "-w" else "body"] = rest.pop(0)
         elif word != "-s":
-            found["url"] = word
-    return found
+            options["url"] = word
+    return options
 
 
 def measured_section(found: dict[str, Any]) -> str:
-    """Return what the benchmark measured."""
+    """Return the section on the benchmark's measurements."""
     load, hardware = found["load"], found["hardware"]
     ends = load["memory_requests"]
     first, last, started = (f"{load['memory_mb'][when]:.0f} MB" for when in ("first", "last", "started"))
@@ -104,13 +104,13 @@ def measured_section(found: dict[str, Any]) -> str:
 
 
 def renewed(text: str, run: Callable[[str], str]) -> str:
-    """Return the page with everything in it that is computed."""
+    """Return the page with all computed parts updated."""
     found = json.loads(MEASURED.read_text(encoding="utf-8"))
     return between_markers(with_console_outputs(text, run), "measured", measured_section(found))
 
 
 def main() -> int:
-    """Renew the page."""
+    """Update the page, or report that it is out of date."""
     text = PAGE.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         store = published(default_bundle(), Path(folder))

@@ -1,8 +1,8 @@
-"""Measures what docs/uncertainty.md states, and renews it there together with its figures.
+"""Measure the calibration of the uncertainties, and update docs/uncertainty.md and its figures.
 
     python -m tools.uncertainty_tables
 
-Trains with three repeats (some minutes). Everything is measured on sources that the fold had not seen.
+Trains with three repeats, which takes minutes. All measures are of out-of-fold predictions.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ WORDS = {
 }
 #: Targets with intervals.
 WITH_INTERVALS = ("conductivity", "relative_density")
-#: Systems with fewer sources than this say next to nothing about a coverage.
+#: Smallest number of sources of a system whose coverage is shown.
 FEWEST_SOURCES = 8
 
 
 def coverage_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
-    """Return the share of out-of-fold values inside their intervals, beside the level of these.
+    """Return the coverage of the out-of-fold intervals by level and subset.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def coverage_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
 
 
 def domain_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
-    """Return the errors of out-of-fold rows outside the domain of the other folds beside those inside.
+    """Return the errors of out-of-fold rows inside and outside the domain of the other folds.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _ratio(error: NDArray[np.float64], outside: np.ndarray, sources: np.ndarray)
 
 
 def coverage_section(table: pd.DataFrame) -> str:
-    """Write the coverage of both targets: one table each, a row a subset."""
+    """Return a table of coverage by subset for each target."""
     parts = []
     for target, rows in table.groupby("target", sort=False):
         levels = sorted(set(rows["level"]))
@@ -143,8 +143,7 @@ def coverage_section(table: pd.DataFrame) -> str:
         known = set(KNOWN_PROCESSING)
         for subset in dict.fromkeys(rows["subset"]):
             part = rows[rows["subset"] == subset].set_index("level")
-            enough = part["n_sources"].iloc[0] >= FEWEST_SOURCES
-            if not enough and subset not in {ALL, AWAY, SODIUM, *known}:
+            if part["n_sources"].iloc[0] < FEWEST_SOURCES and subset not in {ALL, AWAY, SODIUM, *known}:
                 continue
             cells = [f"{part['n_rows'].iloc[0]} ({part['n_sources'].iloc[0]})"]
             cells += [
@@ -157,7 +156,7 @@ def coverage_section(table: pd.DataFrame) -> str:
 
 
 def purity_section(result: TrainingResult) -> str:
-    """Write the calibration error of the probability, and what chance makes of it."""
+    """Return a sentence on the calibration error of the probability and its expectation by chance."""
     scores = result.scores.query("target == 'phase_purity' and subset == 'all' and model == 'full'")
     value = scores.set_index("metric")["value"]
     return (
@@ -167,7 +166,7 @@ def purity_section(result: TrainingResult) -> str:
 
 
 def domain_section(table: pd.DataFrame) -> str:
-    """Write the errors inside and outside the domain: a row a target and subset."""
+    """Return the table of errors inside and outside the domain, with a row per target and subset."""
     heads = [
         "error inside and outside",
         "pellets",
@@ -177,7 +176,7 @@ def domain_section(table: pd.DataFrame) -> str:
         "outside",
         "ratio",
     ]
-    lines = _head([heads[0], *heads[1:]])
+    lines = _head(heads)
     for row in table.to_dict("records"):
         digits = 1 if row["target"] == "relative_density" else 2
         lines.append(
@@ -198,29 +197,31 @@ def domain_section(table: pd.DataFrame) -> str:
 
 
 def write_figures(result: TrainingResult, folder: Path) -> list[str]:
-    """Draw coverage, reliability and error against distance; give the lines that show them."""
-    shown = []
+    """Save the figures of coverage, reliability and error by domain, and return their Markdown links."""
+    links = []
     for target in WITH_INTERVALS:
         curves = coverage_curves(result.out_of_fold, target)
         plots.save(plots.coverage_curves(curves, target), folder / f"{target}_coverage.png")
-        shown.append(f"![Coverage of {target.replace('_', ' ')}](images/{target}_coverage.png)")
+        links.append(f"![Coverage of {target.replace('_', ' ')}](images/{target}_coverage.png)")
     rows = scored_subsets(result.out_of_fold, "phase_purity")[ALL]
     plots.save(plots.reliability(rows, subset="lithium pellets"), folder / "phase_purity_reliability.png")
-    shown.append("![Reliability of phase purity](images/phase_purity_reliability.png)")
+    links.append("![Reliability of phase purity](images/phase_purity_reliability.png)")
     for target in WORDS:
         curve = domain_curve(result.out_of_fold, target)
         plots.save(plots.error_by_domain(curve, target), folder / f"{target}_domain.png")
-        shown.append(f"![Error of {target.replace('_', ' ')} by domain](images/{target}_domain.png)")
-    return shown
+        links.append(f"![Error of {target.replace('_', ' ')} by domain](images/{target}_domain.png)")
+    return links
 
 
 def renew(result: TrainingResult, page: Path = PAGE, images: Path = IMAGES) -> None:
-    """Write what was measured into the page, and the figures beside it."""
+    """Update the page with measured values and figures."""
     options = result.options
-    made = f"Dataset {result.dataset_sha256[:12]}, {options.folds} folds by source, dealt {options.repeats} times."
+    source = (
+        f"Dataset {result.dataset_sha256[:12]}, {options.folds} folds by source, dealt {options.repeats} times."
+    )
     coverage = coverage_section(coverage_table(result.out_of_fold))
     domain = domain_section(domain_table(result.out_of_fold))
-    parts = [made, coverage, purity_section(result), domain, *write_figures(result, images)]
+    parts = [source, coverage, purity_section(result), domain, *write_figures(result, images)]
     text = between_markers(page.read_text(encoding="utf-8"), "measured", "\n" + "\n\n".join(parts) + "\n")
     page.write_text(text, encoding="utf-8")
 
@@ -234,7 +235,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def main() -> int:
-    """Train, measure, renew."""
+    """Train, measure and update the page."""
     renew(train(TrainingOptions(repeats=REPEATS)))
     return 0
 
