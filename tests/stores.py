@@ -18,5 +18,5 @@ def copy_store(source: Path, target: Path) -> Path:
             ("model_versions", "storage_location"),
         ):  # fmt: skip
             statement = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"  # noqa: S608
-            database.execute(statement, (str(source), quote(str(target))))
+            database.execute(statement, (quote(str(source)), quote(str(target))))
     return target

@@ -131,7 +131,7 @@ def two_imports(imported_twice, tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def with_champion(imported_twice, tmp_path_factory):
     """A folder whose store has a champion, version 1, and a challenger, version 2."""
-    folder = copy_store(imported_twice, tmp_path_factory.mktemp("with champion"))
+    folder = copy_store(imported_twice, tmp_path_factory.mktemp("champion"))
     with pytest.MonkeyPatch.context() as patch:
         replace_gate(patch, passed=True)
         promote("1", tracking_uri=f"sqlite:///{folder / stores.DATABASE}")
