@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.figures import has_panels, models_by_protocol, order_in_series
-from benchmarks.ground import Options
-from benchmarks.limits_report import write_limits
+from benchmarks.accuracy_figures import has_panels, models_by_protocol, order_in_series
+from benchmarks.accuracy_report import RunInfo, page
+from benchmarks.dataset import Options
+from benchmarks.error_report import write_limits
 from benchmarks.protocols import PROTOCOLS, Run
-from benchmarks.report import Made, page
-from benchmarks.scoring import Ledger
+from benchmarks.scoring import Results
 from nasicon_ml.errors import FieldError, NasiconError, nearest
 from nasicon_ml.io.tables import write_table, write_text
 from nasicon_ml.plots.style import save
@@ -65,7 +65,7 @@ def protocols_of(text: str) -> tuple[str, ...]:
 
 def run_protocols(run: Run, protocols: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run protocols one after the other; give the tables of scores and of differences."""
-    found = Ledger()
+    found = Results()
     for at, protocol in enumerate(protocols, start=1):
         run.say(f"{protocol} ({at} of {len(protocols)})")
         found.extend(PROTOCOLS[protocol](run))
@@ -74,7 +74,7 @@ def run_protocols(run: Run, protocols: Sequence[str]) -> tuple[pd.DataFrame, pd.
     return scores[order], differences
 
 
-def write_results(scores: pd.DataFrame, differences: pd.DataFrame, made: Made, folder: Path) -> None:
+def write_results(scores: pd.DataFrame, differences: pd.DataFrame, made: RunInfo, folder: Path) -> None:
     """Write tables, figures and page, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     write_table(scores, folder / "accuracy.csv")
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(f"done: {given.out / 'limits.md'}")
             return 0
         scores, differences = run_protocols(run, protocols_of(given.protocols))
-        made = Made(command, run.options, time.perf_counter() - started)
+        made = RunInfo(command, run.options, time.perf_counter() - started)
         write_results(scores, differences, made, given.out)
     except NasiconError as error:
         print(f"error: {error}", file=sys.stderr)

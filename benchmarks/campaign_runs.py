@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.campaign_peers import gaussian_process_pick, inputs
+from benchmarks.campaign_baselines import gaussian_process_choice, inputs
 from benchmarks.campaign_series import Series
 from nasicon_ml.campaigns.acquisition import Normal, Posterior, choose, normal_after
 from nasicon_ml.campaigns.goal import Goal, Outcomes
@@ -51,7 +51,7 @@ def path(n: int, start: Sequence[int], pick: Pick) -> list[int]:
     return [*made, *(row for row in range(n) if row not in made)]
 
 
-def our_pick(errors: OutOfFoldErrors, kernel: OwnKernel) -> Pick:
+def model_choice(errors: OutOfFoldErrors, kernel: OwnKernel) -> Pick:
     """Return how the package chooses the next of the recipes of `errors`, by what is measured of those made."""
 
     @cache
@@ -60,13 +60,13 @@ def our_pick(errors: OutOfFoldErrors, kernel: OwnKernel) -> Pick:
         done = np.array(made, dtype=np.intp)
         goal = _GOALS[errors.name]
         best = float(goal.values(outcomes(errors.name, errors.measured[done])).max()) if made else None
-        chosen = choose(believed(errors, kernel, done, left), goal, best, 1)
+        chosen = choose(candidate_posterior(errors, kernel, done, left), goal, best, 1)
         return int(left[chosen[0].row])
 
     return pick
 
 
-def believed(errors: OutOfFoldErrors, kernel: OwnKernel, done: Ints, left: Ints) -> Posterior:
+def candidate_posterior(errors: OutOfFoldErrors, kernel: OwnKernel, done: Ints, left: Ints) -> Posterior:
     """Return what the recipes left may come to, given the measured values of those done.
 
     The property asked about is that of the errors; the others play no part.
@@ -90,16 +90,16 @@ def outcomes(name: TargetName, learned: Floats) -> Outcomes:
     return Outcomes(nothing, TARGETS[name].inverse(learned), nothing, nothing)
 
 
-def greedy_pick(errors: OutOfFoldErrors) -> Pick:
+def greedy_choice(errors: OutOfFoldErrors) -> Pick:
     """Return the choice by the prediction alone."""
     order = np.argsort(-np.asarray(TARGETS[errors.name].inverse(errors.predicted)), kind="stable")
     return lambda made: next(int(row) for row in order if row not in made)
 
 
-def process_pick(series: Series) -> Pick:
+def gaussian_process_chooser(series: Series) -> Pick:
     """Return the choice of a Gaussian process from scratch."""
     points = inputs(series.fields)
-    return cache(lambda made: gaussian_process_pick(points, series.values, np.array(made, dtype=np.intp)))
+    return cache(lambda made: gaussian_process_choice(points, series.values, np.array(made, dtype=np.intp)))
 
 
 def paths_of(series: Series, orders: Sequence[Ints], known: dict[str, dict[int, list[int]]]) -> pd.DataFrame:
@@ -126,7 +126,7 @@ def paths_of(series: Series, orders: Sequence[Ints], known: dict[str, dict[int, 
         rows.append({"model": model, "start": start, "order": order, "repeat": repeat, "path": np.asarray(found)})
 
     of_process, of_baybe = known.setdefault(PROCESS, {}), known.get(BAYBE, {})
-    from_scratch = process_pick(series)
+    from_scratch = gaussian_process_chooser(series)
     for at, order in enumerate(orders):
         first = int(order[0])
         if first not in of_process:
@@ -138,7 +138,7 @@ def paths_of(series: Series, orders: Sequence[Ints], known: dict[str, dict[int, 
             if first in of_baybe:
                 keep(BAYBE, start, at, 0, of_baybe[first])
     for repeat, (errors, kernel) in enumerate(zip(series.errors, series.kernels, strict=True)):
-        for model, pick in ((OURS, our_pick(errors, kernel)), (GREEDY, greedy_pick(errors))):
+        for model, pick in ((OURS, model_choice(errors, kernel)), (GREEDY, greedy_choice(errors))):
             from_nothing = path(n, [], pick)
             begun = {first: path(n, [first], pick) for first in {int(order[0]) for order in orders}}
             for at, order in enumerate(orders):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.peers import element_amounts
+from benchmarks.baselines import element_amounts
 from nasicon_ml.columns import RECIPE, Column, Kind
 from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel, fit_own_kernel
 from nasicon_ml.estimators.targets import TARGETS, TargetName
@@ -87,7 +87,7 @@ class Series:
         return [random.permutation(len(self)) for _ in range(count)]
 
 
-def all_series(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int = 0) -> Iterator[Series]:
+def find_series(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int = 0) -> Iterator[Series]:
     """Find the lithium sources with enough recipes.
 
     Parameters

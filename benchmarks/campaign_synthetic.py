@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.campaign_runs import our_pick
+from benchmarks.campaign_runs import model_choice
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.joint import RecipePoints, error_covariance
 from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel
@@ -50,7 +50,7 @@ def candidates() -> pd.DataFrame:
     )  # fmt: skip
 
 
-def drawn_truth(recipes: pd.DataFrame, random: np.random.Generator) -> Floats:
+def draw_truth(recipes: pd.DataFrame, random: np.random.Generator) -> Floats:
     """Draw what the recipes come to in one laboratory, decades; 0 is the best."""
     x = recipes[Column.FORMULA].str.extract(r"Al([\d.]+)")[0].astype(float).to_numpy()
     temperature = recipes[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
@@ -73,7 +73,7 @@ def priors(truth: Floats, space: RecipeSpace, kernel: OwnKernel, random: np.rand
     }
 
 
-def pellets_needed(
+def simulate_campaigns(
     kernel: OwnKernel, laboratories: int, *, seed: int = 0, kinds: tuple[str, ...] = (RIGHT, NONE, REVERSED)
 ) -> pd.DataFrame:
     """Let campaigns look for the best recipe of made-up laboratories.
@@ -98,7 +98,7 @@ def pellets_needed(
     rows = []
     for laboratory in range(laboratories):
         random = np.random.default_rng([seed, laboratory])
-        truth = drawn_truth(recipes, random)
+        truth = draw_truth(recipes, random)
         measured = truth + kernel.noise * random.standard_normal(len(truth))
         first = int(random.integers(len(truth)))
         thought = priors(truth, space, kernel, random)
@@ -106,7 +106,7 @@ def pellets_needed(
         sources = np.full(len(truth), "made up", dtype=object)
         for kind in kinds:
             errors = OutOfFoldErrors(TargetName.CONDUCTIVITY, measured, thought[kind], half, sources, space)
-            pick, made = our_pick(errors, kernel), [first]
+            pick, made = model_choice(errors, kernel), [first]
             while truth[made].max() < truth.max() - NEAR and len(made) < MOST:
                 made.append(pick(tuple(sorted(made))))
             found = bool(truth[made].max() >= truth.max() - NEAR)

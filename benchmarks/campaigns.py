@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.campaign_peers import key_of, read_paths, write_for_baybe, write_paths
+from benchmarks.campaign_baselines import key_of, read_paths, write_for_baybe, write_paths
 from benchmarks.campaign_report import page, regrets_by_pellets
 from benchmarks.campaign_runs import BAYBE, OURS, PROCESS, paths_of, scored
-from benchmarks.campaign_series import Series, all_series
-from benchmarks.campaign_synthetic import pellets_needed
+from benchmarks.campaign_series import Series, find_series
+from benchmarks.campaign_synthetic import simulate_campaigns
 from benchmarks.plausibility import CHAMPION
 from benchmarks.scoring import differences
 from nasicon_ml.errors import NasiconError
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = PropertyModel.load(CHAMPION)
         say("fitting how errors of the other folds go together")
         out_of_fold = model.out_of_fold[model.out_of_fold["repeat"] == 0] if given.quick else model.out_of_fold
-        every = list(all_series(out_of_fold, model.pellets))
+        every = list(find_series(out_of_fold, model.pellets))
         if given.for_baybe:
             write_for_baybe(every, given.for_baybe, starts=ORDERS_BAYBE, seed=0)
             return 0
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         versions |= {name: version(name) for name in ("scikit-learn",)}
         say("made-up laboratories")
         kernel = model.own[TargetName.CONDUCTIVITY]
-        synthetic = pellets_needed(kernel, 3 if given.quick else LABORATORIES)
+        synthetic = simulate_campaigns(kernel, 3 if given.quick else LABORATORIES)
         write_results(scores, synthetic, versions, given.out)
         keys = {key_of(series) for series in every}
         kept = {method: {key: found[key] for key in sorted(keys & set(found))} for method, found in paths.items()}

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from benchmarks.ground import Ground, Options, load_ground
-from benchmarks.peers import PEERS, Reads, read
-from benchmarks.predictions import peers_asked, unconverged_is_fine, usable
+from benchmarks.baselines import BASELINES, InputKind, read
+from benchmarks.dataset import BenchmarkData, Options, load_benchmark_data
+from benchmarks.predictions import ignore_convergence_warnings, predict_baselines, usable
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import ANSWERS, PREDICTED, TARGETS, TargetName, training_rows
 from nasicon_ml.workflows.train import TrainingOptions, train
@@ -25,16 +25,16 @@ HELD_OUT = (
 )  # fmt: skip
 
 
-def predicted(ground: Ground, options: Options, name: TargetName) -> pd.DataFrame:
+def predicted(data: BenchmarkData, options: Options, name: TargetName) -> pd.DataFrame:
     """Return measured values and what each peer predicts of the held-out rows, on the scale of reports."""
-    rows = training_rows(ground.pellets, name)
-    sources = ground.pellets[Column.SOURCE].to_numpy(dtype=object)[rows.rows]
+    rows = training_rows(data.pellets, name)
+    sources = data.pellets[Column.SOURCE].to_numpy(dtype=object)[rows.rows]
     test = np.isin(sources.astype(str), HELD_OUT)
-    peers = tuple(peer for peer in PEERS if peer.reads in (Reads.COMPOSITION, Reads.PROCESSING))
-    inputs = read(peers, ground.pellets)
-    learned = ~test & usable(ground, name, rows)
-    with unconverged_is_fine():
-        found = peers_asked(name, rows, learned, test, peers, inputs, options)
+    peers = tuple(peer for peer in BASELINES if peer.reads in (InputKind.COMPOSITION, InputKind.PROCESSING))
+    inputs = read(peers, data.pellets)
+    learned = ~test & usable(data, name, rows)
+    with ignore_convergence_warnings():
+        found = predict_baselines(name, rows, learned, test, peers, inputs, options)
     return pd.DataFrame({"row": rows.rows[test], "measured": rows.y[test], **found})
 
 
@@ -42,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     options = Options()
-    ground = load_ground(options)
+    data = load_benchmark_data(options)
     model = train(TrainingOptions(exclude_sources=HELD_OUT)).model
-    answers = model.predict(ground.pellets)
+    answers = model.predict(data.pellets)
     for name in ANSWERS:
-        frame = predicted(ground, options, name)
+        frame = predicted(data, options, name)
         ours = answers[str(PREDICTED[name])].to_numpy(dtype=np.float64)[frame["row"]]
         frame.insert(2, "ours", np.log10(ours) if name is TargetName.CONDUCTIVITY else ours)
         print(f"\n{name.replace('_', ' ')}: {len(frame)} pellets of {len(HELD_OUT)} works")

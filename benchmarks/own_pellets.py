@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.ground import Options
-from benchmarks.scoring import Ledger, differences, over_repeats
+from benchmarks.dataset import Options
+from benchmarks.scoring import Results, differences, over_repeats
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel, draw_known_pellets, fit_own_kernel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
@@ -35,7 +35,7 @@ def known(k: float) -> str:
     return f"ours, {k:.0f} pellet{'' if k == 1 else 's'} known"
 
 
-def own_pellets(options: Options) -> Ledger:
+def own_pellets(options: Options) -> Results:
     """Train with repeats, condition the out-of-fold predictions, and score them."""
     result = train(
         TrainingOptions(options.folds, repeats=options.repeats, seed=options.seed, threads=options.threads)
@@ -43,11 +43,11 @@ def own_pellets(options: Options) -> Ledger:
     return score_own(result.out_of_fold, result.model.pellets, options)
 
 
-def score_own(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, options: Options) -> Ledger:
+def score_own(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, options: Options) -> Results:
     """Score out-of-fold predictions, as from `train`, after k pellets of each work are known."""
     rows = own_pellets_predictions(out_of_fold, pellets, seed=options.seed)
     summaries = [summarise_own_pellets(part).assign(repeat=repeat) for repeat, part in rows.groupby("repeat")]
-    found = Ledger()
+    found = Results()
     for target, table in pd.concat(summaries).groupby("target", sort=False):
         name = TargetName(str(target))
         head = {"protocol": "P8", "target": str(name), "subset": SUBSET}

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.ground import Ground, Options, lithium, near_room_temperature
-from benchmarks.peers import Inputs, Peer, Setting, take
+from benchmarks.baselines import Baseline, Inputs, Setting, take
+from benchmarks.dataset import BenchmarkData, Options, lithium, near_room_temperature
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.data.agreement import median_of_others
 from nasicon_ml.estimators.fitting import fit_target
@@ -64,7 +64,7 @@ class Predictions:
 
 
 @contextmanager
-def unconverged_is_fine() -> Iterator[None]:
+def ignore_convergence_warnings() -> Iterator[None]:
     """Keep scikit-learn quiet about optimisers of kernels that stop at a bound."""
     from sklearn.exceptions import ConvergenceWarning
 
@@ -73,60 +73,60 @@ def unconverged_is_fine() -> Iterator[None]:
         yield
 
 
-def usable(ground: Ground, name: TargetName, rows: TrainingRows) -> Flags:
+def usable(data: BenchmarkData, name: TargetName, rows: TrainingRows) -> Flags:
     """Return from which rows a peer learns: conductivities near room temperature, anything else wherever."""
     if name is not TargetName.CONDUCTIVITY:
         return np.ones(len(rows.rows), dtype=bool)
-    return near_room_temperature(ground.pellets)[rows.rows]
+    return near_room_temperature(data.pellets)[rows.rows]
 
 
-def scored(ground: Ground, name: TargetName, rows: TrainingRows) -> Flags:
+def scored(data: BenchmarkData, name: TargetName, rows: TrainingRows) -> Flags:
     """Return which rows are scored: lithium, near room temperature."""
-    return usable(ground, name, rows) & lithium(ground.pellets)[rows.rows]
+    return usable(data, name, rows) & lithium(data.pellets)[rows.rows]
 
 
 def out_of_fold(
-    ground: Ground, name: TargetName, peers: tuple[Peer, ...], inputs: dict[str, Inputs], options: Options
+    data: BenchmarkData, name: TargetName, peers: tuple[Baseline, ...], inputs: dict[str, Inputs], options: Options
 ) -> Predictions:
     """Predict every pellet by models of other sources: ours by `cross_validate`, the peers on the same folds."""
-    rows = training_rows(ground.pellets, name)
+    rows = training_rows(data.pellets, name)
     frames = []
     for repeat in range(options.repeats):
         seed = options.seed + repeat
-        found = cross_validate(ground.full, ground.composition_only, name, rows, folds=options.folds, seed=seed)
+        found = cross_validate(data.full, data.composition_only, name, rows, folds=options.folds, seed=seed)
         columns = {OURS: found.full, OURS_COMPOSITION: found.composition_only}
         if TARGETS[name].is_probability:
             columns = {
                 key: out_of_fold_probabilities(rows.y, margin, found.fold, trust=OWN_TRUST)
                 for key, margin in columns.items()
             }
-        columns |= peers_out_of_fold(ground, name, rows, found.fold, peers, inputs, options)
-        frames.append(_frame(ground, rows, columns).assign(repeat=repeat, fold=found.fold))
+        columns |= baselines_out_of_fold(data, name, rows, found.fold, peers, inputs, options)
+        frames.append(_frame(data, rows, columns).assign(repeat=repeat, fold=found.fold))
     models = (OURS, OURS_COMPOSITION, *(peer.name for peer in peers))
-    frame = pd.concat([frame[scored(ground, name, rows)] for frame in frames], ignore_index=True)
-    return Predictions(name, with_floors(ground, name, frame), models, (OURS,))
+    frame = pd.concat([frame[scored(data, name, rows)] for frame in frames], ignore_index=True)
+    return Predictions(name, with_floors(data, name, frame), models, (OURS,))
 
 
-def peers_out_of_fold(
-    ground: Ground,
+def baselines_out_of_fold(
+    data: BenchmarkData,
     name: TargetName,
     rows: TrainingRows,
     fold: Ints,
-    peers: tuple[Peer, ...],
+    peers: tuple[Baseline, ...],
     inputs: dict[str, Inputs],
     options: Options,
 ) -> dict[str, Floats]:
     """Predict all rows by peers that learned from the other folds; calibrated like ours, but more freely."""
-    learned = usable(ground, name, rows)
-    sources = ground.pellets[Column.SOURCE].to_numpy()[rows.rows]
+    learned = usable(data, name, rows)
+    sources = data.pellets[Column.SOURCE].to_numpy()[rows.rows]
 
     def answers(held_out: int) -> tuple[Flags, dict[str, Floats]]:
         test, training = fold == held_out, (fold != held_out) & learned
         assert_disjoint(sources[training], sources[test])
-        return test, peers_asked(name, rows, training, test, peers, inputs, options)
+        return test, predict_baselines(name, rows, training, test, peers, inputs, options)
 
     found = {peer.name: np.empty(len(fold)) for peer in peers}
-    with unconverged_is_fine(), ThreadPoolExecutor(options.threads) as pool:
+    with ignore_convergence_warnings(), ThreadPoolExecutor(options.threads) as pool:
         for test, of_fold in pool.map(answers, range(int(fold.max()) + 1)):
             for peer_name, values in of_fold.items():
                 found[peer_name][test] = values
@@ -137,12 +137,12 @@ def peers_out_of_fold(
     return found
 
 
-def peers_asked(
+def predict_baselines(
     name: TargetName,
     rows: TrainingRows,
     training: Flags,
     asked: Flags,
-    peers: tuple[Peer, ...],
+    peers: tuple[Baseline, ...],
     inputs: dict[str, Inputs],
     options: Options,
 ) -> dict[str, Floats]:
@@ -158,10 +158,10 @@ def peers_asked(
 
 
 def held_out(
-    ground: Ground,
+    data: BenchmarkData,
     name: TargetName,
     asked: Callable[[pd.DataFrame], Flags],
-    peers: tuple[Peer, ...],
+    peers: tuple[Baseline, ...],
     inputs: dict[str, Inputs],
     options: Options,
 ) -> Predictions | None:
@@ -169,34 +169,34 @@ def held_out(
 
     Probabilities are not calibrated. None where no chosen pellet has a value.
     """
-    rows = training_rows(ground.pellets, name)
-    wanted = asked(ground.pellets)[rows.rows] & scored(ground, name, rows)
+    rows = training_rows(data.pellets, name)
+    wanted = asked(data.pellets)[rows.rows] & scored(data, name, rows)
     if not wanted.any():
         return None
-    sources = ground.pellets[Column.SOURCE].to_numpy()[rows.rows]
-    training = ~np.isin(sources, sources[asked(ground.pellets)[rows.rows]])
+    sources = data.pellets[Column.SOURCE].to_numpy()[rows.rows]
+    training = ~np.isin(sources, sources[asked(data.pellets)[rows.rows]])
     assert_disjoint(sources[training], sources[wanted])
     frames = []
     for repeat in range(options.repeats):
         seeded = _seeded(options, repeat)
-        columns = _ours_asked(ground, name, rows, training, wanted, seeded.seed)
-        with unconverged_is_fine():
-            learned = training & usable(ground, name, rows)
-            columns |= peers_asked(name, rows, learned, wanted, peers, inputs, seeded)
+        columns = _predict_own_models(data, name, rows, training, wanted, seeded.seed)
+        with ignore_convergence_warnings():
+            learned = training & usable(data, name, rows)
+            columns |= predict_baselines(name, rows, learned, wanted, peers, inputs, seeded)
         part = TrainingRows(rows.rows[wanted], rows.y[wanted], rows.weight[wanted])
-        frames.append(_frame(ground, part, columns).assign(repeat=repeat, fold=0))
+        frames.append(_frame(data, part, columns).assign(repeat=repeat, fold=0))
     models = (OURS, OURS_COMPOSITION, *(peer.name for peer in peers))
-    frame = with_floors(ground, name, pd.concat(frames, ignore_index=True))
+    frame = with_floors(data, name, pd.concat(frames, ignore_index=True))
     return Predictions(name, frame, models, (OURS,))
 
 
-def _ours_asked(
-    ground: Ground, name: TargetName, rows: TrainingRows, training: Flags, wanted: Flags, seed: int
+def _predict_own_models(
+    data: BenchmarkData, name: TargetName, rows: TrainingRows, training: Flags, wanted: Flags, seed: int
 ) -> dict[str, Floats]:
     at = rows.rows[wanted]
-    temperature = measurement_temperature(ground.pellets)[at]
+    temperature = measurement_temperature(data.pellets)[at]
     found = {}
-    for key, context in ((OURS, ground.full), (OURS_COMPOSITION, ground.composition_only)):
+    for key, context in ((OURS, data.full), (OURS_COMPOSITION, data.composition_only)):
         model = fit_target(replace(context, seed=seed), name, rows, training)
         found[key] = model.reported(context.features.values[at], temperature)
     return found
@@ -206,23 +206,23 @@ def _seeded(options: Options, repeat: int) -> Options:
     return replace(options, seed=options.seed + repeat)
 
 
-def _frame(ground: Ground, rows: TrainingRows, columns: dict[str, Floats]) -> pd.DataFrame:
-    kept = [column for column in _KEPT if column in ground.pellets]
+def _frame(data: BenchmarkData, rows: TrainingRows, columns: dict[str, Floats]) -> pd.DataFrame:
+    kept = [column for column in _KEPT if column in data.pellets]
     rounded = {key: values.round(_DIGITS) for key, values in columns.items()}
-    return ground.pellets.iloc[rows.rows][kept].reset_index(drop=True).assign(measured=rows.y, **rounded)
+    return data.pellets.iloc[rows.rows][kept].reset_index(drop=True).assign(measured=rows.y, **rounded)
 
 
-def with_floors(ground: Ground, name: TargetName, frame: pd.DataFrame) -> pd.DataFrame:
+def with_floors(data: BenchmarkData, name: TargetName, frame: pd.DataFrame) -> pd.DataFrame:
     """Add what the other sources found at the same composition, as if it were a prediction; NaN where none did."""
     if TARGETS[name].is_probability:
         return frame
-    rows = training_rows(ground.pellets, name)
-    kept = scored(ground, name, rows)
-    measured = np.full(len(ground.pellets), np.nan)
+    rows = training_rows(data.pellets, name)
+    kept = scored(data, name, rows)
+    measured = np.full(len(data.pellets), np.nan)
     measured[rows.rows[kept]] = rows.y[kept]
-    values = pd.Series(measured, index=ground.pellets.index)
-    ids = ground.pellets[Column.PELLET_ID]
+    values = pd.Series(measured, index=data.pellets.index)
+    ids = data.pellets[Column.PELLET_ID]
     for column, within in ((FLOOR, None), (FLOOR_ALIKE, ALIKE_C)):
-        others = median_of_others(ground.pellets, values, sintered_within_c=within)
+        others = median_of_others(data.pellets, values, sintered_within_c=within)
         frame[column] = frame[Column.PELLET_ID].map(pd.Series(others.to_numpy(), index=ids))
     return frame

@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.ground import Ground, Options, load_ground, obelix_pellets
+from benchmarks.baselines import Baseline, InputKind, Inputs, baselines_with_inputs, read
+from benchmarks.dataset import BenchmarkData, Options, load_benchmark_data, obelix_pellets
 from benchmarks.own_pellets import own_pellets
-from benchmarks.peers import Inputs, Peer, Reads, peers_reading, read
 from benchmarks.predictions import (
     FLOOR_ALIKE,
     OURS,
     Predictions,
+    baselines_out_of_fold,
     held_out,
     out_of_fold,
-    peers_out_of_fold,
     with_floors,
 )
-from benchmarks.scoring import Ledger, Scoring, score, score_series
+from benchmarks.scoring import Results, Scoring, score, score_series
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.fitting import fit_target
 from nasicon_ml.estimators.targets import (
@@ -60,84 +60,84 @@ class Run:
     _crossed: dict[TargetName, Predictions] = field(default_factory=dict)
 
     @cached_property
-    def ground(self) -> Ground:
+    def data(self) -> BenchmarkData:
         """The committed pellets."""
-        return load_ground(self.options)
+        return load_benchmark_data(self.options)
 
     @cached_property
-    def peers(self) -> tuple[Peer, ...]:
+    def peers(self) -> tuple[Baseline, ...]:
         """The peers of all protocols but P1: lattices are known for few pellets, and for no new one."""
-        return peers_reading(Reads.COMPOSITION, Reads.PROCESSING)
+        return baselines_with_inputs(InputKind.COMPOSITION, InputKind.PROCESSING)
 
     @cached_property
     def inputs(self) -> dict[str, Inputs]:
         """What the peers read of the pellets."""
-        return read(self.peers, self.ground.pellets)
+        return read(self.peers, self.data.pellets)
 
     def crossed(self, name: TargetName) -> Predictions:
         """Return the out-of-fold predictions of a target."""
         if name not in self._crossed:
             self.say(f"cross-validating {name.replace('_', ' ')}, ours and {len(self.peers)} peers")
-            self._crossed[name] = out_of_fold(self.ground, name, self.peers, self.inputs, self.options)
+            self._crossed[name] = out_of_fold(self.data, name, self.peers, self.inputs, self.options)
         return self._crossed[name]
 
     def score(
         self, protocol: str, subset: str, predictions: Predictions, chosen: Flags, *, ranks_only: bool = False
-    ) -> Ledger:
+    ) -> Results:
         """Score a subset with the draws of this run."""
         how = Scoring(self.options.draws, self.options.seed, ranks_only)
         return score(protocol, subset, predictions, chosen, how)
 
 
-def composition_only(run: Run) -> Ledger:
+def composition_only(run: Run) -> Results:
     """P1: the NASICON rows of OBELiX by composition alone (and structure, for the recipe that reads it)."""
-    found = Ledger()
+    found = Results()
     for subset, as_listed in (("OBELiX", False), ("OBELiX as listed, suspect rows too", True)):
         run.say(f"{subset}, ours and the peers")
-        predictions = obelix_predictions(run, Ground.of(obelix_pellets(as_listed=as_listed), run.options))
+        predictions = obelix_predictions(run, BenchmarkData.of(obelix_pellets(as_listed=as_listed), run.options))
         found.extend(run.score("P1", subset, predictions, np.ones(len(predictions.frame), dtype=bool)))
     return found
 
 
-def obelix_predictions(run: Run, there: Ground) -> Predictions:
+def obelix_predictions(run: Run, obelix: BenchmarkData) -> Predictions:
     """Predict rows of OBELiX on folds of their own: by ours twice, of these rows and of all pellets."""
     name, options = TargetName.CONDUCTIVITY, run.options
-    peers = peers_reading(Reads.COMPOSITION, Reads.STRUCTURE)
-    inputs = read(peers, there.pellets)
-    rows = training_rows(there.pellets, name)
-    kept = there.pellets.iloc[rows.rows].reset_index(drop=True)
+    peers = baselines_with_inputs(InputKind.COMPOSITION, InputKind.STRUCTURE)
+    inputs = read(peers, obelix.pellets)
+    rows = training_rows(obelix.pellets, name)
+    kept = obelix.pellets.iloc[rows.rows].reset_index(drop=True)
     frames = []
     for repeat in range(options.repeats):
-        context = there.composition_only
+        context = obelix.composition_only
         found = cross_validate(context, context, name, rows, folds=options.folds, seed=options.seed + repeat)
-        columns = from_all_pellets(run.ground, there, rows, found.fold)
+        columns = from_all_pellets(run.data, obelix, rows, found.fold)
         columns[OURS_SAME_ROWS] = found.composition_only
-        columns |= peers_out_of_fold(there, name, rows, found.fold, peers, inputs, options)
+        columns |= baselines_out_of_fold(obelix, name, rows, found.fold, peers, inputs, options)
         frames.append(kept.assign(measured=rows.y, repeat=repeat, fold=found.fold, **columns))
     # The floor of those sintered alike is left out: this protocol is about compositions.
-    frame = with_floors(run.ground, name, pd.concat(frames, ignore_index=True)).drop(columns=FLOOR_ALIKE)
+    frame = with_floors(run.data, name, pd.concat(frames, ignore_index=True)).drop(columns=FLOOR_ALIKE)
     ours = (OURS_ALL_ROWS, OURS_SAME_ROWS)
     return Predictions(name, frame, tuple(columns), ours)
 
 
 def from_all_pellets(
-    ground: Ground, there: Ground, rows: TrainingRows, fold: NDArray[np.intp]
+    data: BenchmarkData, obelix: BenchmarkData, rows: TrainingRows, fold: NDArray[np.intp]
 ) -> dict[str, Floats]:
     """Predict rows of OBELiX by our models of all pellets that are not of the held-out sources.
 
     Where every row has its pellet among ours, the whole recipe of that pellet is asked for, too.
     """
     name = TargetName.CONDUCTIVITY
-    ours = training_rows(ground.pellets, name)
-    sources = ground.pellets[Column.SOURCE].to_numpy()[ours.rows]
-    asked = there.pellets.iloc[rows.rows]
+    ours = training_rows(data.pellets, name)
+    sources = data.pellets[Column.SOURCE].to_numpy()[ours.rows]
+    asked = obelix.pellets.iloc[rows.rows]
     temperature = measurement_temperature(asked)
-    ways = {OURS_ALL_ROWS: (ground.composition_only, there.composition_only.features.values[rows.rows])}
-    linked = pd.Series(np.arange(len(ground.pellets)), index=ground.pellets[Column.PELLET_ID]).reindex(
+    ways = {OURS_ALL_ROWS: (data.composition_only, obelix.composition_only.features.values[rows.rows])}
+    linked = pd.Series(np.arange(len(data.pellets)), index=data.pellets[Column.PELLET_ID]).reindex(
         asked[Column.PELLET_ID]
     )
     if linked.notna().all():
-        ways[OURS_WHOLE_RECIPE] = (ground.full, ground.full.features.values[linked.to_numpy(dtype=np.intp)])
+        ways[OURS_WHOLE_RECIPE] = (data.full, data.full.features.values[linked.to_numpy(dtype=np.intp)])
     found = {key: np.empty(len(asked)) for key in ways}
     for held in range(int(fold.max()) + 1):
         test = fold == held
@@ -149,10 +149,10 @@ def from_all_pellets(
     return found
 
 
-def conductivity(run: Run) -> Ledger:
+def conductivity(run: Run) -> Results:
     """P2: conductivity near room temperature."""
     predictions = run.crossed(TargetName.CONDUCTIVITY)
-    frame, found = predictions.frame, Ledger()
+    frame, found = predictions.frame, Results()
     sintered = frame[Column.SINTERING_TEMPERATURE_C].notna().to_numpy()
     common = frame[Column.SYSTEM].isin(TITANIUM_GERMANIUM).to_numpy()
     subsets = {
@@ -165,17 +165,17 @@ def conductivity(run: Run) -> Ledger:
     return found
 
 
-def density(run: Run) -> Ledger:
+def density(run: Run) -> Results:
     """P3: relative density."""
     return _with_and_without_temperature(run, "P3", TargetName.RELATIVE_DENSITY)
 
 
-def purity(run: Run) -> Ledger:
+def purity(run: Run) -> Results:
     """P4: phase purity; probabilities of ours and of the peers are calibrated on the other folds."""
     return _with_and_without_temperature(run, "P4", TargetName.PHASE_PURITY)
 
 
-def _with_and_without_temperature(run: Run, protocol: str, name: TargetName) -> Ledger:
+def _with_and_without_temperature(run: Run, protocol: str, name: TargetName) -> Results:
     predictions = run.crossed(name)
     sintered = predictions.frame[Column.SINTERING_TEMPERATURE_C].notna().to_numpy()
     found = run.score(protocol, "all", predictions, np.ones(len(sintered), dtype=bool))
@@ -183,18 +183,18 @@ def _with_and_without_temperature(run: Run, protocol: str, name: TargetName) -> 
     return found
 
 
-def one_paper(run: Run) -> Ledger:
+def one_paper(run: Run) -> Results:
     """P5: one paper left out; intervals are those of a model trained without it.
 
     One constant of the features comes from its dilatometry (`features.processing`), which the page says.
     """
-    found = Ledger()
+    found = Results()
 
     def asked(pellets: pd.DataFrame) -> Flags:
         return np.asarray(pellets[Column.SOURCE] == LEFT_OUT_PAPER)
 
     for name in ANSWERS:
-        predictions = held_out(run.ground, name, asked, run.peers, run.inputs, run.options)
+        predictions = held_out(run.data, name, asked, run.peers, run.inputs, run.options)
         if predictions is not None:
             everything = np.ones(len(predictions.frame), dtype=bool)
             found.extend(run.score("P5", LEFT_OUT_PAPER, predictions, everything, ranks_only=True))
@@ -210,7 +210,7 @@ def _coverage_of_paper(run: Run) -> list[dict[str, object]]:
         exclude_sources=(LEFT_OUT_PAPER,),
     )  # fmt: skip
     model = train(options).model
-    pellets = run.ground.pellets
+    pellets = run.data.pellets
     paper = pellets[pellets[Column.SOURCE] == LEFT_OUT_PAPER].reset_index(drop=True)
     answers = model.predict(paper, level=REPORTED_LEVEL)
     rows: list[dict[str, object]] = []
@@ -235,9 +235,9 @@ def _coverage_of_paper(run: Run) -> list[dict[str, object]]:
     return rows
 
 
-def series(run: Run) -> Ledger:
+def series(run: Run) -> Results:
     """P6: the order within series, and what is lost by following it."""
-    found = Ledger()
+    found = Results()
     for name in (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY):
         part, table = score_series(run.crossed(name), Scoring(run.options.draws, run.options.seed))
         found.extend(part)
@@ -245,16 +245,16 @@ def series(run: Run) -> Ledger:
     return found
 
 
-def transfer(run: Run) -> Ledger:
+def transfer(run: Run) -> Results:
     """P7: a system is predicted by models that saw no pellet of it, and none of the works it comes from."""
-    found = Ledger()
+    found = Results()
     for system in LEFT_OUT_SYSTEMS:
 
         def asked(pellets: pd.DataFrame, system: str = system) -> Flags:
             return np.asarray(pellets[Column.SYSTEM] == system)
 
         for name in ANSWERS:
-            predictions = held_out(run.ground, name, asked, run.peers, run.inputs, run.options)
+            predictions = held_out(run.data, name, asked, run.peers, run.inputs, run.options)
             if predictions is None or (predictions.frame["repeat"] == 0).sum() < FEWEST_TRANSFERRED:
                 continue
             everything = np.ones(len(predictions.frame), dtype=bool)
@@ -262,14 +262,14 @@ def transfer(run: Run) -> Ledger:
     return found
 
 
-def own(run: Run) -> Ledger:
+def own(run: Run) -> Results:
     """P8: the other pellets of a work after some are known."""
     run.say("training for the out-of-fold predictions that pellets of one's own condition")
     return own_pellets(run.options)
 
 
 #: In the order they are run. A protocol is a function of the run.
-PROTOCOLS: dict[str, Callable[[Run], Ledger]] = {
+PROTOCOLS: dict[str, Callable[[Run], Results]] = {
     "P1": composition_only,
     "P2": conductivity,
     "P3": density,

@@ -38,13 +38,13 @@ REPLICATES = {FLOOR: "made by others, too", FLOOR_ALIKE: "sintered alike by othe
 
 
 @dataclass
-class Ledger:
+class Results:
     """What a run found: rows of the two tables, in order."""
 
     scores: list[Record] = field(default_factory=list)
     differences: list[Record] = field(default_factory=list)
 
-    def extend(self, other: Ledger) -> None:
+    def extend(self, other: Results) -> None:
         """Add what another part found."""
         self.scores.extend(other.scores)
         self.differences.extend(other.differences)
@@ -125,14 +125,14 @@ def rank_correlation(measured: Floats, predicted: Floats) -> float:
     return float(spearmanr(measured, predicted).statistic) if np.ptp(predicted) > 0 else 0.0
 
 
-def score(protocol: str, subset: str, predictions: Predictions, chosen: Flags, how: Scoring) -> Ledger:
+def score(protocol: str, subset: str, predictions: Predictions, chosen: Flags, how: Scoring) -> Results:
     """Score every model on a subset of the rows, and ours against each of the others.
 
     Where the conductivities of others at the same composition are known, the floor they give stands beside the
     models, on the rows that have one.
     """
     part = predictions.frame[chosen]
-    found = Ledger()
+    found = Results()
     if part.empty:
         return found
     found.extend(_score(protocol, subset, part, predictions, predictions.models, how))
@@ -151,7 +151,7 @@ def _score(
     predictions: Predictions,
     models: tuple[str, ...],
     how: Scoring,
-) -> Ledger:
+) -> Results:
     repeats = [frame for _, frame in part.groupby("repeat")]
     sources = repeats[0][Column.SOURCE]
     head = {"protocol": protocol, "target": str(predictions.target), "subset": subset}
@@ -160,7 +160,7 @@ def _score(
     folds = [frame["fold"].to_numpy(np.float64) for frame in repeats]
     values = {m: [frame[m].to_numpy(np.float64) for frame in repeats] for m in models}
     reference = values.get(BASE_RATE, [np.full(len(measured), np.nan)] * len(repeats))
-    found = Ledger()
+    found = Results()
     for metric, plain in plain_metrics(predictions.target, ranks_only=how.ranks_only).items():
         for model in models:
             single = [plain(measured, p, fold) for p, fold in zip(values[model], folds, strict=True)]
@@ -212,12 +212,12 @@ def differences(
     return rows
 
 
-def score_series(predictions: Predictions, how: Scoring) -> tuple[Ledger, pd.DataFrame]:
+def score_series(predictions: Predictions, how: Scoring) -> tuple[Results, pd.DataFrame]:
     """Score the order within series: protocol P6.
 
     Returns
     -------
-    Ledger
+    Results
         tau (mean over series), tau_by_pairs (weighted by pairs), regret (mean over series, in the unit of the
         target), of every model and of a blind choice.
     pandas.DataFrame
@@ -236,7 +236,7 @@ def score_series(predictions: Predictions, how: Scoring) -> tuple[Ledger, pd.Dat
     head = {"protocol": "P6", "target": str(predictions.target), "subset": "series"}
     recipes = recipes_of_series(predictions.frame[predictions.frame["repeat"] == 0], ("measured",))
     counts = {"n_rows": len(recipes), "n_sources": int(recipes[Column.SOURCE].nunique())}
-    found = Ledger()
+    found = Results()
     for metric, column in (("tau", "tau"), ("tau_by_pairs", "tau"), (f"regret_{unit}", "regret")):
         wide = long.pivot_table(index=["model", "repeat"], columns=str(Column.SOURCE), values=column, sort=False)
         pairs = long.groupby(Column.SOURCE)["pairs"].first().reindex(wide.columns).to_numpy(np.float64)

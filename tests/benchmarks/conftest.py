@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from benchmarks.ground import OBELIX_FILE
+from benchmarks.dataset import OBELIX_FILE
 from benchmarks.protocols import LEFT_OUT_PAPER
 
 from nasicon_ml.columns import Column

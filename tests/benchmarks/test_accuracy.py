@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from benchmarks.accuracy import main, options_of, protocols_of, read_arguments
-from benchmarks.ground import Options
+from benchmarks.dataset import Options
 from benchmarks.protocols import PROTOCOLS, TITLES
 
 from nasicon_ml.data.files import DATASETS_VARIABLE, PELLETS_FILE, dataset_checksum

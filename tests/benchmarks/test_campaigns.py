@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.campaign_peers import gaussian_process_pick, key_of, read_paths, write_for_baybe, write_paths
+from benchmarks.campaign_baselines import gaussian_process_choice, key_of, read_paths, write_for_baybe, write_paths
 from benchmarks.campaign_report import aims, made_up, page
 from benchmarks.campaign_runs import (
     BAYBE,
@@ -17,14 +17,14 @@ from benchmarks.campaign_runs import (
     OURS,
     PROCESS,
     RANDOM,
-    our_pick,
+    model_choice,
     path,
     paths_of,
     regrets,
     scored,
 )
-from benchmarks.campaign_series import Series, all_series
-from benchmarks.campaign_synthetic import NONE, REVERSED, RIGHT, candidates, drawn_truth, pellets_needed
+from benchmarks.campaign_series import Series, find_series
+from benchmarks.campaign_synthetic import NONE, REVERSED, RIGHT, candidates, draw_truth, simulate_campaigns
 from benchmarks.campaigns import RESULTS, by_source, compared, write_results
 
 from benchmarks import campaign_runs
@@ -78,7 +78,7 @@ def test_densities_are_wanted_high_although_their_logarithm_of_porosity_is_learn
     density = [70.0, 80.0, 97.0, 85.0, 60.0, 75.0]
     series = series_of(density, density, name=TargetName.RELATIVE_DENSITY)
     np.testing.assert_allclose(series.values, density)
-    assert path(6, [], our_pick(series.errors[0], KERNEL))[0] == 2
+    assert path(6, [], model_choice(series.errors[0], KERNEL))[0] == 2
     found = paths_of(series, series.orders(2), {})
     greedy = found[(found["model"] == GREEDY) & (found["start"] == NOTHING)]["path"].iloc[0]
     np.testing.assert_allclose(np.array(density)[greedy], sorted(density, reverse=True))
@@ -87,20 +87,20 @@ def test_densities_are_wanted_high_although_their_logarithm_of_porosity_is_learn
 def test_ours_looks_at_no_value_before_its_pellet_is_made():
     measured, predicted = np.linspace(-5, -3, 8), np.linspace(-3.5, -4.0, 8)
     series = series_of(measured, predicted)
-    first = path(8, [4], our_pick(series.errors[0], KERNEL))
+    first = path(8, [4], model_choice(series.errors[0], KERNEL))
     changed = measured.copy()
     changed[first[4:]] = -9.0
-    again = path(8, [4], our_pick(series_of(changed, predicted).errors[0], KERNEL))
+    again = path(8, [4], model_choice(series_of(changed, predicted).errors[0], KERNEL))
     assert again[:5] == first[:5]
     changed[first[1]] = -1.0
-    assert path(8, [4], our_pick(series_of(changed, predicted).errors[0], KERNEL)) != first
+    assert path(8, [4], model_choice(series_of(changed, predicted).errors[0], KERNEL)) != first
 
 
 def test_the_gaussian_process_follows_a_slope_it_has_seen():
     points = np.linspace(-1.5, 1.5, 10)[:, None]
     values = points[:, 0]
-    assert gaussian_process_pick(points, values, np.array([0, 3, 5])) > 5
-    assert gaussian_process_pick(points, -values, np.array([4, 6, 9])) < 4
+    assert gaussian_process_choice(points, values, np.array([0, 3, 5])) > 5
+    assert gaussian_process_choice(points, -values, np.array([4, 6, 9])) < 4
 
 
 def test_every_method_begins_alike_and_paths_that_are_known_are_kept(tmp_path):
@@ -174,7 +174,7 @@ def test_the_page_says_what_is_reached_and_what_is_not(tmp_path):
 
 def test_a_made_up_laboratory_has_one_best_recipe():
     recipes = candidates()
-    truth = drawn_truth(recipes, np.random.default_rng(3))
+    truth = draw_truth(recipes, np.random.default_rng(3))
     assert len(truth) == 60
     assert truth.max() == 0
     assert (truth == 0).sum() == 1
@@ -184,7 +184,7 @@ def test_a_made_up_laboratory_has_one_best_recipe():
 @pytest.mark.slow
 def test_a_prior_of_reversed_sign_leads_nobody_astray(monkeypatch):
     def mean_pellets():
-        found = pellets_needed(KERNEL, 16, kinds=(NONE, REVERSED))
+        found = simulate_campaigns(KERNEL, 16, kinds=(NONE, REVERSED))
         assert found["found"].mean() > 0.9
         return found.groupby("prior")["pellets"].mean()
 
@@ -209,7 +209,7 @@ def test_series_are_those_of_the_model_and_their_kernels_of_others(trained, monk
     monkeypatch.setattr(campaign_series, "fit_own_kernel", remember)
     frame = trained.out_of_fold
     frame = frame[(frame["target"] == "relative_density") & (frame["repeat"] == 0)]
-    found = list(all_series(frame, trained.model.pellets))
+    found = list(find_series(frame, trained.model.pellets))
     assert found
     for series in found:
         assert len(series) >= 5

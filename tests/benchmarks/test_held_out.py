@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.ground import Ground, Options, load_ground, obelix_pellets
-from benchmarks.peers import PEERS, Reads, peers_reading, read
+from benchmarks.baselines import BASELINES, InputKind, baselines_with_inputs, read
+from benchmarks.dataset import BenchmarkData, Options, load_benchmark_data, obelix_pellets
 from benchmarks.predictions import (
     FLOOR,
+    baselines_out_of_fold,
     held_out,
+    ignore_convergence_warnings,
     out_of_fold,
-    peers_asked,
-    peers_out_of_fold,
-    unconverged_is_fine,
+    predict_baselines,
 )
 from benchmarks.protocols import from_all_pellets
 
@@ -24,13 +24,13 @@ OPTIONS = Options(folds=3, repeats=1, draws=50, trees=5, threads=1)
 
 
 @pytest.fixture(scope="module")
-def ground() -> Ground:
-    return load_ground(OPTIONS)
+def data() -> BenchmarkData:
+    return load_benchmark_data(OPTIONS)
 
 
 @pytest.fixture(scope="module")
-def inputs(ground):
-    return read(PEERS, ground.pellets)
+def inputs(data):
+    return read(BASELINES, data.pellets)
 
 
 def spoil(pellets, rows):
@@ -44,36 +44,39 @@ def spoil(pellets, rows):
     )
 
 
-def folds_of(ground, rows):
-    return grouped_folds(ground.pellets[Column.SOURCE].to_numpy()[rows.rows], OPTIONS.folds, OPTIONS.seed)
+def folds_of(data, rows):
+    return grouped_folds(data.pellets[Column.SOURCE].to_numpy()[rows.rows], OPTIONS.folds, OPTIONS.seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ANSWERS)
-def test_no_peer_hears_of_the_rows_it_is_asked_for(ground, inputs, name):
-    rows = training_rows(ground.pellets, name)
-    asked = folds_of(ground, rows) == 0
+def test_no_peer_hears_of_the_rows_it_is_asked_for(data, inputs, name):
+    rows = training_rows(data.pellets, name)
+    asked = folds_of(data, rows) == 0
     wrong = 1 - rows.y if TARGETS[name].is_probability else rows.y[::-1] * 0.5
     spoiled = TrainingRows(rows.rows, np.where(asked, wrong, rows.y), rows.weight)
     taught = TrainingRows(rows.rows, np.where(asked, rows.y, wrong), rows.weight)
-    with unconverged_is_fine():
+    with ignore_convergence_warnings():
         before, after, other = (
-            peers_asked(name, which, ~asked, asked, PEERS, inputs, OPTIONS) for which in (rows, spoiled, taught)
+            predict_baselines(name, which, ~asked, asked, BASELINES, inputs, OPTIONS)
+            for which in (rows, spoiled, taught)
         )
-    assert set(before) == {peer.name for peer in PEERS}
+    assert set(before) == {peer.name for peer in BASELINES}
     for peer in before:
         np.testing.assert_array_equal(after[peer], before[peer], err_msg=peer)
         assert (other[peer] != before[peer]).any(), f"{peer} does not listen to its training rows either"
 
 
-def test_the_folds_are_dealt_so_in_the_whole_run(ground, inputs):
+def test_the_folds_are_dealt_so_in_the_whole_run(data, inputs):
     name = TargetName.RELATIVE_DENSITY
-    peers = tuple(peer for peer in PEERS if peer.name in {"median", "nearest neighbour", "median of the system"})
-    rows = training_rows(ground.pellets, name)
-    fold = folds_of(ground, rows)
+    peers = tuple(
+        peer for peer in BASELINES if peer.name in {"median", "nearest neighbour", "median of the system"}
+    )
+    rows = training_rows(data.pellets, name)
+    fold = folds_of(data, rows)
     spoiled = TrainingRows(rows.rows, np.where(fold == 1, 31.0, rows.y), rows.weight)
     before, after = (
-        peers_out_of_fold(ground, name, which, fold, peers, inputs, OPTIONS) for which in (rows, spoiled)
+        baselines_out_of_fold(data, name, which, fold, peers, inputs, OPTIONS) for which in (rows, spoiled)
     )
     for peer in peers:
         np.testing.assert_array_equal(after[peer.name][fold == 1], before[peer.name][fold == 1])
@@ -82,36 +85,36 @@ def test_the_folds_are_dealt_so_in_the_whole_run(ground, inputs):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY])
-def test_a_paper_left_out_says_nothing(ground, inputs, name):
+def test_a_paper_left_out_says_nothing(data, inputs, name):
     def asked(pellets):
         return (pellets[Column.SOURCE] == "raj2023").to_numpy()
 
-    peers = peers_reading(Reads.COMPOSITION, Reads.PROCESSING)
-    spoiled = Ground.of(spoil(ground.pellets, asked(ground.pellets)), OPTIONS)
-    before, after = (held_out(which, name, asked, peers, inputs, OPTIONS) for which in (ground, spoiled))
+    peers = baselines_with_inputs(InputKind.COMPOSITION, InputKind.PROCESSING)
+    spoiled = BenchmarkData.of(spoil(data.pellets, asked(data.pellets)), OPTIONS)
+    before, after = (held_out(which, name, asked, peers, inputs, OPTIONS) for which in (data, spoiled))
     assert (before.frame["measured"] != after.frame["measured"]).all()
     for model in (*before.models, FLOOR):
         np.testing.assert_array_equal(after.frame[model], before.frame[model], err_msg=model)
 
 
 @pytest.mark.slow
-def test_obelix_rows_are_predicted_by_models_of_other_sources(ground):
-    there = Ground.of(obelix_pellets(), OPTIONS)
+def test_obelix_rows_are_predicted_by_models_of_other_sources(data):
+    there = BenchmarkData.of(obelix_pellets(), OPTIONS)
     rows = training_rows(there.pellets, TargetName.CONDUCTIVITY)
     asked = there.pellets[Column.SOURCE].to_numpy()[rows.rows]
     fold = grouped_folds(asked, 2, 0)
     sources = set(asked[fold == 0])
-    spoiled = Ground.of(spoil(ground.pellets, ground.pellets[Column.SOURCE].isin(sources)), OPTIONS)
-    found = [from_all_pellets(which, there, rows, fold) for which in (ground, spoiled)]
+    spoiled = BenchmarkData.of(spoil(data.pellets, data.pellets[Column.SOURCE].isin(sources)), OPTIONS)
+    found = [from_all_pellets(which, there, rows, fold) for which in (data, spoiled)]
     assert len(found[0]) == 2
     for model, before in found[0].items():
         np.testing.assert_array_equal(found[1][model][fold == 0], before[fold == 0])
         assert (found[1][model][fold == 1] != before[fold == 1]).any()
 
 
-def test_obelix_rows_are_what_the_protocol_says(ground):
+def test_obelix_rows_are_what_the_protocol_says(data):
     there = obelix_pellets()
-    linked = ground.pellets.set_index(Column.PELLET_ID).loc[there[Column.PELLET_ID]]
+    linked = data.pellets.set_index(Column.PELLET_ID).loc[there[Column.PELLET_ID]]
     assert len(there) > 80
     assert (there[Column.SOURCE].to_numpy() == linked[Column.SOURCE].to_numpy()).all()
     assert there[Column.SINTERING_TEMPERATURE_C].isna().all()
@@ -122,9 +125,9 @@ def test_obelix_rows_are_what_the_protocol_says(ground):
 
 
 @pytest.mark.slow
-def test_only_lithium_near_room_temperature_is_scored(ground, inputs):
-    peers = peers_reading(Reads.COMPOSITION)[:1]
-    found = out_of_fold(ground, TargetName.CONDUCTIVITY, peers, inputs, OPTIONS).frame
+def test_only_lithium_near_room_temperature_is_scored(data, inputs):
+    peers = baselines_with_inputs(InputKind.COMPOSITION)[:1]
+    found = out_of_fold(data, TargetName.CONDUCTIVITY, peers, inputs, OPTIONS).frame
     assert found[Column.SYSTEM].str.startswith("L").all()
     temperature = found[Column.MEASUREMENT_TEMPERATURE_C]
     assert (temperature.isna() | temperature.between(15, 40)).all()

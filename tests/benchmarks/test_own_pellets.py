@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.ground import Options
+from benchmarks.dataset import Options
 from benchmarks.own_pellets import gains, known, own_pellets_predictions, score_own, summarise_own_pellets
 
 from benchmarks import own_pellets as p8

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.report import NOTES
+from benchmarks.accuracy_report import NOTES
 from tools.run_notebooks import BELONGS_TO, belongs_to
 
 from nasicon_ml.features.processing import FINER_POWDER_C_PER_DECADE, USUAL_PARTICLE_SIZE_UM

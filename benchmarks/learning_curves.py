@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.ground import Ground, Options
+from benchmarks.dataset import BenchmarkData, Options
 from benchmarks.predictions import OURS, OURS_COMPOSITION, scored
 from benchmarks.scoring import weighted_auroc
 from nasicon_ml.columns import Column
@@ -32,7 +32,9 @@ def sources_kept(sources: NDArray[np.object_], share: float, seed: int) -> Flags
     return np.isin(sources.astype(str), order[: max(1, round(share * len(names)))])
 
 
-def learning_curve(ground: Ground, name: TargetName, options: Options, say: Callable[[str], None]) -> pd.DataFrame:
+def learning_curve(
+    data: BenchmarkData, name: TargetName, options: Options, say: Callable[[str], None]
+) -> pd.DataFrame:
     """Score fixed test folds by models of a growing share of the training sources.
 
     Returns
@@ -41,10 +43,10 @@ def learning_curve(ground: Ground, name: TargetName, options: Options, say: Call
         target, model, share, sources (mean number trained on), metric, score (mean over repeats), low and high
         (95 % of a bootstrap over the sources scored).
     """
-    rows = training_rows(ground.pellets, name)
-    keep = scored(ground, name, rows)
-    sources = ground.pellets[Column.SOURCE].to_numpy()[rows.rows]
-    temperature = measurement_temperature(ground.pellets)[rows.rows]
+    rows = training_rows(data.pellets, name)
+    keep = scored(data, name, rows)
+    sources = data.pellets[Column.SOURCE].to_numpy()[rows.rows]
+    temperature = measurement_temperature(data.pellets)[rows.rows]
     weights = source_weights(sources[keep], options.draws, options.seed)
     found = []
 
@@ -70,7 +72,7 @@ def learning_curve(ground: Ground, name: TargetName, options: Options, say: Call
 
     for share in SHARES:
         say(f"learning from {share:.0%} of the sources: {name.replace('_', ' ')}")
-        for model, context in ((OURS, ground.full), (OURS_COMPOSITION, ground.composition_only)):
+        for model, context in ((OURS, data.full), (OURS_COMPOSITION, data.composition_only)):
             drawn, at_hand, counts = [], [], []
             for repeat in range(options.repeats):
                 fold = grouped_folds(sources, options.folds, options.seed + repeat)

@@ -1,6 +1,6 @@
 """Answers at the edges of what is known: films, cold pellets, and how smooth conductivity is over the temperature.
 
-``python -m benchmarks.edges [BUNDLE ...]`` prints one column for each bundle, the committed one by default.
+``python -m benchmarks.edge_cases [BUNDLE ...]`` prints one column for each bundle, the committed one by default.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TEMPERATURES_C = np.arange(600.0, 1201.0, 5.0)
 #: Conductivities that differ by less, in decades, are the same.
 TOLERANCE_DECADES = 0.02
 LAGP, LATP = "Li1.5Al0.5Ge1.5(PO4)3", "Li1.3Al0.3Ti1.7(PO4)3"
-EDGES: dict[str, dict[str, Any]] = {
+EDGE_CASES: dict[str, dict[str, Any]] = {
     "LAGP, conventional, 850 °C, 6 h": {"formula": LAGP, "sintering_temperature_c": 850, "sintering_time_h": 6},
     "LAGP, sputtered": {"formula": LAGP, "densification": "sputtering"},
     "LAGP, aerosol": {"formula": LAGP, "densification": "aerosol"},
@@ -56,7 +56,7 @@ EDGES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def turning_points(curve: Floats, tolerance: float) -> int:
+def count_turning_points(curve: Floats, tolerance: float) -> int:
     """Return how often a curve of shape (n,) turns, moves smaller than the tolerance passed over."""
     turns, direction = 0, 0
     lowest = highest = curve[0]
@@ -87,7 +87,7 @@ def smoothness(model: PropertyModel) -> dict[str, float]:
     ]  # fmt: skip
     found = model.scores(recipe_table(recipes))[Column.PREDICTED_CONDUCTIVITY_S_CM]
     curves = np.log10(found).reshape(len(COMPOSITIONS), -1)
-    turns = np.array([turning_points(curve, TOLERANCE_DECADES) for curve in curves])
+    turns = np.array([count_turning_points(curve, TOLERANCE_DECADES) for curve in curves])
     return {
         f"turning points of {len(COMPOSITIONS)} curves": float(turns.sum()),
         "curves with one maximum": float((turns <= 1).sum()),
@@ -96,14 +96,14 @@ def smoothness(model: PropertyModel) -> dict[str, float]:
 
 
 def answers(model: PropertyModel) -> pd.Series:
-    """Return the answers to `EDGES` in words."""
-    found = model.predict(recipe_table([Recipe(**fields) for fields in EDGES.values()]))
+    """Return the answers to `EDGE_CASES` in words."""
+    found = model.predict(recipe_table([Recipe(**fields) for fields in EDGE_CASES.values()]))
     words = [
         f"{row[Column.PREDICTED_CONDUCTIVITY_S_CM]:.1e} S/cm, {row[Column.PREDICTED_RELATIVE_DENSITY_PCT]:.0f} %"
         f"{'' if row[Column.INSIDE_DOMAIN] else ', outside'}"
         for _, row in found.iterrows()
     ]
-    return pd.Series(words, index=list(EDGES))
+    return pd.Series(words, index=list(EDGE_CASES))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

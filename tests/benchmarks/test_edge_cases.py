@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarks.edges import COMPOSITIONS, turning_points
+from benchmarks.edge_cases import COMPOSITIONS, count_turning_points
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from benchmarks.edges import COMPOSITIONS, turning_points
     ],
 )
 def test_moves_smaller_than_the_tolerance_are_passed_over(curve, turns):
-    assert turning_points(np.array(curve, dtype=float), 0.1) == turns
+    assert count_turning_points(np.array(curve, dtype=float), 0.1) == turns
 
 
 def test_thirty_different_compositions():

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.figures import curve
-from benchmarks.learning import learning_curve
-from benchmarks.limits import ENOUGH_FOR_OFFSET, NEIGHBOUR, Limits, limits_of
+from benchmarks.accuracy_figures import curve
+from benchmarks.accuracy_report import TARGET_WORDS, RunInfo, front_matter, table
+from benchmarks.error_analysis import ENOUGH_FOR_OFFSET, NEIGHBOUR, ErrorAnalysis, analyse_errors
+from benchmarks.learning_curves import learning_curve
 from benchmarks.protocols import Run
-from benchmarks.report import TARGET_WORDS, Made, front_matter, table
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
 from nasicon_ml.io.tables import write_table, write_text
 from nasicon_ml.plots.style import save
@@ -61,8 +61,8 @@ def write_limits(run: Run, command: str, folder: Path) -> None:
     """Split the errors of all targets into parts, draw the learning curves, and write the page."""
     started = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
-    curves = pd.concat([learning_curve(run.ground, name, run.options, run.say) for name in ANSWERS])
-    found = {name: limits_of(run.crossed(name), run.ground.pellets) for name in ANSWERS}
+    curves = pd.concat([learning_curve(run.data, name, run.options, run.say) for name in ANSWERS])
+    found = {name: analyse_errors(run.crossed(name), run.data.pellets) for name in ANSWERS}
     for name in ANSWERS:
         figure = curve(
             curves[curves["target"] == name], "sources", "score", group="model",
@@ -72,11 +72,11 @@ def write_limits(run: Run, command: str, folder: Path) -> None:
         save(figure, folder / f"learning_{name}.png")
     write_table(curves.round(6), folder / "learning.csv")
     write_table(_long(found).round(6), folder / "limits.csv")
-    made = Made(command, run.options, time.perf_counter() - started)
+    made = RunInfo(command, run.options, time.perf_counter() - started)
     write_text("\n".join(_page(curves, found, made)), folder / "limits.md")
 
 
-def _long(found: dict[TargetName, Limits]) -> pd.DataFrame:
+def _long(found: dict[TargetName, ErrorAnalysis]) -> pd.DataFrame:
     """All groups of all targets in one table."""
     parts = [
         getattr(limits, key).assign(target=str(name), table=key)
@@ -88,7 +88,7 @@ def _long(found: dict[TargetName, Limits]) -> pd.DataFrame:
     ]
 
 
-def _page(curves: pd.DataFrame, found: dict[TargetName, Limits], made: Made) -> list[str]:
+def _page(curves: pd.DataFrame, found: dict[TargetName, ErrorAnalysis], made: RunInfo) -> list[str]:
     lines = front_matter("What limits the scores", made)
     lines += ["The out-of-fold errors of [the benchmark](accuracy.md), taken apart.", ""]
     lines += ["## Learning curves", "", _LEARNING, ""]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.ground import near_room_temperature
+from benchmarks.dataset import near_room_temperature
 from benchmarks.predictions import FLOOR, OURS, Predictions
 from nasicon_ml.columns import Column
 from nasicon_ml.data.load import load_pellets
@@ -27,7 +27,7 @@ NEIGHBOUR = 0.5
 
 
 @dataclass(frozen=True)
-class Limits:
+class ErrorAnalysis:
     """Tables of one target.
 
     Attributes
@@ -50,7 +50,7 @@ class Limits:
     quartiles: pd.DataFrame
 
 
-def limits_of(predictions: Predictions, pellets: pd.DataFrame) -> Limits:
+def analyse_errors(predictions: Predictions, pellets: pd.DataFrame) -> ErrorAnalysis:
     """Return the parts of the out-of-fold errors of one target.
 
     Parameters
@@ -72,7 +72,7 @@ def limits_of(predictions: Predictions, pellets: pd.DataFrame) -> Limits:
         np.select([others == 0, others == 1, spread <= middle], groups[:3], groups[3]), groups, ordered=True
     )
     readings = rows[Column.READINGS].fillna(1).clip(upper=3)
-    return Limits(
+    return ErrorAnalysis(
         by_replicates=by_group(rows, pd.Series(agreement, rows.index)),
         by_readings=by_group(rows, readings.map({1: "1", 2: "2", 3: "3 or more"})),
         by_fields=by_group(

@@ -46,7 +46,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Ground:
+class BenchmarkData:
     """Pellets and the features our own models learn from.
 
     Attributes
@@ -62,17 +62,17 @@ class Ground:
     composition_only: FitContext
 
     @classmethod
-    def of(cls, pellets: pd.DataFrame, options: Options) -> Ground:
+    def of(cls, pellets: pd.DataFrame, options: Options) -> BenchmarkData:
         """Compute the features of a table of pellets."""
         context = recipe_context(pellets, DEFAULT_SETTINGS, seed=options.seed, threads=options.threads)
         composition = build_features(pellets, FeatureSet.COMPOSITION)
         return cls(pellets, context, replace(context, features=composition, perturbed=()))
 
 
-def load_ground(options: Options) -> Ground:
+def load_benchmark_data(options: Options) -> BenchmarkData:
     """Load the committed pellets, suspect ones left out."""
     pellets = load_pellets()
-    return Ground.of(pellets[pellets[Column.FORMULA].notna()].reset_index(drop=True), options)
+    return BenchmarkData.of(pellets[pellets[Column.FORMULA].notna()].reset_index(drop=True), options)
 
 
 def obelix_pellets(*, as_listed: bool = False) -> pd.DataFrame:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from benchmarks.accuracy import main
-from benchmarks.learning import SHARES, sources_kept
-from benchmarks.limits import by_group, own_offsets, quartiles, worst_sources
+from benchmarks.error_analysis import by_group, own_offsets, quartiles, worst_sources
+from benchmarks.learning_curves import SHARES, sources_kept
 from benchmarks.predictions import FLOOR
 
 from nasicon_ml.columns import RECIPE, Column

@@ -25,13 +25,13 @@ Ints = NDArray[np.intp]
 Inputs = Any  # a matrix, an array of words or a RecipeSpace: what a peer makes of recipes
 
 #: What a peer may read: the recipe, its system, and the structure that only the OBELiX recipe asks for.
-READABLE = (
+INPUT_COLUMNS = (
     *MODEL_INPUT, Column.SYSTEM, Column.LATTICE_A_ANGSTROM, Column.LATTICE_C_ANGSTROM, Column.SPACE_GROUP,
 )  # fmt: skip
 _SAME_DISTANCE = 1e-9
 
 
-class Reads(Enum):
+class InputKind(Enum):
     """What a peer needs to know of a pellet."""
 
     COMPOSITION = "composition"
@@ -52,7 +52,7 @@ Answer = Callable[[Inputs, Floats, Inputs, Setting], Floats]
 
 
 @dataclass(frozen=True)
-class Peer:
+class Baseline:
     """One of the others.
 
     Attributes
@@ -68,14 +68,14 @@ class Peer:
     """
 
     name: str
-    reads: Reads
+    reads: InputKind
     inputs: Callable[[pd.DataFrame], Inputs]
     answer: Answer
 
 
-def read(peers: tuple[Peer, ...], pellets: pd.DataFrame) -> dict[str, Inputs]:
+def read(peers: tuple[Baseline, ...], pellets: pd.DataFrame) -> dict[str, Inputs]:
     """Let every peer read the pellets; results are not among what it gets."""
-    recipes = pellets[list(READABLE)]
+    recipes = pellets[list(INPUT_COLUMNS)]
     shared: dict[Any, Inputs] = {}
     for peer in peers:
         if peer.inputs not in shared:
@@ -168,15 +168,15 @@ def _magpie_of(formulas: list[str]) -> Floats:
     return np.array([featurizer.featurize(Composition(formula)) for formula in formulas], dtype=np.float64)
 
 
-def _middle(values: Floats, setting: Setting) -> float:
+def _average(values: Floats, setting: Setting) -> float:
     """Median, or the share of ones where a probability is asked for."""
     return float(np.mean(values) if setting.is_probability else np.median(values))
 
 
-def middle_of_group(known: Inputs, values: Floats, asked: Inputs, setting: Setting) -> Floats:
+def group_average(known: Inputs, values: Floats, asked: Inputs, setting: Setting) -> Floats:
     """Answer the middle of the training rows of the same group; of all of them for a group never seen."""
-    by_group = {group: _middle(values[known == group], setting) for group in np.unique(known)}
-    overall = _middle(values, setting)
+    by_group = {group: _average(values[known == group], setting) for group in np.unique(known)}
+    overall = _average(values, setting)
     return np.array([by_group.get(group, overall) for group in asked])
 
 
@@ -184,7 +184,7 @@ def nearest_neighbour(known: Inputs, values: Floats, asked: Inputs, setting: Set
     """Answer the value of the nearest recipe; the middle of those at the same distance."""
     gaps = recipe_distances(asked, known)
     nearest = gaps <= gaps.min(axis=1, keepdims=True) + _SAME_DISTANCE
-    return np.array([_middle(values[row], setting) for row in nearest])
+    return np.array([_average(values[row], setting) for row in nearest])
 
 
 def _fitted(make: Callable[[Setting], Any]) -> Answer:
@@ -234,20 +234,25 @@ def gaussian_process(known: Inputs, values: Floats, asked: Inputs, setting: Sett
 
 
 MEDIAN = "median"
-PEERS: tuple[Peer, ...] = (
-    Peer(MEDIAN, Reads.COMPOSITION, _alkalis, middle_of_group),
-    Peer("median of the system", Reads.COMPOSITION, _systems, middle_of_group),
-    Peer("nearest neighbour", Reads.COMPOSITION, recipe_space, nearest_neighbour),
-    Peer("OBELiX recipe, random forest", Reads.STRUCTURE, obelix_recipe, _fitted(_forest)),
-    Peer("Magpie, random forest", Reads.COMPOSITION, magpie_statistics, _fitted(_forest)),
-    Peer("Magpie, XGBoost", Reads.COMPOSITION, magpie_statistics, _fitted(_xgboost)),
-    Peer("element fractions, XGBoost", Reads.COMPOSITION, element_fractions, _fitted(_xgboost)),
-    Peer("site features, Gaussian process", Reads.COMPOSITION, site_features, gaussian_process),
-    Peer("fractions + processing, XGBoost", Reads.PROCESSING, fractions_and_processing, _fitted(_xgboost)),
-    Peer("fractions + processing, extra trees", Reads.PROCESSING, fractions_and_processing, _fitted(_extra_trees)),
+BASELINES: tuple[Baseline, ...] = (
+    Baseline(MEDIAN, InputKind.COMPOSITION, _alkalis, group_average),
+    Baseline("median of the system", InputKind.COMPOSITION, _systems, group_average),
+    Baseline("nearest neighbour", InputKind.COMPOSITION, recipe_space, nearest_neighbour),
+    Baseline("OBELiX recipe, random forest", InputKind.STRUCTURE, obelix_recipe, _fitted(_forest)),
+    Baseline("Magpie, random forest", InputKind.COMPOSITION, magpie_statistics, _fitted(_forest)),
+    Baseline("Magpie, XGBoost", InputKind.COMPOSITION, magpie_statistics, _fitted(_xgboost)),
+    Baseline("element fractions, XGBoost", InputKind.COMPOSITION, element_fractions, _fitted(_xgboost)),
+    Baseline("site features, Gaussian process", InputKind.COMPOSITION, site_features, gaussian_process),
+    Baseline("fractions + processing, XGBoost", InputKind.PROCESSING, fractions_and_processing, _fitted(_xgboost)),
+    Baseline(
+        "fractions + processing, extra trees",
+        InputKind.PROCESSING,
+        fractions_and_processing,
+        _fitted(_extra_trees),
+    ),
 )
 
 
-def peers_reading(*what: Reads) -> tuple[Peer, ...]:
+def baselines_with_inputs(*what: InputKind) -> tuple[Baseline, ...]:
     """Choose the peers that need no more than this."""
-    return tuple(peer for peer in PEERS if peer.reads in what)
+    return tuple(peer for peer in BASELINES if peer.reads in what)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from benchmarks.figures import has_panels
-from benchmarks.ground import OBELIX_FILE, Options
+from benchmarks.accuracy_figures import has_panels
+from benchmarks.dataset import OBELIX_FILE, Options
 from benchmarks.predictions import FLOOR, FLOOR_ALIKE, OURS
 from benchmarks.protocols import TITLES
 from benchmarks.scoring import REPLICATES
@@ -81,7 +81,7 @@ NOTES = """\
 
 
 @dataclass(frozen=True)
-class Made:
+class RunInfo:
     """How and when a run was made."""
 
     command: str
@@ -89,7 +89,7 @@ class Made:
     seconds: float
 
 
-def front_matter(title: str, made: Made) -> list[str]:
+def front_matter(title: str, made: RunInfo) -> list[str]:
     """State command, data, versions, date and time of a run."""
     folder = datasets_folder()
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in DECISIVE_LIBRARIES)
@@ -111,7 +111,7 @@ def front_matter(title: str, made: Made) -> list[str]:
     ]
 
 
-def page(scores: pd.DataFrame, differences: pd.DataFrame, made: Made) -> str:
+def page(scores: pd.DataFrame, differences: pd.DataFrame, made: RunInfo) -> str:
     """Write the page of results.
 
     Parameters

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.peers import (
-    PEERS,
-    READABLE,
-    Reads,
+from benchmarks.baselines import (
+    BASELINES,
+    INPUT_COLUMNS,
+    InputKind,
     Setting,
+    baselines_with_inputs,
     element_fractions,
+    group_average,
     magpie_statistics,
-    middle_of_group,
     nearest_neighbour,
     obelix_recipe,
-    peers_reading,
     raw_processing,
     read,
     take,
@@ -42,13 +42,13 @@ LATP = Recipe(formula="Li1.3Al0.3Ti1.7(PO4)3", sintering_temperature_c=1000)
 
 def test_no_result_is_readable() -> None:
     structure = {Column.LATTICE_A_ANGSTROM, Column.LATTICE_C_ANGSTROM, Column.SPACE_GROUP}
-    assert {column for column in READABLE if column.role is Role.RESULT} == structure
-    assert {Column.SOURCE, Column.PELLET_ID}.isdisjoint(READABLE)
+    assert {column for column in INPUT_COLUMNS if column.role is Role.RESULT} == structure
+    assert {Column.SOURCE, Column.PELLET_ID}.isdisjoint(INPUT_COLUMNS)
 
 
 def test_structure_is_read_on_public_ground_only() -> None:
-    names = {peer.name for peer in peers_reading(Reads.COMPOSITION, Reads.PROCESSING)}
-    assert {peer.name for peer in PEERS} - names == {"OBELiX recipe, random forest"}
+    names = {peer.name for peer in baselines_with_inputs(InputKind.COMPOSITION, InputKind.PROCESSING)}
+    assert {peer.name for peer in BASELINES} - names == {"OBELiX recipe, random forest"}
 
 
 def test_fractions_and_magpie() -> None:
@@ -79,8 +79,8 @@ def test_the_obelix_recipe_has_lattice_and_space_group() -> None:
 def test_the_middle_of_a_group() -> None:
     known, values = np.array(["a", "a", "a", "b"]), np.array([0.0, 1.0, 5.0, 9.0])
     asked = np.array(["a", "b", "never seen"])
-    assert middle_of_group(known, values, asked, NUMBER).tolist() == [1, 9, 3]
-    assert middle_of_group(known, values > 0, asked, SHARE).tolist() == pytest.approx([2 / 3, 1, 3 / 4])
+    assert group_average(known, values, asked, NUMBER).tolist() == [1, 9, 3]
+    assert group_average(known, values > 0, asked, SHARE).tolist() == pytest.approx([2 / 3, 1, 3 / 4])
 
 
 def test_the_nearest_neighbour_reads_composition_and_processing() -> None:
@@ -90,7 +90,7 @@ def test_the_nearest_neighbour_reads_composition_and_processing() -> None:
     assert found.tolist() == [3, 2]  # the first two are equally near: the middle of them
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+@pytest.mark.parametrize("peer", BASELINES, ids=lambda peer: peer.name)
 @pytest.mark.parametrize("setting", [NUMBER, SHARE], ids=["number", "probability"])
 def test_every_peer_learns_what_is_plain(peer, setting) -> None:
     """Conductive with aluminium, poor without: whoever reads compositions must see that."""
@@ -99,9 +99,9 @@ def test_every_peer_learns_what_is_plain(peer, setting) -> None:
     values = np.tile([0.0, 1.0], 12)
     inputs = read((peer,), table)[peer.name]
     rows = np.arange(24)
-    from benchmarks.predictions import unconverged_is_fine
+    from benchmarks.predictions import ignore_convergence_warnings
 
-    with unconverged_is_fine():
+    with ignore_convergence_warnings():
         found = peer.answer(take(inputs, rows[:20]), values[:20], take(inputs, rows[20:]), setting)
     assert found.shape == (4,)
     if peer.name == "median":

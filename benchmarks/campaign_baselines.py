@@ -33,7 +33,7 @@ def inputs(fields: pd.DataFrame) -> Floats:
     return np.asarray(((wide - wide.mean()) / wide.std(ddof=0)).to_numpy(dtype=np.float64))
 
 
-def gaussian_process_pick(points: Floats, values: Floats, done: Ints) -> int:
+def gaussian_process_choice(points: Floats, values: Floats, done: Ints) -> int:
     """Return the row that a Gaussian process from scratch would make next, by expected improvement.
 
     Parameters
