@@ -36,7 +36,7 @@ SERIES_PANELS = (
 
 @drawing
 def models_by_protocol(scores: pd.DataFrame) -> Figure:
-    """Draw a dot a model, with its spread over repeats, in a panel a protocol; dashed lines are the floors."""
+    """Draw each model as a dot with its spread over repeats, a panel per protocol; floors are dashed lines."""
     panels = [panel for panel in PANELS if not _part(scores, *panel[:3]).empty]
     names = _names(scores, [panel[:3] for panel in panels])
     figure = new_figure(3.0 + 2.1 * max(len(panels), 1), 1.4 + 0.27 * len(names))
@@ -79,7 +79,7 @@ def order_in_series(scores: pd.DataFrame) -> Figure:
 def curve(
     table: pd.DataFrame, x: str, y: str, *, group: str, labels: tuple[str, str], words: tuple[str, str]
 ) -> Figure:
-    """Draw lines of y over x, one a group, with `low` and `high` as a band where the table has them."""
+    """Draw a line of y over x per group, with `low` and `high` as a band if the table has them."""
     figure = new_figure(6.4, 4.0)
     axes = figure.add_subplot()
     for (name, rows), color in zip(
@@ -125,7 +125,7 @@ def _dots(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
 
 
 def _lines_below(figure: Figure, all_axes: list[Axes]) -> None:
-    """Explain the dashed lines, once."""
+    """Add one legend for the dashed lines."""
     found: dict[str, Any] = {}
     for axes in all_axes:
         lines, words = axes.get_legend_handles_labels()

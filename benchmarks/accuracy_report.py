@@ -82,7 +82,7 @@ NOTES = """\
 
 @dataclass(frozen=True)
 class RunInfo:
-    """How and when a run was made."""
+    """Command, options and wall time of a run."""
 
     command: str
     options: Options
@@ -90,7 +90,7 @@ class RunInfo:
 
 
 def front_matter(title: str, made: RunInfo) -> list[str]:
-    """State command, data, versions, date and time of a run."""
+    """Return command, checksums, versions, date and wall time of a run as lines of Markdown."""
     folder = datasets_folder()
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in DECISIVE_LIBRARIES)
     options = made.options
@@ -140,7 +140,7 @@ def page(scores: pd.DataFrame, differences: pd.DataFrame, made: RunInfo) -> str:
 
 
 def _in_short(scores: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
-    """One row a subset: ours, the best of the others, whether the papers tell the two apart, and the floor."""
+    """Return a table with a row per subset: own model, best baseline, their difference, and the floor."""
     rows = []
     for (protocol, target, subset), part in scores.groupby(list(_PLACE), sort=False):
         metric = next((name for name in HEADLINES if name in set(part["metric"])), None)
@@ -156,9 +156,11 @@ def _in_short(scores: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
         place = {"protocol": protocol, "target": target}
         if len(peers):
             best = str(peers.idxmin() if metric.startswith(("mae", "regret")) else peers.idxmax())
-            told = _difference_cells(_at(differences, place | {"subset": subset}), own, best, metric, digits)
+            told = _difference_cells(
+                _matching_rows(differences, place | {"subset": subset}), own, best, metric, digits
+            )
             cells[3:] = [f"{best}: {peers[best]:.{digits}f}", *told]
-        there = _at(scores, place | {"subset": f"{subset}; {REPLICATES[FLOOR]}", "metric": metric})
+        there = _matching_rows(scores, place | {"subset": f"{subset}; {REPLICATES[FLOOR]}", "metric": metric})
         made = there.set_index("model")["mean"]
         floor = f"{made[FLOOR]:.{digits}f}, ours there {made[own]:.{digits}f}" if FLOOR in made else ""
         rows.append([*cells, floor])
@@ -174,8 +176,8 @@ def _in_short(scores: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
     return table(heads, rows)
 
 
-def _at(frame: pd.DataFrame, place: dict[str, object]) -> pd.DataFrame:
-    """Keep the rows of one place in the tables; there are none in an empty table."""
+def _matching_rows(frame: pd.DataFrame, place: dict[str, object]) -> pd.DataFrame:
+    """Return the rows of a table with the given values; an empty table has none."""
     return frame[(frame[list(place)] == place).all(axis=1)] if len(frame) else frame
 
 
@@ -196,14 +198,14 @@ def _section(protocol: str, target: str, scores: pd.DataFrame, differences: pd.D
 
 
 def counted(number: float, word: str) -> str:
-    """Write a number with its noun."""
+    """Return a number with its noun, in the plural if needed."""
     return f"{number:.0f} {word}{'' if number == 1 else 's'}"
 
 
 def _models_table(
     scores: pd.DataFrame, differences: pd.DataFrame, shown: Sequence[str], headlines: dict[str, tuple[str, int]]
 ) -> list[str]:
-    """One row a model: its scores, and what the first metric of ours differs by from it."""
+    """Return a table with a row per model: its scores, and the difference of the own model in the first one."""
     first = shown[0]
     ours = list(dict.fromkeys(differences["ours"])) if len(differences) else []
     heads = ["model", *(headlines[metric][0] for metric in shown)]
@@ -242,7 +244,7 @@ def _with_ends(row: pd.Series, digits: int) -> str:
 
 
 def _floor_lines(subset: str, scores: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
-    """State the floors of a subset beside what ours and the best peer reach on the same pellets."""
+    """Return a table of the floors of a subset with own model and best baseline on the same pellets."""
     rows = []
     for floor in (FLOOR, FLOOR_ALIKE):
         there = f"{subset}; {REPLICATES[floor]}"
@@ -274,6 +276,6 @@ def _floor_lines(subset: str, scores: pd.DataFrame, differences: pd.DataFrame) -
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Write a table, with an empty line after it."""
+    """Return a Markdown table as lines, followed by an empty line."""
     lines = [heads, ["---"] * len(heads), *rows]
     return [*("| " + " | ".join(cells) + " |" for cells in lines), ""]

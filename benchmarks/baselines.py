@@ -1,7 +1,7 @@
-"""What others would use: from the median to matminer with a forest. None of them ever sees a held-out result.
+"""Baseline models for the comparison, from the median to matminer statistics with a random forest.
 
-A peer reads recipes, row by row and without results, into inputs of its own; then it is given inputs and values of
-the training rows, and inputs alone of the rows it is asked for. It cannot peek: nothing else is handed to it.
+A baseline converts recipes to inputs row by row, without results. It is then fitted to inputs and values of the
+training rows and receives only the inputs of the rows to predict, so that it cannot see held-out results.
 """
 
 from __future__ import annotations
@@ -13,18 +13,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats, Ints
 from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.features.build import FeatureSet, build_features
 from nasicon_ml.features.distances import RecipeSpace, recipe_distances, recipe_space
 from nasicon_ml.features.processing import PROCESSING_FIELDS
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Inputs = Any  # a matrix, an array of words or a RecipeSpace: what a peer makes of recipes
+Inputs = Any  # a matrix, an array of strings or a RecipeSpace, depending on the baseline
 
-#: What a peer may read: the recipe, its system, and the structure that only the OBELiX recipe asks for.
+#: Columns that baselines may use: the recipe, its system, and the structure, which only the OBELiX recipe needs.
 INPUT_COLUMNS = (
     *MODEL_INPUT, Column.SYSTEM, Column.LATTICE_A_ANGSTROM, Column.LATTICE_C_ANGSTROM, Column.SPACE_GROUP,
 )  # fmt: skip
@@ -32,7 +30,7 @@ _SAME_DISTANCE = 1e-9
 
 
 class InputKind(Enum):
-    """What a peer needs to know of a pellet."""
+    """The data of a pellet that a baseline needs."""
 
     COMPOSITION = "composition"
     PROCESSING = "processing"
@@ -41,50 +39,50 @@ class InputKind(Enum):
 
 @dataclass(frozen=True)
 class Setting:
-    """What is asked of a peer: a probability or a number, with which seed, with how many trees in a forest."""
+    """Settings of a fit: whether a probability is predicted, seed, and number of trees of a forest."""
 
     is_probability: bool
     seed: int
     trees: int
 
 
-Answer = Callable[[Inputs, Floats, Inputs, Setting], Floats]
+PredictFunction = Callable[[Inputs, Floats, Inputs, Setting], Floats]
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One of the others.
+    """A baseline model.
 
     Attributes
     ----------
     name
-        As the table calls it.
-    reads
-        What it needs to know.
+        Name in the tables.
+    input_kind
+        The data that it needs.
     inputs
-        From recipes to inputs, row by row.
-    answer
-        From training inputs, training values, inputs asked for and setting to predictions.
+        Function from recipes to inputs, row by row.
+    predict
+        Function from training inputs, training values, inputs to predict and setting to predictions.
     """
 
     name: str
-    reads: InputKind
+    input_kind: InputKind
     inputs: Callable[[pd.DataFrame], Inputs]
-    answer: Answer
+    predict: PredictFunction
 
 
-def read(peers: tuple[Baseline, ...], pellets: pd.DataFrame) -> dict[str, Inputs]:
-    """Let every peer read the pellets; results are not among what it gets."""
+def compute_inputs(baselines: tuple[Baseline, ...], pellets: pd.DataFrame) -> dict[str, Inputs]:
+    """Return the inputs of every baseline by name; results of the pellets are not passed to it."""
     recipes = pellets[list(INPUT_COLUMNS)]
     shared: dict[Any, Inputs] = {}
-    for peer in peers:
-        if peer.inputs not in shared:
-            shared[peer.inputs] = peer.inputs(recipes)
-    return {peer.name: shared[peer.inputs] for peer in peers}
+    for baseline in baselines:
+        if baseline.inputs not in shared:
+            shared[baseline.inputs] = baseline.inputs(recipes)
+    return {baseline.name: shared[baseline.inputs] for baseline in baselines}
 
 
 def take(inputs: Inputs, rows: Ints) -> Inputs:
-    """Keep some rows of any kind of inputs."""
+    """Return the given rows of inputs of any kind."""
     return inputs.take(rows) if isinstance(inputs, RecipeSpace) else inputs[rows]
 
 
@@ -97,12 +95,12 @@ def _alkalis(recipes: pd.DataFrame) -> Inputs:
 
 
 def element_fractions(recipes: pd.DataFrame) -> Floats:
-    """Fractions of the elements that occur; shape (n, n_elements)."""
+    """Return the fractions of the elements that occur; shape (n, n_elements)."""
     return _by_formula(recipes, _fractions_of)
 
 
 def element_amounts(recipes: pd.DataFrame) -> Floats:
-    """Amounts of the elements per formula unit as written; shape (n, n_elements)."""
+    """Return the amounts of the elements per formula unit as written; shape (n, n_elements)."""
     return _by_formula(recipes, lambda formulas: _amounts_of(formulas)[0])
 
 
@@ -112,12 +110,12 @@ def magpie_statistics(recipes: pd.DataFrame) -> Floats:
 
 
 def site_features(recipes: pd.DataFrame) -> Floats:
-    """Our own features of the composition, what is undefined at 0; shape (n, n_features)."""
+    """Return the composition features of nasicon-ml, 0 where undefined; shape (n, n_features)."""
     return np.nan_to_num(build_features(recipes, FeatureSet.COMPOSITION).values)
 
 
 def raw_processing(recipes: pd.DataFrame) -> Floats:
-    """Columns of the processing as they stand, one a choice, and the amount of additive; NaN if not given."""
+    """Return processing columns (choices one-hot) and the amount of additive; NaN if not stated."""
     columns: list[Any] = []
     for field in (*PROCESSING_FIELDS, Column.ADDITIVE_AMOUNT):
         if field.kind is Kind.NUMBER:
@@ -130,12 +128,12 @@ def raw_processing(recipes: pd.DataFrame) -> Floats:
 
 
 def fractions_and_processing(recipes: pd.DataFrame) -> Floats:
-    """Element fractions beside raw processing columns."""
+    """Return element fractions and raw processing columns."""
     return np.hstack([element_fractions(recipes), raw_processing(recipes)])
 
 
 def obelix_recipe(recipes: pd.DataFrame) -> Floats:
-    """Return what OBELiX's own baseline reads (10.1039/d5dd00441a): amounts, lattice, space group one-hot."""
+    """Return the inputs of OBELiX's baseline (10.1039/d5dd00441a): amounts, lattice, one-hot space group."""
     lattice = recipes[[Column.LATTICE_A_ANGSTROM, Column.LATTICE_C_ANGSTROM]].to_numpy(dtype=np.float64)
     groups = pd.get_dummies(recipes[Column.SPACE_GROUP]).to_numpy(dtype=np.float64)
     return np.hstack([element_amounts(recipes), lattice, groups])
@@ -169,31 +167,31 @@ def _magpie_of(formulas: list[str]) -> Floats:
 
 
 def _average(values: Floats, setting: Setting) -> float:
-    """Median, or the share of ones where a probability is asked for."""
+    """Return the median, or the mean if a probability is predicted."""
     return float(np.mean(values) if setting.is_probability else np.median(values))
 
 
-def group_average(known: Inputs, values: Floats, asked: Inputs, setting: Setting) -> Floats:
-    """Answer the middle of the training rows of the same group; of all of them for a group never seen."""
-    by_group = {group: _average(values[known == group], setting) for group in np.unique(known)}
+def group_average(training_inputs: Inputs, values: Floats, queries: Inputs, setting: Setting) -> Floats:
+    """Predict the average of the training rows of the same group, or of all rows for an unknown group."""
+    by_group = {group: _average(values[training_inputs == group], setting) for group in np.unique(training_inputs)}
     overall = _average(values, setting)
-    return np.array([by_group.get(group, overall) for group in asked])
+    return np.array([by_group.get(group, overall) for group in queries])
 
 
-def nearest_neighbour(known: Inputs, values: Floats, asked: Inputs, setting: Setting) -> Floats:
-    """Answer the value of the nearest recipe; the middle of those at the same distance."""
-    gaps = recipe_distances(asked, known)
+def nearest_neighbour(training_inputs: Inputs, values: Floats, queries: Inputs, setting: Setting) -> Floats:
+    """Predict the value of the nearest recipe, or the average of equally near ones."""
+    gaps = recipe_distances(queries, training_inputs)
     nearest = gaps <= gaps.min(axis=1, keepdims=True) + _SAME_DISTANCE
     return np.array([_average(values[row], setting) for row in nearest])
 
 
-def _fitted(make: Callable[[Setting], Any]) -> Answer:
-    def answer(known: Inputs, values: Floats, asked: Inputs, setting: Setting) -> Floats:
-        model = make(setting).fit(known, values)
-        found = model.predict_proba(asked)[:, 1] if setting.is_probability else model.predict(asked)
+def _fitted(make: Callable[[Setting], Any]) -> PredictFunction:
+    def predict(training_inputs: Inputs, values: Floats, queries: Inputs, setting: Setting) -> Floats:
+        model = make(setting).fit(training_inputs, values)
+        found = model.predict_proba(queries)[:, 1] if setting.is_probability else model.predict(queries)
         return np.asarray(found, dtype=np.float64)
 
-    return answer
+    return predict
 
 
 def _forest(setting: Setting) -> Any:
@@ -217,19 +215,19 @@ def _xgboost(setting: Setting) -> Any:
     return kind(n_jobs=1, random_state=setting.seed)
 
 
-def gaussian_process(known: Inputs, values: Floats, asked: Inputs, setting: Setting) -> Floats:
-    """Matern and white kernel on standardised inputs; a probability is learned as the numbers 0 and 1."""
+def gaussian_process(training_inputs: Inputs, values: Floats, queries: Inputs, setting: Setting) -> Floats:
+    """Predict with Matern and white kernels on standardised inputs; probabilities are fitted as 0 and 1."""
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     wide = (1e-3, 1e3)
-    kernel = ConstantKernel(1.0, wide) * Matern(np.sqrt(known.shape[1]), (0.1, 1e4), nu=1.5) + WhiteKernel(
-        0.5, wide
-    )
+    kernel = ConstantKernel(1.0, wide) * Matern(
+        np.sqrt(training_inputs.shape[1]), (0.1, 1e4), nu=1.5
+    ) + WhiteKernel(0.5, wide)
     process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=setting.seed)
-    found = make_pipeline(StandardScaler(), process).fit(known, values).predict(asked)
+    found = make_pipeline(StandardScaler(), process).fit(training_inputs, values).predict(queries)
     return np.clip(found, 0.0, 1.0) if setting.is_probability else np.asarray(found)
 
 
@@ -253,6 +251,6 @@ BASELINES: tuple[Baseline, ...] = (
 )
 
 
-def baselines_with_inputs(*what: InputKind) -> tuple[Baseline, ...]:
-    """Choose the peers that need no more than this."""
-    return tuple(peer for peer in BASELINES if peer.reads in what)
+def baselines_with_inputs(*kinds: InputKind) -> tuple[Baseline, ...]:
+    """Return the baselines that need one of these kinds of inputs."""
+    return tuple(baseline for baseline in BASELINES if baseline.input_kind in kinds)

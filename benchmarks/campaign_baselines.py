@@ -1,7 +1,7 @@
-"""What campaigns are compared with: methods that know nothing but the recipes of the series and its own pellets.
+"""Baselines of campaigns: methods that know only the recipes of the series and the pellets made so far.
 
-Their paths do not depend on a model of ours. Those of BayBE come from an environment of its own
-(`tools/baybe_paths.py`) by way of two files.
+Their paths do not depend on the model of nasicon-ml. The paths of BayBE are computed in a separate environment
+(`tools/baybe_paths.py`) and exchanged by files.
 """
 
 from __future__ import annotations
@@ -15,31 +15,29 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import norm
 
 from benchmarks.campaign_series import Series
+from nasicon_ml.arrays import Floats, Ints
 from nasicon_ml.io import write_text
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-#: By method, series and first row, the order in which recipes are made.
+#: Order in which recipes are made, by method, series and first row.
 Paths = dict[str, dict[str, dict[int, list[int]]]]
 
 
 def inputs(fields: pd.DataFrame) -> Floats:
-    """Return fields as numbers: standardised numbers, and one column for each word; shape (n, n_inputs)."""
+    """Return fields as standardised numbers and one-hot columns; shape (n, n_inputs)."""
     wide = pd.get_dummies(fields, dtype=np.float64)
     return np.asarray(((wide - wide.mean()) / wide.std(ddof=0)).to_numpy(dtype=np.float64))
 
 
 def gaussian_process_choice(points: Floats, values: Floats, done: Ints) -> int:
-    """Return the row that a Gaussian process from scratch would make next, by expected improvement.
+    """Return the row that a Gaussian process without prior data chooses next, by expected improvement.
 
     Parameters
     ----------
     points, values
-        Inputs of all recipes and what they come to, of which only those in `done` are looked at.
+        Inputs and values of all recipes; only the values in `done` are used.
     done
         Rows made so far, at least one.
     """
@@ -62,13 +60,13 @@ def gaussian_process_choice(points: Floats, values: Floats, done: Ints) -> int:
 
 
 def key_of(series: Series) -> str:
-    """Name a series by target, source, and a checksum of its recipes and values."""
+    """Return the key of a series: target, source, and a checksum of its recipes and values."""
     content = series.fields.to_json() + json.dumps(series.values.round(6).tolist())
     return f"{series.target} {series.source} {hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def write_for_baybe(every: Iterable[Series], path: Path, *, starts: int, seed: int) -> None:
-    """Write the series as `tools/baybe_paths.py` reads them, with the first recipe of each path."""
+    """Write the series in the format of `tools/baybe_paths.py`, with the first recipe of each path."""
     found: dict[str, dict[str, Any]] = {}
     for series in every:
         numbers = series.fields.select_dtypes("number")
@@ -84,7 +82,7 @@ def write_for_baybe(every: Iterable[Series], path: Path, *, starts: int, seed: i
 
 
 def read_paths(path: Path) -> tuple[dict[str, str], Paths]:
-    """Return the versions of packages, and paths by method, series and first row; nothing if there is no file."""
+    """Return the versions of packages, and paths by method, series and first row; empty without a file."""
     if not path.exists():
         return {}, {}
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -96,7 +94,7 @@ def read_paths(path: Path) -> tuple[dict[str, str], Paths]:
 
 
 def write_paths(versions: dict[str, str], paths: Paths, path: Path) -> None:
-    """Write what `read_paths` reads, one series a line."""
+    """Write the file that `read_paths` reads, with one series per line."""
     methods = []
     for method, of_series in paths.items():
         lines = [f"  {json.dumps(key)}: {json.dumps(list(found.values()))}" for key, found in of_series.items()]

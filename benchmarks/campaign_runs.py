@@ -1,7 +1,7 @@
-"""Campaigns on series: the paths that methods take, and what they are worth.
+"""Simulated campaigns on series: the paths of the methods, and their scores.
 
-A path is the order in which the recipes of a series are made. All methods but random order choose by what is made
-already alone, so that paths of one series that meet go on together, and each choice is computed once.
+A path is the order in which the recipes of a series are made. The choice of all methods but random order depends
+only on the set of recipes made so far, so each choice is cached.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmarks.campaign_baselines import gaussian_process_choice, inputs
 from benchmarks.campaign_series import Series
+from nasicon_ml.arrays import Floats, Ints
 from nasicon_ml.campaigns.acquisition import Normal, Posterior, choose, normal_after
 from nasicon_ml.campaigns.goal import Goal, Outcomes
 from nasicon_ml.columns import Column
@@ -25,17 +25,15 @@ from nasicon_ml.features.distances import Neighbours
 from nasicon_ml.model import Answers
 from nasicon_ml.screening.objectives import Wish
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-#: From rows made so far to the next.
+#: Function from the rows made so far to the next one.
 Pick = Callable[[tuple[int, ...]], int]
 
 OURS, GREEDY, RANDOM = "ours", "ours, no own pellets", "random order"
 PROCESS, BAYBE = "Gaussian process", "BayBE"
 NOTHING, ONE = "nothing", "one pellet"
-#: As good as the best: decades, points of density.
+#: Largest regret that counts as nearly the best, in decades or points of density.
 NEAR = {TargetName.CONDUCTIVITY: 0.1, TargetName.RELATIVE_DENSITY: 1.0}
-#: Experiments of the early part, and how many the tables follow.
+#: Number of early experiments, and of experiments in the tables.
 EARLY, FOLLOWED = 5, 12
 _GOALS = {
     TargetName.CONDUCTIVITY: Goal(),
@@ -52,7 +50,7 @@ def path(n: int, start: Sequence[int], pick: Pick) -> list[int]:
 
 
 def model_choice(errors: OutOfFoldErrors, kernel: OwnKernel) -> Pick:
-    """Return how the package chooses the next of the recipes of `errors`, by what is measured of those made."""
+    """Return the choice of `nasicon-ml recommend` among the recipes of `errors`, given the measured ones."""
 
     @cache
     def pick(made: tuple[int, ...]) -> int:
@@ -67,9 +65,9 @@ def model_choice(errors: OutOfFoldErrors, kernel: OwnKernel) -> Pick:
 
 
 def candidate_posterior(errors: OutOfFoldErrors, kernel: OwnKernel, done: Ints, left: Ints) -> Posterior:
-    """Return what the recipes left may come to, given the measured values of those done.
+    """Return the posterior of the remaining recipes, given the measured values of those done.
 
-    The property asked about is that of the errors; the others play no part.
+    Only the property of the errors is relevant; the others are placeholders.
     """
     points = RecipePoints.from_learned(errors.name, errors.space.take(left), errors.predicted[left])
     known = errors.known(kernel, done) if len(done) else None
@@ -83,7 +81,7 @@ def candidate_posterior(errors: OutOfFoldErrors, kernel: OwnKernel, done: Ints, 
 
 
 def outcomes(name: TargetName, learned: Floats) -> Outcomes:
-    """Return values of one property, on the scale the model learns, as outcomes; the others are 0."""
+    """Return values of one property, on the scale of the model, as outcomes; the others are 0."""
     nothing = np.zeros(len(learned))
     if name is TargetName.CONDUCTIVITY:
         return Outcomes(learned, nothing, nothing, nothing)
@@ -91,19 +89,19 @@ def outcomes(name: TargetName, learned: Floats) -> Outcomes:
 
 
 def greedy_choice(errors: OutOfFoldErrors) -> Pick:
-    """Return the choice by the prediction alone."""
+    """Return the choice of the best prediction, without own pellets."""
     order = np.argsort(-np.asarray(TARGETS[errors.name].inverse(errors.predicted)), kind="stable")
     return lambda made: next(int(row) for row in order if row not in made)
 
 
 def gaussian_process_chooser(series: Series) -> Pick:
-    """Return the choice of a Gaussian process from scratch."""
+    """Return the choice of a Gaussian process without prior data."""
     points = inputs(series.fields)
     return cache(lambda made: gaussian_process_choice(points, series.values, np.array(made, dtype=np.intp)))
 
 
 def paths_of(series: Series, orders: Sequence[Ints], known: dict[str, dict[int, list[int]]]) -> pd.DataFrame:
-    """Let every method make the recipes of a series, from nothing and from one random pellet.
+    """Return the paths of every method on a series, from nothing and from one random pellet.
 
     Parameters
     ----------
@@ -112,8 +110,8 @@ def paths_of(series: Series, orders: Sequence[Ints], known: dict[str, dict[int, 
     orders
         Random orders; their first recipe is the random pellet.
     known
-        By method, paths that are computed already, by their first row: of the Gaussian process and of BayBE.
-        The Gaussian process is asked where there is none; BayBE has no path there.
+        Computed paths of the Gaussian process and of BayBE, by method and first row. Missing paths of the Gaussian
+        process are computed and added; those of BayBE are left out.
 
     Returns
     -------
@@ -131,7 +129,7 @@ def paths_of(series: Series, orders: Sequence[Ints], known: dict[str, dict[int, 
         first = int(order[0])
         if first not in of_process:
             of_process[first] = path(n, [first], from_scratch)
-        # Knowing nothing these begin with a random pellet, too.
+        # Without a prior these methods begin with a random pellet in both cases.
         for start in (NOTHING, ONE):
             keep(RANDOM, start, at, 0, order)
             keep(PROCESS, start, at, 0, of_process[first])
@@ -147,8 +145,8 @@ def paths_of(series: Series, orders: Sequence[Ints], known: dict[str, dict[int, 
     return pd.DataFrame(rows)
 
 
-def regrets(values: Floats, paths: NDArray[np.intp]) -> Floats:
-    """Return by how much the best pellet so far falls short of the best recipe; paths and result (m, n)."""
+def regrets(values: Floats, paths: Ints) -> Floats:
+    """Return the regret of the best pellet so far after each pellet; paths and result of shape (m, n)."""
     return np.asarray(values.max() - np.maximum.accumulate(values[paths], axis=1))
 
 
@@ -158,10 +156,10 @@ def scored(series: Series, paths: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Means over repeats; model, start, order, and: `third`, the regret once a third of the recipes are made,
-        rounded up; `early`, the mean regret after the first five experiments, those after the random pellet where
-        there is one; `to_near` and `to_best`, pellets until one is nearly as good as the best, or as good; and
-        `regret_1` ..., the regret after so many pellets, 0 once all are made. A random pellet counts.
+        Means over repeats; model, start, order, and: `third`, the regret after a third of the recipes, rounded up;
+        `early`, the mean regret after the first five experiments, not counting a random first pellet; `to_near`
+        and `to_best`, the number of pellets until one is nearly as good as the best, or as good; and `regret_1`
+        ..., the regret after that many pellets, 0 once all are made. Apart from `early`, a random pellet counts.
     """
     n = len(series)
     lost = regrets(series.values, np.stack(paths["path"].to_list()))

@@ -1,8 +1,7 @@
-"""What retrospective campaigns choose from: the recipes of one source, as models that never saw it predict them.
+"""Series of retrospective campaigns: the recipes of one source, with out-of-fold predictions.
 
-Predictions are out of fold, and the covariance of their errors is fitted to the sources of the other folds, as in
-protocol P8. Pellets of one source that differ in nothing the dataset states are one candidate, with the mean of
-their values.
+The covariance of the errors is fitted to the sources of the other folds, as in protocol P8. Pellets of one source
+with the same stated recipe are one candidate, with the mean of their values.
 """
 
 from __future__ import annotations
@@ -14,18 +13,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmarks.baselines import element_amounts
+from nasicon_ml.arrays import Floats, Ints, Strings
 from nasicon_ml.columns import RECIPE, Column, Kind
 from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel, fit_own_kernel
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.evaluation.cross_validation import grouped_splits, near_room_temperature, out_of_fold_errors
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-
-#: Sources with fewer different recipes are no campaign.
+#: Least number of different recipes of a series.
 FEWEST_RECIPES = 5
 TARGETS_ASKED = (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY)
 NOT_GIVEN = "not given"
@@ -38,11 +34,11 @@ class Series:
     Attributes
     ----------
     target, source
-        What is measured, and where.
+        The measured target, and the source.
     recipes
         Columns `nasicon_ml.columns.RECIPE`, n rows.
     errors, kernels
-        Measured and predicted values and the covariance of errors, one a repeat; same recipes in the same order.
+        Measured and predicted values and the covariance of errors, one per repeat, for the same recipes.
     """
 
     target: TargetName
@@ -56,14 +52,14 @@ class Series:
 
     @property
     def values(self) -> Floats:
-        """Measured, decades or per cent of density, shape (n,)."""
+        """Measured values in decades or per cent of density, shape (n,)."""
         return np.asarray(TARGETS[self.target].inverse(self.errors[0].measured), dtype=np.float64)
 
     @cached_property
     def fields(self) -> pd.DataFrame:
-        """What differs among the recipes, for methods that know nothing else: amounts, numbers and words.
+        """Inputs of the baselines: amounts of elements, numbers and choices that differ among the recipes.
 
-        A number that some recipes do not state is at the middle of the others there, with a word that says so.
+        Missing numbers are replaced by the median, with an additional column for whether a number is stated.
         """
         elements = element_amounts(self.recipes)
         table: dict[str, Any] = {f"amount {at}": elements[:, at] for at in range(elements.shape[1])}
@@ -82,33 +78,33 @@ class Series:
         return found.loc[:, (found != found.iloc[0]).any()]
 
     def orders(self, count: int, seed: int = 0) -> list[Ints]:
-        """Return random orders of the recipes, the same for every method."""
+        """Return random orders of the recipes, which are the same for every method."""
         random = np.random.default_rng([seed, *self.source.encode()])
         return [random.permutation(len(self)) for _ in range(count)]
 
 
 def find_series(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, *, seed: int = 0) -> Iterator[Series]:
-    """Find the lithium sources with enough recipes.
+    """Yield the series of lithium sources with enough recipes.
 
     Parameters
     ----------
     out_of_fold, pellets
         As a bundle keeps them.
     seed
-        Of the fits of the covariance.
+        Seed of the fits of the covariance.
     """
     for name in TARGETS_ASKED:
         rows = out_of_fold[out_of_fold["target"] == str(name)]
         found: dict[str, list[tuple[pd.DataFrame, OutOfFoldErrors, OwnKernel]]] = {}
         for _, frame in rows.groupby("repeat", sort=True):
-            for source, part in _of_repeat(name, frame[near_room_temperature(name, frame)], pellets, seed):
+            for source, part in _series_of_repeat(name, frame[near_room_temperature(name, frame)], pellets, seed):
                 found.setdefault(source, []).append(part)
         for source in sorted(found):
             recipes, errors, kernels = zip(*found[source], strict=True)
             yield Series(name, source, recipes[0], errors, kernels)
 
 
-def _of_repeat(
+def _series_of_repeat(
     name: TargetName, frame: pd.DataFrame, pellets: pd.DataFrame, seed: int
 ) -> Iterator[tuple[str, tuple[pd.DataFrame, OutOfFoldErrors, OwnKernel]]]:
     frame = frame.sort_values(Column.PELLET_ID).reset_index(drop=True)
@@ -130,8 +126,8 @@ def _of_repeat(
             yield source, (recipes.loc[first].reset_index(drop=True), part, kernel)
 
 
-def _candidates(recipes: pd.DataFrame, sources: NDArray[np.object_]) -> Iterator[tuple[str, list[Ints]]]:
-    """Yield sources with enough recipes, and for each recipe the rows of its pellets."""
+def _candidates(recipes: pd.DataFrame, sources: Strings) -> Iterator[tuple[str, list[Ints]]]:
+    """Yield sources with enough recipes, with the rows of the pellets of each recipe."""
     for source, part in recipes.groupby(sources.astype(str), sort=True):
         groups = part.groupby(list(part.columns), dropna=False, sort=False).groups
         if len(groups) >= FEWEST_RECIPES:

@@ -54,7 +54,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
 def run_series(
     every: Sequence[Series], paths: dict[str, dict[str, dict[int, list[int]]]], orders: int
 ) -> pd.DataFrame:
-    """Score all methods on all series, and keep what the Gaussian process did in `paths`, by method and series."""
+    """Score all methods on all series, and add the paths of the Gaussian process to `paths`."""
     found = []
     for series in every:
         key = key_of(series)
@@ -64,7 +64,7 @@ def run_series(
 
 
 def by_source(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the means over orders: one row a target, start, method and source."""
+    """Return the means over orders: one row per target, start, method and source."""
     keys = ["target", "start", "model", "source"]
     groups = scores.groupby(keys, sort=False)
     return groups.mean().assign(n_orders=groups.size()).drop(columns="order").reset_index()
@@ -76,7 +76,7 @@ def compared(scores: pd.DataFrame, *, draws: int = DRAWS, seed: int = 0) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        One row a target, start, score and method: ours minus it, with the middle 95 % of the draws.
+        One row per target, start, score and method: difference to it, with the 95 % bootstrap interval.
     """
     rows = []
     for (target, start), part in scores.groupby(["target", "start"], sort=False):

@@ -1,4 +1,4 @@
-"""What every protocol stands on: the options of a run, the pellets, and the OBELiX rows as pellets."""
+"""Data of all protocols: options of a run, pellets with features, and the OBELiX rows as pellets."""
 
 from __future__ import annotations
 
@@ -6,35 +6,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Mask
 from nasicon_ml.columns import PELLET, Column
 from nasicon_ml.data.files import datasets_folder
 from nasicon_ml.data.load import load_pellets, systems_of
 from nasicon_ml.estimators.boosting import DEFAULT_SETTINGS
 from nasicon_ml.estimators.fitting import FitContext, recipe_context
-from nasicon_ml.estimators.uncertainty import NEAR_ROOM_TEMPERATURE_C
 from nasicon_ml.features.build import FeatureSet, build_features
-
-Flags = NDArray[np.bool_]
 
 OBELIX_FILE = "obelix_nasicon.csv"
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is made.
+    """Options of a run.
 
     Attributes
     ----------
     folds, repeats, seed
-        Grouped folds; how often sources are dealt anew (with seed, seed + 1, ...).
+        Number of grouped folds, and of repeats with new assignments of sources to folds (seed, seed + 1, ...).
     draws
-        Of the bootstrap over sources.
+        Number of bootstrap draws of the sources.
     trees
-        Of the forests among the peers; 100 is scikit-learn's default.
+        Number of trees of forests among the baselines; 100 is scikit-learn's default.
     threads
-        Folds fitted side by side; they change no number.
+        Number of folds fitted in parallel; it does not change any result.
     """
 
     folds: int = 10
@@ -47,14 +44,14 @@ class Options:
 
 @dataclass(frozen=True)
 class BenchmarkData:
-    """Pellets and the features our own models learn from.
+    """Pellets and the features of the own models.
 
     Attributes
     ----------
     pellets
         As from `load_pellets`, n rows.
     full, composition_only
-        What our models are fitted with: all features, and those of the formula alone.
+        Fit contexts of the own models with all features, and with those of the formula only.
     """
 
     pellets: pd.DataFrame
@@ -62,7 +59,7 @@ class BenchmarkData:
     composition_only: FitContext
 
     @classmethod
-    def of(cls, pellets: pd.DataFrame, options: Options) -> BenchmarkData:
+    def from_pellets(cls, pellets: pd.DataFrame, options: Options) -> BenchmarkData:
         """Compute the features of a table of pellets."""
         context = recipe_context(pellets, DEFAULT_SETTINGS, seed=options.seed, threads=options.threads)
         composition = build_features(pellets, FeatureSet.COMPOSITION)
@@ -70,26 +67,26 @@ class BenchmarkData:
 
 
 def load_benchmark_data(options: Options) -> BenchmarkData:
-    """Load the committed pellets, suspect ones left out."""
+    """Load the committed pellets without suspect ones."""
     pellets = load_pellets()
-    return BenchmarkData.of(pellets[pellets[Column.FORMULA].notna()].reset_index(drop=True), options)
+    return BenchmarkData.from_pellets(pellets[pellets[Column.FORMULA].notna()].reset_index(drop=True), options)
 
 
 def obelix_pellets(*, as_listed: bool = False) -> pd.DataFrame:
     """Return the NASICON rows of OBELiX as a table of pellets: composition, lattice and what was measured.
 
-    The source is that of the linked pellet, which is a DOI or coarser. Bounds stay out.
+    The source is that of the linked pellet, which is a DOI or coarser. Bounds are left out.
 
     Parameters
     ----------
     as_listed
-        Whether rows come along whose pellet is suspect here: most list a bulk value as total, others are of a
-        related structure.
+        Whether to include rows whose pellet is suspect in our dataset: most list a bulk value as total, others are
+        of a related structure.
 
     Returns
     -------
     pandas.DataFrame
-        The columns of `load_pellets`; processing is empty, for OBELiX has none.
+        The columns of `load_pellets`; processing is empty because OBELiX has none.
     """
     pellets = load_pellets(include_suspect=as_listed)
     rows = pd.read_csv(datasets_folder() / OBELIX_FILE, dtype={"nasicon_structure": str})
@@ -107,12 +104,6 @@ def obelix_pellets(*, as_listed: bool = False) -> pd.DataFrame:
     return table
 
 
-def near_room_temperature(pellets: pd.DataFrame) -> Flags:
-    """Return which pellets were measured at 15 to 40 °C, or at a temperature not stated; shape (n,)."""
-    temperature = pellets[Column.MEASUREMENT_TEMPERATURE_C]
-    return np.asarray(temperature.isna() | temperature.between(*NEAR_ROOM_TEMPERATURE_C))
-
-
-def lithium(pellets: pd.DataFrame) -> Flags:
+def lithium(pellets: pd.DataFrame) -> Mask:
     """Return which pellets are lithium conductors; shape (n,)."""
     return np.asarray(pellets[Column.SYSTEM].str.startswith("L"), dtype=bool)

@@ -1,4 +1,4 @@
-"""Answers at the edges of what is known: films, cold pellets, and how smooth conductivity is over the temperature.
+"""Predictions for unusual recipes (films, cold pellets), and smoothness of conductivity over the temperature.
 
 ``python -m benchmarks.edge_cases [BUNDLE ...]`` prints one column for each bundle, the committed one by default.
 """
@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import Column
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
 from nasicon_ml.workflows.predict import loaded_model
-
-Floats = NDArray[np.float64]
 
 COMPOSITIONS = (
     "LiTi2(PO4)3", "Li1.2Al0.2Ti1.8(PO4)3", "Li1.3Al0.3Ti1.7(PO4)3", "Li1.4Al0.4Ti1.6(PO4)3",
@@ -31,7 +29,7 @@ COMPOSITIONS = (
     "Na3Zr2Si2PO12", "Na3.4Zr2Si2.4P0.6O12",
 )  # fmt: skip
 TEMPERATURES_C = np.arange(600.0, 1201.0, 5.0)
-#: Conductivities that differ by less, in decades, are the same.
+#: Differences of conductivity within this many decades are ignored.
 TOLERANCE_DECADES = 0.02
 LAGP, LATP = "Li1.5Al0.5Ge1.5(PO4)3", "Li1.3Al0.3Ti1.7(PO4)3"
 EDGE_CASES: dict[str, dict[str, Any]] = {
@@ -57,7 +55,7 @@ EDGE_CASES: dict[str, dict[str, Any]] = {
 
 
 def count_turning_points(curve: Floats, tolerance: float) -> int:
-    """Return how often a curve of shape (n,) turns, moves smaller than the tolerance passed over."""
+    """Return the number of turning points of a curve of shape (n,), ignoring changes within the tolerance."""
     turns, direction = 0, 0
     lowest = highest = curve[0]
     for value in curve[1:]:
@@ -76,7 +74,7 @@ def count_turning_points(curve: Floats, tolerance: float) -> int:
 
 
 def smoothness(model: PropertyModel) -> dict[str, float]:
-    """Return how conductivity goes over the sintering temperature, for pellets sintered conventionally for 6 h."""
+    """Return measures of the smoothness of conductivity over the sintering temperature."""
     recipes = [
         Recipe(
             formula=formula, synthesis_route="solid_state", densification="conventional",

@@ -1,4 +1,4 @@
-"""What limits the scores: where errors are large, what the pellets there have in common, what they lack."""
+"""Analysis of out-of-fold errors: where they are large, and what the pellets there have in common."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from benchmarks.dataset import near_room_temperature
 from benchmarks.predictions import FLOOR, OURS, Predictions
 from nasicon_ml.columns import Column
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.estimators.targets import TargetName, training_rows
 from nasicon_ml.estimators.uncertainty import NEAR_PELLETS
+from nasicon_ml.evaluation.cross_validation import near_room_temperature
 from nasicon_ml.features.distances import nearest_neighbours, recipe_space
 from nasicon_ml.features.processing import PROCESSING_FIELDS, unknown_share
 
-Floats = NDArray[np.float64]
-
 WORST_SOURCES = 15
-#: A work's own offset can be told from the scatter of its pellets from this many on.
+#: Least number of pellets of a work from which its offset is estimated.
 ENOUGH_FOR_OFFSET = 3
-#: Distance up to which a suspect pellet is a neighbour.
+#: Largest distance of a suspect pellet that counts as a neighbour.
 NEIGHBOUR = 0.5
 
 
@@ -35,11 +32,11 @@ class ErrorAnalysis:
     by_replicates, by_readings, by_fields
         Error in groups of pellets: group, n_rows, n_sources, error, floor.
     offsets
-        Error as it is, and with the own offset of each work taken away.
+        Error with and without the offset of each work.
     worst
-        The sources that add most to the error.
+        The sources that contribute most to the error.
     quartiles
-        What pellets of the four quarters of the error have: one row a quantity.
+        Mean quantities of pellets in the four quarters of the error, one row per quantity.
     """
 
     by_replicates: pd.DataFrame
@@ -51,16 +48,16 @@ class ErrorAnalysis:
 
 
 def analyse_errors(predictions: Predictions, pellets: pd.DataFrame) -> ErrorAnalysis:
-    """Return the parts of the out-of-fold errors of one target.
+    """Analyse the out-of-fold errors of one target.
 
     Parameters
     ----------
     predictions
-        Out of fold.
+        Out-of-fold predictions.
     pellets
-        All usable pellets, among which neighbours are looked for.
+        All usable pellets, among which neighbours are searched.
     """
-    rows = with_circumstances(predictions, pellets)
+    rows = _explanatory_quantities(predictions, pellets)
     others = np.where(rows["other_sources"] >= 2, 2, rows["other_sources"])
     spread = rows["others_spread"].to_numpy(np.float64)
     middle = np.nanmedian(spread) if np.isfinite(spread).any() else np.nan
@@ -84,19 +81,19 @@ def analyse_errors(predictions: Predictions, pellets: pd.DataFrame) -> ErrorAnal
     )
 
 
-def with_circumstances(predictions: Predictions, pellets: pd.DataFrame) -> pd.DataFrame:
-    """Return each scored pellet once, with its mean signed error over repeats and what is known about it."""
+def _explanatory_quantities(predictions: Predictions, pellets: pd.DataFrame) -> pd.DataFrame:
+    """Return each scored pellet once, with its mean signed error and quantities that may explain it."""
     frame = predictions.frame
     rows = frame[frame["repeat"] == frame["repeat"].min()].set_index(str(Column.PELLET_ID))
     error = frame.assign(error=frame[OURS] - frame["measured"]).groupby(Column.PELLET_ID)["error"].mean()
     rows = rows.assign(error=error, size=error.abs())
     rows["fields"] = rows[list(PROCESSING_FIELDS)].notna().sum(axis=1)
     rows["unknown"] = unknown_share(rows)
-    taught = _teachers(predictions.target, pellets)
-    space, known = recipe_space(rows), recipe_space(taught)
+    training_pellets = _training_pellets(predictions.target, pellets)
+    space, known = recipe_space(rows), recipe_space(training_pellets)
     sources = {
         "query_sources": rows[Column.SOURCE].to_numpy(object),
-        "reference_sources": taught[Column.SOURCE].to_numpy(object),
+        "reference_sources": training_pellets[Column.SOURCE].to_numpy(object),
     }
     rows["distance"] = nearest_neighbours(space, known, NEAR_PELLETS, **sources).distances.mean(axis=1)
     suspect = load_pellets(include_suspect=True)
@@ -106,23 +103,25 @@ def with_circumstances(predictions: Predictions, pellets: pd.DataFrame) -> pd.Da
         rows["suspect_neighbours"] = (
             nearest_neighbours(space, recipe_space(suspect), 5).distances <= NEIGHBOUR
         ).sum(axis=1)
-    return rows.join(_others(rows, taught))
+    return rows.join(_other_sources(rows, training_pellets))
 
 
-def _teachers(name: TargetName, pellets: pd.DataFrame) -> pd.DataFrame:
-    known = training_rows(pellets, name)
-    taught = pellets.iloc[known.rows].assign(value=known.y)
-    if name is TargetName.CONDUCTIVITY:
-        taught = taught[near_room_temperature(taught)]
-    return taught.reset_index(drop=True)
+def _training_pellets(name: TargetName, pellets: pd.DataFrame) -> pd.DataFrame:
+    rows = training_rows(pellets, name)
+    training_pellets = pellets.iloc[rows.rows].assign(value=rows.y)
+    return training_pellets[near_room_temperature(name, training_pellets)].reset_index(drop=True)
 
 
-def _others(rows: pd.DataFrame, taught: pd.DataFrame) -> pd.DataFrame:
-    """Count other sources and pellets of the same composition, and how far those sources are apart."""
+def _other_sources(rows: pd.DataFrame, training_pellets: pd.DataFrame) -> pd.DataFrame:
+    """Return counts of other sources and pellets of the same composition, and the spread of those sources."""
     pairs = (
         rows[[Column.FORMULA, Column.SOURCE]]
         .reset_index()
-        .merge(taught[[Column.FORMULA, Column.SOURCE, "value"]], on=str(Column.FORMULA), suffixes=("", "_other"))
+        .merge(
+            training_pellets[[Column.FORMULA, Column.SOURCE, "value"]],
+            on=str(Column.FORMULA),
+            suffixes=("", "_other"),
+        )
     )
     other = f"{Column.SOURCE}_other"
     pairs = pairs[pairs[Column.SOURCE] != pairs[other]]
@@ -142,7 +141,7 @@ def _others(rows: pd.DataFrame, taught: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_group(rows: pd.DataFrame, group: pd.Series) -> pd.DataFrame:
-    """Average the error in groups, with the floor where there is one."""
+    """Return the mean error by group, with the floor if there is one."""
     table = rows.assign(group=group).groupby("group", observed=True, sort=True)
     found = pd.DataFrame(
         {
@@ -159,10 +158,10 @@ def by_group(rows: pd.DataFrame, group: pd.Series) -> pd.DataFrame:
 
 
 def own_offsets(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return how much of the error is one number a work: its mean offset from what is predicted for it.
+    """Return the error before and after the offset of each work is subtracted.
 
-    Only works with at least `ENOUGH_FOR_OFFSET` pellets; the offset is the mean error of the work's other pellets,
-    so that no pellet takes its own error away.
+    Only works with at least `ENOUGH_FOR_OFFSET` pellets are used. The offset is the mean error of the other
+    pellets of the work, so that it does not depend on the error of the pellet itself.
     """
     count = rows.groupby(Column.SOURCE)["error"].transform("size")
     enough = rows[count >= ENOUGH_FOR_OFFSET]
@@ -180,7 +179,7 @@ def own_offsets(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def worst_sources(rows: pd.DataFrame) -> pd.DataFrame:
-    """List the sources that add most to the sum of the errors."""
+    """Return the sources that contribute most to the sum of the errors."""
     table = rows.groupby(Column.SOURCE)
     found = pd.DataFrame(
         {
@@ -204,7 +203,7 @@ def worst_sources(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
-    """Compare the quarters of the error, best to worst: one row a quantity, one column a quarter."""
+    """Return mean quantities by quarter of the error, one row per quantity and one column per quarter."""
     quarter = pd.qcut(rows["size"].rank(method="first"), 4, labels=["best", "second", "third", "worst"])
     quantities = {
         "mean error": rows["size"],

@@ -62,7 +62,7 @@ def write_limits(run: Run, command: str, folder: Path) -> None:
     started = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     curves = pd.concat([learning_curve(run.data, name, run.options, run.say) for name in ANSWERS])
-    found = {name: analyse_errors(run.crossed(name), run.data.pellets) for name in ANSWERS}
+    found = {name: analyse_errors(run.out_of_fold_predictions(name), run.data.pellets) for name in ANSWERS}
     for name in ANSWERS:
         figure = curve(
             curves[curves["target"] == name], "sources", "score", group="model",

@@ -1,7 +1,7 @@
-"""Works of the second reading that nobody tuned for: predicted once by models that never saw them.
+"""Prediction of works of dataset 2 that were held out from all tuning and training.
 
-The keys were drawn before anything was tried on dataset 2: the fifth of the works new in it whose SHA-256 is
-smallest. Four of the fourteen turned out to stand in dataset 1 under another key, and are left out here.
+The keys were drawn before any experiment on dataset 2: the fifth of its new works with the smallest SHA-256. Four
+of the fourteen are in dataset 1 under another key and are left out here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from benchmarks.baselines import BASELINES, InputKind, read
+from benchmarks.baselines import BASELINES, InputKind, compute_inputs
 from benchmarks.dataset import BenchmarkData, Options, load_benchmark_data
 from benchmarks.predictions import ignore_convergence_warnings, predict_baselines, usable
 from nasicon_ml.columns import Column
@@ -26,15 +26,17 @@ HELD_OUT = (
 
 
 def predicted(data: BenchmarkData, options: Options, name: TargetName) -> pd.DataFrame:
-    """Return measured values and what each peer predicts of the held-out rows, on the scale of reports."""
+    """Return measured values and what each baseline predicts of the held-out rows, on the scale of reports."""
     rows = training_rows(data.pellets, name)
     sources = data.pellets[Column.SOURCE].to_numpy(dtype=object)[rows.rows]
     test = np.isin(sources.astype(str), HELD_OUT)
-    peers = tuple(peer for peer in BASELINES if peer.reads in (InputKind.COMPOSITION, InputKind.PROCESSING))
-    inputs = read(peers, data.pellets)
+    baselines = tuple(
+        baseline for baseline in BASELINES if baseline.input_kind in (InputKind.COMPOSITION, InputKind.PROCESSING)
+    )
+    inputs = compute_inputs(baselines, data.pellets)
     learned = ~test & usable(data, name, rows)
     with ignore_convergence_warnings():
-        found = predict_baselines(name, rows, learned, test, peers, inputs, options)
+        found = predict_baselines(name, rows, learned, test, baselines, inputs, options)
     return pd.DataFrame({"row": rows.rows[test], "measured": rows.y[test], **found})
 
 

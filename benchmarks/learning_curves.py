@@ -1,4 +1,4 @@
-"""Learning curves over the number of sources: whether more papers would help."""
+"""Learning curves over the number of training sources."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmarks.dataset import BenchmarkData, Options
 from benchmarks.predictions import OURS, OURS_COMPOSITION, scored
 from benchmarks.scoring import weighted_auroc
+from nasicon_ml.arrays import Floats, Ints, Mask, Strings
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.fitting import FitContext, fit_target
 from nasicon_ml.estimators.targets import TARGETS, TargetName, measurement_temperature, training_rows
@@ -19,14 +19,11 @@ from nasicon_ml.estimators.uncertainty import OWN_TRUST
 from nasicon_ml.evaluation.cross_validation import assert_disjoint, grouped_folds, out_of_fold_probabilities
 from nasicon_ml.evaluation.scores import source_weights, weighted_mean
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
 SHARES = (0.25, 0.5, 0.75, 1.0)
 
 
-def sources_kept(sources: NDArray[np.object_], share: float, seed: int) -> Flags:
-    """Keep a share of the sources; a larger share keeps the same ones and more; shape (n,)."""
+def sources_kept(sources: Strings, share: float, seed: int) -> Mask:
+    """Return the rows of a share of the sources, shape (n,); larger shares include smaller ones."""
     names = np.unique(sources.astype(str))
     order = np.random.default_rng(seed).permutation(names)
     return np.isin(sources.astype(str), order[: max(1, round(share * len(names)))])
@@ -35,7 +32,7 @@ def sources_kept(sources: NDArray[np.object_], share: float, seed: int) -> Flags
 def learning_curve(
     data: BenchmarkData, name: TargetName, options: Options, say: Callable[[str], None]
 ) -> pd.DataFrame:
-    """Score fixed test folds by models of a growing share of the training sources.
+    """Score models of increasing shares of the training sources on fixed test folds.
 
     Returns
     -------
@@ -48,13 +45,13 @@ def learning_curve(
     sources = data.pellets[Column.SOURCE].to_numpy()[rows.rows]
     temperature = measurement_temperature(data.pellets)[rows.rows]
     weights = source_weights(sources[keep], options.draws, options.seed)
-    found = []
+    records = []
 
-    def predict(context: FitContext, fold: NDArray[np.intp], share: float, seed: int) -> tuple[Floats, float]:
+    def predict(context: FitContext, fold: Ints, share: float, seed: int) -> tuple[Floats, float]:
         predicted, counts = np.empty(len(fold)), []
 
-        def of_fold(held: int) -> tuple[Flags, Floats, int]:
-            test = fold == held
+        def predict_fold(test_fold: int) -> tuple[Mask, Floats, int]:
+            test = fold == test_fold
             training = ~test
             training[training] = sources_kept(sources[~test], share, seed)
             assert_disjoint(sources[training], sources[test])
@@ -63,7 +60,7 @@ def learning_curve(
             return test, answer, len(np.unique(sources[training].astype(str)))
 
         with ThreadPoolExecutor(options.threads) as pool:
-            for test, answer, count in pool.map(of_fold, range(options.folds)):
+            for test, answer, count in pool.map(predict_fold, range(options.folds)):
                 predicted[test] = answer
                 counts.append(count)
         if TARGETS[name].is_probability:
@@ -73,19 +70,21 @@ def learning_curve(
     for share in SHARES:
         say(f"learning from {share:.0%} of the sources: {name.replace('_', ' ')}")
         for model, context in ((OURS, data.full), (OURS_COMPOSITION, data.composition_only)):
-            drawn, at_hand, counts = [], [], []
+            drawn, scores_of_repeats, counts = [], [], []
             for repeat in range(options.repeats):
                 fold = grouped_folds(sources, options.folds, options.seed + repeat)
                 predicted, count = predict(context, fold, share, options.seed + repeat)
                 drawn.append(_score(name, rows.y[keep], predicted[keep], weights))
-                at_hand.append(_score(name, rows.y[keep], predicted[keep], np.ones((1, int(keep.sum()))))[0])
+                scores_of_repeats.append(
+                    _score(name, rows.y[keep], predicted[keep], np.ones((1, int(keep.sum()))))[0]
+                )
                 counts.append(count)
             low, high = np.nanpercentile(np.mean(drawn, axis=0), [2.5, 97.5])
-            found.append(
+            records.append(
                 {"target": str(name), "model": model, "share": share, "sources": float(np.mean(counts))}
-                | {"metric": _metric(name), "score": float(np.mean(at_hand)), "low": low, "high": high}
+                | {"metric": _metric(name), "score": float(np.mean(scores_of_repeats)), "low": low, "high": high}
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(records)
 
 
 def _metric(name: TargetName) -> str:

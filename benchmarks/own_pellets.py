@@ -1,8 +1,8 @@
-"""Protocol P8: how good predictions are after some pellets of the same source are known.
+"""Protocol P8: predictions after some pellets of the same source are known.
 
-A laboratory that asks has pellets of its own. For every source with at least four pellets, its pellets are drawn
-in random orders; after k of them are known, the others are predicted. Predictions without them are out-of-fold,
-and the covariance by which they are conditioned is fitted to sources of the other folds alone.
+This simulates a laboratory with own pellets. For every source with at least four pellets, its pellets are drawn in
+random orders; after k of them are known, the others are predicted. The unconditioned predictions are out-of-fold,
+and the covariance for conditioning is fitted only to sources of the other folds.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmarks.dataset import Options
 from benchmarks.scoring import Results, differences, over_repeats
+from nasicon_ml.arrays import Floats, Ints
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.own_pellets import OutOfFoldErrors, OwnKernel, draw_known_pellets, fit_own_kernel
 from nasicon_ml.estimators.targets import ANSWERS, TARGETS, TargetName
@@ -22,21 +22,18 @@ from nasicon_ml.evaluation.cross_validation import grouped_splits, near_room_tem
 from nasicon_ml.evaluation.scores import auroc, source_weights
 from nasicon_ml.workflows.train import TrainingOptions, train
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-
 #: Sources with fewer pellets of a target are not assessed.
 LEAST_PELLETS = 4
 SUBSET = f"works with at least {LEAST_PELLETS} pellets"
 
 
 def known(k: float) -> str:
-    """Name our model after k pellets of one's own."""
+    """Return the name of the model after k own pellets are known."""
     return f"ours, {k:.0f} pellet{'' if k == 1 else 's'} known"
 
 
 def own_pellets(options: Options) -> Results:
-    """Train with repeats, condition the out-of-fold predictions, and score them."""
+    """Train a model and score its out-of-fold predictions after k pellets of each work are known."""
     result = train(
         TrainingOptions(options.folds, repeats=options.repeats, seed=options.seed, threads=options.threads)
     )
@@ -44,7 +41,7 @@ def own_pellets(options: Options) -> Results:
 
 
 def score_own(out_of_fold: pd.DataFrame, pellets: pd.DataFrame, options: Options) -> Results:
-    """Score out-of-fold predictions, as from `train`, after k pellets of each work are known."""
+    """Score out-of-fold predictions as from `train` after k pellets of each work are known."""
     rows = own_pellets_predictions(out_of_fold, pellets, seed=options.seed)
     summaries = [summarise_own_pellets(part).assign(repeat=repeat) for repeat, part in rows.groupby("repeat")]
     found = Results()
@@ -72,7 +69,7 @@ def _metrics(name: TargetName) -> dict[str, str]:
 
 
 def gains(rows: pd.DataFrame, options: Options) -> list[dict[str, object]]:
-    """Compare the error with the most known pellets to that with fewer, with a bootstrap over sources."""
+    """Compare the error with the most known pellets with those for fewer, with a bootstrap over sources."""
     error = (rows["measured"] - rows["predicted"]).abs() * rows["weight"]
     rows = rows.assign(error=error)
     of_source = rows.pivot_table(values="error", index=str(Column.SOURCE), columns="k", aggfunc="sum")
@@ -106,20 +103,20 @@ def own_pellets_predictions(
     ks
         Numbers of known pellets.
     draws
-        Random orders of the pellets of each source.
+        Number of random orders of the pellets of each source.
     seed
-        Of the orders.
+        Seed of the orders.
 
     Returns
     -------
     pandas.DataFrame
         One row per target, repeat, draw, k and predicted pellet: measured, predicted, lower, upper (90 %) on the
-        scale of reports, source, pellet, and weight: with it every pellet counts once for each k and repeat.
+        scale of reports, source, pellet, and weight, with which every pellet counts once for each k and repeat.
 
     Raises
     ------
     LeakageError
-        Never, unless the folds are broken: the covariance must not come from the source it is used on.
+        If a source is in several folds, so that the covariance would be fitted to the source itself.
     """
     found = []
     for (target, _), rows in out_of_fold.groupby(["target", "repeat"], sort=False):
@@ -137,10 +134,10 @@ def _conditioned(
 ) -> Iterator[pd.DataFrame]:
     errors = out_of_fold_errors(name, frame, pellets)
     lithium = frame[Column.SYSTEM].str.startswith("L").to_numpy(dtype=bool)
-    for known_rows, test in grouped_splits(errors.sources, frame["fold"].to_numpy()):
-        kernel = fit_own_kernel(errors.take(known_rows), seed=seed)
-        asked_about = np.flatnonzero(test & lithium)
-        groups = {source: asked_about[rows] for source, rows in errors.take(asked_about).groups().items()}
+    for training_mask, test in grouped_splits(errors.sources, frame["fold"].to_numpy()):
+        kernel = fit_own_kernel(errors.take(training_mask), seed=seed)
+        query_rows = np.flatnonzero(test & lithium)
+        groups = {source: query_rows[rows] for source, rows in errors.take(query_rows).groups().items()}
         last: dict[str, int] = {}
         for known, asked, weight in draw_known_pellets(groups, ks, LEAST_PELLETS, draws, seed):
             source = str(errors.sources[asked[0]])
@@ -172,14 +169,14 @@ def _answers(errors: OutOfFoldErrors, kernel: OwnKernel, known: Ints, asked: Int
 
 
 def summarise_own_pellets(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Score what `own_pellets_predictions` gives.
+    """Score predictions as from `own_pellets_predictions`.
 
     Returns
     -------
     pandas.DataFrame
-        target, k, and means over repeats and draws: mae (decades, points) with every pellet counting once,
-        mae_by_source with every source counting once, coverage_90 and width_90 (decades, points); brier and auroc
-        instead for phase purity; n_rows and n_sources. NaN where a score does not apply.
+        target, k, and means over repeats and draws: mae (decades, points) with equal weights of pellets,
+        mae_by_source with equal weights of sources, coverage_90 and width_90 (decades, points); for phase purity
+        brier and auroc; n_rows and n_sources. NaN where a score does not apply.
     """
     table = []
     for (target, k), rows in predictions.groupby(["target", "k"], sort=False):

@@ -1,12 +1,11 @@
-"""Holds the committed champion to the literature, and says where it fails.
+"""Check of the committed champion against the rules of the literature.
 
     make benchmark-plausibility
 
-To be run after every new champion. It writes `benchmarks/results/plausibility.md` and renews
-`tests/physics/known_violations.json`: rules that now hold leave the list, sizes are measured anew, and a rule that
-is newly violated enters it without a reason. Look at what the model and the dataset say of the recipes of such a
-rule, write down why the model gets it wrong, and run this again: the tests refuse a violation without a reason. A
-rule itself is never changed for a model's sake.
+Run it after every new champion. It writes `benchmarks/results/plausibility.md` and updates
+`tests/physics/known_violations.json`: rules that now hold are removed, sizes are updated, and newly violated rules
+are added without a reason. Find out from model and dataset why the model violates such a rule, add the reason, and
+run this again: the tests fail for a violation without a reason. Rules are never changed to suit a model.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ _DECIMALS = {"points": 2, DEGREES: 0}
 
 
 def champion_checksum() -> str:
-    """Return the SHA-256 of what the champion holds, as its manifest states it."""
+    """Return the SHA-256 of the champion's `model.json` from its manifest."""
     manifest = json.loads((CHAMPION / "manifest.json").read_text(encoding="utf-8"))
     return str(manifest["files"]["model.json"])
 
 
 def read_known() -> dict[str, dict[str, Any]]:
-    """Read the known violations: margin and reason by name of the rule."""
+    """Return the known violations: margin and reason by name of the rule."""
     known: dict[str, dict[str, Any]] = json.loads(KNOWN.read_text(encoding="utf-8"))
     return known
 
 
 def renewed(known: Mapping[str, Mapping[str, Any]], checked: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return the violations as they are now, with the reasons that were given before."""
+    """Return the current violations with the known reasons."""
     violated = checked[~checked["holds"]]
     return {
         name: {"margin": round(margin, DIGITS), "reason": known.get(name, {}).get("reason", "")}
@@ -59,7 +58,7 @@ def renewed(known: Mapping[str, Mapping[str, Any]], checked: pd.DataFrame) -> di
 
 
 def heading() -> list[str]:
-    """Return what the result belongs to, as Markdown."""
+    """Return title, command, date, checksums and versions as Markdown."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("nasicon-ml", "xgboost", "numpy", "pandas"))
     return [
         "# Does the committed model agree with the literature?",
@@ -76,14 +75,14 @@ def heading() -> list[str]:
 
 
 def plausibility_table(checked: pd.DataFrame, reasons: Mapping[str, str] | None = None) -> str:
-    """Return what holds and what does not as Markdown, the violated rules first.
+    """Return the rules and whether they hold as Markdown, with the violated rules first.
 
     Parameters
     ----------
     checked
-        What `check_plausibility` returns.
+        As from `check_plausibility`.
     reasons
-        Why a rule is violated, by its name, where that is known.
+        Known reasons of violations by name of the rule.
     """
     violated, held = checked[~checked["holds"]], checked[checked["holds"]]
     lines = [

@@ -1,4 +1,4 @@
-"""Predictions of ours and of every peer for pellets whose source, or system, no model has seen."""
+"""Predictions of the own models and the baselines for pellets of sources, or systems, without training data."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmarks.baselines import Baseline, Inputs, Setting, take
-from benchmarks.dataset import BenchmarkData, Options, lithium, near_room_temperature
+from benchmarks.dataset import BenchmarkData, Options, lithium
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.data.agreement import median_of_others
 from nasicon_ml.estimators.fitting import fit_target
 from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature, training_rows
 from nasicon_ml.estimators.uncertainty import OWN_TRUST
-from nasicon_ml.evaluation.cross_validation import assert_disjoint, cross_validate, out_of_fold_probabilities
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Flags = NDArray[np.bool_]
+from nasicon_ml.evaluation.cross_validation import (
+    assert_disjoint,
+    cross_validate,
+    near_room_temperature,
+    out_of_fold_probabilities,
+)
 
 OURS = "ours"
 OURS_COMPOSITION = "ours, composition only"
 FLOOR = "floor: same composition"
 FLOOR_ALIKE = "floor: same composition, sintered alike"
-#: Pellets of one composition are called sintered alike up to this difference.
+#: Largest difference in °C of sintering temperatures that count as alike.
 ALIKE_C = 25.0
-#: Predictions are kept to this many digits: differences below are noise of the arithmetic, and must rank nothing.
+#: Digits of predictions; smaller differences are rounding noise and must not affect ranks.
 _DIGITS = 6
-#: Log-odds of a peer's probability are computed from this far off 0 and 1.
-_SURE = 0.01
+#: Probabilities of baselines are clipped to this distance from 0 and 1 before log-odds are computed.
+_CLIP = 0.01
 _KEPT = (
     Column.PELLET_ID, Column.SOURCE, Column.SYSTEM, *MODEL_INPUT, Column.READINGS, Column.YEAR,
 )  # fmt: skip
@@ -42,30 +43,30 @@ _KEPT = (
 
 @dataclass(frozen=True)
 class Predictions:
-    """What was predicted for the rows that are scored.
+    """Predictions for the scored rows.
 
     Attributes
     ----------
     target
-        What is predicted.
+        The predicted target.
     frame
-        repeat, fold, the recipe, measured, and one column a model, on the scale of reports; the same pellets in
-        the same order in each repeat.
+        repeat, fold, the recipe, measured, and one column per model, on the scale of reports; each repeat has the
+        same pellets in the same order.
     models
-        Names of the columns that are models.
-    ours
-        Which of them are ours.
+        Names of the columns of models.
+    own_models
+        Names of the columns of the own models.
     """
 
     target: TargetName
     frame: pd.DataFrame
     models: tuple[str, ...]
-    ours: tuple[str, ...]
+    own_models: tuple[str, ...]
 
 
 @contextmanager
 def ignore_convergence_warnings() -> Iterator[None]:
-    """Keep scikit-learn quiet about optimisers of kernels that stop at a bound."""
+    """Ignore scikit-learn's warnings about kernel optimisers that stop at a bound."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -73,22 +74,24 @@ def ignore_convergence_warnings() -> Iterator[None]:
         yield
 
 
-def usable(data: BenchmarkData, name: TargetName, rows: TrainingRows) -> Flags:
-    """Return from which rows a peer learns: conductivities near room temperature, anything else wherever."""
-    if name is not TargetName.CONDUCTIVITY:
-        return np.ones(len(rows.rows), dtype=bool)
-    return near_room_temperature(data.pellets)[rows.rows]
+def usable(data: BenchmarkData, name: TargetName, rows: TrainingRows) -> Mask:
+    """Return the training rows of baselines: conductivities near room temperature, all rows of other targets."""
+    return near_room_temperature(name, data.pellets)[rows.rows]
 
 
-def scored(data: BenchmarkData, name: TargetName, rows: TrainingRows) -> Flags:
-    """Return which rows are scored: lithium, near room temperature."""
+def scored(data: BenchmarkData, name: TargetName, rows: TrainingRows) -> Mask:
+    """Return which rows are scored: lithium pellets, conductivities near room temperature."""
     return usable(data, name, rows) & lithium(data.pellets)[rows.rows]
 
 
 def out_of_fold(
-    data: BenchmarkData, name: TargetName, peers: tuple[Baseline, ...], inputs: dict[str, Inputs], options: Options
+    data: BenchmarkData,
+    name: TargetName,
+    baselines: tuple[Baseline, ...],
+    inputs: dict[str, Inputs],
+    options: Options,
 ) -> Predictions:
-    """Predict every pellet by models of other sources: ours by `cross_validate`, the peers on the same folds."""
+    """Predict every pellet by models of other sources: own models and baselines on the same folds."""
     rows = training_rows(data.pellets, name)
     frames = []
     for repeat in range(options.repeats):
@@ -100,9 +103,9 @@ def out_of_fold(
                 key: out_of_fold_probabilities(rows.y, margin, found.fold, trust=OWN_TRUST)
                 for key, margin in columns.items()
             }
-        columns |= baselines_out_of_fold(data, name, rows, found.fold, peers, inputs, options)
+        columns |= baselines_out_of_fold(data, name, rows, found.fold, baselines, inputs, options)
         frames.append(_frame(data, rows, columns).assign(repeat=repeat, fold=found.fold))
-    models = (OURS, OURS_COMPOSITION, *(peer.name for peer in peers))
+    models = (OURS, OURS_COMPOSITION, *(baseline.name for baseline in baselines))
     frame = pd.concat([frame[scored(data, name, rows)] for frame in frames], ignore_index=True)
     return Predictions(name, with_floors(data, name, frame), models, (OURS,))
 
@@ -112,62 +115,62 @@ def baselines_out_of_fold(
     name: TargetName,
     rows: TrainingRows,
     fold: Ints,
-    peers: tuple[Baseline, ...],
+    baselines: tuple[Baseline, ...],
     inputs: dict[str, Inputs],
     options: Options,
 ) -> dict[str, Floats]:
-    """Predict all rows by peers that learned from the other folds; calibrated like ours, but more freely."""
+    """Predict all rows by baselines fitted to the other folds, calibrated on the other folds without a prior."""
     learned = usable(data, name, rows)
     sources = data.pellets[Column.SOURCE].to_numpy()[rows.rows]
 
-    def answers(held_out: int) -> tuple[Flags, dict[str, Floats]]:
+    def answers(held_out: int) -> tuple[Mask, dict[str, Floats]]:
         test, training = fold == held_out, (fold != held_out) & learned
         assert_disjoint(sources[training], sources[test])
-        return test, predict_baselines(name, rows, training, test, peers, inputs, options)
+        return test, predict_baselines(name, rows, training, test, baselines, inputs, options)
 
-    found = {peer.name: np.empty(len(fold)) for peer in peers}
+    found = {baseline.name: np.empty(len(fold)) for baseline in baselines}
     with ignore_convergence_warnings(), ThreadPoolExecutor(options.threads) as pool:
         for test, of_fold in pool.map(answers, range(int(fold.max()) + 1)):
-            for peer_name, values in of_fold.items():
-                found[peer_name][test] = values
+            for baseline_name, values in of_fold.items():
+                found[baseline_name][test] = values
     if TARGETS[name].is_probability:
-        for peer in peers[1:]:  # the base rate is no forecast that could be too sure of itself
-            share = np.clip(found[peer.name], _SURE, 1 - _SURE)
-            found[peer.name] = out_of_fold_probabilities(rows.y, np.log(share / (1 - share)), fold)
+        for baseline in baselines[1:]:  # the base rate needs no calibration
+            share = np.clip(found[baseline.name], _CLIP, 1 - _CLIP)
+            found[baseline.name] = out_of_fold_probabilities(rows.y, np.log(share / (1 - share)), fold)
     return found
 
 
 def predict_baselines(
     name: TargetName,
     rows: TrainingRows,
-    training: Flags,
-    asked: Flags,
-    peers: tuple[Baseline, ...],
+    training: Mask,
+    asked: Mask,
+    baselines: tuple[Baseline, ...],
     inputs: dict[str, Inputs],
     options: Options,
 ) -> dict[str, Floats]:
-    """Let every peer learn from some of the rows and answer for others."""
+    """Return the predictions of every baseline, fitted to the training rows, for the requested rows."""
     setting = Setting(TARGETS[name].is_probability, options.seed, options.trees)
     known, wanted = rows.rows[training], rows.rows[asked]
     return {
-        peer.name: peer.answer(
-            take(inputs[peer.name], known), rows.y[training], take(inputs[peer.name], wanted), setting
+        baseline.name: baseline.predict(
+            take(inputs[baseline.name], known), rows.y[training], take(inputs[baseline.name], wanted), setting
         )
-        for peer in peers
+        for baseline in baselines
     }
 
 
 def held_out(
     data: BenchmarkData,
     name: TargetName,
-    asked: Callable[[pd.DataFrame], Flags],
-    peers: tuple[Baseline, ...],
+    asked: Callable[[pd.DataFrame], Mask],
+    baselines: tuple[Baseline, ...],
     inputs: dict[str, Inputs],
     options: Options,
 ) -> Predictions | None:
-    """Predict chosen pellets by models that saw none of their sources; repeats differ in the models' seed.
+    """Predict chosen pellets by models without training data of their sources; repeats use other seeds.
 
-    Probabilities are not calibrated. None where no chosen pellet has a value.
+    Probabilities are not calibrated. Return None if no chosen pellet has a value.
     """
     rows = training_rows(data.pellets, name)
     wanted = asked(data.pellets)[rows.rows] & scored(data, name, rows)
@@ -178,20 +181,20 @@ def held_out(
     assert_disjoint(sources[training], sources[wanted])
     frames = []
     for repeat in range(options.repeats):
-        seeded = _seeded(options, repeat)
+        seeded = replace(options, seed=options.seed + repeat)
         columns = _predict_own_models(data, name, rows, training, wanted, seeded.seed)
         with ignore_convergence_warnings():
             learned = training & usable(data, name, rows)
-            columns |= predict_baselines(name, rows, learned, wanted, peers, inputs, seeded)
+            columns |= predict_baselines(name, rows, learned, wanted, baselines, inputs, seeded)
         part = TrainingRows(rows.rows[wanted], rows.y[wanted], rows.weight[wanted])
         frames.append(_frame(data, part, columns).assign(repeat=repeat, fold=0))
-    models = (OURS, OURS_COMPOSITION, *(peer.name for peer in peers))
+    models = (OURS, OURS_COMPOSITION, *(baseline.name for baseline in baselines))
     frame = with_floors(data, name, pd.concat(frames, ignore_index=True))
     return Predictions(name, frame, models, (OURS,))
 
 
 def _predict_own_models(
-    data: BenchmarkData, name: TargetName, rows: TrainingRows, training: Flags, wanted: Flags, seed: int
+    data: BenchmarkData, name: TargetName, rows: TrainingRows, training: Mask, wanted: Mask, seed: int
 ) -> dict[str, Floats]:
     at = rows.rows[wanted]
     temperature = measurement_temperature(data.pellets)[at]
@@ -202,10 +205,6 @@ def _predict_own_models(
     return found
 
 
-def _seeded(options: Options, repeat: int) -> Options:
-    return replace(options, seed=options.seed + repeat)
-
-
 def _frame(data: BenchmarkData, rows: TrainingRows, columns: dict[str, Floats]) -> pd.DataFrame:
     kept = [column for column in _KEPT if column in data.pellets]
     rounded = {key: values.round(_DIGITS) for key, values in columns.items()}
@@ -213,7 +212,7 @@ def _frame(data: BenchmarkData, rows: TrainingRows, columns: dict[str, Floats]) 
 
 
 def with_floors(data: BenchmarkData, name: TargetName, frame: pd.DataFrame) -> pd.DataFrame:
-    """Add what the other sources found at the same composition, as if it were a prediction; NaN where none did."""
+    """Add the median of other sources at the same composition as a prediction; NaN without other sources."""
     if TARGETS[name].is_probability:
         return frame
     rows = training_rows(data.pellets, name)

@@ -1,4 +1,4 @@
-"""The protocols: which rows are predicted by models that saw what, and how they are scored."""
+"""The protocols: the rows that are predicted, the training data of the models, and the scoring."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from benchmarks.baselines import Baseline, InputKind, Inputs, baselines_with_inputs, read
+from benchmarks.baselines import Baseline, InputKind, Inputs, baselines_with_inputs, compute_inputs
 from benchmarks.dataset import BenchmarkData, Options, load_benchmark_data, obelix_pellets
 from benchmarks.own_pellets import own_pellets
 from benchmarks.predictions import (
@@ -23,6 +22,7 @@ from benchmarks.predictions import (
     with_floors,
 )
 from benchmarks.scoring import Results, Scoring, score, score_series
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.fitting import fit_target
 from nasicon_ml.estimators.targets import (
@@ -37,27 +37,23 @@ from nasicon_ml.evaluation.cross_validation import assert_disjoint, cross_valida
 from nasicon_ml.evaluation.scores import coverage, mean_width
 from nasicon_ml.workflows.train import REPORTED_LEVEL, TrainingOptions, train
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
 OURS_SAME_ROWS = "ours, composition only, trained on these rows"
 OURS_ALL_ROWS = "ours, composition only, trained on all our pellets"
 OURS_WHOLE_RECIPE = "ours, whole recipe of the linked pellet"
 LEFT_OUT_PAPER = "raj2023"
 LEFT_OUT_SYSTEMS = ("LAGP", "LZP")
 TITANIUM_GERMANIUM = ("LATP", "LAGP", "LATGP")
-#: Fewer scored pellets than this are no test of transfer.
+#: Least number of scored pellets in a test of transfer.
 FEWEST_TRANSFERRED = 8
 
 
 @dataclass
 class Run:
-    """One run of the benchmark: what protocols share is computed once."""
+    """One run of the benchmark; data that protocols share are computed once."""
 
     options: Options
     say: Callable[[str], None]
-    series: dict[TargetName, pd.DataFrame] = field(default_factory=dict)
-    _crossed: dict[TargetName, Predictions] = field(default_factory=dict)
+    _cached_predictions: dict[TargetName, Predictions] = field(default_factory=dict)
 
     @cached_property
     def data(self) -> BenchmarkData:
@@ -65,45 +61,49 @@ class Run:
         return load_benchmark_data(self.options)
 
     @cached_property
-    def peers(self) -> tuple[Baseline, ...]:
-        """The peers of all protocols but P1: lattices are known for few pellets, and for no new one."""
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The baselines of all protocols but P1, which do not need lattice parameters."""
         return baselines_with_inputs(InputKind.COMPOSITION, InputKind.PROCESSING)
 
     @cached_property
     def inputs(self) -> dict[str, Inputs]:
-        """What the peers read of the pellets."""
-        return read(self.peers, self.data.pellets)
+        """The inputs of the baselines for the pellets."""
+        return compute_inputs(self.baselines, self.data.pellets)
 
-    def crossed(self, name: TargetName) -> Predictions:
+    def out_of_fold_predictions(self, name: TargetName) -> Predictions:
         """Return the out-of-fold predictions of a target."""
-        if name not in self._crossed:
-            self.say(f"cross-validating {name.replace('_', ' ')}, ours and {len(self.peers)} peers")
-            self._crossed[name] = out_of_fold(self.data, name, self.peers, self.inputs, self.options)
-        return self._crossed[name]
+        if name not in self._cached_predictions:
+            self.say(f"cross-validating {name.replace('_', ' ')}, ours and {len(self.baselines)} peers")
+            self._cached_predictions[name] = out_of_fold(
+                self.data, name, self.baselines, self.inputs, self.options
+            )
+        return self._cached_predictions[name]
 
     def score(
-        self, protocol: str, subset: str, predictions: Predictions, chosen: Flags, *, ranks_only: bool = False
+        self, protocol: str, subset: str, predictions: Predictions, chosen: Mask, *, ranks_only: bool = False
     ) -> Results:
         """Score a subset with the draws of this run."""
-        how = Scoring(self.options.draws, self.options.seed, ranks_only)
-        return score(protocol, subset, predictions, chosen, how)
+        scoring = Scoring(self.options.draws, self.options.seed, ranks_only)
+        return score(protocol, subset, predictions, chosen, scoring)
 
 
 def composition_only(run: Run) -> Results:
-    """P1: the NASICON rows of OBELiX by composition alone (and structure, for the recipe that reads it)."""
+    """P1: the NASICON rows of OBELiX by composition only (and structure, for the recipe that needs it)."""
     found = Results()
     for subset, as_listed in (("OBELiX", False), ("OBELiX as listed, suspect rows too", True)):
         run.say(f"{subset}, ours and the peers")
-        predictions = obelix_predictions(run, BenchmarkData.of(obelix_pellets(as_listed=as_listed), run.options))
+        predictions = obelix_predictions(
+            run, BenchmarkData.from_pellets(obelix_pellets(as_listed=as_listed), run.options)
+        )
         found.extend(run.score("P1", subset, predictions, np.ones(len(predictions.frame), dtype=bool)))
     return found
 
 
 def obelix_predictions(run: Run, obelix: BenchmarkData) -> Predictions:
-    """Predict rows of OBELiX on folds of their own: by ours twice, of these rows and of all pellets."""
+    """Predict rows of OBELiX in folds of these rows, by own models of these rows and of all pellets."""
     name, options = TargetName.CONDUCTIVITY, run.options
-    peers = baselines_with_inputs(InputKind.COMPOSITION, InputKind.STRUCTURE)
-    inputs = read(peers, obelix.pellets)
+    baselines = baselines_with_inputs(InputKind.COMPOSITION, InputKind.STRUCTURE)
+    inputs = compute_inputs(baselines, obelix.pellets)
     rows = training_rows(obelix.pellets, name)
     kept = obelix.pellets.iloc[rows.rows].reset_index(drop=True)
     frames = []
@@ -112,46 +112,46 @@ def obelix_predictions(run: Run, obelix: BenchmarkData) -> Predictions:
         found = cross_validate(context, context, name, rows, folds=options.folds, seed=options.seed + repeat)
         columns = from_all_pellets(run.data, obelix, rows, found.fold)
         columns[OURS_SAME_ROWS] = found.composition_only
-        columns |= baselines_out_of_fold(obelix, name, rows, found.fold, peers, inputs, options)
+        columns |= baselines_out_of_fold(obelix, name, rows, found.fold, baselines, inputs, options)
         frames.append(kept.assign(measured=rows.y, repeat=repeat, fold=found.fold, **columns))
-    # The floor of those sintered alike is left out: this protocol is about compositions.
+    # The floor of pellets sintered alike is dropped because this protocol is about compositions only.
     frame = with_floors(run.data, name, pd.concat(frames, ignore_index=True)).drop(columns=FLOOR_ALIKE)
     ours = (OURS_ALL_ROWS, OURS_SAME_ROWS)
     return Predictions(name, frame, tuple(columns), ours)
 
 
 def from_all_pellets(
-    data: BenchmarkData, obelix: BenchmarkData, rows: TrainingRows, fold: NDArray[np.intp]
+    data: BenchmarkData, obelix: BenchmarkData, rows: TrainingRows, fold: Ints
 ) -> dict[str, Floats]:
-    """Predict rows of OBELiX by our models of all pellets that are not of the held-out sources.
+    """Predict rows of OBELiX by own models trained on all pellets except those of the held-out sources.
 
-    Where every row has its pellet among ours, the whole recipe of that pellet is asked for, too.
+    If every row is linked to a pellet of our dataset, the whole recipe of that pellet is predicted, too.
     """
     name = TargetName.CONDUCTIVITY
-    ours = training_rows(data.pellets, name)
-    sources = data.pellets[Column.SOURCE].to_numpy()[ours.rows]
+    training = training_rows(data.pellets, name)
+    sources = data.pellets[Column.SOURCE].to_numpy()[training.rows]
     asked = obelix.pellets.iloc[rows.rows]
     temperature = measurement_temperature(asked)
-    ways = {OURS_ALL_ROWS: (data.composition_only, obelix.composition_only.features.values[rows.rows])}
+    model_inputs = {OURS_ALL_ROWS: (data.composition_only, obelix.composition_only.features.values[rows.rows])}
     linked = pd.Series(np.arange(len(data.pellets)), index=data.pellets[Column.PELLET_ID]).reindex(
         asked[Column.PELLET_ID]
     )
     if linked.notna().all():
-        ways[OURS_WHOLE_RECIPE] = (data.full, data.full.features.values[linked.to_numpy(dtype=np.intp)])
-    found = {key: np.empty(len(asked)) for key in ways}
+        model_inputs[OURS_WHOLE_RECIPE] = (data.full, data.full.features.values[linked.to_numpy(dtype=np.intp)])
+    found = {key: np.empty(len(asked)) for key in model_inputs}
     for held in range(int(fold.max()) + 1):
         test = fold == held
-        training = ~np.isin(sources, asked[Column.SOURCE].to_numpy()[test])
-        assert_disjoint(sources[training], asked[Column.SOURCE][test])
-        for key, (context, features) in ways.items():
-            model = fit_target(context, name, ours, training)
+        kept = ~np.isin(sources, asked[Column.SOURCE].to_numpy()[test])
+        assert_disjoint(sources[kept], asked[Column.SOURCE][test])
+        for key, (context, features) in model_inputs.items():
+            model = fit_target(context, name, training, kept)
             found[key][test] = model.reported(features[test], temperature[test])
     return found
 
 
 def conductivity(run: Run) -> Results:
     """P2: conductivity near room temperature."""
-    predictions = run.crossed(TargetName.CONDUCTIVITY)
+    predictions = run.out_of_fold_predictions(TargetName.CONDUCTIVITY)
     frame, found = predictions.frame, Results()
     sintered = frame[Column.SINTERING_TEMPERATURE_C].notna().to_numpy()
     common = frame[Column.SYSTEM].isin(TITANIUM_GERMANIUM).to_numpy()
@@ -171,12 +171,12 @@ def density(run: Run) -> Results:
 
 
 def purity(run: Run) -> Results:
-    """P4: phase purity; probabilities of ours and of the peers are calibrated on the other folds."""
+    """P4: phase purity; probabilities of ours and of the baselines are calibrated on the other folds."""
     return _with_and_without_temperature(run, "P4", TargetName.PHASE_PURITY)
 
 
 def _with_and_without_temperature(run: Run, protocol: str, name: TargetName) -> Results:
-    predictions = run.crossed(name)
+    predictions = run.out_of_fold_predictions(name)
     sintered = predictions.frame[Column.SINTERING_TEMPERATURE_C].notna().to_numpy()
     found = run.score(protocol, "all", predictions, np.ones(len(sintered), dtype=bool))
     found.extend(run.score(protocol, "sintering temperature given", predictions, sintered))
@@ -186,15 +186,15 @@ def _with_and_without_temperature(run: Run, protocol: str, name: TargetName) -> 
 def one_paper(run: Run) -> Results:
     """P5: one paper left out; intervals are those of a model trained without it.
 
-    One constant of the features comes from its dilatometry (`features.processing`), which the page says.
+    One constant of the features comes from its dilatometry (`features.processing`), as the page states.
     """
     found = Results()
 
-    def asked(pellets: pd.DataFrame) -> Flags:
+    def asked(pellets: pd.DataFrame) -> Mask:
         return np.asarray(pellets[Column.SOURCE] == LEFT_OUT_PAPER)
 
     for name in ANSWERS:
-        predictions = held_out(run.data, name, asked, run.peers, run.inputs, run.options)
+        predictions = held_out(run.data, name, asked, run.baselines, run.inputs, run.options)
         if predictions is not None:
             everything = np.ones(len(predictions.frame), dtype=bool)
             found.extend(run.score("P5", LEFT_OUT_PAPER, predictions, everything, ranks_only=True))
@@ -203,7 +203,7 @@ def one_paper(run: Run) -> Results:
 
 
 def _coverage_of_paper(run: Run) -> list[dict[str, object]]:
-    """Train without the paper as a user would, and see how its pellets fall into their intervals."""
+    """Return coverage and width of the intervals of a model that is trained without the paper."""
     run.say(f"training without {LEFT_OUT_PAPER}, for its intervals")
     options = TrainingOptions(
         folds=run.options.folds, seed=run.options.seed, threads=run.options.threads,
@@ -236,25 +236,24 @@ def _coverage_of_paper(run: Run) -> list[dict[str, object]]:
 
 
 def series(run: Run) -> Results:
-    """P6: the order within series, and what is lost by following it."""
+    """P6: the order within series, and the regret of following it."""
     found = Results()
     for name in (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY):
-        part, table = score_series(run.crossed(name), Scoring(run.options.draws, run.options.seed))
+        part, _ = score_series(run.out_of_fold_predictions(name), Scoring(run.options.draws, run.options.seed))
         found.extend(part)
-        run.series[name] = table
     return found
 
 
 def transfer(run: Run) -> Results:
-    """P7: a system is predicted by models that saw no pellet of it, and none of the works it comes from."""
+    """P7: a system predicted by models without training data of the system and of the works that report it."""
     found = Results()
     for system in LEFT_OUT_SYSTEMS:
 
-        def asked(pellets: pd.DataFrame, system: str = system) -> Flags:
+        def asked(pellets: pd.DataFrame, system: str = system) -> Mask:
             return np.asarray(pellets[Column.SYSTEM] == system)
 
         for name in ANSWERS:
-            predictions = held_out(run.data, name, asked, run.peers, run.inputs, run.options)
+            predictions = held_out(run.data, name, asked, run.baselines, run.inputs, run.options)
             if predictions is None or (predictions.frame["repeat"] == 0).sum() < FEWEST_TRANSFERRED:
                 continue
             everything = np.ones(len(predictions.frame), dtype=bool)
@@ -263,12 +262,12 @@ def transfer(run: Run) -> Results:
 
 
 def own(run: Run) -> Results:
-    """P8: the other pellets of a work after some are known."""
+    """P8: the remaining pellets of a work after some are known."""
     run.say("training for the out-of-fold predictions that pellets of one's own condition")
     return own_pellets(run.options)
 
 
-#: In the order they are run. A protocol is a function of the run.
+#: Protocols in the order of execution, as functions of the run.
 PROTOCOLS: dict[str, Callable[[Run], Results]] = {
     "P1": composition_only,
     "P2": conductivity,

@@ -1,4 +1,4 @@
-"""Scores with their spread over repeats, and differences to ours with a bootstrap over sources."""
+"""Scores with their spread over repeats, and differences between models with a bootstrap over sources."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmarks.predictions import FLOOR, FLOOR_ALIKE, Predictions
 from benchmarks.series import recipes_of_series, series_scores
+from nasicon_ml.arrays import Floats, Mask
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.evaluation.scores import (
@@ -22,37 +22,35 @@ from nasicon_ml.evaluation.scores import (
     with_interval,
 )
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 Record = dict[str, Any]
-#: From measured, predicted, reference forecast, each of shape (n,), and weights of shape (draws, n) to (draws,).
-Drawn = Callable[[Floats, Floats, Floats, Floats], Floats]
-#: From measured, predicted and fold, each of shape (n,), to a number.
-Plain = Callable[[Floats, Floats, Floats], float]
+#: Function of measured, predicted and reference forecast, shape (n,), and weights, shape (draws, n).
+DrawnMetric = Callable[[Floats, Floats, Floats, Floats], Floats]
+#: Function of measured, predicted and fold, shape (n,) each.
+PlainMetric = Callable[[Floats, Floats, Floats], float]
 
 BASE_RATE = "median"  # of a probability: the share of pure pellets among the training rows
 CHANCE = "chance"
-#: Fewer sources than this are nothing to draw from.
+#: Least number of sources for a bootstrap.
 FEWEST_SOURCES = 3
 REPLICATES = {FLOOR: "made by others, too", FLOOR_ALIKE: "sintered alike by others, too"}
 
 
 @dataclass
 class Results:
-    """What a run found: rows of the two tables, in order."""
+    """Results of a run: the rows of the two tables, in order."""
 
     scores: list[Record] = field(default_factory=list)
     differences: list[Record] = field(default_factory=list)
 
     def extend(self, other: Results) -> None:
-        """Add what another part found."""
+        """Append the rows of other results."""
         self.scores.extend(other.scores)
         self.differences.extend(other.differences)
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How scores are made: the draws of the bootstrap, and whether a probability is scored by its order alone."""
+    """Options of scoring: bootstrap draws and seed, and whether only the order of probabilities is scored."""
 
     draws: int
     seed: int
@@ -67,7 +65,7 @@ def _brier(measured: Floats, predicted: Floats, _: Floats, weights: Floats) -> F
     return weighted_mean((measured - predicted) ** 2, weights)
 
 
-def _skill(measured: Floats, predicted: Floats, reference: Floats, weights: Floats) -> Floats:
+def _brier_skill(measured: Floats, predicted: Floats, reference: Floats, weights: Floats) -> Floats:
     return 1.0 - _brier(measured, predicted, reference, weights) / _brier(measured, reference, reference, weights)
 
 
@@ -75,15 +73,15 @@ def _auroc(measured: Floats, predicted: Floats, _: Floats, weights: Floats) -> F
     return weighted_auroc(measured, predicted, weights)
 
 
-def drawn_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, Drawn]:
-    """Return the metrics of a target whose differences are drawn."""
+def drawn_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, DrawnMetric]:
+    """Return the metrics of a target for which bootstrap differences are computed."""
     if TARGETS[name].is_probability:
-        return {"auroc": _auroc} | ({} if ranks_only else {"brier": _brier, "brier_skill": _skill})
+        return {"auroc": _auroc} | ({} if ranks_only else {"brier": _brier, "brier_skill": _brier_skill})
     return {f"mae_{TARGETS[name].unit}": _mean_error}
 
 
-def plain_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, Plain]:
-    """Return the metrics of a target that are stated without differences."""
+def plain_metrics(name: TargetName, *, ranks_only: bool = False) -> dict[str, PlainMetric]:
+    """Return the metrics of a target without bootstrap differences."""
     from sklearn.metrics import median_absolute_error, r2_score
 
     if TARGETS[name].is_probability:
@@ -100,11 +98,11 @@ def _calibration_error(measured: Floats, predicted: Floats, _: Floats) -> float:
 
 
 def auroc_within_folds(measured: Floats, predicted: Floats, fold: Floats) -> float:
-    """Return the share of pairs of a pure and an impure pellet, both of one fold, that are ranked rightly.
+    """Return the share of pairs of a pure and an impure pellet of the same fold that are ranked correctly.
 
-    A fold that holds many pure pellets leaves few to learn from: models of such a fold are too pessimistic, which
-    sinks the AUROC over all pellets below one half where a model knows little. Pairs of one fold were judged by
-    one model.
+    If a fold contains many pure pellets, few remain for training, so the models of that fold are too pessimistic.
+    This lowers the AUROC over all pellets, below one half for poor models. Pairs of one fold are predicted by one
+    model.
     """
     won = pairs = 0.0
     for held_out in np.unique(fold):
@@ -117,7 +115,7 @@ def auroc_within_folds(measured: Floats, predicted: Floats, fold: Floats) -> flo
 
 
 def rank_correlation(measured: Floats, predicted: Floats) -> float:
-    """Spearman's rank correlation; 0 for a prediction that ranks nothing, NaN if there is no order to find."""
+    """Return Spearman's rank correlation; 0 for constant predictions, NaN for constant measured values."""
     from scipy.stats import spearmanr
 
     if np.ptp(measured) == 0:
@@ -125,22 +123,21 @@ def rank_correlation(measured: Floats, predicted: Floats) -> float:
     return float(spearmanr(measured, predicted).statistic) if np.ptp(predicted) > 0 else 0.0
 
 
-def score(protocol: str, subset: str, predictions: Predictions, chosen: Flags, how: Scoring) -> Results:
-    """Score every model on a subset of the rows, and ours against each of the others.
+def score(protocol: str, subset: str, predictions: Predictions, chosen: Mask, scoring: Scoring) -> Results:
+    """Score every model on a subset of the rows, and compare the own models with each of the others.
 
-    Where the conductivities of others at the same composition are known, the floor they give stands beside the
-    models, on the rows that have one.
+    If other sources made the same composition, models and floor are also compared on the rows with a floor.
     """
     part = predictions.frame[chosen]
     found = Results()
     if part.empty:
         return found
-    found.extend(_score(protocol, subset, part, predictions, predictions.models, how))
+    found.extend(_score(protocol, subset, part, predictions, predictions.models, scoring))
     for column, words in REPLICATES.items():
         if column in part and part[column].notna().any():
             rows = part[part[column].notna()]
             models = (*predictions.models, column)
-            found.extend(_score(protocol, f"{subset}; {words}", rows, predictions, models, how))
+            found.extend(_score(protocol, f"{subset}; {words}", rows, predictions, models, scoring))
     return found
 
 
@@ -150,7 +147,7 @@ def _score(
     part: pd.DataFrame,
     predictions: Predictions,
     models: tuple[str, ...],
-    how: Scoring,
+    scoring: Scoring,
 ) -> Results:
     repeats = [frame for _, frame in part.groupby("repeat")]
     sources = repeats[0][Column.SOURCE]
@@ -161,17 +158,17 @@ def _score(
     values = {m: [frame[m].to_numpy(np.float64) for frame in repeats] for m in models}
     reference = values.get(BASE_RATE, [np.full(len(measured), np.nan)] * len(repeats))
     found = Results()
-    for metric, plain in plain_metrics(predictions.target, ranks_only=how.ranks_only).items():
+    for metric, plain in plain_metrics(predictions.target, ranks_only=scoring.ranks_only).items():
         for model in models:
             single = [plain(measured, p, fold) for p, fold in zip(values[model], folds, strict=True)]
             found.scores.append(head | {"model": model, "metric": metric} | over_repeats(single) | counts)
-    once, drawn = np.ones((1, len(measured))), source_weights(sources, how.draws, how.seed)
-    for metric, compute in drawn_metrics(predictions.target, ranks_only=how.ranks_only).items():
+    once, drawn = np.ones((1, len(measured))), source_weights(sources, scoring.draws, scoring.seed)
+    for metric, compute in drawn_metrics(predictions.target, ranks_only=scoring.ranks_only).items():
         at_hand: dict[str, list[float]] = {}
         of_draws: dict[str, Floats] = {}
         for model in models:
             if metric == "auroc" and model == BASE_RATE:
-                continue  # a base rate ranks nothing; that it differs a little from fold to fold is no forecast
+                continue  # the base rate does not rank pellets
             pairs = list(zip(values[model], reference, strict=True))
             at_hand[model] = [float(compute(measured, p, r, once)[0]) for p, r in pairs]
             of_draws[model] = np.mean([compute(measured, p, r, drawn) for p, r in pairs], axis=0)
@@ -182,23 +179,23 @@ def _score(
             lower_is_better = metric not in {"auroc", "brier_skill"}
             found.differences.extend(
                 head | {"metric": metric} | row | counts
-                for row in differences(predictions.ours, means, of_draws, lower_is_better=lower_is_better)
+                for row in differences(predictions.own_models, means, of_draws, lower_is_better=lower_is_better)
             )
     return found
 
 
 def over_repeats(values: Iterable[float]) -> Record:
-    """Return the mean, and the sample standard deviation over repeats (none with one repeat)."""
+    """Return the mean and the sample standard deviation over repeats (NaN for one repeat)."""
     array = np.asarray(list(values), dtype=np.float64)
     return {"mean": float(array.mean()), "spread": float(array.std(ddof=1)) if len(array) > 1 else float("nan")}
 
 
 def differences(
-    ours: tuple[str, ...], at_hand: dict[str, float], drawn: dict[str, Floats], *, lower_is_better: bool
+    own_models: tuple[str, ...], at_hand: dict[str, float], drawn: dict[str, Floats], *, lower_is_better: bool
 ) -> list[Record]:
-    """Return ours minus every other model, with what the draws say, and the verdict in words."""
+    """Return the differences of own models to every other model, with interval and verdict."""
     rows = []
-    for own in ours:
+    for own in own_models:
         for peer, of_peer in at_hand.items():
             if peer == own:
                 continue
@@ -212,16 +209,16 @@ def differences(
     return rows
 
 
-def score_series(predictions: Predictions, how: Scoring) -> tuple[Results, pd.DataFrame]:
+def score_series(predictions: Predictions, scoring: Scoring) -> tuple[Results, pd.DataFrame]:
     """Score the order within series: protocol P6.
 
     Returns
     -------
     Results
         tau (mean over series), tau_by_pairs (weighted by pairs), regret (mean over series, in the unit of the
-        target), of every model and of a blind choice.
+        target), of every model and of a random choice.
     pandas.DataFrame
-        One row a series, model and repeat: source, model, repeat, tau, regret, chance, pairs.
+        One row per series, model and repeat: source, model, repeat, tau, regret, chance, pairs.
     """
     unit = TARGETS[predictions.target].unit
     tables = []
@@ -241,7 +238,7 @@ def score_series(predictions: Predictions, how: Scoring) -> tuple[Results, pd.Da
         wide = long.pivot_table(index=["model", "repeat"], columns=str(Column.SOURCE), values=column, sort=False)
         pairs = long.groupby(Column.SOURCE)["pairs"].first().reindex(wide.columns).to_numpy(np.float64)
         weight = pairs if metric == "tau_by_pairs" else np.ones(len(pairs))
-        drawn = source_weights(wide.columns, how.draws, how.seed) * weight
+        drawn = source_weights(wide.columns, scoring.draws, scoring.seed) * weight
         scored: dict[str, float] = {}
         of_draws: dict[str, Floats] = {}
         for level, of_repeats in wide.groupby(level="model", sort=False):
@@ -251,18 +248,18 @@ def score_series(predictions: Predictions, how: Scoring) -> tuple[Results, pd.Da
             scored[model] = float(np.mean(single))
             of_draws[model] = weighted_mean(values.mean(axis=0), drawn)
         better = {"lower_is_better": metric.startswith("regret")}
-        rows = differences(predictions.ours, scored, of_draws, **better)
+        rows = differences(predictions.own_models, scored, of_draws, **better)
         found.differences.extend(head | {"metric": metric} | row | counts for row in rows)
     return found, long
 
 
 def weighted_auroc(outcome: Floats, score: Floats, weights: Floats) -> Floats:
-    """Return the probability that a positive row ranks above a negative one, ties counting half, in each draw.
+    """Return the AUROC in each draw: the probability that a positive row ranks above a negative one.
 
     Parameters
     ----------
     outcome, score
-        Shape (n,); an outcome above 0.5 is positive.
+        Shape (n,); an outcome above 0.5 is positive. Ties of the score count half.
     weights
         Shape (draws, n).
 

@@ -1,4 +1,4 @@
-"""Series: pellets of one source, among which a user would choose; is their order right, and what does it cost."""
+"""Series of pellets of one source: correctness of their predicted order, and regret of following it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nasicon_ml.arrays import Floats
 from nasicon_ml.columns import RECIPE, Column
 
-Floats = NDArray[np.float64]
-
-#: Fewer different recipes are a pair and no series.
+#: Least number of different recipes of a series.
 FEWEST_RECIPES = 3
 
 
 def kendall_tau(measured: Floats, predicted: Floats) -> float:
-    """Kendall's tau-b of two rankings of the same recipes, shape (n,) each: 1 is the same order, -1 the reverse.
+    """Return Kendall's tau-b of two rankings of the same recipes, shape (n,) each, from -1 to 1.
 
-    A prediction that is the same for all ranks nothing, which is worth 0. Where all measured values are equal
-    there is no order to find: NaN. (Kendall, 10.1093/biomet/33.3.239)
+    It is 0 for constant predictions and NaN for constant measured values (Kendall, 10.1093/biomet/33.3.239).
     """
     from scipy.stats import kendalltau
 
@@ -32,31 +29,31 @@ def kendall_tau(measured: Floats, predicted: Floats) -> float:
 
 
 def regret(measured: Floats, predicted: Floats) -> float:
-    """Return what is lost by making the recipe ranked first instead of the best one, in the unit of `measured`.
+    """Return best value - value of the recipe ranked first, in the unit of `measured`.
 
-    Recipes that share the first place are chosen with equal chance.
+    Recipes that share the first rank are chosen with equal probability.
     """
     chosen = predicted >= predicted.max()
     return float(max(measured.max() - measured[chosen].mean(), 0.0))
 
 
 def regret_of_chance(measured: Floats) -> float:
-    """Return what is lost on average by choosing blindly."""
+    """Return the mean regret of a random choice."""
     return regret(measured, np.zeros(len(measured)))
 
 
 def recipes_of_series(pellets: pd.DataFrame, values: Sequence[str]) -> pd.DataFrame:
-    """Join pellets of one source and one recipe, and keep the sources that are series.
+    """Merge pellets of the same source and recipe, and keep the sources that are series.
 
-    Pellets that differ in nothing the dataset states cannot be told apart by any model: they count as one, with
-    the median of their values.
+    Pellets with the same stated recipe are indistinguishable to any model, so they are merged with the median of
+    their values.
 
     Parameters
     ----------
     pellets
         Recipe columns, source, and the columns named by `values`.
     values
-        Columns to take the median of.
+        Columns of which the median is computed.
 
     Returns
     -------
@@ -72,7 +69,7 @@ def recipes_of_series(pellets: pd.DataFrame, values: Sequence[str]) -> pd.DataFr
 
 
 def series_scores(recipes: pd.DataFrame, measured: str, predicted: str) -> pd.DataFrame:
-    """Score a prediction series by series.
+    """Score the predictions of each series.
 
     Parameters
     ----------
@@ -84,7 +81,7 @@ def series_scores(recipes: pd.DataFrame, measured: str, predicted: str) -> pd.Da
     Returns
     -------
     pandas.DataFrame
-        Index: source. Columns: tau, regret, chance (regret of a blind choice), pairs.
+        Index: source. Columns: tau, regret, chance (regret of a random choice), pairs.
     """
     scores = {
         source: {

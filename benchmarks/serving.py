@@ -36,18 +36,18 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 COMMAND = "python -m benchmarks.serving"
 CLIENTS, REQUESTS, LARGEST, SMALL = 4, 2000, 200, 20
-#: Large requests before anything is measured: until then libraries and allocator take what they keep.
+#: Number of large requests before the measurement, so that libraries and allocator have reached a steady state.
 WARM_UP = 40
-#: The memory at the beginning and at the end is the mean over so many requests.
+#: Number of requests over which memory is averaged at the beginning and at the end.
 ENDS = 100
-#: One answer in so many is compared with what the model says here.
+#: Every n-th answer is compared with the prediction of the model in this process.
 COMPARED = 20
 TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class Request:
-    """A table of recipes, and how it is sent."""
+    """A table of recipes, encoded as a request."""
 
     table: pd.DataFrame
     body: bytes
@@ -57,7 +57,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Timed:
-    """An answer, how long it took, when it was there, and the server's memory then."""
+    """An answer with its duration, time of arrival and the server's memory at that time."""
 
     answer: Answer
     seconds: float
@@ -66,7 +66,7 @@ class Timed:
 
 
 def make_requests(pellets: pd.DataFrame, count: int, largest: int, seed: int = 0) -> list[Request]:
-    """Return requests of 1 to `largest` recipes: measured ones, with temperature, time and powder varied."""
+    """Return requests of 1 to `largest` measured recipes with varied temperature, time and particle size."""
     rng = np.random.default_rng(seed)
     known = pellets[[column.value for column in MODEL_INPUT]]
     forms = ("records", "split", "csv")
@@ -100,7 +100,7 @@ def _request(table: pd.DataFrame, form: str) -> Request:
 
 
 def send_all(served: Served, requests: Sequence[Request], clients: int) -> list[Timed]:
-    """Send all requests, `clients` of them at a time; the answers come in the order of the requests."""
+    """Send all requests, `clients` at a time; answers are in the order of the requests."""
 
     def send(request: Request) -> Timed:
         begun = time.perf_counter()
@@ -113,26 +113,26 @@ def send_all(served: Served, requests: Sequence[Request], clients: int) -> list[
 
 
 def largest_difference(requests: Sequence[Request], timed: Sequence[Timed], model: PropertyModel) -> float:
-    """Compare every answered number with the model's own; give the largest relative difference."""
+    """Return the largest relative difference between the answers and the model's predictions."""
     worst = 0.0
     for request, one in zip(requests, timed, strict=True):
         expected = predict(request.table, model).results
         found = pd.DataFrame(one.answer.json()["predictions"])
         numbers = [column.value for column in PREDICTION if column.kind is Kind.NUMBER]
-        ours = expected[numbers].to_numpy(float)
-        theirs = found[numbers].to_numpy(float)
-        scale = np.maximum(np.abs(ours), np.finfo(float).tiny)
-        worst = max(worst, float(np.max(np.abs(theirs - ours) / scale)))
+        predicted = expected[numbers].to_numpy(float)
+        answered = found[numbers].to_numpy(float)
+        scale = np.maximum(np.abs(predicted), np.finfo(float).tiny)
+        worst = max(worst, float(np.max(np.abs(answered - predicted) / scale)))
     return worst
 
 
 def measure(served: Served, model: PropertyModel, requests: Sequence[Request], clients: int) -> dict[str, Any]:
-    """Warm the server up, send the requests, and say what came of it.
+    """Warm up the server, send the requests, and return the measurements.
 
     Raises
     ------
     RuntimeError
-        If a request was not answered with all its predictions, or with other numbers.
+        If an answer is incomplete or differs from the model's predictions.
     """
     started = served.resident_bytes()
     largest = max(len(request.table) for request in requests)
@@ -177,7 +177,7 @@ def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def alone(served: Served, repeats: int = 50) -> dict[str, float]:
-    """Time requests of one recipe, one after the other."""
+    """Return the latency of sequential requests of one recipe."""
     body = json.dumps({"dataframe_records": [{Column.FORMULA.value: "Li1.3Al0.3Ti1.7(PO4)3"}]}).encode()
     seconds = []
     for _ in range(repeats):
@@ -188,7 +188,7 @@ def alone(served: Served, repeats: int = 50) -> dict[str, float]:
 
 
 def described() -> dict[str, Any]:
-    """Return on what and with what was measured."""
+    """Return command, date, versions and hardware."""
     names = ("nasicon-ml", "mlflow", "uvicorn", "fastapi", "xgboost", "numpy", "pandas")
     return {
         "command": COMMAND,
@@ -201,7 +201,7 @@ def described() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Name the processor of this machine."""
+    """Return the name of the processor."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
@@ -211,7 +211,7 @@ def _memory_gb() -> float:
 
 
 def page(found: dict[str, Any]) -> str:
-    """Write the result down."""
+    """Return the results as Markdown."""
     load = found["load"]
     rows = [
         ("one recipe, one client", found["alone_s"]),

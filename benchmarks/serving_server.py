@@ -1,4 +1,4 @@
-"""MLflow's own scoring server, started and stopped: `mlflow models serve` on a free port of this machine."""
+"""Start and stop MLflow's scoring server (`mlflow models serve`) on a free port of this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-#: Seconds until the server must answer; it imports and loads everything first, on a machine that may be busy.
+#: Seconds until the server must answer, which includes imports and loading on a possibly busy machine.
 PATIENCE_S = 240
 #: Seconds that one request may take.
 REQUEST_S = 120
@@ -29,7 +29,7 @@ CHAMPION = "models:/nasicon-recipe@champion"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said: status, headers (lower case), body."""
+    """A response of the server: status, headers (lower case), body."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +41,7 @@ class Answer:
         return self.body.decode("utf-8", errors="replace")
 
     def json(self) -> Any:
-        """Read the body as strict JSON: ``NaN`` raises ValueError."""
+        """Parse the body as strict JSON; raise ValueError for ``NaN``."""
         return json.loads(self.body, parse_constant=_refused)
 
 
@@ -56,7 +56,7 @@ class Served:
     group
         The process group of the server and all its children.
     log
-        File with what it wrote to its outputs.
+        File with its standard output and error.
     """
 
     url: str
@@ -66,7 +66,7 @@ class Served:
     def ask(
         self, path: str, body: bytes | None = None, content_type: str | None = JSON, *, method: str = ""
     ) -> Answer:
-        """Send bytes, or a GET without any, and give the answer, whatever its status. No proxy is used."""
+        """Send a POST, or a GET without a body, without proxy, and return the answer, whatever its status."""
         address = urlsplit(self.url)
         connection = HTTPConnection(str(address.hostname), address.port, timeout=REQUEST_S)
         headers = {} if content_type is None else {"Content-Type": content_type}
@@ -82,7 +82,7 @@ class Served:
         return self.ask("/invocations", json.dumps(content).encode())
 
     def resident_bytes(self) -> int:
-        """Memory of all processes of the group that is in use now (RSS), from ``/proc``."""
+        """Return the resident memory (RSS) of all processes of the group, from ``/proc``."""
         return sum(_resident(pid) for pid in _members(self.group))
 
 
@@ -114,16 +114,16 @@ def serving(
     tracking_uri
         The store, as for ``MLFLOW_TRACKING_URI``.
     env
-        Variables beside those of this process.
+        Additional environment variables.
     host
         The address it listens at.
     workers
-        How many processes answer.
+        Number of worker processes.
 
     Raises
     ------
     RuntimeError
-        If the server ends by itself or does not answer in time; the message holds its output.
+        If the server exits or does not answer in time; the message contains its output.
     """
     port = _free_port(host)
     programs = Path(sys.executable).parent
@@ -168,7 +168,7 @@ def _wait(served: Served, program: subprocess.Popen[bytes]) -> None:
 
 
 def _stop(program: subprocess.Popen[bytes]) -> None:
-    """End the server and everything it started."""
+    """Stop the server and all its child processes."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         started = time.monotonic()
         while _members(program.pid) and time.monotonic() - started < 20:
@@ -182,7 +182,7 @@ def _stop(program: subprocess.Popen[bytes]) -> None:
 
 
 def _free_port(host: str) -> int:
-    """Draw a port that is free, and that the system gives to nobody before the server takes it."""
+    """Return a free port outside the range that the system assigns to other programs."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
         with socket.socket() as free, suppress(OSError):
@@ -191,7 +191,7 @@ def _free_port(host: str) -> int:
 
 
 def _members(group: int) -> list[int]:
-    """Find the living processes of a group."""
+    """Return the running processes of a group."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():

@@ -49,8 +49,8 @@ STARTS = 5
 
 
 def run(name: str, first: int, second: int) -> dict[str, Any]:
-    """Do one run of `benchmarks.speed_runs` in a process of its own."""
-    # Imported, not run as a script: other processes are to know its classes.
+    """Execute one run of `benchmarks.speed_runs` in a separate process."""
+    # The module is imported rather than run as a script, so that worker processes can unpickle its classes.
     program = "from benchmarks.speed_runs import main; main()"
     command = [sys.executable, "-c", program, name, str(first), str(second)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -62,7 +62,7 @@ def run(name: str, first: int, second: int) -> dict[str, Any]:
 
 
 def in_turn(*runs: tuple[str, int, int]) -> list[dict[str, Any]]:
-    """Do several runs one after the other, and all of them again; return the median of each."""
+    """Execute several runs in turn, `TURNS` times; return the median of each."""
     rounds = [[run(*each) for each in runs] for _ in range(TURNS)]
     return [
         sorted(each, key=lambda found: float(found["seconds"]))[TURNS // 2] for each in zip(*rounds, strict=True)
@@ -70,7 +70,7 @@ def in_turn(*runs: tuple[str, int, int]) -> list[dict[str, Any]]:
 
 
 def cold(starts: int) -> dict[str, dict[str, float]]:
-    """Time commands from nothing to their answer: the median, and the shortest, in seconds."""
+    """Return the median and shortest wall time of commands in seconds, including the start of Python."""
     program = [str(Path(sys.executable).parent / "nasicon-ml")]
     recipe = ["--formula", "Li1.3Al0.3Ti1.7(PO4)3", "--sintering-temperature", "900"]
     with tempfile.TemporaryDirectory() as folder:
@@ -98,7 +98,7 @@ def cold(starts: int) -> dict[str, dict[str, float]]:
 
 def _started(command: list[str], environment: dict[str, str], starts: int) -> dict[str, float]:
     seconds = []
-    for _ in range(starts + 1):  # the first one finds the files on disk, the others in memory
+    for _ in range(starts + 1):  # the first start is not counted because it reads the files from disk
         begun = time.perf_counter()
         subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=True)
         seconds.append(time.perf_counter() - begun)
@@ -107,7 +107,7 @@ def _started(command: list[str], environment: dict[str, str], starts: int) -> di
 
 
 def described() -> dict[str, Any]:
-    """Return on what and with what was measured."""
+    """Return command, date, versions and hardware."""
     names = ("nasicon-ml", "xgboost", "matminer", "mlflow", "numpy", "pandas")
     return {
         "command": COMMAND,

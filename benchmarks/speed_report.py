@@ -1,4 +1,4 @@
-"""Writes down how fast recipes are screened."""
+"""The page of results of the speed benchmark."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WHAT = (
 
 
 def figures(found: Mapping[str, Any]) -> dict[str, float]:
-    """Reduce a measurement to the figures that have an aim.
+    """Return the figures of a measurement that are compared with the aims.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def figures(found: Mapping[str, Any]) -> dict[str, float]:
 
 
 def page(found: Mapping[str, Any]) -> str:
-    """Write the result down in Markdown."""
+    """Return the results as Markdown."""
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     return "\n".join(
         [

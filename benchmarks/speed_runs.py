@@ -1,4 +1,4 @@
-"""What is timed: each of these runs in a process of its own and prints one JSON object."""
+"""The timed runs; each is executed in a separate process and prints one JSON object."""
 
 from __future__ import annotations
 
@@ -40,20 +40,18 @@ SPACE: dict[str, Any] = {
         "heating_rate_c_min": [1, 2, 3, 5, 10, 20, 50],
     },
 }
-#: Steps so fine that recipes drawn from it have nothing in common.
+#: Steps so fine that recipes drawn from the space have no processing in common.
 FINE: dict[str, Any] = {
     "sintering_temperature_c": {"from": 600, "to": 1000, "step": 0.1},
     "sintering_time_h": {"from": 1, "to": 30, "step": 0.01},
     "heating_rate_c_min": {"from": 1, "to": 50, "step": 0.01},
 }
-#: Recipes of which the ready matrix of the limit is made; larger ones are walked through again and again.
+#: Number of recipes in the matrix of the run `limit`; larger runs evaluate it repeatedly.
 _MATRIX = 65_536
-#: The learning settings of the model that a user would fit to matminer's features: XGBoost's own defaults.
-_USERS_MODEL = {"random_state": 0}
 
 
 def screening(recipes: int, threads: int, engine: str = "local") -> dict[str, Any]:
-    """Screen the first recipes of the space: candidates, answers with intervals, purity, domain, the best kept."""
+    """Screen the first recipes of the space with intervals, purity and domain."""
     space = SearchSpace.from_dict(SPACE)
     if recipes > space.size:
         raise ValueError(f"the space has {space.size} recipes only")
@@ -61,7 +59,7 @@ def screening(recipes: int, threads: int, engine: str = "local") -> dict[str, An
 
 
 def drawn(recipes: int, threads: int, engine: str = "local") -> dict[str, Any]:
-    """Screen recipes drawn from the space: next to none of them shares its way of making with another."""
+    """Screen recipes drawn from the space, almost all of which differ in processing."""
     space = SearchSpace.from_dict(SPACE | {"processing": SPACE["processing"] | FINE})
     return _screened(space, space.sample(recipes), recipes, Effort(threads, engine=engine))
 
@@ -92,12 +90,12 @@ class Beginning:
         self.usual_chunk = space.usual_chunk
 
     def chunk(self, start: int, stop: int) -> Any:
-        """Return the recipes at some positions."""
+        """Return the recipes from `start` to `stop`."""
         return self._space.chunk(start, min(stop, self.size))
 
 
 def limit(recipes: int, threads: int) -> dict[str, Any]:
-    """Evaluate the same trees on a ready matrix in single precision: what no way of making features can beat."""
+    """Evaluate the same trees on a precomputed single-precision matrix, as the lower limit of the time."""
     model = PropertyModel.load(default_bundle())
     X = np.ascontiguousarray(_features(model, min(recipes, _MATRIX)), dtype=np.float32)
     boosters = [as_booster(trees) for trees in model.boosters.values()]
@@ -125,12 +123,12 @@ def _features(model: PropertyModel, recipes: int) -> Any:
 
 
 def usual(recipes: int, threads: int) -> dict[str, Any]:
-    """Do what a user would write: Magpie statistics of all formulas, processing beside, XGBRegressor."""
+    """Run a typical user's program: Magpie statistics of all formulas, processing columns, XGBRegressor."""
     return _users(recipes, threads, once=False)
 
 
 def usual_once(recipes: int, threads: int) -> dict[str, Any]:
-    """Do what a careful user would write: the same, but every different formula is featurized once."""
+    """Run a careful user's program: as `usual`, but each different formula is featurized once."""
     return _users(recipes, threads, once=True)
 
 
@@ -140,7 +138,7 @@ def _users(recipes: int, threads: int, *, once: bool) -> dict[str, Any]:
     from xgboost import XGBRegressor
 
     space = SearchSpace.from_dict(SPACE)
-    # Spread over the space: neighbours would be the same few compositions.
+    # Positions are spread over the space because neighbours have the same few compositions.
     positions = np.linspace(0, space.size - 1, recipes).astype(np.int64)
     candidates = space.at(positions)
     table = candidates.table.assign(**{str(Column.FORMULA): candidates.formulas(range(recipes))})
@@ -160,7 +158,7 @@ def _users(recipes: int, threads: int, *, once: bool) -> dict[str, Any]:
         return pd.concat([magpie[featurizer.feature_labels()], frame[numbers], made], axis=1).astype(float)
 
     X = features(table.head(200))
-    fitted = [XGBRegressor(**_USERS_MODEL, n_jobs=threads).fit(X, np.arange(len(X)) % 7) for _ in range(3)]
+    fitted = [XGBRegressor(random_state=0, n_jobs=threads).fit(X, np.arange(len(X)) % 7) for _ in range(3)]
     begun, used = time.perf_counter(), time.process_time()
     X = features(table)
     for model in fitted:
@@ -174,7 +172,7 @@ def _users(recipes: int, threads: int, *, once: bool) -> dict[str, Any]:
 
 
 def training(times: int, threads: int) -> dict[str, Any]:
-    """Train at defaults on the dataset, repeated so many times with its numbers a little moved."""
+    """Train with default options on the dataset, repeated `times` times with slightly changed numbers."""
     import tempfile
 
     from nasicon_ml.data.files import PELLETS_FILE, datasets_folder
@@ -208,7 +206,7 @@ def training(times: int, threads: int) -> dict[str, Any]:
 
 
 def daily(recipes: int, repeats: int) -> dict[str, Any]:
-    """Time what a notebook does all day: one recipe, a table with neighbours, features by matminer's interface."""
+    """Time common calls: one recipe, a table with neighbours, features by the matminer interface."""
     from nasicon_ml.features import feature_names
     from nasicon_ml.features.matminer_api import NasiconRecipe
     from nasicon_ml.recipe import Recipe
@@ -230,7 +228,7 @@ def daily(recipes: int, repeats: int) -> dict[str, Any]:
     }  # fmt: skip
     rows = []
     for what, (count, call) in timed.items():
-        call()  # what is read once is read
+        call()  # fills caches
         seconds = []
         for _ in range(repeats):
             begun = time.perf_counter()
@@ -241,7 +239,7 @@ def daily(recipes: int, repeats: int) -> dict[str, Any]:
 
 
 def _peak_mb() -> float:
-    """Return the most memory that this program has held; `getrusage` would count what its parent held before."""
+    """Return the peak memory of this process; `getrusage` would include that of its parent before the fork."""
     status = Path("/proc/self/status")
     if status.is_file():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
@@ -263,6 +261,6 @@ RUNS: dict[str, Callable[[int, int], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Do the run that the command line names, with its two numbers, and print what it measured."""
+    """Execute the run named on the command line with its two numbers, and print the measurements."""
     name, first, second = sys.argv[1:]
     print(json.dumps(RUNS[name](int(first), int(second))))

@@ -1,4 +1,4 @@
-"""The peers read what they say they read, and answer what can be worked out by hand."""
+"""The baselines read what they say they read, and answer what can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from benchmarks.baselines import (
     InputKind,
     Setting,
     baselines_with_inputs,
+    compute_inputs,
     element_fractions,
     group_average,
     magpie_statistics,
     nearest_neighbour,
     obelix_recipe,
     raw_processing,
-    read,
     take,
 )
 
@@ -47,8 +47,8 @@ def test_no_result_is_readable() -> None:
 
 
 def test_structure_is_read_on_public_ground_only() -> None:
-    names = {peer.name for peer in baselines_with_inputs(InputKind.COMPOSITION, InputKind.PROCESSING)}
-    assert {peer.name for peer in BASELINES} - names == {"OBELiX recipe, random forest"}
+    names = {baseline.name for baseline in baselines_with_inputs(InputKind.COMPOSITION, InputKind.PROCESSING)}
+    assert {baseline.name for baseline in BASELINES} - names == {"OBELiX recipe, random forest"}
 
 
 def test_fractions_and_magpie() -> None:
@@ -90,21 +90,21 @@ def test_the_nearest_neighbour_reads_composition_and_processing() -> None:
     assert found.tolist() == [3, 2]  # the first two are equally near: the middle of them
 
 
-@pytest.mark.parametrize("peer", BASELINES, ids=lambda peer: peer.name)
+@pytest.mark.parametrize("baseline", BASELINES, ids=lambda baseline: baseline.name)
 @pytest.mark.parametrize("setting", [NUMBER, SHARE], ids=["number", "probability"])
-def test_every_peer_learns_what_is_plain(peer, setting) -> None:
+def test_every_peer_learns_what_is_plain(baseline, setting) -> None:
     """Conductive with aluminium, poor without: whoever reads compositions must see that."""
     table = pd.concat([recipes(LTP, LATP)] * 12, ignore_index=True)
     table[str(Column.SYSTEM)] = ["LTP", "LATP"] * 12
     values = np.tile([0.0, 1.0], 12)
-    inputs = read((peer,), table)[peer.name]
+    inputs = compute_inputs((baseline,), table)[baseline.name]
     rows = np.arange(24)
     from benchmarks.predictions import ignore_convergence_warnings
 
     with ignore_convergence_warnings():
-        found = peer.answer(take(inputs, rows[:20]), values[:20], take(inputs, rows[20:]), setting)
+        found = baseline.predict(take(inputs, rows[:20]), values[:20], take(inputs, rows[20:]), setting)
     assert found.shape == (4,)
-    if peer.name == "median":
+    if baseline.name == "median":
         assert found.tolist() == [0.5] * 4
     else:
         assert found[1] - found[0] > 0.5

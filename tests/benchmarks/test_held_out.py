@@ -1,10 +1,10 @@
-"""What is held out has no say in what is predicted for it, by ours or by any peer."""
+"""What is held out has no say in what is predicted for it, by ours or by any baseline."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.baselines import BASELINES, InputKind, baselines_with_inputs, read
+from benchmarks.baselines import BASELINES, InputKind, baselines_with_inputs, compute_inputs
 from benchmarks.dataset import BenchmarkData, Options, load_benchmark_data, obelix_pellets
 from benchmarks.predictions import (
     FLOOR,
@@ -30,7 +30,7 @@ def data() -> BenchmarkData:
 
 @pytest.fixture(scope="module")
 def inputs(data):
-    return read(BASELINES, data.pellets)
+    return compute_inputs(BASELINES, data.pellets)
 
 
 def spoil(pellets, rows):
@@ -61,26 +61,30 @@ def test_no_peer_hears_of_the_rows_it_is_asked_for(data, inputs, name):
             predict_baselines(name, which, ~asked, asked, BASELINES, inputs, OPTIONS)
             for which in (rows, spoiled, taught)
         )
-    assert set(before) == {peer.name for peer in BASELINES}
-    for peer in before:
-        np.testing.assert_array_equal(after[peer], before[peer], err_msg=peer)
-        assert (other[peer] != before[peer]).any(), f"{peer} does not listen to its training rows either"
+    assert set(before) == {baseline.name for baseline in BASELINES}
+    for baseline in before:
+        np.testing.assert_array_equal(after[baseline], before[baseline], err_msg=baseline)
+        assert (other[baseline] != before[baseline]).any(), (
+            f"{baseline} does not listen to its training rows either"
+        )
 
 
 def test_the_folds_are_dealt_so_in_the_whole_run(data, inputs):
     name = TargetName.RELATIVE_DENSITY
-    peers = tuple(
-        peer for peer in BASELINES if peer.name in {"median", "nearest neighbour", "median of the system"}
+    baselines = tuple(
+        baseline
+        for baseline in BASELINES
+        if baseline.name in {"median", "nearest neighbour", "median of the system"}
     )
     rows = training_rows(data.pellets, name)
     fold = folds_of(data, rows)
     spoiled = TrainingRows(rows.rows, np.where(fold == 1, 31.0, rows.y), rows.weight)
     before, after = (
-        baselines_out_of_fold(data, name, which, fold, peers, inputs, OPTIONS) for which in (rows, spoiled)
+        baselines_out_of_fold(data, name, which, fold, baselines, inputs, OPTIONS) for which in (rows, spoiled)
     )
-    for peer in peers:
-        np.testing.assert_array_equal(after[peer.name][fold == 1], before[peer.name][fold == 1])
-        assert (after[peer.name][fold != 1] != before[peer.name][fold != 1]).any()
+    for baseline in baselines:
+        np.testing.assert_array_equal(after[baseline.name][fold == 1], before[baseline.name][fold == 1])
+        assert (after[baseline.name][fold != 1] != before[baseline.name][fold != 1]).any()
 
 
 @pytest.mark.slow
@@ -89,9 +93,9 @@ def test_a_paper_left_out_says_nothing(data, inputs, name):
     def asked(pellets):
         return (pellets[Column.SOURCE] == "raj2023").to_numpy()
 
-    peers = baselines_with_inputs(InputKind.COMPOSITION, InputKind.PROCESSING)
-    spoiled = BenchmarkData.of(spoil(data.pellets, asked(data.pellets)), OPTIONS)
-    before, after = (held_out(which, name, asked, peers, inputs, OPTIONS) for which in (data, spoiled))
+    baselines = baselines_with_inputs(InputKind.COMPOSITION, InputKind.PROCESSING)
+    spoiled = BenchmarkData.from_pellets(spoil(data.pellets, asked(data.pellets)), OPTIONS)
+    before, after = (held_out(which, name, asked, baselines, inputs, OPTIONS) for which in (data, spoiled))
     assert (before.frame["measured"] != after.frame["measured"]).all()
     for model in (*before.models, FLOOR):
         np.testing.assert_array_equal(after.frame[model], before.frame[model], err_msg=model)
@@ -99,12 +103,12 @@ def test_a_paper_left_out_says_nothing(data, inputs, name):
 
 @pytest.mark.slow
 def test_obelix_rows_are_predicted_by_models_of_other_sources(data):
-    there = BenchmarkData.of(obelix_pellets(), OPTIONS)
+    there = BenchmarkData.from_pellets(obelix_pellets(), OPTIONS)
     rows = training_rows(there.pellets, TargetName.CONDUCTIVITY)
     asked = there.pellets[Column.SOURCE].to_numpy()[rows.rows]
     fold = grouped_folds(asked, 2, 0)
     sources = set(asked[fold == 0])
-    spoiled = BenchmarkData.of(spoil(data.pellets, data.pellets[Column.SOURCE].isin(sources)), OPTIONS)
+    spoiled = BenchmarkData.from_pellets(spoil(data.pellets, data.pellets[Column.SOURCE].isin(sources)), OPTIONS)
     found = [from_all_pellets(which, there, rows, fold) for which in (data, spoiled)]
     assert len(found[0]) == 2
     for model, before in found[0].items():
@@ -126,8 +130,8 @@ def test_obelix_rows_are_what_the_protocol_says(data):
 
 @pytest.mark.slow
 def test_only_lithium_near_room_temperature_is_scored(data, inputs):
-    peers = baselines_with_inputs(InputKind.COMPOSITION)[:1]
-    found = out_of_fold(data, TargetName.CONDUCTIVITY, peers, inputs, OPTIONS).frame
+    baselines = baselines_with_inputs(InputKind.COMPOSITION)[:1]
+    found = out_of_fold(data, TargetName.CONDUCTIVITY, baselines, inputs, OPTIONS).frame
     assert found[Column.SYSTEM].str.startswith("L").all()
     temperature = found[Column.MEASUREMENT_TEMPERATURE_C]
     assert (temperature.isna() | temperature.between(15, 40)).all()
