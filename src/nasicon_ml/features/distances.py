@@ -411,21 +411,21 @@ def nearest_neighbours_among(
     list of Neighbours
         One for each subset; positions are those within the subset.
     """
-    found: list[list[Neighbours]] = [[] for _ in subsets]
+    chunks_of_subsets: list[list[Neighbours]] = [[] for _ in subsets]
     step = max(1, _CHUNK_CELLS // max(1, len(references)))
     for start in range(0, max(1, len(queries)), step):
         rows = slice(start, start + step)
         distances = recipe_distances(queries if step >= len(queries) else queries.take(rows), references)
         if query_sources is not None and reference_sources is not None:
             distances[query_sources[rows, None] == reference_sources[None, :]] = np.inf
-        for chunks, (positions, k) in zip(found, subsets, strict=True):
+        for chunks, (positions, k) in zip(chunks_of_subsets, subsets, strict=True):
             is_all = len(positions) == len(references)
             chunks.append(_smallest(distances if is_all else distances.take(positions, axis=1), k))
     return [
         Neighbours(
             np.vstack([chunk.positions for chunk in chunks]), np.vstack([chunk.distances for chunk in chunks])
         )
-        for chunks in found
+        for chunks in chunks_of_subsets
     ]
 
 
@@ -469,11 +469,6 @@ class LaboratoryDistances:
     composition: Floats
     processing: Floats
     prediction: Floats
-
-    def take(self, rows: Ints, columns: Ints) -> LaboratoryDistances:
-        """Return the distances of the given queries to the given references."""
-        cells = np.ix_(rows, columns)
-        return LaboratoryDistances(self.composition[cells], self.processing[cells], self.prediction[cells])
 
 
 def laboratory_distances(
