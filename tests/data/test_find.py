@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nasicon_ml.columns import Column, Kind
 from nasicon_ml.composition import parse
 from nasicon_ml.data.citing import bibtex, bibtex_key
-from nasicon_ml.data.find import SEARCHED, find_pellets, find_sources, fulfils
+from nasicon_ml.data.find import SEARCHABLE_COLUMNS, find_pellets, find_sources, matches_query
 from nasicon_ml.data.load import load_pellets, load_sources
 from nasicon_ml.errors import FieldError
 
@@ -42,7 +42,7 @@ def test_ranges_and_comparisons_are_those_of_arithmetic(values: list[float], one
     cells, (low, high) = pd.Series(values, dtype="float64"), sorted((one, two))
 
     def asked(text: object) -> list[bool]:
-        return fulfils(cells, TEMPERATURE, text).tolist()
+        return matches_query(cells, TEMPERATURE, text).tolist()
 
     assert (
         asked(f"{low}..{high}")
@@ -116,7 +116,7 @@ def test_what_cannot_be_understood_is_refused_with_the_cure(asked: dict[str, obj
 
 
 def test_every_column_can_be_asked_for_by_both_names() -> None:
-    for name, column in SEARCHED.items():
+    for name, column in SEARCHABLE_COLUMNS.items():
         asked = "given" if column.kind is not Kind.TEXT else "unknown"
         cells = find_pellets(PELLETS, **{name: asked})[column]
         assert (cells.notna() if asked == "given" else cells.isna()).all()

@@ -5,7 +5,7 @@ import pytest
 
 from nasicon_ml.columns import Column
 from nasicon_ml.data.load import load_pellets
-from nasicon_ml.data.validate import UNUSUAL, unusual_findings, unusual_in_file
+from nasicon_ml.data.validate import UNUSUAL_VALUE_RULE, unusual_findings, unusual_in_file
 from tests.data.examples import GOOD, table
 
 REFERENCE = load_pellets()
@@ -69,7 +69,9 @@ def test_its_own_work_is_no_witness() -> None:
     wrong = {**GOOD, "pellet_id": "odd", "source": "odd", "conductivity_total_s_cm": "0.1"}
     pellets = clean(*rows, wrong)
     found = unusual_findings(pellets, pellets)
-    assert [(one.row, one.column, one.rule) for one in found] == [(12, "conductivity_total_s_cm", UNUSUAL)]
+    assert [(one.row, one.column, one.rule) for one in found] == [
+        (12, "conductivity_total_s_cm", UNUSUAL_VALUE_RULE)
+    ]
     pair = clean(*rows, wrong, {**wrong, "pellet_id": "odd2", "source": "odd2"})
     assert unusual_findings(pair, pair) == []
 

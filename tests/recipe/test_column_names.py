@@ -3,7 +3,7 @@
 import pytest
 
 from nasicon_ml.columns import RECIPE, Column
-from nasicon_ml.recipe.rules import NAME_AND_X, column_hint, guess_column, normalize_name
+from nasicon_ml.recipe.rules import SYSTEM_AND_X_HINT, column_hint, guess_column, normalize_name
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_names_are_written_our_way() -> None:
 
 @pytest.mark.parametrize("name", ["x", "X", "x (-)", "System"])
 def test_x_belongs_into_the_formula(name: str) -> None:
-    assert column_hint(name) == NAME_AND_X
+    assert column_hint(name) == SYSTEM_AND_X_HINT
 
 
 def test_hints_are_sentences() -> None:

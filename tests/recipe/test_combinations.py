@@ -65,7 +65,7 @@ def test_every_value_meets_every_other_the_first_field_slowest() -> None:
     assert [recipe.formula for recipe in found.recipes[2:4]] == ["Li1.1Al0.1Ti1.9(PO4)3", "Li1.3Al0.3Ti1.7(PO4)3"]
     assert [recipe.sintering_temperature_c for recipe in found.recipes] == [800, 850, 900] * 2
     x, temperature = found.varied
-    assert (x.name, x.values, x.different) == ("x", (0.1,) * 3 + (0.3,) * 3, (0.1, 0.3))
+    assert (x.name, x.values, x.unique_values) == ("x", (0.1,) * 3 + (0.3,) * 3, (0.1, 0.3))
     assert (temperature.label, temperature.unit, temperature.is_number) == ("sintering temperature", "°C", True)
     assert str(temperature) == "sintering temperature 800, 850, 900 °C"
 

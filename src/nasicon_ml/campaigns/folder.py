@@ -29,7 +29,7 @@ from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.checks import Severity, check_columns
 from nasicon_ml.columns import MODEL_INPUT, PELLET, RECIPE, Column, Kind
 from nasicon_ml.composition import check_formulas
-from nasicon_ml.data.own_pellets import RESULTS, made_up_key, own_pellets
+from nasicon_ml.data.own_pellets import RESULTS, generated_key, own_pellets
 from nasicon_ml.errors import DatasetError, FieldError, NasiconError, UnreadableFileError, nearest
 from nasicon_ml.io import read_table, write_table
 from nasicon_ml.io.tables import table_as_csv, write_text
@@ -251,14 +251,14 @@ class Campaign:
         keys, before_keys = new[Column.PELLET_ID].tolist(), before[Column.PELLET_ID].tolist()
         new_cells, before_cells = _cells(new), _cells(before)
         for row, key in enumerate(keys):
-            is_made_up = key == made_up_key(row)
+            is_made_up = key == generated_key(row)
             named = [other for other, at in zip(before_keys, before_cells, strict=True) if at == new_cells[row]]
             if (named and is_made_up) or key in named:
                 known.append(named[0] if is_made_up else key)
                 keys[row] = None
             elif is_made_up:
                 keys[row] = next(
-                    name for at in itertools.count(len(taken)) if (name := made_up_key(at)) not in taken
+                    name for at in itertools.count(len(taken)) if (name := generated_key(at)) not in taken
                 )
                 taken.add(keys[row])
             elif key in taken:

@@ -331,7 +331,7 @@ def validate(ctx: click.Context, file: str | None, sources: str | None, as_json:
     import pandas as pd
 
     from nasicon_ml.data.files import PELLETS_FILE, datasets_folder, verify_checksum
-    from nasicon_ml.data.load import load_pellets, load_sources, with_lines
+    from nasicon_ml.data.load import add_lines, load_pellets, load_sources
     from nasicon_ml.data.validate import find_problems, unusual_in_file
     from nasicon_ml.io import read_table
 
@@ -342,7 +342,7 @@ def validate(ctx: click.Context, file: str | None, sources: str | None, as_json:
     known_sources = set(load_sources(sources_path, verify=False)[Column.SOURCE])
     findings = find_problems(raw, known_sources)
     with suppress(DatasetError):  # skip the comparison if the dataset itself cannot be loaded
-        findings = with_lines([*findings, *unusual_in_file(raw, load_pellets(verify=False))], raw)
+        findings = add_lines([*findings, *unusual_in_file(raw, load_pellets(verify=False))], raw)
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
     records = _finding_records(findings)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nasicon_ml.checks import Finding
     from nasicon_ml.io import RawTable
     from nasicon_ml.model import PropertyModel
-    from nasicon_ml.recipe.combinations import Varied
+    from nasicon_ml.recipe.combinations import VariedField
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -379,7 +379,7 @@ class Inputs:
     #: Name of the input in messages; empty for options.
     name: str = ""
     #: Fields with several values among recipes given by options.
-    varied: tuple[Varied, ...] = ()
+    varied: tuple[VariedField, ...] = ()
 
     def __len__(self) -> int:
         return len(self.recipe_numbers)
@@ -469,9 +469,9 @@ def expand_recipe(
     column names to a value, a tuple of several values, or None if not given.
     """
     from nasicon_ml.recipe import recipe_table, recipe_warnings
-    from nasicon_ml.recipe.combinations import X, combinations
+    from nasicon_ml.recipe.combinations import X_NAME, combinations
 
-    given = {X: x, **substitute, **fields}
+    given = {X_NAME: x, **substitute, **fields}
     combined = combinations(formula, {name: value for name, value in given.items() if value is not None})
     table, varied, count = recipe_table(combined.recipes), combined.varied, len(combined.recipes)
     if varied:

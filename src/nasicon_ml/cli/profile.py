@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from nasicon_ml.recipe.combinations import Varied
+    from nasicon_ml.recipe.combinations import VariedField
     from nasicon_ml.workflows.profile import Best, Profile
 
 SCHEMA = "nasicon-ml/profile/1"
@@ -242,7 +242,7 @@ def figure(profile: Profile, title: str) -> Figure:
     from nasicon_ml.plots import Axis
     from nasicon_ml.plots import profile as draw
 
-    first, *others = sorted(profile.varied, key=lambda field: (-field.is_number, -len(field.different)))
+    first, *others = sorted(profile.varied, key=lambda field: (-field.is_number, -len(field.unique_values)))
     axes = [
         Axis(
             field.values if field.is_number else [field.written(row) for row in range(len(field.values))],
@@ -262,6 +262,6 @@ def figure(profile: Profile, title: str) -> Figure:
     return draw(profile.frame(), axes[0], curves, measured, title=title, level=level, best=best)
 
 
-def _curve(field: Varied, value: Any) -> Any:
+def _curve(field: VariedField, value: Any) -> Any:
     """Return the curve to which a measured pellet belongs; for numbers, the nearest."""
-    return min(field.different, key=lambda other: abs(other - value)) if field.is_number else field.text(value)
+    return min(field.unique_values, key=lambda other: abs(other - value)) if field.is_number else field.text(value)

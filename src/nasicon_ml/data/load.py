@@ -1,4 +1,4 @@
-"""Loads pellets from the dataset; results that are doubted one by one are left out."""
+"""Load pellets and sources of the dataset, by default without suspect pellets and doubtful results."""
 
 from __future__ import annotations
 
@@ -31,58 +31,54 @@ from nasicon_ml.recipe.rules import column_hint
 _RESULTS = {column.value: column for column in columns_of(Role.RESULT)}
 
 
-def doubted(clean: pd.DataFrame) -> dict[Column, NDArray[np.bool_]]:
-    """Return which results of which rows are doubted: column -> mask of shape (n,); bounds with their numbers."""
+def doubtful_results(clean: pd.DataFrame) -> dict[Column, NDArray[np.bool_]]:
+    """Return a mask of shape (n,) for each column with doubtful results; a bound is as doubtful as its number."""
     cells = clean[Column.DOUBTFUL_COLUMNS]
-    found: dict[Column, NDArray[np.bool_]] = {}
+    masks: dict[Column, NDArray[np.bool_]] = {}
     for row in np.flatnonzero(cells.notna()).tolist():
-        for column in (_RESULTS[name] for name in split_cell(cells.iloc[row]) if name in _RESULTS):
-            for one in (column, BOUND_OF.get(column)):  # a bound says nothing without its number
-                if one is not None:
-                    found.setdefault(one, np.zeros(len(clean), dtype=np.bool_))[row] = True
-    return found
+        for result in (_RESULTS[name] for name in split_cell(cells.iloc[row]) if name in _RESULTS):
+            for column in filter(None, (result, BOUND_OF.get(result))):
+                masks.setdefault(column, np.zeros(len(clean), dtype=np.bool_))[row] = True
+    return masks
 
 
-def without_doubted(clean: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of pellets in which the results that are doubted are blank."""
-    blank = {
+def without_doubtful_results(clean: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of pellets with doubtful results set to missing."""
+    replaced = {
         column.value: clean[column].where(~rows, np.nan if column.kind is Kind.NUMBER else None)
-        for column, rows in doubted(clean).items()
+        for column, rows in doubtful_results(clean).items()
     }
-    return clean.assign(**blank)
+    return clean.assign(**replaced)
 
 
-def doubt_findings(clean: pd.DataFrame) -> list[Finding]:
-    """Find names in `Column.DOUBTFUL_COLUMNS` that are no results, and doubts without a reason.
+def doubtful_column_findings(clean: pd.DataFrame) -> list[Finding]:
+    """Return errors for names in `Column.DOUBTFUL_COLUMNS` that are not results, and for missing reasons.
 
-    Parameters
-    ----------
-    clean
-        Clean values, index 0 to n - 1.
+    `clean` has clean values and the index 0 to n - 1.
     """
     cells = clean[Column.DOUBTFUL_COLUMNS]
     reasons = clean[Column.SUSPECT_REASON].notna().to_numpy()
-    found = []
+    findings = []
     for row in np.flatnonzero(cells.notna()).tolist():
         unknown = [name for name in split_cell(cells[row]) if name not in _RESULTS]
         if unknown:
             allowed = f"columns of results, separated by {SEPARATOR!r}: {', '.join(_RESULTS)}"
             error = FieldError(Column.DOUBTFUL_COLUMNS, unknown[0], allowed, nearest(unknown[0], _RESULTS))
-            found.append(_error(row, Column.DOUBTFUL_COLUMNS, cells[row], "unknown_result", error.message))
+            findings.append(_error(row, Column.DOUBTFUL_COLUMNS, cells[row], "unknown_result", error.message))
         if not reasons[row]:
-            words = f"{Column.SUSPECT_REASON}: is missing; say why {cells[row]} is doubted"
-            found.append(_error(row, Column.SUSPECT_REASON, None, "doubt_without_reason", words))
-    return found
+            message = f"{Column.SUSPECT_REASON}: is missing; say why {cells[row]} is doubted"
+            findings.append(_error(row, Column.SUSPECT_REASON, None, "doubt_without_reason", message))
+    return findings
 
 
 def _error(row: int, column: str, value: object, rule: str, message: str) -> Finding:
     return Finding(row, str(column), value, rule, Severity.ERROR, message)
 
 
-#: Without these a file is no list of pellets.
-OBLIGATORY = (Column.PELLET_ID, Column.SOURCE, Column.FORMULA)
-#: The row of a finding about the header.
-HEADER = -1
+#: Columns that every file of pellets must have.
+REQUIRED_COLUMNS = (Column.PELLET_ID, Column.SOURCE, Column.FORMULA)
+#: Row number of findings about the header.
+HEADER_ROW = -1
 
 
 def load_pellets(
@@ -95,10 +91,10 @@ def load_pellets(
     path
         A file of pellets; by default the committed dataset.
     include_suspect
-        Whether rows that are marked suspect come along, and single results that are doubted
-        (`Column.DOUBTFUL_COLUMNS`), which are blank otherwise; formula (and system) of the former may be missing.
+        Whether to include suspect rows, whose formula and system may be missing, and doubtful results
+        (`Column.DOUBTFUL_COLUMNS`), which are set to missing otherwise.
     verify
-        Whether the file must have the checksum that is recorded beside it (if one is).
+        Whether the file must match the checksum recorded in its folder, if there is one.
 
     Returns
     -------
@@ -109,8 +105,8 @@ def load_pellets(
     Raises
     ------
     DatasetError
-        If the checksum differs, an obligatory column is absent, a column is unknown, or a cell of a row that is
-        not suspect cannot be read.
+        If the checksum differs, a required column is absent, a column is unknown, or a cell of a row that is not
+        suspect is invalid.
     UnreadableFileError
         If the file is not a table.
     """
@@ -119,11 +115,8 @@ def load_pellets(
     if verify:
         verify_checksum(file)
     clean, findings = clean_pellets(raw)
-    errors = [
-        finding
-        for finding in with_lines(excuse_suspects(findings, clean), raw)
-        if finding.severity is Severity.ERROR
-    ]
+    findings = add_lines(downgrade_suspect_errors(findings, clean), raw)
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors:
         first = errors[0]
         place = f", line {first.line}" if first.line is not None else f", row {first.row + 1}"
@@ -134,11 +127,11 @@ def load_pellets(
     clean[Column.SYSTEM.value] = systems_of(clean[Column.FORMULA])
     if include_suspect:
         return clean
-    return without_doubted(clean[~clean[Column.SUSPECT].astype(bool)].reset_index(drop=True))
+    return without_doubtful_results(clean[~clean[Column.SUSPECT].astype(bool)].reset_index(drop=True))
 
 
 def systems_of(formulas: pd.Series) -> pd.Series:
-    """Return the name of each formula's system; None where the formula is missing.
+    """Return the name of the system of each formula; None for missing formulas.
 
     Parameters
     ----------
@@ -151,10 +144,10 @@ def systems_of(formulas: pd.Series) -> pd.Series:
         Shape (n_rows,), object, with the same index.
     """
     systems = np.full(len(formulas), None, dtype="object")
-    stated = formulas.notna().to_numpy()
-    if stated.any():
-        table = occupancies(formulas[stated].tolist())
-        systems[stated] = table.per_row(table.systems)
+    is_given = formulas.notna().to_numpy()
+    if is_given.any():
+        table = occupancies(formulas[is_given].tolist())
+        systems[is_given] = table.per_row(table.systems)
     return pd.Series(systems, index=formulas.index, dtype="object")
 
 
@@ -164,72 +157,70 @@ def clean_pellets(raw: RawTable) -> tuple[pd.DataFrame, list[Finding]]:
     Parameters
     ----------
     raw
-        A table as it stands in its file.
+        A table as read from its file.
 
     Returns
     -------
     pandas.DataFrame
-        Shape (n_rows, len(columns.PELLET)), index 0 to n_rows - 1: clean types, canonical formulas, flags of the
-        status and of the compilations never missing. A bad cell is missing.
+        Shape (n_rows, len(columns.PELLET)), index 0 to n_rows - 1: clean types, canonical formulas. The flags of
+        status and compilation are never missing; invalid cells are.
     list of Finding
-        About the header (row -1) and about cells that cannot be read, in no order, without lines.
+        Errors in the header (row -1) and invalid cells, in no order, without lines.
     """
     findings = _check_header(raw.frame)
-    clean, bad_cells = check_columns(raw.frame, PELLET)
-    findings += bad_cells
+    clean, cell_findings = check_columns(raw.frame, PELLET)
+    findings += cell_findings
     for flag in (Column.SUSPECT, Column.IN_OBELIX, Column.IN_LIVERPOOL):
         clean[flag] = clean[flag].eq(True).astype("object")
-    clean[Column.FORMULA], bad_formulas = check_formulas(clean[Column.FORMULA])
+    clean[Column.FORMULA], formula_findings = check_formulas(clean[Column.FORMULA])
     if Column.FORMULA in raw.frame.columns:
-        unread = {finding.row for finding in bad_cells if finding.column == Column.FORMULA}
-        findings += [finding for finding in bad_formulas if finding.row not in unread]
-    return clean, findings + doubt_findings(clean)
+        unreadable = {finding.row for finding in cell_findings if finding.column == Column.FORMULA}
+        findings += [finding for finding in formula_findings if finding.row not in unreadable]
+    return clean, findings + doubtful_column_findings(clean)
 
 
 def _check_header(frame: pd.DataFrame) -> list[Finding]:
-    """Find columns that are absent or unknown."""
+    """Return errors for absent and unknown columns."""
     names = [str(name) for name in frame.columns]
-    absent = [
-        _error(HEADER, column, None, "missing_column", f"the column {column.value} is absent")
-        for column in OBLIGATORY
+    findings = [
+        _error(HEADER_ROW, column, None, "missing_column", f"the column {column.value} is absent")
+        for column in REQUIRED_COLUMNS
         if column not in names
     ]
     for name in names:
         if name not in set(PELLET):
-            words = f"{name!r} is not a column of the dataset. {column_hint(name, PELLET)}".strip()
-            absent.append(_error(HEADER, name, name, "unknown_column", words))
-    return absent
+            message = f"{name!r} is not a column of the dataset. {column_hint(name, PELLET)}".strip()
+            findings.append(_error(HEADER_ROW, name, name, "unknown_column", message))
+    return findings
 
 
-def excuse_suspects(findings: Sequence[Finding], clean: pd.DataFrame) -> list[Finding]:
-    """Turn errors about values into warnings where the row is suspect, or the value doubted, and says why.
+def downgrade_suspect_errors(findings: Sequence[Finding], clean: pd.DataFrame) -> list[Finding]:
+    """Turn errors in suspect rows and doubtful results into warnings, if the row gives a reason.
 
-    What identifies a row (its key, its source) and the header are never excused.
+    Errors in the header, the key, the source and the status of a row remain errors.
     """
-    reason = clean[Column.SUSPECT_REASON].notna().to_numpy()
-    suspect = clean[Column.SUSPECT].eq(True).to_numpy() & reason
-    excused = {column.value: suspect | (rows & reason) for column, rows in doubted(clean).items()}
-    never = {
-        column.value for column in (Column.PELLET_ID, Column.SOURCE, *columns_of(Role.STATUS))
-        if column is not Column.NOTES
-    }  # fmt: skip
+    has_reason = clean[Column.SUSPECT_REASON].notna().to_numpy()
+    is_suspect = clean[Column.SUSPECT].eq(True).to_numpy() & has_reason
+    excused = {column.value: is_suspect | (rows & has_reason) for column, rows in doubtful_results(clean).items()}
+    strict_columns = {Column.PELLET_ID, Column.SOURCE, *columns_of(Role.STATUS)} - {Column.NOTES}
     return [
         replace(finding, severity=Severity.WARNING)
-        if finding.row != HEADER
-        and finding.column not in never
-        and excused.get(finding.column, suspect)[finding.row]
+        if finding.row != HEADER_ROW
+        and finding.column not in strict_columns
+        and excused.get(finding.column, is_suspect)[finding.row]
         else finding
         for finding in findings
     ]
 
 
-def with_lines(findings: Sequence[Finding], raw: RawTable) -> list[Finding]:
-    """Add the line of the file to findings, and sort them by row and column."""
+def add_lines(findings: Sequence[Finding], raw: RawTable) -> list[Finding]:
+    """Add line numbers of the file to findings, and sort them by row and column."""
     lines = raw.lines
     order = {column.value: position for position, column in enumerate(PELLET)}
     if lines is not None:
         findings = [
-            replace(finding, line=1 if finding.row == HEADER else int(lines[finding.row])) for finding in findings
+            replace(finding, line=1 if finding.row == HEADER_ROW else int(lines[finding.row]))
+            for finding in findings
         ]
     return sorted(findings, key=lambda finding: (finding.row, order.get(finding.column, len(order)), finding.rule))
 
@@ -242,7 +233,7 @@ def load_sources(path: str | Path | None = None, *, verify: bool = True) -> pd.D
     path
         A file of sources; by default the committed one.
     verify
-        Whether the file must have the checksum that is recorded beside it (if one is).
+        Whether the file must match the checksum recorded in its folder, if there is one.
 
     Returns
     -------
@@ -252,7 +243,7 @@ def load_sources(path: str | Path | None = None, *, verify: bool = True) -> pd.D
     Raises
     ------
     DatasetError
-        If the checksum differs, a cell cannot be read, or a key is missing or repeated.
+        If the checksum differs, a cell is invalid, or a key is missing or repeated.
     UnreadableFileError
         If the file is not a table.
     """

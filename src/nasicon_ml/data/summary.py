@@ -1,4 +1,4 @@
-"""Counts what the dataset covers: by system, by field, by choice and by source."""
+"""Count the pellets of the dataset by system, field, choice and source."""
 
 from __future__ import annotations
 
@@ -9,42 +9,41 @@ import pandas as pd
 
 from nasicon_ml.columns import PELLET, Column, Kind, Role
 from nasicon_ml.data.citing import citation
-from nasicon_ml.data.load import without_doubted
+from nasicon_ml.data.load import without_doubtful_results
 
 #: The results that the models predict.
 TARGETS = (Column.CONDUCTIVITY_TOTAL_S_CM, Column.RELATIVE_DENSITY_PCT, Column.PHASE_PURE)
-#: What stands for the system of a row without a readable formula.
+#: System of rows without a valid formula.
 NO_SYSTEM = "(none)"
-#: The heads of the counts: all pellets, and those that are not suspect.
+#: Columns with the number of all pellets, and of those that are not suspect.
 PELLETS = "pellets"
 USABLE = "usable"
-#: Pellets in use of which single results are doubted.
+#: Column with the number of usable pellets with doubtful results.
 DOUBTED = "doubted"
 _ALKALIS = {"L": "lithium", "N": "sodium"}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a table of pellets covers.
+    """Counts of a table of pellets.
 
-    Fields are counted among usable pellets, those that are not suspect, and without results that are doubted.
+    Fields are counted in usable pellets, which are not suspect, and without doubtful results.
 
     Attributes
     ----------
     totals
         One row: pellets, usable pellets, sources, and usable pellets by target.
     alkalis, systems
-        One row per alkali and per system, with the same counts, the largest first.
+        The same counts by alkali and by system, the largest first.
     fields
-        One row per field a pellet may give: how many usable pellets give it, their share in per cent, and the
-        smallest, middle and largest number.
+        One row per field: number and percentage of usable pellets with a value, and the smallest, median and
+        largest number.
     choices
-        One row per field and choice: how many usable pellets have it.
+        Number of usable pellets by field and choice.
     sources
-        One row per source, the largest first: pellets, usable pellets, and the citation where known.
+        One row per source, the largest first: pellets, usable pellets, and the citation if known.
     reasons
-        One row per kind of reason: how many suspect pellets have it as their first, and how many usable pellets
-        of which single results are doubted.
+        Numbers of suspect pellets and of usable pellets with doubtful results, by their first reason.
     """
 
     totals: pd.DataFrame
@@ -57,20 +56,20 @@ class Summary:
 
 
 def summarise(pellets: pd.DataFrame, sources: pd.DataFrame | None = None) -> Summary:
-    """Count what a table of pellets covers.
+    """Count the pellets of a table.
 
     Parameters
     ----------
     pellets
-        What `load_pellets` gives, with suspect rows and doubted results if they are to be counted.
+        Table as returned by `load_pellets`, including suspect rows and doubtful results if they are to be counted.
     sources
-        What `load_sources` gives, for the citations.
+        Table as returned by `load_sources`, for the citations.
     """
     usable = ~pellets[Column.SUSPECT].astype(bool)
     system = pellets[Column.SYSTEM].fillna(NO_SYSTEM)
     alkali = system.str[0].map(_ALKALIS).where(system != NO_SYSTEM, NO_SYSTEM).fillna("other")
     everything = pd.Series("all", index=pellets.index)
-    trusted = without_doubted(pellets)
+    trusted = without_doubtful_results(pellets)
     return Summary(
         totals=_counts(trusted, usable, everything, "rows"),
         alkalis=_counts(trusted, usable, alkali, "alkali"),
@@ -93,7 +92,7 @@ def _counts(pellets: pd.DataFrame, usable: pd.Series, by: pd.Series, name: str) 
 
 
 def _fields(pellets: pd.DataFrame) -> pd.DataFrame:
-    """Count how often each field is given, and the range of its numbers."""
+    """Return the number of values of each field, and the range of its numbers."""
     skipped = {Role.KEY, Role.PROVENANCE, Role.STATUS}
     columns = [column for column in PELLET if column.role not in skipped]
     numbers = [column for column in columns if column.kind is Kind.NUMBER]
@@ -113,7 +112,7 @@ def _fields(pellets: pd.DataFrame) -> pd.DataFrame:
 
 
 def _choices(pellets: pd.DataFrame) -> pd.DataFrame:
-    """Count the choices of the fields that have some."""
+    """Count the pellets by field and choice."""
     columns = [column for column in PELLET if column.kind is Kind.CATEGORY or column is Column.PHASE_PURE]
     long = pellets[columns].melt(var_name="field", value_name="choice").dropna()
     long["choice"] = long["choice"].map(lambda choice: str(choice).lower() if isinstance(choice, bool) else choice)
@@ -135,16 +134,17 @@ def _sources(pellets: pd.DataFrame, usable: pd.Series, sources: pd.DataFrame | N
 
 def _citations(sources: pd.DataFrame, pellets: pd.DataFrame) -> dict[str, str]:
     rows: Sequence[dict[str, object]] = sources.to_dict("records")  # type: ignore[assignment]
-    of_source = {str(key): group.to_dict("records") for key, group in pellets.groupby(Column.SOURCE)}
-    keys = [str(row[Column.SOURCE]) for row in rows]
-    return {key: citation(row, of_source.get(key, ())) for key, row in zip(keys, rows, strict=True)}
+    by_source = {str(key): group.to_dict("records") for key, group in pellets.groupby(Column.SOURCE)}
+    return {key: citation(row, by_source.get(key, ())) for row in rows for key in (str(row[Column.SOURCE]),)}
 
 
 def _reasons(pellets: pd.DataFrame, usable: pd.Series) -> pd.DataFrame:
-    """Count reasons by their kind: what stands before a colon, a bracket or the name of another pellet."""
+    """Count reasons by their text up to a colon, a bracket or the name of another pellet."""
     first = pellets[Column.SUSPECT_REASON].fillna("(no reason)").str.split(r"[;:(]", regex=True).str[0]
     kind = first.str.strip().str.replace(r"^duplicate of .*", "duplicate of another row", regex=True)
-    doubted = usable & pellets[Column.DOUBTFUL_COLUMNS].notna()
-    counts = pd.DataFrame({PELLETS: ~usable, DOUBTED: doubted})[~usable | doubted].astype(int).groupby(kind).sum()
+    doubtful = usable & pellets[Column.DOUBTFUL_COLUMNS].notna()
+    counts = (
+        pd.DataFrame({PELLETS: ~usable, DOUBTED: doubtful})[~usable | doubtful].astype(int).groupby(kind).sum()
+    )
     order = counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
     return counts.loc[order].rename_axis("reason").reset_index()

@@ -1,13 +1,13 @@
-"""Checks a file of pellets against the vocabulary and the rules, and reports everything at once.
+"""Validate a file of pellets against the vocabulary and the rules, and return all findings at once.
 
-Rules that need more than one cell take the clean table and find the rows they do not like as an array; words are
-made for those few. Those that compare measurements look at pairs of usable rows of one composition that no field
-of recipe or condition tells apart (what is missing tells nothing apart), and warn: a person has to look.
+Rules about several cells compute a mask of rows from the clean table; messages are made only for these rows. Rules
+that compare measurements consider pairs of usable rows of the same composition without a difference in any field
+of recipe or condition (a missing value is no difference), and return warnings, because a person has to decide.
 
-Numbers that are possible but unlike all that was measured are told with what was probably meant. 0.12 S/cm is a
-conductivity, but nobody measured such a one on a NASICON at room temperature: it is 0.12 mS/cm. Each number is
-held against what other works report: conductivity, density and temperatures against the same system (all systems
-where these are few), a conductivity against those measured at about the same temperature.
+Numbers that are possible but far from all measured values are reported together with what was probably meant:
+nobody measured 0.12 S/cm on a NASICON at room temperature, so it is probably 0.12 mS/cm. Each number is compared
+with other works: conductivity, density and temperatures with the same system (with all systems if it has too few
+pellets), and a conductivity with those measured at about the same temperature.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -47,161 +46,164 @@ from nasicon_ml.composition import occupancies
 from nasicon_ml.composition.precursors import precursor_findings
 from nasicon_ml.data.files import SOURCES_FILE
 from nasicon_ml.data.load import (
-    HEADER,
+    HEADER_ROW,
+    add_lines,
     clean_pellets,
-    excuse_suspects,
+    downgrade_suspect_errors,
     load_sources,
     systems_of,
-    with_lines,
-    without_doubted,
+    without_doubtful_results,
 )
 from nasicon_ml.errors import NasiconError, nearest
 from nasicon_ml.io import RawTable, read_table
 
-#: Above this the formula is wrong as printed, in elementary charges per three T cations.
+#: Charge imbalance above which a formula is an error, in elementary charges per three T cations.
 CHARGE_LIMIT = 0.25
-#: Two totals (or two bulk values) of one sample further apart than this contradict each other, in decades.
+#: Difference above which two total (or bulk) conductivities of one sample contradict each other, in decades.
 CONTRADICTION_DECADES = 1.5
-#: Measured at temperatures no further apart than this is measured alike, in °C: room temperature is 20 to 30.
+#: Difference up to which measurement temperatures count as equal, in °C; room temperature is 20 to 30.
 SAME_TEMPERATURE_C = 10.0
-#: Author, year and what tells several works apart: fu1997b, yi2014film.
+#: Source key of author, year and an optional suffix: fu1997b, yi2014film.
 _AUTHOR_YEAR = r"^([^\W\d_]+)(?:19|20)\d\d[^\W\d_]*$"
-#: ly2018 is paper number 2018 of a collection, and no work of 2018.
-_NUMBERED = ("ly",)
+#: Prefixes of numbered collections: ly2018 is paper number 2018, not a work of 2018.
+_NUMBERED_COLLECTIONS = ("ly",)
 
-UNUSUAL = "unlike_all_measured"
-#: Held against pellets of the same system.
-BY_SYSTEM = (
+UNUSUAL_VALUE_RULE = "unlike_all_measured"
+#: Columns compared with pellets of the same system.
+COMPARED_BY_SYSTEM = (
     *CONDUCTIVITIES, Column.RELATIVE_DENSITY_PCT, Column.CALCINATION_TEMPERATURE_C, Column.SINTERING_TEMPERATURE_C,
 )  # fmt: skip
-#: Held against all pellets.
-OVER_ALL = (
+#: Columns compared with all pellets.
+COMPARED_OVERALL = (
     Column.CALCINATION_TIME_H, Column.SINTERING_TIME_H, Column.PARTICLE_SIZE_UM, Column.HEATING_RATE_C_MIN,
     Column.PRESSURE_MPA, Column.LITHIUM_EXCESS_PCT, Column.GREEN_PRESSURE_MPA, Column.ACTIVATION_ENERGY_EV,
     Column.GRAIN_SIZE_UM,
 )  # fmt: skip
-#: Numbers that make a row a measurement; two rows that share one may be the same. Unusual ones are said also where
-#: no other unit explains them: what is new about a recipe is no mistake, but a result that nobody found before is
-#: worth a second look.
-RESULTS = (*CONDUCTIVITIES, Column.RELATIVE_DENSITY_PCT)
-#: How far beyond all others a number has to lie. Any pellet may conduct badly, none conducts much better.
+#: Results that identify a measurement: rows with an equal value may be duplicates. Unusual values are reported
+#: even if no other unit explains them, because unlike a new recipe, an unprecedented result is probably a mistake.
+MEASURED_RESULTS = (*CONDUCTIVITIES, Column.RELATIVE_DENSITY_PCT)
+#: Distance of an unusual value from the range of all others. The limit is lower for high conductivities.
 CONDUCTIVITY_FACTORS = (100.0, 3.0)
 DENSITY_POINTS, TEMPERATURE_C, OTHER_FACTOR = 10.0, 50.0, 2.0
-#: Pellets of other works that make a range.
-ENOUGH = 10
+#: Minimum number of pellets of other works for a range.
+MIN_REFERENCE_PELLETS = 10
 
-#: Names a row in words.
-Places = Callable[[int], str]
+#: Function that returns the label of a row in messages.
+RowLabel = Callable[[int], str]
 Pairs = tuple[Ints, Ints]
 
 
 def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list[Finding]:
-    """Check a table of pellets: everything that is wrong, by row and column; row -1 is the header.
+    """Return all findings about a table of pellets by row and column; row -1 is the header.
 
-    `sources` are the keys of the known sources, None if there is no list to check against. Errors about the values
-    of a row that is marked suspect, with the reason, are warnings.
+    `sources` are the keys of the known sources, or None to skip this check. Errors in values of suspect rows with
+    a reason are reported as warnings.
     """
     clean, findings = clean_pellets(raw)
 
-    def place(row: int) -> str:
+    def row_label(row: int) -> str:
         key = clean[Column.PELLET_ID][row]
         where = f"line {raw.lines[row]}" if raw.lines is not None else f"row {row + 1}"
         return f"{where} ({key})" if key else where
 
-    found = _total_above_bulk(clean)
-    found += kelvin_findings(clean)
-    found += precursor_findings(clean)
-    found += _additives(clean)
-    found += _bounds(clean)
-    found += _purity(clean)
-    found += _suspicion(clean)
-    found += _keys(clean, place)
-    found += _source_known(clean, sources)
-    trusted = without_doubted(clean)
-    found += _duplicates(trusted, place)
-    found += _contradictions(trusted, place)
-    found += _shared_authors(trusted, place)
-    # A cell that could not be read is missing from the clean table; that it is missing is no second mistake.
-    unread = {(finding.row, finding.column) for finding in findings}
+    trusted = without_doubtful_results(clean)
+    rule_findings = [
+        *_total_above_bulk_findings(clean),
+        *kelvin_findings(clean),
+        *precursor_findings(clean),
+        *_additive_findings(clean),
+        *_bound_findings(clean),
+        *_purity_findings(clean),
+        *_suspect_findings(clean),
+        *_key_findings(clean, row_label),
+        *_source_findings(clean, sources),
+        *_duplicate_findings(trusted, row_label),
+        *_contradiction_findings(trusted, row_label),
+        *_shared_author_findings(trusted, row_label),
+    ]
+    # An unreadable cell is missing in the clean table; this is not reported as a second error.
+    unreadable = {(finding.row, finding.column) for finding in findings}
     findings = _escalate_charges(findings, clean)
-    findings += [finding for finding in found if (finding.row, finding.column) not in unread]
-    return with_lines(excuse_suspects(_as_written(findings, raw), clean), raw)
+    findings += [finding for finding in rule_findings if (finding.row, finding.column) not in unreadable]
+    return add_lines(downgrade_suspect_errors(_as_written(findings, raw), clean), raw)
 
 
 def count_problems(path: str | Path) -> dict[str, int]:
-    """Count what is wrong with a file of pellets, held against the list of sources beside it, if there is one.
+    """Count the findings about a file of pellets, using the list of sources in its folder if there is one.
 
     Returns
     -------
     dict
-        "errors" and "warnings". A list of sources that cannot be read counts as one error.
+        Numbers of "errors" and "warnings". An invalid list of sources counts as one error.
 
     Raises
     ------
     UnreadableFileError
         If the file is not a table.
     """
-    beside = Path(path).parent / SOURCES_FILE
-    unreadable, known = 0, None
-    if beside.is_file():
+    sources_file = Path(path).parent / SOURCES_FILE
+    source_errors, known = 0, None
+    if sources_file.is_file():
         try:
-            known = set(load_sources(beside)[Column.SOURCE])
+            known = set(load_sources(sources_file)[Column.SOURCE])
         except NasiconError:
-            unreadable = 1
-    found = find_problems(read_table(path), known)
-    errors = sum(finding.severity is Severity.ERROR for finding in found)
-    return {"errors": errors + unreadable, "warnings": len(found) - errors}
+            source_errors = 1
+    findings = find_problems(read_table(path), known)
+    errors = sum(finding.severity is Severity.ERROR for finding in findings)
+    return {"errors": errors + source_errors, "warnings": len(findings) - errors}
 
 
 def _as_written(findings: Sequence[Finding], raw: RawTable) -> list[Finding]:
-    """Show each cell as it stands in the file, not as it was understood."""
+    """Replace the clean values in findings by the cells of the file."""
     cells = {str(name): raw.frame[name].to_numpy(dtype=object) for name in raw.frame.columns}
     return [
-        replace(found, value=cells[found.column][found.row])
-        if found.row != HEADER and found.column in cells
-        else found
-        for found in findings
+        replace(finding, value=cells[finding.column][finding.row])
+        if finding.row != HEADER_ROW and finding.column in cells
+        else finding
+        for finding in findings
     ]
 
 
-def _report(
+def _findings(
     clean: pd.DataFrame,
     mask: Mask | pd.Series,
     column: Column,
     rule: str,
-    words: str | Callable[[int], str],
+    message: str | Callable[[int], str],
     severity: Severity = Severity.ERROR,
 ) -> list[Finding]:
-    """Return one finding per row of the mask."""
+    """Return one finding per row of the mask; `message` is a text or a function of the row."""
     cells = clean[column].to_numpy(dtype=object)
-    said = {row: words if isinstance(words, str) else words(row) for row in np.flatnonzero(mask).tolist()}
+    messages = {
+        row: message if isinstance(message, str) else message(row) for row in np.flatnonzero(mask).tolist()
+    }
     return [
-        Finding(row, column.value, cells[row], rule, severity, f"{column.value}: {words}")
-        for row, words in said.items()
+        Finding(row, column.value, cells[row], rule, severity, f"{column.value}: {text}")
+        for row, text in messages.items()
     ]
 
 
 def _escalate_charges(findings: Sequence[Finding], clean: pd.DataFrame) -> list[Finding]:
-    """Return the findings; charges off by more than `CHARGE_LIMIT` are errors in them and no longer warnings."""
-    stated = clean[Column.FORMULA].dropna()
-    if stated.empty:
+    """Turn warnings about charge imbalances above `CHARGE_LIMIT` into errors."""
+    formulas = clean[Column.FORMULA].dropna()
+    if formulas.empty:
         return list(findings)
-    table = occupancies(stated.tolist())
-    wrong = set(stated.index[np.abs(table.per_row(table.charge_imbalance)) > CHARGE_LIMIT])
+    table = occupancies(formulas.tolist())
+    imbalanced = set(formulas.index[np.abs(table.per_row(table.charge_imbalance)) > CHARGE_LIMIT])
     return [
-        replace(found, severity=Severity.ERROR)
-        if found.rule == "charge_imbalance" and found.row in wrong
-        else found
-        for found in findings
+        replace(finding, severity=Severity.ERROR)
+        if finding.rule == "charge_imbalance" and finding.row in imbalanced
+        else finding
+        for finding in findings
     ]
 
 
-def _total_above_bulk(clean: pd.DataFrame) -> list[Finding]:
-    """Find totals above the bulk value: grain boundaries only ever add resistance."""
+def _total_above_bulk_findings(clean: pd.DataFrame) -> list[Finding]:
+    """Find total conductivities above the bulk value, which grain boundaries cannot cause."""
     total = clean[Column.CONDUCTIVITY_TOTAL_S_CM].to_numpy()
     bulk = clean[Column.CONDUCTIVITY_BULK_S_CM].to_numpy()
     upper = clean[Column.CONDUCTIVITY_BOUND].eq("upper").to_numpy()
-    return _report(
+    return _findings(
         clean,
         (total > bulk * (1 + 1e-9)) & ~upper,
         Column.CONDUCTIVITY_TOTAL_S_CM,
@@ -210,287 +212,296 @@ def _total_above_bulk(clean: pd.DataFrame) -> list[Finding]:
     )
 
 
-def _additives(clean: pd.DataFrame) -> list[Finding]:
+def _additive_findings(clean: pd.DataFrame) -> list[Finding]:
     """Find amounts without a unit or a name, and units without an amount."""
     name, amount, unit = (clean[column].notna() for column in ADDITIVE)
     no_unit = f"is missing; allowed: {Column.ADDITIVE_UNIT.allowed}"
     no_amount, no_name = "is missing beside its unit", "is missing beside its amount"
     return [
-        *_report(clean, amount & ~unit, Column.ADDITIVE_UNIT, "amount_without_unit", no_unit),
-        *_report(clean, unit & ~amount, Column.ADDITIVE_AMOUNT, "unit_without_amount", no_amount),
-        *_report(clean, amount & ~name, Column.ADDITIVE, "amount_without_additive", no_name),
+        *_findings(clean, amount & ~unit, Column.ADDITIVE_UNIT, "amount_without_unit", no_unit),
+        *_findings(clean, unit & ~amount, Column.ADDITIVE_AMOUNT, "unit_without_amount", no_amount),
+        *_findings(clean, amount & ~name, Column.ADDITIVE, "amount_without_additive", no_name),
     ]
 
 
-def _bounds(clean: pd.DataFrame) -> list[Finding]:
-    """Find bounds that belong to no number."""
-    found = []
+def _bound_findings(clean: pd.DataFrame) -> list[Finding]:
+    """Find bounds without a number."""
+    findings = []
     for number, bound in BOUND_OF.items():
-        alone = clean[bound].notna() & clean[number].isna()
-        found += _report(clean, alone, number, "bound_without_value", f"is missing beside {bound.value}")
-    return found
+        mask = clean[bound].notna() & clean[number].isna()
+        findings += _findings(clean, mask, number, "bound_without_value", f"is missing beside {bound.value}")
+    return findings
 
 
-def _purity(clean: pd.DataFrame) -> list[Finding]:
-    """Find pellets that are called pure and have secondary phases."""
+def _purity_findings(clean: pd.DataFrame) -> list[Finding]:
+    """Find phase-pure pellets with secondary phases."""
     mask = clean[Column.PHASE_PURE].eq(True) & clean[Column.SECONDARY_PHASES].notna()
-    words = "secondary phases are named, yet the pellet is called pure"
-    return _report(clean, mask, Column.PHASE_PURE, "pure_with_secondary_phases", words)
+    message = "secondary phases are named, yet the pellet is called pure"
+    return _findings(clean, mask, Column.PHASE_PURE, "pure_with_secondary_phases", message)
 
 
-def _suspicion(clean: pd.DataFrame) -> list[Finding]:
+def _suspect_findings(clean: pd.DataFrame) -> list[Finding]:
     """Find suspect rows without a reason, and reasons of rows that are not suspect."""
     suspect, reason = clean[Column.SUSPECT].eq(True), clean[Column.SUSPECT_REASON].notna()
-    idle = reason & ~suspect & clean[Column.DOUBTFUL_COLUMNS].isna()
+    unused = reason & ~suspect & clean[Column.DOUBTFUL_COLUMNS].isna()
     missing, given = "is missing; say why", "false, yet a reason is given"
     return [
-        *_report(clean, suspect & ~reason, Column.SUSPECT_REASON, "suspect_without_reason", missing),
-        *_report(clean, idle, Column.SUSPECT, "reason_without_suspect", given, Severity.WARNING),
+        *_findings(clean, suspect & ~reason, Column.SUSPECT_REASON, "suspect_without_reason", missing),
+        *_findings(clean, unused, Column.SUSPECT, "reason_without_suspect", given, Severity.WARNING),
     ]
 
 
-def _keys(clean: pd.DataFrame, places: Places) -> list[Finding]:
-    """Find missing and repeated keys of pellets; `places` names a row in words."""
+def _key_findings(clean: pd.DataFrame, row_label: RowLabel) -> list[Finding]:
+    """Find missing and repeated keys of pellets."""
     ids = clean[Column.PELLET_ID]
     first = ids.map(pd.Series(ids.index, index=ids).groupby(level=0).first()).to_numpy()
 
-    def words(row: int) -> str:
-        return f"{ids[row]!r} already stands in {places(int(first[row]))}"
+    def message(row: int) -> str:
+        return f"{ids[row]!r} already stands in {row_label(int(first[row]))}"
 
     return [
-        *_report(clean, ids.isna(), Column.PELLET_ID, "missing_key", "is missing"),
-        *_report(clean, ids.notna() & ids.duplicated(), Column.PELLET_ID, "duplicate_key", words),
+        *_findings(clean, ids.isna(), Column.PELLET_ID, "missing_key", "is missing"),
+        *_findings(clean, ids.notna() & ids.duplicated(), Column.PELLET_ID, "duplicate_key", message),
     ]
 
 
-def _source_known(clean: pd.DataFrame, known: Collection[str] | None) -> list[Finding]:
-    """Find rows without a source, and (where a list is given) sources that are not in it."""
+def _source_findings(clean: pd.DataFrame, known: Collection[str] | None) -> list[Finding]:
+    """Find rows without a source and, if a list is given, sources that are not in it."""
     sources = clean[Column.SOURCE]
     missing = "is missing; every split of the data is by source"
-    findings = _report(clean, sources.isna(), Column.SOURCE, "missing_source", missing)
+    findings = _findings(clean, sources.isna(), Column.SOURCE, "missing_source", missing)
     if known is None:
         return findings
     unknown = sources.notna() & ~sources.isin(list(known))
     hints = {name: nearest(name, known) for name in sources[unknown].unique()}
 
-    def words(row: int) -> str:
+    def message(row: int) -> str:
         return f"{sources[row]!r} is not in the list of sources. {hints[sources[row]]}".strip()
 
-    return findings + _report(clean, unknown, Column.SOURCE, "unknown_source", words)
+    return findings + _findings(clean, unknown, Column.SOURCE, "unknown_source", message)
 
 
-def _duplicates(clean: pd.DataFrame, places: Places) -> list[Finding]:
-    """Find rows of one source that give the same measurement twice.
+def _duplicate_findings(clean: pd.DataFrame, row_label: RowLabel) -> list[Finding]:
+    """Find rows of one source that report the same measurement twice.
 
-    Rows with the same composition and the same conductivity, bulk conductivity or density to the digit are
-    candidates unless some field of recipe, condition or result tells them apart; rows with other results only are
-    candidates if they agree in every field. Where the notes differ too, a person has to judge: a warning;
-    otherwise an error. Suspect rows are left alone.
+    These are usable rows with the same composition and exactly the same conductivity, bulk conductivity or density
+    and without a difference in any field of recipe, condition or result, and rows with other results only that
+    agree in every field. They are errors, or warnings if the notes differ.
     """
     compared = [
         column
         for column in (*RECIPE, *columns_of(Role.CONDITION, Role.RESULT))
         if column.kind is not Kind.TEXT or column in (Column.ADDITIVE, Column.PRECURSORS)
     ]
-    rows = clean[_usable(clean)]
+    rows = clean[_is_usable(clean)]
     first = np.full(len(clean), -1)
-    for measured in RESULTS:
-        some = rows[rows[measured].notna()]
-        groups = some.groupby([Column.SOURCE, Column.FORMULA, measured], sort=False)
-        same = (groups[compared].transform("nunique") <= 1).all(axis=1)
-        _note_leaders(first, some[same], groups.ngroup()[same])
-    reported = rows[list(columns_of(Role.RESULT))].notna().any(axis=1)
-    bare = rows[rows[list(RESULTS)].isna().all(axis=1) & reported]
+    for measured in MEASURED_RESULTS:
+        measured_rows = rows[rows[measured].notna()]
+        groups = measured_rows.groupby([Column.SOURCE, Column.FORMULA, measured], sort=False)
+        is_same = (groups[compared].transform("nunique") <= 1).all(axis=1)
+        _set_first_rows(first, measured_rows[is_same], groups.ngroup()[is_same])
+    has_result = rows[list(columns_of(Role.RESULT))].notna().any(axis=1)
+    other_rows = rows[rows[list(MEASURED_RESULTS)].isna().all(axis=1) & has_result]
     every = [Column.SOURCE, *compared, Column.SECONDARY_PHASES]
-    _note_leaders(first, bare, bare.groupby(every, dropna=False, sort=False).ngroup())
+    _set_first_rows(first, other_rows, other_rows.groupby(every, dropna=False, sort=False).ngroup())
     notes = clean[Column.NOTES].fillna("").to_numpy()
-    found = first >= 0
-    told = found & (notes != notes[first])
+    is_duplicate = first >= 0
+    differs_in_notes = is_duplicate & (notes != notes[first])
 
-    def words(row: int) -> str:
-        return f"the same measurement as {places(int(first[row]))} by every field that both give"
+    def message(row: int) -> str:
+        return f"the same measurement as {row_label(int(first[row]))} by every field that both give"
 
     return [
-        *_report(clean, found & ~told, Column.PELLET_ID, "duplicate_measurement", words),
-        *_report(clean, told, Column.PELLET_ID, "possible_duplicate", words, Severity.WARNING),
+        *_findings(clean, is_duplicate & ~differs_in_notes, Column.PELLET_ID, "duplicate_measurement", message),
+        *_findings(clean, differs_in_notes, Column.PELLET_ID, "possible_duplicate", message, Severity.WARNING),
     ]
 
 
-def _note_leaders(first: npt.NDArray[np.int_], rows: pd.DataFrame, groups: pd.Series) -> None:
-    """Write down, for every row that is not the first of its group, which row is."""
+def _set_first_rows(first: Ints, rows: pd.DataFrame, groups: pd.Series) -> None:
+    """Set `first`, for every row that is not the first of its group, to the first row of the group."""
     positions = pd.Series(rows.index, index=rows.index)
-    leaders = positions.groupby(groups).transform("first")
-    later = positions[leaders != positions].to_numpy()
-    first[later] = leaders[later].to_numpy()
+    first_rows = positions.groupby(groups).transform("first")
+    later = positions[first_rows != positions].to_numpy()
+    first[later] = first_rows[later].to_numpy()
 
 
-def _contradictions(clean: pd.DataFrame, places: Places) -> list[Finding]:
-    """Find conductivities of one source and composition that are far apart though nothing tells them apart.
+def _contradiction_findings(clean: pd.DataFrame, row_label: RowLabel) -> list[Finding]:
+    """Find conductivities of one source and composition that are far apart without any difference in the rows.
 
-    Numbers that are only bounds are passed over.
+    Numbers that are only bounds are ignored.
     """
-    exact = _usable(clean) & clean[Column.CONDUCTIVITY_BOUND].isna()
+    exact = _is_usable(clean) & clean[Column.CONDUCTIVITY_BOUND].isna()
     findings: list[Finding] = []
     for column in CONDUCTIVITIES:
         rows = clean[exact & (clean[column] > 0)]
         logs = np.log10(clean[column].where(clean[column] > 0).to_numpy(dtype=np.float64))
-        told: dict[int, str] = {}
-        for first, second in _alike(rows, [Column.SOURCE, Column.FORMULA]):
+        messages: dict[int, str] = {}
+        for first, second in _similar_pairs(rows, [Column.SOURCE, Column.FORMULA]):
             far = np.abs(logs[first] - logs[second]) > CONTRADICTION_DECADES
-            for one, other in zip(first[far].tolist(), second[far].tolist(), strict=True):
-                if other not in told:
-                    told[other] = (
-                        f"{clean[column][other]:g} S/cm is {abs(logs[one] - logs[other]):.1f} decades from "
-                        f"{clean[column][one]:g} S/cm in {places(one)}, of the same source and composition, and "
-                        "no field tells the two apart"
+            for earlier, later in zip(first[far].tolist(), second[far].tolist(), strict=True):
+                if later not in messages:
+                    messages[later] = (
+                        f"{clean[column][later]:g} S/cm is {abs(logs[earlier] - logs[later]):.1f} decades from "
+                        f"{clean[column][earlier]:g} S/cm in {row_label(earlier)}, of the same source and "
+                        "composition, and no field tells the two apart"
                     )
-        mask = clean.index.isin(list(told))
-        findings += _report(clean, mask, column, "contradicting_values", told.__getitem__, Severity.WARNING)
+        mask = clean.index.isin(list(messages))
+        findings += _findings(clean, mask, column, "contradicting_values", messages.__getitem__, Severity.WARNING)
     return findings
 
 
-def _shared_authors(clean: pd.DataFrame, places: Places) -> list[Finding]:
-    """Find one measured value of one composition under two source keys of one author.
+def _shared_author_findings(clean: pd.DataFrame, row_label: RowLabel) -> list[Finding]:
+    """Find equal values of one composition under two source keys of one author.
 
-    Such keys may be one work, which then stands on both sides of a split.
+    Such keys may be one work, which would then be on both sides of a split.
     """
-    rows = clean[_usable(clean)]
+    rows = clean[_is_usable(clean)]
     author = rows[Column.SOURCE].str.extract(_AUTHOR_YEAR, expand=False)
-    rows = rows[author.notna() & ~author.isin(_NUMBERED)]
+    rows = rows[author.notna() & ~author.isin(_NUMBERED_COLLECTIONS)]
     sources = clean[Column.SOURCE].to_numpy(dtype=object)
-    found: dict[int, int] = {}
-    for column in RESULTS:
+    earlier_row: dict[int, int] = {}
+    for column in MEASURED_RESULTS:
         given = rows[rows[column].notna()]
-        for first, second in _alike(given, [author.loc[given.index], Column.FORMULA, column]):
-            other_key = sources[first] != sources[second]
-            for one, other in zip(first[other_key].tolist(), second[other_key].tolist(), strict=True):
-                found.setdefault(other, one)
+        for first, second in _similar_pairs(given, [author.loc[given.index], Column.FORMULA, column]):
+            differs = sources[first] != sources[second]
+            for earlier, later in zip(first[differs].tolist(), second[differs].tolist(), strict=True):
+                earlier_row.setdefault(later, earlier)
 
-    def words(row: int) -> str:
+    def message(row: int) -> str:
         return (
-            f"{sources[row]!r} gives the value that {sources[found[row]]!r} gives in {places(found[row])} for the "
-            "same composition; if they are one work, join them"
+            f"{sources[row]!r} gives the value that {sources[earlier_row[row]]!r} gives in "
+            f"{row_label(earlier_row[row])} for the same composition; if they are one work, join them"
         )
 
-    mask = clean.index.isin(list(found))
-    return _report(clean, mask, Column.SOURCE, "same_author_same_value", words, Severity.WARNING)
+    mask = clean.index.isin(list(earlier_row))
+    return _findings(clean, mask, Column.SOURCE, "same_author_same_value", message, Severity.WARNING)
 
 
-def _usable(clean: pd.DataFrame) -> pd.Series:
-    """Find the rows that are not suspect and have a formula and a source."""
+def _is_usable(clean: pd.DataFrame) -> pd.Series:
+    """Return which rows are not suspect and have a formula and a source."""
     return ~clean[Column.SUSPECT].eq(True) & clean[[Column.FORMULA, Column.SOURCE]].notna().all(axis=1)
 
 
-def _alike(rows: pd.DataFrame, by: list[Column | pd.Series]) -> Iterator[Pairs]:
-    """Yield, for each group, the pairs of rows (earlier, later) that no recipe or condition tells apart."""
+def _similar_pairs(rows: pd.DataFrame, by: list[Column | pd.Series]) -> Iterator[Pairs]:
+    """Yield, for each group, the pairs of rows (earlier, later) without a difference in recipe or condition."""
     if rows.empty:
         return
     for _, group in rows.groupby(by, sort=False):
         if len(group) > 1:
             first, second = np.triu_indices(len(group), k=1)
-            alike = ~_told_apart(group, first, second)
+            is_similar = ~_differs(group, first, second)
             positions = group.index.to_numpy(dtype=np.intp)
-            yield positions[first[alike]], positions[second[alike]]
+            yield positions[first[is_similar]], positions[second[is_similar]]
 
 
-def _told_apart(group: pd.DataFrame, first: Ints, second: Ints) -> Mask:
-    """Find the pairs that differ in a field that both give; only one having an additive is a difference too."""
-    apart = np.zeros(len(first), dtype=bool)
+def _differs(group: pd.DataFrame, first: Ints, second: Ints) -> Mask:
+    """Return which pairs differ in a field given in both rows, or in whether there is an additive."""
+    differs = np.zeros(len(first), dtype=bool)
     for column in (*RECIPE, *columns_of(Role.CONDITION)):
         values = group[column].to_numpy()
-        both = pd.notna(values)[first] & pd.notna(values)[second]
+        in_both = pd.notna(values)[first] & pd.notna(values)[second]
         if column is Column.MEASUREMENT_TEMPERATURE_C:
-            differ = np.abs(values[first] - values[second]) > SAME_TEMPERATURE_C
+            is_unequal = np.abs(values[first] - values[second]) > SAME_TEMPERATURE_C
         else:
-            differ = values[first] != values[second]
-        apart |= both & differ
+            is_unequal = values[first] != values[second]
+        differs |= in_both & is_unequal
     has_additive = group[Column.ADDITIVE].notna().to_numpy()
-    return np.asarray(apart | (has_additive[first] != has_additive[second]), dtype=bool)
+    return np.asarray(differs | (has_additive[first] != has_additive[second]), dtype=bool)
 
 
 @dataclass(frozen=True)
-class _Range:
-    """What other works report of one column: smallest and largest, of how many pellets, and whose."""
+class _ReferenceRange:
+    """Range of one column in other works, with the number of pellets and, in messages, their system."""
 
     low: float
     high: float
     count: int
-    whose: str
+    system_prefix: str
 
 
 def unusual_findings(pellets: pd.DataFrame, reference: pd.DataFrame) -> list[Finding]:
-    """Find numbers that are unlike all that was measured: warnings, by column and row.
+    """Return warnings about numbers that are far from all measured ones, by column and row.
 
-    Both tables are as `nasicon_ml.data.load.load_pellets` gives them, `pellets` with index 0 to n - 1. Rows marked
-    suspect and results that are doubted are passed over, and temperatures that look like kelvin anyway
-    (`nasicon_ml.checks.kelvin_findings`). Reference pellets of a pellet's own source do not count.
+    Both tables are like those of `nasicon_ml.data.load.load_pellets`, `pellets` with index 0 to n - 1. Suspect
+    rows, doubtful results and temperatures that look like kelvin (`nasicon_ml.checks.kelvin_findings`) are
+    ignored.
+    Each pellet is compared with reference pellets of other sources only.
     """
-    asked = without_doubted(pellets)
-    used = ~asked[Column.SUSPECT].eq(True).to_numpy()
+    trusted = without_doubtful_results(pellets)
+    usable = ~trusted[Column.SUSPECT].eq(True).to_numpy()
     systems, sources = (reference[name].to_numpy(dtype=object) for name in (Column.SYSTEM, Column.SOURCE))
-    found = fraction_findings(asked[used])
-    for column in (*BY_SYSTEM, *OVER_ALL):
-        values = asked[column].to_numpy(dtype=np.float64)
-        open_to_doubt = used & ~np.isnan(values)
+    findings = fraction_findings(trusted[usable])
+    for column in (*COMPARED_BY_SYSTEM, *COMPARED_OVERALL):
+        values = trusted[column].to_numpy(dtype=np.float64)
+        is_checked = usable & ~np.isnan(values)
         if column in TEMPERATURE_STEPS_C:
-            open_to_doubt &= ~np.logical_or(*looks_like_kelvin(values, column))
-        keys = zip(asked[Column.SYSTEM], asked[Column.SOURCE], _temperatures(asked, column), strict=True)
-        measured, at_c = reference[column].to_numpy(dtype=np.float64), _temperatures(reference, column)
-        ranges: dict[tuple[object, object, float], _Range | None] = {}
+            is_checked &= ~np.logical_or(*looks_like_kelvin(values, column))
+        keys = zip(trusted[Column.SYSTEM], trusted[Column.SOURCE], _temperatures(trusted, column), strict=True)
+        measured, temperatures = reference[column].to_numpy(dtype=np.float64), _temperatures(reference, column)
+        ranges: dict[tuple[object, object, float], _ReferenceRange | None] = {}
         for row, key in enumerate(keys):
-            if not open_to_doubt[row]:
+            if not is_checked[row]:
                 continue
+            system, source, temperature = key
             if key not in ranges:
-                there = ~np.isnan(measured) & (sources != key[1]) & (np.abs(at_c - key[2]) <= SAME_TEMPERATURE_C)
-                ranges[key] = _range(measured, there, systems, key[0] if column in BY_SYSTEM else None)
-            words = _unusual_words(column, float(values[row]), ranges[key], key[2])
-            if words:
-                message = f"{column}: {values[row]:g} {column.unit} {words}"
-                found.append(Finding(row, column.value, float(values[row]), UNUSUAL, Severity.WARNING, message))
-    return found
+                mask = ~np.isnan(measured) & (sources != source)
+                mask &= np.abs(temperatures - temperature) <= SAME_TEMPERATURE_C
+                ranges[key] = _reference_range(
+                    measured, mask, systems, system if column in COMPARED_BY_SYSTEM else None
+                )
+            value = float(values[row])
+            problem = _unusual_message(column, value, ranges[key], temperature)
+            if problem:
+                message = f"{column}: {value:g} {column.unit} {problem}"
+                findings.append(Finding(row, column.value, value, UNUSUAL_VALUE_RULE, Severity.WARNING, message))
+    return findings
 
 
 def unusual_in_file(raw: RawTable, reference: pd.DataFrame) -> list[Finding]:
-    """Find such numbers in a table as it stands in its file; with lines, by row and column."""
+    """Return the findings of `unusual_findings` about a table as read from its file, by row and column."""
     clean, _ = clean_pellets(raw)
     clean[Column.SYSTEM] = systems_of(clean[Column.FORMULA])
-    return with_lines(unusual_findings(clean, reference), raw)
+    return add_lines(unusual_findings(clean, reference), raw)
 
 
 def _temperatures(pellets: pd.DataFrame, column: Column) -> Floats:
-    """Return the temperature at which each value was measured, in °C; 25 for what does not depend on it."""
+    """Return the measurement temperature of each value, in °C; 25 for results other than conductivities."""
     if column not in CONDUCTIVITIES:
         return np.full(len(pellets), ROOM_TEMPERATURE_C)
     return pellets[Column.MEASUREMENT_TEMPERATURE_C].fillna(ROOM_TEMPERATURE_C).to_numpy(dtype=np.float64)
 
 
-def _range(values: Floats, there: Mask, systems: NDArray[np.object_], system: object) -> _Range | None:
-    own = there & (systems == system)
-    some, whose = (own, f"{system} ") if own.sum() >= ENOUGH else (there, "")
-    if some.sum() < ENOUGH:
+def _reference_range(
+    values: Floats, mask: Mask, systems: NDArray[np.object_], system: object
+) -> _ReferenceRange | None:
+    """Return the range of the masked pellets of a system or, if these are too few, of all masked pellets."""
+    selected, prefix = values[mask & (systems == system)], f"{system} "
+    if len(selected) < MIN_REFERENCE_PELLETS:
+        selected, prefix = values[mask], ""
+    if len(selected) < MIN_REFERENCE_PELLETS:
         return None
-    return _Range(float(values[some].min()), float(values[some].max()), int(some.sum()), whose)
+    return _ReferenceRange(float(selected.min()), float(selected.max()), len(selected), prefix)
 
 
-def _unusual_words(column: Column, value: float, known: _Range | None, temperature_c: float) -> str:
-    """Return what is unusual about a value, and what was probably meant; nothing if it is as others are."""
+def _unusual_message(column: Column, value: float, known: _ReferenceRange | None, temperature_c: float) -> str:
+    """Return what is unusual about a value, and what was probably meant; empty if the value is usual."""
     if known is None:
         return ""
-    below, above = _usual(column, known)
-    meant = [
+    lower, upper = _usual_bounds(column, known)
+    alternatives = [
         f"{value:g} {SPELLED_UNITS.get(unit, unit)} is {value * factor + shift:.4g} {column.unit}"
-        for (ours, unit), (factor, shift) in OTHER_UNITS.items()
-        if ours == column.unit and known.low <= value * factor + shift <= known.high
+        for (own_unit, unit), (factor, shift) in OTHER_UNITS.items()
+        if own_unit == column.unit and known.low <= value * factor + shift <= known.high
     ]
-    if below <= value <= above or not (meant or column in RESULTS):
+    if lower <= value <= upper or not (alternatives or column in MEASURED_RESULTS):
         return ""
-    side, limit = ("below", known.low) if value < below else ("above", known.high)
+    side, limit = ("below", known.low) if value < lower else ("above", known.high)
     where = f" near {temperature_c:g} °C" if column in CONDUCTIVITIES else ""
-    words = f"is far {side} the {known.count} {known.whose}pellets of other works{where} ({limit:g})"
-    return "; ".join([words, *meant])
+    problem = f"is far {side} the {known.count} {known.system_prefix}pellets of other works{where} ({limit:g})"
+    return "; ".join([problem, *alternatives])
 
 
-def _usual(column: Column, known: _Range) -> tuple[float, float]:
+def _usual_bounds(column: Column, known: _ReferenceRange) -> tuple[float, float]:
     if column in CONDUCTIVITIES:
         down, up = CONDUCTIVITY_FACTORS
         return known.low / down, known.high * up

@@ -1,4 +1,4 @@
-"""Recipes: one, checked when made, or a whole table at once."""
+"""Recipes of pellets: single recipes and whole tables."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Whole tables of recipes, in arrays: every good row is kept, every bad one is explained."""
+"""Read whole tables of recipes: keep the valid rows, and report findings about the invalid ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ from nasicon_ml.composition.occupancy import ParsedFormulas, formula_findings, p
 from nasicon_ml.composition.precursors import additive_findings, precursor_findings
 from nasicon_ml.errors import FieldError
 from nasicon_ml.recipe.recipe import Recipe
-from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, SECOND_PHASE_TWICE, Problem, no_formulas, unknown_columns
+from nasicon_ml.recipe.rules import (
+    ADDITIVE_CONFLICTS,
+    DUPLICATE_SECOND_PHASE,
+    FieldConflict,
+    missing_formula_error,
+    unknown_columns_error,
+)
 
 if TYPE_CHECKING:
     from nasicon_ml.io import RawTable
@@ -34,21 +40,20 @@ CALCINED_HOTTER_RULE = "calcined_hotter_than_sintered"
 
 @dataclass(frozen=True)
 class RecipeBatch:
-    """The recipes of a table, good and bad apart.
+    """Recipes of a table, with findings about invalid rows.
 
     Parameters
     ----------
     table
-        The good rows, `columns.MODEL_INPUT`, index 0 to n - 1, canonical formulas.
+        Valid rows: `columns.MODEL_INPUT`, index 0 to n - 1, canonical formulas.
     rows
-        Position in the input of each good row, int, shape (n_good,).
+        Row number in the input of each valid row, int, shape (n_valid,).
     lines
-        Line in the file of each good row, if the input has lines.
+        Line in the file of each valid row, if the input has lines.
     findings
-        What is wrong with the bad rows, in order of rows.
+        Errors in the invalid rows, in order of rows.
     warnings
-        What is doubtful about the good rows (charge imbalance, temperatures that look like kelvin, a calcination
-        hotter than the sintering, precursors that are no formulas), in order of rows.
+        Warnings about the valid rows (charge imbalance, and those of `recipe_warnings`), in order of rows.
     """
 
     table: pd.DataFrame
@@ -59,7 +64,7 @@ class RecipeBatch:
 
     @property
     def bad_rows(self) -> NDArray[np.intp]:
-        """Positions in the input of the bad rows, int, shape (n_bad,)."""
+        """Row numbers in the input of the invalid rows, int, shape (n_invalid,)."""
         return np.unique(np.array([finding.row for finding in self.findings], dtype=np.intp))
 
 
@@ -69,8 +74,8 @@ def recipe_table(recipes: Iterable[Recipe]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Shape (n_recipes, len(columns.MODEL_INPUT)): float64 with NaN, object with None; the measurement
-        temperature is missing, which means room temperature to a model.
+        Shape (n_recipes, len(columns.MODEL_INPUT)): float64 with NaN, object with None. The measurement
+        temperature is missing; a model then assumes room temperature.
     """
     rows = [recipe.to_row() for recipe in recipes]
     data: dict[str, NDArray[Any]] = {}
@@ -87,39 +92,39 @@ def read_batch(raw: RawTable | pd.DataFrame) -> RecipeBatch:
     ----------
     raw
         Cells as people write them. Columns of the vocabulary that are neither part of a recipe nor the
-        measurement temperature are passed over.
+        measurement temperature are ignored.
 
     Returns
     -------
     RecipeBatch
-        A row is good exactly if `Recipe` accepts it, and then holds the same values.
+        A row is valid if and only if `Recipe` accepts it, and then has the same values.
 
     Raises
     ------
     FieldError
-        If a column is unknown or stands twice, or there are no formulas.
+        If a column is unknown or occurs twice, or there is no column of formulas.
     """
     frame = raw if isinstance(raw, pd.DataFrame) else raw.frame
     lines = None if isinstance(raw, pd.DataFrame) else raw.lines
     _check_header(frame)
     clean, findings = check_columns(frame, MODEL_INPUT)
-    unread = {finding.row for finding in findings if finding.column == Column.FORMULA}
+    unreadable = {finding.row for finding in findings if finding.column == Column.FORMULA}
     parsed = parse_unique(clean[Column.FORMULA])
-    about_formulas = formula_findings(clean[Column.FORMULA], parsed)
-    findings += [f for f in about_formulas if f.severity is Severity.ERROR and f.row not in unread]
-    findings += _second_phases(clean, parsed)
-    findings += _additive_findings(clean, {finding.row for finding in findings})
-    order = {column.value: place for place, column in enumerate(MODEL_INPUT)}
+    of_formulas = formula_findings(clean[Column.FORMULA], parsed)
+    findings += [f for f in of_formulas if f.severity is Severity.ERROR and f.row not in unreadable]
+    findings += _move_second_phases(clean, parsed)
+    findings += _additive_conflicts(clean, {finding.row for finding in findings})
+    order = {column.value: position for position, column in enumerate(MODEL_INPUT)}
     findings.sort(key=lambda finding: (finding.row, order[finding.column]))
 
-    good = np.ones(len(clean), dtype=bool)
-    good[[finding.row for finding in findings]] = False
-    rows = np.flatnonzero(good)
+    is_valid = np.ones(len(clean), dtype=bool)
+    is_valid[[finding.row for finding in findings]] = False
+    rows = np.flatnonzero(is_valid)
     clean[Column.FORMULA] = parsed.per_row(
         None if c is None else c.main_phase.formula for c in parsed.compositions
     )
-    warnings = [f for f in about_formulas if f.severity is Severity.WARNING and good[f.row]]
-    warnings += [f for f in recipe_warnings(clean) if good[f.row]]
+    warnings = [f for f in of_formulas if f.severity is Severity.WARNING and is_valid[f.row]]
+    warnings += [f for f in recipe_warnings(clean) if is_valid[f.row]]
     warnings.sort(key=lambda finding: (finding.row, order[finding.column]))
     return RecipeBatch(
         clean if len(rows) == len(clean) else clean.iloc[rows].reset_index(drop=True),
@@ -138,19 +143,19 @@ def recipe_frame(X: Any, columns: Sequence[Column] = MODEL_INPUT, *, refuse_othe
     X
         A DataFrame, or n formulas: a list, an array or a Series of text or of pymatgen's Composition.
     columns
-        Which columns of the DataFrame are kept, where it has them; found by name.
+        Columns of the DataFrame to keep, if it has them.
     refuse_others
-        Whether columns that are not in the vocabulary are refused instead of passed over.
+        Whether columns outside the vocabulary raise an error instead of being ignored.
 
     Returns
     -------
     pandas.DataFrame
-        n rows, cells as they were given; index of X.
+        n rows with unchanged cells and the index of X.
 
     Raises
     ------
     FieldError
-        If there are no formulas, a column stands twice, or is unknown and refused.
+        If there is no column of formulas, or a column occurs twice or is unknown and refused.
     ValueError
         If X is neither a table nor formulas.
     """
@@ -163,41 +168,41 @@ def recipe_frame(X: Any, columns: Sequence[Column] = MODEL_INPUT, *, refuse_othe
                 f"recipes are a DataFrame with the column {Column.FORMULA}, or a list of formulas; no sparse "
                 f"matrix, no numbers and no single text, but this is {type(X).__name__}"
             )
-        # Not an array: that would take a Composition apart.
+        # A list, because an array would split a Composition into its elements.
         cells = X if isinstance(X, pd.Series) else pd.Series(list(np.ravel(X) if hasattr(X, "ndim") else X))
         frame = pd.DataFrame({str(Column.FORMULA): cells.astype(object)})
     return frame.assign(**{str(Column.FORMULA): frame[Column.FORMULA].map(_formula_text)})
 
 
 def _formula_text(cell: Any) -> Any:
-    """Return the formula of a pymatgen Composition; anything else as it is."""
+    """Return the formula of a pymatgen Composition, and anything else unchanged."""
     return str(cell.formula).replace(" ", "") if hasattr(cell, "get_el_amt_dict") else cell
 
 
-#: What recipes may be given as, in Python.
+#: Types that `as_recipe_table` accepts.
 AnyRecipes = str | Path | Recipe | Mapping[str, Any] | pd.DataFrame | Iterable[str | Recipe | Mapping[str, Any]]
 
 
 def as_recipe_table(recipes: AnyRecipes) -> pd.DataFrame:
-    """Return recipes, however they are given, as a table.
+    """Return recipes of any accepted type as a table.
 
     Parameters
     ----------
     recipes
         A formula or the name of a system (``"LATP x=0.3"``), a `Recipe`, a mapping of its fields, or several of
-        these; a table with the column ``formula`` and any of the others; a file of recipes.
+        these; a table with the column ``formula`` and any others; a file of recipes.
 
     Returns
     -------
     pandas.DataFrame
-        As `recipe_table` makes it.
+        Table as returned by `recipe_table`.
 
     Raises
     ------
     FieldError
-        If one cannot be read: it names which, and the value. If a column of a table is unknown.
+        If a recipe cannot be read, or a column of a table is unknown; it names the recipe and the value.
     UnreadableFileError
-        If a file is no table.
+        If a file is not a table.
     """
     if isinstance(recipes, pd.DataFrame):
         return read_recipes(recipes).table
@@ -205,47 +210,47 @@ def as_recipe_table(recipes: AnyRecipes) -> pd.DataFrame:
         from nasicon_ml.io import read_table, standardize_table
 
         return read_recipes(standardize_table(read_table(recipes), (*MODEL_INPUT, Column.PELLET_ID))).table
-    if not isinstance(recipes, (str, Recipe, Mapping, Iterable)):
+    if not isinstance(recipes, (Recipe, Iterable)):
         raise FieldError("recipes", recipes, "a formula, a Recipe, a dict of fields, several, a table or a file")
     is_row = isinstance(recipes, pd.Series) and Column.FORMULA in recipes.index
-    alone = is_row or isinstance(recipes, (str, Recipe, Mapping))
-    several: Any = [recipes] if alone else recipes
-    found, at_c, temperature = [], [], Column.MEASUREMENT_TEMPERATURE_C
-    for number, one in enumerate(several, 1):
+    is_single = is_row or isinstance(recipes, (str, Recipe, Mapping))
+    items: Any = [recipes] if is_single else recipes
+    parsed, temperatures_c, column = [], [], Column.MEASUREMENT_TEMPERATURE_C
+    for number, item in enumerate(items, 1):
         try:
-            found.append(_one_recipe(one))
-            at_c.append(temperature.parse(None if isinstance(one, (str, Recipe)) else one.get(temperature)))
+            parsed.append(_to_recipe(item))
+            temperatures_c.append(column.parse(None if isinstance(item, (str, Recipe)) else item.get(column)))
         except FieldError as error:
-            place = "" if alone else f"recipe {number}"
+            place = "" if is_single else f"recipe {number}"
             raise type(error)(error.field, error.value, error.allowed, error.hint, place) from None
-    return recipe_table(found).assign(**{temperature.value: np.array(at_c, dtype=np.float64)})
+    return recipe_table(parsed).assign(**{column.value: np.array(temperatures_c, dtype=np.float64)})
 
 
-def _one_recipe(recipe: object) -> Recipe:
+def _to_recipe(recipe: object) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if isinstance(recipe, (Mapping, pd.Series)):
         return Recipe.from_row(recipe)
-    return Recipe(formula=recipe)  # type: ignore[arg-type]  # what is no text is refused in words
+    return Recipe(formula=recipe)  # type: ignore[arg-type]  # other types raise FieldError
 
 
 def _is_file(text: str) -> bool:
-    """Whether a text names a file: by its ending, or because there is one."""
+    """Return whether a text has the suffix of a file of recipes, or is the path of an existing file."""
     from nasicon_ml.io import FORMATS
 
     try:
         return Path(text).suffix.lower() in FORMATS or Path(text).is_file()
-    except (OSError, ValueError):  # no name that a file could have
+    except (OSError, ValueError):  # not a valid path
         return False
 
 
 def read_recipes(raw: RawTable | pd.DataFrame, *, raise_errors: bool = True) -> RecipeBatch:
-    """Read a table of recipes as `read_batch` does, and raise the first error.
+    """Read a table of recipes as `read_batch` does, and raise an error for the first invalid row.
 
     Raises
     ------
     FieldError
-        If a row cannot be read: it names the row, or file and line, and the value.
+        If a row is invalid; it names the row, or the file and line, and the value.
     """
     batch = read_batch(raw)
     frame = raw if isinstance(raw, pd.DataFrame) else raw.frame
@@ -263,84 +268,77 @@ def read_recipes(raw: RawTable | pd.DataFrame, *, raise_errors: bool = True) -> 
 
 
 def recipe_warnings(table: pd.DataFrame) -> list[Finding]:
-    """Find temperatures of recipes that look wrong, and precursors that are no formulas.
+    """Return warnings about recipes that look wrong.
 
-    Temperatures look like kelvin (1073, 1123.15, or a measurement at 298), or the powder was calcined hotter than
-    the pellet was sintered: pellets are made so, too, but more often the two were exchanged; a lithium excess is a
-    fraction, or a precursor no formula.
-
-    `read_batch` says the same of the rows it keeps; this is for recipes that came another way.
+    They concern temperatures that look like kelvin (1073, 1123.15, or a measurement at 298), a calcination hotter
+    than the sintering (possible, but the two are more often swapped), a lithium excess that looks like a fraction,
+    and additives and precursors that are not formulas. `read_batch` includes these warnings for valid rows.
 
     Parameters
     ----------
     table
-        What `recipe_table` gives: clean values, index 0 to n - 1.
+        Table as returned by `recipe_table`: clean values, index 0 to n - 1.
 
     Returns
     -------
     list of Finding
         Warnings, in order of rows.
     """
-    found = [replace(finding, severity=Severity.WARNING) for finding in kelvin_findings(table)]
+    findings = [replace(finding, severity=Severity.WARNING) for finding in kelvin_findings(table)]
     column = Column.CALCINATION_TEMPERATURE_C
-    in_kelvin = [finding.row for finding in found]
+    in_kelvin = [finding.row for finding in findings]
     calcined = table[column].to_numpy(dtype=np.float64)
     sintered = table[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
-    found += [
+    findings += [
         Finding(row, column.value, float(calcined[row]), CALCINED_HOTTER_RULE, Severity.WARNING,
                 f"{column}: {calcined[row]:g} °C is hotter than the sintering at {sintered[row]:g} °C;"
                 " are the two exchanged?")
         for row in np.flatnonzero((calcined > sintered) & ~np.isin(np.arange(len(table)), in_kelvin)).tolist()
     ]  # fmt: skip
-    found += fraction_findings(table) + precursor_findings(table) + additive_findings(table)
-    return sorted(found, key=lambda finding: finding.row)
+    findings += fraction_findings(table) + precursor_findings(table) + additive_findings(table)
+    return sorted(findings, key=lambda finding: finding.row)
 
 
 def _check_header(frame: pd.DataFrame, known: Collection[object] = frozenset(Column)) -> None:
     names = list(frame.columns)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise unknown_columns(unknown)
+        raise unknown_columns_error(unknown)
     check_unique_columns(frame)
     if Column.FORMULA not in names:
-        raise no_formulas(names)
+        raise missing_formula_error(names)
 
 
-def _second_phases(clean: pd.DataFrame, parsed: ParsedFormulas) -> list[Finding]:
-    """Move second phases from the formulas to the additive columns of the table."""
+def _move_second_phases(clean: pd.DataFrame, parsed: ParsedFormulas) -> list[Finding]:
+    """Move second phases from the formulas to the additive columns; return errors where these are not empty."""
     phases = [c.second_phase if c else None for c in parsed.compositions]
     if not any(phases):
         return []
-    has_phase = parsed.per_row(phase is not None for phase in phases).astype(bool)  # None counts as no
-    taken = clean[list(ADDITIVE)].notna().any(axis=1).to_numpy()
-    moved = has_phase & ~taken
-    formulas = parsed.per_row(phase.formula if phase else None for phase in phases)
-    amounts = parsed.per_row(phase.amount if phase else None for phase in phases)
-    units = parsed.per_row(phase.unit if phase else None for phase in phases)
-    clean.loc[moved, Column.ADDITIVE] = formulas[moved]
-    clean.loc[moved, Column.ADDITIVE_AMOUNT] = amounts[moved].astype("float64")
-    clean.loc[moved, Column.ADDITIVE_UNIT] = units[moved]
-    return _findings_at(np.flatnonzero(has_phase & taken), SECOND_PHASE_TWICE, clean)
+    has_phase = parsed.per_row(phase is not None for phase in phases).astype(bool)  # None counts as False
+    has_additive = clean[list(ADDITIVE)].notna().any(axis=1).to_numpy()
+    moved = has_phase & ~has_additive
+    for column, field_name in zip(ADDITIVE, ("formula", "amount", "unit"), strict=True):
+        values = parsed.per_row(getattr(phase, field_name, None) for phase in phases)
+        clean.loc[moved, column.value] = values[moved].astype(clean[column].to_numpy().dtype)
+    return _conflict_findings(np.flatnonzero(has_phase & has_additive).tolist(), DUPLICATE_SECOND_PHASE, clean)
 
 
-def _additive_findings(clean: pd.DataFrame, known_bad: set[int]) -> list[Finding]:
-    """Apply the rules about additive, amount and unit to rows that are good so far."""
+def _additive_conflicts(clean: pd.DataFrame, invalid_rows: set[int]) -> list[Finding]:
+    """Return the conflicts between additive, amount and unit in rows without other errors."""
     given = [clean[column].notna().to_numpy() for column in ADDITIVE]
     code = 4 * given[0] + 2 * given[1] + 1 * given[2]
     findings: list[Finding] = []
-    for number, problem in enumerate(ADDITIVE_PROBLEMS):
-        if problem:
-            rows = [int(row) for row in np.flatnonzero(code == number) if int(row) not in known_bad]
-            findings += _findings_at(rows, problem, clean)
+    for number, conflict in enumerate(ADDITIVE_CONFLICTS):
+        if conflict:
+            rows = [row for row in np.flatnonzero(code == number).tolist() if row not in invalid_rows]
+            findings += _conflict_findings(rows, conflict, clean)
     return findings
 
 
-def _findings_at(rows: Iterable[int], problem: Problem, clean: pd.DataFrame) -> list[Finding]:
-    column, values = problem.column, clean[problem.column]
-    said = {int(row): problem.error(values[row]).message for row in rows}
+def _conflict_findings(rows: list[int], conflict: FieldConflict, clean: pd.DataFrame) -> list[Finding]:
+    name, rule, values = conflict.column.value, conflict.rule, clean[conflict.column]
     return [
-        Finding(row, column.value, values[row], problem.rule, Severity.ERROR, message)
-        for row, message in said.items()
+        Finding(row, name, values[row], rule, Severity.ERROR, conflict.error(values[row]).message) for row in rows
     ]
 
 

@@ -1,4 +1,4 @@
-"""One recipe: what is decided before the experiment, checked when it is made."""
+"""A recipe of a pellet, validated on construction."""
 
 from __future__ import annotations
 
@@ -12,26 +12,31 @@ from nasicon_ml.composition.reading import parse
 from nasicon_ml.composition.sites import Composition, SecondPhase
 from nasicon_ml.errors import FieldError, UnreadableFileError
 from nasicon_ml.io.structured import RepeatedKeyError, load_json, restricted_loader
-from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, NO_FORMULA, SECOND_PHASE_TWICE, unknown_field
+from nasicon_ml.recipe.rules import (
+    ADDITIVE_CONFLICTS,
+    DUPLICATE_SECOND_PHASE,
+    MISSING_FORMULA,
+    unknown_field_error,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-#: A recipe has some twenty short fields; anything longer is not one.
+#: Maximum length of the JSON or YAML text of a recipe, which has about twenty short fields.
 MAX_CHARACTERS = 20_000
-_NUMBERS = frozenset(column.value for column in Column if column.kind is Kind.NUMBER)
+_NUMERIC_FIELDS = frozenset(column.value for column in Column if column.kind is Kind.NUMBER)
 _ONE_RECIPE = "one recipe, fields with their values"
 _YAML_NULL, _YAML_TEXT = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
 
 
-def fields_of_json(text: str) -> dict[str, Any]:
-    """Read the JSON of one recipe.
+def _fields_from_json(text: str) -> dict[str, Any]:
+    """Return the fields in the JSON text of one recipe.
 
     Raises
     ------
     UnreadableFileError
-        If it is not JSON, or not one object of plain values.
+        If the text is not JSON, or not one object of plain values.
     FieldError
         If a field is given twice.
     """
@@ -39,7 +44,7 @@ def fields_of_json(text: str) -> dict[str, Any]:
     try:
         content = load_json(text, finite=True)
     except RepeatedKeyError as error:
-        raise _twice(error.key, error.value) from None
+        raise _repeated_field_error(error.key, error.value) from None
     except ValueError as error:
         raise UnreadableFileError(f"recipe: this is not JSON: {error}") from None
     if not isinstance(content, dict):
@@ -47,20 +52,20 @@ def fields_of_json(text: str) -> dict[str, Any]:
         raise UnreadableFileError(f"recipe: this is {kind}; needed: {_ONE_RECIPE}")
     for name, value in content.items():
         if isinstance(value, (dict, list)):
-            raise _nested(name)
+            raise _nested_field_error(name)
     return content
 
 
-def fields_of_yaml(text: str) -> dict[str, Any]:
-    """Read the YAML of one recipe.
+def _fields_from_yaml(text: str) -> dict[str, Any]:
+    """Return the fields in the YAML text of one recipe.
 
-    Only PyYAML's safe loader is used, without aliases. Numbers are taken as they are written, since
-    YAML would read a sintering time of ``1:30`` as ninety.
+    Only PyYAML's safe loader is used, without aliases. Numbers are kept as text, because YAML reads the sintering
+    time ``1:30`` as ninety.
 
     Raises
     ------
     UnreadableFileError
-        If it is not YAML, or not one mapping of plain values.
+        If the text is not YAML, or not one mapping of plain values.
     FieldError
         If a field is given twice.
     """
@@ -81,9 +86,9 @@ def fields_of_yaml(text: str) -> dict[str, Any]:
         if not isinstance(key, yaml.ScalarNode):
             raise UnreadableFileError("recipe: a field's name is not plain text")
         if not isinstance(node, yaml.ScalarNode):
-            raise _nested(key.value)
+            raise _nested_field_error(key.value)
         pairs.append((key.value, _yaml_value(key.value, node)))
-    return _once_each(pairs)
+    return _unique_fields(pairs)
 
 
 def _yaml_value(name: str, node: Any) -> Any:
@@ -91,29 +96,29 @@ def _yaml_value(name: str, node: Any) -> Any:
 
     if node.tag == _YAML_NULL:
         return None
-    if node.tag == _YAML_TEXT or name in _NUMBERS:
+    if node.tag == _YAML_TEXT or name in _NUMERIC_FIELDS:
         return node.value
     try:
-        # A number, flag or date where a name is needed: pass on what YAML makes of it, to be refused by kind.
+        # Convert numbers, flags and dates where a name is needed, so that the field rejects their type.
         return yaml.safe_load(node.value)
     except (yaml.YAMLError, ValueError):
         return node.value
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in pairs:
         if name in fields:
-            raise _twice(name, value)
+            raise _repeated_field_error(name, value)
         fields[name] = value
     return fields
 
 
-def _twice(name: str, value: Any) -> FieldError:
+def _repeated_field_error(name: str, value: Any) -> FieldError:
     return FieldError(name, value, "every field once", "It is given twice.")
 
 
-def _nested(name: object) -> UnreadableFileError:
+def _nested_field_error(name: object) -> UnreadableFileError:
     return UnreadableFileError(f"recipe: {name!r} holds a list or an object; needed: one plain value a field")
 
 
@@ -127,16 +132,16 @@ _FIELDS = frozenset(column.value for column in RECIPE)
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A recipe. Only the formula is obligatory; what is None is not known.
+    """Recipe of a pellet. Only the formula is obligatory; None means unknown.
 
-    The formula may be anything that `nasicon_ml.composition.parse` reads; it is kept in its canonical form, and
-    a second phase in it moves to the additive fields. Values may be numbers or text, as in a table; choices may
-    be written in any case and with their usual other names (``argon``, ``SPS``).
+    The formula may be any text that `nasicon_ml.composition.parse` reads. It is stored in canonical form, and its
+    second phase in the additive fields. Values may be numbers or text, as in a table; choices may be in any case
+    and under other usual names (``argon``, ``SPS``).
 
     Parameters
     ----------
     formula
-        Formula or shorthand, or what `parse` made of it (with a value of x, or elements for place holders).
+        Formula or shorthand, or the Composition that `parse` returns for it.
     additive, additive_amount, additive_unit
         Sintering aid or second phase; the amount in wt%, mol% or formula_unit (per formula unit as written).
     synthesis_route, densification, atmosphere
@@ -146,24 +151,24 @@ class Recipe:
     calcination_time_h, sintering_time_h
         In h.
     particle_size_um
-        Of the powder before sintering, in µm.
+        Particle size of the powder before sintering, in µm.
     heating_rate_c_min
-        To the sintering temperature, in °C/min.
+        Heating rate to the sintering temperature, in °C/min.
     pressure_mpa
-        During sintering, in MPa.
+        Pressure during sintering, in MPa.
     lithium_excess_pct
-        Lithium (of sodium compounds, sodium) beyond the formula, in %; 0 if it is known that none was used.
+        Excess of lithium (of sodium in sodium compounds) over the formula, in %; 0 if none was used.
     precursors
-        What it was made from: formulas separated by ``;``, or ``commercial`` for a powder that was bought.
+        Formulas of the precursors separated by ``;``, or ``commercial`` for a powder that was bought.
     green_pressure_mpa
-        Of forming the pellet before sintering, in MPa.
+        Pressure of forming the pellet before sintering, in MPa.
     powder_bed
-        Whether the pellet was covered with powder of its own composition while it was sintered.
+        Whether the pellet was covered with powder of its own composition during sintering.
 
     Raises
     ------
     FieldError
-        If a value is not accepted, or fields contradict each other.
+        If a value is invalid, or fields contradict each other.
     FormulaError
         If the formula cannot be read.
     """
@@ -194,64 +199,59 @@ class Recipe:
         for column in RECIPE:
             self._set(column, column.parse(getattr(self, column.value)))
         if self.formula is None:
-            raise NO_FORMULA.error(None)
-        if self.additive_amount == 0:  # nothing of an additive is no additive
+            raise MISSING_FORMULA.error(None)
+        if self.additive_amount == 0:  # an amount of 0 means no additive
             for column in ADDITIVE:
                 self._set(column, None)
         composition = given if isinstance(given, Composition) else parse(self.formula)
         if composition.second_phase:
-            self._move(composition.second_phase)
-        given = [getattr(self, column.value) is not None for column in ADDITIVE]
-        problem = ADDITIVE_PROBLEMS[4 * given[0] + 2 * given[1] + given[2]]
-        if problem:
-            raise problem.error(getattr(self, problem.column.value))
+            self._move_second_phase(composition.second_phase)
+        name, amount, unit = (getattr(self, column.value) is not None for column in ADDITIVE)
+        conflict = ADDITIVE_CONFLICTS[4 * name + 2 * amount + unit]
+        if conflict:
+            raise conflict.error(getattr(self, conflict.column.value))
         self._set(Column.FORMULA, composition.main_phase.formula)
 
     def _set(self, column: Column, value: object) -> None:
         object.__setattr__(self, column.value, value)
 
-    def _move(self, second: SecondPhase) -> None:
+    def _move_second_phase(self, phase: SecondPhase) -> None:
         """Move a second phase from the formula to the additive fields."""
-        values = {
-            Column.ADDITIVE: second.formula,
-            Column.ADDITIVE_AMOUNT: second.amount,
-            Column.ADDITIVE_UNIT: second.unit,
-        }
-        if any(getattr(self, column.value) is not None for column in values):
-            raise SECOND_PHASE_TWICE.error(self.formula)
-        for column, value in values.items():
+        if any(getattr(self, column.value) is not None for column in ADDITIVE):
+            raise DUPLICATE_SECOND_PHASE.error(self.formula)
+        for column, value in zip(ADDITIVE, (phase.formula, phase.amount, phase.unit), strict=True):
             self._set(column, value)
 
     @property
     def composition(self) -> Composition:
-        """The composition of the main phase."""
+        """Composition of the main phase."""
         return parse(self.formula)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with these fields; unknown fields raise `FieldError`."""
+        """Return the recipe with the given fields; unknown fields raise `FieldError`."""
         for name, value in fields.items():
             if name not in _FIELDS:
-                raise unknown_field(name, value)
+                raise unknown_field_error(name, value)
         if Column.FORMULA.value not in fields:
-            raise NO_FORMULA.error(None)
+            raise MISSING_FORMULA.error(None)
         return cls(**{str(name): value for name, value in fields.items()})
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
         """Return the recipe in the text of one JSON object."""
-        return cls.from_dict(fields_of_json(text))
+        return cls.from_dict(_fields_from_json(text))
 
     @classmethod
     def from_yaml(cls, text: str) -> Recipe:
         """Return the recipe in the text of one YAML mapping."""
-        return cls.from_dict(fields_of_yaml(text))
+        return cls.from_dict(_fields_from_yaml(text))
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any] | pd.Series[Any]) -> Recipe:
         """Return the recipe in a row of a table.
 
-        Missing cells are not known; columns of the vocabulary that are no part of a recipe are passed over,
+        Missing cells mean unknown values. Columns of the vocabulary that are not part of a recipe are ignored, and
         other columns raise `FieldError`.
         """
         import pandas as pd
@@ -262,23 +262,23 @@ class Recipe:
                 missing = pd.api.types.is_scalar(value) and pd.isna(value)
                 fields[str(name)] = None if missing else value
             elif name not in set(Column):
-                raise unknown_field(name, value)
+                raise unknown_field_error(name, value)
         return cls.from_dict(fields)
 
     def to_dict(self) -> dict[str, str | float | bool]:
-        """Fields and values; what is not known is left out."""
+        """Return the known fields and their values."""
         return {name: value for name, value in self.to_row().items() if value is not None}
 
     def to_json(self) -> str:
-        """JSON text of the fields that are known."""
+        """Return the known fields as JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
 
     def to_yaml(self) -> str:
-        """YAML text of the fields that are known."""
+        """Return the known fields as YAML."""
         import yaml
 
         return str(yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True))
 
     def to_row(self) -> dict[str, str | float | bool | None]:
-        """All fields in the vocabulary's order, None where not known."""
+        """Return all fields in the order of the vocabulary, None if unknown."""
         return {column.value: getattr(self, column.value) for column in RECIPE}

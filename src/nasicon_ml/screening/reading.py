@@ -30,7 +30,7 @@ from nasicon_ml.columns import (
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError, nearest, number_hint
 from nasicon_ml.io.raw import check_file_size, read_bytes
 from nasicon_ml.io.structured import load_yaml
-from nasicon_ml.recipe.rules import ADDITIVE_PROBLEMS, unknown_field
+from nasicon_ml.recipe.rules import ADDITIVE_CONFLICTS, unknown_field_error
 
 if TYPE_CHECKING:
     import yaml
@@ -418,7 +418,7 @@ def _unknown(name: str, value: SpecNode) -> FieldError:
         return value.error(
             f"fields {', '.join(FIELDS)}", "Compositions stand in a list of their own, compositions."
         )
-    return value.refused(unknown_field(name, value.value))
+    return value.refused(unknown_field_error(name, value.value))
 
 
 def _values(column: Column, node: SpecNode, warnings: list[str]) -> list[Cell]:
@@ -484,7 +484,7 @@ def _one_additive(item: SpecNode) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
     for row in itertools.product(*(read.get(key, [None]) for key in ADDITIVE_KEYS)):
         name, amount, unit = (cell is not None for cell in row)
-        problem = ADDITIVE_PROBLEMS[4 * name + 2 * amount + unit]
+        problem = ADDITIVE_CONFLICTS[4 * name + 2 * amount + unit]
         if problem:
             raise item.refused(problem.error(row[ADDITIVE.index(problem.column)]))
         rows.append(row)

@@ -25,7 +25,7 @@ from nasicon_ml.errors import FieldError, NasiconError, nearest
 from nasicon_ml.io.csv import read_csv
 from nasicon_ml.io.raw import decode
 from nasicon_ml.io.structured import RepeatedKeyError, load_json
-from nasicon_ml.recipe.rules import unknown_columns
+from nasicon_ml.recipe.rules import unknown_columns_error
 from nasicon_ml.tracking.signature import LEVEL, TEMPERATURE
 
 #: Largest request in bytes and recipes. 10,000 complete recipes are 6 MB of JSON and are answered well within
@@ -233,7 +233,7 @@ def _check_names(names: Sequence[Any]) -> None:
     known = set(Column)
     unknown = [name for name in names if not isinstance(name, str) or name not in known]
     if unknown:
-        raise unknown_columns(unknown)
+        raise unknown_columns_error(unknown)
     if len(set(names)) < len(names):
         repeated = next(name for index, name in enumerate(names) if name in names[:index])
         raise FieldError("column", repeated, "every column once", "It stands twice.")

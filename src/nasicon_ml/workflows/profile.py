@@ -18,8 +18,8 @@ from nasicon_ml.estimators.joint import Differences
 from nasicon_ml.estimators.targets import ANSWERS, PREDICTED, TargetName
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, recipe_table
-from nasicon_ml.recipe.combinations import Varied, combinations
-from nasicon_ml.recipe.rules import NO_FORMULA
+from nasicon_ml.recipe.combinations import VariedField, combinations
+from nasicon_ml.recipe.rules import MISSING_FORMULA
 from nasicon_ml.workflows.differences import differences
 from nasicon_ml.workflows.predict import Prediction, predict
 from nasicon_ml.workflows.similar_pellets import find_profile_pellets
@@ -62,7 +62,7 @@ class Profile:
     """
 
     prediction: Prediction
-    varied: tuple[Varied, ...]
+    varied: tuple[VariedField, ...]
 
     def frame(self) -> pd.DataFrame:
         """Return recipes and answers side by side, after varied quantities that are no recipe column (x, M)."""
@@ -125,7 +125,9 @@ class Profile:
                 inside = (numbers >= min(one.values)) & (numbers <= max(one.values))
             else:
                 points[one.name] = [None if pd.isna(value) else value for value in stated]
-                values = {value for value in one.different if value is not None or one.column is Column.ADDITIVE}
+                values = {
+                    value for value in one.unique_values if value is not None or one.column is Column.ADDITIVE
+                }
                 inside = points[one.name].isin(list(values)).to_numpy()
             points = points[inside].reset_index(drop=True)
         return points
@@ -164,14 +166,14 @@ def profile(
         recipe = recipe.to_dict() if isinstance(recipe, Recipe) else {Column.FORMULA.value: recipe}
     all_fields = {**recipe, **fields}
     if Column.FORMULA.value not in all_fields:
-        raise NO_FORMULA.error(None)
+        raise MISSING_FORMULA.error(None)
     combined = combinations(all_fields.pop(Column.FORMULA.value), all_fields)
     check_varied(combined.varied)
     prediction = predict(recipe_table(combined.recipes), model, level=level, at_c=at_c, own=own)
     return Profile(prediction, combined.varied)
 
 
-def check_varied(varied: tuple[Varied, ...]) -> None:
+def check_varied(varied: tuple[VariedField, ...]) -> None:
     """Raise FieldError unless one or two fields are varied."""
     allowed = "one or two fields with several values, such as sintering temperatures from 750 to 1050 °C"
     if not varied:
