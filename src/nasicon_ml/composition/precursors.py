@@ -92,7 +92,7 @@ class Precursors:
 
 @lru_cache(4096)
 def read_precursors(text: str) -> Precursors:
-    """Parse a cell of `Column.PRECURSORS`: formulas separated by `SEPARATOR`, or ``commercial``."""
+    """Parse a cell of `Column.PRECURSORS`: formulas separated by `SEPARATOR`, or ``commercial`` for all."""
     sources: dict[CationGroup, CompoundKind] = {}
     unrecognised = []
     for name in split_cell(text):

@@ -35,6 +35,7 @@ _WORD = re.compile(r"[A-Za-z]+")
 _AMOUNT_IN_BRACKET = re.compile(r"\([-+*/0-9xyz. ()]*[0-9xyz][ )]*(?<=\))")
 _SUM_IN_BRACKET = re.compile(r"\([0-9xyz. ]*[-+*/xyz][-+*/0-9xyz. ]*\)")
 _LAST_SYMBOL = re.compile(r"[A-Z][a-z]?$")
+_VARIABLE = re.compile(r"[xz]|(?<!D)y")  # Dy is the only element symbol with x, y or z
 
 
 @dataclass
@@ -209,20 +210,7 @@ class FormulaScanner:
         if coefficient is None:
             return True
         remainder = rest[coefficient.end() :]
-        return bool(remainder.strip()) and not _has_variable(remainder)
-
-
-def _has_variable(formula: str) -> bool:
-    """Return whether a formula contains x, y or z as an amount, not only within symbols such as Dy."""
-    position = 0
-    while position < len(formula):
-        if formula[position : position + 2] in ELEMENT_INDEX:
-            position += 2
-        elif formula[position] in VARIABLES:
-            return True
-        else:
-            position += 1
-    return False
+        return bool(remainder.strip()) and not _VARIABLE.search(remainder)
 
 
 _ASSIGNMENT = re.compile(
@@ -262,8 +250,7 @@ def extract_values(plain: str, text: str) -> tuple[str, AssignedValues]:
         _add_value(match["name"], match["value"], values, text)
     rest = _SEPARATOR_BEFORE_BRACKET.sub("", _ASSIGNMENT.sub(" ", plain))
     if "=" in rest:
-        hint = "Values are written after the formula, as in 'Li1+xAlxTi2-x(PO4)3, x=0.4'."
-        raise formula_error(text, hint=hint)
+        raise formula_error(text, hint="Values are written after the formula, as in 'Li1+xAlxTi2-x(PO4)3, x=0.4'.")
     if rest != plain:
         rest = _EMPTY_BRACKET.sub(" ", rest)
     return strip_separators(rest), values
@@ -377,17 +364,15 @@ def parse(
         If the text cannot be read or is no NASICON composition.
     """
     if type(text) is str and x is None and not substitute and not oxidation_states:
-        return _parse_plain(text)
+        return _parse_cached(text)
     return _parse(text, x, substitute, oxidation_states)
 
 
-@lru_cache(maxsize=8192)
-def _parse_plain(text: str) -> Composition:
-    return _parse(text, None, None, None)
-
-
 def _parse(
-    text: str, x: float | None, substitute: Mapping[str, str] | None, overrides: StateOverride | None
+    text: str,
+    x: float | None = None,
+    substitute: Mapping[str, str] | None = None,
+    overrides: StateOverride | None = None,
 ) -> Composition:
     plain = clean_formula(text)
     check_clauses(plain, text)
@@ -400,15 +385,11 @@ def _parse(
         raise formula_error(text, "one second phase", "Only one second phase can be given.")
     sites = assign_sites(read_amounts(formula, text), text)
     states = find_oxidation_states(sites, overrides, text)
-    return Composition(
-        sites.a_site,
-        sites.m_site,
-        sites.t_site,
-        sites.oxygen,
-        sites.other_anions,
-        states,
-        _checked_second_phase(*percent, text) if percent else second,
-    )
+    phase = _checked_second_phase(*percent, text) if percent else second
+    return Composition(**vars(sites), oxidation_states=states, second_phase=phase)
+
+
+_parse_cached = lru_cache(maxsize=8192)(_parse)
 
 
 def _merge_arguments(values: AssignedValues, x: object, substitute: Mapping[str, str] | None, text: str) -> None:

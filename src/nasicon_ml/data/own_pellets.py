@@ -92,9 +92,11 @@ def own_pellets(own: str | Path | pd.DataFrame, *, sheet: str | None = None, str
         If a column occurs twice.
     """
     if isinstance(own, pd.DataFrame):
-        # The system, which a table returned by this function has, is computed again.
-        own = own.drop(columns=Column.SYSTEM, errors="ignore").reset_index(drop=True)
-    raw = RawTable(own, None, "own pellets") if isinstance(own, pd.DataFrame) else read_table(own, sheet=sheet)
+        # Tables returned by this function have a column of systems, which is computed again.
+        frame = own.drop(columns=Column.SYSTEM, errors="ignore").reset_index(drop=True)
+        raw = RawTable(frame, None, "own pellets")
+    else:
+        raw = read_table(own, sheet=sheet)
     if raw.frame.empty:
         raise DatasetError(f"{raw.name}: there is no pellet in it")
     check_unique_columns(raw.frame)

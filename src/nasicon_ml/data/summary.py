@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -122,20 +122,14 @@ def _choices(pellets: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sources(pellets: pd.DataFrame, usable: pd.Series, sources: pd.DataFrame | None) -> pd.DataFrame:
-    counted = pd.DataFrame({PELLETS: 1, USABLE: usable.astype(int)}, index=pellets.index)
-    table = counted.groupby(pellets[Column.SOURCE]).sum()
-    table = table.sort_values(PELLETS, ascending=False, kind="stable")
-    table = table.rename_axis(Column.SOURCE.value).reset_index()
-    if sources is not None:
-        cited = _citations(sources, pellets)
-        table["citation"] = table[Column.SOURCE].map(cited).fillna("")
-    return table
-
-
-def _citations(sources: pd.DataFrame, pellets: pd.DataFrame) -> dict[str, str]:
-    rows: Sequence[dict[str, object]] = sources.to_dict("records")  # type: ignore[assignment]
-    by_source = {str(key): group.to_dict("records") for key, group in pellets.groupby(Column.SOURCE)}
-    return {key: citation(row, by_source.get(key, ())) for row in rows for key in (str(row[Column.SOURCE]),)}
+    name = Column.SOURCE.value
+    table = _counts(pellets, usable, pellets[name], name)[[name, PELLETS, USABLE]]
+    if sources is None:
+        return table
+    by_source = {str(key): group.to_dict("records") for key, group in pellets.groupby(name)}
+    rows: list[dict[str, Any]] = sources.to_dict("records")  # type: ignore[assignment]
+    citations = {row[name]: citation(row, by_source.get(row[name], ())) for row in rows}
+    return table.assign(citation=table[name].map(citations).fillna(""))
 
 
 def _reasons(pellets: pd.DataFrame, usable: pd.Series) -> pd.DataFrame:
@@ -143,8 +137,7 @@ def _reasons(pellets: pd.DataFrame, usable: pd.Series) -> pd.DataFrame:
     first = pellets[Column.SUSPECT_REASON].fillna("(no reason)").str.split(r"[;:(]", regex=True).str[0]
     kind = first.str.strip().str.replace(r"^duplicate of .*", "duplicate of another row", regex=True)
     doubtful = usable & pellets[Column.DOUBTFUL_COLUMNS].notna()
-    counts = (
-        pd.DataFrame({PELLETS: ~usable, DOUBTED: doubtful})[~usable | doubtful].astype(int).groupby(kind).sum()
-    )
+    is_counted = ~usable | doubtful
+    counts = pd.DataFrame({PELLETS: ~usable, DOUBTED: doubtful})[is_counted].astype(int).groupby(kind).sum()
     order = counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
     return counts.loc[order].rename_axis("reason").reset_index()

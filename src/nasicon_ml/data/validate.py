@@ -111,10 +111,7 @@ def find_problems(raw: RawTable, sources: Collection[str] | None = None) -> list
         *_total_above_bulk_findings(clean),
         *kelvin_findings(clean),
         *precursor_findings(clean),
-        *_additive_findings(clean),
-        *_bound_findings(clean),
-        *_purity_findings(clean),
-        *_suspect_findings(clean),
+        *_field_conflict_findings(clean),
         *_key_findings(clean, row_label),
         *_source_findings(clean, sources),
         *_duplicate_findings(trusted, row_label),
@@ -212,43 +209,29 @@ def _total_above_bulk_findings(clean: pd.DataFrame) -> list[Finding]:
     )
 
 
-def _additive_findings(clean: pd.DataFrame) -> list[Finding]:
-    """Find amounts without a unit or a name, and units without an amount."""
-    name, amount, unit = (clean[column].notna() for column in ADDITIVE)
-    no_unit = f"is missing; allowed: {Column.ADDITIVE_UNIT.allowed}"
-    no_amount, no_name = "is missing beside its unit", "is missing beside its amount"
-    return [
-        *_findings(clean, amount & ~unit, Column.ADDITIVE_UNIT, "amount_without_unit", no_unit),
-        *_findings(clean, unit & ~amount, Column.ADDITIVE_AMOUNT, "unit_without_amount", no_amount),
-        *_findings(clean, amount & ~name, Column.ADDITIVE, "amount_without_additive", no_name),
-    ]
-
-
-def _bound_findings(clean: pd.DataFrame) -> list[Finding]:
-    """Find bounds without a number."""
-    findings = []
-    for number, bound in BOUND_OF.items():
-        mask = clean[bound].notna() & clean[number].isna()
-        findings += _findings(clean, mask, number, "bound_without_value", f"is missing beside {bound.value}")
-    return findings
-
-
-def _purity_findings(clean: pd.DataFrame) -> list[Finding]:
-    """Find phase-pure pellets with secondary phases."""
-    mask = clean[Column.PHASE_PURE].eq(True) & clean[Column.SECONDARY_PHASES].notna()
-    message = "secondary phases are named, yet the pellet is called pure"
-    return _findings(clean, mask, Column.PHASE_PURE, "pure_with_secondary_phases", message)
-
-
-def _suspect_findings(clean: pd.DataFrame) -> list[Finding]:
-    """Find suspect rows without a reason, and reasons of rows that are not suspect."""
-    suspect, reason = clean[Column.SUSPECT].eq(True), clean[Column.SUSPECT_REASON].notna()
-    unused = reason & ~suspect & clean[Column.DOUBTFUL_COLUMNS].isna()
-    missing, given = "is missing; say why", "false, yet a reason is given"
-    return [
-        *_findings(clean, suspect & ~reason, Column.SUSPECT_REASON, "suspect_without_reason", missing),
-        *_findings(clean, unused, Column.SUSPECT, "reason_without_suspect", given, Severity.WARNING),
-    ]
+def _field_conflict_findings(clean: pd.DataFrame) -> list[Finding]:
+    """Find fields that contradict another field of the row or lack a field that they require."""
+    given = clean.notna()
+    additive, amount, unit = (given[column] for column in ADDITIVE)
+    pure, suspect = (clean[column].eq(True) for column in (Column.PHASE_PURE, Column.SUSPECT))
+    reason = given[Column.SUSPECT_REASON]
+    unused_reason = reason & ~suspect & ~given[Column.DOUBTFUL_COLUMNS]
+    rules = [
+        (amount & ~unit, Column.ADDITIVE_UNIT, "amount_without_unit",
+         f"is missing; allowed: {Column.ADDITIVE_UNIT.allowed}"),
+        (unit & ~amount, Column.ADDITIVE_AMOUNT, "unit_without_amount", "is missing beside its unit"),
+        (amount & ~additive, Column.ADDITIVE, "amount_without_additive", "is missing beside its amount"),
+        (pure & given[Column.SECONDARY_PHASES], Column.PHASE_PURE, "pure_with_secondary_phases",
+         "secondary phases are named, yet the pellet is called pure"),
+        (suspect & ~reason, Column.SUSPECT_REASON, "suspect_without_reason", "is missing; say why"),
+        *((given[bound] & ~given[number], number, "bound_without_value", f"is missing beside {bound.value}")
+          for number, bound in BOUND_OF.items()),
+    ]  # fmt: skip
+    findings = [finding for rule in rules for finding in _findings(clean, *rule)]
+    message = "false, yet a reason is given"
+    return findings + _findings(
+        clean, unused_reason, Column.SUSPECT, "reason_without_suspect", message, Severity.WARNING
+    )
 
 
 def _key_findings(clean: pd.DataFrame, row_label: RowLabel) -> list[Finding]:
