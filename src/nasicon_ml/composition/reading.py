@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from nasicon_ml.columns import Column
-from nasicon_ml.composition import shorthand
 from nasicon_ml.composition.formula import (
     ELEMENT_INDEX,
     MAX_BRACKET_DEPTH,
@@ -21,7 +20,15 @@ from nasicon_ml.composition.formula import (
     nearest_element,
     read_amounts,
 )
-from nasicon_ml.composition.shorthand import capitalisation_hint, check_clauses, check_notation, remove_system_name
+from nasicon_ml.composition.shorthand import (
+    capitalisation_hint,
+    check_clauses,
+    check_notation,
+    expand_shorthand,
+    find_shorthand,
+    nearest_shorthand,
+    remove_system_name,
+)
 from nasicon_ml.composition.sites import Composition, SecondPhase, StateOverride, assign_sites
 from nasicon_ml.composition.sites import oxidation_states as find_oxidation_states
 from nasicon_ml.errors import FieldError, format_value, nearest
@@ -425,11 +432,11 @@ def _parse_body(body: str, values: AssignedValues, text: str) -> tuple[str, Seco
         raise formula_error(text, hint="There is no formula in it.")
     _check_bare_amount(body, values, text)
     match = _NAME_AND_PHASE.fullmatch(body)
-    short = shorthand.find_shorthand(match["name"]) if match else None
-    if match and short:
-        formula = shorthand.expand_shorthand(short, values.numbers, values.substitutes, text)
+    system = find_shorthand(match["name"]) if match else None
+    if match and system:
+        formula = expand_shorthand(system, values.numbers, values.substitutes, text)
         return formula, _parse_formula_units(match["rest"], values, text) if match["rest"] is not None else None
-    if match and (hint := shorthand.nearest_shorthand(match["name"])):
+    if match and (hint := nearest_shorthand(match["name"])):
         raise formula_error(text, hint=f"{match['name']!r} is no shorthand. {hint}")
     scanner = FormulaScanner(body, text, values.numbers, values.substitutes)
     formula, rest = scanner.scan()
@@ -446,11 +453,11 @@ def _parse_body(body: str, values: AssignedValues, text: str) -> tuple[str, Seco
 def _check_bare_amount(body: str, values: AssignedValues, text: str) -> None:
     """Raise an error for an amount without a name, as in ``LATP 0.3``."""
     match = _NAME_AND_AMOUNT.fullmatch(body)
-    short = shorthand.find_shorthand(match["name"]) if match else None
-    if match and short and (short.dopant or short.silicon) and not values.numbers:
+    system = find_shorthand(match["name"]) if match else None
+    if match and system and (system.dopant or system.silicon) and not values.numbers:
         number = re.sub(r"^0(?=[0-9])", "0.", match["number"])  # LATP03 lacks the decimal point
         value = number if float(number) <= 2 else "0.3"
-        raise formula_error(text, hint=f"The number has no name: write {short.name} x={value}.")
+        raise formula_error(text, hint=f"The number has no name: write {system.name} x={value}.")
 
 
 def _check_all_used(values: AssignedValues, used: set[str], text: str) -> None:

@@ -74,7 +74,7 @@ def nearest_shorthand(word: str) -> str:
 
 
 def expand_shorthand(
-    short: Shorthand, numbers: Mapping[str, float], substitutes: Mapping[str, str], text: str
+    system: Shorthand, numbers: Mapping[str, float], substitutes: Mapping[str, str], text: str
 ) -> str:
     """Return the formula that a shorthand stands for.
 
@@ -86,13 +86,13 @@ def expand_shorthand(
     FormulaError
         If an amount is missing, out of range, or not applicable to this name.
     """
-    _check_names(short, numbers, substitutes, text)
-    dopant_amount = _required_amount(short, numbers, "x", _M_CATIONS, text) if short.dopant else 0.0
-    silicon_amount = _silicon_amount(short, numbers, text)
-    dopant = _dopant_element(short, substitutes, text)
-    host_amounts = _host_amounts(short, numbers, _M_CATIONS - dopant_amount, text)
+    _check_names(system, numbers, substitutes, text)
+    dopant_amount = _required_amount(system, numbers, "x", _M_CATIONS, text) if system.dopant else 0.0
+    silicon_amount = _silicon_amount(system, numbers, text)
+    dopant = _dopant_element(system, substitutes, text)
+    host_amounts = _host_amounts(system, numbers, _M_CATIONS - dopant_amount, text)
     amounts = {
-        short.alkali: 1 + dopant_amount + silicon_amount,
+        system.alkali: 1 + dopant_amount + silicon_amount,
         dopant: dopant_amount,
         **host_amounts,
         "Si": silicon_amount,
@@ -103,69 +103,69 @@ def expand_shorthand(
 
 
 def _check_names(
-    short: Shorthand, numbers: Mapping[str, float], substitutes: Mapping[str, str], text: str
+    system: Shorthand, numbers: Mapping[str, float], substitutes: Mapping[str, str], text: str
 ) -> None:
-    known = {"x"} if short.dopant or short.silicon else set()
-    if len(short.hosts) > 1:
-        known.update(short.hosts)
-    if short.silicon:
+    known = {"x"} if system.dopant or system.silicon else set()
+    if len(system.hosts) > 1:
+        known.update(system.hosts)
+    if system.silicon:
         known.add("Si")
     unknown_names = [name for name in numbers if name not in known]
     if unknown_names:
-        allowed = f"{short.name} with {', '.join(sorted(known))}" if known else f"{short.name} alone"
-        doped = f"{short.name[0]}A{short.name[1:]}"
+        allowed = f"{system.name} with {', '.join(sorted(known))}" if known else f"{system.name} alone"
+        doped = f"{system.name[0]}A{system.name[1:]}"
         extra = f" With aluminium it is {doped} x=0.3." if unknown_names == ["x"] else ""
-        raise formula_error(text, allowed, f"{short.name} has no {unknown_names[0]}.{extra}")
-    if substitutes and short.dopant != "M":
+        raise formula_error(text, allowed, f"{system.name} has no {unknown_names[0]}.{extra}")
+    if substitutes and system.dopant != "M":
         name = next(iter(substitutes))
-        raise formula_error(text, f"{short.name} without {name}=", f"{short.name} has no {name} to replace.")
+        raise formula_error(text, f"{system.name} without {name}=", f"{system.name} has no {name} to replace.")
 
 
-def _required_amount(short: Shorthand, numbers: Mapping[str, float], name: str, upper: float, text: str) -> float:
-    allowed = f"{short.name} with {name} from 0 to {upper:g}"
+def _required_amount(system: Shorthand, numbers: Mapping[str, float], name: str, upper: float, text: str) -> float:
+    allowed = f"{system.name} with {name} from 0 to {upper:g}"
     if name not in numbers:
-        raise formula_error(text, allowed, f"Say how much: {short.name} {name}=0.3.")
+        raise formula_error(text, allowed, f"Say how much: {system.name} {name}=0.3.")
     if not 0 <= numbers[name] <= upper + 1e-9:
         raise formula_error(text, allowed, f"{name} is {numbers[name]:g} here.")
     return numbers[name]
 
 
-def _silicon_amount(short: Shorthand, numbers: Mapping[str, float], text: str) -> float:
+def _silicon_amount(system: Shorthand, numbers: Mapping[str, float], text: str) -> float:
     """Return the amount of Si: the value of Si or, if there is no dopant, of x."""
-    if not short.silicon:
+    if not system.silicon:
         return 0.0
-    if short.dopant or ("Si" in numbers and "x" not in numbers):
-        return _required_amount(short, numbers, "Si", T_CATIONS, text)
-    if not numbers and short.name == "NZSP":
+    if system.dopant or ("Si" in numbers and "x" not in numbers):
+        return _required_amount(system, numbers, "Si", T_CATIONS, text)
+    if not numbers and system.name == "NZSP":
         return _NZSP_SILICON
     if "Si" in numbers:
-        raise formula_error(text, f"{short.name} with x or with Si", "Both are the amount of silicon here.")
-    return _required_amount(short, numbers, "x", T_CATIONS, text)
+        raise formula_error(text, f"{system.name} with x or with Si", "Both are the amount of silicon here.")
+    return _required_amount(system, numbers, "x", T_CATIONS, text)
 
 
-def _dopant_element(short: Shorthand, substitutes: Mapping[str, str], text: str) -> str:
-    if short.dopant != "M":
-        return short.dopant
+def _dopant_element(system: Shorthand, substitutes: Mapping[str, str], text: str) -> str:
+    if system.dopant != "M":
+        return system.dopant
     if "M" not in substitutes:
-        raise formula_error(text, f"{short.name} with M", f"Say which element M is: {short.name} x=0.3, M=Sc.")
+        raise formula_error(text, f"{system.name} with M", f"Say which element M is: {system.name} x=0.3, M=Sc.")
     dopant = substitutes["M"]
     if dopant == "Al" or USUAL_STATES.get(dopant, (0,))[0] == 3:
         return dopant
     hint = f"{dopant} is not: write the formula out, as in Li1.2Mg0.1Ti1.9(PO4)3."
-    raise formula_error(text, f"{short.name} with an M of valence 3", hint)
+    raise formula_error(text, f"{system.name} with an M of valence 3", hint)
 
 
-def _host_amounts(short: Shorthand, numbers: Mapping[str, float], total: float, text: str) -> dict[str, float]:
+def _host_amounts(system: Shorthand, numbers: Mapping[str, float], total: float, text: str) -> dict[str, float]:
     """Divide the total amount of host cations between the hosts."""
-    if len(short.hosts) == 1:
-        return {short.hosts[0]: total}
-    first, second = short.hosts
-    given = [host for host in short.hosts if host in numbers]
-    example = f"{short.name} x=0.4 {second}=0.2" if short.dopant else f"{short.name} {second}=0.2"
+    if len(system.hosts) == 1:
+        return {system.hosts[0]: total}
+    first, second = system.hosts
+    given = [host for host in system.hosts if host in numbers]
+    example = f"{system.name} x=0.4 {second}=0.2" if system.dopant else f"{system.name} {second}=0.2"
     if len(given) != 1:
-        raise formula_error(text, f"{short.name} with the amount of {first} or of {second}", f"As in {example}.")
-    amount = _required_amount(short, numbers, given[0], total, text)
-    return {host: max(amount if host == given[0] else total - amount, 0.0) for host in short.hosts}
+        raise formula_error(text, f"{system.name} with the amount of {first} or of {second}", f"As in {example}.")
+    amount = _required_amount(system, numbers, given[0], total, text)
+    return {host: max(amount if host == given[0] else total - amount, 0.0) for host in system.hosts}
 
 
 _PHASE_HINT = "write a second phase as '+ 2 wt% {0}', '+ 5 mol% {0}' or '+ 0.1{0}' (formula units)"
@@ -266,16 +266,16 @@ def remove_system_name(body: str, text: str) -> str:
         If the formula lacks the mobile ion or a host of the named system.
     """
     match = _NAME_AFTER_FORMULA.match(body) or _NAME_BEFORE_FORMULA.match(body)
-    short = find_shorthand(match["name"]) if match else None
-    if match is None or short is None or not re.search(r"O\s*[0-9]", match["main"]):
+    system = find_shorthand(match["name"]) if match else None
+    if match is None or system is None or not re.search(r"O\s*[0-9]", match["main"]):
         return body
     formula = match["main"].strip()
     if formula[0] in "([" and formula[-1] in ")]" and _encloses(formula):
         formula = formula[1:-1]
     symbols = {*re.findall(r"[A-Z][a-z]?", formula)} & ELEMENT_INDEX.keys()
-    absent = [element for element in (short.alkali, *short.hosts) if element not in symbols]
+    absent = [element for element in (system.alkali, *system.hosts) if element not in symbols]
     if absent and symbols & ALKALI_LETTERS.keys():
-        raise formula_error(text, hint=f"{short.name} has {' and '.join(absent)}, which the formula lacks.")
+        raise formula_error(text, hint=f"{system.name} has {' and '.join(absent)}, which the formula lacks.")
     return formula
 
 
