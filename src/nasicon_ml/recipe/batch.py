@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -317,9 +317,9 @@ def _move_second_phases(clean: pd.DataFrame, parsed: ParsedFormulas) -> list[Fin
     has_phase = parsed.per_row(phase is not None for phase in phases).astype(bool)  # None counts as False
     has_additive = clean[list(ADDITIVE)].notna().any(axis=1).to_numpy()
     moved = has_phase & ~has_additive
-    for column, field_name in zip(ADDITIVE, ("formula", "amount", "unit"), strict=True):
-        values = parsed.per_row(getattr(phase, field_name, None) for phase in phases)
-        clean.loc[moved, column.value] = values[moved].astype(clean[column].to_numpy().dtype)
+    fields = [astuple(phase) if phase else (None, None, None) for phase in phases]
+    for column, values in zip(ADDITIVE, zip(*fields, strict=True), strict=True):
+        clean.loc[moved, column.value] = parsed.per_row(values)[moved].astype(clean[column].to_numpy().dtype)
     return _conflict_findings(np.flatnonzero(has_phase & has_additive).tolist(), DUPLICATE_SECOND_PHASE, clean)
 
 
