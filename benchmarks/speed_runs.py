@@ -87,7 +87,7 @@ class Beginning:
     def __init__(self, space: SearchSpace, size: int) -> None:
         self._space, self.size = space, size
         self.at, self.fingerprint, self.to_json = space.at, space.fingerprint, space.to_json
-        self.usual_chunk = space.usual_chunk
+        self.default_chunk_size = space.default_chunk_size
 
     def chunk(self, start: int, stop: int) -> Any:
         """Return the recipes from `start` to `stop`."""

@@ -101,7 +101,7 @@ def test_the_space_is_as_large_as_the_largest_screening_and_begins_alike() -> No
     space = SearchSpace.from_dict(SPACE)
     assert space.size >= 10**7
     beginning = Beginning(space, 100)
-    assert beginning.chunk(0, 5000).numbers.tolist() == space.chunk(0, 100).numbers.tolist()
+    assert beginning.chunk(0, 5000).positions.tolist() == space.chunk(0, 100).positions.tolist()
 
 
 def test_the_committed_page_is_of_the_committed_figures() -> None:

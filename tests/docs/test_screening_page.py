@@ -11,7 +11,7 @@ import pytest
 
 from nasicon_ml.cli.main import main
 from nasicon_ml.cli.screen import MOST_WITHOUT_YES, screen
-from nasicon_ml.screening.aggregate import MOST_IN_FRONT
+from nasicon_ml.screening.aggregate import MAX_FRONT_SIZE
 from nasicon_ml.screening.objectives import DEFAULT_WISHES, OBJECTIVES
 from nasicon_ml.screening.result import SCHEMA
 from tests.contracts.source import ROOT
@@ -61,7 +61,7 @@ def test_objectives_and_wishes_are_those_of_the_code() -> None:
 
 def test_limits_and_options_are_those_of_the_code() -> None:
     assert f"{MOST_WITHOUT_YES:,} need `--yes`" in PAGE.replace("\n", " ")
-    assert f"more than {MOST_IN_FRONT:,} recipes" in PAGE
+    assert f"more than {MAX_FRONT_SIZE:,} recipes" in PAGE
     assert f"`{SCHEMA}`" in PAGE
     options = {option for parameter in screen.params for option in parameter.opts}
     assert set(re.findall(r"`(--[a-z-]+)", PAGE)) <= options

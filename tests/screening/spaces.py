@@ -41,7 +41,7 @@ class SmallSpace:
         return len(self._recipes)
 
     @property
-    def usual_chunk(self) -> int:
+    def default_chunk_size(self) -> int:
         return 65_536
 
     def chunk(self, start: int, stop: int) -> Candidates:

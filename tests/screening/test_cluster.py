@@ -20,7 +20,7 @@ from nasicon_ml.model import PropertyModel
 from nasicon_ml.screening import cluster as module
 from nasicon_ml.screening.engine import Progress, screen
 from nasicon_ml.screening.objectives import Question
-from nasicon_ml.screening.processes import Shipment
+from nasicon_ml.screening.processes import PackedScorer
 from nasicon_ml.screening.result import STATE, OutputFolder, read_state
 from nasicon_ml.screening.scoring import Effort, Scorer
 from nasicon_ml.screening.space import SearchSpace
@@ -181,11 +181,11 @@ def test_a_result_is_fetched_however_often_one_looks_for_it(monkeypatch: pytest.
     local = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(protocol="tcp", **local) as cluster, distributed.Client(cluster) as client:
         for number in range(100):
-            monkeypatch.setattr(module, "_PATIENCE", 5e-4 + 2e-5 * number)
+            monkeypatch.setattr(module, "_POLL_S", 5e-4 + 2e-5 * number)
             future = client.submit(str, number, pure=False)
             result: Any = None
             while result is None:
-                result = module._result(client, cluster.scheduler_address, future)
+                result = module._poll(client, cluster.scheduler_address, future)
             assert result == str(number)
 
 
@@ -250,11 +250,11 @@ def test_what_is_sent_makes_the_same_scorer(champion: PropertyModel, tmp_path: P
     drawn = SPACE.sample(50, "random", seed=3)
     scorer = Scorer(drawn, champion, QUESTION)
     scorer.prepare()
-    shipment = Shipment.of(scorer, draw_again=True)
-    assert shipment.space is SPACE
-    assert shipment.unpack().aggregate(0, 50).to_json() == scorer.aggregate(0, 50).to_json()
+    packed_scorer = PackedScorer.pack(scorer, redraw=True)
+    assert packed_scorer.space is SPACE
+    assert packed_scorer.unpack().aggregate(0, 50).to_json() == scorer.aggregate(0, 50).to_json()
     for key in ("one", "one", "other"):
-        assert module.score_chunk((key, shipment), 0, 50).to_json() == scorer.aggregate(0, 50).to_json()
-    nowhere = Shipment.of(Scorer(drawn, champion, QUESTION, tmp_path / "nowhere"))
+        assert module.score_chunk((key, packed_scorer), 0, 50).to_json() == scorer.aggregate(0, 50).to_json()
+    nowhere = PackedScorer.pack(Scorer(drawn, champion, QUESTION, tmp_path / "nowhere"))
     with pytest.raises(NasiconError, match="a worker does not see this folder"):
         nowhere.unpack()

@@ -13,8 +13,8 @@ from nasicon_ml.composition import ELEMENTS, OccupancyTable, occupancies
 from nasicon_ml.composition.sites import USUAL_STATES
 from nasicon_ml.errors import SpaceError
 from nasicon_ml.screening import Candidates, SearchSpace, compositions
-from nasicon_ml.screening.compositions import Ion, dopant, host, read_mixtures
-from nasicon_ml.screening.reading import SpecNode
+from nasicon_ml.screening.compositions import Ion, read_dopant, read_host, read_mixtures
+from nasicon_ml.screening.specification import SpecNode
 from tests.screening.stated_spaces import families
 
 
@@ -89,7 +89,7 @@ def test_a_composition_stands_once_whatever_it_is_called() -> None:
 
 
 def test_too_many_compositions_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compositions, "MOST_COMPOSITIONS", 10)
+    monkeypatch.setattr(compositions, "MAX_COMPOSITIONS", 10)
     with pytest.raises(SpaceError, match=r"compositions: 11 is not accepted; allowed: at most 10"):
         candidates({"system": "LATP", "x": {"from": 0, "to": 1, "step": 0.1}})
 
@@ -163,7 +163,7 @@ def test_a_system_without_a_letter_for_its_dopant_takes_any() -> None:
 def dopants(value: Any) -> list[dict[str, float]]:
     return [
         {str(ion): share for ion, share in mixture}
-        for mixture in read_mixtures(SpecNode(value, "dopants"), dopant)
+        for mixture in read_mixtures(SpecNode(value, "dopants"), read_dopant)
     ]
 
 
@@ -181,7 +181,7 @@ def test_all_mixtures_in_steps(elements: list[str], step: float, count: int) -> 
 
 
 def test_charges() -> None:
-    assert read_mixtures(SpecNode(["Fe", "Fe2+", "Fe+2", "Mg", "Ta5+"]), dopant)[0] == ((Ion("Fe", 3), 1.0),)
+    assert read_mixtures(SpecNode(["Fe", "Fe2+", "Fe+2", "Mg", "Ta5+"]), read_dopant)[0] == ((Ion("Fe", 3), 1.0),)
     assert dopants(["Fe3+", "Fe2+", "Fe+2"]) == [{"Fe": 1.0}, {"Fe2+": 1.0}, {"Fe2+": 1.0}]
 
 
@@ -213,14 +213,14 @@ def test_what_is_no_mixture_is_refused(value: Any, message: str) -> None:
 
 
 def test_hosts_are_the_four_valent_ones() -> None:
-    assert read_mixtures(SpecNode("Ti", "hosts"), host) == [((Ion("Ti", 4), 1.0),)]
+    assert read_mixtures(SpecNode("Ti", "hosts"), read_host) == [((Ion("Ti", 4), 1.0),)]
     with pytest.raises(SpaceError, match="hosts: 'Al' is not accepted; allowed: hosts Ti, Ge, Zr, Hf, Sn"):
-        read_mixtures(SpecNode("Al", "hosts"), host)
+        read_mixtures(SpecNode("Al", "hosts"), read_host)
 
 
 def test_too_many_mixtures_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SpaceError, match="at most 20000 mixtures"):
         dopants({"mix": ["Al", "Y", "Sc", "In", "Ga"], "step": 0.001})
-    monkeypatch.setattr(compositions, "MOST_MIXTURES", 2)
+    monkeypatch.setattr(compositions, "MAX_MIXTURES", 2)
     with pytest.raises(SpaceError, match="at most 2 mixtures"):
         dopants(["Al", "Y", "Sc"])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from nasicon_ml.errors import SpaceError
 from nasicon_ml.screening import space as space_module
 from nasicon_ml.screening.constraints import Condition, read_rules
-from nasicon_ml.screening.reading import SpecNode
 from nasicon_ml.screening.space import SearchSpace
+from nasicon_ml.screening.specification import SpecNode
 from tests.screening.stated_spaces import small
 
 RATE = "heating_rate_c_min"
@@ -53,9 +53,9 @@ def test_what_is_not_given_satisfies_nothing_but_that_it_is_not(
     condition: dict[str, Any], expected: list[bool]
 ) -> None:
     asked = Condition("x", **condition)
-    assert asked.holds([1.0, 2.0, 3.0, None]).tolist() == expected
+    assert asked.is_met([1.0, 2.0, 3.0, None]).tolist() == expected
     if condition.get("wanted") != (None, 2.0):
-        assert asked.holds(np.array([1.0, 2.0, 3.0])).tolist() == expected[:3]
+        assert asked.is_met(np.array([1.0, 2.0, 3.0])).tolist() == expected[:3]
 
 
 def _asked(condition: Condition, cell: Any) -> bool:
@@ -84,26 +84,26 @@ def test_every_form_of_condition_on_numbers_and_texts(given: bool | None) -> Non
         for unwanted, minimum, maximum in itertools.product([(), *some], [-np.inf, 0.3, 1.0], [np.inf, 0.3, 0.0]):
             one = Condition("x", wanted, unwanted, minimum, maximum, given)
             for cells in (numbers, [*numbers, None], [None]):
-                assert one.holds(cells).tolist() == [_asked(one, cell) for cell in cells]
-            assert one.holds(np.array(numbers)).tolist() == [_asked(one, cell) for cell in numbers]
+                assert one.is_met(cells).tolist() == [_asked(one, cell) for cell in cells]
+            assert one.is_met(np.array(numbers)).tolist() == [_asked(one, cell) for cell in numbers]
     texts = ["Ar", "air", "N2"]
     for wanted in [None, ("Ar",), ("air", "N2"), ("O2",), *([] if given else [(None,), (None, "Ar")])]:
         for unwanted in [(), ("Ar",), ("O2", "air")]:
             one = Condition("atmosphere", wanted, unwanted, given=given)
             for cells in (texts, [*texts, None], [None]):
-                assert one.holds(cells).tolist() == [_asked(one, cell) for cell in cells]
+                assert one.is_met(cells).tolist() == [_asked(one, cell) for cell in cells]
 
 
 def test_choices() -> None:
     cells = ["Ar", "air", None]
-    assert Condition("atmosphere", wanted=("Ar", None)).holds(cells).tolist() == [True, False, True]
-    assert Condition("atmosphere", unwanted=("Ar",)).holds(cells).tolist() == [False, True, False]
-    assert Condition("atmosphere", given=True).holds(cells).tolist() == [True, True, False]
+    assert Condition("atmosphere", allowed=("Ar", None)).is_met(cells).tolist() == [True, False, True]
+    assert Condition("atmosphere", forbidden=("Ar",)).is_met(cells).tolist() == [False, True, False]
+    assert Condition("atmosphere", given=True).is_met(cells).tolist() == [True, True, False]
 
 
 def test_a_number_that_is_not_exact_in_binary_is_at_its_bound() -> None:
-    assert Condition("x", maximum=0.3).holds(np.array([0.1 + 0.2])).tolist() == [True]
-    assert Condition("x", wanted=(0.3,)).holds([0.1 + 0.2]).tolist() == [True]
+    assert Condition("x", maximum=0.3).is_met(np.array([0.1 + 0.2])).tolist() == [True]
+    assert Condition("x", allowed=(0.3,)).is_met([0.1 + 0.2]).tolist() == [True]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_what_leaves_nothing_is_refused_with_the_reason() -> None:
 def test_counts_are_estimated_where_counting_would_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
     space = SearchSpace.from_dict(small())
     exact = space.count()
-    monkeypatch.setattr(space_module, "MOST_COUNTED", 1)
+    monkeypatch.setattr(space_module, "MAX_COUNTED", 1)
     estimate = space.count()
     assert exact.exact
     assert not estimate.exact

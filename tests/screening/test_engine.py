@@ -35,9 +35,9 @@ def whole(champion: PropertyModel) -> ScreeningResult:
 def one_by_one(champion: PropertyModel) -> pd.DataFrame:
     """All recipes of the space and what `predict` says of them."""
     found = SPACE.chunk(0, SPACE.size)
-    recipes = found.table.assign(**{Column.FORMULA.value: found.formulas(np.arange(len(found.numbers)))})
+    recipes = found.table.assign(**{Column.FORMULA.value: found.formulas(np.arange(len(found.positions)))})
     answers = champion.predict(recipes)
-    return pd.concat([recipes, answers], axis=1).assign(number=found.numbers)
+    return pd.concat([recipes, answers], axis=1).assign(number=found.positions)
 
 
 def test_it_finds_what_predict_says_is_best(whole: ScreeningResult, one_by_one: pd.DataFrame) -> None:
@@ -79,7 +79,7 @@ def test_nothing_dominates_the_front(whole: ScreeningResult, one_by_one: pd.Data
     dominated = (at_least & (points[:, None] > points[None]).any(axis=2)).any(axis=0)
     numbers = good["number"].to_numpy()
     first_of_equal = ~pd.DataFrame(points).duplicated().to_numpy()
-    assert whole.aggregate.front.numbers.tolist() == numbers[~dominated & first_of_equal].tolist()
+    assert whole.aggregate.front.positions.tolist() == numbers[~dominated & first_of_equal].tolist()
 
 
 @pytest.mark.parametrize(("chunk", "threads"), [(37, 3), (250, 2), (899, 1)])
@@ -98,7 +98,7 @@ def test_no_objective_depends_on_how_the_space_is_divided(champion: PropertyMode
     question = Question(objective, keep=40, level=0.8, at_c=60.0)
     one, many = (screen(space, champion, question, Effort(threads=2, chunk=chunk)) for chunk in (300, 41))
     assert one.aggregate.to_json() == many.aggregate.to_json()
-    assert len(one.aggregate.kept.numbers) == 40
+    assert len(one.aggregate.kept.positions) == 40
     assert one.kept[Column.MEASUREMENT_TEMPERATURE_C].unique().tolist() == [60.0]
 
 
@@ -203,8 +203,13 @@ def test_an_effort_that_makes_no_sense_is_refused(settings: dict[str, object]) -
 def test_chunks_are_as_long_as_asked_for_or_as_suits_the_space(champion: PropertyModel) -> None:
     space = SearchSpace.from_yaml(ROOT / "examples" / "screening" / "small.yaml")
     drawn = space.sample(4)
-    assert Effort().chunk_of(space) == space.usual_chunk > Effort().chunk_of(drawn) == drawn.usual_chunk
-    assert Effort(chunk=7).chunk_of(space) == Effort(chunk=7).chunk_of(drawn) == 7
+    assert (
+        Effort().chunk_size(space)
+        == space.default_chunk_size
+        > Effort().chunk_size(drawn)
+        == drawn.default_chunk_size
+    )
+    assert Effort(chunk=7).chunk_size(space) == Effort(chunk=7).chunk_size(drawn) == 7
     seen: list[Progress] = []
     screen(Short(), champion, Question(keep=3), Effort(threads=1), progress=seen.append)
     assert [progress.done for progress in seen] == [*range(500, SPACE.size, 500), SPACE.size]
@@ -214,7 +219,7 @@ class Short(SmallSpace):
     """The space of these tests in chunks of its own length."""
 
     @property
-    def usual_chunk(self) -> int:
+    def default_chunk_size(self) -> int:
         return 500
 
 

@@ -12,10 +12,10 @@ from nasicon_ml.errors import FieldError
 from nasicon_ml.estimators.uncertainty import ConformalScores
 from nasicon_ml.screening.objectives import (
     OBJECTIVES,
-    Answers,
     Desirability,
+    Predictions,
     Wish,
-    exceedance,
+    exceedance_probability,
     objective_named,
 )
 
@@ -25,7 +25,7 @@ ERRORS = ConformalScores(-np.log1p(-np.arange(1, 1000) / 1000))
 LEVEL = 0.8
 
 
-def answers(log10_conductivity: np.ndarray, scale: np.ndarray, **more: np.ndarray) -> Answers:
+def answers(log10_conductivity: np.ndarray, scale: np.ndarray, **more: np.ndarray) -> Predictions:
     half = ERRORS.quantile(LEVEL) * scale
     numbers = {
         Column.PREDICTED_CONDUCTIVITY_S_CM: 10.0**log10_conductivity,
@@ -34,13 +34,13 @@ def answers(log10_conductivity: np.ndarray, scale: np.ndarray, **more: np.ndarra
         Column.PREDICTED_PHASE_PURITY: more.get("purity", np.full(len(half), 0.5)),
         Column.PREDICTED_RELATIVE_DENSITY_PCT: more.get("density", np.full(len(half), 90.0)),
     }
-    return Answers(numbers, more.get("firing_c", np.full(len(half), 900.0)), ERRORS, LEVEL)
+    return Predictions(numbers, more.get("firing_c", np.full(len(half), 900.0)), ERRORS, LEVEL)
 
 
 def test_the_probability_is_how_often_the_threshold_is_exceeded() -> None:
     """Errors like those the model made: of all recipes said to exceed with probability p, a share p does."""
     point, scale = RNG.uniform(-6, -2, 1_000_000), RNG.uniform(0.2, 1.0, 1_000_000)
-    said = exceedance(answers(point, scale), 1e-4)
+    said = exceedance_probability(answers(point, scale), 1e-4)
     does = point + scale * RNG.laplace(size=len(point)) > -4
     for low in np.arange(0.0, 1.0, 0.1):
         group = (said >= low) & (said < low + 0.1)
@@ -49,29 +49,29 @@ def test_the_probability_is_how_often_the_threshold_is_exceeded() -> None:
 
 def test_the_probability_agrees_with_the_interval() -> None:
     given = answers(np.array([-4.0]), np.array([0.7]))
-    lower = float(given.numbers[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM][0])
-    upper = float(given.numbers[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM][0])
-    assert exceedance(given, lower)[0] == pytest.approx((1 + LEVEL) / 2, abs=2e-3)
-    assert exceedance(given, upper)[0] == pytest.approx((1 - LEVEL) / 2, abs=2e-3)
-    assert exceedance(given, 1e-4)[0] == pytest.approx(0.5, abs=2e-3)
+    lower = float(given.columns[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM][0])
+    upper = float(given.columns[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM][0])
+    assert exceedance_probability(given, lower)[0] == pytest.approx((1 + LEVEL) / 2, abs=2e-3)
+    assert exceedance_probability(given, upper)[0] == pytest.approx((1 - LEVEL) / 2, abs=2e-3)
+    assert exceedance_probability(given, 1e-4)[0] == pytest.approx(0.5, abs=2e-3)
 
 
 def test_no_probability_is_0_or_1() -> None:
-    said = exceedance(answers(np.array([-12.0, -0.1]), np.array([0.01, 0.01])), 1e-4)
+    said = exceedance_probability(answers(np.array([-12.0, -0.1]), np.array([0.01, 0.01])), 1e-4)
     assert said.tolist() == [pytest.approx(0.5 / 1000), pytest.approx(1 - 0.5 / 1000)]
 
 
 def test_success_is_the_product_with_purity() -> None:
     given = answers(np.array([-3.0, -3.0]), np.array([0.5, 0.5]), purity=np.array([0.2, 0.8]))
     objective = objective_named("success", threshold_s_cm=1e-4)
-    np.testing.assert_allclose(objective.values(given), exceedance(given, 1e-4) * [0.2, 0.8], rtol=0)
+    np.testing.assert_allclose(objective.values(given), exceedance_probability(given, 1e-4) * [0.2, 0.8], rtol=0)
 
 
 def test_conductivity_and_bound_are_the_columns() -> None:
     given = answers(np.array([-3.0, -5.0]), np.array([0.5, 0.1]))
     np.testing.assert_allclose(objective_named("conductivity").values(given), [1e-3, 1e-5], rtol=1e-12)
     np.testing.assert_array_equal(
-        objective_named("lower-bound").values(given), given.numbers[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM]
+        objective_named("lower-bound").values(given), given.columns[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM]
     )
 
 

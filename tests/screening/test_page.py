@@ -12,18 +12,18 @@ import pytest
 import yaml
 
 from nasicon_ml.columns import Kind
-from nasicon_ml.screening import SearchSpace, reading
-from nasicon_ml.screening.compositions import FAMILY_KEYS, MIX_KEYS, dopant, read_mixtures
+from nasicon_ml.screening import SearchSpace, specification
+from nasicon_ml.screening.compositions import FAMILY_KEYS, MIX_KEYS, read_dopant, read_mixtures
 from nasicon_ml.screening.constraints import CONDITION_KEYS, CONSTRAINT_KEYS, read_rules
-from nasicon_ml.screening.reading import ADDITIVE_KEYS, FIELDS, SpecNode
 from nasicon_ml.screening.space import METHODS, SPACE_KEYS
+from nasicon_ml.screening.specification import ADDITIVE_KEYS, FIELDS, SpecNode
 from tests.contracts.source import ROOT
 
 PAGE = (ROOT / "docs" / "search-spaces.md").read_text(encoding="utf-8")
 EXAMPLES = sorted((ROOT / "examples" / "screening").glob("*.yaml"))
 TABLES: list[tuple[str, Iterable[str]]] = [
     ("key", SPACE_KEYS),
-    ("key of a range", reading.RANGE_KEYS),
+    ("key of a range", specification.RANGE_KEYS),
     ("key of a family", FAMILY_KEYS),
     ("key of an additive", ADDITIVE_KEYS),
     ("field", [column.value for column in FIELDS]),
@@ -59,7 +59,7 @@ def test_values_are_those_that_are_written() -> None:
         items = value if isinstance(value, list) else [value]
         stated = SpecNode([item for item in items if item != "not given"])
         found = ["not given"] * ("not given" in items) + [
-            f"{number:g}" for number in reading.read_numbers(stated, 0, 1e4)
+            f"{number:g}" for number in specification.read_numbers(stated, 0, 1e4)
         ]
         assert ", ".join(found) == said
 
@@ -67,7 +67,7 @@ def test_values_are_those_that_are_written() -> None:
 def test_mixtures_are_read() -> None:
     table = PAGE.split("| written | meaning |")[1].split("\n\n")[0].splitlines()[2:]
     mixtures = [yaml.safe_load(line.split("|")[1].strip(" `")) for line in table]
-    assert [len(read_mixtures(SpecNode(mixture), dopant)) for mixture in mixtures] == [1, 2, 1, 5]
+    assert [len(read_mixtures(SpecNode(mixture), read_dopant)) for mixture in mixtures] == [1, 2, 1, 5]
     assert list(mixtures[-1]) == list(MIX_KEYS)
 
 

@@ -21,7 +21,7 @@ from nasicon_ml.errors import FieldError, NasiconError
 from nasicon_ml.model import OwnModel, PropertyModel
 from nasicon_ml.screening.engine import screen
 from nasicon_ml.screening.objectives import Question
-from nasicon_ml.screening.processes import ScoringProcess, Shipment
+from nasicon_ml.screening.processes import PackedScorer, ScoringProcess
 from nasicon_ml.screening.result import OutputFolder
 from nasicon_ml.screening.scoring import Effort, Scorer
 from nasicon_ml.screening.space import Candidates, SearchSpace
@@ -98,7 +98,7 @@ def test_a_fault_in_a_process_says_where_it_was(champion: PropertyModel) -> None
 
 def test_a_process_that_ends_is_reported(champion: PropertyModel) -> None:
     scorer = Scorer(SPACE, champion, QUESTION)
-    process = ScoringProcess(Shipment.of(scorer))
+    process = ScoringProcess(PackedScorer.pack(scorer))
     try:
         assert process.aggregate(0, 50).to_json() == scorer.aggregate(0, 50).to_json()
         (child,) = multiprocessing.active_children()

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasicon_ml.errors import SpaceError
-from nasicon_ml.screening import reading
-from nasicon_ml.screening.reading import SpecNode
+from nasicon_ml.screening import specification
+from nasicon_ml.screening.specification import SpecNode
 
 
 def numbers(value: Any) -> list[float]:
-    return reading.read_numbers(SpecNode(value, "x"), 0, 1000)
+    return specification.read_numbers(SpecNode(value, "x"), 0, 1000)
 
 
 def test_what_can_be_written() -> None:
@@ -33,7 +33,7 @@ def test_what_can_be_written() -> None:
 def test_times_of_a_logarithmic_range_can_be_set_at_a_furnace() -> None:
     def times(first: float, last: float, count: int) -> list[float]:
         stated = {"from": first, "to": last, "count": count, "scale": "log"}
-        return reading.read_numbers(SpecNode(stated, "sintering_time_h"), 0, 100)
+        return specification.read_numbers(SpecNode(stated, "sintering_time_h"), 0, 100)
 
     assert times(1, 12, 4) == [1, 2.25, 5.25, 12]
     assert times(0.1, 3, 4) == [0.1, 0.31, 0.97, 3]

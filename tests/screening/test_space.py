@@ -70,7 +70,7 @@ def test_the_cut_into_chunks_changes_nothing(cuts: list[int], block: int) -> Non
         whole = SPACE.chunk(0, SPACE.size)
         edges = [0, *sorted(cuts), SPACE.size]
         parts = [SPACE.chunk(start, stop) for start, stop in itertools.pairwise(edges)]
-    assert np.array_equal(whole.numbers, np.concatenate([part.numbers for part in parts]))
+    assert np.array_equal(whole.positions, np.concatenate([part.positions for part in parts]))
     tables = pd.concat([part.table for part in parts if len(part)], ignore_index=True)
     pd.testing.assert_frame_equal(whole.table, tables)
     spread = np.concatenate([part.sites.per_row(part.sites.m) for part in parts])
@@ -82,15 +82,15 @@ def test_a_position_is_its_digits(positions: list[int], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(space, "BLOCK", block)
         numbers = np.array(positions, dtype=np.int64)
-        assert np.array_equal(SPACE.positions(SPACE.digits(numbers)), numbers)
+        assert np.array_equal(SPACE.positions(SPACE.axis_indices(numbers)), numbers)
 
 
 def test_positions_can_be_asked_for_in_any_order() -> None:
     whole = recipes(SPACE.chunk(0, SPACE.size))
-    numbers = SPACE.chunk(0, SPACE.size).numbers
+    numbers = SPACE.chunk(0, SPACE.size).positions
     order = np.random.default_rng(0).permutation(len(numbers))[:50]
     found = SPACE.at(numbers[order])
-    assert np.array_equal(found.numbers, numbers[order])
+    assert np.array_equal(found.positions, numbers[order])
     pd.testing.assert_frame_equal(recipes(found), whole.iloc[order].reset_index(drop=True))
     for wrong in (-1, SPACE.size):
         with pytest.raises(FieldError, match="position: "):
@@ -110,7 +110,7 @@ def test_an_empty_chunk() -> None:
 
 
 def test_a_range_of_a_chunk_may_hold_no_candidate() -> None:
-    numbers = SPACE.chunk(0, SPACE.size).numbers
+    numbers = SPACE.chunk(0, SPACE.size).positions
     gap = int(np.flatnonzero(np.diff(numbers) > 1)[0])
     found = SPACE.chunk(int(numbers[gap]) + 1, int(numbers[gap + 1]))
     assert (len(found), len(found.sites.systems)) == (0, 0)
@@ -384,7 +384,7 @@ LARGE = SearchSpace.from_dict(small(processing=small()["processing"] | {"sinteri
 def test_samples_are_good_different_and_repeatable(searched: SearchSpace, method: str) -> None:
     sample = searched.sample(200, method, seed=7)
     assert sample.size == len(np.unique(sample.chosen)) == 200
-    assert np.array_equal(searched.at(sample.chosen).numbers, sample.chosen)  # all satisfy the constraints
+    assert np.array_equal(searched.at(sample.chosen).positions, sample.chosen)  # all satisfy the constraints
     assert np.array_equal(sample.chosen, searched.sample(200, method, seed=7).chosen)
     assert not np.array_equal(sample.chosen, searched.sample(200, method, seed=8).chosen)
 
@@ -393,14 +393,14 @@ def test_samples_are_good_different_and_repeatable(searched: SearchSpace, method
 @pytest.mark.parametrize("budget", [810, 811, 10_000])
 def test_a_budget_beyond_the_space_takes_all_of_it(method: str, budget: int) -> None:
     sample = SMALL.sample(budget, method)
-    assert np.array_equal(sample.chosen, SMALL.chunk(0, SMALL.size).numbers)
+    assert np.array_equal(sample.chosen, SMALL.chunk(0, SMALL.size).positions)
 
 
 def test_a_sample_is_cut_like_a_space() -> None:
     sample = LARGE.sample(100, "sobol")
     whole = sample.chunk(0, sample.size)
     parts = [sample.chunk(start, start + 30) for start in range(0, 120, 30)]
-    assert whole.numbers.tolist() == [number for part in parts for number in part.numbers] == [*range(100)]
+    assert whole.positions.tolist() == [number for part in parts for number in part.positions] == [*range(100)]
     assert whole.formulas(range(100)) == [spelled for part in parts for spelled in part.formulas(range(len(part)))]
     assert sample.at(np.array([42])).formulas([0]) == whole.formulas([42])
     assert LARGE.at(sample.chosen[[42]]).formulas([0]) == whole.formulas([42])
@@ -409,11 +409,11 @@ def test_a_sample_is_cut_like_a_space() -> None:
 def test_random_samples_are_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawn one by one or by shuffling, every candidate is as likely as any other."""
     for shuffled in (10**7, 0):
-        monkeypatch.setattr(space, "_SHUFFLED", shuffled)
+        monkeypatch.setattr(space, "_MAX_SHUFFLED", shuffled)
         counts = np.zeros(SMALL.size)
         for seed in range(60):
             counts[SMALL.sample(81, "random", seed).chosen] += 1
-        good = SMALL.chunk(0, SMALL.size).numbers
+        good = SMALL.chunk(0, SMALL.size).positions
         assert counts.sum() == counts[good].sum() == 60 * 81
         # chi-squared over 810 cells of 6 expected draws each, draws without replacement: variance 0.9
         chi = ((counts[good] - 6) ** 2 / (6 * 0.9)).sum()
@@ -467,6 +467,6 @@ def test_what_cannot_be_drawn_is_refused(asked: Any, message: str) -> None:
 
 
 def test_few_candidates_among_many_are_found_or_the_search_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(space, "_SHUFFLED", 0)
+    monkeypatch.setattr(space, "_MAX_SHUFFLED", 0)
     sample = SMALL.sample(809, "random")
     assert 700 < sample.size <= 809

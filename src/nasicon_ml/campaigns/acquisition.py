@@ -60,9 +60,9 @@ class Promise(Objective):
     log10_s_cm: float | None
     name: str = field(default="promise", init=False)
 
-    def values(self, answers: objectives.Answers) -> Floats:
+    def values(self, answers: objectives.Predictions) -> Floats:
         """Return expected improvement in decades or desirability, times the chance to count; shape (n,)."""
-        numbers, goal = answers.numbers, self.goal
+        numbers, goal = answers.columns, self.goal
         found = Desirability(goal.wishes).values(answers) if goal.wishes else self._improvement(answers)
         if goal.min_density_pct is not None:
             reaches = numbers[Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT] >= goal.min_density_pct
@@ -72,11 +72,11 @@ class Promise(Objective):
             found = np.where(purity < goal.min_purity, 0.0, found * purity)
         return np.asarray(found, dtype=np.float64)
 
-    def _improvement(self, answers: objectives.Answers) -> Floats:
-        upper_s_cm = np.asarray(answers.numbers[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM], dtype=np.float64)
+    def _improvement(self, answers: objectives.Predictions) -> Floats:
+        upper_s_cm = np.asarray(answers.columns[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM], dtype=np.float64)
         if self.log10_s_cm is None:
             return upper_s_cm
-        point = np.log10(answers.numbers[Column.PREDICTED_CONDUCTIVITY_S_CM])
+        point = np.log10(answers.columns[Column.PREDICTED_CONDUCTIVITY_S_CM])
         spread = np.maximum(np.log10(upper_s_cm) - point, 1e-6) / norm.ppf((1.0 + answers.level) / 2.0)
         ahead = (point - self.log10_s_cm) / spread
         return np.asarray(spread * (ahead * norm.cdf(ahead) + norm.pdf(ahead)))
@@ -110,15 +110,15 @@ class Search:
         promise = Promise(self.goal, None if self.goal.wishes else self.best)
         question = Question(promise, PROMISING, _LEVEL, ROOM_TEMPERATURE_C, inside_only=self.inside_only)
         if self.space.size <= PROMISING + SPREAD:
-            numbers = self.space.chunk(0, self.space.size).numbers
+            numbers = self.space.chunk(0, self.space.size).positions
         else:
             found = screen(self.space, self.model, question, effort, progress=progress)
             spread = self.space.sample(SPREAD, seed=self.seed).chosen
-            numbers = np.union1d(found.aggregate.kept.numbers, spread)
+            numbers = np.union1d(found.aggregate.kept.positions, spread)
         candidates = self.space.at(numbers)
         sites = candidates.sites
         is_balanced = sites.per_row(np.abs(sites.charge_imbalance) <= CHARGE_TOLERANCE)
-        recipes = recipes_at(self.space, question, candidates.numbers[is_balanced])
+        recipes = recipes_at(self.space, question, candidates.positions[is_balanced])
         if self.inside_only and len(recipes):
             inside = np.asarray(self.model.scores(recipes)[Column.INSIDE_DOMAIN], dtype=np.bool_)
             recipes = recipes[inside].reset_index(drop=True)

@@ -34,8 +34,8 @@ from nasicon_ml.errors import DatasetError, FieldError, NasiconError, Unreadable
 from nasicon_ml.io import read_table, write_table
 from nasicon_ml.io.tables import table_as_csv, write_text
 from nasicon_ml.screening.objectives import Wish
-from nasicon_ml.screening.reading import SpecNode, spec_from_yaml
 from nasicon_ml.screening.space import SearchSpace
+from nasicon_ml.screening.specification import SpecNode, spec_from_yaml
 
 SETTINGS, SPACE, PELLETS, BATCHES = "campaign.yaml", "space.yaml", "pellets.csv", "batches.csv"
 _LOCK = ".lock"
@@ -106,14 +106,14 @@ class Settings:
         if "goal" in parts and parts["goal"].value is not None:
             settings = replace(settings, goal=_goal(parts["goal"]))
         if "batch" in parts:
-            settings = replace(settings, batch=parts["batch"].whole(1, 50))
+            settings = replace(settings, batch=parts["batch"].integer(1, 50))
         if "method" in parts:
             try:
                 settings = replace(settings, method=parts["method"].text(", ".join(METHODS)))
             except FieldError as error:
-                raise parts["method"].refused(error) from None
+                raise parts["method"].add_place(error) from None
         if "outside" in parts:
-            settings = replace(settings, outside=parts["outside"].flag())
+            settings = replace(settings, outside=parts["outside"].boolean())
         if "model" in parts and parts["model"].value is not None:
             settings = replace(settings, model=parts["model"].text("a bundle folder or an MLflow address"))
         return settings
@@ -135,7 +135,7 @@ def _goal(node: SpecNode) -> Goal:
     try:
         return Goal(numbers.get("min_density_pct"), numbers.get("min_purity"), wishes)
     except FieldError as error:
-        raise node.refused(error) from None
+        raise node.add_place(error) from None
 
 
 @dataclass(frozen=True)

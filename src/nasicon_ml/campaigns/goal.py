@@ -91,7 +91,7 @@ class Goal:
                 pellets.sintering_temperature_c, pellets.log10_conductivity.shape
             ),
         }
-        return Desirability(self.wishes).of(properties)
+        return Desirability(self.wishes).combine(properties)
 
     def counts(self, pellets: Outcomes) -> Floats:
         """Return how likely pellets count, 0 to 1, shape of the outcomes; a result that is not known counts."""

@@ -605,14 +605,15 @@ def _best_recipe_cells(rank: int, row: dict[Any, Any]) -> tuple[str, ...]:
 
 def _systems_text(result: ScreeningResult) -> str:
     systems = sorted(
-        result.aggregate.systems.items(), key=lambda item: (item[1].number < 0, -item[1].value, item[1].number)
+        result.aggregate.systems.items(),
+        key=lambda item: (item[1].best_position < 0, -item[1].best_value, item[1].best_position),
     )
     if not systems:
         return ""
     rows: list[tuple[str, ...]] = [(Column.SYSTEM.value, "scored", "inside", "best objective")]
     for name, system in systems[:_SHOWN]:
-        best = NOT_AVAILABLE if system.number < 0 else f"{system.value:.3g}"
-        rows.append((name, f"{system.candidates:,}", f"{system.inside:,}", best))
+        best = NOT_AVAILABLE if system.best_position < 0 else f"{system.best_value:.3g}"
+        rows.append((name, f"{system.n_candidates:,}", f"{system.n_inside:,}", best))
     more = [f"... and {len(systems) - _SHOWN} more systems"] if len(systems) > _SHOWN else []
     return "\n".join(["by system:", *align_columns(rows), *more])
 
@@ -622,6 +623,6 @@ def _front_text(result: ScreeningResult) -> str:
     if front.given_up:
         return "front: too many recipes are in it; it is left out"
     return (
-        f"front: {len(front.numbers):,} recipes that no other beats in conductivity, density, purity and low "
+        f"front: {len(front.positions):,} recipes that no other beats in conductivity, density, purity and low "
         "sintering temperature at once"
     )

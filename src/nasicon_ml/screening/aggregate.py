@@ -1,6 +1,6 @@
-"""What a screening has found so far: parts of a space are aggregated apart, and put together in any order.
+"""Aggregates of screened recipes: the best ones, the Pareto front, the best of each system, a conductivity map.
 
-The k best recipes, the Pareto front, the best of each system, and a map of the best conductivity.
+The parts of a space are aggregated separately, and their aggregates can be merged in any order.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Recipes with the highest values, best first; among equal ones, the earlier in the space comes first."""
+class KeptRecipes:
+    """Recipes with the highest objective values, best first; ties are in the order of the space."""
 
-    most: int  # how many are kept
-    values: Floats  # shape (n,), n at most `most`, falling
-    numbers: Ints  # positions in the space, shape (n,)
+    capacity: int  # maximum number of recipes
+    values: Floats  # objective values, descending, shape (n,) with n <= `capacity`
+    positions: Ints  # positions in the space, shape (n,)
 
     @classmethod
-    def best_of(cls, most: int, values: Floats, numbers: Ints) -> Kept:
-        """Return the best of some recipes; those whose value is NaN are left out."""
-        valued = np.flatnonzero(~np.isnan(values))
-        values, numbers = values[valued], numbers[valued]
-        if len(values) > most:
-            # All that reach the value of the last one kept: the sort decides among equal ones.
-            last = np.partition(values, len(values) - most)[len(values) - most]
-            reached = values >= last
-            values, numbers = values[reached], numbers[reached]
-        order = np.lexsort((numbers, -values))[:most]
-        return cls(most, values[order], numbers[order])
+    def best_of(cls, capacity: int, values: Floats, positions: Ints) -> KeptRecipes:
+        """Return the recipes with the highest values; recipes whose value is NaN are left out."""
+        valid = np.flatnonzero(~np.isnan(values))
+        values, positions = values[valid], positions[valid]
+        if len(values) > capacity:
+            # Keep all ties with the last kept value: the sort below decides among them.
+            threshold = np.partition(values, len(values) - capacity)[len(values) - capacity]
+            is_candidate = values >= threshold
+            values, positions = values[is_candidate], positions[is_candidate]
+        order = np.lexsort((positions, -values))[:capacity]
+        return cls(capacity, values[order], positions[order])
 
-    def merged(self, other: Kept) -> Kept:
-        """Return the best of both."""
+    def merge(self, other: KeptRecipes) -> KeptRecipes:
+        """Return the best recipes of both."""
         values = np.concatenate([self.values, other.values])
-        return Kept.best_of(self.most, values, np.concatenate([self.numbers, other.numbers]))
+        return KeptRecipes.best_of(self.capacity, values, np.concatenate([self.positions, other.positions]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as plain values, every digit."""
-        return {"most": self.most, "values": self.values.tolist(), "numbers": self.numbers.tolist()}
+        """Return the content as plain values, in full precision."""
+        return {"most": self.capacity, "values": self.values.tolist(), "numbers": self.positions.tolist()}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Kept:
-        """Read what `to_json` gave."""
+    def from_json(cls, content: Mapping[str, Any]) -> KeptRecipes:
+        """Read the output of `to_json`."""
         return cls(
             int(content["most"]),
             np.asarray(content["values"], dtype=np.float64),
@@ -58,272 +58,286 @@ class Kept:
         )
 
 
-#: A front of more recipes is given up: nobody chooses among so many, and finding them costs their square.
-MOST_IN_FRONT = 100_000
-#: Pairs of recipes that are compared at once for it: what fits into a processor's cache.
-_COMPARED = 2**18
+#: Larger fronts are given up: nobody chooses among so many recipes, and the cost is quadratic in their number.
+MAX_FRONT_SIZE = 100_000
+#: Number of pairs of recipes that are compared at once; the comparison then fits into the processor's cache.
+_PAIRS_PER_BLOCK = 2**18
 
 
 @dataclass(frozen=True)
-class Front:
-    """Recipes that no other dominates; of those with the same properties the earliest in the space."""
+class ParetoFront:
+    """Recipes that no other recipe dominates; of recipes with equal properties, the first in the space."""
 
-    # Properties of n recipes, each the higher the better; shape (n, n_properties), in order of `numbers`.
+    # Properties to be maximized, shape (n, n_properties).
     points: Floats
-    numbers: Ints  # positions in the space, rising; shape (n,)
-    given_up: bool = False  # whether there were too many (`MOST_IN_FRONT`): then it is empty
+    positions: Ints  # positions in the space, ascending, shape (n,)
+    given_up: bool = False  # whether the front is empty because it exceeded `MAX_FRONT_SIZE`
 
     @classmethod
-    def of(cls, points: Floats, numbers: Ints) -> Front:
-        """Return the front of some recipes; those with a NaN are left out."""
-        valued = ~np.isnan(points).any(axis=1)
-        points, numbers = points[valued], numbers[valued]
-        best = undominated(points, numbers)
-        if len(best) > MOST_IN_FRONT:
-            return cls(points[:0], numbers[:0], given_up=True)
-        best = best[np.argsort(numbers[best], kind="stable")]
-        return cls(points[best], numbers[best])
+    def from_points(cls, points: Floats, positions: Ints) -> ParetoFront:
+        """Compute the front of n recipes; recipes with a NaN are left out."""
+        valid = ~np.isnan(points).any(axis=1)
+        points, positions = points[valid], positions[valid]
+        rows = undominated_rows(points, positions)
+        if len(rows) > MAX_FRONT_SIZE:
+            return cls(points[:0], positions[:0], given_up=True)
+        rows = rows[np.argsort(positions[rows], kind="stable")]
+        return cls(points[rows], positions[rows])
 
-    def merged(self, other: Front) -> Front:
-        """Return the front of both."""
+    def merge(self, other: ParetoFront) -> ParetoFront:
+        """Return the front of the recipes of both."""
         if self.given_up or other.given_up:
-            return Front(self.points[:0], self.numbers[:0], given_up=True)
-        return Front.of(np.concatenate([self.points, other.points]), np.concatenate([self.numbers, other.numbers]))
+            return ParetoFront(self.points[:0], self.positions[:0], given_up=True)
+        return ParetoFront.from_points(
+            np.concatenate([self.points, other.points]), np.concatenate([self.positions, other.positions])
+        )
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as plain values, every digit; null for infinity."""
+        """Return the content as plain values, in full precision; -inf becomes null."""
         points = [[value if np.isfinite(value) else None for value in row] for row in self.points.tolist()]
         return {
             "points": points,
             "properties": self.points.shape[1],
-            "numbers": self.numbers.tolist(),
+            "numbers": self.positions.tolist(),
             "given_up": self.given_up,
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Front:
-        """Read what `to_json` gave."""
+    def from_json(cls, content: Mapping[str, Any]) -> ParetoFront:
+        """Read the output of `to_json`."""
         rows = [[-np.inf if value is None else value for value in row] for row in content["points"]]
         points = np.asarray(rows, dtype=np.float64).reshape(len(rows), int(content["properties"]))
         return cls(points, np.asarray(content["numbers"], dtype=np.int64), bool(content["given_up"]))
 
 
-def undominated(points: Floats, numbers: Ints) -> NDArray[np.intp]:
-    """Return the rows that no other row dominates (as good everywhere, better somewhere), of equal rows the first.
+def undominated_rows(points: Floats, positions: Ints) -> NDArray[np.intp]:
+    """Return the rows that no other row dominates (equal or better everywhere, better somewhere), in any order.
 
-    They come in no particular order, and there is no NaN. In order of the sum of ranks, the highest first, what
-    dominates a row stands before it: some rows at a time are compared with all that are left, and take with them
-    what they dominate.
+    `points` has no NaN; of equal rows, the one with the lowest position is returned. Rows are sorted by descending
+    sum of ranks, so that a row can only be dominated by an earlier one. Blocks of rows are then compared with all
+    remaining rows, and the dominated ones are removed.
     """
-    left = np.arange(len(points))
-    if not len(left):
-        return left
-    # Ranks instead of values: infinite or huge values do not swallow the others in the sum.
+    remaining = np.arange(len(points))
+    if not len(remaining):
+        return remaining
+    # Ranks, because an infinite or very large value would hide the others in a sum.
     ranks = np.column_stack([np.unique(column, return_inverse=True)[1] for column in points.T])
-    order = np.lexsort((numbers, -ranks.sum(axis=1)))
-    size = np.min_scalar_type(len(points) - 1)
-    left, columns = left[order], [column.astype(size) for column in ranks[order].T]
-    found = []
-    while len(left):
-        some = min(len(left), max(1, _COMPARED // len(left)))
-        beats = np.zeros((some, len(left)), dtype=np.bool_)
-        beats[:, :some] = np.tri(some, dtype=np.bool_)  # only those before a row can dominate it
+    order = np.lexsort((positions, -ranks.sum(axis=1)))
+    rank_type = np.min_scalar_type(len(points) - 1)
+    remaining, columns = remaining[order], [column.astype(rank_type) for column in ranks[order].T]
+    blocks = []
+    while len(remaining):
+        size = min(len(remaining), max(1, _PAIRS_PER_BLOCK // len(remaining)))
+        is_better = np.zeros((size, len(remaining)), dtype=np.bool_)
+        is_better[:, :size] = np.tri(size, dtype=np.bool_)  # only an earlier row can dominate a row of the block
         for column in columns:
-            beats |= column > column[:some, None]
-        rest = np.logical_and.reduce(beats)
-        found.append(left[:some][rest[:some]])
-        rest[:some] = False
-        left, columns = left[rest], [column[rest] for column in columns]
-    return np.concatenate(found)
+            is_better |= column > column[:size, None]
+        undominated = np.logical_and.reduce(is_better)
+        blocks.append(remaining[:size][undominated[:size]])
+        undominated[:size] = False
+        remaining, columns = remaining[undominated], [column[undominated] for column in columns]
+    return np.concatenate(blocks)
 
 
-#: Steps of x and of the temperature (°C) that are told apart.
-_FINE = (0.001, 0.1)
-#: Steps where the fine ones would give more cells than `MOST_CELLS`.
-_COARSE = (0.05, 10.0)
-MOST_CELLS = 4_000
+#: Cell size in x and in the temperature (°C).
+_FINE_STEPS = (0.001, 0.1)
+#: Cell size of a map whose fine cells would be more than `MAX_CELLS`.
+_COARSE_STEPS = (0.05, 10.0)
+MAX_CELLS = 4_000
 
 
 @dataclass(frozen=True)
 class ConductivityMap:
     """The highest conductivity in each cell of x and sintering temperature."""
 
-    # Whether cells were put together: there are `MOST_CELLS` fine ones at most. That depends on which cells there
-    # are, not on the order in which they come.
+    # Whether the cells are coarse, because there were more than `MAX_CELLS` fine ones. This depends on the set of
+    # recipes, not on the order in which they are added.
     is_coarse: bool
-    # x, t: of each cell, in steps; shape (n,), sorted by x, then t
+    # x, t: integer coordinates of each cell, in steps, sorted by x, then t; shape (n,)
     x: Ints
     t: Ints
     best: Floats  # highest conductivity in S/cm, shape (n,)
 
     @classmethod
-    def of(cls, x: Floats, temperature_c: Floats, conductivity: Floats) -> ConductivityMap:
-        """Map some recipes, all arrays of shape (n,); those without a sintering temperature are left out."""
+    def from_recipes(cls, x: Floats, temperature_c: Floats, conductivity: Floats) -> ConductivityMap:
+        """Map n recipes, arrays of shape (n,); recipes without a sintering temperature are left out."""
         given = ~np.isnan(temperature_c)
         x_cells, t_cells = (
             np.rint(values[given] / step).astype(np.int64)
-            for values, step in zip((x, temperature_c), _FINE, strict=True)
+            for values, step in zip((x, temperature_c), _FINE_STEPS, strict=True)
         )
-        return _map_of(x_cells, t_cells, conductivity[given], is_coarse=False)
+        return _highest_by_cell(x_cells, t_cells, conductivity[given], is_coarse=False)
 
-    def merged(self, other: ConductivityMap) -> ConductivityMap:
-        """Return the higher of both in each cell."""
-        pair = (self, other)
+    def merge(self, other: ConductivityMap) -> ConductivityMap:
+        """Return the higher conductivity of both in each cell."""
+        maps = (self, other)
         if self.is_coarse != other.is_coarse:
-            pair = (self.coarse(), other.coarse())
-        x, t, best = (np.concatenate([getattr(one, name) for one in pair]) for name in ("x", "t", "best"))
-        return _map_of(x, t, best, is_coarse=pair[0].is_coarse)
+            maps = (self.coarsen(), other.coarsen())
+        x, t, best = (np.concatenate([getattr(part, name) for part in maps]) for name in ("x", "t", "best"))
+        return _highest_by_cell(x, t, best, is_coarse=maps[0].is_coarse)
 
-    def coarse(self) -> ConductivityMap:
-        """Return the map in coarse cells."""
+    def coarsen(self) -> ConductivityMap:
+        """Return the map with coarse cells."""
         if self.is_coarse:
             return self
-        factors = [round(coarse / fine) for coarse, fine in zip(_COARSE, _FINE, strict=True)]
+        factors = [round(coarse / fine) for coarse, fine in zip(_COARSE_STEPS, _FINE_STEPS, strict=True)]
         x, t = (np.floor_divide(cells, factor) for cells, factor in zip((self.x, self.t), factors, strict=True))
-        return _map_of(x, t, self.best, is_coarse=True)
+        return _highest_by_cell(x, t, self.best, is_coarse=True)
 
     def points(self) -> tuple[Floats, Floats, Floats]:
-        """Return x, temperature in °C and best conductivity of each cell (of a coarse one, its lower corner)."""
-        x_step, t_step = _COARSE if self.is_coarse else _FINE
-        # Dividing by a whole number instead gives 0.3 and not 0.30000000000000004.
+        """Return x, temperature in °C and conductivity of each cell; the lower corner of a coarse cell."""
+        x_step, t_step = _COARSE_STEPS if self.is_coarse else _FINE_STEPS
+        # Division by an integer gives 0.3 instead of 0.30000000000000004.
         return self.x / round(1 / x_step), np.round(self.t * t_step, 1), self.best
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as plain values, every digit."""
+        """Return the content as plain values, in full precision."""
         cells = {"x": self.x.tolist(), "t": self.t.tolist(), "best": self.best.tolist()}
         return {"coarse": self.is_coarse} | cells
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ConductivityMap:
-        """Read what `to_json` gave."""
+        """Read the output of `to_json`."""
         x, t = (np.asarray(content[name], dtype=np.int64) for name in ("x", "t"))
         return cls(bool(content["coarse"]), x, t, np.asarray(content["best"], dtype=np.float64))
 
 
-def _map_of(x: Ints, t: Ints, best: Floats, *, is_coarse: bool) -> ConductivityMap:
-    highest = pd.Series(best).groupby([x, t]).max()
+def _highest_by_cell(x: Ints, t: Ints, conductivity: Floats, *, is_coarse: bool) -> ConductivityMap:
+    highest = pd.Series(conductivity).groupby([x, t]).max()
     x, t = (highest.index.get_level_values(level).to_numpy(dtype=np.int64) for level in (0, 1))
-    found = ConductivityMap(is_coarse, x, t, np.asarray(highest, dtype=np.float64))
-    return found.coarse() if len(x) > MOST_CELLS else found
+    cells = ConductivityMap(is_coarse, x, t, np.asarray(highest, dtype=np.float64))
+    return cells.coarsen() if len(x) > MAX_CELLS else cells
 
 
-#: The properties of the front, in the order of its columns: the sintering temperature counts downwards.
+#: The properties of the front, in the order of its columns; a lower sintering temperature is better.
 FRONT_PROPERTIES = ("conductivity", "density", "purity", "sintering temperature")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many recipes came how far."""
+    """Number of recipes that pass each stage of a screening."""
 
-    positions: int = 0  # positions of the space that were looked at
-    candidates: int = 0  # recipes that the space's own constraints leave
-    balanced: int = 0  # of these, those whose charges add up; all, where that is not asked for
-    inside: int = 0  # of these, those inside the known domain
-    valued: int = 0  # of the recipes that may be kept, those that have an objective
+    positions: int = 0  # positions of the space that were visited
+    candidates: int = 0  # recipes that satisfy the constraints of the space
+    balanced: int = 0  # candidates whose charges balance; all candidates if that is not required
+    inside: int = 0  # balanced candidates inside the known domain
+    valued: int = 0  # recipes that may be kept and have an objective value
 
-    def merged(self, other: Counts) -> Counts:
+    def merge(self, other: Counts) -> Counts:
         """Return the sums of both."""
         return Counts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
-class BestOfSystem:
-    """What was found in one system."""
+class SystemSummary:
+    """The screened recipes of one system."""
 
-    # candidates, inside: recipes scored, and those of them inside the known domain
-    candidates: int
-    inside: int
-    # value, number: the best objective and the position that has it; NaN and -1 where none may be kept
-    value: float
-    number: int
+    n_candidates: int  # scored recipes
+    n_inside: int  # scored recipes inside the known domain
+    # best_value, best_position: the best objective and its position; NaN and -1 where no recipe may be kept
+    best_value: float
+    best_position: int
 
-    def merged(self, other: BestOfSystem) -> BestOfSystem:
-        """Add the counts up, and take the better; among equal ones, the earlier in the space."""
-        pair = sorted((one for one in (self, other) if one.number >= 0), key=lambda one: (-one.value, one.number))
-        best = pair[0] if pair else self
-        return BestOfSystem(
-            self.candidates + other.candidates, self.inside + other.inside, best.value, best.number
+    def merge(self, other: SystemSummary) -> SystemSummary:
+        """Add the counts and take the better recipe; of ties, the earlier one in the space."""
+        valued = [part for part in (self, other) if part.best_position >= 0]
+        best = min(valued, key=lambda part: (-part.best_value, part.best_position), default=self)
+        return SystemSummary(
+            self.n_candidates + other.n_candidates,
+            self.n_inside + other.n_inside,
+            best.best_value,
+            best.best_position,
         )
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """What was found in a part of a space: counts, the best recipes, the front, the best by system, the map."""
+    """Results for a part of a space."""
 
     counts: Counts
-    kept: Kept
-    front: Front
-    systems: Mapping[str, BestOfSystem]
+    kept: KeptRecipes
+    front: ParetoFront
+    systems: Mapping[str, SystemSummary]
     conductivity_map: ConductivityMap
 
     @classmethod
     def empty(cls, keep: int) -> Aggregate:
-        """Return the aggregate of no recipe, which keeps so many."""
-        none, numbers = np.empty(0), np.empty(0, dtype=np.int64)
-        front = Front(np.empty((0, len(FRONT_PROPERTIES))), numbers)
-        return cls(Counts(), Kept(keep, none, numbers), front, {}, ConductivityMap.of(none, none, none))
+        """Return the aggregate of no recipes, which keeps up to `keep`."""
+        values, positions = np.empty(0), np.empty(0, dtype=np.int64)
+        return cls(
+            Counts(),
+            KeptRecipes(keep, values, positions),
+            ParetoFront(np.empty((0, len(FRONT_PROPERTIES))), positions),
+            {},
+            ConductivityMap.from_recipes(values, values, values),
+        )
 
-    def merged(self, other: Aggregate) -> Aggregate:
+    def merge(self, other: Aggregate) -> Aggregate:
         """Return the aggregate of both parts."""
         systems = dict(self.systems)
-        for name, found in other.systems.items():
-            systems[name] = systems[name].merged(found) if name in systems else found
+        for name, summary in other.systems.items():
+            systems[name] = systems[name].merge(summary) if name in systems else summary
         return Aggregate(
-            self.counts.merged(other.counts),
-            self.kept.merged(other.kept),
-            self.front.merged(other.front),
+            self.counts.merge(other.counts),
+            self.kept.merge(other.kept),
+            self.front.merge(other.front),
             dict(sorted(systems.items())),
-            self.conductivity_map.merged(other.conductivity_map),
+            self.conductivity_map.merge(other.conductivity_map),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as plain values, every digit."""
+        """Return the content as plain values, in full precision."""
         return {
             "counts": asdict(self.counts),
             "kept": self.kept.to_json(),
             "front": self.front.to_json(),
             "systems": {
-                name: [one.candidates, one.inside, None if one.number < 0 else one.value, one.number]
-                for name, one in self.systems.items()
+                name: [
+                    summary.n_candidates,
+                    summary.n_inside,
+                    None if summary.best_position < 0 else summary.best_value,
+                    summary.best_position,
+                ]
+                for name, summary in self.systems.items()
             },
             "landscape": self.conductivity_map.to_json(),
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Aggregate:
-        """Read what `to_json` gave."""
+        """Read the output of `to_json`."""
         systems = {
-            name: BestOfSystem(
-                int(candidates), int(inside), float("nan") if value is None else float(value), int(number)
+            name: SystemSummary(
+                int(n_candidates), int(n_inside), float("nan") if value is None else float(value), int(position)
             )
-            for name, (candidates, inside, value, number) in content["systems"].items()
+            for name, (n_candidates, n_inside, value, position) in content["systems"].items()
         }
         return cls(
             Counts(**content["counts"]),
-            Kept.from_json(content["kept"]),
-            Front.from_json(content["front"]),
+            KeptRecipes.from_json(content["kept"]),
+            ParetoFront.from_json(content["front"]),
             systems,
             ConductivityMap.from_json(content["landscape"]),
         )
 
 
-def best_by_system(
-    system: NDArray[np.intp], names: Strings, inside: Mask, values: Floats, numbers: NDArray[np.int64]
-) -> dict[str, BestOfSystem]:
-    """Aggregate n recipes by system.
+def summarize_systems(
+    name_index: NDArray[np.intp], names: Strings, inside: Mask, values: Floats, positions: Ints
+) -> dict[str, SystemSummary]:
+    """Summarize n recipes by system.
 
-    `system` says which of the names each has, of which several may be the same; objectives are NaN where a recipe
-    may not be kept.
+    `name_index` is the index into `names`, which may have duplicates, of each recipe's system; `values` is NaN
+    where a recipe may not be kept.
     """
-    different, code_of_name = np.unique(names.astype(str), return_inverse=True)
-    code = code_of_name[system]
-    counts = np.bincount(code, minlength=len(different))
-    insiders = np.bincount(code[inside], minlength=len(different))
-    order = np.lexsort((numbers, -values, code))  # NaN comes last
-    present, first = np.unique(code[order], return_index=True)
+    unique_names, code_of_name = np.unique(names.astype(str), return_inverse=True)
+    codes = code_of_name[name_index]
+    n_candidates = np.bincount(codes, minlength=len(unique_names))
+    n_inside = np.bincount(codes[inside], minlength=len(unique_names))
+    order = np.lexsort((positions, -values, codes))  # NaN comes last
+    present, first = np.unique(codes[order], return_index=True)
     best = order[first]
-    best_numbers = np.where(np.isnan(values[best]), -1, numbers[best])
+    best_positions = np.where(np.isnan(values[best]), -1, positions[best])
     return {
-        str(different[at]): BestOfSystem(int(counts[at]), int(insiders[at]), value, number)
-        for at, value, number in zip(present, values[best].tolist(), best_numbers.tolist(), strict=True)
+        str(unique_names[code]): SystemSummary(int(n_candidates[code]), int(n_inside[code]), value, position)
+        for code, value, position in zip(present, values[best].tolist(), best_positions.tolist(), strict=True)
     }

@@ -1,8 +1,8 @@
-"""The axis of compositions: families A1+x(D, H)2(SiO4)s(PO4)3-s; every different composition stands once.
+"""The axis of compositions: unique compositions of families A1+x(D, H)2(SiO4)s(PO4)3-s.
 
-A family is a small grid of mixtures on M, amounts of dopant, silicon and excess of the mobile ion, in whole
-millionths of a formula unit. Charges balance by construction: what dopants and silicon lack is made up by the
-mobile ion. Wide arrays are made only when asked for.
+A family is a small grid of mixtures on the M site, amounts of dopant, silicon and excess of the mobile ion, as
+integers in millionths of a formula unit. Charges balance by construction: the mobile ion compensates the charges
+of dopants and silicon. Arrays with a column for every element are created only on demand.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from nasicon_ml.composition.sites import (
     oxidation_states,
 )
 from nasicon_ml.features.distances import distinct_rows
-from nasicon_ml.screening.reading import SpecNode, read_numbers
+from nasicon_ml.screening.specification import SpecNode, read_numbers
 
 MIX_KEYS = ("mix", "step")
-#: More mixtures than this from one list are a typing error.
-MOST_MIXTURES = 20_000
-_SHARE_ROUNDING = 1e-6
-_LEAST_STEP = 1e-3
+#: Maximum number of mixtures of one list; more are a typing error.
+MAX_MIXTURES = 20_000
+_SHARE_TOLERANCE = 1e-6
+_MIN_STEP = 1e-3
 _ION = re.compile(r"([A-Z][a-z]?)(?:(\d)\+|\+(\d))?")
-#: Elements that can stand on M as dopants.
+#: Elements that can be dopants on the M site.
 DOPANTS = tuple(element for element in ELEMENT_INDEX if element in OCTAHEDRAL_CATIONS or element in LARGE_CATIONS)
 
 
 @dataclass(frozen=True, order=True)
 class Ion:
-    """An element with the charge it brings to the balance."""
+    """An element with its charge."""
 
     element: str
     charge: int
@@ -67,65 +67,65 @@ class Ion:
 Mixture = tuple[tuple[Ion, float], ...]
 
 
-def read_mixtures(node: SpecNode, read: Callable[[str, SpecNode], Ion]) -> list[Mixture]:
-    """Read what a family has on M: symbols, shares such as ``{Ti: 0.75, Ge: 0.25}``, or mixtures in steps."""
+def read_mixtures(node: SpecNode, read_ion: Callable[[str, SpecNode], Ion]) -> list[Mixture]:
+    """Read mixtures on M: symbols, shares such as ``{Ti: 0.75, Ge: 0.25}``, or all mixtures with some step."""
     allowed = "an element, shares of elements, or mix with step; one of them or a list"
-    found: list[Mixture] = []
+    mixtures: list[Mixture] = []
     for item in node.one_or_more(allowed):
         if isinstance(item.value, str):
-            found.append(((read(item.value, item), 1.0),))
+            mixtures.append(((read_ion(item.value, item), 1.0),))
         elif isinstance(item.value, Mapping) and "mix" in item.value:
-            found += _in_steps(item, read)
+            mixtures += _read_stepped_mixtures(item, read_ion)
         elif isinstance(item.value, Mapping) and item.value:
-            found.append(_shares(item, read))
+            mixtures.append(_read_shares(item, read_ion))
         else:
             raise item.error(allowed)
-        if len(found) > MOST_MIXTURES:
-            raise item.error(f"at most {MOST_MIXTURES} mixtures", "Take larger steps, or fewer elements.")
-    return found
+        if len(mixtures) > MAX_MIXTURES:
+            raise item.error(f"at most {MAX_MIXTURES} mixtures", "Take larger steps, or fewer elements.")
+    return mixtures
 
 
-def _shares(item: SpecNode, read: Callable[[str, SpecNode], Ion]) -> Mixture:
+def _read_shares(item: SpecNode, read_ion: Callable[[str, SpecNode], Ion]) -> Mixture:
     parts = item.any_fields("elements with their shares")
-    shares = {read(key, part): part.number(0, 1) for key, part in parts.items()}
+    shares = {read_ion(key, part): part.number(0, 1) for key, part in parts.items()}
     if len({ion.element for ion in shares}) < len(parts):
         raise item.error("every element once")
     total = math.fsum(shares.values())
-    if abs(total - 1) > _SHARE_ROUNDING:
+    if abs(total - 1) > _SHARE_TOLERANCE:
         raise item.error("shares that add up to 1", f"These add up to {total:g}.")
     return tuple((ion, share) for ion, share in shares.items() if share)
 
 
-def _in_steps(item: SpecNode, read: Callable[[str, SpecNode], Ion]) -> list[Mixture]:
-    """Return all mixtures of some elements whose shares are whole numbers of steps; pure elements among them."""
+def _read_stepped_mixtures(item: SpecNode, read_ion: Callable[[str, SpecNode], Ion]) -> list[Mixture]:
+    """Return all mixtures, including pure elements, whose shares are multiples of the step."""
     parts = item.fields(MIX_KEYS, MIX_KEYS)
-    ions = [read(part.value, part) for part in parts["mix"].items("a list of elements")]
+    ions = [read_ion(part.value, part) for part in parts["mix"].items("a list of elements")]
     if len({ion.element for ion in ions}) < len(ions):
         raise parts["mix"].error("every element once")
-    step = parts["step"].number(_LEAST_STEP, 1)
-    whole = round(1 / step)
-    if abs(whole * step - 1) > _SHARE_ROUNDING:
+    step = parts["step"].number(_MIN_STEP, 1)
+    n_steps = round(1 / step)
+    if abs(n_steps * step - 1) > _SHARE_TOLERANCE:
         raise parts["step"].error("a step that divides 1, such as 0.25")
-    count = math.comb(whole + len(ions) - 1, len(ions) - 1)
-    if count > MOST_MIXTURES:
-        raise item.error(f"at most {MOST_MIXTURES} mixtures", f"These would be {count}.")
-    bars = itertools.combinations(range(whole + len(ions) - 1), len(ions) - 1)
-    found = []
-    for cut in bars:
-        edges = (-1, *cut, whole + len(ions) - 1)
-        parts_of_whole = [high - low - 1 for low, high in itertools.pairwise(edges)]
-        found.append(tuple((ion, n / whole) for ion, n in zip(ions, parts_of_whole, strict=True) if n))
-    return found[::-1]  # the first element first
+    n_slots, n_bars = n_steps + len(ions) - 1, len(ions) - 1
+    count = math.comb(n_slots, n_bars)
+    if count > MAX_MIXTURES:
+        raise item.error(f"at most {MAX_MIXTURES} mixtures", f"These would be {count}.")
+    # Stars and bars: the gaps between the bars are the shares, in steps.
+    mixtures = []
+    for bars in itertools.combinations(range(n_slots), n_bars):
+        gaps = [high - low - 1 for low, high in itertools.pairwise((-1, *bars, n_slots))]
+        mixtures.append(tuple((ion, gap / n_steps) for ion, gap in zip(ions, gaps, strict=True) if gap))
+    return mixtures[::-1]  # the pure first element comes first
 
 
-def host(symbol: object, node: SpecNode) -> Ion:
-    """Read a host; all are 4+."""
+def read_host(symbol: object, node: SpecNode) -> Ion:
+    """Read a host element, whose charge is always 4+."""
     if symbol not in HOST_LETTERS:
         raise node.error(f"hosts {', '.join(HOST_LETTERS)}", value=symbol)
     return Ion(str(symbol), 4)
 
 
-def dopant(symbol: object, node: SpecNode) -> Ion:
+def read_dopant(symbol: object, node: SpecNode) -> Ion:
     """Read a dopant, whose charge may be stated, as in ``Fe2+``."""
     match = _ION.fullmatch(symbol.strip()) if isinstance(symbol, str) else None
     element = match[1] if match else ""
@@ -140,30 +140,28 @@ def dopant(symbol: object, node: SpecNode) -> Ion:
     return Ion(element, charge)
 
 
+#: Amounts in millionths per formula unit.
 Units = NDArray[np.int64]
 
 SYSTEM = Column.SYSTEM.value
 FAMILY_KEYS = (SYSTEM, "ion", "hosts", "dopants", "x", "amount", "silicon", "excess")
-_M_FULL, _T_FULL = 2 * RESOLUTION, T_CATIONS * RESOLUTION
-_MOST_IONS = 5 * RESOLUTION
-_LEAST_PER_CATION = 1e-6
+_M_UNITS, _T_UNITS = 2 * RESOLUTION, T_CATIONS * RESOLUTION
+_MAX_MOBILE_UNITS = 5 * RESOLUTION
+_MIN_CHARGE_PER_CATION = 1e-6
 
 
 @dataclass(frozen=True)
 class Family:
-    """One family, as stated."""
+    """A family of compositions: the grid of all combinations of its mixtures and amounts."""
 
     ion: str  # the mobile ion
-    # hosts, dopants: mixtures on M, in shares of the hosts, and of the dopants; an empty mixture where there is no
-    # dopant
-    hosts: tuple[Mixture, ...]
-    dopants: tuple[Mixture, ...]
-    amounts: tuple[float, ...]  # what the dopants bring or amount to (see `by_charge`), per formula unit
-    by_charge: bool  # whether the amounts are x, the charge that dopants leave to the mobile ion, or cations
-    # silicon, excess: on T, and of the mobile ion beyond the balance, per formula unit
-    silicon: tuple[float, ...]
-    excess: tuple[float, ...]
-    node: SpecNode  # where it stands
+    hosts: tuple[Mixture, ...]  # mixtures on M, in shares of the hosts
+    dopants: tuple[Mixture, ...]  # mixtures on M, in shares of the dopants; one empty mixture without dopants
+    amounts: tuple[float, ...]  # amounts of the dopants, per formula unit
+    is_charge: bool  # whether `amounts` are x, the charge compensated by the mobile ion, or numbers of cations
+    silicon: tuple[float, ...]  # amounts on T, per formula unit
+    excess: tuple[float, ...]  # amounts of the mobile ion in excess of charge balance, per formula unit
+    node: SpecNode  # the family in the description of the space
 
     def __len__(self) -> int:
         lengths = (self.hosts, self.dopants, self.amounts, self.silicon, self.excess)
@@ -171,110 +169,112 @@ class Family:
 
     @property
     def elements(self) -> set[str]:
-        """All cations it may hold."""
-        mixed = {ion.element for mixture in (*self.hosts, *self.dopants) for ion, _ in mixture}
-        return {self.ion, "Si", "P"} | mixed
+        """All possible cations."""
+        m_site = {ion.element for mixture in (*self.hosts, *self.dopants) for ion, _ in mixture}
+        return {self.ion, "Si", "P"} | m_site
 
     def grids(self) -> Iterator[dict[str, Units]]:
-        """Return element -> millionths per formula unit, shape (n,), for each mixture of hosts.
+        """Return element -> units, shape (n,), for each mixture of hosts.
 
         Raises
         ------
         SpaceError
-            If there is more dopant than M holds, or no mobile ion left, or more than there is room for.
+            If there are too many dopant cations for M, or too few or too many mobile ions.
         """
-        grid = np.meshgrid(np.array(self.amounts), _units(self.silicon), _units(self.excess), indexing="ij")
+        grid = np.meshgrid(np.array(self.amounts), _to_units(self.silicon), _to_units(self.excess), indexing="ij")
         amounts, silicon, excess = (np.tile(values.ravel(), len(self.dopants)) for values in grid)
-        mixture_of = np.repeat(np.arange(len(self.dopants)), grid[0].size)
-        doped = self._doped(amounts, mixture_of)
-        room = _M_FULL - sum(doped.values(), np.zeros(len(amounts), dtype=np.int64))
-        ions = RESOLUTION + silicon.astype(np.int64) + excess.astype(np.int64)
-        for ion, units in doped.items():
-            ions = ions + (4 - ion.charge) * units
-        self._check(room, ions, amounts, mixture_of)
-        for hosts in self.hosts:
-            found = {self.ion: ions, "Si": silicon, "P": _T_FULL - silicon}
-            for ion, units in (*doped.items(), *_shared(hosts, room).items()):
-                found[ion.element] = found.get(ion.element, 0) + units
-            yield found
+        mixture_index = np.repeat(np.arange(len(self.dopants)), grid[0].size)
+        dopants = self._dopant_units(amounts, mixture_index)
+        host_units = _M_UNITS - sum(dopants.values(), np.zeros(len(amounts), dtype=np.int64))
+        mobile = RESOLUTION + silicon.astype(np.int64) + excess.astype(np.int64)
+        for ion, units in dopants.items():
+            mobile = mobile + (4 - ion.charge) * units
+        self._check_limits(host_units, mobile, amounts, mixture_index)
+        for mixture in self.hosts:
+            cations = {self.ion: mobile, "Si": silicon, "P": _T_UNITS - silicon}
+            for ion, units in (*dopants.items(), *_distribute(host_units, mixture).items()):
+                cations[ion.element] = cations.get(ion.element, 0) + units
+            yield cations
 
-    def _doped(self, amounts: Floats, mixture_of: Ints) -> dict[Ion, Units]:
-        """Return the millionths of each dopant, shape (n,), where the n-th has a stated amount of a mixture."""
+    def _dopant_units(self, amounts: Floats, mixture_index: Ints) -> dict[Ion, Units]:
+        """Return the units of each dopant, shape (n,)."""
         ions = sorted({ion for mixture in self.dopants for ion, _ in mixture})
         shares = np.array([[dict(mixture).get(ion, 0.0) for ion in ions] for mixture in self.dopants])
-        if self.by_charge:
-            amounts = amounts / np.array([self._per_cation(mixture) for mixture in self.dopants])[mixture_of]
-        return {ion: _units(amounts * shares[mixture_of, at]) for at, ion in enumerate(ions)}
+        if self.is_charge:
+            amounts = (
+                amounts / np.array([self._charge_per_cation(mixture) for mixture in self.dopants])[mixture_index]
+            )
+        return {ion: _to_units(amounts * shares[mixture_index, column]) for column, ion in enumerate(ions)}
 
-    def _per_cation(self, dopants: Mixture) -> float:
-        """Charge that one cation of the mixture leaves to the mobile ion."""
+    def _charge_per_cation(self, dopants: Mixture) -> float:
+        """Return the charge per dopant cation that the mobile ion compensates."""
         charge = math.fsum(share * (4 - ion.charge) for ion, share in dopants)
-        if charge < _LEAST_PER_CATION:
+        if charge < _MIN_CHARGE_PER_CATION:
             raise self.node.error(
                 "x for dopants that need more of the mobile ion",
-                f"For {_words(dopants)} give amount in place of x.",
-                value=_words(dopants),
+                f"For {_format_mixture(dopants)} give amount in place of x.",
+                value=_format_mixture(dopants),
             )
         return charge
 
-    def _check(self, room: Units, ions: Units, amounts: Floats, mixture_of: Ints) -> None:
-        key = "x" if self.by_charge else "amount"
-        place = self.node.child(key) if key in self.node.value else self.node
-        for bad, what in (
-            (room < 0, "at most two cations on M"),
-            (ions <= 0, f"some {self.ion} left on A"),
-            (ions > _MOST_IONS, f"at most {_MOST_IONS / RESOLUTION:g} {self.ion}"),
+    def _check_limits(self, host_units: Units, mobile: Units, amounts: Floats, mixture_index: Ints) -> None:
+        key = "x" if self.is_charge else "amount"
+        node = self.node.child(key) if key in self.node.value else self.node
+        for is_outside, allowed in (
+            (host_units < 0, "at most two cations on M"),
+            (mobile <= 0, f"some {self.ion} left on A"),
+            (mobile > _MAX_MOBILE_UNITS, f"at most {_MAX_MOBILE_UNITS / RESOLUTION:g} {self.ion}"),
         ):
-            if bad.any():
-                at = int(np.argmax(bad))
-                names = _words(self.dopants[mixture_of[at]]) or "no dopant"
-                raise place.error(what, f"With {names} there is too much.", value=float(amounts[at]))
+            if is_outside.any():
+                row = int(np.argmax(is_outside))
+                dopants = _format_mixture(self.dopants[mixture_index[row]]) or "no dopant"
+                raise node.error(allowed, f"With {dopants} there is too much.", value=float(amounts[row]))
 
 
-def _words(mixture: Mixture) -> str:
+def _format_mixture(mixture: Mixture) -> str:
     return ", ".join(f"{share:g} {ion}" for ion, share in mixture)
 
 
-def _units(amounts: tuple[float, ...] | Floats) -> Units:
+def _to_units(amounts: tuple[float, ...] | Floats) -> Units:
     return np.rint(np.array(amounts) * RESOLUTION).astype(np.int64)
 
 
-def _shared(hosts: Mixture, room: Units) -> dict[Ion, Units]:
-    """Share what the dopants leave of M among the hosts; the last takes what rounding leaves."""
-    found = {ion: np.rint(room * share).astype(np.int64) for ion, share in hosts[:-1]}
-    found[hosts[-1][0]] = room - sum(found.values(), np.zeros(len(room), dtype=np.int64))
-    return found
+def _distribute(units: Units, mixture: Mixture) -> dict[Ion, Units]:
+    """Distribute units among the ions of a mixture; the last one takes the rounding difference."""
+    distributed = {ion: np.rint(units * share).astype(np.int64) for ion, share in mixture[:-1]}
+    distributed[mixture[-1][0]] = units - sum(distributed.values(), np.zeros(len(units), dtype=np.int64))
+    return distributed
 
 
 def read_family(node: SpecNode, *, any_charge: bool) -> Family:
-    """Read one family, off balance by more than `CHARGE_TOLERANCE` only with `any_charge`.
+    """Read one family; unless `any_charge`, its charges must balance within `CHARGE_TOLERANCE`.
 
     Raises
     ------
     SpaceError
-        If it is none.
+        If it is not a valid family.
     """
     parts = node.fields(FAMILY_KEYS)
-    named = _system(parts[SYSTEM]) if SYSTEM in parts else None
-    hosts = _hosts(parts, named, node)
-    dopants: list[Mixture] = [((Ion(named.dopant, 3), 1.0),)] if named and named.dopant not in {"", "M"} else []
+    system = _read_system(parts[SYSTEM]) if SYSTEM in parts else None
+    hosts = _read_hosts(parts, system, node)
+    dopants: list[Mixture] = [((Ion(system.dopant, 3), 1.0),)] if system and system.dopant not in {"", "M"} else []
     if "dopants" in parts:
         if dopants:
             raise parts["dopants"].error(f"a {parts[SYSTEM].value} without dopants", "Its name says the dopant.")
-        dopants = read_mixtures(parts["dopants"], dopant)
+        dopants = read_mixtures(parts["dopants"], read_dopant)
         _check_charges(hosts, dopants, parts["dopants"])
-    amounts, by_charge = _amounts(parts, bool(dopants), node)
+    amounts, is_charge = _read_amounts(parts, bool(dopants), node)
     silicon = read_numbers(parts["silicon"], 0, T_CATIONS) if "silicon" in parts else [0.0]
-    if named and named.silicon != ("silicon" in parts):
-        raise node.error(f"silicon where the system has an S, and nowhere else ({named.name})")
+    if system and system.silicon != ("silicon" in parts):
+        raise node.error(f"silicon where the system has an S, and nowhere else ({system.name})")
     limit = 2.0 if any_charge else CHARGE_TOLERANCE
     excess = read_numbers(parts["excess"], -limit, limit) if "excess" in parts else [0.0]
     return Family(
-        _ion(parts, named),
+        _read_mobile_ion(parts, system),
         tuple(hosts),
         tuple(dopants) or ((),),
         tuple(amounts),
-        by_charge,
+        is_charge,
         tuple(silicon),
         tuple(excess),
         node,
@@ -282,59 +282,62 @@ def read_family(node: SpecNode, *, any_charge: bool) -> Family:
 
 
 def _check_charges(hosts: list[Mixture], dopants: list[Mixture], node: SpecNode) -> None:
-    """Refuse an element with two charges: no formula can tell the two apart."""
-    elements = {ion.element for mixture in hosts for ion, _ in mixture}
+    """Raise if an element has two charges, which a formula cannot express."""
+    host_elements = {ion.element for mixture in hosts for ion, _ in mixture}
     for mixture in dopants:
         for ion, _ in mixture:
-            if ion.element in elements and ion.charge != 4:
+            if ion.element in host_elements and ion.charge != 4:
                 raise node.error(f"{ion.element}4+ beside the host {ion.element}", value=str(ion))
 
 
-def _system(node: SpecNode) -> shorthand.Shorthand:
-    short = shorthand.find_shorthand(node.value) if isinstance(node.value, str) else None
-    if short is None:
+def _read_system(node: SpecNode) -> shorthand.Shorthand:
+    system = shorthand.find_shorthand(node.value) if isinstance(node.value, str) else None
+    if system is None:
         hint = shorthand.nearest_shorthand(node.value) if isinstance(node.value, str) else ""
         raise node.error(f"the name of a system: {', '.join(shorthand.COMMON_NAMES)}", hint)
-    return short
+    return system
 
 
-def _ion(parts: Mapping[str, SpecNode], named: shorthand.Shorthand | None) -> str:
+def _read_mobile_ion(parts: Mapping[str, SpecNode], system: shorthand.Shorthand | None) -> str:
     if "ion" not in parts:
-        return named.alkali if named else "Li"
+        return system.alkali if system else "Li"
     ion = parts["ion"].value
-    if ion not in ALKALI_LETTERS or (named and ion != named.alkali):
-        raise parts["ion"].error(named.alkali if named else ", ".join(ALKALI_LETTERS))
+    if ion not in ALKALI_LETTERS or (system and ion != system.alkali):
+        raise parts["ion"].error(system.alkali if system else ", ".join(ALKALI_LETTERS))
     return str(ion)
 
 
-def _hosts(parts: Mapping[str, SpecNode], named: shorthand.Shorthand | None, node: SpecNode) -> list[Mixture]:
+def _read_hosts(
+    parts: Mapping[str, SpecNode], system: shorthand.Shorthand | None, node: SpecNode
+) -> list[Mixture]:
     if "hosts" in parts:
-        found = read_mixtures(parts["hosts"], host)
-        used = {ion.element for mixture in found for ion, _ in mixture}
-        if named and used != set(named.hosts):
-            raise parts["hosts"].error(f"mixtures of the hosts of {named.name}: {', '.join(named.hosts)}")
-        return found
-    if named is None:
+        mixtures = read_mixtures(parts["hosts"], read_host)
+        elements = {ion.element for mixture in mixtures for ion, _ in mixture}
+        if system and elements != set(system.hosts):
+            raise parts["hosts"].error(f"mixtures of the hosts of {system.name}: {', '.join(system.hosts)}")
+        return mixtures
+    if system is None:
         raise node.error("a family with its hosts, or the name of a system", "There are neither.")
-    if len(named.hosts) > 1:
-        first, second = named.hosts
-        raise node.error(f"{named.name} with its hosts", f"As in hosts: {{{first}: 0.75, {second}: 0.25}}.")
-    return [((Ion(named.hosts[0], 4), 1.0),)]
+    if len(system.hosts) > 1:
+        first, second = system.hosts
+        raise node.error(f"{system.name} with its hosts", f"As in hosts: {{{first}: 0.75, {second}: 0.25}}.")
+    return [((Ion(system.hosts[0], 4), 1.0),)]
 
 
-def _amounts(parts: Mapping[str, SpecNode], doped: bool, node: SpecNode) -> tuple[list[float], bool]:
-    given = [key for key in ("x", "amount") if key in parts]
-    if not doped:
-        if given:
-            raise parts[given[0]].error(f"no {given[0]} where there is no dopant", "Name the dopants.")
+def _read_amounts(parts: Mapping[str, SpecNode], has_dopants: bool, node: SpecNode) -> tuple[list[float], bool]:
+    """Return the amounts of the dopants, and whether they are charges (x)."""
+    keys = [key for key in ("x", "amount") if key in parts]
+    if not has_dopants:
+        if keys:
+            raise parts[keys[0]].error(f"no {keys[0]} where there is no dopant", "Name the dopants.")
         return [0.0], False
-    if len(given) != 1:
+    if len(keys) != 1:
         raise node.error("dopants with x (the charge they bring) or with amount (of cations)", "Give one of them.")
-    return read_numbers(parts[given[0]], 0, 4 if given[0] == "x" else 2), given == ["x"]
+    return read_numbers(parts[keys[0]], 0, 4 if keys[0] == "x" else 2), keys == ["x"]
 
 
-#: So many compositions are held at once, some eighty bytes each.
-MOST_COMPOSITIONS = 1_000_000
+#: Maximum number of compositions, each of which takes some eighty bytes of memory.
+MAX_COMPOSITIONS = 1_000_000
 _OXYGEN = 12
 _TETRAHEDRAL = ("Si", "P")
 _ALLOWED = "a list of families of compositions"
@@ -342,24 +345,25 @@ _ALLOWED = "a list of families of compositions"
 
 @dataclass(frozen=True)
 class Compositions:
-    """Different compositions, n of them."""
+    """n unique compositions."""
 
-    elements: tuple[str, ...]  # cations that occur, k of them, by atomic number
+    elements: tuple[str, ...]  # the k cations, by atomic number
     units: NDArray[np.int32]  # millionths per formula unit, int32, shape (n, k)
-    states: NDArray[np.int8]  # oxidation states as `nasicon_ml.composition.parse` reads them, int8, shape (n, k)
-    # names, name_of: names of the systems, and which each has, shape (n,)
-    names: tuple[str, ...]
-    name_of: NDArray[np.int32]
+    states: NDArray[np.int8]  # oxidation states, as determined by `nasicon_ml.composition.parse`, shape (n, k)
+    systems: tuple[str, ...]  # names of the systems
+    system_index: NDArray[np.int32]  # index of the system of each composition, shape (n,)
 
     def __len__(self) -> int:
         return len(self.units)
 
-    def take(self, rows: Mask | Ints) -> Compositions:
-        """Return some of them."""
-        return Compositions(self.elements, self.units[rows], self.states[rows], self.names, self.name_of[rows])
+    def select(self, mask: Mask) -> Compositions:
+        """Return the masked compositions."""
+        return Compositions(
+            self.elements, self.units[mask], self.states[mask], self.systems, self.system_index[mask]
+        )
 
     def amount(self, element: str) -> Floats:
-        """Amount of an element per formula unit, shape (n,)."""
+        """Return the amount of an element per formula unit, shape (n,)."""
         if element not in self.elements:
             return np.zeros(len(self))
         return self.units[:, self.elements.index(element)] / RESOLUTION
@@ -368,112 +372,116 @@ class Compositions:
     def x(self) -> Floats:
         """Net substitution as in `Composition.x`, shape (n,)."""
         m_site, t_site = (
-            {at: self.units[:, at] for at, element in enumerate(self.elements) if _site(element) == site}
+            {
+                column: self.units[:, column]
+                for column, element in enumerate(self.elements)
+                if _site(element) == site
+            }
             for site in "mt"
         )
         states = dict(enumerate(self.states.T.astype(np.int64)))
         return np.asarray(net_substitution(m_site, t_site, states, 0) / RESOLUTION)
 
     def occupancies(self, rows: Ints, index: Ints) -> OccupancyTable:
-        """Return some of them as wide arrays, for a table whose every row has a position among them (`index`)."""
+        """Return some compositions as a table with all elements; `index` is that of `OccupancyTable`."""
         shape = (len(rows), len(ELEMENTS))
         sites = {site: np.zeros(shape) for site in "amt"}
         valence = np.full(shape, np.nan)
         amounts = self.units[rows] / RESOLUTION
-        for at, element in enumerate(self.elements):
+        for k, element in enumerate(self.elements):
             column = ELEMENT_INDEX[element]
-            sites[_site(element)][:, column] = amounts[:, at]
-            valence[:, column] = np.where(amounts[:, at] > 0, self.states[rows, at], np.nan)
+            sites[_site(element)][:, column] = amounts[:, k]
+            valence[:, column] = np.where(amounts[:, k] > 0, self.states[rows, k], np.nan)
         valence[:, ELEMENT_INDEX["O"]] = -2.0
         oxygen = np.full(len(rows), float(_OXYGEN))
-        systems = np.array(self.names, dtype=object)[self.name_of[rows]]
+        systems = np.array(self.systems, dtype=object)[self.system_index[rows]]
         return OccupancyTable(
             **sites, valence=valence, oxygen=oxygen, other_anions=np.zeros(shape), systems=systems, index=index
         )
 
+    def count_by_system(self) -> dict[str, int]:
+        """Return the number of compositions of each system that occurs."""
+        counts = np.bincount(self.system_index, minlength=len(self.systems)).tolist()
+        return {name: count for name, count in zip(self.systems, counts, strict=True) if count}
+
 
 def read_compositions(node: SpecNode, *, any_charge: bool) -> Compositions:
-    """Read the families of a space into an axis; a composition that several of them hold stands once.
+    """Read the families of a space; a composition that several of them contain occurs once.
 
     Raises
     ------
     SpaceError
-        If a family is none, or there are more than `MOST_COMPOSITIONS`.
+        If a family is invalid, or there are more than `MAX_COMPOSITIONS`.
     """
     families, count = [], 0
     for item in node.one_or_more(_ALLOWED):
         families.append(read_family(item, any_charge=any_charge))
         count += len(families[-1])
-        if count > MOST_COMPOSITIONS:
-            raise item.error(f"at most {MOST_COMPOSITIONS} in all", "Take larger steps.", value=count)
+        if count > MAX_COMPOSITIONS:
+            raise item.error(f"at most {MAX_COMPOSITIONS} in all", "Take larger steps.", value=count)
     elements = tuple(sorted(set().union(*(family.elements for family in families)), key=ELEMENT_INDEX.__getitem__))
-    units = np.concatenate([_of_family(family, elements) for family in families])
+    units = np.concatenate([_units_table(grid, elements) for family in families for grid in family.grids()])
     units = units[distinct_rows(len(units), units.T)[0]]
-    states = _states(elements, units)
-    names, name_of = _systems(elements, units, states)
-    return Compositions(elements, units, states, names, name_of)
+    states = _determine_states(elements, units)
+    systems, system_index = _name_systems(elements, units, states)
+    return Compositions(elements, units, states, systems, system_index)
 
 
-def _of_family(family: Family, elements: Sequence[str]) -> NDArray[np.int32]:
-    blocks = []
-    for grid in family.grids():
-        block = np.zeros((len(grid["P"]), len(elements)), dtype=np.int32)
-        for element, units in grid.items():
-            block[:, elements.index(element)] = units
-        blocks.append(block)
-    return np.concatenate(blocks)
+def _units_table(grid: Mapping[str, Units], elements: Sequence[str]) -> NDArray[np.int32]:
+    """Return the units of a grid as a table with a column for each of the elements."""
+    table = np.zeros((len(grid["P"]), len(elements)), dtype=np.int32)
+    for element, units in grid.items():
+        table[:, elements.index(element)] = units
+    return table
 
 
-def _states(elements: Sequence[str], units: NDArray[np.int32]) -> NDArray[np.int8]:
-    """Return the states that a reader of the formula takes: the usual ones, or others where the charge asks."""
-    usual = np.array([_possible(element)[0] for element in elements])
+def _determine_states(elements: Sequence[str], units: NDArray[np.int32]) -> NDArray[np.int8]:
+    """Determine oxidation states like `nasicon_ml.composition.parse`: usual ones if the charges then balance."""
+    usual = np.array([_possible_states(element)[0] for element in elements])
     states = np.tile(usual.astype(np.int8), (len(units), 1))
     surplus = units.astype(np.int64) @ usual - 2 * _OXYGEN * RESOLUTION
-    varied = [at for at, element in enumerate(elements) if len(_possible(element)) > 1]
-    doubtful = (np.abs(surplus) > round(CHARGE_TOLERANCE * RESOLUTION)) & (units[:, varied] > 0).any(axis=1)
-    for row in np.flatnonzero(doubtful).tolist():
-        found = oxidation_states(_sites(elements, units[row]))
-        states[row] = [found.get(element, usual[at]) for at, element in enumerate(elements)]
+    variable = [column for column, element in enumerate(elements) if len(_possible_states(element)) > 1]
+    is_doubtful = (np.abs(surplus) > round(CHARGE_TOLERANCE * RESOLUTION)) & (units[:, variable] > 0).any(axis=1)
+    for row in np.flatnonzero(is_doubtful).tolist():
+        balanced = oxidation_states(_to_sites(elements, units[row]))
+        states[row] = [balanced.get(element, usual[column]) for column, element in enumerate(elements)]
     return states
 
 
-def _possible(element: str) -> tuple[int, ...]:
+def _possible_states(element: str) -> tuple[int, ...]:
     return (TETRAHEDRAL_STATES[element],) if element in _TETRAHEDRAL else USUAL_STATES[element]
 
 
 def _site(element: str) -> str:
-    """Return where an element of a family stands: on a, m or t."""
+    """Return the site of an element: a, m or t."""
     return "a" if element in ALKALI_LETTERS else "t" if element in _TETRAHEDRAL else "m"
 
 
-def _sites(elements: Sequence[str], row: NDArray[np.int32]) -> SiteAmounts:
-    amounts = {el: units / RESOLUTION for el, units in zip(elements, row.tolist(), strict=True) if units > 0}
-    a, m, t = ({el: n for el, n in amounts.items() if _site(el) == site} for site in "amt")
+def _to_sites(elements: Sequence[str], units: NDArray[np.int32]) -> SiteAmounts:
+    amounts = {el: amount / RESOLUTION for el, amount in zip(elements, units.tolist(), strict=True) if amount > 0}
+    a, m, t = ({el: amount for el, amount in amounts.items() if _site(el) == site} for site in "amt")
     return SiteAmounts(a, m, t, float(_OXYGEN), {})
 
 
-def _systems(
+def _name_systems(
     elements: Sequence[str], units: NDArray[np.int32], states: NDArray[np.int8]
 ) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-    """Name the systems: a name depends on nothing but which elements exceed their thresholds."""
+    """Return the names of the systems, and the index of each composition's system.
+
+    A name depends only on which elements exceed the thresholds of `is_in_system_name`.
+    """
     amounts = units / RESOLUTION
-    m_total = amounts[:, [at for at, el in enumerate(elements) if _site(el) == "m"]].sum(axis=1).round(9)
-    marks = np.column_stack([is_in_system_name(el, amounts[:, at], m_total) for at, el in enumerate(elements)])
-    first, code = distinct_rows(len(marks), marks.T)
-    found = [composition_of(elements, units[row], states[row]).system for row in first.tolist()]
-    names = tuple(dict.fromkeys(found))
-    places = np.array([names.index(name) for name in found], dtype=np.int32)
-    return names, places[code]
+    m_columns = [column for column, element in enumerate(elements) if _site(element) == "m"]
+    m_total = amounts[:, m_columns].sum(axis=1).round(9)
+    in_name = [is_in_system_name(element, amounts[:, column], m_total) for column, element in enumerate(elements)]
+    first, group = distinct_rows(len(units), in_name)
+    group_names = [_to_composition(elements, units[row], states[row]).system for row in first.tolist()]
+    names = tuple(dict.fromkeys(group_names))
+    name_index = np.array([names.index(name) for name in group_names], dtype=np.int32)
+    return names, name_index[group]
 
 
-def composition_of(elements: Sequence[str], units: NDArray[np.int32], states: NDArray[np.int8]) -> Composition:
-    """Return the composition of one row."""
-    sites = _sites(elements, units)
-    found = {el: float(states[elements.index(el)]) for el in (*sites.a_site, *sites.m_site, *sites.t_site)}
-    return Composition(sites.a_site, sites.m_site, sites.t_site, sites.oxygen, {}, found | {"O": -2.0}, None)
-
-
-def as_mapping(compositions: Compositions) -> Mapping[str, int]:
-    """Count the compositions of each system."""
-    counts = np.bincount(compositions.name_of, minlength=len(compositions.names)).tolist()
-    return {name: count for name, count in zip(compositions.names, counts, strict=True) if count}
+def _to_composition(elements: Sequence[str], units: NDArray[np.int32], states: NDArray[np.int8]) -> Composition:
+    sites = _to_sites(elements, units)
+    valence = {el: float(states[elements.index(el)]) for el in (*sites.a_site, *sites.m_site, *sites.t_site)}
+    return Composition(sites.a_site, sites.m_site, sites.t_site, sites.oxygen, {}, valence | {"O": -2.0}, None)

@@ -1,4 +1,4 @@
-"""Screen a space chunk by chunk, in bounded memory; what is found does not depend on how it was divided."""
+"""Screening of a space chunk by chunk, in bounded memory; the result does not depend on the chunks."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from nasicon_ml.processors import usable_processors
 from nasicon_ml.screening.aggregate import Aggregate
 from nasicon_ml.screening.cluster import run_dask
 from nasicon_ml.screening.objectives import Question
-from nasicon_ml.screening.processes import ScoringProcess, Shipment, refuse_class_of_script
+from nasicon_ml.screening.processes import PackedScorer, ScoringProcess, refuse_class_of_script
 from nasicon_ml.screening.result import Identity, OutputFolder, ScreeningResult, State, read_state, write_result
 from nasicon_ml.screening.scoring import Effort, Scorer, Space, chunks
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a screening is.
+    """Progress of a screening.
 
     Attributes
     ----------
     done, size
-        Positions of the space.
+        Number of screened positions, and of all positions of the space.
     seconds
-        Since the beginning, earlier parts of a resumed screening included.
+        Elapsed time, including that of the runs before a resumed screening.
     per_second
-        Positions a second of this part.
+        Positions screened per second in this run.
     remaining_s
-        Seconds that the rest takes at this rate.
+        Estimated remaining time in seconds.
     best
         The best objective so far; NaN while there is none.
     """
@@ -48,28 +48,28 @@ class Progress:
     best: float
 
 
-#: Positions that tell the rate before a screening begins.
-_TRIAL = 16_384
-#: Chunks that are handed out for each process before the first of them is done: some are not ready at once.
-_AHEAD = 4
-#: How long to wait for a chunk before looking whether somebody wants to stop, in seconds.
-_PATIENCE = 0.2
+#: Maximum number of positions scored to measure the speed before a screening.
+_TRIAL_SIZE = 16_384
+#: Chunks submitted in advance for each process; processes do not start at the same time.
+_CHUNKS_PER_PROCESS = 4
+#: Interval between checks for a finished chunk or a request to stop, in seconds.
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long a screening will take.
+    """Estimated duration of a screening.
 
     Attributes
     ----------
     candidates
-        Recipes to score.
+        Number of recipes to score.
     per_second
-        Recipes that one thread scored in a second, at the beginning of the space.
+        Recipes that one thread scored per second, at the beginning of the space.
     at_once
-        Threads that can work at the same time.
+        Number of threads that run at the same time.
     seconds
-        For all of them.
+        Estimated duration in seconds.
     """
 
     candidates: int
@@ -79,22 +79,22 @@ class Estimate:
 
 
 def estimate(scorer: Scorer, effort: Effort, candidates: int, at_once: int | None = None) -> Estimate:
-    """Score the beginning of a space, once to warm up and once against the clock.
+    """Estimate the duration of a screening by scoring the beginning of the space.
 
     Parameters
     ----------
     scorer, effort
-        What will be scored, and how.
+        The scorer and settings of the screening.
     candidates
-        Recipes of the space.
+        Number of recipes to score.
     at_once
-        Chunks that will be scored at the same time; by default those of this machine.
+        Number of chunks scored at the same time; by default that of this machine.
     """
-    scorer = Scorer(scorer.space, scorer.model, scorer.question)
+    scorer = Scorer(scorer.space, scorer.model, scorer.question)  # without writing the scored recipes
     scorer.prepare()
-    trial = min(scorer.space.size, effort.chunk_of(scorer.space), _TRIAL)
-    with _shared_processor():
-        scorer.aggregate(0, max(1, trial // 16))
+    trial = min(scorer.space.size, effort.chunk_size(scorer.space), _TRIAL_SIZE)
+    with _limited_threads():
+        scorer.aggregate(0, max(1, trial // 16))  # warm up
         start = time.perf_counter()
         scored = scorer.aggregate(0, trial).counts.candidates
         seconds = max(time.perf_counter() - start, 1e-9)
@@ -111,53 +111,54 @@ def run_local(
     Parameters
     ----------
     scorer, effort
-        What to score, and how.
+        The scorer, and settings of the computation.
     start
         First position.
     stop
-        Asked now and then; when it says so, no further chunk is begun, and those in work are waited for.
+        Called several times a second. Once it returns True, no further chunk is started; running chunks are
+        finished.
 
     Yields
     ------
     tuple
-        Chunks and their aggregates, in the order of the space, without a gap.
+        Chunks and their aggregates, in the order of the space, without gaps.
     """
     scorer.prepare()
-    length = effort.chunk_of(scorer.space)
-    ahead = chunks(scorer.space.size, length, start)
-    at_once = max(1, min(effort.threads, math.ceil((scorer.space.size - start) / length)))
-    # One more than there are threads: none has to wait for this one.
-    most = at_once + 1 if effort.engine == "local" else _AHEAD * at_once
-    pool = ThreadPoolExecutor(at_once, thread_name_prefix="screening")
-    waiting: deque[tuple[range, Future[Aggregate]]] = deque()
-    with _shared_processor(), _workers(scorer, at_once, effort.engine) as aggregate:
+    length = effort.chunk_size(scorer.space)
+    remaining = chunks(scorer.space.size, length, start)
+    n_workers = max(1, min(effort.threads, math.ceil((scorer.space.size - start) / length)))
+    # With one chunk more than there are threads, no thread waits for this generator.
+    max_submitted = n_workers + 1 if effort.engine == "local" else _CHUNKS_PER_PROCESS * n_workers
+    pool = ThreadPoolExecutor(n_workers, thread_name_prefix="screening")
+    submitted: deque[tuple[range, Future[Aggregate]]] = deque()
+    with _limited_threads(), _chunk_scorer(scorer, n_workers, effort.engine) as aggregate:
         try:
             while True:
-                while len(waiting) < most and not stop() and (chunk := next(ahead, None)):
-                    waiting.append((chunk, pool.submit(aggregate, chunk.start, chunk.stop)))
-                if not waiting or waiting[0][1].cancelled():
+                while len(submitted) < max_submitted and not stop() and (chunk := next(remaining, None)):
+                    submitted.append((chunk, pool.submit(aggregate, chunk.start, chunk.stop)))
+                if not submitted or submitted[0][1].cancelled():
                     return
                 if stop():
-                    for _, future in waiting:
+                    for _, future in submitted:
                         future.cancel()
-                elif not wait([waiting[0][1]], timeout=_PATIENCE).done:
+                elif not wait([submitted[0][1]], timeout=_POLL_S).done:
                     continue
-                if not waiting[0][1].cancelled():
-                    chunk, future = waiting.popleft()
+                if not submitted[0][1].cancelled():
+                    chunk, future = submitted.popleft()
                     yield chunk, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
-def _workers(scorer: Scorer, at_once: int, engine: str) -> Iterator[Callable[[int, int], Aggregate]]:
-    """Provide what scores a chunk: the scorer itself or, of several processes, one that is idle."""
+def _chunk_scorer(scorer: Scorer, n_workers: int, engine: str) -> Iterator[Callable[[int, int], Aggregate]]:
+    """Provide the function that scores a chunk: in this process, or in an idle one of several processes."""
     if engine == "local":
         yield scorer.aggregate
         return
-    shipment = Shipment.of(scorer)
+    packed_scorer = PackedScorer.pack(scorer)
     with ExitStack() as stack:
-        processes = [stack.enter_context(closing(ScoringProcess(shipment))) for _ in range(at_once - 1)]
+        processes = [stack.enter_context(closing(ScoringProcess(packed_scorer))) for _ in range(n_workers - 1)]
         idle: SimpleQueue[Scorer | ScoringProcess] = SimpleQueue()
         idle.put(scorer)
         for process in processes:
@@ -173,30 +174,30 @@ def _workers(scorer: Scorer, at_once: int, engine: str) -> Iterator[Callable[[in
         yield aggregate
 
 
-#: How long a thread may keep another waiting for its turn, in seconds.
-_TURN_S = 5e-5
+#: Interval after which a waiting thread may request Python's global interpreter lock, in seconds.
+_SWITCH_INTERVAL_S = 5e-5
 
 
 @contextmanager
-def _shared_processor() -> Iterator[None]:
-    """Let a product of matrices take one thread, as the chunks share the processor; let these take turns quickly.
+def _limited_threads() -> Iterator[None]:
+    """Limit BLAS to one thread, as chunks are scored in parallel, and shorten Python's thread switch interval.
 
-    A chunk is thousands of short computations, after each of which a thread may have to wait for its turn to run
-    Python: 5 ms, by default, where another holds on to it.
+    A chunk is thousands of short computations, after each of which a thread may wait for the interpreter lock: up
+    to 5 ms with the default interval.
     """
     from threadpoolctl import threadpool_limits
 
-    usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(_TURN_S)
+    default_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
         with threadpool_limits(limits=1, user_api="blas"):
             yield
     finally:
-        sys.setswitchinterval(usual_s)
+        sys.setswitchinterval(default_s)
 
 
-#: The state is written no more often than this, in seconds.
-_SAVE_EVERY_S = 3.0
+#: Minimum interval between writes of the state, in seconds.
+_WRITE_INTERVAL_S = 3.0
 
 
 def screen(
@@ -209,51 +210,51 @@ def screen(
     progress: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> ScreeningResult:
-    """Look through a space for the best recipes.
+    """Screen a space for the best recipes.
 
     Parameters
     ----------
     space
         A search space, or a sample of one.
     model
-        Who answers.
+        The model that scores the recipes.
     question
-        What is looked for; by default the 100 highest predicted conductivities inside the known domain.
+        What to search for; by default the 100 highest predicted conductivities inside the known domain.
     effort
-        Threads, length of chunks, engine: the result does not depend on them.
+        Threads, chunk size and engine, on which the result does not depend.
     output
-        Where to write the result, and the state from which it can be resumed; by default nothing is written.
+        Folder of the result, and of the state from which it can be resumed; by default nothing is written.
     progress
         Called after each chunk.
     stop
-        Called several times a second; once it returns True, the chunks in work are finished and no more are begun.
+        Called several times a second. Once it returns True, running chunks are finished and no more are started.
 
     Returns
     -------
     ScreeningResult
-        Of the whole space, or, where it was stopped, of the part before some position.
+        The result for the space or, if it was stopped, for the part before some position.
 
     Raises
     ------
     NasiconError
-        If the model does not support the level; if other processes cannot know the class of the space; if the
-        folder is taken or cannot be written to; if the screening to be resumed was of another space, model or
+        If the model does not support the level; if other processes cannot import the class of the space; if the
+        folder is not empty or cannot be written to; if the screening to resume has another space, model or
         question.
     """
     question, effort = question or Question(), effort or Effort()
     for interval in model.intervals.values():
-        interval.scores.quantile(question.level)  # refused before anything is written
+        interval.scores.quantile(question.level)  # raises if the level is not supported
     if effort.engine == "processes":
         refuse_class_of_script(space)
     state = State(Identity("", "", {}), 0, 0.0, Aggregate.empty(question.keep))
     if output is not None:
         output.check()
-        identity = Identity.of(space, model, question, chunk=effort.chunk_of(space), scored=output.scored)
+        identity = Identity.of(space, model, question, chunk=effort.chunk_size(space), scored=output.scored)
         state = replace(state, identity=identity, note=output.note)
         if output.resume:
             state = read_state(output.folder)
-            state.identity.refuse_other(identity, output.folder)
-        output.make()
+            state.identity.check_same(identity, output.folder)
+        output.create()
     scorer = Scorer(space, model, question, output.parts if output else None)
     state = _run(scorer, effort, state, output, progress, stop)
     result = ScreeningResult(space, model, question, state.aggregate, state.seconds)
@@ -270,9 +271,9 @@ def _run(
     progress: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> State:
-    """Go through the chunks; however that ends, what was done is on disk."""
-    before, begun = state, time.monotonic()
-    saved = begun
+    """Score the remaining chunks; the state is written even if this fails."""
+    initial, start = state, time.monotonic()
+    last_write = start
     try:
         run = run_dask if effort.engine == "dask" else run_local
         with closing(run(scorer, effort, state.position, stop)) as results:
@@ -281,13 +282,13 @@ def _run(
                 state = replace(
                     state,
                     position=chunk.stop,
-                    seconds=before.seconds + now - begun,
-                    aggregate=state.aggregate.merged(aggregate),
+                    seconds=initial.seconds + now - start,
+                    aggregate=state.aggregate.merge(aggregate),
                 )
-                progress(_progress(before, state, scorer.space.size))
-                if output is not None and now - saved >= _SAVE_EVERY_S:
+                progress(_progress(initial, state, scorer.space.size))
+                if output is not None and now - last_write >= _WRITE_INTERVAL_S:
                     state.write(output.folder)
-                    saved = now
+                    last_write = now
     finally:
         if output is not None:
             state.write(output.folder)
@@ -295,14 +296,14 @@ def _run(
     return state
 
 
-def _progress(before: State, now: State, size: int) -> Progress:
-    rate = (now.position - before.position) / max(now.seconds - before.seconds, 1e-9)
-    values = now.aggregate.kept.values
+def _progress(initial: State, current: State, size: int) -> Progress:
+    rate = (current.position - initial.position) / max(current.seconds - initial.seconds, 1e-9)
+    values = current.aggregate.kept.values
     return Progress(
-        now.position,
+        current.position,
         size,
-        now.seconds,
+        current.seconds,
         rate,
-        (size - now.position) / rate,
+        (size - current.position) / rate,
         float(values[0]) if len(values) else float("nan"),
     )

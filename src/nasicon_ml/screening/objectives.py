@@ -1,4 +1,4 @@
-"""What a screening looks for: an objective, a number for every recipe, the higher the better; and the settings."""
+"""Objectives of a screening, which are to be maximized, and its settings."""
 
 from __future__ import annotations
 
@@ -15,51 +15,51 @@ from nasicon_ml.columns import Column
 from nasicon_ml.errors import FieldError, nearest
 from nasicon_ml.estimators.targets import measurement_temperature
 from nasicon_ml.estimators.uncertainty import ConformalScores
-from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import Candidates
+from nasicon_ml.screening.specification import check_integer
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What an objective is made from, for n recipes.
+class Predictions:
+    """Predictions for n recipes, from which an objective is computed.
 
     Attributes
     ----------
-    numbers
-        As `nasicon_ml.model.PropertyModel.scores` gives them, each of shape (n,).
+    columns
+        Output of `nasicon_ml.model.PropertyModel.scores`, arrays of shape (n,).
     sintering_temperature_c
         Shape (n,), NaN where not given.
     errors
-        The model's out-of-fold errors of conductivity, in units of what it expected.
+        The model's out-of-fold errors of the conductivity, relative to the expected error.
     level
-        Of the intervals in `numbers`.
+        Level of the intervals in `columns`.
     """
 
-    numbers: Mapping[Column, NDArray[Any]]
+    columns: Mapping[Column, NDArray[Any]]
     sintering_temperature_c: Floats
     errors: ConformalScores
     level: float
 
 
 class Objective(ABC):
-    """What is looked for; `name` is the word for it on the command line."""
+    """A quantity to be maximized; `name` is its name on the command line."""
 
     name: str
 
     @abstractmethod
-    def values(self, answers: Answers) -> Floats:
-        """Return the objective of each recipe, shape (n,): the higher the better, NaN where it has none."""
+    def values(self, predictions: Predictions) -> Floats:
+        """Return the objective of each recipe, shape (n,); NaN where it is undefined."""
 
     @abstractmethod
     def describe(self) -> str:
-        """Return what it is, in words."""
+        """Return a description for reports."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return name and settings by name."""
+        """Return the name and the settings."""
         return {"name": self.name} | vars(self)
 
 
-#: Objectives that are one of the predicted numbers: its column, and what it is.
+#: Objectives that are a predicted column: the column and its description.
 _PREDICTED = {
     "conductivity": (Column.PREDICTED_CONDUCTIVITY_S_CM, "predicted conductivity in S/cm"),
     "lower-bound": (
@@ -75,12 +75,12 @@ class Predicted(Objective):
 
     name: str = "conductivity"
 
-    def values(self, answers: Answers) -> Floats:
-        """Return the predicted numbers, shape (n,)."""
-        return np.asarray(answers.numbers[_PREDICTED[self.name][0]], dtype=np.float64)
+    def values(self, predictions: Predictions) -> Floats:
+        """Return the predicted column, shape (n,)."""
+        return np.asarray(predictions.columns[_PREDICTED[self.name][0]], dtype=np.float64)
 
     def describe(self) -> str:
-        """Return what it is, in words."""
+        """Return a description for reports."""
         return _PREDICTED[self.name][1]
 
 
@@ -88,56 +88,57 @@ class Predicted(Objective):
 class Success(Objective):
     """Probability that a pellet conducts better than a threshold, times the probability that it is pure.
 
-    The first factor comes from the out-of-fold errors behind the intervals. The interval that just misses the
-    threshold has a level L; a share 1 - L of pellets lies outside it, and, as intervals are symmetric on the scale
-    of log10 conductivity, half of them on the side of the threshold. So the probability is (1 - L)/2 where the
-    prediction is below the threshold, and (1 + L)/2 where it is above. With n errors, L is n/(n + 1) at most: no
-    probability is 0 or 1. The product takes the two events to be independent given the recipe.
+    The first factor is computed from the out-of-fold errors behind the intervals. Let L be the level of the
+    interval that just excludes the threshold. A share 1 - L of pellets lies outside this interval and, as
+    intervals are symmetric in log10 conductivity, half of them on the side of the threshold. The probability is
+    therefore (1 - L)/2 where the prediction is below the threshold, and (1 + L)/2 where it is above. With n
+    errors, L is at most n/(n + 1), so that no probability is 0 or 1. The product assumes that the two events are
+    independent given the recipe.
 
     Attributes
     ----------
     threshold_s_cm
-        In S/cm, at the temperature of the screening.
+        Threshold in S/cm, at the temperature of the screening.
     """
 
     threshold_s_cm: float
     name: str = field(default="success", init=False)
 
-    def values(self, answers: Answers) -> Floats:
+    def values(self, predictions: Predictions) -> Floats:
         """Return the product of the probabilities, shape (n,)."""
-        above = exceedance(answers, self.threshold_s_cm)
-        return above * np.asarray(answers.numbers[Column.PREDICTED_PHASE_PURITY], dtype=np.float64)
+        above = exceedance_probability(predictions, self.threshold_s_cm)
+        return above * np.asarray(predictions.columns[Column.PREDICTED_PHASE_PURITY], dtype=np.float64)
 
     def describe(self) -> str:
-        """Return what it is, in words."""
+        """Return a description for reports."""
         return f"probability of more than {self.threshold_s_cm:g} S/cm, times the probability of phase purity"
 
 
-def exceedance(answers: Answers, threshold_s_cm: float) -> Floats:
-    """Return the probability that the measured conductivity exceeds a threshold (see `Success`); shape (n,)."""
-    numbers = answers.numbers
-    point = np.log10(numbers[Column.PREDICTED_CONDUCTIVITY_S_CM])
-    # An end at the border of what is possible was cut off there; the longer half was not.
-    half = np.maximum(
-        np.log10(numbers[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM]) - point,
-        point - np.log10(numbers[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM]),
+def exceedance_probability(predictions: Predictions, threshold_s_cm: float) -> Floats:
+    """Return the probability that the measured conductivity exceeds a threshold (see `Success`), shape (n,)."""
+    columns, errors = predictions.columns, predictions.errors
+    log10_predicted = np.log10(columns[Column.PREDICTED_CONDUCTIVITY_S_CM])
+    # An interval may be cut off at the limit of possible values; its longer half is not.
+    half_width = np.maximum(
+        np.log10(columns[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM]) - log10_predicted,
+        log10_predicted - np.log10(columns[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM]),
     )
-    scale = half / answers.errors.quantile(answers.level)
-    gap = np.log10(threshold_s_cm) - point
-    count = len(answers.errors.scores)
-    missed = np.minimum(answers.errors.level_needed(np.abs(gap) / scale), count / (count + 1))
-    return np.where(gap > 0, (1.0 - missed) / 2, (1.0 + missed) / 2)
+    scale = half_width / errors.quantile(predictions.level)
+    gap = np.log10(threshold_s_cm) - log10_predicted
+    n_errors = len(errors.scores)
+    level = np.minimum(errors.level_needed(np.abs(gap) / scale), n_errors / (n_errors + 1))
+    return np.where(gap > 0, (1.0 - level) / 2, (1.0 + level) / 2)
 
 
 @dataclass(frozen=True)
 class Wish:
-    """How desirable values of one property are (Derringer and Suich, 10.1080/00224065.1980.11980968).
+    """Desirability function of one property (Derringer and Suich, 10.1080/00224065.1980.11980968).
 
     Attributes
     ----------
     worst, best
-        Values whose desirability is 0 and 1; in between it rises along a line, of conductivity along its
-        logarithm. `best` below `worst` wishes for small values.
+        Values with desirability 0 and 1. In between, it is linear in the value; for the conductivity, in its
+        logarithm. If `best` is below `worst`, small values are desirable.
     weight
         Exponent in the geometric mean over the properties.
     """
@@ -147,18 +148,18 @@ class Wish:
     weight: float = 1.0
 
     def desirability(self, values: Floats) -> Floats:
-        """Return the desirability, shape (n,), 0 to 1; NaN where the value is not given."""
+        """Return the desirability, 0 to 1, shape (n,); NaN where the value is NaN."""
         return np.clip((values - self.worst) / (self.best - self.worst), 0.0, 1.0)
 
 
-#: Properties that can be wished for: their columns.
+#: Columns of the properties that a wish can be about.
 _PROPERTIES: dict[str, Column] = {
     "conductivity": Column.PREDICTED_CONDUCTIVITY_S_CM,
     "density": Column.PREDICTED_RELATIVE_DENSITY_PCT,
     "purity": Column.PREDICTED_PHASE_PURITY,
     "sintering-temperature": Column.SINTERING_TEMPERATURE_C,
 }
-#: What is wished for where nobody says otherwise.
+#: Wishes used by default.
 DEFAULT_WISHES: Mapping[str, Wish] = {
     "conductivity": Wish(1e-6, 1e-3),
     "density": Wish(80.0, 98.0),
@@ -169,12 +170,12 @@ DEFAULT_WISHES: Mapping[str, Wish] = {
 
 @dataclass(frozen=True)
 class Desirability(Objective):
-    """Weighted geometric mean of how desirable the properties are; 0 as soon as one is not acceptable.
+    """Weighted geometric mean of the desirabilities of several properties; 0 if one of them is 0.
 
     Attributes
     ----------
     wishes
-        By property: conductivity (S/cm), density (%), purity (0 to 1), sintering-temperature (°C).
+        Wishes by property: conductivity (S/cm), density (%), purity (0 to 1), sintering-temperature (°C).
     """
 
     wishes: Mapping[str, Wish] = field(default_factory=lambda: dict(DEFAULT_WISHES))
@@ -194,25 +195,25 @@ class Desirability(Objective):
         if not self.wishes:
             raise FieldError("desirability", {}, "at least one of " + ", ".join(_PROPERTIES))
 
-    def values(self, answers: Answers) -> Floats:
-        """Return the overall desirability, shape (n,); NaN where a property is wished for and not given."""
-        given = {**answers.numbers, Column.SINTERING_TEMPERATURE_C: answers.sintering_temperature_c}
-        return self.of({name: given[_PROPERTIES[name]] for name in self.wishes})
+    def values(self, predictions: Predictions) -> Floats:
+        """Return the overall desirability, shape (n,); NaN where a property with a wish is not given."""
+        columns = {**predictions.columns, Column.SINTERING_TEMPERATURE_C: predictions.sintering_temperature_c}
+        return self.combine({name: columns[_PROPERTIES[name]] for name in self.wishes})
 
-    def of(self, properties: Mapping[str, Floats]) -> Floats:
-        """Return the overall desirability of values by property, all of one shape; NaN where one is."""
-        total = sum(wish.weight for wish in self.wishes.values())
-        found: Floats = np.array(1.0)
+    def combine(self, properties: Mapping[str, Floats]) -> Floats:
+        """Return the overall desirability of property values, all of one shape; NaN where a value is NaN."""
+        total_weight = sum(wish.weight for wish in self.wishes.values())
+        overall: Floats = np.array(1.0)
         for name, wish in self.wishes.items():
-            values, on_scale = properties[name], wish
+            values, scaled_wish = properties[name], wish
             if name == "conductivity":
                 values = np.log10(values)
-                on_scale = Wish(float(np.log10(wish.worst)), float(np.log10(wish.best)))
-            found = found * on_scale.desirability(values) ** (wish.weight / total)
-        return np.asarray(found)
+                scaled_wish = Wish(float(np.log10(wish.worst)), float(np.log10(wish.best)))
+            overall = overall * scaled_wish.desirability(values) ** (wish.weight / total_weight)
+        return np.asarray(overall)
 
     def describe(self) -> str:
-        """Return what it is, in words."""
+        """Return a description for reports."""
         parts = [
             f"{name} from {wish.worst:g} (0) to {wish.best:g} (1), weight {wish.weight:g}"
             for name, wish in self.wishes.items()
@@ -220,7 +221,7 @@ class Desirability(Objective):
         return f"desirability: {'; '.join(parts)}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return name and settings by name."""
+        """Return the name and the settings."""
         wishes = {name: [wish.worst, wish.best, wish.weight] for name, wish in self.wishes.items()}
         return {"name": self.name, "wishes": wishes}
 
@@ -238,14 +239,14 @@ def objective_named(
     name
         One of `OBJECTIVES`.
     threshold_s_cm
-        Of "success", which needs it; no other takes it.
+        Threshold of "success", which requires it; not allowed for other objectives.
     wishes
-        Of "desirability"; by default `DEFAULT_WISHES`; no other takes them.
+        Wishes of "desirability", by default `DEFAULT_WISHES`; not allowed for other objectives.
 
     Raises
     ------
     FieldError
-        If there is no such objective, or it takes other settings.
+        If there is no such objective, or a setting does not fit it.
     """
     if name not in OBJECTIVES:
         raise FieldError("objective", name, ", ".join(OBJECTIVES), nearest(name, OBJECTIVES))
@@ -264,28 +265,28 @@ def objective_named(
     return Predicted(name)
 
 
-#: Recipes that may be kept: each is written out, and stands in the state file.
-MOST_KEPT = 100_000
+#: Maximum number of kept recipes, each of which is written to the result and the state file.
+MAX_KEPT = 100_000
 
 
 @dataclass(frozen=True)
 class Question:
-    """Everything that decides the result, beside space and model.
+    """Settings that determine the result, together with space and model.
 
     Attributes
     ----------
     objective
-        What the kept recipes are best in.
+        Objective by which recipes are kept.
     keep
-        How many are kept.
+        Number of kept recipes.
     level
-        Of the intervals.
+        Level of the intervals.
     at_c
-        Temperature in °C at which the conductivity is wanted; None: what the space says, else 25.
+        Temperature of the conductivity in °C; None: the temperature stated by the space, or else 25.
     inside_only
-        Whether recipes outside the known domain are left out of everything that is kept.
+        Whether recipes outside the known domain are excluded from the kept recipes, the front and the map.
     balanced_only
-        Whether recipes whose charges do not add up are left out, unscored.
+        Whether recipes whose charges do not balance are skipped.
     """
 
     objective: Objective = field(default_factory=Predicted)
@@ -296,23 +297,23 @@ class Question:
     balanced_only: bool = True
 
     def __post_init__(self) -> None:
-        check_whole("keep", self.keep, 1, MOST_KEPT)
+        check_integer("keep", self.keep, 1, MAX_KEPT)
         if not 0 < self.level < 1:
             raise FieldError("level", self.level, "a number between 0 and 1")
         if self.at_c is not None:
             Column.MEASUREMENT_TEMPERATURE_C.parse(self.at_c)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings by name."""
+        """Return the settings as plain values."""
         return vars(self) | {"objective": self.objective.to_json()}
 
     def conductivity_at(self, candidates: Candidates) -> Candidates:
-        """Return recipes with the temperature at which the conductivity is wanted."""
+        """Return the candidates with `at_c`, if it is given, as temperature of the conductivity."""
         if self.at_c is None:
             return candidates
         name = Column.MEASUREMENT_TEMPERATURE_C.value
-        table = candidates.table.assign(**{name: np.full(len(candidates.numbers), float(self.at_c))})
-        return Candidates(candidates.numbers, table, candidates.sites)
+        table = candidates.table.assign(**{name: np.full(len(candidates.positions), float(self.at_c))})
+        return Candidates(candidates.positions, table, candidates.sites)
 
     def temperatures_c(self, candidates: Candidates) -> Floats:
         """Return the temperature of each recipe's conductivity, in °C; shape (n,)."""

@@ -1,4 +1,7 @@
-"""What a screening found, and its folder: tables, summary, state to resume from; each file whole or not at all."""
+"""Results of a screening and their folder: tables, summary, and the state from which it resumes.
+
+Each file is replaced atomically.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,12 @@ from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.scoring import Space, part_name
 
 SCHEMA = "nasicon-ml/screening/1"
-#: Columns of the tables of a screening.
+#: Columns of the result tables.
 COLUMNS = (Column.SPACE_POSITION, Column.OBJECTIVE, *MODEL_INPUT, *PREDICTION)
-#: A kept recipe's composition and way of making; the column that counts those that differ in numbers alone.
-_WAY = [column.value for column in MODEL_INPUT if column.kind is not Kind.NUMBER]
+#: Columns by which kept recipes are grouped, and the column with the size of each group.
+_GROUP_COLUMNS = [column.value for column in MODEL_INPUT if column.kind is not Kind.NUMBER]
 ALIKE = "kept_alike"
-#: Files and a folder of a screening.
+#: Names of the files, without the format of tables, and of the folder of scored recipes.
 KEPT, FRONT, SUMMARY, SCORED, STATE = "kept", "front", "summary.json", "scored", "state.json"
 FORMATS = ("csv", "parquet")
 _FORMAT = 1
@@ -41,16 +44,16 @@ _MAX_BYTES = 256 * 1024**2
 
 @dataclass(frozen=True)
 class ScreeningResult:
-    """What a screening found.
+    """Result of a screening.
 
     Attributes
     ----------
     space, model, question
-        What was asked of whom.
+        The arguments of the screening.
     aggregate
-        What was found, in numbers.
+        Counts, positions of the best recipes, front and map.
     seconds
-        What it took, without what came before the first chunk.
+        Duration from the first chunk on.
     """
 
     space: Space
@@ -61,45 +64,46 @@ class ScreeningResult:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the whole space was looked at."""
+        """Whether the whole space was screened."""
         return self.aggregate.counts.positions == self.space.size
 
     @cached_property
     def kept(self) -> pd.DataFrame:
-        """The kept recipes, best first, columns `COLUMNS`: answered once more, with neighbours and reasons."""
+        """The kept recipes, best first, columns `COLUMNS`: full predictions with neighbours and reasons."""
         kept = self.aggregate.kept
-        return self._answered(kept.numbers, kept.values)
+        return self._predict(kept.positions, kept.values)
 
     @cached_property
     def best(self) -> pd.DataFrame:
-        """The best kept recipe of each composition and way of making, columns `COLUMNS` and `ALIKE`.
+        """The best kept recipe of each group, columns `COLUMNS` and `ALIKE`.
 
-        A way is what is chosen (route, atmosphere, densification, additive ...), not temperatures, times and other
-        numbers; `ALIKE` counts the kept recipes that differ in those alone.
+        The recipes of a group have the same formula and choices (route, atmosphere, densification, additive ...),
+        and differ in temperatures, times and other numbers; `ALIKE` is the number of kept recipes in the group.
         """
-        alike = self.kept.groupby(_WAY, sort=False, dropna=False)
-        return alike.head(1).assign(**{ALIKE: alike[Column.OBJECTIVE.value].transform("size")})
+        groups = self.kept.groupby(_GROUP_COLUMNS, sort=False, dropna=False)
+        return groups.head(1).assign(**{ALIKE: groups[Column.OBJECTIVE.value].transform("size")})
 
     @cached_property
     def front(self) -> pd.DataFrame:
-        """The Pareto front, the best conductor first, columns `COLUMNS`; their objective, if they were kept."""
-        front = self.aggregate.front
-        order = np.lexsort((front.numbers, -front.points[:, 0]))
-        kept = dict(zip(self.aggregate.kept.numbers.tolist(), self.aggregate.kept.values.tolist(), strict=True))
-        numbers = front.numbers[order]
-        return self._answered(numbers, np.array([kept.get(number, np.nan) for number in numbers.tolist()]))
+        """The Pareto front by falling conductivity, columns `COLUMNS`; the objective is that of kept recipes."""
+        front, kept = self.aggregate.front, self.aggregate.kept
+        positions = front.positions[np.lexsort((front.positions, -front.points[:, 0]))]
+        objectives = dict(zip(kept.positions.tolist(), kept.values.tolist(), strict=True))
+        return self._predict(
+            positions, np.array([objectives.get(position, np.nan) for position in positions.tolist()])
+        )
 
-    def _answered(self, numbers: NDArray[np.int64], objective: Floats) -> pd.DataFrame:
+    def _predict(self, positions: NDArray[np.int64], objective: Floats) -> pd.DataFrame:
         names = [column.value for column in COLUMNS]
-        if not len(numbers):
+        if not len(positions):
             return pd.DataFrame({name: pd.Series(dtype="object") for name in names})
-        recipes = recipes_at(self.space, self.question, numbers)
-        answers = self.model.predict(recipes, level=self.question.level)
-        first = pd.DataFrame({Column.SPACE_POSITION.value: numbers, Column.OBJECTIVE.value: objective})
-        return pd.concat([first, recipes, answers], axis=1)[names]
+        recipes = recipes_at(self.space, self.question, positions)
+        predictions = self.model.predict(recipes, level=self.question.level)
+        first = pd.DataFrame({Column.SPACE_POSITION.value: positions, Column.OBJECTIVE.value: objective})
+        return pd.concat([first, recipes, predictions], axis=1)[names]
 
     def to_json(self, best: int = 10) -> dict[str, Any]:
-        """Return the summary: what was asked, how many, how fast, the best ones (`best`), by system."""
+        """Return the summary: settings, counts, speed, the first `best` groups, and the systems."""
         counts = self.aggregate.counts
         metadata = self.model.metadata
         return {
@@ -115,57 +119,57 @@ class ScreeningResult:
             "counts": asdict(counts),
             "seconds": round(self.seconds, 3),
             "scored_per_second": round(counts.balanced / self.seconds, 1) if self.seconds > 0 else None,
-            "kept": len(self.aggregate.kept.numbers),
+            "kept": len(self.aggregate.kept.positions),
             "best": table_records(self.best.head(best)),
             "systems": [
                 {
                     Column.SYSTEM.value: name,
-                    "candidates": one.candidates,
-                    "inside": one.inside,
-                    "best_objective": None if one.number < 0 else one.value,
-                    "best_position": None if one.number < 0 else one.number,
+                    "candidates": summary.n_candidates,
+                    "inside": summary.n_inside,
+                    "best_objective": None if summary.best_position < 0 else summary.best_value,
+                    "best_position": None if summary.best_position < 0 else summary.best_position,
                 }
-                for name, one in self.aggregate.systems.items()
+                for name, summary in self.aggregate.systems.items()
             ],
             "front": {
                 "properties": list(FRONT_PROPERTIES),
-                "recipes": len(self.aggregate.front.numbers),
+                "recipes": len(self.aggregate.front.positions),
                 "given_up": self.aggregate.front.given_up,
             },
         }
 
 
-def recipes_at(space: Space, question: Question, numbers: NDArray[np.int64]) -> pd.DataFrame:
-    """Return the recipes at some positions, columns `nasicon_ml.columns.MODEL_INPUT`, in the order asked for.
+def recipes_at(space: Space, question: Question, positions: NDArray[np.int64]) -> pd.DataFrame:
+    """Return the recipes at the given positions, in this order, columns `nasicon_ml.columns.MODEL_INPUT`.
 
-    The temperature of the conductivity is always given: without one it would be ambiguous.
+    The temperature of the conductivity, without which the prediction would be ambiguous, is always given.
     """
-    found = question.conductivity_at(space.at(numbers))
-    cells: dict[str, Any] = {Column.FORMULA.value: found.formulas(np.arange(len(numbers)))}
+    candidates = question.conductivity_at(space.at(positions))
+    columns: dict[str, Any] = {Column.FORMULA.value: candidates.formulas(np.arange(len(positions)))}
     for column in MODEL_INPUT[1:]:
-        given = found.table[column]
+        cells = candidates.table[column]
         is_number = column.kind is Kind.NUMBER
-        cells[column.value] = given if is_number else given.astype("object").where(given.notna(), None)
-    cells[Column.MEASUREMENT_TEMPERATURE_C.value] = question.temperatures_c(found)
-    return pd.DataFrame(cells)
+        columns[column.value] = cells if is_number else cells.astype("object").where(cells.notna(), None)
+    columns[Column.MEASUREMENT_TEMPERATURE_C.value] = question.temperatures_c(candidates)
+    return pd.DataFrame(columns)
 
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """Where the files of a screening go.
+    """Folder of the files of a screening.
 
     Attributes
     ----------
     folder
-        A folder that does not exist or is empty; to resume, that of the screening.
+        A folder that does not exist or is empty or, to resume, the folder of the screening.
     resume
-        Whether to go on with the screening whose state is there.
+        Whether to resume the screening whose state is in the folder.
     scored
-        Whether to write every scored recipe, a Parquet file a chunk, into the folder ``scored``.
+        Whether to write every scored recipe, one Parquet file per chunk, to the folder ``scored``.
     file_format
-        Of the kept recipes and the front: "csv" or "parquet".
+        Format of the kept recipes and the front: "csv" or "parquet".
     note
-        What is written beside the state, for whoever resumes.
+        Additional content of the state file, available when the screening is resumed.
     """
 
     folder: Path
@@ -180,16 +184,16 @@ class OutputFolder:
 
     @property
     def parts(self) -> Path | None:
-        """The folder of the scored recipes."""
+        """The folder of the scored recipes; None if they are not written."""
         return self.folder / SCORED if self.scored else None
 
     def check(self) -> None:
-        """Check before the work that the result can be written.
+        """Raise if the result cannot be written to the folder.
 
         Raises
         ------
         NasiconError
-            If it has not.
+            If the folder is not empty or has no parent folder or, to resume, has no state.
         """
         folder = self.folder
         if self.resume:
@@ -205,7 +209,7 @@ class OutputFolder:
         if not folder.parent.is_dir():
             raise NasiconError(f"{folder}: there is no folder {folder.parent}; make it first")
 
-    def make(self) -> None:
+    def create(self) -> None:
         """Create the folders."""
         try:
             (self.parts or self.folder).mkdir(parents=True, exist_ok=True)
@@ -213,48 +217,39 @@ class OutputFolder:
             raise NasiconError(f"{error.filename}: cannot be made ({error.strerror})") from None
 
     def remove_parts_from(self, position: int) -> None:
-        """Remove the files of chunks written but not in the aggregate; resuming writes them again."""
+        """Remove the files of chunks from `position` on; when the screening is resumed, they are written again."""
         if self.parts is not None:
             for path in self.parts.glob("part-*.parquet"):
                 if path.name >= part_name(position):
                     path.unlink()
-            for draft in self.parts.glob(".part-*.tmp"):  # of a worker that was killed while it wrote
+            for draft in self.parts.glob(".part-*.tmp"):  # left by a worker that was killed while writing
                 draft.unlink(missing_ok=True)
 
 
-def write_result(result: ScreeningResult, output: OutputFolder) -> list[Path]:
+def write_result(result: ScreeningResult, output: OutputFolder) -> None:
     """Write kept recipes, front and summary.
-
-    Returns
-    -------
-    list of Path
-        The files.
 
     Raises
     ------
     NasiconError
-        If one cannot be written.
+        If a file cannot be written.
     """
-    written = []
     for name, frame in ((KEPT, result.kept), (FRONT, result.front)):
-        path = output.folder / f"{name}.{output.file_format}"
-        write_table(frame, path)
-        written.append(path)
-    summary = output.folder / SUMMARY
-    write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", summary)
-    return [*written, summary]
+        write_table(frame, output.folder / f"{name}.{output.file_format}")
+    summary = json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(summary + "\n", output.folder / SUMMARY)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a screening is of: two with the same have the same result.
+    """Everything that determines the result of a screening.
 
     Attributes
     ----------
     space, model
-        SHA-256 of what decides which recipe stands where, and of what decides the answers.
+        SHA-256 of the fingerprint of the space, and of the model.
     settings
-        Of the question, and of what is written; by name.
+        Settings of the question and the output, by name.
     """
 
     space: str
@@ -263,17 +258,17 @@ class Identity:
 
     @classmethod
     def of(cls, space: Space, model: PropertyModel, question: Question, *, chunk: int, scored: bool) -> Identity:
-        """Return the checksums; the chunk length counts, as a scored space has one file for each."""
+        """Compute the checksums; the settings include the chunk size, as there is one file of scores per chunk."""
         settings = question.to_json() | {"chunk": chunk, "scored": scored}
         return cls(_sha256(space.fingerprint), model_checksum(model), settings)
 
-    def refuse_other(self, other: Identity, path: Path) -> None:
-        """Refuse to go on with another space, model or setting.
+    def check_same(self, other: Identity, path: Path) -> None:
+        """Raise if another identity has a different space, model or setting.
 
         Raises
         ------
         NasiconError
-            If they differ; it says in what.
+            If they differ; the message names the difference.
         """
         for what, begun, now in (("space", self.space, other.space), ("model", self.model, other.model)):
             if begun != now:
@@ -282,30 +277,30 @@ class Identity:
                     f"{now[:12]}...); resume it with that one, or begin anew in another folder"
                 )
         for name in sorted({*self.settings, *other.settings}):
-            was, asked = self.settings.get(name), other.settings.get(name)
-            if was != asked:
+            before, after = self.settings.get(name), other.settings.get(name)
+            if before != after:
                 raise NasiconError(
-                    f"{path}: this screening was begun with {name} {format_value(was)}, not {format_value(asked)};"
-                    " resume it with that, or begin anew in another folder"
+                    f"{path}: this screening was begun with {name} {format_value(before)}, not {format_value(after)}; resume it "
+                    "with that, or begin anew in another folder"
                 )
 
 
 @dataclass(frozen=True)
 class State:
-    """How far a screening is.
+    """State of a screening, from which it can be resumed.
 
     Attributes
     ----------
     identity
-        Of what.
+        Identity of the screening.
     position
-        All positions of the space before this one are in the aggregate.
+        First position that is not in the aggregate.
     seconds
-        What they took.
+        Duration so far.
     aggregate
-        What was found.
+        Result so far.
     note
-        What whoever began it wants to know when it is resumed.
+        See `OutputFolder.note`.
     """
 
     identity: Identity
@@ -315,18 +310,18 @@ class State:
     note: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
-        """Write the state into the folder of a screening; whole or not at all."""
+        """Write the state file into the folder of a screening."""
         content = {
             "space": self.identity.space,
             "model": self.identity.model,
             "settings": dict(self.identity.settings),
             "position": self.position,
             "seconds": self.seconds,
-            "tally": self.aggregate.to_json(),  # The file keeps the name it has had.
+            "tally": self.aggregate.to_json(),
             "note": dict(self.note),
         }
-        text = _dumped(content)
-        write_text(_dumped({"format": _FORMAT, "sha256": _sha256(text), "state": content}) + "\n", folder / STATE)
+        state = {"format": _FORMAT, "sha256": _sha256(_to_text(content)), "state": content}
+        write_text(_to_text(state) + "\n", folder / STATE)
 
 
 def read_state(folder: Path) -> State:
@@ -335,15 +330,15 @@ def read_state(folder: Path) -> State:
     Raises
     ------
     UnreadableFileError
-        If there is none, or it was damaged.
+        If there is no state file, or it is damaged.
     """
     path = folder / STATE
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise UnreadableFileError(f"{path}: is larger than {_MAX_BYTES} bytes, which no state is")
-        whole = load_json(path.read_text(encoding="utf-8"))
-        content = whole["state"]
-        if whole["format"] != _FORMAT or whole["sha256"] != _sha256(_dumped(content)):
+        state = load_json(path.read_text(encoding="utf-8"))
+        content = state["state"]
+        if state["format"] != _FORMAT or state["sha256"] != _sha256(_to_text(content)):
             raise UnreadableFileError(f"{path}: was changed or damaged (SHA-256 differs); begin anew")
         identity = Identity(content["space"], content["model"], content["settings"])
         aggregate = Aggregate.from_json(content["tally"])
@@ -355,16 +350,16 @@ def read_state(folder: Path) -> State:
 
 
 def model_checksum(model: PropertyModel) -> str:
-    """Return the SHA-256 of all that decides a model's answers."""
-    total = hashlib.sha256()
+    """Return the SHA-256 of everything that determines a model's predictions."""
+    digest = hashlib.sha256()
     for name, content in sorted(model_files(model).items()):
-        total.update(name.encode() + hashlib.sha256(content).digest())
+        digest.update(name.encode() + hashlib.sha256(content).digest())
     if isinstance(model, OwnModel):
-        total.update(own_checksum(model.measured_own).encode())
-    return total.hexdigest()
+        digest.update(own_checksum(model.measured_own).encode())
+    return digest.hexdigest()
 
 
-def _dumped(content: Any) -> str:
+def _to_text(content: Any) -> str:
     return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 

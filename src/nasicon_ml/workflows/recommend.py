@@ -33,8 +33,8 @@ from nasicon_ml.estimators.targets import TargetName, on_learned_scale, training
 from nasicon_ml.features.distances import recipe_space
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.plots.recipes import CANDIDATE, OWN, PROPOSED
-from nasicon_ml.screening.reading import check_whole
 from nasicon_ml.screening.space import SearchSpace
+from nasicon_ml.screening.specification import check_integer
 from nasicon_ml.workflows.predict import Prediction, default_bundle, loaded_model
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class BatchOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_whole("batch", self.size, 1, MOST_BATCH)
-        check_whole("seed", self.seed, 0, 2**32 - 1)
+        check_integer("batch", self.size, 1, MOST_BATCH)
+        check_integer("seed", self.seed, 0, 2**32 - 1)
         if self.method not in METHODS:
             raise FieldError("method", self.method, ", ".join(METHODS), nearest(self.method, METHODS))
 
