@@ -15,7 +15,7 @@ import pandas as pd
 from benchmarks.campaign_baselines import gaussian_process_choice, inputs
 from benchmarks.campaign_series import Series
 from nasicon_ml.arrays import Floats, Ints
-from nasicon_ml.campaigns.acquisition import Normal, Posterior, choose, normal_after
+from nasicon_ml.campaigns.acquisition import JointNormal, Posterior, choose, joint_normal
 from nasicon_ml.campaigns.goal import Goal, Outcomes
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.joint import RecipePoints
@@ -71,9 +71,9 @@ def candidate_posterior(errors: OutOfFoldErrors, kernel: OwnKernel, done: Ints, 
     """
     points = RecipePoints.from_learned(errors.name, errors.space.take(left), errors.predicted[left])
     known = errors.known(kernel, done) if len(done) else None
-    normal = normal_after(errors.name, kernel, points, (points.predicted, errors.half[left]), known)
+    normal = joint_normal(errors.name, kernel, points, (points.predicted, errors.half[left]), known)
     n = len(left)
-    alone = Normal(np.zeros(n), np.eye(n), np.zeros(n))
+    alone = JointNormal(np.zeros(n), np.eye(n), np.zeros(n))
     recipes = pd.DataFrame({str(Column.SINTERING_TEMPERATURE_C): np.full(n, np.nan)})
     nearest = Neighbours(np.empty((n, 0), np.intp), np.empty((n, 0)))
     answers = Answers({Column.PREDICTED_PHASE_PURITY: np.ones(n)}, (), (), nearest, np.empty(0, object))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from nasicon_ml.campaigns.acquisition import METHODS, Normal, Posterior, choose
+from nasicon_ml.campaigns.acquisition import METHODS, JointNormal, Posterior, choose
 from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TARGETS, TargetName
@@ -18,7 +18,9 @@ from nasicon_ml.model import Answers
 
 def independent(mean, variance, alone=0.0):
     mean = np.asarray(mean, dtype=float)
-    return Normal(mean, np.diag(np.broadcast_to(variance, mean.shape).astype(float)), np.full(len(mean), alone))
+    return JointNormal(
+        mean, np.diag(np.broadcast_to(variance, mean.shape).astype(float)), np.full(len(mean), alone)
+    )
 
 
 def believed(conductivity, density_pct=95.0, purity=0.5, density_spread=0.05):
@@ -52,29 +54,29 @@ def test_expected_improvement_is_that_of_the_formula():
     picks = choose(believed(independent(mean, deviation**2)), Goal(), best, 3, draws=40_000)
     found = {pick.row: pick for pick in picks}
     for row in range(3):
-        assert found[row].improvement == pytest.approx(expected[row], abs=0.01)
-        assert found[row].better == pytest.approx(norm.cdf(z[row]), abs=0.01)
+        assert found[row].expected_improvement == pytest.approx(expected[row], abs=0.01)
+        assert found[row].probability_better == pytest.approx(norm.cdf(z[row]), abs=0.01)
     assert picks[0].row == int(np.argmax(expected))
 
 
 def test_a_pellet_scatters_about_its_recipe():
     certain = choose(believed(independent([-4.0], 1e-6, alone=0.25)), Goal(), -4.5, 1, draws=40_000)[0]
-    assert certain.better == pytest.approx(norm.cdf(1.0), abs=0.01)
-    assert certain.improvement == pytest.approx(0.5, abs=0.01), (
+    assert certain.probability_better == pytest.approx(norm.cdf(1.0), abs=0.01)
+    assert certain.expected_improvement == pytest.approx(0.5, abs=0.01), (
         "the scatter of single pellets is nothing to hope for"
     )
 
 
 def test_members_that_teach_the_same_do_not_stand_in_one_batch():
     shared = np.array([[1.0, 0.99, 0.0], [0.99, 1.0, 0.0], [0.0, 0.0, 0.5]])
-    posterior = believed(Normal(np.array([-3.0, -3.01, -3.6]), shared, np.zeros(3)))
+    posterior = believed(JointNormal(np.array([-3.0, -3.01, -3.6]), shared, np.zeros(3)))
     assert rows(choose(posterior, Goal(), -3.5, 3)) == [0, 2]
 
 
 def test_a_second_member_is_chosen_for_what_the_first_does_not_improve():
     # 1 goes with 0 (0.9, below the limit), 2 is its own: a little worse alone, better beside 0.
     shared = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    posterior = believed(Normal(np.array([-3.0, -3.05, -3.1]), shared, np.zeros(3)))
+    posterior = believed(JointNormal(np.array([-3.0, -3.05, -3.1]), shared, np.zeros(3)))
     assert rows(choose(posterior, Goal(), -3.0, 2, draws=20_000)) == [0, 2]
 
 
@@ -84,30 +86,32 @@ def test_conditions_decide():
     assert choose(posterior, Goal(min_density_pct=90, min_purity=0.05), -4.0, 1)[0].row == 2
     dense_and_pure = choose(posterior, Goal(min_density_pct=90, min_purity=0.5), -4.0, 3)
     assert set(rows(dense_and_pure)) == {0, 2}, "1 is too unlikely pure to be proposed"
-    assert dense_and_pure[0].better == pytest.approx(0.8, abs=0.05), "nearly certainly better, if it is pure"
+    assert dense_and_pure[0].probability_better == pytest.approx(0.8, abs=0.05), (
+        "nearly certainly better, if it is pure"
+    )
     assert choose(posterior, Goal(min_purity=0.95), -4.0, 3) == []
 
 
 def test_without_an_own_pellet_the_highest_is_looked_for_and_nothing_is_said_of_better():
     picks = choose(believed(independent([-4.0, -3.0, -3.5], 0.09)), Goal(), None, 2)
     assert rows(picks) == [1, 2]
-    assert np.isnan([pick.better for pick in picks]).all()
-    assert np.isnan([pick.improvement for pick in picks]).all()
+    assert np.isnan([pick.probability_better for pick in picks]).all()
+    assert np.isnan([pick.expected_improvement for pick in picks]).all()
 
 
 def test_where_nothing_can_be_gained_what_teaches_most_is_made():
     posterior = believed(independent([-8.0, -8.0], [1e-6, 0.01]))
     pick = choose(posterior, Goal(), -3.0, 1)[0]
     assert pick.row == 1
-    assert pick.improvement == 0.0
+    assert pick.expected_improvement == 0.0
 
 
 def test_what_a_batch_teaches_is_no_more_than_all():
     random = np.random.default_rng(0)
     root = random.standard_normal((6, 6))
-    posterior = believed(Normal(np.full(6, -4.0), root @ root.T, np.full(6, 0.1)))
+    posterior = believed(JointNormal(np.full(6, -4.0), root @ root.T, np.full(6, 0.1)))
     picks = choose(posterior, Goal(), -4.0, 6)
-    learned = [pick.learned for pick in picks]
+    learned = [pick.variance_share for pick in picks]
     assert min(learned) >= 0
     assert 0.8 < sum(learned) < 1.0, "pellets scatter, so that a little stays open"
 

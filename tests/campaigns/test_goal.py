@@ -18,14 +18,14 @@ def outcomes(log10=(-4.0, -3.0), density=(80.0, 95.0), purity=(0.9, 0.2), fired=
 def test_by_default_the_highest_conductivity_is_wanted_of_any_pellet():
     goal = Goal()
     np.testing.assert_array_equal(goal.values(outcomes()), [-4.0, -3.0])
-    np.testing.assert_array_equal(goal.counts(outcomes()), [1.0, 1.0])
+    np.testing.assert_array_equal(goal.acceptance(outcomes()), [1.0, 1.0])
     assert goal.needed == {TargetName.CONDUCTIVITY}
 
 
 def test_conditions_say_how_likely_a_pellet_counts():
     goal = Goal(min_density_pct=90, min_purity=0.5)
-    np.testing.assert_allclose(goal.counts(outcomes()), [0.0, 0.2])
-    np.testing.assert_allclose(goal.counts(outcomes(density=(np.nan, 95), purity=(np.nan, 1.0))), [1.0, 1.0])
+    np.testing.assert_allclose(goal.acceptance(outcomes()), [0.0, 0.2])
+    np.testing.assert_allclose(goal.acceptance(outcomes(density=(np.nan, 95), purity=(np.nan, 1.0))), [1.0, 1.0])
     assert goal.needed == set(TargetName) - {TargetName.ACTIVATION_ENERGY}
 
 

@@ -180,4 +180,6 @@ def test_pellets_that_report_a_density_alone_say_nothing_of_the_conductivity():
     without, with_density = (recommend(space(), pellets).candidates for pellets in (None, dense))
     kept = ~already_made(without.recipes, own_pellets(dense))
     np.testing.assert_allclose(with_density.conductivity.mean, without.conductivity.mean[kept])
-    np.testing.assert_allclose(with_density.conductivity.shared, without.conductivity.shared[np.ix_(kept, kept)])
+    np.testing.assert_allclose(
+        with_density.conductivity.covariance, without.conductivity.covariance[np.ix_(kept, kept)]
+    )

@@ -1,1 +1,1 @@
-"""Which pellets to make next: goals, what pellets may come to, batches, and the folder of a campaign."""
+"""Campaigns: goals, candidates, batches of pellets to make next, and the folder of a campaign."""

@@ -1,23 +1,22 @@
-"""What measuring a recipe promises: the candidates of a space, their joint answers, and the batch that gains most.
+"""Selection of the next batch: candidates of a space, their joint predictions, and acquisition functions.
 
-A space holds up to millions of recipes, and a covariance of all with all would not fit into memory. All are
-scored in numbers (`nasicon_ml.screening`); the most promising are kept, and an evenly spread sample beside them,
-so that what own pellets say of other parts of the space can be heard.
+A space may contain millions of recipes, whose covariance matrix would not fit into memory. All recipes are
+screened (`nasicon_ml.screening`), and the most promising ones are candidates. An evenly spread sample is added, so
+that own pellets can also raise the predictions in other parts of the space.
 
-The expected improvement of a batch is the mean, over draws of what all candidates come to, of how far its best
-pellet that counts lies above the best one made so far (parallel expected improvement: Ginsbourger et al.,
-10.1007/978-3-642-10701-6_6). The batch is built greedily, each member given those before it, over the same draws
-(sample average approximation: Wilson et al., 10.48550/arXiv.1805.10196): what a member would improve that an
-earlier one improves already counts once, which makes members differ. Conditions enter as the share of draws in
-which a pellet satisfies them (Gardner et al., 10.48550/arXiv.1403.5607). Thompson sampling takes the best
-candidate of one draw for each member (Kandasamy et al., 10.48550/arXiv.1705.09236).
+The expected improvement of a batch is the mean, over joint draws of all candidates, of the improvement of its best
+acceptable pellet on the best one made so far (parallel expected improvement: Ginsbourger et al.,
+10.1007/978-3-642-10701-6_6). The batch is built greedily over the same draws, each member given the earlier ones
+(sample average approximation: Wilson et al., 10.48550/arXiv.1805.10196). An improvement by several members counts
+only once, which makes the members diverse. Conditions enter as the share of draws in which a pellet satisfies them
+(Gardner et al., 10.48550/arXiv.1403.5607). Thompson sampling takes the best candidate of one draw for each member
+(Kandasamy et al., 10.48550/arXiv.1705.09236).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,81 +40,76 @@ from nasicon_ml.screening.result import recipes_at
 from nasicon_ml.screening.scoring import Effort
 from nasicon_ml.screening.space import SearchSpace
 
-#: So many of the most promising recipes, and so many from everywhere.
+#: Number of the most promising recipes, and of evenly spread ones, among the candidates.
 PROMISING = 700
 SPREAD = 300
-#: Distances below this are rounding.
-_SAME = 1e-4
-#: Level of the intervals from whose width the spread of each answer is taken.
+#: Smaller distances are rounding errors.
+_DISTANCE_TOLERANCE = 1e-4
+#: Level of the intervals from which standard deviations are computed.
 _LEVEL = 0.9
 _JITTER = 1e-6
 
 
 @dataclass(frozen=True)
 class Promise(Objective):
-    """How much a recipe may improve on a conductivity, its conditions considered, each recipe by itself."""
+    """Expected improvement of each recipe by itself, with the conditions of the goal."""
 
-    goal: Goal  # what is wanted
-    # What is to be improved on, in log10(S/cm); None: the upper end of the interval is what counts.
+    goal: Goal
+    # Conductivity to improve on, in log10(S/cm); None: the objective is the upper end of the interval.
     log10_s_cm: float | None
     name: str = field(default="promise", init=False)
 
-    def values(self, answers: objectives.Predictions) -> Floats:
-        """Return expected improvement in decades or desirability, times the chance to count; shape (n,)."""
-        numbers, goal = answers.columns, self.goal
-        found = Desirability(goal.wishes).values(answers) if goal.wishes else self._improvement(answers)
+    def values(self, predictions: objectives.Predictions) -> Floats:
+        """Return the expected improvement in decades, or desirability, times the probability to be acceptable."""
+        columns, goal = predictions.columns, self.goal
+        values = Desirability(goal.wishes).values(predictions) if goal.wishes else self._improvement(predictions)
         if goal.min_density_pct is not None:
-            reaches = numbers[Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT] >= goal.min_density_pct
-            found = np.where(reaches, found, 0.0)
+            may_be_dense = columns[Column.PREDICTED_RELATIVE_DENSITY_UPPER_PCT] >= goal.min_density_pct
+            values = np.where(may_be_dense, values, 0.0)
         if goal.min_purity is not None:
-            purity = numbers[Column.PREDICTED_PHASE_PURITY]
-            found = np.where(purity < goal.min_purity, 0.0, found * purity)
-        return np.asarray(found, dtype=np.float64)
+            purity = columns[Column.PREDICTED_PHASE_PURITY]
+            values = np.where(purity < goal.min_purity, 0.0, values * purity)
+        return np.asarray(values, dtype=np.float64)
 
-    def _improvement(self, answers: objectives.Predictions) -> Floats:
-        upper_s_cm = np.asarray(answers.columns[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM], dtype=np.float64)
+    def _improvement(self, predictions: objectives.Predictions) -> Floats:
+        upper_s_cm = np.asarray(predictions.columns[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM], dtype=np.float64)
         if self.log10_s_cm is None:
             return upper_s_cm
-        point = np.log10(answers.columns[Column.PREDICTED_CONDUCTIVITY_S_CM])
-        spread = np.maximum(np.log10(upper_s_cm) - point, 1e-6) / norm.ppf((1.0 + answers.level) / 2.0)
-        ahead = (point - self.log10_s_cm) / spread
-        return np.asarray(spread * (ahead * norm.cdf(ahead) + norm.pdf(ahead)))
+        mean = np.log10(predictions.columns[Column.PREDICTED_CONDUCTIVITY_S_CM])
+        deviation = np.maximum(np.log10(upper_s_cm) - mean, 1e-6) / norm.ppf((1.0 + predictions.level) / 2.0)
+        z = (mean - self.log10_s_cm) / deviation
+        return np.asarray(deviation * (z * norm.cdf(z) + norm.pdf(z)))
 
     def describe(self) -> str:
-        """Return what it is, in words."""
+        """Return a description for reports."""
         return f"promise of {self.goal.describe()}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return name and settings by name."""
-        return {"name": self.name, "goal": self.goal.to_json(), "log10_s_cm": self.log10_s_cm}
 
 
 @dataclass(frozen=True)
-class Search:
-    """Where candidates come from."""
+class CandidateSearch:
+    """Selection of the candidates for a batch from a space."""
 
-    space: SearchSpace  # in which to look
-    model: PropertyModel  # who answers; own pellets are not considered yet
-    goal: Goal  # what is wanted
-    best: float | None = None  # value of the best own pellet, as `Goal.values` gives it; None without one
-    inside_only: bool = True  # whether recipes outside the known domain are left out
-    seed: int = 0  # of the evenly spread sample
+    space: SearchSpace
+    model: PropertyModel  # without own pellets
+    goal: Goal
+    best: float | None = None  # value of the best own pellet, as returned by `Goal.values`
+    inside_only: bool = True  # whether recipes outside the known domain are excluded
+    seed: int = 0  # seed of the evenly spread sample
 
     def shortlist(self, effort: Effort | None, progress: Callable[[Progress], None]) -> pd.DataFrame:
-        """Return the candidates: all recipes of a small space, at most `PROMISING` + `SPREAD` of a large one.
+        """Return all recipes of a small space, or up to `PROMISING` + `SPREAD` of a large one, in their order.
 
-        They are different, in the order of the space; those whose charges do not add up are left out. Effort and
-        progress are those of `nasicon_ml.screening.engine.screen`.
+        Recipes whose charges do not balance are excluded. `effort` and `progress` are those of
+        `nasicon_ml.screening.engine.screen`.
         """
         promise = Promise(self.goal, None if self.goal.wishes else self.best)
         question = Question(promise, PROMISING, _LEVEL, ROOM_TEMPERATURE_C, inside_only=self.inside_only)
         if self.space.size <= PROMISING + SPREAD:
-            numbers = self.space.chunk(0, self.space.size).positions
+            candidates = self.space.chunk(0, self.space.size)
         else:
-            found = screen(self.space, self.model, question, effort, progress=progress)
+            result = screen(self.space, self.model, question, effort, progress=progress)
             spread = self.space.sample(SPREAD, seed=self.seed).chosen
-            numbers = np.union1d(found.aggregate.kept.positions, spread)
-        candidates = self.space.at(numbers)
+            candidates = self.space.at(np.union1d(result.aggregate.kept.positions, spread))
         sites = candidates.sites
         is_balanced = sites.per_row(np.abs(sites.charge_imbalance) <= CHARGE_TOLERANCE)
         recipes = recipes_at(self.space, question, candidates.positions[is_balanced])
@@ -126,31 +120,33 @@ class Search:
 
 
 def already_made(recipes: pd.DataFrame, own: pd.DataFrame) -> Mask:
-    """Return which recipes are those of own pellets in all that either states; shape (n,)."""
-    return np.asarray(same_recipe(recipes, own).any(axis=1))
+    """Return which recipes are equal to that of an own pellet in all fields that either states, shape (n,)."""
+    return np.asarray(equal_recipes(recipes, own).any(axis=1))
 
 
-def same_recipe(recipes: pd.DataFrame, others: pd.DataFrame) -> Mask:
-    """Return which recipes are those of others in all that either states; shape (n, n_others)."""
+def equal_recipes(recipes: pd.DataFrame, others: pd.DataFrame) -> Mask:
+    """Return which recipes are equal to others in all fields that either states, shape (n, n_others)."""
     if recipes.empty or others.empty:
         return np.zeros((len(recipes), len(others)), dtype=np.bool_)
     zeros = np.zeros(len(recipes)), np.zeros(len(others))
-    far = laboratory_distances(recipe_space(recipes), recipe_space(others), *zeros)
-    return np.asarray((far.composition < _SAME) & (far.processing < _SAME))
+    distances = laboratory_distances(recipe_space(recipes), recipe_space(others), *zeros)
+    return np.asarray((distances.composition < _DISTANCE_TOLERANCE) & (distances.processing < _DISTANCE_TOLERANCE))
 
 
 def outside_space(own: pd.DataFrame, space: SearchSpace) -> list[str]:
-    """Return for each own pellet the field in which it lies outside a space; "" for those within.
+    """Return, for each own pellet, a field in which it lies outside a space; "" if there is none.
 
-    Numbers are within from the least to the largest of the space, texts where the space has them; what the space
-    does not state, or the pellet, says nothing.
+    A number is inside the space if it is between the smallest and the largest value, a text if it is one of the
+    values. Fields that the space or the pellet does not state are ignored.
     """
     sites = occupancies(own[Column.FORMULA].to_list())
     compositions = space.axes.compositions
     every = np.arange(len(compositions))
-    theirs = site_amounts(compositions.occupancies(every, every))
-    known = [np.abs(theirs - one).max(axis=1).min() < _SAME for one in site_amounts(sites)]
-    reasons = ["" if known[at] else str(Column.FORMULA) for at in sites.index]
+    space_points = site_amounts(compositions.occupancies(every, every))
+    is_inside = [
+        np.abs(space_points - point).max(axis=1).min() < _DISTANCE_TOLERANCE for point in site_amounts(sites)
+    ]
+    fields = ["" if is_inside[composition] else str(Column.FORMULA) for composition in sites.index]
     for axis in space.axes.fields:
         for column, cells in axis.cells.items():
             stated = [cell for cell in cells if cell is not None]
@@ -158,68 +154,67 @@ def outside_space(own: pd.DataFrame, space: SearchSpace) -> list[str]:
                 continue
             for row, value in enumerate(own[column].tolist()):
                 is_within = min(stated) <= value <= max(stated) if column.kind is Kind.NUMBER else value in stated
-                if not is_missing(value) and not is_within and not reasons[row]:
-                    reasons[row] = str(column)
-    return reasons
+                if not is_missing(value) and not is_within and not fields[row]:
+                    fields[row] = str(column)
+    return fields
 
 
-#: How far a laboratory may contradict predicted differences
-#: (`nasicon_ml.estimators.own_pellets.KnownPellets.trust_deviation`).
-#: For the out-of-fold errors of the sources of the dataset the marginal likelihood is highest at 0.4 to 0.5 for
-#: conductivity and at 0 for density. It keeps a campaign from being led by a model that is wrong about its
-#: laboratory (docs/campaigns.md#does-it-help); predictions hardly change with it, and do without.
+#: Values of `nasicon_ml.estimators.own_pellets.KnownPellets.trust_deviation`: how much predicted differences may be
+#: wrong in a laboratory. For the out-of-fold errors of the sources of the dataset, the marginal likelihood is highest
+#: at 0.4 to 0.5 for the conductivity and at 0 for the density. This makes campaigns robust against a model that is
+#: wrong about their laboratory (docs/campaigns.md#does-it-help); predictions hardly change with it, and do without.
 SLOPES = {TargetName.CONDUCTIVITY: 0.4}
 
 
 @dataclass(frozen=True)
-class Normal:
-    """One property of n recipes, on the scale the model learns (log-odds of purity)."""
+class JointNormal:
+    """Joint normal distribution of a property of n recipes, on the scale the model learns (log-odds of purity)."""
 
     mean: Floats  # shape (n,)
-    shared: Floats  # covariance of what a recipe comes to however often it is made, shape (n, n)
-    alone: Floats  # variance of a pellet beside its recipe, shape (n,)
+    covariance: Floats  # covariance of the means of all pellets of each recipe, shape (n, n)
+    pellet_variance: Floats  # variance of single pellets about the mean of their recipe, shape (n,)
 
     def draws(self, count: int, random: np.random.Generator) -> Floats:
-        """Draw what the recipes come to; shape (count, n)."""
-        jitter = _JITTER * float(np.mean(np.diagonal(self.shared)) + _JITTER)
-        factor = cholesky(self.shared + jitter * np.eye(len(self.mean)), lower=True)
+        """Draw the means of the recipes, shape (count, n)."""
+        jitter = _JITTER * float(np.mean(np.diagonal(self.covariance)) + _JITTER)
+        factor = cholesky(self.covariance + jitter * np.eye(len(self.mean)), lower=True)
         return np.asarray(self.mean + random.standard_normal((count, len(self.mean))) @ factor.T)
 
     def correlation(self, row: int) -> Floats:
         """Return the correlation of every recipe with one of them, shape (n,)."""
-        deviation = np.sqrt(np.maximum(np.diagonal(self.shared), _JITTER**2))
-        return np.asarray(self.shared[row] / deviation / deviation[row])
+        deviation = np.sqrt(np.maximum(np.diagonal(self.covariance), _JITTER**2))
+        return np.asarray(self.covariance[row] / deviation / deviation[row])
 
-    def settled(self) -> Floats:
-        """Return how much variance of all recipes together a pellet of each would take away, shape (n,)."""
-        own = np.diagonal(self.shared) + self.alone + _JITTER**2
-        return np.asarray((self.shared**2).sum(axis=0) / own)
+    def variance_reduction(self) -> Floats:
+        """Return the reduction of the total variance of all recipes by a pellet of each recipe, shape (n,)."""
+        measured_variance = np.diagonal(self.covariance) + self.pellet_variance + _JITTER**2
+        return np.asarray((self.covariance**2).sum(axis=0) / measured_variance)
 
-    def after(self, row: int) -> Normal:
-        """Return what is left open once a pellet of one recipe is measured; means stay."""
-        column = self.shared[:, row]
-        told = np.outer(column, column) / (self.shared[row, row] + self.alone[row] + _JITTER**2)
-        return Normal(self.mean, self.shared - told, self.alone)
+    def condition_on(self, row: int) -> JointNormal:
+        """Return the distribution after a pellet of one recipe is measured, with unchanged means."""
+        column = self.covariance[:, row]
+        reduction = np.outer(column, column) / (self.covariance[row, row] + self.pellet_variance[row] + _JITTER**2)
+        return JointNormal(self.mean, self.covariance - reduction, self.pellet_variance)
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What n recipes may come to in one laboratory."""
+    """Joint predictions for n recipes in one laboratory."""
 
     recipes: pd.DataFrame  # columns `nasicon_ml.columns.MODEL_INPUT`, n rows
-    # What the model answers without own pellets, but for the phase purity, which takes them into account.
+    # Answers of the model without own pellets, except for the phase purity, which takes them into account.
     answers: Answers
-    properties: Mapping[TargetName, Normal]  # conductivity, density and phase purity
+    properties: Mapping[TargetName, JointNormal]  # conductivity, density and phase purity
 
     @property
-    def conductivity(self) -> Normal:
-        """Of the conductivity at 25 °C, in decades."""
+    def conductivity(self) -> JointNormal:
+        """Distribution of the conductivity at 25 °C, in decades."""
         return self.properties[TargetName.CONDUCTIVITY]
 
     def draws(self, count: int, random: np.random.Generator, needed: Collection[TargetName] = ANSWERS) -> Outcomes:
-        """Draw what the recipes come to, however often each is made: arrays of shape (count, n).
+        """Draw the mean outcomes of the recipes, arrays of shape (count, n).
 
-        Properties that are not needed are as the model expects them.
+        Properties that are not needed have their expected values.
         """
         drawn = {
             name: normal.draws(count, random)
@@ -229,13 +224,13 @@ class Posterior:
         }
         purity = 0.5 * (1.0 + np.tanh(drawn[TargetName.PHASE_PURITY] / 2.0))
         density = TARGETS[TargetName.RELATIVE_DENSITY].inverse(drawn[TargetName.RELATIVE_DENSITY])
-        return Outcomes(drawn[TargetName.CONDUCTIVITY], density, purity, self._fired_c)
+        return Outcomes(drawn[TargetName.CONDUCTIVITY], density, purity, self._sintering_c)
 
-    def single_pellets(self, recipes: Outcomes, random: np.random.Generator) -> Outcomes:
-        """Return what one pellet of each drawn recipe comes to: it scatters about its recipe."""
+    def draw_pellets(self, recipes: Outcomes, random: np.random.Generator) -> Outcomes:
+        """Draw the outcome of a single pellet for each drawn mean outcome of a recipe."""
         density = TARGETS[TargetName.RELATIVE_DENSITY]
         scatter = {
-            name: random.standard_normal(recipes.purity.shape) * np.sqrt(self.properties[name].alone)
+            name: random.standard_normal(recipes.purity.shape) * np.sqrt(self.properties[name].pellet_variance)
             for name in (TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY)
         }
         return replace(
@@ -247,22 +242,22 @@ class Posterior:
         )
 
     def expected(self) -> Outcomes:
-        """Return what is expected of the recipes, as outcomes of shape (n,)."""
+        """Return the expected outcomes of the recipes, shape (n,)."""
         density = self.properties[TargetName.RELATIVE_DENSITY].mean
         return Outcomes(
             self.conductivity.mean,
             TARGETS[TargetName.RELATIVE_DENSITY].inverse(density),
             self.answers.numbers[Column.PREDICTED_PHASE_PURITY],
-            self._fired_c,
+            self._sintering_c,
         )
 
     @property
-    def _fired_c(self) -> Floats:
+    def _sintering_c(self) -> Floats:
         return self.recipes[Column.SINTERING_TEMPERATURE_C].to_numpy(dtype=np.float64)
 
 
 def posterior(model: PropertyModel, recipes: pd.DataFrame, own: pd.DataFrame | None) -> Posterior:
-    """Return what pellets of some recipes may come to together, own ones considered; conductivity at 25 °C.
+    """Return the joint predictions for some recipes, with own pellets; conductivity at 25 °C.
 
     The covariance is that of own pellets (`nasicon_ml.estimators.own_pellets`), scaled so that every recipe keeps
     the width of its own interval.
@@ -270,7 +265,7 @@ def posterior(model: PropertyModel, recipes: pd.DataFrame, own: pd.DataFrame | N
     Raises
     ------
     BundleError
-        If the model does not know how errors on pellets of one laboratory go together.
+        If the model has no covariance of errors on pellets of one laboratory.
     """
     if not model.own:
         raise BundleError(
@@ -280,71 +275,71 @@ def posterior(model: PropertyModel, recipes: pd.DataFrame, own: pd.DataFrame | N
     recipes = recipes.assign(**{Column.MEASUREMENT_TEMPERATURE_C.value: ROOM_TEMPERATURE_C})
     answers = model.answer(recipes, level=_LEVEL)
     known, learned, space = model.known(own), model.learned(recipes), recipe_space(recipes)
-    found = {}
+    properties = {}
     for name in ANSWERS:
         kernel, points = model.own[name], RecipePoints.from_learned(name, space, learned[name])
         if TARGETS[name].is_probability:
             purity = learned[name]
             if name in known:
                 purity = known[name].probability(space, purity)
-            shared = _shared(name, kernel, points, known.get(name))
-            mean = attenuation(np.maximum(np.diagonal(shared), _JITTER)) * bounded_log_odds(purity)
-            found[name] = Normal(mean, shared, np.full(len(recipes), kernel.noise**2))
+            covariance = _covariance(name, kernel, points, known.get(name))
+            mean = attenuation(np.maximum(np.diagonal(covariance), _JITTER)) * bounded_log_odds(purity)
+            properties[name] = JointNormal(mean, covariance, np.full(len(recipes), kernel.noise**2))
             answers = replace(answers, numbers={**answers.numbers, Column.PREDICTED_PHASE_PURITY: purity})
         else:
-            found[name] = normal_after(
+            properties[name] = joint_normal(
                 name, kernel, points, on_learned_scale(name, answers.numbers), known.get(name)
             )
-    return Posterior(recipes, answers, found)
+    return Posterior(recipes, answers, properties)
 
 
-def normal_after(
+def joint_normal(
     name: TargetName,
     kernel: OwnKernel,
     points: RecipePoints,
     interval: tuple[Floats, Floats],
     known: KnownPellets | None,
-) -> Normal:
-    """Return what n recipes may come to together; conductivity or density.
+) -> JointNormal:
+    """Return the joint distribution of the conductivity or density of n recipes.
 
-    `interval` is middle and half-width at 90 % of what one pellet of each comes to, on the scale the model learns,
-    without own pellets. The covariance is scaled so that every recipe keeps its width.
+    `interval` is the center and half-width, at 90 %, of the prediction for one pellet of each recipe without own
+    pellets, on the scale the model learns. The covariance is scaled so that every recipe keeps its width.
     """
-    mean, half = interval
+    mean, half_width = interval
     if known is not None:
         known = replace(known, trust_deviation=SLOPES.get(name, 0.0))
         change = known.correction(points.space, points.predicted)
-        mean, half = mean + change.shift, half * change.width_factor
-    shared = _shared(name, kernel, points, known)
-    variance = np.maximum(np.diagonal(shared), _JITTER)
-    scale = half / norm.ppf((1.0 + _LEVEL) / 2.0) / np.sqrt(variance + kernel.noise**2)
-    return Normal(mean, shared * np.outer(scale, scale), (kernel.noise * scale) ** 2)
+        mean, half_width = mean + change.shift, half_width * change.width_factor
+    covariance = _covariance(name, kernel, points, known)
+    variance = np.maximum(np.diagonal(covariance), _JITTER)
+    scale = half_width / norm.ppf((1.0 + _LEVEL) / 2.0) / np.sqrt(variance + kernel.noise**2)
+    return JointNormal(mean, covariance * np.outer(scale, scale), (kernel.noise * scale) ** 2)
 
 
-def _shared(name: TargetName, kernel: OwnKernel, points: RecipePoints, known: KnownPellets | None) -> Floats:
-    shared = error_covariance(name, kernel, points, points, known)
-    return np.asarray((shared + shared.T) / 2.0)
+def _covariance(name: TargetName, kernel: OwnKernel, points: RecipePoints, known: KnownPellets | None) -> Floats:
+    covariance = error_covariance(name, kernel, points, points, known)
+    return np.asarray((covariance + covariance.T) / 2.0)
 
 
 METHODS = ("expected-improvement", "thompson")
-#: Draws over which expectations are taken: standard errors are below a twentieth of a standard deviation.
+#: Number of draws; the standard error of a mean is then below a twentieth of a standard deviation.
 DRAWS = 1024
-#: Recipes whose errors correlate more than this teach the same, and do not stand in one batch.
-SAME_LESSON = 0.97
+#: Recipes whose errors correlate more than this are not proposed in the same batch.
+MAX_CORRELATION = 0.97
 
 
 @dataclass(frozen=True)
 class Pick:
     """A recipe of a batch."""
 
-    row: int  # position among the candidates
-    # Probability that one pellet of it counts and is better than the best pellet made so far; NaN without one.
-    better: float
-    # By how much it is expected to be better, decades or desirability, 0 where it is not; NaN without one.
-    improvement: float
-    # Share of what is open about the conductivity of all candidates, as variance, that a pellet of it would
-    # settle, after those that stand before it in the batch.
-    learned: float
+    row: int  # row of the candidates
+    # Probability that a pellet is acceptable and better than the best pellet made so far; NaN without one.
+    probability_better: float
+    # Expected improvement in decades or desirability, 0 where there is none; NaN without a best pellet.
+    expected_improvement: float
+    # Share of the total variance of the candidates' conductivity that a pellet would remove, after the earlier
+    # members of the batch.
+    variance_share: float
 
 
 def choose(
@@ -357,47 +352,50 @@ def choose(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> list[Pick]:
-    """Choose a batch of recipes, or fewer where fewer may be chosen; none of a recipe whose value is NaN.
+    """Choose a batch of up to `batch` recipes, reproducibly; recipes whose value is NaN are not eligible.
 
-    `best` is the value of the best pellet made so far, as `Goal.values` gives it, None without one; `method` one
-    of `METHODS`; the same seed gives the same batch.
+    `best` is the value of the best pellet made so far, as returned by `Goal.values`, or None; `method` is one of
+    `METHODS`.
     """
     random = np.random.default_rng(seed)
     drawn = posterior.draws(draws, random, goal.needed)
-    values, counts = goal.values(drawn), goal.counts(drawn)
-    is_made = random.random(counts.shape) < counts
+    values, probability = goal.values(drawn), goal.acceptance(drawn)
+    is_accepted = random.random(probability.shape) < probability
     expected = posterior.expected()
-    is_known = np.isfinite(goal.values(expected))
-    if not is_known.any():
+    expected_values = goal.values(expected)
+    is_eligible = np.isfinite(expected_values)
+    if not is_eligible.any():
         return []
-    # Without a pellet that counts any is better than none: by how far it is above the least of the candidates.
-    start = np.full(draws, goal.values(expected)[is_known].min() if best is None else best)
-    better, improvement = np.full((2, len(expected.purity)), np.nan)
+    # Without an acceptable pellet, the reference is the lowest expected value of the candidates.
+    reference = np.full(draws, expected_values[is_eligible].min() if best is None else best)
+    probability_better, improvement = np.full((2, len(expected.purity)), np.nan)
     if best is not None:
-        pellet = goal.values(posterior.single_pellets(drawn, random))
-        better = (is_made & (pellet > best)).mean(axis=0)
-        improvement = _gain(values, is_made, start)
-    may = is_known if goal.min_purity is None else is_known & (expected.purity >= goal.min_purity)
-    open_, whole = posterior.conductivity, float(np.trace(posterior.conductivity.shared))
+        pellet_values = goal.values(posterior.draw_pellets(drawn, random))
+        probability_better = (is_accepted & (pellet_values > best)).mean(axis=0)
+        improvement = _mean_improvement(values, is_accepted, reference)
+    if goal.min_purity is not None:
+        is_eligible &= expected.purity >= goal.min_purity
+    conductivity, total_variance = posterior.conductivity, float(np.trace(posterior.conductivity.covariance))
     picks: list[Pick] = []
-    best_so_far = start
-    while len(picks) < batch and may.any():
+    best_so_far = reference
+    while len(picks) < batch and is_eligible.any():
         if method == METHODS[0]:
-            score = _gain(values, is_made, best_so_far)
+            score = _mean_improvement(values, is_accepted, best_so_far)
         else:
-            score = np.where(is_made, values - start[:, None], 0.0)[len(picks) % draws]
-        settled = open_.settled()
-        if not score[may].max() > 0.0:  # nothing is gained in any draw: then what teaches most
-            score = settled
-        row = int(np.argmax(np.where(may, score, -np.inf)))
-        picks.append(Pick(row, float(better[row]), float(improvement[row]), float(settled[row]) / whole))
-        best_so_far = np.where(is_made[:, row], np.maximum(best_so_far, values[:, row]), best_so_far)
-        may = may & (posterior.conductivity.correlation(row) < SAME_LESSON)
-        may[row] = False
-        open_ = open_.after(row)
+            score = np.where(is_accepted, values - reference[:, None], 0.0)[len(picks) % draws]
+        reduction = conductivity.variance_reduction()
+        if not score[is_eligible].max() > 0.0:  # no improvement in any draw: the most informative recipe is taken
+            score = reduction
+        row = int(np.argmax(np.where(is_eligible, score, -np.inf)))
+        variance_share = float(reduction[row]) / total_variance
+        picks.append(Pick(row, float(probability_better[row]), float(improvement[row]), variance_share))
+        best_so_far = np.where(is_accepted[:, row], np.maximum(best_so_far, values[:, row]), best_so_far)
+        is_eligible &= posterior.conductivity.correlation(row) < MAX_CORRELATION
+        is_eligible[row] = False
+        conductivity = conductivity.condition_on(row)
     return picks
 
 
-def _gain(values: Floats, is_made: Mask, above: Floats) -> Floats:
-    """Return by how much each candidate is above something, on average over draws; shape (n,)."""
-    return np.asarray(np.where(is_made, np.maximum(values - above[:, None], 0.0), 0.0).mean(axis=0))
+def _mean_improvement(values: Floats, is_accepted: Mask, reference: Floats) -> Floats:
+    """Return the mean improvement of each candidate on a reference value for each draw, shape (n,)."""
+    return np.asarray(np.where(is_accepted, np.maximum(values - reference[:, None], 0.0), 0.0).mean(axis=0))

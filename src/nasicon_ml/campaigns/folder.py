@@ -1,14 +1,14 @@
-"""The folder of a campaign: what is wanted, what was measured and what was proposed, in files one may edit.
+"""The folder of a campaign, whose files users may edit.
 
 ```
-campaign.yaml  what is wanted: goal, size of a batch, model
+campaign.yaml  settings: goal, size of a batch, model
 space.yaml     the search space
-pellets.csv    own measured pellets, in the dataset's columns
-batches.csv    what was proposed, batch by batch
+pellets.csv    own measured pellets, in the columns of the dataset
+batches.csv    proposed recipes of all batches
 ```
 
-All of it is checked whenever it is read. Files are written under a temporary name and renamed, and one program at
-a time works in a folder, so that nothing is lost when one is killed.
+All files are checked whenever they are read. Files are written under a temporary name and renamed, and a lock
+allows one program at a time, so that nothing is lost when a program is killed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.campaigns.acquisition import METHODS, already_made, same_recipe
+from nasicon_ml.campaigns.acquisition import METHODS, already_made, equal_recipes
 from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.checks import Severity, check_columns
 from nasicon_ml.columns import MODEL_INPUT, PELLET, RECIPE, Column, Kind
@@ -42,26 +42,26 @@ _LOCK = ".lock"
 _KEYS = ("goal", "batch", "method", "outside", "model")
 _GOAL_KEYS = ("min_density_pct", "min_purity", "desire")
 _DAY = "date"
-_MOST_BATCHES = 1_000_000
+_MAX_BATCHES = 1_000_000
 BATCH = "batch"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a campaign is after, as campaign.yaml states it.
+    """Settings of a campaign, the content of campaign.yaml.
 
     Attributes
     ----------
     goal
-        What is wanted.
+        The goal of the campaign.
     batch
-        Pellets of a batch.
+        Number of pellets of a batch.
     method
-        How they are chosen (`nasicon_ml.campaigns.acquisition.METHODS`).
+        Selection method, one of `nasicon_ml.campaigns.acquisition.METHODS`.
     outside
         Whether recipes outside the known domain may be proposed.
     model
-        Bundle folder or MLflow address of the model; None: the one that comes along.
+        Bundle folder or MLflow address of the model; None: the default model.
     """
 
     goal: Goal = field(default_factory=Goal)
@@ -99,12 +99,12 @@ class Settings:
         UnreadableFileError
             If it cannot be read as YAML.
         SpaceError
-            If a key or a value is not possible; with file and line.
+            If a key or a value is not valid; with file and line.
         """
         parts = spec_from_yaml(path, "a campaign").renamed(SETTINGS).fields(_KEYS)
         settings = cls()
         if "goal" in parts and parts["goal"].value is not None:
-            settings = replace(settings, goal=_goal(parts["goal"]))
+            settings = replace(settings, goal=_read_goal(parts["goal"]))
         if "batch" in parts:
             settings = replace(settings, batch=parts["batch"].integer(1, 50))
         if "method" in parts:
@@ -119,19 +119,17 @@ class Settings:
         return settings
 
 
-def _goal(node: SpecNode) -> Goal:
+def _read_goal(node: SpecNode) -> Goal:
     parts = {name: part for name, part in node.fields(_GOAL_KEYS).items() if part.value is not None}
     numbers = {name: parts[name].number(0, 100) for name in ("min_density_pct", "min_purity") if name in parts}
     wishes = {}
-    for name, wish in (
-        parts["desire"].any_fields("properties, each with [worst, best, weight]").items()
-        if "desire" in parts
-        else ()
-    ):
-        ends = [item.number(-1e9, 1e9) for item in wish.items("[worst, best] or [worst, best, weight]")]
-        if len(ends) not in {2, 3}:
-            raise wish.error("[worst, best] or [worst, best, weight]")
-        wishes[name] = Wish(*ends)
+    if "desire" in parts:
+        allowed = "[worst, best] or [worst, best, weight]"
+        for name, wish in parts["desire"].any_fields("properties, each with [worst, best, weight]").items():
+            settings = [item.number(-1e9, 1e9) for item in wish.items(allowed)]
+            if len(settings) not in {2, 3}:
+                raise wish.error(allowed)
+            wishes[name] = Wish(*settings)
     try:
         return Goal(numbers.get("min_density_pct"), numbers.get("min_purity"), wishes)
     except FieldError as error:
@@ -140,16 +138,16 @@ def _goal(node: SpecNode) -> Goal:
 
 @dataclass(frozen=True)
 class Added:
-    """What came of adding pellets.
+    """Result of adding pellets.
 
     Attributes
     ----------
     keys
-        Of the pellets that are new.
+        Keys of the new pellets.
     known
-        Of those that were there already, with the same cells.
+        Keys of pellets that are already in the folder with the same values.
     repeated
-        New pellet -> pellets of the same recipe that were there before.
+        Key of a new pellet -> keys of earlier pellets of the same recipe.
     """
 
     keys: tuple[str, ...]
@@ -159,20 +157,20 @@ class Added:
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign as its folder has it.
+    """A campaign, as read from its folder.
 
     Attributes
     ----------
     folder
-        Where it is.
+        The folder.
     settings
-        What is wanted.
+        Content of campaign.yaml.
     space
-        Where to look.
+        The search space.
     pellets
-        Own pellets as `nasicon_ml.data.own_pellets.own_pellets` reads them; None before the first.
+        Own pellets as returned by `nasicon_ml.data.own_pellets.own_pellets`; None before the first.
     batches
-        What was proposed: `BATCH`, date, columns `nasicon_ml.columns.MODEL_INPUT` and what was said of each.
+        Proposed recipes: `BATCH`, date, columns `nasicon_ml.columns.MODEL_INPUT`, and predictions.
     """
 
     folder: Path
@@ -183,18 +181,18 @@ class Campaign:
 
     @classmethod
     def start(cls, folder: str | Path, space: str | Path, settings: Settings | None = None) -> Campaign:
-        """Begin a campaign in a folder that does not exist, is empty or holds this space.yaml alone.
+        """Start a campaign in a folder that does not exist, is empty or contains only this space.yaml.
 
         Raises
         ------
         NasiconError
-            If the folder is taken or cannot be made; if the space is not possible.
+            If the folder has other files or cannot be created; if the space is not valid.
         """
         folder = Path(folder)
-        SearchSpace.from_yaml(space)  # refused before anything is written
+        SearchSpace.from_yaml(space)  # raises before anything is written if the space is not valid
         try:
             text = Path(space).read_text(encoding="utf-8-sig")
-            if folder.exists() and (not folder.is_dir() or not _holds_nothing_but(folder, text)):
+            if folder.exists() and (not folder.is_dir() or not _contains_only(folder, text)):
                 raise NasiconError(f"{folder}: is there already, and not an empty folder; name another")
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -205,12 +203,12 @@ class Campaign:
 
     @classmethod
     def open(cls, folder: str | Path) -> Campaign:
-        """Read a campaign; everything is checked.
+        """Read and check a campaign.
 
         Raises
         ------
         NasiconError
-            If the folder is none, or a file of it was edited into what cannot be; with file and line.
+            If the folder is not that of a campaign, or a file is not valid; with file and line.
         """
         folder = Path(folder)
         if not (folder / SETTINGS).is_file():
@@ -221,54 +219,57 @@ class Campaign:
         settings = Settings.from_yaml(folder / SETTINGS)
         space = SearchSpace.from_yaml(folder / SPACE)
         pellets = own_pellets(folder / PELLETS) if (folder / PELLETS).exists() else None
-        return cls(folder, settings, space, pellets, _batches(folder / BATCHES))
+        return cls(folder, settings, space, pellets, _read_batches(folder / BATCHES))
 
     def add(self, own: str | Path | pd.DataFrame) -> tuple[Campaign, Added]:
-        """Add measured pellets; what is there stays.
+        """Add measured pellets to the existing ones.
 
         Parameters
         ----------
         own
-            As for `nasicon_ml.data.own_pellets.own_pellets`.
+            Argument of `nasicon_ml.data.own_pellets.own_pellets`.
 
         Returns
         -------
         Campaign
-            With them.
+            The campaign with the new pellets.
         Added
-            What was new.
+            Keys of new and known pellets.
 
         Raises
         ------
         DatasetError
-            If rows are bad, a key is there already with other values, or pellets.csv was given columns that would
+            If a row is not valid, a key exists with other values, or columns that were added to pellets.csv would
             be lost; nothing is written then.
         """
-        new, before = own_pellets(own), self.pellets
-        if before is None:
-            before = new.iloc[:0]
-        known, taken = [], set(before[Column.PELLET_ID])
-        keys, before_keys = new[Column.PELLET_ID].tolist(), before[Column.PELLET_ID].tolist()
-        new_cells, before_cells = _cells(new), _cells(before)
+        new, existing = own_pellets(own), self.pellets
+        if existing is None:
+            existing = new.iloc[:0]
+        keys, existing_keys = new[Column.PELLET_ID].tolist(), existing[Column.PELLET_ID].tolist()
+        new_cells, existing_cells = _compared_cells(new), _compared_cells(existing)
+        known, used_keys = [], set(existing_keys)
         for row, key in enumerate(keys):
             is_made_up = key == generated_key(row)
-            named = [other for other, at in zip(before_keys, before_cells, strict=True) if at == new_cells[row]]
-            if (named and is_made_up) or key in named:
-                known.append(named[0] if is_made_up else key)
+            equal = [
+                existing_key
+                for existing_key, cells in zip(existing_keys, existing_cells, strict=True)
+                if cells == new_cells[row]
+            ]
+            if (equal and is_made_up) or key in equal:
+                known.append(equal[0] if is_made_up else key)
                 keys[row] = None
             elif is_made_up:
-                keys[row] = next(
-                    name for at in itertools.count(len(taken)) if (name := generated_key(at)) not in taken
-                )
-                taken.add(keys[row])
-            elif key in taken:
+                candidates = map(generated_key, itertools.count(len(used_keys)))
+                keys[row] = next(candidate for candidate in candidates if candidate not in used_keys)
+                used_keys.add(keys[row])
+            elif key in used_keys:
                 raise DatasetError(
                     f"{Column.PELLET_ID}: {key!r} is in {self.folder / PELLETS} already, with other values; a"
                     " correction is made there, a new pellet needs a key of its own"
                 )
         table = new.assign(**{Column.PELLET_ID.value: keys})
         table = table[table[Column.PELLET_ID].notna()].reset_index(drop=True)
-        added = Added(tuple(table[Column.PELLET_ID]), tuple(known), _repeated(table, before))
+        added = Added(tuple(table[Column.PELLET_ID]), tuple(known), _find_repeated(table, existing))
         if not added.keys:
             return self, added
         if self.pellets is not None:
@@ -279,40 +280,39 @@ class Campaign:
                     f"{error}\nnothing is added, for what stands there would be lost: move it to the column"
                     f" {Column.NOTES}"
                 ) from None
-        whole = pd.concat([before, table], ignore_index=True) if len(before) else table
-        self._write_pellets(whole)
+        self._write_pellets(pd.concat([existing, table], ignore_index=True) if len(existing) else table)
         return replace(self, pellets=own_pellets(self.folder / PELLETS)), added
 
     def _write_pellets(self, pellets: pd.DataFrame) -> None:
-        always = {Column.PELLET_ID, Column.FORMULA}
-        stated = [c for c in PELLET if c in pellets and (c in always or _says_something(pellets[c], c))]
+        required = {Column.PELLET_ID, Column.FORMULA}
+        columns = [c for c in PELLET if c in pellets and (c in required or _has_content(pellets[c], c))]
         path = self.folder / PELLETS
         lines = path.read_bytes().decode("utf-8", "replace").splitlines() if path.exists() else []
-        remarks = "".join(f"{line}\n" for line in lines if line.startswith("#"))
-        write_text(remarks + table_as_csv(pellets[[str(column) for column in stated]]), path)
+        comments = "".join(f"{line}\n" for line in lines if line.startswith("#"))
+        write_text(comments + table_as_csv(pellets[[str(column) for column in columns]]), path)
 
     def record(self, batch: pd.DataFrame, day: dt.date | None = None) -> tuple[Campaign, int]:
-        """Write a batch down; return the campaign with it, and its number.
+        """Append a batch to batches.csv; return the campaign with it, and its number.
 
         Parameters
         ----------
         batch
-            Columns `nasicon_ml.columns.MODEL_INPUT`, and what is to be remembered of each recipe.
+            Columns `nasicon_ml.columns.MODEL_INPUT`, and predictions for each recipe.
         day
-            When it was proposed; by default today.
+            Day of the proposal; by default today.
         """
         number = 1 if self.batches.empty else int(self.batches[BATCH].max()) + 1
         day = day or dt.datetime.now(tz=dt.UTC).date()
         table = batch.copy()
         table.insert(0, BATCH, number)
         table.insert(1, _DAY, day.isoformat())
-        whole = table if self.batches.empty else pd.concat([self.batches, table], ignore_index=True)
-        write_table(whole.dropna(axis=1, how="all"), self.folder / BATCHES)
-        return replace(self, batches=whole), number
+        batches = table if self.batches.empty else pd.concat([self.batches, table], ignore_index=True)
+        write_table(batches.dropna(axis=1, how="all"), self.folder / BATCHES)
+        return replace(self, batches=batches), number
 
     @cached_property
     def open_batch(self) -> pd.DataFrame:
-        """What was proposed last and is not measured yet; no rows where all of it is."""
+        """The recipes of the last batch that are not measured yet."""
         if self.batches.empty:
             return self.batches
         last = self.batches[self.batches[BATCH] == self.batches[BATCH].max()].reset_index(drop=True)
@@ -321,23 +321,23 @@ class Campaign:
         return last[~already_made(last, self.pellets)].reset_index(drop=True)
 
 
-def _holds_nothing_but(folder: Path, space: str) -> bool:
-    """Whether a folder is empty, or was left so when a start was stopped between its two files."""
+def _contains_only(folder: Path, space: str) -> bool:
+    """Return whether a folder is empty or contains only this space.yaml, because a start was interrupted."""
     return all(path.name == SPACE and path.read_text(encoding="utf-8-sig") == space for path in folder.iterdir())
 
 
 @contextmanager
 def working_in(folder: str | Path) -> Iterator[None]:
-    """Keep other programs out of a folder while something is written there.
+    """Lock a folder, so that no other program writes to it.
 
     Raises
     ------
     NasiconError
-        If another one works in it.
+        If another program has locked it.
     """
     from filelock import FileLock, Timeout
 
-    if not Path(folder).is_dir():  # what is read next says so
+    if not Path(folder).is_dir():  # reading the campaign raises
         yield
         return
     lock = FileLock(Path(folder) / _LOCK, timeout=0)
@@ -353,34 +353,34 @@ def working_in(folder: str | Path) -> Iterator[None]:
         lock.release()
 
 
-def _cells(pellets: pd.DataFrame) -> list[tuple[object, ...]]:
-    """Return recipe and results of each pellet, to be compared; None where nothing is stated."""
+def _compared_cells(pellets: pd.DataFrame) -> list[tuple[object, ...]]:
+    """Return recipe and results of each pellet for comparison; None where not given."""
     table = pellets[[column.value for column in (*RECIPE, *RESULTS)]].astype(object)
     return list(table.where(table.notna(), None).itertuples(index=False, name=None))
 
 
-def _repeated(new: pd.DataFrame, before: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """Return which new pellets are of a recipe that was made before, and of which pellets."""
-    found = {}
-    for key, of_recipe in zip(new[Column.PELLET_ID], same_recipe(new, before), strict=True):
-        if of_recipe.any():
-            found[str(key)] = tuple(before[Column.PELLET_ID][of_recipe])
-    return found
+def _find_repeated(new: pd.DataFrame, existing: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return, for each new pellet of an existing recipe, the keys of the existing pellets of this recipe."""
+    return {
+        str(key): tuple(existing[Column.PELLET_ID][is_equal])
+        for key, is_equal in zip(new[Column.PELLET_ID], equal_recipes(new, existing), strict=True)
+        if is_equal.any()
+    }
 
 
-def _says_something(cells: pd.Series, column: Column) -> bool:
-    """Return whether a column is worth a place in the file: what is the same for every own pellet is not."""
-    said = cells.dropna()
-    return not said.empty and (column is Column.PHASE_PURE or column.kind is not Kind.FLAG or bool(said.any()))
+def _has_content(cells: pd.Series, column: Column) -> bool:
+    """Return whether a column has to be written; empty columns and flags that are nowhere set do not."""
+    given = cells.dropna()
+    return not given.empty and (column is Column.PHASE_PURE or column.kind is not Kind.FLAG or bool(given.any()))
 
 
-def _batches(path: Path) -> pd.DataFrame:
-    """Read what was proposed.
+def _read_batches(path: Path) -> pd.DataFrame:
+    """Read batches.csv.
 
     Raises
     ------
     UnreadableFileError
-        If it is no table of batches any more, with file and line.
+        If it is not a valid table of batches; with file and line.
     """
     if not path.exists():
         return pd.DataFrame({BATCH: pd.Series(dtype="int64"), _DAY: pd.Series(dtype="object")})
@@ -398,8 +398,8 @@ def _batches(path: Path) -> pd.DataFrame:
     bad = {finding.row: finding.message for finding in errors}
     bad |= {
         row: f"{BATCH}: {raw.frame[BATCH].iloc[row]!r:.40} is not accepted; allowed: a whole number from 1"
-        f" to {_MOST_BATCHES:,}"
-        for row in np.flatnonzero(~numbers.between(1, _MOST_BATCHES) | (numbers % 1 != 0)).tolist()
+        f" to {_MAX_BATCHES:,}"
+        for row in np.flatnonzero(~numbers.between(1, _MAX_BATCHES) | (numbers % 1 != 0)).tolist()
     }
     if bad:
         row = min(bad)

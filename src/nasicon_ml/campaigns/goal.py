@@ -1,4 +1,4 @@
-"""What a campaign is after, as a number for every pellet: the higher the better."""
+"""Goals of a campaign, as a value of every pellet that is to be maximized."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from nasicon_ml.screening.objectives import Desirability, Wish
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What pellets come to, measured or drawn; all arrays of one shape (..., n).
+    """Properties of pellets, measured or drawn; arrays of shape (..., n).
 
     Attributes
     ----------
     log10_conductivity
-        In log10(S/cm) at 25 °C.
+        Conductivity at 25 °C in log10(S/cm).
     density_pct
         Relative density in per cent.
     purity
         Probability of phase purity, or 0 and 1.
     sintering_temperature_c
-        Of the recipes, shape (n,), NaN where not given.
+        Sintering temperature of the recipes, shape (n,), NaN where not given.
     """
 
     log10_conductivity: Floats
@@ -38,18 +38,18 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Goal:
-    """What is wanted of a pellet.
+    """Goal of a campaign: a value to be maximized, and conditions that make a pellet acceptable.
 
     Attributes
     ----------
     min_density_pct
-        A pellet below this relative density does not count; None: any counts.
+        Relative density below which a pellet is not acceptable; None: no condition.
     min_purity
-        A pellet that is not phase pure does not count, and recipes less likely pure than this are not proposed;
-        None: any counts.
+        Only phase pure pellets are acceptable, and recipes with a lower probability of purity are not proposed;
+        None: no condition.
     wishes
-        Weighted desirability of several properties (`nasicon_ml.screening.objectives.Desirability`) in place of
-        the conductivity; empty: the conductivity.
+        Maximize the weighted desirability of several properties
+        (`nasicon_ml.screening.objectives.Desirability`); if empty, the conductivity.
     """
 
     min_density_pct: float | None = None
@@ -62,25 +62,25 @@ class Goal:
         if self.min_purity is not None and not 0 < self.min_purity < 1:
             raise FieldError("min_purity", self.min_purity, "a probability between 0 and 1")
         if self.wishes:
-            Desirability(self.wishes)  # refuses what it does not know
+            Desirability(self.wishes)  # raises if a wish is not valid
 
     @property
     def unit(self) -> str:
-        """What its values are counted in."""
+        """Unit of the values."""
         return "desirability" if self.wishes else "decades"
 
     @property
     def needed(self) -> set[TargetName]:
-        """Properties that decide its values and what counts."""
-        found = {TargetName.CONDUCTIVITY}
+        """Properties on which the values and the conditions depend."""
+        names = {TargetName.CONDUCTIVITY}
         if self.min_density_pct is not None or "density" in self.wishes:
-            found.add(TargetName.RELATIVE_DENSITY)
+            names.add(TargetName.RELATIVE_DENSITY)
         if self.min_purity is not None or "purity" in self.wishes:
-            found.add(TargetName.PHASE_PURITY)
-        return found
+            names.add(TargetName.PHASE_PURITY)
+        return names
 
     def values(self, pellets: Outcomes) -> Floats:
-        """Return log10 of the conductivity, or the desirability; shape of the outcomes."""
+        """Return log10 of the conductivity, or the desirability, in the shape of the outcomes."""
         if not self.wishes:
             return pellets.log10_conductivity
         properties = {
@@ -93,17 +93,17 @@ class Goal:
         }
         return Desirability(self.wishes).combine(properties)
 
-    def counts(self, pellets: Outcomes) -> Floats:
-        """Return how likely pellets count, 0 to 1, shape of the outcomes; a result that is not known counts."""
-        found = np.ones(pellets.log10_conductivity.shape)
+    def acceptance(self, pellets: Outcomes) -> Floats:
+        """Return the probability that pellets are acceptable; properties that are NaN do not reduce it."""
+        probability = np.ones(pellets.log10_conductivity.shape)
         if self.min_density_pct is not None:
-            found = found * ~(pellets.density_pct < self.min_density_pct)
+            probability = probability * ~(pellets.density_pct < self.min_density_pct)
         if self.min_purity is not None:
-            found = found * np.where(np.isnan(pellets.purity), 1.0, pellets.purity)
-        return found
+            probability = probability * np.where(np.isnan(pellets.purity), 1.0, pellets.purity)
+        return probability
 
     def describe(self) -> str:
-        """Return what it is, in words."""
+        """Return a description for reports."""
         what = Desirability(self.wishes).describe() if self.wishes else "the highest conductivity"
         conditions = []
         if self.min_density_pct is not None:
@@ -113,7 +113,7 @@ class Goal:
         return ", ".join([what, *conditions])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings by name."""
+        """Return the settings as plain values."""
         return {
             "min_density_pct": self.min_density_pct,
             "min_purity": self.min_purity,

@@ -280,8 +280,8 @@ class Identity:
             before, after = self.settings.get(name), other.settings.get(name)
             if before != after:
                 raise NasiconError(
-                    f"{path}: this screening was begun with {name} {format_value(before)}, not {format_value(after)}; resume it "
-                    "with that, or begin anew in another folder"
+                    f"{path}: this screening was begun with {name} {format_value(before)}, not "
+                    f"{format_value(after)}; resume it with that, or begin anew in another folder"
                 )
 
 

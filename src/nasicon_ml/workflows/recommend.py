@@ -14,9 +14,9 @@ import pandas as pd
 from nasicon_ml.arrays import Floats, Mask
 from nasicon_ml.campaigns.acquisition import (
     METHODS,
+    CandidateSearch,
     Pick,
     Posterior,
-    Search,
     already_made,
     choose,
     outside_space,
@@ -144,7 +144,7 @@ class Recommendation:
                 f"no candidate is likely to reach {goal.min_density_pct:g} % density, the densest {dense:.1f} % at"
                 " most (90 % interval): ask for less, or widen the space"
             )
-        if self.best is not None and max(pick.better for pick in self.picks) < _UNLIKELY:
+        if self.best is not None and max(pick.probability_better for pick in self.picks) < _UNLIKELY:
             notes.append(
                 f"none of the batch is likely to be better than {self.best_pellet}: it is what teaches most; is"
                 f" all right with the results of {self.best_pellet}?"
@@ -164,9 +164,9 @@ class Recommendation:
     def frame(self) -> pd.DataFrame:
         """Return a row for each member: recipe, answers, expected improvement, information gain and reason."""
         return self.batch.frame().assign(
-            probability_better=[pick.better for pick in self.picks],
-            expected_improvement=[pick.improvement for pick in self.picks],
-            learned_share=[pick.learned for pick in self.picks],
+            probability_better=[pick.probability_better for pick in self.picks],
+            expected_improvement=[pick.expected_improvement for pick in self.picks],
+            learned_share=[pick.variance_share for pick in self.picks],
             reason=self.reasons,
         )
 
@@ -204,7 +204,9 @@ class Recommendation:
         if explored := self._explored_field(pick.row):
             parts.append(f"explores {explored}")
         if not parts:
-            parts.append(f"settles {_percent(pick.learned)} of what is open about the candidates' conductivity")
+            parts.append(
+                f"settles {_percent(pick.variance_share)} of what is open about the candidates' conductivity"
+            )
         return "; ".join(parts)
 
     def _explored_field(self, row: int) -> str:
@@ -313,7 +315,7 @@ def recommend(
         model = loaded_model(default_bundle() if model is None else model)
     pellets = None if own is None else own_pellets(own)
     best, best_pellet = best_own_pellet(pellets, goal, model)
-    search = Search(space, model, goal, best, inside_only=options.inside_only, seed=options.seed)
+    search = CandidateSearch(space, model, goal, best, inside_only=options.inside_only, seed=options.seed)
     recipes, made = _not_made(search.shortlist(effort, progress), pellets, search)
     candidates = posterior(model, recipes, pellets)
     picks = choose(candidates, goal, best, options.size, method=options.method, seed=options.seed)
@@ -332,7 +334,9 @@ def recommend(
     return Recommendation(options, candidates, tuple(picks), pellets, best, best_pellet, made, outside, model)
 
 
-def _not_made(recipes: pd.DataFrame, own: pd.DataFrame | None, search: Search) -> tuple[pd.DataFrame, int]:
+def _not_made(
+    recipes: pd.DataFrame, own: pd.DataFrame | None, search: CandidateSearch
+) -> tuple[pd.DataFrame, int]:
     """Return the recipes from which no own pellet was made, and the number of the others."""
     if recipes.empty:
         where = " inside the known domain; recipes outside it have to be asked for" if search.inside_only else ""
@@ -350,7 +354,7 @@ def best_own_pellet(own: pd.DataFrame | None, goal: Goal, model: PropertyModel) 
     if own is None:
         return None, None
     outcomes = own_outcomes(own, model)
-    values = np.where(goal.counts(outcomes) >= _LEAST_PROBABILITY, goal.values(outcomes), np.nan)
+    values = np.where(goal.acceptance(outcomes) >= _LEAST_PROBABILITY, goal.values(outcomes), np.nan)
     if np.isnan(values).all():
         return None, None
     row = int(np.nanargmax(values))
@@ -430,7 +434,7 @@ def campaign_history(pellets: pd.DataFrame, goal: Goal, model: PropertyModel) ->
         width[row] = change.width_factor[0]
     outcomes = own_outcomes(pellets, model)
     values = goal.values(outcomes)
-    counting = np.where(goal.counts(outcomes) >= _LEAST_PROBABILITY, values, np.nan)
+    counting = np.where(goal.acceptance(outcomes) >= _LEAST_PROBABILITY, values, np.nan)
     return pd.DataFrame(
         {
             str(Column.PELLET_ID): pellets[Column.PELLET_ID].to_numpy(dtype=object),
