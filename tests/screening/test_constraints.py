@@ -38,9 +38,9 @@ def test_require_and_when() -> None:
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [
-        ({"wanted": (1.0, 3.0)}, [True, False, True, False]),
-        ({"wanted": (None, 2.0)}, [False, True, False, True]),
-        ({"unwanted": (2.0,)}, [True, False, True, False]),
+        ({"allowed": (1.0, 3.0)}, [True, False, True, False]),
+        ({"allowed": (None, 2.0)}, [False, True, False, True]),
+        ({"forbidden": (2.0,)}, [True, False, True, False]),
         ({"minimum": 2.0}, [False, True, True, False]),
         ({"maximum": 2.0}, [True, True, False, False]),
         ({"minimum": 1.5, "maximum": 2.0}, [False, True, False, False]),
@@ -54,42 +54,42 @@ def test_what_is_not_given_satisfies_nothing_but_that_it_is_not(
 ) -> None:
     asked = Condition("x", **condition)
     assert asked.is_met([1.0, 2.0, 3.0, None]).tolist() == expected
-    if condition.get("wanted") != (None, 2.0):
+    if condition.get("allowed") != (None, 2.0):
         assert asked.is_met(np.array([1.0, 2.0, 3.0])).tolist() == expected[:3]
 
 
 def _asked(condition: Condition, cell: Any) -> bool:
     """Whether a condition holds for one cell, the slow way."""
     if cell is None:
-        return condition.given is False or (condition.wanted is not None and None in condition.wanted)
+        return condition.given is False or (condition.allowed is not None and None in condition.allowed)
     if condition.given is False:
         return False
     if isinstance(cell, str):
-        wanted = condition.wanted is None or cell in condition.wanted
-        return wanted and cell not in condition.unwanted
+        allowed = condition.allowed is None or cell in condition.allowed
+        return allowed and cell not in condition.forbidden
 
     def near(value: object) -> bool:
         return isinstance(value, float) and abs(cell - value) <= 1e-9
 
-    wanted = condition.wanted is None or any(map(near, condition.wanted))
+    allowed = condition.allowed is None or any(map(near, condition.allowed))
     inside = condition.minimum - 1e-9 <= cell <= condition.maximum + 1e-9
-    return wanted and inside and not any(map(near, condition.unwanted))
+    return allowed and inside and not any(map(near, condition.forbidden))
 
 
 @pytest.mark.parametrize("given", [None, True, False])
 def test_every_form_of_condition_on_numbers_and_texts(given: bool | None) -> None:
     numbers = [0.0, 0.1 + 0.2, 0.3, 0.3 + 1e-8, 1.0, -2.0]
     some: list[tuple[Any, ...]] = [(0.3,), (1.0, 0.3), (2.0,)]
-    for wanted in [None, *some, *([] if given else [(None,), (None, 1.0)])]:
-        for unwanted, minimum, maximum in itertools.product([(), *some], [-np.inf, 0.3, 1.0], [np.inf, 0.3, 0.0]):
-            one = Condition("x", wanted, unwanted, minimum, maximum, given)
+    for allowed in [None, *some, *([] if given else [(None,), (None, 1.0)])]:
+        for forbidden, minimum, maximum in itertools.product([(), *some], [-np.inf, 0.3, 1.0], [np.inf, 0.3, 0.0]):
+            one = Condition("x", allowed, forbidden, minimum, maximum, given)
             for cells in (numbers, [*numbers, None], [None]):
                 assert one.is_met(cells).tolist() == [_asked(one, cell) for cell in cells]
             assert one.is_met(np.array(numbers)).tolist() == [_asked(one, cell) for cell in numbers]
     texts = ["Ar", "air", "N2"]
-    for wanted in [None, ("Ar",), ("air", "N2"), ("O2",), *([] if given else [(None,), (None, "Ar")])]:
-        for unwanted in [(), ("Ar",), ("O2", "air")]:
-            one = Condition("atmosphere", wanted, unwanted, given=given)
+    for allowed in [None, ("Ar",), ("air", "N2"), ("O2",), *([] if given else [(None,), (None, "Ar")])]:
+        for forbidden in [(), ("Ar",), ("O2", "air")]:
+            one = Condition("atmosphere", allowed, forbidden, given=given)
             for cells in (texts, [*texts, None], [None]):
                 assert one.is_met(cells).tolist() == [_asked(one, cell) for cell in cells]
 

@@ -66,7 +66,7 @@ def test_every_candidate_is_a_good_recipe_and_another_one() -> None:
 @settings(max_examples=30)
 def test_the_cut_into_chunks_changes_nothing(cuts: list[int], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space, "BLOCK", block)
+        patch.setattr(space, "BLOCK_SIZE", block)
         whole = SPACE.chunk(0, SPACE.size)
         edges = [0, *sorted(cuts), SPACE.size]
         parts = [SPACE.chunk(start, stop) for start, stop in itertools.pairwise(edges)]
@@ -80,7 +80,7 @@ def test_the_cut_into_chunks_changes_nothing(cuts: list[int], block: int) -> Non
 @given(st.lists(st.integers(0, SPACE.size - 1), max_size=20), st.sampled_from([1, 4, 1024]))
 def test_a_position_is_its_digits(positions: list[int], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space, "BLOCK", block)
+        patch.setattr(space, "BLOCK_SIZE", block)
         numbers = np.array(positions, dtype=np.int64)
         assert np.array_equal(SPACE.positions(SPACE.axis_indices(numbers)), numbers)
 

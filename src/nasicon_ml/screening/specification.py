@@ -472,7 +472,7 @@ def read_additive_axis(node: SpecNode | None) -> Axis:
         check_unique([row for row in rows if row[1] != 0], node)
     # Every amount of 0 means that there is no additive, which is one value of the axis.
     rows = [*dict.fromkeys(row if row[1] != 0 else _NO_ADDITIVE for row in rows or [_NO_ADDITIVE])]
-    return Axis(dict(zip(ADDITIVE, zip(*rows, strict=True), strict=True)))
+    return Axis({column: [row[i] for row in rows] for i, column in enumerate(ADDITIVE)})
 
 
 def _read_additive(item: SpecNode) -> list[tuple[Cell, ...]]:
