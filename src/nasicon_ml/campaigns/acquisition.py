@@ -159,10 +159,10 @@ def outside_space(own: pd.DataFrame, space: SearchSpace) -> list[str]:
     return fields
 
 
-#: Values of `nasicon_ml.estimators.own_pellets.KnownPellets.trust_deviation`: how much predicted differences may be
-#: wrong in a laboratory. For the out-of-fold errors of the sources of the dataset, the marginal likelihood is highest
-#: at 0.4 to 0.5 for the conductivity and at 0 for the density. This makes campaigns robust against a model that is
-#: wrong about their laboratory (docs/campaigns.md#does-it-help); predictions hardly change with it, and do without.
+#: Values of `nasicon_ml.estimators.own_pellets.KnownPellets.trust_deviation`: how much predicted differences may
+#: be wrong in a laboratory. For the out-of-fold errors of the sources of the dataset, the marginal likelihood is
+#: highest at 0.4 to 0.5 for the conductivity and at 0 for the density. This makes campaigns robust against a model
+#: that is wrong about their laboratory (docs/campaigns.md#does-it-help); predictions hardly change with it.
 SLOPES = {TargetName.CONDUCTIVITY: 0.4}
 
 
