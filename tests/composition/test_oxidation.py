@@ -95,6 +95,7 @@ def test_other_elements_adapt_to_an_override() -> None:
         ({"Tii": 3}, "'Tii' is not in it. Did you mean 'Ti'"),
         ({"Ti": 9}, "an oxidation state of Ti from -4 to 8"),
         ({"Ti": float("nan")}, "an oxidation state of Ti"),
+        ({"Ti": 10**400}, "an oxidation state of Ti"),
         ({"Ti": "3+"}, "Ti was given as '3+'"),
         ({"Ti": True}, "Ti was given as True"),
         ({"Ti": {}}, "or a mapping of states to shares"),

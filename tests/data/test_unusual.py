@@ -82,6 +82,17 @@ def test_few_pellets_make_no_range() -> None:
     assert unusual_findings(odd, pellets) == []
 
 
+def test_pellets_without_a_system_are_not_named_as_one() -> None:
+    rows = [
+        {**GOOD, "pellet_id": f"p{n}", "source": f"s{n}", "conductivity_total_s_cm": "1e-4"} for n in range(12)
+    ]
+    reference = clean(*rows).assign(system=None)
+    (found,) = unusual_findings(
+        clean({**GOOD, "source": "odd", "conductivity_total_s_cm": "0.1"}).assign(system=None), reference
+    )
+    assert "the 12 pellets of other works" in found.message
+
+
 def test_the_committed_dataset_has_few() -> None:
     """So few that a person looks at them."""
     assert len(unusual_findings(REFERENCE, REFERENCE)) <= 25

@@ -125,10 +125,17 @@ def test_a_row_of_units_is_merged_with_the_header() -> None:
     }  # fmt: skip
 
 
+def test_a_row_of_units_is_no_composition() -> None:
+    table = standardize(System=["", "LATP"], x=["", "0.3"], T_sinter=["°C", "850"])
+    assert table.frame["formula"].tolist() == ["LATP x=0.3"]
+    assert "columns 'System' and 'x' read together, as in 'LATP x=0.3'" in table.notes
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
         ("1,2E-4", 1.2e-4), ("1.2×10⁻⁴", 1.2e-4), ("1.2 x 10^-4", 1.2e-4), ("10⁻⁴", 1e-4),
+        ("1.2x10-4", 1.2e-4), ("1.2x104", 1.2e4), ("1.2 × 10 (−4)", 1.2e-4),
         ("(1.2±0.1)·10−4", 1.2e-4),
         ("1.2(1)e-4", 1.2e-4), ("~0.0002", 2e-4), ("0,5 mS/cm", 5e-4), ("<1e-6", 1e-6), ("3e-4 S cm⁻¹", 3e-4),
     ],

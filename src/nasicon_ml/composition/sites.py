@@ -304,7 +304,10 @@ def _mean_state(element: str, given: object, text: str) -> float:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) is not bool and isinstance(value, numbers.Real) and math.isfinite(value)
+    try:
+        return type(value) is not bool and isinstance(value, numbers.Real) and math.isfinite(value)
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 @dataclass(frozen=True)

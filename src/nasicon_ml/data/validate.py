@@ -459,7 +459,7 @@ def _reference_range(
 ) -> _ReferenceRange | None:
     """Return the range of the masked pellets of a system or, if these are too few, of all masked pellets."""
     selected, prefix = values[mask & (systems == system)], f"{system} "
-    if len(selected) < MIN_REFERENCE_PELLETS:
+    if system is None or len(selected) < MIN_REFERENCE_PELLETS:
         selected, prefix = values[mask], ""
     if len(selected) < MIN_REFERENCE_PELLETS:
         return None

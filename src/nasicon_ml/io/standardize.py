@@ -27,14 +27,13 @@ from nasicon_ml.io.raw import RawTable
 
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u2009\u202f\u2007", " "))
 _DIGITS = r"[+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+)"
-_POWER = r"(?:\s*[x×·*⋅]\s*10\s*\^?\s*\(?\s*([+-]?\d+)\s*\)?|[eE]\s*([+-]?\d+))?"  # noqa: RUF001
+_POWER = r"(?:\s*[x×·*⋅]\s*10\s*\^?\s*\(?\s*(?P<power>[+-]?\d+)\s*\)?|[eE]\s*(?P<exponent>[+-]?\d+))?"  # noqa: RUF001
 _NUMBER = re.compile(
     rf"(?P<about>~|≈|∼|ca\.?|approx\.?|about)?\s*(?P<bound><=?|>=?|≤|≥)?\s*(?P<open>\()?\s*(?P<digits>{_DIGITS})"  # noqa: RUF001
-    rf"\s*(?P<spread>(?:±|\+/-|\+-)\s*[\d.,]+|\(\d+\))?\s*(?(open)\))\s*(?P<power>{_POWER})"
+    rf"\s*(?P<spread>(?:±|\+/-|\+-)\s*[\d.,]+|\(\d+\))?\s*(?(open)\))\s*{_POWER}"
     rf"\s*(?P<late>(?:±|\+/-|\+-)\s*[\d.,]+(?:[eE][+-]?\d+)?)?\s*(?P<unit>[^\d\s].*)?",
     re.IGNORECASE,
 )  # fmt: skip
-_LAST_DIGITS = r"[+-]?\d+(?=\s*\)?\s*$)"
 _BARE_POWER = re.compile(r"10\s*\^\s*\(?\s*([+-]?\d+)\s*\)?")
 _COMMA = re.compile(r"(?<![\d.,])(\d+),(\d+)(?![\d.,])")
 #: 1,234 means 1.234 in some countries and 1234 in others.
@@ -78,7 +77,7 @@ def parse_number(text: str, column: Column, *, decimal_commas: bool) -> ParsedNu
     digits = match["digits"]
     if "," in digits and not decimal_commas and _THOUSANDS.fullmatch(digits.lstrip("+-")):
         return None
-    value = float(f"{digits.replace(',', '.')}e{(re.findall(_LAST_DIGITS, match['power']) or [0])[-1]}")
+    value = float(f"{digits.replace(',', '.')}e{match['power'] or match['exponent'] or 0}")
     if not math.isfinite(value):
         return None
     treated_parts = [part for part in ("about", "bound") if match[part]]
@@ -135,7 +134,7 @@ def standardize_table(table: RawTable, columns: Collection[Column], *, strict: b
     UnreadableFileError
         If two columns have the same meaning.
     """
-    table = _merge_unit_row(_merge_formula_and_x(table))
+    table = _merge_formula_and_x(_merge_unit_row(table))
     frame, notes, ignored_names = pd.DataFrame(index=table.frame.index), list[str](), list[str]()
     original_names: dict[str, str] = {}
     conversions: dict[str, UnitConversion] = {}
