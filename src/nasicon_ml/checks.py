@@ -124,7 +124,7 @@ def check_unique_columns(frame: pd.DataFrame) -> None:
         raise FieldError("column", frame.columns[0], "one name a column", "These have several levels.")
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
-        raise FieldError("column", str(repeated[0]), "every column once", "It stands twice in the header.")
+        raise FieldError("column", str(repeated[0]), "every column once", "It occurs twice in the header.")
 
 
 def _missing_cells(count: int, column: Column) -> npt.NDArray[Any]:
@@ -286,7 +286,7 @@ def fraction_findings(clean: pd.DataFrame) -> list[Finding]:
     return [
         Finding(
             int(str(row)), column.value, float(value), "looks_like_a_fraction", Severity.WARNING,
-            f"{column}: {value:g} % is hardly weighed in; as a fraction it is {100 * value:g} %",
+            f"{column}: {value:g} % is an unusually small excess; as a fraction it is {100 * value:g} %",
         )
         for row, value in clean[column][(size > 0) & (size < _MIN_EXCESS_PCT)].items()
     ]  # fmt: skip

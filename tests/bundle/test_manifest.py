@@ -209,7 +209,7 @@ def test_invalid_content_of_a_manifest_is_refused(folder: Path, change: dict[str
         (b"[]", "it: a list of 0 is not accepted; allowed: an object"),
         (b"[" * 50_000, "it is nested too deeply"),
         (b'{"format_version": NaN}', "NaN is not a number"),
-        (b'{"format_version": 2, "format_version": 2}', "'format_version' stands twice"),
+        (b'{"format_version": 2, "format_version": 2}', "'format_version' occurs twice"),
         (b'{"created": "x", "files": {}}', "format_version is missing"),
     ],
 )

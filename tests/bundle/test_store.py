@@ -115,7 +115,7 @@ def test_a_prior_of_other_terms_is_refused(copy):
 def test_an_older_bundle_that_cannot_be_read_says_what_to_do(old):
     edited(old, lambda content: content["intervals"]["conductivity"].pop("by_system"))
     with pytest.raises(
-        BundleError, match=r"by_system is missing; it has the older format 2: .* train its model anew"
+        BundleError, match=r"by_system is missing; it has the older format 2: .* train its model again"
     ):
         PropertyModel.load(old)
 

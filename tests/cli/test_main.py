@@ -159,4 +159,4 @@ def test_a_name_that_is_no_text_in_this_locale_is_no_fault_of_ours(
     error = UnicodeEncodeError("utf-8", "\udcc3", 0, 1, "surrogates not allowed")
     _verb_that_ends_with(ending, error)
     assert main(["predict"]) == 2
-    assert "is no text in" in capsys.readouterr().err
+    assert "is not text in" in capsys.readouterr().err

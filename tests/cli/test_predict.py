@@ -195,7 +195,7 @@ def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, text: str, fi
         (("empty.csv",), "empty.csv: the file is empty"),
         (("header.csv",), "header.csv: there is no recipe in it"),
         (("bad.csv",), "bad.csv: none of the recipes can be read"),
-        (("recipes.csv", "--sheet", "2"), "it is no workbook"),
+        (("recipes.csv", "--sheet", "2"), "it is not a workbook"),
         (("--formula", "LATP x=0.4", "--sheet", "2"), "there is no FILE"),
         (("recipes.csv", "--format", "json"), "not valid JSON"),
     ],
@@ -345,7 +345,7 @@ def test_a_formula_in_the_place_of_a_file_is_understood(run: Run, arguments: lis
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("LATP.csv", "LATP.csv: there is no such file"), ("Li1.4Xx0.4Ti1.6(PO4)3", "'Xx' is no element"),
+    [("LATP.csv", "LATP.csv: there is no such file"), ("Li1.4Xx0.4Ti1.6(PO4)3", "'Xx' is not an element"),
      ("folder/LATP", "folder/LATP: there is no such file")],
 )  # fmt: skip
 def test_neither_file_nor_formula(run: Run, name: str, words: str) -> None:
@@ -481,4 +481,4 @@ def test_preparation_out_of_bounds_is_refused(run: Run, option: str, value: str,
 def test_precursors_that_are_no_formulas_are_a_warning(run: Run) -> None:
     outcome = run("predict", "--formula", "LATP x=0.4", "--precursors", "TTIP;Li2CO3")
     assert outcome.code == 0
-    assert "warning: this recipe: precursors: 'TTIP' is no formula" in outcome.err
+    assert "warning: this recipe: precursors: 'TTIP' is not a formula" in outcome.err

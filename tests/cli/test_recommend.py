@@ -139,7 +139,7 @@ def test_a_campaign_from_start_to_status(ask: Run, tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text(f"# furnace 2\n{(tmp_path / 'own.csv').read_text()}", encoding="utf-8")
     added = ask("campaign", "add", "latp", "own.csv")
     assert "2 pellets added; 2 in all" in added.out
-    assert added.err.count("above the header passed over") == 1
+    assert added.err.count("above the header skipped") == 1
     first = ask("campaign", "next", "latp", "--figure", "next.png")
     assert first.code == 0, first.err
     assert first.out.startswith("batch 1\n")

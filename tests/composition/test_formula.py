@@ -23,10 +23,10 @@ def test_amounts(formula: str, amounts: dict[str, float]) -> None:
 @pytest.mark.parametrize(
     ("formula", "reason"),
     [
-        ("Lx2", "'Lx' is no element"),
-        ("Xx2", "'Xx' is no element"),
-        ("Ox3", "'x' after 'O' is no element or number"),
-        ("Alumina", "'Alumina' is no part of a formula"),
+        ("Lx2", "'Lx' is not an element"),
+        ("Xx2", "'Xx' is not an element"),
+        ("Ox3", "'x' after 'O' is not an element or number"),
+        ("Alumina", "'Alumina' is not part of a formula"),
         ("2LiO", "The number '2' follows no element or bracket"),
         ("Li1.3.3O", "The number '.3' follows no element or bracket"),
         ("(3LiO)", "The number '3' follows no element or bracket"),
@@ -37,7 +37,7 @@ def test_amounts(formula: str, amounts: dict[str, float]) -> None:
         ("((((((((Li))))))))", "Brackets are nested more than 6 deep"),
         ("Li0O0", "too large, too small, or all zero"),
         ("Li999999O999999", "too large, too small, or all zero"),
-        ("Li-1O", "'-1O' is no part of a formula"),
+        ("Li-1O", "'-1O' is not part of a formula"),
     ],
 )
 def test_refused_in_words(formula: str, reason: str) -> None:

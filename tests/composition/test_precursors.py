@@ -53,7 +53,7 @@ def test_a_name_that_is_no_formula_is_a_warning_and_says_nothing() -> None:
     table = pd.DataFrame({"precursors": ["ZrO2", None, "sodium citrate;ZrO2"]}, dtype="object")
     (found,) = precursor_findings(table)
     assert (found.row, found.column, found.severity.value) == (2, "precursors", "warning")
-    assert "'sodium citrate' is no formula" in found.message
+    assert "'sodium citrate' is not a formula" in found.message
 
 
 @given(

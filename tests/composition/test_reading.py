@@ -62,7 +62,7 @@ def test_the_error_names_the_field_and_the_value() -> None:
         ("LATP0.3", "write LATP x=0.3."),
         ("latp (0.3)", "write LATP x=0.3."),
         ("LAGP-0.5", "write LAGP x=0.5."),
-        ("LTP 0.3", "'LTP' is no element"),
+        ("LTP 0.3", "'LTP' is not an element"),
     ],
 )
 def test_slips_are_recognised(text: str, hint: str) -> None:

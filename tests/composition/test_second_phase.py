@@ -37,10 +37,10 @@ def test_second_phases(text: str, main: str, second: tuple[str, float, str]) -> 
     [
         ("LATP x=0.3 + 2% Al2O3", "Say whether wt% or mol%"),
         ("LATP x=0.3 + 2 vol% Al2O3", "vol% is not read"),
-        ("LATP x=0.3 + 2 wt%", "It does not say of what: 2 wt% ..."),
+        ("LATP x=0.3 + 2 wt%", "It does not name the phase: 2 wt% ..."),
         ("LATP x=0.3 + Al2O3", "How much is 'Al2O3'?"),
         ("LiTi2(PO4)3 -", "How much is ''?"),
-        ("LATP x=0.3 + 2 wt% Alumina", "In 'Alumina': 'Alumina' is no part of a formula"),
+        ("LATP x=0.3 + 2 wt% Alumina", "In 'Alumina': 'Alumina' is not part of a formula"),
         ("LATP x=0.3 + 120 wt% Al2O3", "In 'Al2O3': its amount must be a number from 0 to 100"),
         ("LiTi2(PO4)3-xLi2O, x=-1", "its amount must be a number from 0 to 100"),
         ("LATP x=0.3 + 2 wt% LiF + 3 wt% B2O3", "Only one second phase can be given"),

@@ -58,7 +58,7 @@ def test_written_out(shorthand: str, formula: str) -> None:
         ("LMTP x=0.3", "Say which element M is: LMTP x=0.3, M=Sc"),
         ("LMTP x=0.3 M=Mg", "Mg is not: write the formula out, as in Li1.2Mg0.1Ti1.9(PO4)3"),
         ("LMTP x=0.3 M=Zr", "LMTP with an M of valence 3"),
-        ("LATB x=0.3", "'LATB' is no shorthand. Did you mean 'LATP'?"),
+        ("LATB x=0.3", "'LATB' is not a shorthand. Did you mean 'LATP'?"),
         ("LATTP", "Did you mean 'LATP'?"),
     ],
 )

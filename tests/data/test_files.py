@@ -28,7 +28,7 @@ def test_the_variable_names_another_folder(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv(DATASETS_VARIABLE, str(tmp_path))
     assert datasets_folder() == tmp_path
     monkeypatch.setenv(DATASETS_VARIABLE, str(tmp_path / "no"))
-    with pytest.raises(DatasetError, match=f"is not there .*{DATASETS_VARIABLE}"):
+    with pytest.raises(DatasetError, match=f"does not exist .*{DATASETS_VARIABLE}"):
         datasets_folder()
 
 

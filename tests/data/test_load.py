@@ -117,7 +117,7 @@ def test_a_list_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (["a,,,,,,,,,1", "a,,,,,,,,,2"], "the source 'a' stands more than once"),
+        (["a,,,,,,,,,1", "a,,,,,,,,,2"], "the source 'a' occurs more than once"),
         (["a,,,,,,,,,1", ",10.1/x,,,,,,,,2"], "source is missing in 1 rows"),
         (["a,,,,,,,,,many"], "line 2: pellet_count: 'many'"),
     ],

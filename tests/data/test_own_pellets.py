@@ -50,7 +50,7 @@ def test_all_bad_rows_are_reported_with_line_column_value_and_rule(tmp_path):
         ("formula,sintering_temperature_c", "LTP,900", "own pellets need one result at least"),
         ("relative_density_pct", "93", "the column formula is absent"),
         ("formula,densty", "LTP,93", "'densty' is not a column of the dataset"),
-        ("pellet_id,formula,relative_density_pct", "a,LTP,93\na,LTP,95", "'a' already stands in line 2"),
+        ("pellet_id,formula,relative_density_pct", "a,LTP,93\na,LTP,95", "'a' is already in line 2"),
         (HEAD, f"{GOOD}\n{GOOD}", r"the same measurement as line 2"),
         (HEAD, "", "there is no pellet in it"),
         (

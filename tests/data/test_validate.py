@@ -53,8 +53,8 @@ def test_a_good_file_has_no_findings() -> None:
         ({"measurement_temperature_c": "298.15"}, "measurement_temperature_c", "kelvin_for_celsius", ERROR, "25"),
         ({"measurement_temperature_c": "333"}, "measurement_temperature_c", "kelvin_for_celsius", WARNING, "60"),
         ({"additive_unit": ""}, "additive_unit", "amount_without_unit", ERROR, "wt%, mol%, formula_unit"),
-        ({"additive_amount": ""}, "additive_amount", "unit_without_amount", ERROR, "beside its unit"),
-        ({"additive": ""}, "additive", "amount_without_additive", ERROR, "beside its amount"),
+        ({"additive_amount": ""}, "additive_amount", "unit_without_amount", ERROR, "its unit is given"),
+        ({"additive": ""}, "additive", "amount_without_additive", ERROR, "its amount is given"),
         (
             {"relative_density_pct": "", "density_bound": "lower"},
             "relative_density_pct", "bound_without_value", ERROR, "density_bound",
@@ -118,7 +118,7 @@ def test_a_cell_that_cannot_be_read_is_one_mistake(change: dict[str, str], rule:
 def test_a_repeated_key_names_the_first() -> None:
     found = problems(GOOD, OTHER, {**SECOND, "pellet_id": "p1"})
     assert [(one.line, one.rule) for one in found] == [(4, "duplicate_key")]
-    assert "already stands in line 2 (p1)" in found[0].message
+    assert "is already in line 2 (p1)" in found[0].message
 
 
 def test_every_wrong_thing_is_reported_at_once() -> None:

@@ -195,5 +195,5 @@ def test_too_few_sources_are_refused(folds):
 
 def test_a_source_on_both_sides_is_named():
     assert_disjoint(["a", "b"], ["c"])
-    with pytest.raises(LeakageError, match="1 sources stand on both sides of a split: b"):
+    with pytest.raises(LeakageError, match="1 sources are on both sides of a split: b"):
         assert_disjoint(["a", "b"], ["b", "c"])

@@ -48,5 +48,5 @@ def test_the_search_sees_training_rows_only(context, rows):
 
 def test_a_leaking_inner_split_stops_the_search(context, rows, monkeypatch):
     monkeypatch.setattr(tuning, "grouped_folds", lambda sources, folds, _seed: np.arange(len(sources)) % folds)
-    with pytest.raises(LeakageError, match="stand on both sides"):
+    with pytest.raises(LeakageError, match="are on both sides"):
         tuning.OptunaTuner(1)(context, PURITY, rows, np.ones(len(rows.rows), dtype=bool))

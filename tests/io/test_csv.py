@@ -124,8 +124,8 @@ def test_remarks_and_titles_are_passed_over_and_said(tmp_path: Path) -> None:
     table = read(tmp_path, text)
     assert table.frame.to_dict("list") == {"formula": ["LGP"], "notes": ["fine"]}
     assert table.notes == (
-        "lines 1 and 2 above the header passed over",
-        "lines 5 and 7 passed over as remarks (#)",
+        "lines 1 and 2 above the header skipped",
+        "lines 5 and 7 skipped as comments (#)",
     )
     assert read(tmp_path, "# formula,notes\nLTP,x\n").frame["formula"].tolist() == ["LTP"]
 
@@ -165,7 +165,7 @@ def test_a_comma_in_a_text_makes_a_cell_too_many(tmp_path: Path) -> None:
         ("", "the file is empty"),
         (" \n\n", "the file is empty"),
         (",,\n", "the file is empty"),
-        ("formula,formula\nLTP,LGP\n", "line 1: the column 'formula' stands more than once"),
+        ("formula,formula\nLTP,LGP\n", "line 1: the column 'formula' occurs more than once"),
         ("formula,,atmosphere\nLTP,1,air\n", "line 1: column 2 has no name"),
         ("Li1.3Al0.3Ti1.7(PO4)3,900,12\nLiTi2(PO4)3,850,6\n", "the first row holds data, not column names"),
         ('formula,notes\nLTP,"open\nLGP,x\n', "line 2: not a well-formed CSV row"),

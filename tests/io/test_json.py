@@ -36,7 +36,7 @@ def test_no_number_is_not_written(value):
         (b"[-Infinity]", "-Infinity is not a number"),
         (b"1e999", "1e999 is too large a number"),
         (b"9" * 5000, "limit"),
-        (b'{"a": 1, "b": 2, "a": 3}', "'a' stands twice"),
+        (b'{"a": 1, "b": 2, "a": 3}', "'a' occurs twice"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),
         (b"\xff", "codec can't decode"),

@@ -163,7 +163,7 @@ def test_each_treatment_of_a_column_has_one_note() -> None:
     assert table.frame[Column.DENSITY_BOUND].tolist() == ["lower", "lower", None]
     assert table.frame[Column.SINTERING_TIME_H].tolist() == [1.5, 2, "3"]
     assert set(table.notes) == {
-        "sintering_temperature_c: '850±10' and 1 more read without what stands behind ± (850 °C)",
+        "sintering_temperature_c: '850±10' and 1 more read without the uncertainty after ± (850 °C)",
         "sintering_temperature_c: '~800' read as if exact (800 °C)",
         "relative_density_pct: '>95' and 1 more read as a bound (95 %)",
         "sintering_time_h: '90 min' converted (1.5 h)",

@@ -60,7 +60,7 @@ def test_another_sheet_is_read_by_name_or_number(tmp_path: Path) -> None:
         assert found.notes == ()
     message = complaint(tmp_path, data, sheet="sheet 2")
     assert "there is no sheet 'sheet 2'; allowed: Sheet1, Sheet2. Did you mean 'Sheet2'?" in message
-    assert "it is no workbook" in complaint(tmp_path, b"formula\nLTP\n", "a.csv", sheet="2")
+    assert "it is not a workbook" in complaint(tmp_path, b"formula\nLTP\n", "a.csv", sheet="2")
 
 
 def test_titles_remarks_errors_and_cells_beside_the_table(tmp_path: Path) -> None:
@@ -82,9 +82,9 @@ def test_titles_remarks_errors_and_cells_beside_the_table(tmp_path: Path) -> Non
         "notes": ["x", ""],
     }
     assert table.notes == (
-        "line 1 above the header passed over",
-        "row 4 passed over as remarks (#)",
-        "cells in columns without a name passed over",
+        "line 1 above the header skipped",
+        "row 4 skipped as comments (#)",
+        "cells in columns without a name skipped",
     )
 
 
@@ -132,7 +132,7 @@ REPEATED = (
         (xlsx(TABLE)[:400], "not a workbook that can be read"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "an old workbook (.xls), or one with a password"),
         (xlsx([]), "the file is empty"),
-        (xlsx([["formula", "formula"], ["LTP", "LGP"]]), "stands more than once"),
+        (xlsx([["formula", "formula"], ["LTP", "LGP"]]), "occurs more than once"),
     ],
     ids=lambda value: value[:25] if isinstance(value, str) else "",
 )

@@ -100,7 +100,7 @@ def test_charge_imbalance_is_a_warning() -> None:
         ),
         (["Formula"], "Did you mean 'formula'"),
         (["formula", 5], "column: 5 is not accepted"),
-        (["formula", "additive", "formula"], "every column once. It stands twice"),
+        (["formula", "additive", "formula"], "every column once. It occurs twice"),
         (["additive"], "a table with formula"),
     ],
 )

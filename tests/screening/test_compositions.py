@@ -188,10 +188,10 @@ def test_charges() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("Alu", r"dopants: 'Alu' is not accepted; allowed: elements that can stand on M"),
+        ("Alu", r"dopants: 'Alu' is not accepted; allowed: elements that can occupy M"),
         ("al", r"Did you mean 'Al'\?"),
-        ("Na", "elements that can stand on M"),
-        ("P", "elements that can stand on M"),
+        ("Na", "elements that can occupy M"),
+        ("P", "elements that can occupy M"),
         ("Al2+", r"a usual charge of Al: Al3\+"),
         ("Fe4+", r"a usual charge of Fe: Fe3\+, Fe2\+"),
         (3, "an element, shares of elements"),

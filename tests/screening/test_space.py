@@ -170,13 +170,13 @@ PROCESSING = [
     ({"sintering_temperature_c": 2000}, "sintering_temperature_c: 2000 .*a number from 20 to 1700"),
     ({"sintering_temperature_c": {"from": 0, "to": 900, "step": 1}}, "sintering_temperature_c: 0 is not accepted"),
     ({"sintering_temperature_c": "800 °C"}, "Write the number alone: 800"),
-    ({"sintering_temperature_c": [800, 800.0]}, "It stands there twice"),
+    ({"sintering_temperature_c": [800, 800.0]}, "It occurs twice"),
     ({"atmosphere": ["Ar", "argon"]}, "atmosphere: 'Ar' is not accepted; allowed: every value once"),
     ({"atmosphere": "argn"}, r"Did you mean 'argon'\?"),
     ({"atmosphere": {"from": 1, "to": 2, "step": 1}}, "Only numbers have ranges"),
     ({"sinter_temperature": 800}, r"sinter_temperature: 800 .*Did you mean 'sintering_temperature_c'\?"),
-    ({"additive": "LiF"}, "Additives stand in a list of their own"),
-    ({"formula": "LTP"}, "Compositions stand in a list of their own"),
+    ({"additive": "LiF"}, "Additives have a list of their own"),
+    ({"formula": "LTP"}, "Compositions have a list of their own"),
     ({"conductivity_total_s_cm": 1e-4}, "a column of measured pellets, and no part of a recipe"),
     ([], "processing: "),
 ]  # fmt: skip
@@ -221,7 +221,7 @@ def test_nothing_of_an_additive_is_none_and_counted_once() -> None:
 def test_an_additive_without_amount_is_one() -> None:
     found = SearchSpace.from_dict(small(additives=[{"name": ["LiF", "B2O3"]}, None]))
     assert found.chunk(0, found.size).table[Column.ADDITIVE].unique().tolist()[:2] == ["LiF", "B2O3"]
-    with pytest.raises(SpaceError, match="It stands there twice"):
+    with pytest.raises(SpaceError, match="It occurs twice"):
         SearchSpace.from_dict(small(additives=["none", "not given"]))
 
 
@@ -316,7 +316,7 @@ def test_errors_name_file_and_line(tmp_path: Path, old: str, new: str, message: 
         ("", "the file is empty"),
         ("a: [", "line 1: not valid YAML"),
         ("a: &x 1\nb: *x", "line 2: YAML aliases"),
-        ("a: 1\na: 2", "stands more than once"),
+        ("a: 1\na: 2", "occurs more than once"),
         ("a: !!python/object/apply:os.system [ls]", "line 1: not valid YAML"),
         ("[" * 40, "nested too deeply"),
         ("a: 2020-13-45", "not a search space"),

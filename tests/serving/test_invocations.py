@@ -171,7 +171,7 @@ def test_a_bad_table_is_refused_with_the_name_of_what_is_wrong(served: Served, c
         (b"\xff\xfe\x00", JSON, 400, "UTF-16"),
         (b"\x80\x04K\x01.", JSON, 400, "not UTF-8"),
         (b"formula\nLTP,900\n", CSV, 400, "line 2: 2 cells"),
-        (b"formula,formula\nLTP,LTP\n", CSV, 400, "'formula' stands more than once"),
+        (b"formula,formula\nLTP,LTP\n", CSV, 400, "'formula' occurs more than once"),
         (b'formula\n"LTP\n', CSV, 400, "quotation marks"),
         (b"formula;sintering_time_h\nLTP;2,5\n", CSV, 400, "decimals with a point"),
         (b"formula,sintering_temp\nLTP,900\n", CSV, 400, "'sintering_temperature_c'"),

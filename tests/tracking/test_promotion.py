@@ -211,7 +211,7 @@ def test_a_version_larger_than_a_bundle_is_not_downloaded(own_two_versions, monk
         file.truncate(200 * 1024**2)
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", None)
     with pytest.raises(
-        BundleError, match=r"is no bundle: its files have 2\d{8} bytes, a bundle at most 100663296"
+        BundleError, match=r"is not a bundle: its files have 2\d{8} bytes, a bundle at most 100663296"
     ):
         load_bundle("models:/nasicon-recipe/2")
 

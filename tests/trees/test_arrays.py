@@ -66,19 +66,19 @@ def changed(trees: TreeArrays, name: str, node: int, value: float) -> TreeArrays
 @pytest.mark.parametrize(
     ("name", "node", "value", "match"),
     [
-        ("left_child", 0, 1000, "a node that is not there"),
-        ("left_child", 0, -5, "a node that is not there"),
-        ("left_child", 0, 2**31 - 1, "a node that is not there"),
+        ("left_child", 0, 1000, "a node that does not exist"),
+        ("left_child", 0, -5, "a node that does not exist"),
+        ("left_child", 0, 2**31 - 1, "a node that does not exist"),
         ("left_child", 0, 0, "stands before its parent"),
         ("left_child", 0, 2, "the child of none, or of several"),
         ("left_child", 0, -1, "the child of none, or of several"),
-        ("feature", 0, N_FEATURES, "feature holds one beyond the 4 there are"),
-        ("feature", 0, -1, "feature holds one beyond the 4 there are"),
-        ("feature", 0, 2**15 - 1, "feature holds one beyond the 4 there are"),
-        ("default_left", 0, 2, "default_left holds other than 0 and 1"),
+        ("feature", 0, N_FEATURES, "feature contains a number beyond the 4 there are"),
+        ("feature", 0, -1, "feature contains a number beyond the 4 there are"),
+        ("feature", 0, 2**15 - 1, "feature contains a number beyond the 4 there are"),
+        ("default_left", 0, 2, "default_left contains numbers other than 0 and 1"),
         ("value", 0, float("nan"), "value holds what is no number"),
         ("value", 1, float("inf"), "value holds what is no number"),
-        ("cover", 0, 1e35, "cover holds what is no number of reasonable size"),
+        ("cover", 0, 1e35, "cover contains numbers that are not finite or too large"),
         ("cover", 0, float("nan"), "cover holds what is no number"),
         ("gain", 0, float("nan"), "gain holds what is no number"),
         ("tree_sizes", 0, 0, "sizes of the trees do not add up"),
@@ -101,7 +101,7 @@ def test_trees_that_are_none_are_refused(trees, name, node, value, match) -> Non
         ({"n_features": 5}, "the trees are for 5 features, the model has 4"),
         ({"tree_sizes": np.array([], np.int32)}, "0 trees; allowed are 1 to"),
         ({"tree_sizes": np.ones(100_001, np.int32)}, "100001 trees; allowed are 1 to"),
-        ({"value": np.zeros(3, np.float32)}, "value has not one value for each of"),
+        ({"value": np.zeros(3, np.float32)}, "value does not have one value for each of"),
         ({"left_child": np.array([], np.int32)}, "sizes of the trees do not add up to the 0 nodes"),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_member_that_states_more_than_there_is_is_refused(data) -> None:
     "other", [b"", b"{}", b"PK\x05\x06", bytes(1000), b"\x80\x04\x95.", b"PK\x05\x06" + bytes(18)]
 )
 def test_other_files_are_refused(other: bytes) -> None:
-    with pytest.raises(ValueError, match=r"no archive of arrays|does not hold exactly"):
+    with pytest.raises(ValueError, match=r"not an archive of arrays|does not hold exactly"):
         read_npz(other, N_FEATURES)
 
 

@@ -68,7 +68,7 @@ def test_trees_of_other_features_are_refused() -> None:
         (("learner_model_param", "base_score"), "much", "could not convert"),
         (("learner_model_param",), None, "not a model as XGBoost writes one"),
         (("gradient_booster", "model", "trees"), [], "need at least one array|not a model"),
-        (("gradient_booster", "model", "trees", 0, "right_children", 0), 5, "does not stand behind the left one"),
+        (("gradient_booster", "model", "trees", 0, "right_children", 0), 5, "does not follow the left one"),
         (("gradient_booster", "model", "trees", 0, "split_type", 0), 1, "divides by categories"),
         (("gradient_booster", "model", "trees", 0, "split_indices", 0), 10**9, "not a model as XGBoost|int16"),
         (("gradient_booster", "model", "trees", 0, "split_indices", 0), "x", "invalid literal"),
@@ -98,5 +98,5 @@ def test_a_file_that_xgboost_dies_of_ends_the_process_of_the_conversion_alone() 
     at = good.index(b"left_children[$l#L") + len(b"left_children[$l#L") + 8
     wrong = good[:at] + (2**30).to_bytes(4, "big") + good[at + 4 :]
     for files in ({"a": good, "b": wrong}, {"a": b"nonsense"}, {"a": good[:-40]}):
-        with pytest.raises(ValueError, match=r"XGBoost cannot read|behind the left one|not there"):
+        with pytest.raises(ValueError, match=r"XGBoost cannot read|follow the left one|does not exist"):
             [from_json(text).check(N_FEATURES) for text in convert_ubj_to_json(files).values()]

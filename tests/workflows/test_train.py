@@ -59,7 +59,7 @@ def test_a_leaking_split_stops_the_run(monkeypatch, small_dataset):
     monkeypatch.setattr(
         cross_validation, "grouped_folds", lambda sources, folds, _seed: np.arange(len(sources)) % folds
     )
-    with pytest.raises(LeakageError, match="stand on both sides of a split"):
+    with pytest.raises(LeakageError, match="are on both sides of a split"):
         train(TrainingOptions(folds=3), dataset=small_dataset)
 
 

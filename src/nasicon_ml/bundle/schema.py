@@ -250,4 +250,4 @@ def check_model_json(content: Any) -> None:
         if max(prior["columns"]) >= len(features):
             raise ValueError(f"priors.{name}.columns: there are {len(features)} features only")
     if len(set(features)) < len(features):
-        raise ValueError("feature_names: a name stands twice")
+        raise ValueError("feature_names: a name occurs twice")

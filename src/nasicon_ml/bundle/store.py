@@ -304,7 +304,7 @@ def _naming_file(files: CheckedFiles, name: str) -> Iterator[None]:
         reason = _shortened(str(error).strip().partition("\n")[0])
         hint = ""
         if files.format_version < FORMAT_VERSION:
-            hint = f"; it has the older format {files.format_version}: where it is whole, train its model anew"
+            hint = f"; it has the older format {files.format_version}: if it is complete, train its model again"
         raise BundleError(f"{files.folder / name} does not hold what a bundle holds: {reason}{hint}") from None
 
 

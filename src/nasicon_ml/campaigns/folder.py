@@ -264,8 +264,8 @@ class Campaign:
                 used_keys.add(keys[row])
             elif key in used_keys:
                 raise DatasetError(
-                    f"{Column.PELLET_ID}: {key!r} is in {self.folder / PELLETS} already, with other values; a"
-                    " correction is made there, a new pellet needs a key of its own"
+                    f"{Column.PELLET_ID}: {key!r} is in {self.folder / PELLETS} already, with other values;"
+                    " correct it there, or give the new pellet a key of its own"
                 )
         table = new.assign(**{Column.PELLET_ID.value: keys})
         table = table[table[Column.PELLET_ID].notna()].reset_index(drop=True)
@@ -277,7 +277,7 @@ class Campaign:
                 own_pellets(self.folder / PELLETS, strict=True)
             except DatasetError as error:
                 raise DatasetError(
-                    f"{error}\nnothing is added, for what stands there would be lost: move it to the column"
+                    f"{error}\nnothing is added, because this text would be lost: move it to the column"
                     f" {Column.NOTES}"
                 ) from None
         self._write_pellets(pd.concat([existing, table], ignore_index=True) if len(existing) else table)

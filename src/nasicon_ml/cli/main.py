@@ -242,7 +242,7 @@ def _report_error(error: Exception, arguments: list[str], debug: bool) -> int:
         return NOTHING_DONE
     if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
         encoding = sys.getfilesystemencoding()
-        notify(f"error: the name of a file or folder is no text in {encoding}: set PYTHONUTF8=1, or rename it")
+        notify(f"error: the name of a file or folder is not text in {encoding}: set PYTHONUTF8=1, or rename it")
         return NOTHING_DONE
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     notify(f"error: this is a fault of {PROGRAM}, not of your input ({reason[:300]})")

@@ -281,7 +281,7 @@ def add(folder: str, file: str) -> None:
         notify(
             f"note: {pellet_id} is of the same recipe as {', '.join(others)}: it counts as another pellet of it"
         )
-    skipped = f"; {plural(len(added.known), 'pellet')} passed over: there already" if added.known else ""
+    skipped = f"; {plural(len(added.known), 'pellet')} skipped: already there" if added.known else ""
     total = 0 if pellets is None else len(pellets)
     print_text(f"{plural(len(added.keys), 'pellet')} added{skipped}; {total} in all")
 

@@ -211,7 +211,7 @@ def _promotion_text(promotion: Promotion) -> str:
     if not promotion.promoted:
         kept = f"version {promotion.previous} stays champion" if promotion.previous else "there is no champion"
         lines.append(f"REFUSED: version {promotion.version} was not promoted; {kept}.")
-        lines.append("To promote it all the same: --force --reason '...'")
+        lines.append("To promote it anyway: --force --reason '...'")
         return "\n".join(lines)
     reason = "against the gate" if promotion.forced else "it passed the gate"
     previous = f", after version {promotion.previous}" if promotion.previous else ""

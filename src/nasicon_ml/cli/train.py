@@ -65,7 +65,7 @@ def _count_option(name: str, smallest: int, default: int, text: str) -> Callable
     help="Leave a source out altogether; may be repeated.",
 )  # fmt: skip
 @_count_option("--folds", 2, 10, "Folds of the cross-validation; a source is never divided.")
-@_count_option("--repeats", 1, 1, "How often the sources are dealt into folds anew.")
+@_count_option("--repeats", 1, 1, "How often the sources are divided into folds again.")
 @_count_option("--seed", 0, 0, "Seed of folds, sampling and tuning.")
 @_count_option("--trials", 0, 0, "Optuna trials for each target in each fold; 0: good fixed settings.")
 @_count_option("--threads", 1, 2, "Threads; they change no number.")

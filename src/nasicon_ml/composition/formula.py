@@ -181,7 +181,7 @@ def _check_tokens(formula: str, text: str) -> None:
     while position < len(formula):
         match = _TOKEN.match(formula, position)
         if match is None:
-            raise formula_error(text, hint=f"{_excerpt(formula, position)!r} is no part of a formula.")
+            raise formula_error(text, hint=f"{_excerpt(formula, position)!r} is not part of a formula.")
         token = match.group()
         if token[0] in ".0123456789":
             if previous[0] in ".0123456789([{":
@@ -207,8 +207,8 @@ def _check_symbol(symbol: str, text: str) -> None:
     if symbol in ELEMENT_INDEX:
         return
     if symbol[0] in ELEMENT_INDEX:
-        raise formula_error(text, hint=f"{symbol[1]!r} after {symbol[0]!r} is no element or number.")
-    raise formula_error(text, hint=f"{symbol!r} is no element. {nearest_element(symbol)}".rstrip())
+        raise formula_error(text, hint=f"{symbol[1]!r} after {symbol[0]!r} is not an element or number.")
+    raise formula_error(text, hint=f"{symbol!r} is not an element. {nearest_element(symbol)}".rstrip())
 
 
 def _check_bracket(bracket: str, previous: str, open_brackets: list[str], text: str) -> None:

@@ -178,7 +178,7 @@ def additive_findings(table: pd.DataFrame) -> list[Finding]:
     for row, name in table[Column.ADDITIVE].dropna().items():
         parts = re.split(r"[-;]", re.sub(r"[\s_]*glass$", "", str(name)))
         if any(_elements(_normalise(re.sub(r"^[0-9.]+", "", part.strip()))) is None for part in parts):
-            problem = f"{name!r} is no formula, and says little to a model; write it as in Li3BO3"
+            problem = f"{name!r} is not a formula, so the model cannot use it; write it as in Li3BO3"
             findings.append(_warning(row, Column.ADDITIVE, name, "additive_no_formula", problem))
     return findings
 
@@ -193,7 +193,7 @@ def precursor_findings(table: pd.DataFrame) -> list[Finding]:
         unrecognised = read_precursors(str(text)).unrecognised
         if unrecognised:
             problem = (
-                f"{', '.join(map(repr, unrecognised))} is no formula, and says nothing to a model; "
+                f"{', '.join(map(repr, unrecognised))} is not a formula, so the model ignores it; "
                 f"write formulas separated by {SEPARATOR!r}, such as Li2CO3;TiO2, or {COMMERCIAL}"
             )
             findings.append(_warning(row, Column.PRECURSORS, text, "precursor_no_formula", problem))

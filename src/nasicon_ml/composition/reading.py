@@ -116,7 +116,7 @@ class FormulaScanner:
             word = previous.group() + word  # "Lii", not "i"
         elif word[0].islower():
             raise formula_error(self.text, hint="Element symbols begin with a capital letter.")
-        raise formula_error(self.text, hint=f"{word!r} is no element. {nearest_element(word)}".rstrip())
+        raise formula_error(self.text, hint=f"{word!r} is not an element. {nearest_element(word)}".rstrip())
 
     def _substitute(self, symbol: str) -> str:
         self.used.add(symbol)
@@ -329,7 +329,7 @@ def extract_percentage(body: str, text: str) -> tuple[str, tuple[str, float, str
         hint = f"{match['unit']}% is not read." if match["unit"] else "Say whether wt% or mol%."
         raise formula_error(text, allowed, hint)
     if not match["phase"].strip():
-        raise formula_error(text, allowed, f"It does not say of what: {match['amount']} {unit} ...")
+        raise formula_error(text, allowed, f"It does not name the phase: {match['amount']} {unit} ...")
     return strip_separators(match["main"]), (match["phase"].strip(), float(match["amount"]), unit)
 
 
@@ -437,7 +437,7 @@ def _parse_body(body: str, values: AssignedValues, text: str) -> tuple[str, Seco
         formula = expand_shorthand(system, values.numbers, values.substitutes, text)
         return formula, _parse_formula_units(match["rest"], values, text) if match["rest"] is not None else None
     if match and (hint := nearest_shorthand(match["name"])):
-        raise formula_error(text, hint=f"{match['name']!r} is no shorthand. {hint}")
+        raise formula_error(text, hint=f"{match['name']!r} is not a shorthand. {hint}")
     scanner = FormulaScanner(body, text, values.numbers, values.substitutes)
     formula, rest = scanner.scan()
     second = None

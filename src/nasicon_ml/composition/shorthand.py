@@ -199,10 +199,10 @@ def check_notation(body: str, text: str) -> None:
     if match := _CRYSTAL_WATER.search(body):
         raise formula_error(text, hint=f"Water leaves long before sintering: leave {match.group().strip()!r} out.")
     if match := _REMARK.search(body):
-        raise formula_error(text, hint=f"Leave {match.group().strip()!r} out: it is no part of a formula.")
+        raise formula_error(text, hint=f"Leave {match.group().strip()!r} out: it is not part of a formula.")
     if (match := _SLASH.search(body)) and not _is_cation(match[2]):
         phase = (re.findall(r"[A-Z][A-Za-z0-9()]*", match[2]) or ["LiF"])[-1]
-        raise formula_error(text, hint=f"A stroke does not say how much: {_PHASE_HINT.format(phase)}.")
+        raise formula_error(text, hint=f"A slash does not state an amount: {_PHASE_HINT.format(phase)}.")
     if (match := _POINT.search(body)) and _is_compound(match[2]):
         hint = f"Is the point a decimal point or does {match[2]} follow? Then {_PHASE_HINT.format(match[2])}."
         raise formula_error(text, hint=hint)
@@ -224,7 +224,7 @@ def check_clauses(plain: str, text: str) -> None:
         raise formula_error(text, hint="Charges are not written in a formula: Fe, not Fe3+.")
     if _EXCESS.search(plain):
         column = Column.LITHIUM_EXCESS_PCT
-        hint = f"An excess of lithium (of sodium) stands in {column} ({column.option}), in %, not in the formula."
+        hint = f"An excess of lithium (of sodium) belongs in {column} ({column.option}), in %, not in the formula."
         raise formula_error(text, hint=hint)
 
 
@@ -254,7 +254,7 @@ def capitalisation_hint(symbol: str, rest: str) -> str:
         return ""
     letter = second.group()
     separate = f" {symbol} and {letter} are written {symbol}1{letter}." if letter in ELEMENT_INDEX else ""
-    return f"{symbol + letter!r} is no element. Did you mean {symbol + letter.lower()!r}?{separate}"
+    return f"{symbol + letter!r} is not an element. Did you mean {symbol + letter.lower()!r}?{separate}"
 
 
 def remove_system_name(body: str, text: str) -> str:

@@ -101,7 +101,7 @@ def assign_sites(amounts: Mapping[str, float], text: str) -> SiteAmounts:
         )
     tetrahedral = _tetrahedral_amounts(amounts)
     if not any(tetrahedral.get(element) for element in TETRAHEDRAL_CATIONS):
-        raise formula_error(text, hint="It has neither P nor Si, so it is no NASICON phosphate or silicate.")
+        raise formula_error(text, hint="It has neither P nor Si, so it is not a NASICON phosphate or silicate.")
     factor = T_CATIONS / sum(tetrahedral.values())
     t_units = _to_units(tetrahedral, factor)
     largest = max(t_units, key=lambda element: t_units[element])

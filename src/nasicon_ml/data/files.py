@@ -46,7 +46,7 @@ def datasets_folder() -> Path:
     folder = Path(configured) if configured else shipped_folder("datasets")
     if not folder.is_dir():
         origin = f"the variable {DATASETS_VARIABLE} names it" if configured else "install nasicon-ml again"
-        raise DatasetError(f"{folder}: the folder of the dataset is not there ({origin})")
+        raise DatasetError(f"{folder}: the folder of the dataset does not exist ({origin})")
     return folder
 
 

@@ -261,5 +261,5 @@ def load_sources(path: str | Path | None = None, *, verify: bool = True) -> pd.D
         raise DatasetError(f"{file}: {Column.SOURCE.value} is missing in {int(keys.isna().sum())} rows")
     repeated = keys[keys.duplicated()]
     if len(repeated):
-        raise DatasetError(f"{file}: the source {repeated.iloc[0]!r} stands more than once")
+        raise DatasetError(f"{file}: the source {repeated.iloc[0]!r} occurs more than once")
     return clean

@@ -219,8 +219,8 @@ def _field_conflict_findings(clean: pd.DataFrame) -> list[Finding]:
     rules = [
         (amount & ~unit, Column.ADDITIVE_UNIT, "amount_without_unit",
          f"is missing; allowed: {Column.ADDITIVE_UNIT.allowed}"),
-        (unit & ~amount, Column.ADDITIVE_AMOUNT, "unit_without_amount", "is missing beside its unit"),
-        (amount & ~additive, Column.ADDITIVE, "amount_without_additive", "is missing beside its amount"),
+        (unit & ~amount, Column.ADDITIVE_AMOUNT, "unit_without_amount", "is missing, but its unit is given"),
+        (amount & ~additive, Column.ADDITIVE, "amount_without_additive", "is missing, but its amount is given"),
         (pure & given[Column.SECONDARY_PHASES], Column.PHASE_PURE, "pure_with_secondary_phases",
          "secondary phases are named, yet the pellet is called pure"),
         (suspect & ~reason, Column.SUSPECT_REASON, "suspect_without_reason", "is missing; say why"),
@@ -240,7 +240,7 @@ def _key_findings(clean: pd.DataFrame, row_label: RowLabel) -> list[Finding]:
     first = ids.map(pd.Series(ids.index, index=ids).groupby(level=0).first()).to_numpy()
 
     def message(row: int) -> str:
-        return f"{ids[row]!r} already stands in {row_label(int(first[row]))}"
+        return f"{ids[row]!r} is already in {row_label(int(first[row]))}"
 
     return [
         *_findings(clean, ids.isna(), Column.PELLET_ID, "missing_key", "is missing"),

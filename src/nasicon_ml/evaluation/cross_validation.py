@@ -91,7 +91,7 @@ def assert_disjoint(training: ArrayLike, testing: ArrayLike) -> None:
     shared = set(np.unique(np.asarray(training, dtype=str))) & set(np.unique(np.asarray(testing, dtype=str)))
     if shared:
         shown = ", ".join(sorted(shared)[:5])
-        raise LeakageError(f"{len(shared)} sources stand on both sides of a split: {shown}")
+        raise LeakageError(f"{len(shared)} sources are on both sides of a split: {shown}")
 
 
 def grouped_splits(sources: ArrayLike, fold: Ints) -> Iterator[tuple[Mask, Mask]]:

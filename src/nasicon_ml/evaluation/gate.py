@@ -320,7 +320,7 @@ def _check_physics(candidate: PropertyModel, reference: PropertyModel | None) ->
     figures: dict[str, Any] = {"rules_held": int(checked["holds"].sum()), "rules": len(checked)}
     summary = f"{figures['rules_held']} of {len(checked)} rules of the literature hold"
     if reference is None:
-        message = f"{summary}, at least {100 * LEAST_RULES:.0f} % are asked for"
+        message = f"{summary}, at least {100 * LEAST_RULES:.0f} % are required"
         return GateCheck("physics", held >= LEAST_RULES, message, figures)
     champion_rules = check_plausibility(reference).set_index("rule")
     missed = -checked["margin"] - checked["unit"].map(ALLOWANCES)

@@ -66,7 +66,7 @@ def read_csv(data: bytes, name: str) -> RawTable:
         cells, lines, comment_lines = _read_rows(rows, header, name, separator)
         frame = pd.DataFrame(cells, columns=header, dtype="object")
         if comment_lines:
-            notes.append(f"{join_numbers(comment_lines, 'line')} passed over as remarks (#)")
+            notes.append(f"{join_numbers(comment_lines, 'line')} skipped as comments (#)")
     if "'" in text:
         frame = frame.map(unescape_spreadsheet_formula)
     if separator != ",":

@@ -352,7 +352,7 @@ def find_header(
         header.pop()
     _check_header(header, line, file_name, allow_unnamed)
     skipped = [line for line, _ in first_rows[:index]]
-    notes = [f"{join_numbers(skipped, 'line')} above the header passed over"] if skipped else []
+    notes = [f"{join_numbers(skipped, 'line')} above the header skipped"] if skipped else []
     return line, header, notes, itertools.chain(first_rows[index + 1 :], rows)
 
 
@@ -391,7 +391,7 @@ def drop_index_column(table: RawTable) -> RawTable:
         return table
     cells = [str(cell).strip() for cell in frame.iloc[:, 0]]
     if all(re.fullmatch(r"\d*", cell) for cell in cells):
-        notes = ["the first column, which has no name, passed over as an index"] if any(cells) else []
+        notes = ["the first column, which has no name, skipped as an index"] if any(cells) else []
         return replace(table, frame=frame.iloc[:, 1:]).with_notes(*notes)
     if Column.PELLET_ID in {parsed.column for name in names if (parsed := parse_column_name(name))}:
         raise UnreadableFileError(f"{table.name}: column 1 has no name")

@@ -192,7 +192,7 @@ def check_unique_names(names: Sequence[str], place: str) -> None:
     """Raise `UnreadableFileError` if a name is repeated: one of its two values would be lost."""
     repeated = [name for name, count in Counter(names).items() if count > 1 and name]
     if repeated:
-        raise UnreadableFileError(f"{place}: the column {repeated[0]!r} stands more than once")
+        raise UnreadableFileError(f"{place}: the column {repeated[0]!r} occurs more than once")
 
 
 def decode(data: bytes, name: str) -> str:

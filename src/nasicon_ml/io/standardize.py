@@ -42,7 +42,7 @@ _UNCHANGED = UnitConversion()
 #: How the parts of a text around the number are treated, for the notes.
 _TREATMENTS = {
     "about": "read as if exact",
-    "spread": "read without what stands behind ±",
+    "spread": "read without the uncertainty after ±",
     "bound": "read as a bound",
     "unit": "converted",
 }

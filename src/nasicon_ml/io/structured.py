@@ -70,7 +70,7 @@ class RepeatedKeyError(ValueError):
 
     def __init__(self, key: str, value: Any) -> None:
         self.key, self.value = key, value
-        super().__init__(f"{key[:80]!r} stands twice")
+        super().__init__(f"{key[:80]!r} occurs twice")
 
 
 def load_json(text: str, *, finite: bool = False, parse_int: Callable[[str], Any] | None = None) -> Any:
@@ -137,7 +137,7 @@ def read_json(data: bytes, name: str) -> RawTable:
     try:
         content = load_json(decode(data, name))
     except RepeatedKeyError as error:
-        raise UnreadableFileError(f"{name}: the column {error.key!r} stands more than once") from None
+        raise UnreadableFileError(f"{name}: the column {error.key!r} occurs more than once") from None
     except json.JSONDecodeError as error:
         raise UnreadableFileError(f"{name}, line {error.lineno}: not valid JSON ({error.msg})") from None
     except ValueError:

@@ -87,7 +87,7 @@ def read_table(path: str | Path, *, file_format: str | None = None, sheet: str |
     if file_format == "workbook":
         table = read_workbook(data, name, sheet)
     elif sheet is not None:
-        raise UnreadableFileError(f"{name}: there is no sheet {sheet!r} in it: it is no workbook")
+        raise UnreadableFileError(f"{name}: there is no sheet {sheet!r} in it: it is not a workbook")
     else:
         table = READERS[file_format](data, name)
     check_shape(*table.frame.shape, name)

@@ -87,12 +87,12 @@ def _table_below_header(cells: list[list[Any]], name: str, sheet_notes: list[str
     check_shape(len(below), len(header), name)
     comments = {line for line, row in below if is_comment([str(cell) for cell in row[: len(header)]], header)}
     if comments:
-        notes.append(f"{join_numbers(sorted(comments), 'row')} passed over as remarks (#)")
+        notes.append(f"{join_numbers(sorted(comments), 'row')} skipped as comments (#)")
     rows = [(line, row) for line, row in below if line not in comments]
     named = [position for position, column_name in enumerate(header) if column_name or position == 0]
     width = max((len(row) for _, row in rows), default=0)
     if any(row[position] != "" for _, row in rows for position in set(range(width)) - set(named)):
-        notes.append("cells in columns without a name passed over")
+        notes.append("cells in columns without a name skipped")
     columns = {position: [_whole_number(row[position]) for _, row in rows] for position in named}
     frame = pd.DataFrame(columns, dtype="object").set_axis(
         [header[position] for position in named], axis="columns"
@@ -175,7 +175,7 @@ class _SheetParser:
         if self.last_row * self.last_column > MAX_SHEET_CELLS:
             raise UnreadableFileError(
                 f"{self.name}: a sheet reaches to row {self.last_row} and column {self.last_column}, and"
-                f" {MAX_SHEET_CELLS} cells are the most that are read; delete what stands far from the table, or"
+                f" {MAX_SHEET_CELLS} cells are the most that are read; delete cells far from the table, or"
                 " save it as CSV"
             )
 

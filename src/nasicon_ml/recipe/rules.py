@@ -22,7 +22,7 @@ def column_hint(name: object, columns: Iterable[Column] = Column) -> str:
         return SYSTEM_AND_X_HINT
     meaning = parse_column_name(str(name))
     if meaning is not None and len(meaning.candidates) > 1:
-        return f"Which one is it: {', '.join(meaning.candidates)}? Call it so."
+        return f"Which one is it: {', '.join(meaning.candidates)}? Use that name."
     if meaning is not None and meaning.unknown_unit:
         column = meaning.column
         units = [column.unit, *sorted(other for unit, other in OTHER_UNITS if unit == column.unit)]

@@ -131,7 +131,7 @@ def read_dopant(symbol: object, node: SpecNode) -> Ion:
     element = match[1] if match else ""
     if match is None or element not in DOPANTS:
         hint = nearest_element(symbol) if isinstance(symbol, str) and symbol not in ELEMENT_INDEX else ""
-        raise node.error(f"elements that can stand on M: {', '.join(DOPANTS)}", hint, value=symbol)
+        raise node.error(f"elements that can occupy M: {', '.join(DOPANTS)}", hint, value=symbol)
     states = USUAL_STATES[element]
     charge = int(match[2] or match[3] or states[0])
     if charge not in states:

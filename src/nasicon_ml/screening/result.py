@@ -274,14 +274,14 @@ class Identity:
             if begun != now:
                 raise NasiconError(
                     f"{path}: this screening was begun with another {what} (SHA-256 {begun[:12]}..., not "
-                    f"{now[:12]}...); resume it with that one, or begin anew in another folder"
+                    f"{now[:12]}...); resume it with that one, or start again in another folder"
                 )
         for name in sorted({*self.settings, *other.settings}):
             before, after = self.settings.get(name), other.settings.get(name)
             if before != after:
                 raise NasiconError(
                     f"{path}: this screening was begun with {name} {format_value(before)}, not "
-                    f"{format_value(after)}; resume it with that, or begin anew in another folder"
+                    f"{format_value(after)}; resume it with that, or start again in another folder"
                 )
 
 
@@ -339,14 +339,14 @@ def read_state(folder: Path) -> State:
         state = load_json(path.read_text(encoding="utf-8"))
         content = state["state"]
         if state["format"] != _FORMAT or state["sha256"] != _sha256(_to_text(content)):
-            raise UnreadableFileError(f"{path}: was changed or damaged (SHA-256 differs); begin anew")
+            raise UnreadableFileError(f"{path}: was changed or damaged (SHA-256 differs); start again")
         identity = Identity(content["space"], content["model"], content["settings"])
         aggregate = Aggregate.from_json(content["tally"])
         return State(identity, int(content["position"]), float(content["seconds"]), aggregate, content["note"])
     except OSError as error:
         raise UnreadableFileError(f"{path}: there is no screening to resume ({error.strerror or error})") from None
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise UnreadableFileError(f"{path}: is not the state of a screening; begin anew") from None
+        raise UnreadableFileError(f"{path}: is not the state of a screening; start again") from None
 
 
 def model_checksum(model: PropertyModel) -> str:

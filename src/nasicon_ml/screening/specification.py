@@ -104,7 +104,7 @@ class SpecNode:
             if isinstance(key, int):
                 raise self.error(allowed, "Write decimals with a point: in braces a comma begins the next key.")
             if not isinstance(key, str):
-                raise self.error(allowed, f"The key {key!r} is no text; put it into quotation marks.")
+                raise self.error(allowed, f"The key {key!r} is not text; put it in quotation marks.")
         return {key: self.child(key) for key in self.value}
 
     def items(self, allowed: str, *, empty: bool = False) -> list[SpecNode]:
@@ -333,7 +333,7 @@ def check_unique(values: Sequence[object], node: SpecNode) -> None:
     seen: set[object] = set()
     for value in values:
         if value in seen:
-            raise node.error("every value once", value=value, hint="It stands there twice.")
+            raise node.error("every value once", value=value, hint="It occurs twice.")
         seen.add(value)
 
 
@@ -416,10 +416,10 @@ def read_field_axes(node: SpecNode | None, warnings: list[str]) -> list[Axis]:
 def _unknown_field_error(name: str, value: SpecNode) -> FieldError:
     allowed = f"fields {', '.join(FIELDS)}"
     if name in ADDITIVE:
-        hint = "Additives stand in a list of their own, additives, so that amount and unit go with the name."
+        hint = "Additives have a list of their own, additives, with name, amount and unit."
         return value.error(allowed, hint)
     if name == Column.FORMULA:
-        return value.error(allowed, "Compositions stand in a list of their own, compositions.")
+        return value.error(allowed, "Compositions have a list of their own, compositions.")
     return value.add_place(unknown_field_error(name, value.value))
 
 

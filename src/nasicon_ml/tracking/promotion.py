@@ -281,7 +281,7 @@ def _gate_report(store: Store, candidate: Version, previous: str | None, *, forc
                 return None
             raise TrackingError(
                 f"the champion, version {previous}, cannot be read, so there is nothing to compare with: {error}; "
-                "to promote all the same: --force --reason '...'"
+                "to promote it anyway: --force --reason '...'"
             ) from error
     return evaluate_candidate(candidate_model, reference)
 

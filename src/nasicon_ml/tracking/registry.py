@@ -192,7 +192,9 @@ def _refuse_large(store: Store, uri: str, source: str) -> None:
         return  # the download will report the problem
     size = sum(item.file_size or 0 for item in listed)
     if size > MAX_BUNDLE_BYTES:
-        raise BundleError(f"{uri} is no bundle: its files have {size} bytes, a bundle at most {MAX_BUNDLE_BYTES}")
+        raise BundleError(
+            f"{uri} is not a bundle: its files have {size} bytes, a bundle at most {MAX_BUNDLE_BYTES}"
+        )
 
 
 def _bundle_location(store: Store, uri: str) -> str:

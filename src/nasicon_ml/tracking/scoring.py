@@ -236,7 +236,7 @@ def _check_names(names: Sequence[Any]) -> None:
         raise unknown_columns_error(unknown)
     if len(set(names)) < len(names):
         repeated = next(name for index, name in enumerate(names) if name in names[:index])
-        raise FieldError("column", repeated, "every column once", "It stands twice.")
+        raise FieldError("column", repeated, "every column once", "It occurs twice.")
 
 
 def read_params(pairs: Iterable[tuple[str, Any]]) -> dict[str, float]:

@@ -150,14 +150,14 @@ class TreeArrays:
             raise ValueError(f"the sizes of the trees do not add up to the {n_nodes} nodes there are")
         for name in PER_NODE:
             if len(getattr(self, name)) != n_nodes:
-                raise ValueError(f"{name} has not one value for each of {n_nodes} nodes")
+                raise ValueError(f"{name} does not have one value for each of {n_nodes} nodes")
         for name in ("base_score", "value", "cover", "gain"):
             if not np.all(np.abs(getattr(self, name)) < MAX_NUMBER):
-                raise ValueError(f"{name} holds what is no number of reasonable size")
+                raise ValueError(f"{name} contains numbers that are not finite or too large")
         if self.feature.min() < 0 or self.feature.max() >= n_features:
-            raise ValueError(f"feature holds one beyond the {n_features} there are")
+            raise ValueError(f"feature contains a number beyond the {n_features} there are")
         if self.default_left.max() > 1:
-            raise ValueError("default_left holds other than 0 and 1")
+            raise ValueError("default_left contains numbers other than 0 and 1")
         self._check_children()
 
     def _check_children(self) -> None:
@@ -166,7 +166,7 @@ class TreeArrays:
         size = np.repeat(self.tree_sizes, self.tree_sizes)
         # The right child follows the left; comparing with a sum could overflow.
         if not np.all(self.is_leaf | ((self.left_child > position) & (self.left_child < size - 1))):
-            raise ValueError("left_child holds a node that is not there, or stands before its parent")
+            raise ValueError("left_child contains a node that does not exist or precedes its parent")
         left = self.left[~self.is_leaf]
         n_parents = np.bincount(np.concatenate([left, left + 1]), minlength=len(position))
         if not np.array_equal(n_parents, position > 0):
@@ -202,7 +202,7 @@ def read_npz(data: bytes, n_features: int) -> TreeArrays:
     try:
         arrays: dict[str, Any] = _read_arrays(data)
     except _READ_ERRORS as error:
-        raise ValueError(f"it is no archive of arrays: {error}") from None
+        raise ValueError(f"it is not an archive of arrays: {error}") from None
     for name in _SCALARS:
         if len(arrays[name]) != 1:
             raise ValueError(f"{name} holds {len(arrays[name])} numbers instead of one")
@@ -287,7 +287,7 @@ def _from_learner(learner: Mapping[str, Any]) -> TreeArrays:
     left = columns["left_child"]
     right = np.concatenate([np.array(tree["right_children"], dtype=left.dtype) for tree in trees])
     if not np.array_equal(right, np.where(left == LEAF, LEAF, left + 1)):
-        raise ValueError("a right child does not stand behind the left one")
+        raise ValueError("a right child does not follow the left one")
     if any(any(tree["split_type"]) or len(tree["categories"]) for tree in trees):
         raise ValueError("a tree divides by categories")
     return TreeArrays(

@@ -339,7 +339,7 @@ def _not_made(
 ) -> tuple[pd.DataFrame, int]:
     """Return the recipes from which no own pellet was made, and the number of the others."""
     if recipes.empty:
-        where = " inside the known domain; recipes outside it have to be asked for" if search.inside_only else ""
+        where = " inside the known domain; recipes outside must be requested" if search.inside_only else ""
         raise NasiconError(f"{search.space.name}: the space holds no recipe{where}")
     made: Mask = np.zeros(len(recipes), dtype=np.bool_) if own is None else already_made(recipes, own)
     if made.all():
