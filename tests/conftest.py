@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
+import pkgutil
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
+import nasicon_ml
 from tests.fuzz.tally import TALLY
 
 if TYPE_CHECKING:
@@ -39,7 +44,18 @@ WHOLE_FUZZ_SUITE = pytest.StashKey[bool]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note whether the whole fuzz suite is to be run."""
+    """Note whether the whole fuzz suite is to be run; import the package before property-based tests.
+
+    Hypothesis also draws constants of the imported modules of a project, so its examples would depend on the tests
+    that ran before.
+    """
+    if any(is_hypothesis_test(getattr(item, "function", None)) for item in session.items):
+        logging.disable(logging.WARNING)  # Streamlit reports that it does not run
+        with warnings.catch_warnings(action="ignore"):  # those of MLflow's own modules
+            for module in pkgutil.walk_packages(nasicon_ml.__path__, "nasicon_ml."):
+                if module.name != "nasicon_ml.app.main":  # a page, which Streamlit runs
+                    importlib.import_module(module.name)
+        logging.disable(logging.NOTSET)
     folder = Path(__file__).parent / "fuzz"
     asked = {item.path for item in session.items}
     quick = {path for path in folder.glob("test_*.py") if path.stem not in {"test_million", "test_process"}}
