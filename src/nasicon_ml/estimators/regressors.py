@@ -490,7 +490,8 @@ class PhasePurityClassifier(ClassifierMixin, _TargetEstimator):  # type: ignore[
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the more likely class of each row, shape (n,)."""
-        return np.asarray(self.classes_[np.argmax(self.predict_proba(X), axis=1)])
+        likelier = np.argmax(self.predict_proba(X), axis=1)  # raises NotFittedError before `classes_` is read
+        return np.asarray(self.classes_[likelier])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
