@@ -94,7 +94,7 @@ def _listen(moment: Callable[[str, str], None]) -> None:
 
     from nasicon_ml.cli import train
 
-    every = train.progress
+    every = train.progress_bar
 
     @contextmanager
     def progress(*args: Any, **options: Any) -> Iterator[Callable[[str, float], None]]:
@@ -106,7 +106,7 @@ def _listen(moment: Callable[[str, str], None]) -> None:
 
             yield step
 
-    vars(train)["progress"] = progress
+    vars(train)["progress_bar"] = progress
 
 
 def main() -> None:
