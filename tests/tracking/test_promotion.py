@@ -24,17 +24,17 @@ from nasicon_ml.tracking import (
 )
 from nasicon_ml.tracking.registry import champion_history
 from nasicon_ml.tracking.store import open_store
-from tests.stores import copy_store
 from tests.tracking.conftest import aliases, replace_gate
 
 
 @pytest.fixture
-def own_two_versions(with_champion, tmp_path, monkeypatch):
-    """The same with a copy of the artifacts, to be damaged."""
-    copy_store(with_champion, tmp_path)
-    monkeypatch.chdir(tmp_path)
+def own_two_versions(workplace, instant_training, monkeypatch):
+    """A champion, version 1, and a challenger, version 2, recorded here, with files to be damaged."""
     replace_gate(monkeypatch, passed=True)
-    return tmp_path
+    run_training()
+    promote()
+    run_training()
+    return workplace
 
 
 @pytest.mark.slow
