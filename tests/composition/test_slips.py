@@ -61,7 +61,7 @@ def test_read_as_what_is_meant(written: str, meant: str) -> None:
         ("LiTi2(PO4)3.2H2O", "Water leaves long before sintering"),
         ("LATP x=0.3\u00b7nH2O", "leave '\u00b7nH2O' out"),
         ("LATP03", "write LATP x=0.3."),
-        ("LATP 00.3", "write LATP x=00.3."),
+        ("LATP 00.3", "write LATP x=0.3."),
         ("LAGP05", "write LAGP x=0.5."),
         ("LATP x 0.4", "write LATP x=0.4."),
         ("LATP x=30%", "30 % of one is x=0.3"),

@@ -455,9 +455,10 @@ def _check_bare_amount(body: str, values: AssignedValues, text: str) -> None:
     match = _NAME_AND_AMOUNT.fullmatch(body)
     system = find_shorthand(match["name"]) if match else None
     if match and system and (system.dopant or system.silicon) and not values.numbers:
-        number = re.sub(r"^0(?=[0-9]+$)", "0.", match["number"])  # LATP03 lacks the decimal point
-        value = number if float(number) <= 2 else "0.3"
-        raise formula_error(text, hint=f"The number has no name: write {system.name} x={value}.")
+        amount = float(re.sub(r"^0(?=[0-9]+$)", "0.", match["number"]))  # LATP03 lacks the decimal point
+        raise formula_error(
+            text, hint=f"The number has no name: write {system.name} x={amount if amount <= 2 else 0.3:g}."
+        )
 
 
 def _check_all_used(values: AssignedValues, used: set[str], text: str) -> None:
