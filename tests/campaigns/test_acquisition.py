@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from nasicon_ml.campaigns.acquisition import METHODS, JointNormal, Posterior, choose
+from nasicon_ml.campaigns.acquisition import METHODS, JointNormal, Posterior, Promise, choose
 from nasicon_ml.campaigns.goal import Goal
 from nasicon_ml.columns import Column
 from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.model import Answers
+from nasicon_ml.screening.objectives import Question
 
 
 def independent(mean, variance, alone=0.0):
@@ -132,3 +135,9 @@ def test_thompson_sampling_takes_each_recipe_as_often_as_it_is_likely_the_best()
     counts = np.bincount(first, minlength=3) / 300
     assert counts[0] == pytest.approx(counts[1], abs=0.12)
     assert counts[2] < 0.15
+
+
+def test_settings_of_a_promise_can_be_written_as_json() -> None:
+    goal = Goal(min_density_pct=90.0)
+    settings = json.loads(json.dumps(Question(Promise(goal, -3.5)).to_json()))
+    assert settings["objective"] == {"name": "promise", "goal": goal.to_json(), "log10_s_cm": -3.5}

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,10 @@ class Promise(Objective):
     def describe(self) -> str:
         """Return a description for reports."""
         return f"promise of {self.goal.describe()}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the name and the settings as plain values."""
+        return {"name": self.name, "goal": self.goal.to_json(), "log10_s_cm": self.log10_s_cm}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Two models on the same pellets, and the gate that a model passes champion_rules it becomes the champion.
+"""Two models on the same pellets, and the gate that a model passes before it becomes the champion.
 
 Both models predicted each pellet without having seen its source. Errors are compared pellet by pellet, so that
 pellets that are difficult for both models cancel out. The bootstrap draws whole sources with replacement, because
