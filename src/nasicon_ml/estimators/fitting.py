@@ -1,7 +1,8 @@
 """Fitting of one target: boosted trees, extremely randomised trees and the prior.
 
 The extremely randomised trees are those of scikit-learn, fitted to the stated recipe and few computed features.
-Averages of both kinds of trees predict better than either. Both are stored as `nasicon_ml.trees.TreeEnsemble`.
+Averages of both kinds of trees predict better than either. Both are stored as
+`nasicon_ml.trees.ensemble.TreeEnsemble`.
 """
 
 from __future__ import annotations

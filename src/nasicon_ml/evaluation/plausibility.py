@@ -245,7 +245,7 @@ def _best_points(curve: Floats, which: Sequence[int]) -> float:
     return float(curve[inside].max() - curve[~inside].max())
 
 
-def _lowest_at_best(curve: Floats, other: Floats, _sintering_temperatures: Floats) -> float:
+def _lowest_at_best(curve: Floats, other: Floats, _celsius: Floats) -> float:
     best = int(np.argmax(other))
     return float(np.delete(curve, best).min() - curve[best])
 
