@@ -125,9 +125,12 @@ def test_a_row_of_units_is_merged_with_the_header() -> None:
     }  # fmt: skip
 
 
-def test_a_row_of_units_is_no_composition() -> None:
-    table = standardize(System=["", "LATP"], x=["", "0.3"], T_sinter=["°C", "850"])
+@pytest.mark.parametrize("unit_of_x", ["", "mol", "pfu", "-", "per formula"])
+@pytest.mark.parametrize("unit_of_system", ["", None])
+def test_a_row_of_units_is_no_composition(unit_of_system: str | None, unit_of_x: str) -> None:
+    table = standardize(System=[unit_of_system, "LATP"], x=[unit_of_x, "0.3"], T_sinter=["K", "1123"])
     assert table.frame["formula"].tolist() == ["LATP x=0.3"]
+    assert table.frame["sintering_temperature_c"].tolist() == [850]
     assert "columns 'System' and 'x' read together, as in 'LATP x=0.3'" in table.notes
 
 

@@ -208,7 +208,11 @@ def _merge_unit_row(table: RawTable) -> RawTable:
     """Append the units in a row below the header to the names in the header."""
     if table.frame.empty:
         return table
-    first = ["" if is_missing(cell) else str(cell).strip() for cell in table.frame.iloc[0]]
+    # x has units such as "per formula unit" in many spellings, none of which changes its values.
+    first = [
+        "" if is_missing(cell) or normalize_name(name) == "x" else str(cell).strip()
+        for name, cell in table.frame.iloc[0].items()
+    ]
     if not any(first) or not all(is_unit(cell.strip("[]() ")) for cell in first if cell):
         return table
     names = [
