@@ -10,6 +10,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,11 +52,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     if any(is_hypothesis_test(getattr(item, "function", None)) for item in session.items):
         logging.disable(logging.WARNING)  # Streamlit reports that it does not run
-        with warnings.catch_warnings(action="ignore"):  # those of MLflow's own modules
-            for module in pkgutil.walk_packages(nasicon_ml.__path__, "nasicon_ml."):
-                if module.name != "nasicon_ml.app.main":  # a page, which Streamlit runs
-                    importlib.import_module(module.name)
-        logging.disable(logging.NOTSET)
+        try:
+            with warnings.catch_warnings(action="ignore"):  # those of MLflow's own modules
+                for module in pkgutil.walk_packages(nasicon_ml.__path__, "nasicon_ml."):
+                    if module.name != "nasicon_ml.app.main":  # a page, which Streamlit runs
+                        with suppress(ImportError):  # of a part that is not installed
+                            importlib.import_module(module.name)
+        finally:
+            logging.disable(logging.NOTSET)
     folder = Path(__file__).parent / "fuzz"
     asked = {item.path for item in session.items}
     quick = {path for path in folder.glob("test_*.py") if path.stem not in {"test_million", "test_process"}}

@@ -554,13 +554,11 @@ def load_model(name: str | None, tracking_uri: str | None) -> tuple[str, Propert
     return resolved_name, model if isinstance(model, PropertyModel) else loaded_model(model)
 
 
-def check_destinations(
-    values: Mapping[str, Any], sources: Mapping[str, str | None], figure: str = "figure"
-) -> None:
-    """Check the files of ``--output`` and of the option `figure`; see `check_destination`."""
+def check_destinations(values: Mapping[str, Any], sources: Mapping[str, str | None]) -> None:
+    """Check the files of ``--output`` and ``--figure``; see `check_destination`."""
     check_destination(values["output"], TABLE_ENDINGS, "--output", sources)
     sources = {**sources, "the file of --output": values["output"]}
-    check_destination(values.get(figure), FIGURE_ENDINGS, f"--{figure}", sources)
+    check_destination(values.get("figure"), FIGURE_ENDINGS, "--figure", sources)
 
 
 def check_destination(

@@ -81,7 +81,7 @@ only the formula is obligatory. Exit code: 0 done; 1 some rows are bad, the othe
 @option("--details", is_flag=True, section=ANSWER, help="Give every recipe of FILE its full answer.")
 @json_option
 @output_option("the predictions to a file, too")
-@figure_option("the predictions", "plot", "--plot")
+@figure_option("the predictions", "figure", "--plot")
 @click.pass_context
 def predict(ctx: click.Context, /, **values: Any) -> None:
     """Predict conductivity, density and phase purity of recipes.
@@ -91,7 +91,7 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
     The answer goes to standard output, everything else to standard error.
     """
     check_recipe_options(ctx, values)
-    check_output_files(values, "plot")
+    check_output_files(values)
     inputs = read_inputs(values)
     if not len(inputs):
         report_findings(inputs)
@@ -115,17 +115,17 @@ def predict(ctx: click.Context, /, **values: Any) -> None:
 def _check_explain_options(inputs: Inputs, values: dict[str, Any]) -> None:
     if values["explain"] and len(inputs) > _MAX_EXPLAINED:
         raise click.UsageError(f"--explain is for at most {_MAX_EXPLAINED} recipes; there are {len(inputs)}")
-    if values["explain"] and values["plot"] is not None and len(inputs) > 1:
+    if values["explain"] and values["figure"] is not None and len(inputs) > 1:
         raise click.UsageError(f"--figure draws the explanation of one recipe; there are {len(inputs)}")
 
 
-def check_output_files(values: dict[str, Any], figure: str = "figure") -> None:
+def check_output_files(values: dict[str, Any]) -> None:
     """Check that the output files can be written and do not overwrite any input."""
     from nasicon_ml.workflows.predict import default_bundle
 
     sources = {"the file of the recipes": values.get("file"), "the file of your own pellets": values["own"],
                "a file of the model": values["model"] or str(default_bundle())}  # fmt: skip
-    check_destinations(values, sources, figure)
+    check_destinations(values, sources)
 
 
 def predict_all(inputs: Inputs, values: dict[str, Any]) -> Prediction:
@@ -254,15 +254,15 @@ def _write_answers(inputs: Inputs, predictions: list[Prediction], values: dict[s
         else:
             write_table(_predictions_frame(inputs, predictions), output)
         notes.append(f"{plural(len(inputs), 'prediction')} written to {output}")
-    if values["plot"] is not None:
+    if values["figure"] is not None:
         from nasicon_ml.plots import contributions, recipe_predictions, save
 
         if explanations is None:
             figure = recipe_predictions(_predictions_frame(inputs, predictions), level=values["level"])
         else:
             figure = contributions(explanations)
-        save(figure, values["plot"])
-        notes.append(f"figure written to {values['plot']}")
+        save(figure, values["figure"])
+        notes.append(f"figure written to {values['figure']}")
     _print_in_pieces(
         json_text if values["as_json"] else _answers_as_text(answers, values["level"], one_table, brief)
     )

@@ -85,7 +85,7 @@ def find_pellets(
     if text.strip():
         is_match &= _matches_text(frame, text)
     return frame[is_match].sort_values(
-        column_named(sort).value,
+        column_named(sort, "sort").value,
         ascending=ascending,
         kind="stable",
         ignore_index=True,
@@ -93,18 +93,18 @@ def find_pellets(
     )
 
 
-def column_named(name: str) -> Column:
+def column_named(name: str, field: str = "column") -> Column:
     """Return the column with a name, or with the name of an option (``density``), also with hyphens.
 
     Raises
     ------
     FieldError
-        If there is no such column.
+        If there is no such column; it names `field`.
     """
     column = SEARCHABLE_COLUMNS.get(name.strip().lstrip("-").replace("-", "_"))
     if column is None:
         raise FieldError(
-            "column",
+            field,
             name,
             f"one of {', '.join(dict.fromkeys(SEARCHABLE_COLUMNS.values()))}",
             nearest(name, SEARCHABLE_COLUMNS),

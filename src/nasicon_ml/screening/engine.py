@@ -244,7 +244,7 @@ def screen(
     question, effort = question or Question(), effort or Effort()
     for interval in model.intervals.values():
         interval.scores.quantile(question.level)  # raises if the level is not supported
-    if effort.engine == "processes":
+    if effort.engine == "processes" and effort.threads > 1:
         refuse_class_of_script(space)
     state = State(Identity("", "", {}), 0, 0.0, Aggregate.empty(question.keep))
     if output is not None:

@@ -177,7 +177,8 @@ def check_varied(varied: tuple[VariedField, ...]) -> None:
     """Raise FieldError unless one or two fields are varied."""
     allowed = "one or two fields with several values, such as sintering temperatures from 750 to 1050 °C"
     if not varied:
-        raise FieldError("varied", "nothing", allowed)
+        hint = "Every field has one value here; several are a list, as 850,900,950, or a range, as 750:1050:25."
+        raise FieldError("varied", "nothing", allowed, hint)
     if len(varied) > _MOST_VARIED:
         names = ", ".join(one.label for one in varied)
         hint = "'nasicon-ml predict' takes more, and 'nasicon-ml screen' looks for the best."
