@@ -279,8 +279,9 @@ def _duplicate_findings(clean: pd.DataFrame, row_label: RowLabel) -> list[Findin
     rows = clean[_is_usable(clean)]
     first = np.full(len(clean), -1)
     for measured in MEASURED_RESULTS:
-        measured_rows = rows[rows[measured].notna()]
-        groups = measured_rows.groupby([Column.SOURCE, Column.FORMULA, measured], sort=False)
+        same = [Column.SOURCE, Column.FORMULA, measured]
+        measured_rows = rows[rows[measured].notna() & rows.duplicated(same, keep=False)]
+        groups = measured_rows.groupby(same, sort=False)
         is_same = (groups[compared].transform("nunique") <= 1).all(axis=1)
         _set_first_rows(first, measured_rows[is_same], groups.ngroup()[is_same])
     has_result = rows[list(columns_of(Role.RESULT))].notna().any(axis=1)
@@ -369,8 +370,10 @@ def _similar_pairs(rows: pd.DataFrame, by: list[Column | pd.Series]) -> Iterator
     """Yield, for each group, the pairs of rows (earlier, later) without a difference in recipe or condition."""
     if rows.empty:
         return
-    for _, group in rows.groupby(by, sort=False):
-        if len(group) > 1:
+    groups = rows.groupby(by, sort=False)
+    for indices in groups.indices.values():
+        if len(indices) > 1:
+            group = rows.iloc[indices]
             first, second = np.triu_indices(len(group), k=1)
             is_similar = ~_differs(group, first, second)
             positions = group.index.to_numpy(dtype=np.intp)
