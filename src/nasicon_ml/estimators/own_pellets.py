@@ -101,6 +101,7 @@ class ErrorCorrection:
 
     shift: Floats  # to add on the scale the model learns, shape (n,)
     width_factor: Floats  # to multiply half-widths of intervals with, shape (n,), in (0, 1]
+    trust_slope: Floats  # change of the shift by one more unit of `OwnKernel.trust`, shape (n,)
 
 
 def error_correction(
@@ -120,7 +121,7 @@ def error_correction(
     """
     n, k = query_distances.composition.shape
     if k == 0 or n == 0:
-        return ErrorCorrection(np.zeros(n), np.ones(n))
+        return ErrorCorrection(np.zeros(n), np.ones(n), np.zeros(n))
     # Linear terms: predictions minus their mean over the known pellets.
     known_term = trust_deviation * (differences.mean() - differences.mean(axis=0))
     query_term = trust_deviation * differences.mean(axis=1)
@@ -128,11 +129,12 @@ def error_correction(
     noise = np.full(k, kernel.noise**2 + _JITTER) + extra_variance
     covariance = kernel.covariance(known_distances) + np.outer(known_term, known_term) + np.diag(noise)
     weights = np.linalg.solve(covariance, cross_covariance.T).T
-    shift = weights @ errors + (kernel.trust - 1.0) * (weights * differences).sum(axis=1)
+    trust_slope = (weights * differences).sum(axis=1)
+    shift = weights @ errors + (kernel.trust - 1.0) * trust_slope
     total = kernel.variance + kernel.noise**2
     explained = (weights * cross_covariance).sum(axis=1)
     remaining = np.clip((total + query_term**2 - explained) / total, 1e-4, 1.0)
-    return ErrorCorrection(shift, remaining ** (kernel.narrowing / 2.0))
+    return ErrorCorrection(shift, remaining ** (kernel.narrowing / 2.0), trust_slope)
 
 
 def attenuation(variance: Floats | float) -> Any:
@@ -378,15 +380,17 @@ def _purity_log_loss(kernel: OwnKernel, batch: _SourceBatch) -> float:
 
 
 def _with_trust_and_narrowing(errors: OutOfFoldErrors, kernel: OwnKernel, seed: int) -> OwnKernel:
-    """Fit trust and narrowing by predicting pellets from one to three others of their source."""
+    """Fit trust and narrowing by predicting pellets from one to three others of their source.
+
+    The given kernel has a trust of 1.
+    """
     from scipy.optimize import brentq, minimize_scalar
 
-    trusting, distrusting = replace(kernel, trust=1.0), replace(kernel, trust=0.0)
     parts: list[Floats] = []
     for known, query, weight in draw_known_pellets(errors.groups(), (1, 2, _MOST_KNOWN), 2, _DRAWS, seed):
-        full, none = (errors.correction(each, known, query) for each in (trusting, distrusting))
-        residual = errors.measured[query] - errors.predicted[query] - full.shift
-        parts.append(np.stack([residual, full.shift - none.shift, full.width_factor, errors.half[query],
+        change = errors.correction(kernel, known, query)
+        residual = errors.measured[query] - errors.predicted[query] - change.shift
+        parts.append(np.stack([residual, change.trust_slope, change.width_factor, errors.half[query],
                                np.full(len(query), weight)]))  # fmt: skip
     if not parts:
         return kernel

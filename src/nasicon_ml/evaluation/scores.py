@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from nasicon_ml.arrays import Floats, Ints
+from nasicon_ml.arrays import Floats, Ints, Mask
 from nasicon_ml.columns import MODEL_INPUT, RECIPE, Column, Role
 from nasicon_ml.estimators.fitting import FittedTarget
 from nasicon_ml.estimators.targets import TARGETS, TargetName, TrainingRows, measurement_temperature
@@ -80,13 +80,18 @@ def expected_calibration_error(outcome: Floats, probability: Floats, bins: int =
     Bins have equal counts because most probabilities from few data are in the middle, so that outer bins of equal
     width would contain only a few rows.
     """
+    return float(_calibration_errors(outcome[None, :], probability, bins)[0])
+
+
+def _calibration_errors(outcomes: Floats | Mask, probability: Floats, bins: int) -> Floats:
+    """Return the `expected_calibration_error` of each of m rows of outcomes, shape (m, n); shape (m,)."""
     order = np.argsort(probability, kind="stable")
     gaps = [
-        len(rows) * abs(float(outcome[rows].mean() - probability[rows].mean()))
+        len(rows) * np.abs(outcomes[:, rows].mean(axis=1) - probability[rows].mean())
         for rows in np.array_split(order, min(bins, len(order)))
         if len(rows)
     ]
-    return float(np.sum(gaps) / len(outcome))
+    return np.asarray(np.stack(gaps, axis=1).sum(axis=1) / len(probability))
 
 
 def calibration_error_by_chance(probability: Floats, bins: int = 10, draws: int = 200) -> float:
@@ -96,9 +101,7 @@ def calibration_error_by_chance(probability: Floats, bins: int = 10, draws: int 
     number of rows; the correlation of pellets of one source increases it somewhat.
     """
     outcomes = np.random.default_rng(0).uniform(size=(draws, len(probability))) < probability
-    return float(
-        np.mean([expected_calibration_error(drawn.astype(np.float64), probability, bins) for drawn in outcomes])
-    )
+    return float(np.mean(_calibration_errors(outcomes, probability, bins)))
 
 
 def score_table(out_of_fold: pd.DataFrame) -> pd.DataFrame:
