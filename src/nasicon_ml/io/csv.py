@@ -67,7 +67,7 @@ def read_csv(data: bytes, name: str) -> RawTable:
         frame = pd.DataFrame(cells, columns=header, dtype="object")
         if comment_lines:
             notes.append(f"{join_numbers(comment_lines, 'line')} skipped as comments (#)")
-    if "'" in text:
+    if re.search(rf"(?:^|[\"\r\n{re.escape(separator)}])'", text):
         frame = frame.map(unescape_spreadsheet_formula)
     if separator != ",":
         notes.append(f"columns separated by {SEPARATORS[separator]}")
