@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasicon_ml.bundle.out_of_fold import COLUMNS, COUNTS, NUMBERS, TEXTS, empty_table, from_csv, rounded, to_csv
+from nasicon_ml.bundle.out_of_fold import COLUMNS, COUNTS, NO_ROWS, NUMBERS, TEXTS, from_csv, rounded, to_csv
 
 WORDS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\0"))
 NUMBER = st.one_of(st.floats(allow_nan=True, allow_infinity=False), st.floats(-10, 100).map(lambda x: round(x, 6)))
@@ -24,7 +24,7 @@ ROWS = st.lists(
 
 def table_of(rows):
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype(empty_table().dtypes.to_dict())
+    return frame.astype(from_csv(NO_ROWS).dtypes.to_dict())
 
 
 @given(ROWS)
@@ -48,8 +48,12 @@ def test_a_training_has_these_columns_and_its_model_keeps_them_to_six_decimals(t
 
 
 def test_no_rows_are_a_table_of_all_columns():
-    assert empty_table().empty
-    pd.testing.assert_frame_equal(from_csv(to_csv(empty_table())), empty_table())
+    none = from_csv(NO_ROWS)
+    assert none.empty
+    assert none.dtypes.to_dict() == dict.fromkeys(TEXTS, "object") | dict.fromkeys(
+        COUNTS, "int64"
+    ) | dict.fromkeys(NUMBERS, "float64")
+    assert to_csv(none) == NO_ROWS
 
 
 @pytest.mark.parametrize(

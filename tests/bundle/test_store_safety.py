@@ -9,12 +9,14 @@ import shutil
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nasicon_ml.bundle.out_of_fold import COLUMNS
 from nasicon_ml.bundle.store import FILES, FORMAT_VERSION, MANIFEST
 from nasicon_ml.errors import BundleError, NasiconError
 from nasicon_ml.model import PropertyModel
@@ -133,7 +135,7 @@ def test_invalid_model_json_is_refused(bundle, reseal, path, value, match):
         ("pellets.csv", b"", "line 1: the columns are not the 45"),
         ("pellets.csv", b"a," * 1_000_000, "line 1: (the columns are not the 45|field)"),
         ("pellets.csv", b"\xff", "codec can't decode"),
-        ("out_of_fold.csv", b"a,b\n", "line 1: the columns are not the 21"),
+        ("out_of_fold.csv", b"\xff", "codec can't decode"),
         ("conductivity.npz", b"", "it is not an archive of arrays"),
         ("conductivity.npz", b"{}", "it is not an archive of arrays"),
         ("conductivity.npz", b"PK\x05\x06" + bytes(18), "does not hold exactly the arrays"),
@@ -144,6 +146,12 @@ def test_invalid_model_json_is_refused(bundle, reseal, path, value, match):
 def test_invalid_files_are_refused(reseal, name, data, match):
     with pytest.raises(BundleError, match=rf"bundle/{name} does not hold what a bundle holds: .*{match}"):
         PropertyModel.load(reseal(name, data))
+
+
+def test_invalid_out_of_fold_predictions_are_refused_when_they_are_used(reseal):
+    model = PropertyModel.load(reseal("out_of_fold.csv", b"a,b\n"))
+    with pytest.raises(BundleError, match=r"^out_of_fold.csv does not hold .*: line 1: the columns are not"):
+        _ = model.out_of_fold
 
 
 @pytest.mark.parametrize(
@@ -246,6 +254,8 @@ def test_mutated_tables_are_refused_by_name_or_answer(bundle, reseal, data):
         assert f"{name} does not hold what a bundle holds" in complaint
         return
     model.predict(recipe_table([Recipe(formula="LATP x=0.4")]))
+    with suppress(BundleError):
+        assert list(model.out_of_fold.columns) == list(COLUMNS)
 
 
 _FUZZ = """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from nasicon_ml.bundle.out_of_fold import empty_table
+from nasicon_ml.bundle.out_of_fold import NO_ROWS, from_csv
 from nasicon_ml.columns import Column
 from nasicon_ml.errors import DatasetError
 from nasicon_ml.estimators.targets import TargetName
@@ -114,7 +114,7 @@ def test_a_pellet_whose_value_was_corrected_is_left_out() -> None:
 
 def test_what_cannot_be_compared_says_so() -> None:
     with pytest.raises(DatasetError, match="without out-of-fold predictions"):
-        compare(empty_table(), held_out())
+        compare(from_csv(NO_ROWS), held_out())
     with pytest.raises(DatasetError, match="no out-of-fold predictions of relative density"):
         compare(held_out(), held_out()[lambda table: table["target"] != str(DENSITY)])
     other = held_out().assign(**{str(Column.PELLET_ID): lambda table: "x" + table[str(Column.PELLET_ID)]})

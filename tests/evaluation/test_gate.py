@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from nasicon_ml.bundle.out_of_fold import empty_table
+from nasicon_ml.bundle.out_of_fold import NO_ROWS, to_csv
 from nasicon_ml.estimators.targets import TargetName
 from nasicon_ml.evaluation import gate
 from nasicon_ml.evaluation.gate import ALLOWANCES, TOLERANCES, GateReport, evaluate_candidate
@@ -42,7 +42,7 @@ def worse(model: PropertyModel, target: TargetName, by: float) -> PropertyModel:
     rows = table["target"] == str(target)
     away = (table["predicted"] >= table["measured"]).map({True: 1.0, False: -1.0})
     table.loc[rows, "predicted"] += by * away[rows]
-    return replace(model, out_of_fold=table)
+    return replace(model, out_of_fold_csv=to_csv(table))
 
 
 def test_a_model_passes_beside_itself_and_without_a_champion(model) -> None:
@@ -70,7 +70,7 @@ def test_worse_probabilities_are_refused(model) -> None:
     table = model.out_of_fold.copy()
     rows = table["target"] == str(TargetName.PHASE_PURITY)
     table.loc[rows, "predicted"] = 1 - table.loc[rows, "predicted"]
-    assert refused(evaluate_candidate(replace(model, out_of_fold=table), model)) == {"phase_purity"}
+    assert refused(evaluate_candidate(replace(model, out_of_fold_csv=to_csv(table)), model)) == {"phase_purity"}
 
 
 def test_without_a_champion_the_median_has_to_be_beaten(model) -> None:
@@ -86,7 +86,7 @@ def test_intervals_that_are_too_narrow_or_too_wide_are_refused(model, factor, sa
             column = f"{end}{level}"
             middle = table.loc[rows, "predicted"]
             table.loc[rows, column] = middle + factor * (table.loc[rows, column] - middle)
-    report = evaluate_candidate(replace(model, out_of_fold=table), model)
+    report = evaluate_candidate(replace(model, out_of_fold_csv=to_csv(table)), model)
     assert refused(report) == {"coverage"}
     assert said in report.reasons[0]
     assert "at 90 % (85 to 95)" in report.reasons[0]
@@ -134,7 +134,7 @@ def test_a_dataset_with_errors_is_refused(model, validation, said) -> None:
 def redealt(model: PropertyModel, **metadata: object) -> PropertyModel:
     """Give a model whose folds are others."""
     table = model.out_of_fold.assign(fold=model.out_of_fold["source"].map(lambda name: len(name) % 3))
-    return replace(model, out_of_fold=table, metadata=replace(model.metadata, **metadata))
+    return replace(model, out_of_fold_csv=to_csv(table), metadata=replace(model.metadata, **metadata))
 
 
 def test_the_same_data_by_other_folds_cannot_be_compared(model) -> None:
@@ -149,13 +149,13 @@ def test_other_data_are_compared_on_what_is_common(model) -> None:
     assert report.passed, report.reasons
     assert "100 % of the champion's pellets" in report.checks[0].message
     half = newer.out_of_fold.groupby("target").sample(frac=0.5, random_state=0)
-    report = evaluate_candidate(replace(newer, out_of_fold=half), model)
+    report = evaluate_candidate(replace(newer, out_of_fold_csv=to_csv(half)), model)
     assert "comparison" in refused(report)
     assert "at least 80 % are needed" in report.reasons[0]
 
 
 def test_a_model_without_out_of_fold_predictions_is_refused_with_every_reason(model) -> None:
-    for candidate, reference in ((replace(model, out_of_fold=empty_table()), model),):
+    for candidate, reference in ((replace(model, out_of_fold_csv=NO_ROWS), model),):
         report = evaluate_candidate(candidate, reference)
         assert refused(report) == {"comparison", "coverage"}
-    assert refused(evaluate_candidate(model, replace(model, out_of_fold=empty_table()))) == {"comparison"}
+    assert refused(evaluate_candidate(model, replace(model, out_of_fold_csv=NO_ROWS))) == {"comparison"}

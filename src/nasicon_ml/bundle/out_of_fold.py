@@ -22,12 +22,8 @@ COLUMNS = (
     "lower", "upper", "level_needed", "composition_only", "median", "unknown_share", str(Column.DOMAIN_SCORE),
 )  # fmt: skip
 NUMBERS = tuple(name for name in COLUMNS if name not in TEXTS + COUNTS)
-
-
-def empty_table() -> pd.DataFrame:
-    """Return a table with all columns and no rows, for models without out-of-fold predictions."""
-    types = dict.fromkeys(TEXTS, "object") | dict.fromkeys(COUNTS, "int64") | dict.fromkeys(NUMBERS, "float64")
-    return pd.DataFrame({name: pd.Series(dtype=types[name]) for name in COLUMNS})
+#: The table without rows of models without out-of-fold predictions.
+NO_ROWS = ",".join(COLUMNS) + "\n"
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:

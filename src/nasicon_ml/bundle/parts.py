@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nasicon_ml.bundle.out_of_fold import empty_table
+from nasicon_ml.bundle.out_of_fold import NO_ROWS, from_csv
+from nasicon_ml.errors import BundleError
 from nasicon_ml.estimators.domain import Domain
 from nasicon_ml.estimators.own_pellets import OwnKernel
 from nasicon_ml.estimators.priors import Prior
@@ -57,6 +59,20 @@ class ModelParts:
     # Covariances of errors for conditioning on own pellets; empty in older bundles
     own: Mapping[TargetName, OwnKernel] = field(default_factory=dict)
     priors: Mapping[TargetName, Prior] = field(default_factory=dict)  # for targets that have one
-    # Out-of-fold predictions of the training, all repeats, columns `nasicon_ml.bundle.out_of_fold.COLUMNS`; no
-    # rows in older bundles
-    out_of_fold: pd.DataFrame = field(default_factory=empty_table)
+    out_of_fold_csv: str = NO_ROWS  # out-of-fold predictions of the training; no rows in older bundles
+
+    @cached_property
+    def out_of_fold(self) -> pd.DataFrame:
+        """Out-of-fold predictions of the training, all repeats; columns `nasicon_ml.bundle.out_of_fold.COLUMNS`.
+
+        They are parsed when they are first used, because predictions do not need them.
+
+        Raises
+        ------
+        BundleError
+            If they are not such a table.
+        """
+        try:
+            return from_csv(self.out_of_fold_csv)
+        except ValueError as error:
+            raise BundleError(f"out_of_fold.csv does not hold what a bundle holds: {error}") from None

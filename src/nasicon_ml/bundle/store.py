@@ -11,8 +11,8 @@ card.json        the same for programs; since format 2
 ```
 
 A bundle may be untrusted. Every file is read once and compared with the manifest (`nasicon_ml.bundle.manifest`);
-then its content is checked while it is parsed, because checksums can be recomputed after a change. The cards are
-written and never read.
+then its content is checked while it is parsed, because checksums can be recomputed after a change. The out-of-fold
+predictions are parsed when they are first used. The cards are written and never read.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nasicon_ml.bundle import out_of_fold
 from nasicon_ml.bundle.card import card_content, card_markdown
 from nasicon_ml.bundle.manifest import MANIFEST as MANIFEST  # noqa: PLC0414 -- part of this module
 from nasicon_ml.bundle.manifest import CheckedFiles, read_files, write_manifest
+from nasicon_ml.bundle.out_of_fold import NO_ROWS
 from nasicon_ml.bundle.parts import ModelMetadata, ModelParts
 from nasicon_ml.bundle.schema import check_model_json
 from nasicon_ml.checks import check_columns
@@ -188,7 +188,7 @@ def _model(files: CheckedFiles) -> ModelParts:
         },
         # Older bundles have none; own pellets then raise an error.
         own={TargetName(name): OwnKernel(**kernel) for name, kernel in content.get("own", {}).items()},
-        out_of_fold=_read_out_of_fold(files),
+        out_of_fold_csv=_read_out_of_fold(files),
     )
 
 
@@ -201,7 +201,7 @@ def model_files(model: ModelParts) -> dict[str, bytes]:
     return files | {
         _MODEL: dump_json(_model_json(model)),
         _PELLETS: pellets.encode("utf-8"),
-        _OUT_OF_FOLD: out_of_fold.to_csv(model.out_of_fold).encode("utf-8"),
+        _OUT_OF_FOLD: model.out_of_fold_csv.encode("utf-8"),
     }
 
 
@@ -286,11 +286,11 @@ def _read_pellets(files: CheckedFiles) -> pd.DataFrame:
         return clean.assign(**{Column.SYSTEM.value: sites.per_row(sites.systems)})
 
 
-def _read_out_of_fold(files: CheckedFiles) -> pd.DataFrame:
+def _read_out_of_fold(files: CheckedFiles) -> str:
     if _OUT_OF_FOLD not in files.content:
-        return out_of_fold.empty_table()
+        return NO_ROWS
     with _naming_file(files, _OUT_OF_FOLD):
-        return out_of_fold.from_csv(files.content[_OUT_OF_FOLD].decode("utf-8"))
+        return files.content[_OUT_OF_FOLD].decode("utf-8")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from nasicon_ml.arrays import Strings
-from nasicon_ml.bundle.out_of_fold import rounded
+from nasicon_ml.bundle.out_of_fold import rounded, to_csv
 from nasicon_ml.bundle.parts import ModelMetadata
 from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.composition import OccupancyTable, occupancies
@@ -299,7 +299,7 @@ def train(
     )
     own = fit_own_kernels(out_of_fold, pellets, seed=options.seed)
     model, settings = _final_model(data, results, metadata, advance)
-    model = replace(model, own=own, out_of_fold=rounded(shown))
+    model = replace(model, own=own, out_of_fold_csv=to_csv(rounded(shown)))
     report("checking dataset and model", 0.99)
     model = with_known_problems(added.remove_from_model(model), path)
     report("done", 1.0)
