@@ -413,8 +413,7 @@ def _sources_by_anion(sites: OccupancyTable, sources: Strings) -> dict[str, int]
 
 def _ranges(numbers: pd.DataFrame, least_count: int) -> dict[str, tuple[float, float]]:
     """Return (lowest, highest) of each column with enough values."""
-    return {
-        str(name): (float(values.min()), float(values.max()))
-        for name, values in numbers.items()
-        if values.count() >= least_count
-    }
+    values = numbers.to_numpy(dtype=np.float64)
+    has_enough = np.count_nonzero(~np.isnan(values), axis=0) >= least_count
+    lowest, highest = (extreme(values[:, has_enough], axis=0).tolist() for extreme in (np.nanmin, np.nanmax))
+    return dict(zip(map(str, numbers.columns[has_enough]), zip(lowest, highest, strict=True), strict=True))
