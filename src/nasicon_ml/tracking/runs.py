@@ -252,6 +252,7 @@ def import_bundle(
         If the store cannot be used.
     """
     model = PropertyModel.load(folder)
+    _ = model.out_of_fold  # raises if the gate could not read them
     metadata = model.metadata
     tags = {
         record.IMPORTED_TAG: metadata.created,
