@@ -1,4 +1,4 @@
-"""Trees in a file from a stranger: a wrong archive, array or tree is refused before it is used."""
+"""Files of trees from untrusted sources: an invalid archive, array or tree is refused before it is used."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ def data(trees: TreeArrays) -> bytes:
     return write_npz(trees)
 
 
-def test_what_is_written_is_read_and_written_again(trees: TreeArrays, data: bytes) -> None:
-    again = read_npz(data, N_FEATURES)
+def test_npz_round_trip_is_exact(trees: TreeArrays, data: bytes) -> None:
+    trees_read = read_npz(data, N_FEATURES)
     for name in DTYPES:
-        np.testing.assert_array_equal(getattr(again, name), getattr(trees, name), err_msg=name)
-    assert write_npz(again) == data
+        np.testing.assert_array_equal(getattr(trees_read, name), getattr(trees, name), err_msg=name)
+    assert write_npz(trees_read) == data
 
 
-def test_numpy_reads_the_file_without_pickle(trees: TreeArrays, data: bytes) -> None:
-    with np.load(io.BytesIO(data), allow_pickle=False) as found:
-        assert set(found) == set(DTYPES)
-        np.testing.assert_array_equal(found["value"], trees.value)
+def test_numpy_loads_npz_without_pickle(trees: TreeArrays, data: bytes) -> None:
+    with np.load(io.BytesIO(data), allow_pickle=False) as loaded:
+        assert set(loaded) == set(DTYPES)
+        np.testing.assert_array_equal(loaded["value"], trees.value)
 
 
-def test_the_committed_models_pass() -> None:
+def test_committed_champion_files_are_valid() -> None:
     paths = sorted(shipped_folder("models", "champion").glob("*.npz"))
     assert len(paths) == 4
     for path in paths:
-        with np.load(path, allow_pickle=False) as found:
-            n_features = int(found["n_features"][0])
+        with np.load(path, allow_pickle=False) as loaded:
+            n_features = int(loaded["n_features"][0])
         assert len(read_npz(path.read_bytes(), n_features).tree_sizes) > 100
 
 
-def changed(trees: TreeArrays, name: str, node: int, value: float) -> TreeArrays:
+def with_changed_value(trees: TreeArrays, name: str, node: int, value: float) -> TreeArrays:
     array = getattr(trees, name).copy()
     array[node] = value
     return replace(trees, **{name: array})
@@ -86,9 +86,9 @@ def changed(trees: TreeArrays, name: str, node: int, value: float) -> TreeArrays
         ("tree_sizes", 0, 2**31 - 1, "sizes of the trees do not add up"),
     ],
 )
-def test_trees_that_are_none_are_refused(trees, name, node, value, match) -> None:
+def test_invalid_node_or_size_is_refused(trees, name, node, value, match) -> None:
     with pytest.raises(ValueError, match=match):
-        read_npz(write_npz(changed(trees, name, node, value)), N_FEATURES)
+        read_npz(write_npz(with_changed_value(trees, name, node, value)), N_FEATURES)
 
 
 @pytest.mark.parametrize(
@@ -105,46 +105,46 @@ def test_trees_that_are_none_are_refused(trees, name, node, value, match) -> Non
         ({"left_child": np.array([], np.int32)}, "sizes of the trees do not add up to the 0 nodes"),
     ],
 )
-def test_arrays_that_do_not_fit_each_other_are_refused(trees, change: dict[str, Any], match: str) -> None:
+def test_inconsistent_arrays_are_refused(trees, change: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         read_npz(write_npz(replace(trees, **change)), N_FEATURES)
 
 
-@pytest.mark.parametrize(("depth", "passes"), [(MAX_DEPTH - 1, True), (MAX_DEPTH, False)])
-def test_a_tree_that_is_too_deep_is_refused(trees, depth: int, passes: bool) -> None:
-    """A chain of nodes, each the left child of the one before."""
+@pytest.mark.parametrize(("depth", "is_valid"), [(MAX_DEPTH - 1, True), (MAX_DEPTH, False)])
+def test_tree_deeper_than_max_depth_is_refused(trees, depth: int, is_valid: bool) -> None:
+    """The tree is a chain: each node is the left child of the one before."""
     size = 2 * depth + 1
     left = np.full(size, -1, dtype=np.int32)
     left[np.r_[0, 1 : size - 2 : 2]] = np.arange(1, size, 2)
     zeros = dict.fromkeys(("feature", "value", "default_left", "cover", "gain"), np.zeros(size))
     sizes = np.array([size])
     chain = replace(trees, tree_sizes=sizes, left_child=left, trees_per_round=1, **zeros)
-    if passes:
+    if is_valid:
         assert read_npz(write_npz(chain), N_FEATURES).depth == depth
     else:
         with pytest.raises(ValueError, match="a tree is deeper than 64"):
             read_npz(write_npz(chain), N_FEATURES)
 
 
-def archive(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+def make_archive(read_members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as file:
-        for name, content in members.items():
+        for name, content in read_members.items():
             file.writestr(name, content)
     return buffer.getvalue()
 
 
-def members(data: bytes) -> dict[str, bytes]:
+def read_members(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         return {name: file.read(name) for name in file.namelist()}
 
 
-def npy(header: str, content: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
+def npy_bytes(header: str, content: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
     return b"\x93NUMPY" + version + struct.pack("<H", len(header)) + header.encode("latin1") + content
 
 
-def described(descr: str, shape: str, content: bytes = b"") -> bytes:
-    return npy(f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n", content)
+def npy_with_header(descr: str, shape: str, content: bytes = b"") -> bytes:
+    return npy_bytes(f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n", content)
 
 
 @pytest.mark.parametrize(
@@ -152,66 +152,66 @@ def described(descr: str, shape: str, content: bytes = b"") -> bytes:
     [
         (b"", "magic|EOF|archive of arrays"),
         (b"\x93NUMPY\x02\x00" + bytes(100), "another version of NumPy's format"),
-        (described("'|O'", "(1,)", pickle.dumps([1])), "base_score is not a list of float32"),
-        (described("'<f8'", "(1,)", bytes(8)), "base_score is not a list of float32"),
-        (described("'>f4'", "(1,)", bytes(4)), "base_score is not a list of float32"),
-        (described("[('a', '<f4')]", "(1,)", bytes(4)), "base_score is not a list of float32"),
-        (described("'<f4'", "()", bytes(4)), "base_score is not a list of float32"),
-        (described("'<f4'", "(1, 1)", bytes(4)), "base_score is not a list of float32"),
-        (described("'<f4'", "(2,)", bytes(8)), "base_score holds 2 numbers instead of one"),
-        (described("'<f4'", "(4611686018427387904,)", bytes(4)), "has not the 4611686018427387904 values"),
-        (described("'<f4'", "(-1,)", bytes(4)), "has not the -1 values"),
-        (described("'<f4'", "(1,)", bytes(3)), "has not the 1 values"),
-        (described("'<f4'", "(1,)", bytes(5)), "has not the 1 values"),
-        (described("'<f4'", "(1.5,)", bytes(4)), "shape is not valid"),
-        (described("__import__('os').getcwd()", "(1,)", bytes(4)), "malformed node"),
-        (npy("[" * 250), "header|archive of arrays"),
-        (npy("{'descr': '<f4'" + " " * 10_000 + "}"), "[Hh]eader"),
-        (npy("'''"), "header|archive of arrays"),
+        (npy_with_header("'|O'", "(1,)", pickle.dumps([1])), "base_score is not a list of float32"),
+        (npy_with_header("'<f8'", "(1,)", bytes(8)), "base_score is not a list of float32"),
+        (npy_with_header("'>f4'", "(1,)", bytes(4)), "base_score is not a list of float32"),
+        (npy_with_header("[('a', '<f4')]", "(1,)", bytes(4)), "base_score is not a list of float32"),
+        (npy_with_header("'<f4'", "()", bytes(4)), "base_score is not a list of float32"),
+        (npy_with_header("'<f4'", "(1, 1)", bytes(4)), "base_score is not a list of float32"),
+        (npy_with_header("'<f4'", "(2,)", bytes(8)), "base_score holds 2 numbers instead of one"),
+        (npy_with_header("'<f4'", "(4611686018427387904,)", bytes(4)), "has not the 4611686018427387904 values"),
+        (npy_with_header("'<f4'", "(-1,)", bytes(4)), "has not the -1 values"),
+        (npy_with_header("'<f4'", "(1,)", bytes(3)), "has not the 1 values"),
+        (npy_with_header("'<f4'", "(1,)", bytes(5)), "has not the 1 values"),
+        (npy_with_header("'<f4'", "(1.5,)", bytes(4)), "shape is not valid"),
+        (npy_with_header("__import__('os').getcwd()", "(1,)", bytes(4)), "malformed node"),
+        (npy_bytes("[" * 250), "header|archive of arrays"),
+        (npy_bytes("{'descr': '<f4'" + " " * 10_000 + "}"), "[Hh]eader"),
+        (npy_bytes("'''"), "header|archive of arrays"),
     ],
 )
-def test_members_that_are_no_such_array_are_refused(data, member: bytes, match: str) -> None:
+def test_malformed_array_member_is_refused(data, member: bytes, match: str) -> None:
     with pytest.raises(ValueError, match=match):
-        read_npz(archive(members(data) | {"base_score.npy": member}), N_FEATURES)
+        read_npz(make_archive(read_members(data) | {"base_score.npy": member}), N_FEATURES)
 
 
-def test_archives_with_other_members_are_refused(data) -> None:
-    whole = members(data)
-    for other in (
+def test_archive_with_wrong_or_compressed_members_is_refused(data) -> None:
+    valid_members = read_members(data)
+    for wrong_members in (
         {},
-        {name: whole[name] for name in list(whole)[:-1]},
-        {name: whole[name] for name in reversed(whole)},
-        whole | {"more.npy": b""},
-        {f"../{name}": content for name, content in whole.items()},
+        {name: valid_members[name] for name in list(valid_members)[:-1]},
+        {name: valid_members[name] for name in reversed(valid_members)},
+        valid_members | {"more.npy": b""},
+        {f"../{name}": content for name, content in valid_members.items()},
     ):
         with pytest.raises(ValueError, match="does not hold exactly the arrays n_features"):
-            read_npz(archive(other), N_FEATURES)
+            read_npz(make_archive(wrong_members), N_FEATURES)
     with pytest.raises(ValueError, match="the archive is compressed"):
-        read_npz(archive(whole, zipfile.ZIP_DEFLATED), N_FEATURES)
+        read_npz(make_archive(valid_members, zipfile.ZIP_DEFLATED), N_FEATURES)
     with pytest.raises(ValueError, match="too many members"):
-        read_npz(archive({f"{number}": b"" for number in range(5000)}), N_FEATURES)
+        read_npz(make_archive({f"{number}": b"" for number in range(5000)}), N_FEATURES)
 
 
-def test_a_member_that_states_more_than_there_is_is_refused(data) -> None:
-    """The directory of the archive states sizes; they are compared with the file's before anything is read."""
+def test_member_with_false_size_in_directory_is_refused(data) -> None:
+    """Sizes stated in the directory are compared with the size of the file before anything is read."""
     entry = data.index(b"PK\x01\x02")
     large = struct.pack("<I", 2**31)
     for at, size, match in ((20, large, "compressed"), (24, large, "compressed"), (20, 2 * large, "states more")):
-        lies = data[: entry + at] + size + data[entry + at + len(size) :]
+        with_false_size = data[: entry + at] + size + data[entry + at + len(size) :]
         with pytest.raises(ValueError, match=match):
-            read_npz(lies, N_FEATURES)
+            read_npz(with_false_size, N_FEATURES)
 
 
 @pytest.mark.parametrize(
-    "other", [b"", b"{}", b"PK\x05\x06", bytes(1000), b"\x80\x04\x95.", b"PK\x05\x06" + bytes(18)]
+    "content", [b"", b"{}", b"PK\x05\x06", bytes(1000), b"\x80\x04\x95.", b"PK\x05\x06" + bytes(18)]
 )
-def test_other_files_are_refused(other: bytes) -> None:
+def test_file_that_is_not_an_npz_archive_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"not an archive of arrays|does not hold exactly"):
-        read_npz(other, N_FEATURES)
+        read_npz(content, N_FEATURES)
 
 
 def with_checksums(data: bytes) -> bytes:
-    """The archive with the checksums that fit its members, as far as they can be found."""
+    """Return the archive with correct checksums of its members, or unchanged if these cannot be located."""
     fixed = bytearray(data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
@@ -228,38 +228,38 @@ def with_checksums(data: bytes) -> bytes:
     return bytes(fixed)
 
 
-def mutated(good: bytes, seed: int) -> bytes:
-    chance = random.Random(seed)  # noqa: S311
-    data = bytearray(good)
-    at = chance.randrange(len(data))
-    kind = chance.randrange(5)
+def mutate(valid_archive: bytes, seed: int) -> bytes:
+    rng = random.Random(seed)  # noqa: S311
+    mutated = bytearray(valid_archive)
+    at = rng.randrange(len(mutated))
+    kind = rng.randrange(5)
     if kind == 0:
-        data[at] ^= 1 << chance.randrange(8)
+        mutated[at] ^= 1 << rng.randrange(8)
     elif kind == 1:
-        del data[at : at + chance.randrange(1, 60)]
+        del mutated[at : at + rng.randrange(1, 60)]
     elif kind == 2:
-        data[at:at] = chance.randbytes(chance.randrange(1, 20))
+        mutated[at:at] = rng.randbytes(rng.randrange(1, 20))
     elif kind == 3:
-        data[at : at + 4] = chance.choice([-1, 2**31 - 1, -(2**31), 1]).to_bytes(4, "little", signed=True)
+        mutated[at : at + 4] = rng.choice([-1, 2**31 - 1, -(2**31), 1]).to_bytes(4, "little", signed=True)
     else:
-        other = chance.randrange(len(data))
-        data[at : at + 40] = data[other : other + 40]
-    return with_checksums(bytes(data))
+        source = rng.randrange(len(mutated))
+        mutated[at : at + 40] = mutated[source : source + 40]
+    return with_checksums(bytes(mutated))
 
 
-def test_600_mutated_files_are_refused_or_are_trees_that_answer(data) -> None:
+def test_mutated_files_are_refused_or_give_finite_predictions(data) -> None:
     X = np.random.default_rng(0).normal(size=(30, N_FEATURES))
     X[0] = np.nan
-    passed = 0
+    accepted = 0
     for seed in range(600):
         try:
-            found = read_npz(mutated(data, seed), N_FEATURES)
+            mutated_trees = read_npz(mutate(data, seed), N_FEATURES)
         except ValueError:
             continue
-        ensemble = TreeEnsemble(found)
+        ensemble = TreeEnsemble(mutated_trees)
         assert np.isfinite(ensemble.margin(X)).all()
         np.testing.assert_array_equal(ensemble.margin(X[:5]), ensemble.margin(X)[:5])
-        if passed < 20:
+        if accepted < 20:
             assert np.isfinite(ensemble.to_xgboost().inplace_predict(X)).all()
-        passed += 1
-    assert 20 < passed < 400, "a mutation that does no harm may pass, most do harm"
+        accepted += 1
+    assert 20 < accepted < 400, "most mutations should invalidate a file, but not all"

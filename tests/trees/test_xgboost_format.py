@@ -1,4 +1,4 @@
-"""XGBoost's files: read as they are written, and refused where this package cannot evaluate them."""
+"""Models in XGBoost's formats are read without loss, and refused if this package cannot evaluate them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nasicon_ml.trees.ensemble import TreeEnsemble
 N_FEATURES = 4
 
 
-def grown(X: Any = None, **settings: Any) -> xgb.Booster:
+def train_booster(X: Any = None, **settings: Any) -> xgb.Booster:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, N_FEATURES)) if X is None else X
     y = X[:, 0] > 0 if "num_class" in settings or "binary" in str(settings) else X[:, 0] * X[:, 1]
@@ -25,20 +25,20 @@ def grown(X: Any = None, **settings: Any) -> xgb.Booster:
 
 @pytest.fixture(scope="module")
 def model() -> dict[str, Any]:
-    return json.loads(bytes(grown().save_raw("json")))
+    return json.loads(bytes(train_booster().save_raw("json")))
 
 
-def test_all_nodes_are_those_that_xgboost_names(model) -> None:
+def test_from_json_reads_all_nodes(model) -> None:
     trees = from_json(json.dumps(model).encode())
-    seen = model["learner"]["gradient_booster"]["model"]["trees"]
-    assert trees.tree_sizes.tolist() == [len(tree["parents"]) for tree in seen]
+    json_trees = model["learner"]["gradient_booster"]["model"]["trees"]
+    assert trees.tree_sizes.tolist() == [len(tree["parents"]) for tree in json_trees]
     for name, xgboost_name in (
         ("left_child", "left_children"),
         ("value", "split_conditions"),
         ("cover", "sum_hessian"),
     ):
-        whole = np.concatenate([np.array(tree[xgboost_name], dtype=np.float32) for tree in seen])
-        np.testing.assert_array_equal(getattr(trees, name), whole, err_msg=name)
+        values_of_xgboost = np.concatenate([np.array(tree[xgboost_name], dtype=np.float32) for tree in json_trees])
+        np.testing.assert_array_equal(getattr(trees, name), values_of_xgboost, err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def test_all_nodes_are_those_that_xgboost_names(model) -> None:
         ({"objective": "multi:softprob", "num_class": 2}, "for 'multi:softprob' is not supported"),
     ],
 )
-def test_other_models_are_refused(settings, match) -> None:
+def test_unsupported_booster_or_objective_is_refused(settings, match) -> None:
     with pytest.raises(ValueError, match=match):
-        TreeEnsemble.from_xgboost(grown(**settings), N_FEATURES)
+        TreeEnsemble.from_xgboost(train_booster(**settings), N_FEATURES)
 
 
-def test_trees_of_other_features_are_refused() -> None:
+def test_wrong_number_of_features_is_refused() -> None:
     with pytest.raises(ValueError, match="the trees are for 4 features, the model has 5"):
-        TreeEnsemble.from_xgboost(grown(), N_FEATURES + 1)
+        TreeEnsemble.from_xgboost(train_booster(), N_FEATURES + 1)
 
 
 @pytest.mark.parametrize(
@@ -74,29 +74,29 @@ def test_trees_of_other_features_are_refused() -> None:
         (("gradient_booster", "model", "trees", 0, "split_indices", 0), "x", "invalid literal"),
     ],
 )
-def test_what_is_written_otherwise_is_refused(model, path, value, match) -> None:
+def test_invalid_value_in_json_model_is_refused(model, path, value, match) -> None:
     content = json.loads(json.dumps(model))
-    inside = content["learner"]
+    parent = content["learner"]
     for step in path[:-1]:
-        inside = inside[step]
-    inside[path[-1]] = value
+        parent = parent[step]
+    parent[path[-1]] = value
     with pytest.raises(ValueError, match=match):
         from_json(json.dumps(content).encode())
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"learner": 1}', b"[" * 100_000])
-def test_what_is_no_model_is_refused(text) -> None:
+def test_text_that_is_not_a_model_is_refused(text) -> None:
     with pytest.raises(ValueError, match=r"not a model as XGBoost|Expecting value|nested"):
         from_json(text)
 
 
 @pytest.mark.slow
-def test_a_file_that_xgboost_dies_of_ends_the_process_of_the_conversion_alone() -> None:
-    good = bytes(grown().save_raw("ubj"))
-    assert from_json(convert_ubj_to_json({"a": good})["a"]).depth == 3
-    # A child that is not there: XGBoost itself follows it, or does not look.
-    at = good.index(b"left_children[$l#L") + len(b"left_children[$l#L") + 8
-    wrong = good[:at] + (2**30).to_bytes(4, "big") + good[at + 4 :]
-    for files in ({"a": good, "b": wrong}, {"a": b"nonsense"}, {"a": good[:-40]}):
+def test_file_that_crashes_xgboost_raises_value_error() -> None:
+    valid = bytes(train_booster().save_raw("ubj"))
+    assert from_json(convert_ubj_to_json({"a": valid})["a"]).depth == 3
+    # A child that does not exist: some versions of XGBoost follow it and crash, others do not check it.
+    at = valid.index(b"left_children[$l#L") + len(b"left_children[$l#L") + 8
+    corrupted = valid[:at] + (2**30).to_bytes(4, "big") + valid[at + 4 :]
+    for files in ({"a": valid, "b": corrupted}, {"a": b"nonsense"}, {"a": valid[:-40]}):
         with pytest.raises(ValueError, match=r"XGBoost cannot read|follow the left one|does not exist"):
             [from_json(text).check(N_FEATURES) for text in convert_ubj_to_json(files).values()]
