@@ -1,4 +1,4 @@
-"""Files of a bundle: read once, held against the manifest, and nothing but plain files of a sensible size."""
+"""Reading the files of a bundle: once each, compared with the manifest, only plain files of limited size."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from nasicon_ml.bundle.manifest import MANIFEST, read_files, write_manifest
 from nasicon_ml.errors import BundleError
 
 CONTENT = {"a.json": b"{}\n", "b.csv": b"x,y\n1,2\n", "c.npz": bytes(range(256))}
-NEEDED = {1: ("a.json", "b.csv"), 2: tuple(CONTENT)}
+NAMES_BY_FORMAT = {1: ("a.json", "b.csv"), 2: tuple(CONTENT)}
 
 
-def written(folder: Path, content: dict[str, bytes] | None = None) -> Path:
+def write_bundle(folder: Path, content: dict[str, bytes] | None = None) -> Path:
     content = CONTENT if content is None else content
     folder.mkdir()
     for name, data in content.items():
@@ -33,65 +33,69 @@ def written(folder: Path, content: dict[str, bytes] | None = None) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return written(tmp_path / "bundle")
+    return write_bundle(tmp_path / "bundle")
 
 
-def refused(folder: Path, match: str) -> None:
+def assert_refused(folder: Path, match: str) -> None:
     with pytest.raises(BundleError, match=match):
-        read_files(folder, NEEDED)
+        read_files(folder, NAMES_BY_FORMAT)
 
 
-def test_written_files_can_be_read(folder: Path) -> None:
-    found = read_files(folder, NEEDED)
-    assert found.content == CONTENT
-    assert (found.folder, found.format_version, found.created) == (folder, 2, "2026-01-01T00:00:00+00:00")
+def test_written_files_are_read_back(folder: Path) -> None:
+    result = read_files(folder, NAMES_BY_FORMAT)
+    assert result.content == CONTENT
+    assert (result.folder, result.format_version, result.created) == (folder, 2, "2026-01-01T00:00:00+00:00")
 
 
-def test_each_file_is_opened_once_and_what_was_hashed_is_what_is_given(
+def test_each_file_is_opened_once_and_returned_as_it_was_hashed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever changes a file after it was read changes nothing."""
+    """A change of a file after it was read has no effect."""
     opened: list[str] = []
-    really_open = os.open
+    original_open = os.open
 
-    def counted(path: Any, *arguments: Any, **more: Any) -> int:
+    def counting_open(path: Any, *args: Any, **kwargs: Any) -> int:
         opened.append(Path(path).name)
-        return really_open(path, *arguments, **more)
+        return original_open(path, *args, **kwargs)
 
-    monkeypatch.setattr(os, "open", counted)
-    found = read_files(folder, NEEDED)
+    monkeypatch.setattr(os, "open", counting_open)
+    result = read_files(folder, NAMES_BY_FORMAT)
     assert sorted(opened) == sorted([*CONTENT, MANIFEST])
     (folder / "a.json").write_bytes(b"[]")
-    assert found.content["a.json"] == CONTENT["a.json"]
+    assert result.content["a.json"] == CONTENT["a.json"]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_changed_byte_is_refused_by_the_name_of_its_file(folder: Path, data: st.DataObject) -> None:
+def test_any_changed_byte_is_refused_with_file_name(folder: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(CONTENT)))
     original = CONTENT[name]
-    at = data.draw(st.integers(0, len(original) - 1))
-    change = data.draw(st.integers(1, 255))
+    position = data.draw(st.integers(0, len(original) - 1))
+    mask = data.draw(st.integers(1, 255))
     try:
-        (folder / name).write_bytes(original[:at] + bytes([original[at] ^ change]) + original[at + 1 :])
-        refused(folder, rf"{name} was changed after the bundle was made")
+        (folder / name).write_bytes(
+            original[:position] + bytes([original[position] ^ mask]) + original[position + 1 :]
+        )
+        assert_refused(folder, rf"{name} was changed after the bundle was made")
     finally:
         (folder / name).write_bytes(original)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_changed_manifest_is_never_taken_for_another_bundle(folder: Path, data: st.DataObject) -> None:
+def test_changed_manifest_is_refused_or_gives_the_same_content(folder: Path, data: st.DataObject) -> None:
     original = (folder / MANIFEST).read_bytes()
-    at = data.draw(st.integers(0, len(original) - 1))
-    change = data.draw(st.integers(1, 255))
+    position = data.draw(st.integers(0, len(original) - 1))
+    mask = data.draw(st.integers(1, 255))
     try:
-        (folder / MANIFEST).write_bytes(original[:at] + bytes([original[at] ^ change]) + original[at + 1 :])
+        (folder / MANIFEST).write_bytes(
+            original[:position] + bytes([original[position] ^ mask]) + original[position + 1 :]
+        )
         try:
-            found = read_files(folder, NEEDED)
+            result = read_files(folder, NAMES_BY_FORMAT)
         except BundleError:
             return
-        assert found.content == CONTENT  # only the time of making, or the blanks between, can be others
+        assert result.content == CONTENT  # only the time of training or whitespace can differ
     finally:
         (folder / MANIFEST).write_bytes(original)
 
@@ -99,83 +103,83 @@ def test_a_changed_manifest_is_never_taken_for_another_bundle(folder: Path, data
 @pytest.mark.parametrize("name", sorted(CONTENT))
 def test_missing_and_additional_files_are_refused_by_name(folder: Path, name: str) -> None:
     (folder / name).rename(folder / "other")
-    refused(folder, rf"missing or additional: \['{name}', 'other'\]")
+    assert_refused(folder, rf"missing or additional: \['{name}', 'other'\]")
     (folder / "other").unlink()
-    refused(folder, rf"missing or additional: \['{name}'\]")
+    assert_refused(folder, rf"missing or additional: \['{name}'\]")
 
 
-def test_a_folder_inside_is_refused(folder: Path) -> None:
+def test_subfolders_are_refused(folder: Path) -> None:
     (folder / "more").mkdir()
-    refused(folder, r"missing or additional: \['more'\]")
+    assert_refused(folder, r"missing or additional: \['more'\]")
     (folder / "more").rmdir()
     (folder / "b.csv").unlink()
     (folder / "b.csv").mkdir()
-    refused(folder, r"b\.csv (is not a plain file|cannot be read)")
+    assert_refused(folder, r"b\.csv (is not a plain file|cannot be read)")
 
 
-def test_messages_about_many_additional_files_are_short(folder: Path) -> None:
+def test_message_about_many_additional_files_is_short(folder: Path) -> None:
     for number in range(50):
         (folder / f"strange-{number:02}").touch()
-    refused(folder, r"'strange-09'\] and 40 more$")
+    assert_refused(folder, r"'strange-09'\] and 40 more$")
 
 
-def test_a_folder_of_many_thousand_files_is_not_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_with_too_many_files_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "_MAX_ENTRIES", 3)
-    refused(folder, "it holds more than 3 files")
+    assert_refused(folder, "it holds more than 3 files")
 
 
 @pytest.mark.parametrize("name", [*sorted(CONTENT), MANIFEST])
-def test_links_are_refused_wherever_they_lead(folder: Path, tmp_path: Path, name: str) -> None:
+def test_symbolic_links_are_refused(folder: Path, tmp_path: Path, name: str) -> None:
     (folder / name).rename(tmp_path / "elsewhere")
     (folder / name).symlink_to(tmp_path / "elsewhere")
-    refused(folder, rf"{name} is a link; a bundle holds plain files only")
+    assert_refused(folder, rf"{name} is a link; a bundle holds plain files only")
     (folder / name).unlink()
     (folder / name).symlink_to("/dev/zero")
-    refused(folder, rf"{name} is a link")
+    assert_refused(folder, rf"{name} is a link")
     (folder / name).unlink()
     (folder / name).symlink_to(tmp_path / "nowhere")
-    refused(folder, rf"{name} is a link")
+    assert_refused(folder, rf"{name} is a link")
 
 
 @pytest.mark.parametrize("name", ["b.csv", MANIFEST])
-def test_a_pipe_is_refused_without_waiting_for_a_writer(folder: Path, name: str) -> None:
+def test_named_pipe_is_refused_without_waiting_for_a_writer(folder: Path, name: str) -> None:
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    answers: list[str] = []
+    messages: list[str] = []
 
-    def read() -> None:
+    def read_and_keep_message() -> None:
         try:
-            read_files(folder, NEEDED)
+            read_files(folder, NAMES_BY_FORMAT)
         except BundleError as error:
-            answers.append(str(error))
+            messages.append(str(error))
 
-    reader = threading.Thread(target=read, daemon=True)
+    reader = threading.Thread(target=read_and_keep_message, daemon=True)
     reader.start()
     reader.join(20)
-    assert len(answers) == 1, "it waits for somebody to write"
-    assert f"{name} is not a plain file" in answers[0]
+    assert len(messages) == 1, "reading blocks until a program writes to the pipe"
+    assert f"{name} is not a plain file" in messages[0]
 
 
-def test_a_socket_is_refused(folder: Path) -> None:
+def test_socket_is_refused(folder: Path) -> None:
     (folder / "b.csv").unlink()
     with socket.socket(socket.AF_UNIX) as listener:
-        here = Path.cwd()
+        working_directory = Path.cwd()
         try:
-            os.chdir(folder)  # the path of a socket must be short
+            os.chdir(folder)  # paths of sockets are limited to some 100 bytes
             listener.bind("b.csv")
         finally:
-            os.chdir(here)
-        refused(folder, r"b\.csv (is not a plain file|cannot be read)")
+            os.chdir(working_directory)
+        assert_refused(folder, r"b\.csv (is not a plain file|cannot be read)")
 
 
 @pytest.mark.parametrize(
     "name", ["../b.csv", "x/b.csv", "/b.csv", "..", ".", "", "x\\b.csv", "c:b.csv", "b\0.csv"]
 )
-def test_names_that_lead_out_of_the_folder_are_refused(folder: Path, name: str) -> None:
+def test_file_names_outside_the_folder_are_refused(folder: Path, name: str) -> None:
     content = json.loads((folder / MANIFEST).read_bytes())
     content["files"][name] = content["files"].pop("b.csv")
     (folder / MANIFEST).write_text(json.dumps(content))
-    refused(folder, "which is not the name of a file in its folder")
+    assert_refused(folder, "which is not the name of a file in its folder")
 
 
 @pytest.mark.parametrize(
@@ -194,10 +198,10 @@ def test_names_that_lead_out_of_the_folder_are_refused(folder: Path, name: str) 
         ({"more": 1}, "more is not known"),
     ],
 )
-def test_invalid_content_of_a_manifest_is_refused(folder: Path, change: dict[str, Any], match: str) -> None:
+def test_manifest_with_invalid_values_is_refused(folder: Path, change: dict[str, Any], match: str) -> None:
     content = json.loads((folder / MANIFEST).read_bytes())
     (folder / MANIFEST).write_text(json.dumps(content | change))
-    refused(folder, match)
+    assert_refused(folder, match)
 
 
 @pytest.mark.parametrize(
@@ -213,61 +217,61 @@ def test_invalid_content_of_a_manifest_is_refused(folder: Path, change: dict[str
         (b'{"created": "x", "files": {}}', "format_version is missing"),
     ],
 )
-def test_an_invalid_manifest_is_refused(folder: Path, data: bytes, match: str) -> None:
+def test_malformed_manifest_is_refused(folder: Path, data: bytes, match: str) -> None:
     (folder / MANIFEST).write_bytes(data)
-    refused(folder, match)
+    assert_refused(folder, match)
 
 
-def test_a_folder_without_manifest_is_not_a_bundle(folder: Path, tmp_path: Path) -> None:
+def test_folder_without_manifest_is_refused_as_not_a_bundle(folder: Path, tmp_path: Path) -> None:
     (folder / MANIFEST).unlink()
-    refused(folder, "is not a model bundle: it has no manifest")
-    refused(tmp_path / "nowhere", "is not a model bundle: it has no manifest")
-    refused(folder / "a.json", "is not a model bundle: it has no manifest")
+    assert_refused(folder, "is not a model bundle: it has no manifest")
+    assert_refused(tmp_path / "nowhere", "is not a model bundle: it has no manifest")
+    assert_refused(folder / "a.json", "is not a model bundle: it has no manifest")
 
 
-def test_sizes_are_limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_of_files_bundle_and_manifest_are_limited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (folder / "b.csv").open("r+b") as file:
-        file.truncate(manifest.MAX_FILE_BYTES + 99)  # takes no room on the disk
-    refused(
+        file.truncate(manifest.MAX_FILE_BYTES + 99)  # a sparse file, which takes no disk space
+    assert_refused(
         folder, rf"b\.csv has {manifest.MAX_FILE_BYTES + 99} bytes; at most {manifest.MAX_FILE_BYTES} are read$"
     )
     (folder / "b.csv").write_bytes(CONTENT["b.csv"])
-    read_files(folder, NEEDED)
-    whole = sum(map(len, CONTENT.values()))
-    monkeypatch.setattr(manifest, "MAX_BUNDLE_BYTES", whole)
-    read_files(folder, NEEDED)
-    monkeypatch.setattr(manifest, "MAX_BUNDLE_BYTES", whole - 1)
-    refused(folder, r"c\.npz has 256 bytes; at most 255 are read, what is left of the whole bundle's")
+    read_files(folder, NAMES_BY_FORMAT)
+    total = sum(map(len, CONTENT.values()))
+    monkeypatch.setattr(manifest, "MAX_BUNDLE_BYTES", total)
+    read_files(folder, NAMES_BY_FORMAT)
+    monkeypatch.setattr(manifest, "MAX_BUNDLE_BYTES", total - 1)
+    assert_refused(folder, r"c\.npz has 256 bytes; at most 255 are read, what is left of the whole bundle's")
     with (folder / MANIFEST).open("r+b") as file:
         file.truncate(manifest.MAX_MANIFEST_BYTES + 1)
-    refused(folder, rf"{MANIFEST} has 65537 bytes; at most 65536 are read")
+    assert_refused(folder, rf"{MANIFEST} has 65537 bytes; at most 65536 are read")
 
 
-def test_a_file_that_grows_while_it_is_read_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The size that is stated may lie; what is read is bounded all the same."""
+def test_file_that_grows_while_it_is_read_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of bytes read is limited even if `fstat` reports a smaller size."""
     monkeypatch.setattr(manifest, "MAX_FILE_BYTES", 100)
-    really = os.fstat
+    original_fstat = os.fstat
 
-    class Lies:
-        def __init__(self, found: os.stat_result) -> None:
-            self.st_mode, self.st_size = found.st_mode, 0
+    class StatOfEmptyFile:
+        def __init__(self, result: os.stat_result) -> None:
+            self.st_mode, self.st_size = result.st_mode, 0
 
-    monkeypatch.setattr(manifest.os, "fstat", lambda descriptor: Lies(really(descriptor)))
-    refused(folder, r"c\.npz has 101 bytes; at most 100 are read")
+    monkeypatch.setattr(manifest.os, "fstat", lambda descriptor: StatOfEmptyFile(original_fstat(descriptor)))
+    assert_refused(folder, r"c\.npz has 101 bytes; at most 100 are read")
 
 
-def test_an_unreadable_file_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    really_open = os.open
+def test_unreadable_file_is_named_in_the_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original_open = os.open
 
-    def fails(path: Any, *arguments: Any, **more: Any) -> int:
+    def failing_open(path: Any, *args: Any, **kwargs: Any) -> int:
         if Path(path).name == "b.csv":
             raise PermissionError(13, "Permission denied")
-        return really_open(path, *arguments, **more)
+        return original_open(path, *args, **kwargs)
 
-    monkeypatch.setattr(os, "open", fails)
-    refused(folder, r"b\.csv cannot be read: Permission denied")
+    monkeypatch.setattr(os, "open", failing_open)
+    assert_refused(folder, r"b\.csv cannot be read: Permission denied")
 
 
-def test_checksums_are_those_of_the_files(folder: Path) -> None:
+def test_manifest_contains_the_sha256_of_each_file(folder: Path) -> None:
     content = json.loads((folder / MANIFEST).read_bytes())
     assert content["files"] == {name: hashlib.sha256(data).hexdigest() for name, data in CONTENT.items()}

@@ -1,4 +1,4 @@
-"""The out-of-fold table of a model, on its way to disk and back."""
+"""The table of out-of-fold predictions of a model, and its CSV in a bundle."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ from hypothesis import strategies as st
 
 from nasicon_ml.bundle.out_of_fold import COLUMNS, COUNTS, NO_ROWS, NUMBERS, TEXTS, from_csv, rounded, to_csv
 
-WORDS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\0"))
-NUMBER = st.one_of(st.floats(allow_nan=True, allow_infinity=False), st.floats(-10, 100).map(lambda x: round(x, 6)))
+TEXT_CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\r\0"))
+NUMBER_CELLS = st.one_of(
+    st.floats(allow_nan=True, allow_infinity=False), st.floats(-10, 100).map(lambda x: round(x, 6))
+)
 ROWS = st.lists(
     st.fixed_dictionaries(
-        dict.fromkeys(TEXTS, WORDS)
+        dict.fromkeys(TEXTS, TEXT_CELLS)
         | {name: st.integers(0, 100) for name in COUNTS}
-        | dict.fromkeys(NUMBERS, NUMBER)
+        | dict.fromkeys(NUMBERS, NUMBER_CELLS)
     ),
     max_size=8,
 )
 
 
-def table_of(rows):
+def to_table(rows):
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype(from_csv(NO_ROWS).dtypes.to_dict())
 
 
 @given(ROWS)
-def test_any_table_comes_back_to_the_last_bit(rows):
-    table = table_of(rows)
+def test_csv_round_trip_is_exact(rows):
+    table = to_table(rows)
     text = to_csv(table)
-    found = from_csv(text)
-    pd.testing.assert_frame_equal(found, table, check_exact=True)
-    assert to_csv(found) == text
+    result = from_csv(text)
+    pd.testing.assert_frame_equal(result, table, check_exact=True)
+    assert to_csv(result) == text
 
 
-def test_a_training_has_these_columns_and_its_model_keeps_them_to_six_decimals(trained):
-    """All repeats, and the same rows; what is cut off is below anything that can be measured."""
+def test_model_keeps_out_of_fold_predictions_to_six_decimals(trained):
+    """All rows of all repeats are kept; the rounding error is far below errors of measurement."""
     assert list(trained.out_of_fold.columns) == list(COLUMNS)
     kept = trained.model.out_of_fold
     pd.testing.assert_frame_equal(kept, rounded(trained.out_of_fold), check_exact=True)
@@ -47,13 +49,13 @@ def test_a_training_has_these_columns_and_its_model_keeps_them_to_six_decimals(t
     pd.testing.assert_frame_equal(from_csv(to_csv(kept)), kept, check_exact=True)
 
 
-def test_no_rows_are_a_table_of_all_columns():
-    none = from_csv(NO_ROWS)
-    assert none.empty
-    assert none.dtypes.to_dict() == dict.fromkeys(TEXTS, "object") | dict.fromkeys(
+def test_table_without_rows_has_all_columns_and_types():
+    empty = from_csv(NO_ROWS)
+    assert empty.empty
+    assert empty.dtypes.to_dict() == dict.fromkeys(TEXTS, "object") | dict.fromkeys(
         COUNTS, "int64"
     ) | dict.fromkeys(NUMBERS, "float64")
-    assert to_csv(none) == NO_ROWS
+    assert to_csv(empty) == NO_ROWS
 
 
 @pytest.mark.parametrize(

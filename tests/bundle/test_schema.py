@@ -12,18 +12,18 @@ CHECK = record(
         "any": any_of(boolean(), text(2)),
     },
 )
-GOOD = {"n": 0.5, "names": ["abc"]}
+VALID = {"n": 0.5, "names": ["abc"]}
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"n": 0}, {"n": 1}, {"by": {"a": 0, "c": 9}}, {"kind": "y"}, {"any": True}, {"any": "no"}]
+    "changes", [{}, {"n": 0}, {"n": 1}, {"by": {"a": 0, "c": 9}}, {"kind": "y"}, {"any": True}, {"any": "no"}]
 )
-def test_valid_content_is_accepted(more):
-    CHECK(GOOD | more, "")
+def test_valid_content_is_accepted(changes):
+    CHECK(VALID | changes, "")
 
 
 @pytest.mark.parametrize(
-    ("more", "match"),
+    ("changes", "match"),
     [
         ({"n": "0.5"}, r"^n: '0\.5' is not accepted; allowed: a number from 0 to 1$"),
         ({"n": True}, "^n: True is not accepted"),
@@ -45,16 +45,16 @@ def test_valid_content_is_accepted(more):
         ({"a\nb": 1}, r"^'a\\nb' is not known"),
     ],
 )
-def test_invalid_content_is_refused_with_its_path(more, match):
+def test_invalid_content_is_refused_with_its_path(changes, match):
     with pytest.raises(ValueError, match=match):
-        CHECK(GOOD | more, "")
+        CHECK(VALID | changes, "")
 
 
-def test_missing_names_are_reported():
+def test_missing_field_is_reported_with_its_path():
     with pytest.raises(ValueError, match=r"^place\.names is missing"):
         CHECK({"n": 1}, "place")
 
 
-def test_long_values_are_shortened():
+def test_long_values_are_shortened_in_messages():
     with pytest.raises(ValueError, match=r"^kind: 'x{39}\.\.\. is not accepted"):
-        CHECK(GOOD | {"kind": "x" * 10_000}, "")
+        CHECK(VALID | {"kind": "x" * 10_000}, "")

@@ -41,7 +41,7 @@ def table():
     )
 
 
-def test_a_loaded_model_answers_like_the_saved_one(trained, bundle, table):
+def test_loaded_model_predicts_like_the_saved_one(trained, bundle, table):
     loaded = PropertyModel.load(bundle)
     pd.testing.assert_frame_equal(loaded.predict(table), trained.model.predict(table))
     assert loaded.metadata == trained.model.metadata
@@ -50,8 +50,8 @@ def test_a_loaded_model_answers_like_the_saved_one(trained, bundle, table):
     assert set(loaded.predict(table).columns) == {str(column) for column in PREDICTION}
 
 
-def resealed(folder, name, data):
-    """The bundle with another file, and a manifest that knows it: what anybody can make."""
+def with_valid_checksum(folder, name, data):
+    """Replace a file of a bundle and update its checksum in the manifest, as anybody could."""
     (folder / name).write_bytes(data)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest["files"][name] = hashlib.sha256(data).hexdigest()
@@ -59,26 +59,26 @@ def resealed(folder, name, data):
     return folder
 
 
-def edited(folder, change):
-    """The bundle with other content in its model.json, and a manifest that knows it."""
+def with_edited_model_json(folder, change):
+    """Edit the content of model.json and update its checksum in the manifest."""
     content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     change(content)
-    return resealed(folder, "model.json", json.dumps(content).encode("utf-8"))
+    return with_valid_checksum(folder, "model.json", json.dumps(content).encode("utf-8"))
 
 
 FORMAT_2 = Path(__file__).parent / "format_2"
 
 
 @pytest.fixture
-def old(tmp_path):
-    """A small bundle of format 2, with trees as XGBoost wrote them."""
+def format_2_bundle(tmp_path):
+    """A copy of a small bundle of format 2, with trees in a file format of XGBoost."""
     return shutil.copytree(FORMAT_2, tmp_path / "old")
 
 
-def of_format_1(folder):
-    """The bundle of format 2 as version 0.1 would have written it."""
+def as_format_1(folder):
+    """Change a bundle of format 2 to what version 0.1 would have written."""
     names = ("validation", "rules_checked", "broken_rules", "broken_statements", "broken_scopes")
-    edited(folder, lambda content: [content["metadata"].pop(name, None) for name in names])
+    with_edited_model_json(folder, lambda content: [content["metadata"].pop(name, None) for name in names])
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     for name in ("out_of_fold.csv", "card.json"):
         (folder / name).unlink()
@@ -87,37 +87,38 @@ def of_format_1(folder):
     return folder
 
 
-def test_priors_are_part_of_the_bundle(trained, bundle, table):
+def test_priors_are_saved_and_added_to_predictions(trained, bundle, table):
     saved, loaded = trained.model, PropertyModel.load(bundle)
-    assert set(saved.priors) == {name for name, one in DEFAULT_SETTINGS.items() if one.prior_share} != set()
+    expected = {name for name, settings in DEFAULT_SETTINGS.items() if settings.prior_share}
+    assert set(saved.priors) == expected != set()
     assert loaded.priors == saved.priors
-    without = replace(saved, priors={}).predict(table)["predicted_conductivity_s_cm"]
-    answers = loaded.predict(table)["predicted_conductivity_s_cm"]
-    start = saved.priors[TargetName.CONDUCTIVITY].margin(build_features(table, saved.feature_set).values)
-    np.testing.assert_allclose(np.log10(answers / without), start, atol=1e-9)
-    assert (abs(start) > 0.5).all(), "the answers rest on it"
+    predictions_without_priors = replace(saved, priors={}).predict(table)["predicted_conductivity_s_cm"]
+    predictions = loaded.predict(table)["predicted_conductivity_s_cm"]
+    margins = saved.priors[TargetName.CONDUCTIVITY].margin(build_features(table, saved.feature_set).values)
+    np.testing.assert_allclose(np.log10(predictions / predictions_without_priors), margins, atol=1e-9)
+    assert (abs(margins) > 0.5).all(), "the priors matter for these recipes"
 
 
-def test_a_bundle_from_before_priors_still_loads(trained, copy, table):
-    old = PropertyModel.load(edited(copy, lambda content: content.pop("priors")))
-    assert old.priors == {}
-    pd.testing.assert_frame_equal(old.predict(table), replace(trained.model, priors={}).predict(table))
+def test_bundle_without_priors_loads(trained, copy, table):
+    model = PropertyModel.load(with_edited_model_json(copy, lambda content: content.pop("priors")))
+    assert model.priors == {}
+    pd.testing.assert_frame_equal(model.predict(table), replace(trained.model, priors={}).predict(table))
 
 
-def test_a_prior_of_other_terms_is_refused(copy):
-    edited(copy, lambda content: content["priors"]["conductivity"]["coefficients"].pop())
+def test_prior_with_missing_coefficient_is_refused(copy):
+    with_edited_model_json(copy, lambda content: content["priors"]["conductivity"]["coefficients"].pop())
     with pytest.raises(
         BundleError, match=r"model\.json does not hold what a bundle holds: the prior of conductivity"
     ):
         PropertyModel.load(copy)
 
 
-def test_an_older_bundle_that_cannot_be_read_says_what_to_do(old):
-    edited(old, lambda content: content["intervals"]["conductivity"].pop("by_system"))
+def test_error_for_invalid_older_bundle_recommends_training_again(format_2_bundle):
+    with_edited_model_json(format_2_bundle, lambda content: content["intervals"]["conductivity"].pop("by_system"))
     with pytest.raises(
         BundleError, match=r"by_system is missing; it has the older format 2: .* train its model again"
     ):
-        PropertyModel.load(old)
+        PropertyModel.load(format_2_bundle)
 
 
 def test_saving_twice_gives_the_same_bytes(trained, bundle, tmp_path):
@@ -133,15 +134,15 @@ def test_saving_a_loaded_model_gives_the_same_bytes(bundle, tmp_path):
         assert path.read_bytes() == (again / path.name).read_bytes(), path.name
 
 
-def answers_as_it_did(table):
-    for name, answers in json.loads(
+def assert_recorded_predictions(predictions):
+    for name, expected in json.loads(
         (FORMAT_2.parent / "format_2_answers.json").read_text(encoding="utf-8")
     ).items():
         # The last bit of an exponential depends on the processor.
-        assert table[name].tolist() == pytest.approx(answers, rel=1e-14, abs=0), name
+        assert predictions[name].tolist() == pytest.approx(expected, rel=1e-14, abs=0), name
 
 
-def asked_when_it_was_made():
+def format_2_recipes():
     return recipe_table(
         [
             Recipe(formula="LATP x=0.4", sintering_temperature_c=850, atmosphere="air"),
@@ -152,32 +153,32 @@ def asked_when_it_was_made():
 
 
 @pytest.mark.slow
-def test_a_bundle_of_format_2_answers_as_it_did_and_is_saved_as_format_3(old, tmp_path):
-    model = PropertyModel.load(old)
+def test_format_2_bundle_keeps_its_predictions_and_is_saved_as_format_3(format_2_bundle, tmp_path):
+    model = PropertyModel.load(format_2_bundle)
     again = PropertyModel.load(model.save(tmp_path / "again"))
     assert json.loads((tmp_path / "again" / MANIFEST).read_bytes())["format_version"] == FORMAT_VERSION == 3
-    for found in (model, again):
-        table = found.predict(asked_when_it_was_made())
-        answers_as_it_did(table)
+    for loaded in (model, again):
+        predictions = loaded.predict(format_2_recipes())
+        assert_recorded_predictions(predictions)
     for name in ("pellets.csv", "out_of_fold.csv", "card.json", "card.md"):
         assert (tmp_path / "again" / name).read_bytes() == (FORMAT_2 / name).read_bytes(), name
     first, second = (json.loads((folder / "model.json").read_bytes()) for folder in (FORMAT_2, tmp_path / "again"))
-    # Terms of a prior are named now, and their share is in the coefficients.
+    # In format 3 the terms of a prior have names, and its share is part of the coefficients.
     assert len(second["priors"]["conductivity"].pop("terms")) == len(first["priors"]["conductivity"]["means"])
     assert first.pop("priors").keys() == second.pop("priors").keys()
     assert first == second
 
 
 @pytest.mark.slow
-def test_a_bundle_of_format_1_still_loads(trained, old, tmp_path):
-    model = PropertyModel.load(of_format_1(old))
-    table = model.predict(asked_when_it_was_made())
-    answers_as_it_did(table)
+def test_format_1_bundle_keeps_its_predictions_and_is_saved_as_format_3(trained, format_2_bundle, tmp_path):
+    model = PropertyModel.load(as_format_1(format_2_bundle))
+    predictions = model.predict(format_2_recipes())
+    assert_recorded_predictions(predictions)
     assert model.out_of_fold.empty
     assert list(model.out_of_fold.columns) == list(trained.out_of_fold.columns)
     metadata = model.metadata
     assert (metadata.validation, metadata.broken_rules, metadata.rules_checked) == ({}, (), 0)
-    # Saved again it is of format 3, and that again the same.
+    # It is saved as format 3, and a model loaded from that is saved with the same bytes.
     first, second = model.save(tmp_path / "first"), PropertyModel.load(model.save(tmp_path / "second"))
     second.save(tmp_path / "third")
     for path in first.iterdir():
@@ -185,17 +186,17 @@ def test_a_bundle_of_format_1_still_loads(trained, old, tmp_path):
 
 
 @pytest.mark.slow
-def test_old_trees_that_crash_xgboost_are_refused(old):
-    """XGBoost follows children that are not there: it may die of a file, and this program may not."""
-    data = bytearray((old / "conductivity.ubj").read_bytes())
+def test_malformed_xgboost_trees_of_format_2_are_refused(format_2_bundle):
+    """XGBoost follows indices of children without a check, so such a file could crash the process."""
+    data = bytearray((format_2_bundle / "conductivity.ubj").read_bytes())
     name = b"left_children[$l#L"
-    at = data.index(name) + len(name) + 8
-    for bad in (data[:at] + (2**30).to_bytes(4, "big") + data[at + 4 :], data[:-100], b"", b"{}"):
+    position = data.index(name) + len(name) + 8
+    for invalid in (data[:position] + (2**30).to_bytes(4, "big") + data[position + 4 :], data[:-100], b"", b"{}"):
         with pytest.raises(BundleError, match=r"conductivity\.ubj .*does not hold what a bundle holds"):
-            PropertyModel.load(resealed(old, "conductivity.ubj", bytes(bad)))
+            PropertyModel.load(with_valid_checksum(format_2_bundle, "conductivity.ubj", bytes(invalid)))
 
 
-def test_the_committed_model_loads_and_is_small():
+def test_committed_model_loads_and_is_small():
     folder = shipped_folder("models", "champion")
     assert PropertyModel.load(folder).metadata.dataset_rows > 1000
     assert sum(path.stat().st_size for path in folder.iterdir()) < 3_000_000
@@ -206,7 +207,7 @@ def test_only_the_manifest_contains_the_time_of_training(trained, bundle):
     assert [path.name for path in bundle.iterdir() if created in path.read_bytes()] == [MANIFEST]
 
 
-def test_only_text_and_arrays(bundle):
+def test_bundle_has_only_text_and_array_files(bundle):
     names = {path.name for path in bundle.iterdir()}
     assert {path for path in names if not path.endswith((".json", ".csv", ".md", ".npz"))} == set()
     for path in bundle.iterdir():
@@ -214,30 +215,30 @@ def test_only_text_and_arrays(bundle):
             path.read_text(encoding="utf-8")
 
 
-def test_an_older_bundle_is_replaced_whole(trained, copy):
+def test_saving_over_a_bundle_replaces_all_its_files(trained, copy):
     (copy / "model.json").write_text("{}")
     trained.model.save(copy)
     PropertyModel.load(copy)
-    assert [path.name for path in copy.parent.iterdir()] == [copy.name], "no draft is left behind"
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name], "a draft was left behind"
 
 
-def test_an_older_bundle_is_kept_if_it_cannot_be_replaced(trained, copy, monkeypatch):
+def test_older_bundle_is_kept_if_it_cannot_be_replaced(trained, copy, monkeypatch):
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
-    really_replace = Path.replace
+    original_replace = Path.replace
 
-    def fails_for_the_draft(self, target):
+    def failing_replace(self, target):
         if self.name == "bundle":
             raise OSError(28, "No space left on device")
-        return really_replace(self, target)
+        return original_replace(self, target)
 
-    monkeypatch.setattr(Path, "replace", fails_for_the_draft)
+    monkeypatch.setattr(Path, "replace", failing_replace)
     with pytest.raises(BundleError, match=r"copy cannot be written: No space left on device"):
         trained.model.save(copy)
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
-    assert [path.name for path in copy.parent.iterdir()] == [copy.name], "no draft is left behind"
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name], "a draft was left behind"
 
 
-def test_other_folders_are_not_overwritten(trained, tmp_path):
+def test_folder_that_is_not_a_bundle_is_not_overwritten(trained, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(BundleError, match="is not a model bundle; choose another folder"):
         save_bundle(trained.model, tmp_path)
@@ -261,7 +262,7 @@ def test_additional_files_are_refused(copy):
         PropertyModel.load(copy)
 
 
-def test_newer_formats_and_other_folders_are_refused(copy, tmp_path):
+def test_newer_format_malformed_manifest_and_missing_folder_are_refused(copy, tmp_path):
     manifest = json.loads((copy / MANIFEST).read_text())
     (copy / MANIFEST).write_text(json.dumps(manifest | {"format_version": 99}))
     with pytest.raises(BundleError, match="has format 99; this version of nasicon-ml reads 1 and 2 and 3"):
@@ -273,7 +274,7 @@ def test_newer_formats_and_other_folders_are_refused(copy, tmp_path):
         PropertyModel.load(tmp_path / "nowhere")
 
 
-def test_other_features_are_refused(trained, table):
+def test_model_with_other_features_is_refused(trained, table):
     renamed = replace(trained.model, feature_names=("oxygen_mood", *trained.model.feature_names[1:]))
     with pytest.raises(BundleError, match="trained on other features than this version computes"):
         renamed.predict(table)
@@ -285,24 +286,24 @@ def test_intervals_contain_the_prediction_and_are_wider_for_partial_recipes(trai
         heating_rate_c_min=2, particle_size_um=0.5, atmosphere="air", densification="conventional",
         calcination_temperature_c=700, calcination_time_h=4,
     )  # fmt: skip
-    answers = trained.model.predict(recipe_table([full, Recipe(formula="LATP x=0.4")]))
+    predictions = trained.model.predict(recipe_table([full, Recipe(formula="LATP x=0.4")]))
     lower, point, upper = (
-        np.log10(answers[f"predicted_conductivity{part}_s_cm"]) for part in ("_lower", "", "_upper")
+        np.log10(predictions[f"predicted_conductivity{part}_s_cm"]) for part in ("_lower", "", "_upper")
     )
     assert (lower < point).all()
     assert (point < upper).all()
     assert (upper - lower)[1] > (upper - lower)[0]
-    assert answers["predicted_phase_purity"].between(0, 1).all()
+    assert predictions["predicted_phase_purity"].between(0, 1).all()
 
 
-def test_conductivity_rises_with_the_temperature_of_measurement(trained, table):
+def test_conductivity_rises_with_measurement_temperature(trained, table):
     warm = trained.model.predict(table.assign(measurement_temperature_c=60.0))
     cold = trained.model.predict(table)
     assert (warm["predicted_conductivity_s_cm"] > cold["predicted_conductivity_s_cm"]).all()
     pd.testing.assert_series_equal(warm["predicted_relative_density_pct"], cold["predicted_relative_density_pct"])
 
 
-def test_other_scales_are_refused(bundle, monkeypatch):
+def test_model_with_other_target_scale_is_refused(bundle, monkeypatch):
     from nasicon_ml.estimators import targets
 
     name = targets.TargetName.RELATIVE_DENSITY
@@ -311,7 +312,7 @@ def test_other_scales_are_refused(bundle, monkeypatch):
         PropertyModel.load(bundle)
 
 
-def test_a_bundle_with_additional_files_is_not_replaced(trained, copy):
+def test_bundle_with_additional_files_is_not_replaced(trained, copy):
     (copy / "my_pellets.csv").write_text("formula\nLTP\n", encoding="utf-8")
     with pytest.raises(
         BundleError, match=r"holds, beside an older bundle, 'my_pellets\.csv', which would be lost"
@@ -320,7 +321,7 @@ def test_a_bundle_with_additional_files_is_not_replaced(trained, copy):
     assert (copy / "my_pellets.csv").read_text(encoding="utf-8") == "formula\nLTP\n"
 
 
-def test_drafts_of_a_killed_program_are_removed_later(trained, tmp_path):
+def test_old_drafts_of_killed_programs_are_removed(trained, tmp_path):
     old, with_content, young = (tmp_path / f".lab-draft-{name}" for name in ("old", "with_content", "young"))
     for draft in (old, with_content / "old", young):
         draft.mkdir(parents=True)
@@ -332,7 +333,7 @@ def test_drafts_of_a_killed_program_are_removed_later(trained, tmp_path):
 
 
 @pytest.mark.parametrize("leaf", [1e29, -1e29, 100.0])
-def test_impossible_predictions_are_refused(trained, table, leaf):
+def test_impossible_activation_energy_is_refused(trained, table, leaf):
     name = TargetName.ACTIVATION_ENERGY
     trees = trained.model.boosters[name]
     arrays = replace(trees.arrays, value=np.where(trees.arrays.is_leaf, leaf, trees.arrays.value))
@@ -341,14 +342,16 @@ def test_impossible_predictions_are_refused(trained, table, leaf):
         model.predict(table)
 
 
-def test_pellets_have_the_columns_of_version_0_1_where_they_state_no_other(trained, tmp_path):
-    later = [str(column) for column in NEW_IN_0_2]
-    stated = trained.model.pellets
-    assert stated[later].notna().any(axis=None)
-    blank = stated.drop(columns=later).reindex(columns=stated.columns)
-    for pellets, expected in ((stated, set(later)), (blank, set())):
+def test_columns_new_in_0_2_are_saved_only_if_they_have_values(trained, tmp_path):
+    new_columns = [str(column) for column in NEW_IN_0_2]
+    pellets_with_values = trained.model.pellets
+    assert pellets_with_values[new_columns].notna().any(axis=None)
+    pellets_without_values = pellets_with_values.drop(columns=new_columns).reindex(
+        columns=pellets_with_values.columns
+    )
+    for pellets, expected in ((pellets_with_values, set(new_columns)), (pellets_without_values, set())):
         folder = replace(trained.model, pellets=pellets).save(tmp_path / f"with_{len(expected)}")
         header = (folder / "pellets.csv").read_text(encoding="utf-8").split("\n", 1)[0].split(",")
-        assert set(later) & set(header) == expected
-        read = PropertyModel.load(folder).pellets
-        assert read[later].notna().sum().tolist() == pellets[later].notna().sum().tolist()
+        assert set(new_columns) & set(header) == expected
+        loaded = PropertyModel.load(folder).pellets
+        assert loaded[new_columns].notna().sum().tolist() == pellets[new_columns].notna().sum().tolist()
