@@ -1,4 +1,4 @@
-"""Recipes taken apart into compositions and processings, and features of all pairs."""
+"""Recipes split into distinct compositions and processings, and features of all pairs of these."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ def pairs_of(table: pd.DataFrame) -> RecipePairs:
 
 
 @pytest.fixture(scope="module")
-def whole() -> pd.DataFrame:
+def recipes() -> pd.DataFrame:
     return RECIPES.reset_index(drop=True)
 
 
 @given(st.lists(st.integers(0, len(RECIPES) - 1), min_size=1, max_size=40))
 @settings(max_examples=30)
-def test_a_recipe_is_its_composition_and_its_way(rows) -> None:
+def test_recipe_pairs_reproduce_each_recipe(rows) -> None:
     table = RECIPES.iloc[rows].reset_index(drop=True)
     sites = occupancies(table[Column.FORMULA].to_list())
     found = RecipePairs.from_table(table, sites)
     assert np.array_equal(found.sites.m[found.composition_index], sites.per_row(sites.m))
-    again = found.processing.iloc[found.processing_index].reset_index(drop=True)
-    pd.testing.assert_frame_equal(again, table.drop(columns=str(Column.FORMULA)))
-    different = table.drop(columns=str(Column.FORMULA)).drop_duplicates()
-    assert len(found.processing) == len(different)
+    processing = found.processing.iloc[found.processing_index].reset_index(drop=True)
+    pd.testing.assert_frame_equal(processing, table.drop(columns=str(Column.FORMULA)))
+    distinct = table.drop(columns=str(Column.FORMULA)).drop_duplicates()
+    assert len(found.processing) == len(distinct)
     assert len(found.sites.systems) == len(set(found.composition_index.tolist()))
 
 
-def test_occupancies_that_no_row_has_are_left_out(whole) -> None:
-    table = whole.head(50)
-    sites = occupancies(whole[Column.FORMULA].to_list())
-    some = type(sites)(
+def test_unused_compositions_are_dropped(recipes) -> None:
+    table = recipes.head(50)
+    sites = occupancies(recipes[Column.FORMULA].to_list())
+    used_sites = type(sites)(
         sites.a, sites.m, sites.t, sites.valence, sites.oxygen, sites.other_anions, sites.systems, sites.index[:50]
     )
-    found = RecipePairs.from_table(table, some)
+    found = RecipePairs.from_table(table, used_sites)
     assert len(found.sites.systems) == table[Column.FORMULA].nunique() < len(sites.systems)
-    assert np.array_equal(found.sites.a[found.composition_index], some.per_row(some.a))
+    assert np.array_equal(found.sites.a[found.composition_index], used_sites.per_row(used_sites.a))
 
 
 @pytest.mark.parametrize("feature_set", list(FeatureSet))
-def test_features_of_pairs_are_those_of_recipes(whole, feature_set) -> None:
-    """All pellets, with additives, gaps and every choice: each feature, and each pair that is a pellet."""
-    found = pairs_of(whole)
+def test_pair_features_equal_features_of_the_same_recipes(recipes, feature_set) -> None:
+    """On all pellets of the dataset, with additives, missing values and every choice."""
+    found = pairs_of(recipes)
     features = pair_features(found.processing, feature_set, found.sites)
-    rows = build_features(whole, feature_set)
+    rows = build_features(recipes, feature_set)
     assert features.names == rows.names
     shape = (len(found.sites.systems), len(found.processing))
     for name, column, values in zip(features.names, features.columns, rows.values.T, strict=True):
@@ -66,8 +66,8 @@ def test_features_of_pairs_are_those_of_recipes(whole, feature_set) -> None:
         assert np.array_equal(of_recipes, values, equal_nan=True), name
 
 
-def test_what_depends_on_one_side_has_its_shape_alone(whole) -> None:
-    found = pairs_of(whole[whole[Column.ADDITIVE].isna()].head(100))
+def test_pair_features_of_only_one_part_are_not_broadcast(recipes) -> None:
+    found = pairs_of(recipes[recipes[Column.ADDITIVE].isna()].head(100))
     features = pair_features(found.processing, FeatureSet.FULL, found.sites)
     by_name = dict(zip(features.names, features.columns, strict=True))
     m, n = len(found.sites.systems), len(found.processing)
@@ -81,24 +81,26 @@ def test_what_depends_on_one_side_has_its_shape_alone(whole) -> None:
 
 
 @pytest.mark.parametrize("additives", [False, True])
-def test_places_of_pairs_are_those_of_recipes(whole, additives) -> None:
-    table = whole if additives else whole[whole[Column.ADDITIVE].isna()].reset_index(drop=True)
+def test_nearest_distances_of_pairs_equal_those_of_recipes(recipes, additives) -> None:
+    table = recipes if additives else recipes[recipes[Column.ADDITIVE].isna()].reset_index(drop=True)
     found = pairs_of(table)
     space = recipe_space(table)
     sources = np.array([f"s{row % 50}" for row in range(len(table))], dtype=object)
     measured = MeasuredPellets.from_sources(space, sources)
-    usual = measured.nearest_distances(distinct_points(space, occupancies(table[Column.FORMULA].to_list())), 3, 3)
-    features = measured.nearest_distances(pair_points(found), 3, 3)
-    assert np.array_equal(features.pellets, usual.pellets)
-    assert np.array_equal(features.sources, usual.sources)
+    of_recipes = measured.nearest_distances(
+        distinct_points(space, occupancies(table[Column.FORMULA].to_list())), 3, 3
+    )
+    of_pairs = measured.nearest_distances(pair_points(found), 3, 3)
+    assert np.array_equal(of_pairs.pellets, of_recipes.pellets)
+    assert np.array_equal(of_pairs.sources, of_recipes.sources)
 
 
-def test_categories_are_told_apart_as_texts_are(whole) -> None:
-    categorical = whole.assign(
+def test_categorical_columns_give_the_same_pairs_as_strings(recipes) -> None:
+    categorical = recipes.assign(
         **{
-            str(column): pd.Categorical(whole[column], categories=list(column.choices))
+            str(column): pd.Categorical(recipes[column], categories=list(column.choices))
             for column in MODEL_INPUT
             if column.kind is Kind.CATEGORY
         }
     )
-    assert np.array_equal(pairs_of(categorical).processing_index, pairs_of(whole).processing_index)
+    assert np.array_equal(pairs_of(categorical).processing_index, pairs_of(recipes).processing_index)

@@ -22,7 +22,7 @@ def perturbed(table, **options):
     )
 
 
-def test_the_first_is_as_stated_and_the_others_spread_about_it(table):
+def test_first_copy_is_unperturbed_and_others_spread_around_stated_temperature(table):
     stated, *copies = perturbed(table)
     np.testing.assert_array_equal(stated, build_features(table).values)
     assert len(copies) == 5
@@ -30,17 +30,17 @@ def test_the_first_is_as_stated_and_the_others_spread_about_it(table):
         shift = features[:2000, TEMPERATURE] - 900.0
         assert abs(shift.mean()) < 2.5
         assert shift.std() == pytest.approx(25.0, rel=0.1)
-        same = [name not in {"given_sintering_temperature_c"} for name in feature_names()]
-        assert (features[:2000, same] != stated[:2000, same]).any(), "what follows from the temperature follows"
+        others = [name not in {"given_sintering_temperature_c"} for name in feature_names()]
+        assert (features[:2000, others] != stated[:2000, others]).any(), "derived features do not change"
 
 
-def test_pressing_temperatures_and_unknown_ones_stay(table):
+def test_cold_pressing_and_unknown_temperatures_are_not_perturbed(table):
     for features in perturbed(table):
         assert features[2000, TEMPERATURE] == 150.0
         assert np.isnan(features[2001, TEMPERATURE])
 
 
-def test_the_seed_decides(table):
-    first, again, other = (perturbed(table, seed=seed)[1] for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
+def test_perturbation_is_determined_by_seed(table):
+    first, repeated, other = (perturbed(table, seed=seed)[1] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, repeated)
     assert (first[:2000] != other[:2000]).any()

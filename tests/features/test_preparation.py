@@ -1,4 +1,4 @@
-"""What a recipe says of powder and green pellet, as numbers."""
+"""Features of the preparation: precursors, lithium excess, green body and powder bed."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from nasicon_ml.features.build import FeatureSet, build_features, feature_names
 from nasicon_ml.features.processing import LATER_CHOICES
 from nasicon_ml.recipe import Recipe, recipe_table
 
-NEW = [
+PREPARATION_FEATURES = [
     name
     for name in feature_names(FeatureSet.FULL)
     if name not in feature_names(FeatureSet.FULL_2) and not name.startswith(("densification", "synthesis_route"))
@@ -19,22 +19,22 @@ def features(feature_set=FeatureSet.FULL, **fields):
     return dict(zip(found.names, found.values[0].tolist(), strict=True))
 
 
-def stated(**fields):
-    """What a recipe says of its preparation: 0 of the powder bed is what nothing said is, too."""
+def known_preparation(**fields):
+    """Preparation features that are known, except a powder bed of 0, which also means "not stated"."""
     found = features(**fields)
     assert found["given_powder_bed"] in {0, 1}
-    told = {name: value for name, value in found.items() if name in NEW and not np.isnan(value)}
-    return {name: value for name, value in told.items() if name != "given_powder_bed" or value}
+    known = {name: value for name, value in found.items() if name in PREPARATION_FEATURES and not np.isnan(value)}
+    return {name: value for name, value in known.items() if name != "given_powder_bed" or value}
 
 
-def test_nothing_is_known_of_what_is_not_given():
-    assert stated() == {}
+def test_unstated_preparation_gives_nan_features():
+    assert known_preparation() == {}
     later = {f"densification={choice}" for choice in LATER_CHOICES} | {"synthesis_route=solution_combustion"}
-    assert set(features()) - set(NEW) - later == set(feature_names(FeatureSet.FULL_2))
+    assert set(features()) - set(PREPARATION_FEATURES) - later == set(feature_names(FeatureSet.FULL_2))
 
 
 @pytest.mark.parametrize("field", ["densification", "synthesis_route", "atmosphere"])
-def test_a_choice_that_is_not_given_is_none_of_them(field):
+def test_unstated_choice_is_all_zero_in_full_set_and_nan_in_full_2(field):
     found = [value for name, value in features().items() if name.startswith(f"{field}=")]
     assert set(found) == {0.0}
     assert np.isnan(
@@ -69,17 +69,17 @@ def test_a_choice_that_is_not_given_is_none_of_them(field):
         ),
     ],
 )  # fmt: skip
-def test_what_is_given_is_told(fields, expected):
-    assert stated(**fields) == expected
+def test_stated_preparation_gives_expected_features(fields, expected):
+    assert known_preparation(**fields) == expected
 
 
 @pytest.mark.parametrize("choice", sorted(LATER_CHOICES))
-def test_sets_of_before_do_not_know_later_choices(choice):
-    """Their columns are what models were trained on: a technique without one is unknown to them."""
+def test_later_choices_are_nan_in_older_feature_sets(choice):
+    """Saved models rely on the columns of these sets; a choice that has no column there is unknown."""
     name = "synthesis_route" if choice == "solution_combustion" else "densification"
     assert features(**{name: choice})[f"{name}={choice}"] == 1
-    for old in (FeatureSet.FULL_2, FeatureSet.FULL_1):
-        found = features(old, **{name: choice})
+    for older_set in (FeatureSet.FULL_2, FeatureSet.FULL_1):
+        found = features(older_set, **{name: choice})
         columns = [value for column, value in found.items() if column.startswith(f"{name}=")]
         assert len(columns) > 10
         assert np.isnan(columns).all()

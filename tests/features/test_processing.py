@@ -17,42 +17,42 @@ def table(**fields):
 
 @pytest.mark.parametrize("energy", [250.0, 500.0])
 @pytest.mark.parametrize("rate", [0.5, 5.0, 100.0])
-def test_work_of_sintering_agrees_with_the_integral(energy, rate):
+def test_sintering_work_agrees_with_numerical_integral(energy, rate):
     top = 850.0 + 273.15
     ramp, _ = quad(
         lambda t: np.exp(-energy / (R * (t * rate / 60))) / (t * rate / 60), 1.0, top / rate * 60, limit=500
     )
     hold = 2 * 3600 * np.exp(-energy / (R * top)) / top
-    ours = sintering_work(np.array([850.0]), np.array([2.0]), np.array([rate]), energy)[0]
+    result = sintering_work(np.array([850.0]), np.array([2.0]), np.array([rate]), energy)[0]
     # The closed form drops terms of the order R T / Q, a few per cent of the ramp.
-    assert ours == pytest.approx(np.log10(ramp + hold), abs=0.05)
+    assert result == pytest.approx(np.log10(ramp + hold), abs=0.05)
 
 
 @given(st.floats(600, 1200), st.floats(0.5, 24), st.floats(0.5, 50))
-def test_work_grows_with_temperature_time_and_slow_heating(temperature, hours, rate):
+def test_sintering_work_increases_with_temperature_time_and_slower_heating(temperature, hours, rate):
     def work(t, h, r):
         return sintering_work(np.array([t]), np.array([h]), np.array([r]), 500.0)[0]
 
-    here = work(temperature, hours, rate)
-    assert work(temperature + 20, hours, rate) > here
-    assert work(temperature, hours * 1.5, rate) > here
-    assert work(temperature, hours, rate * 1.5) < here
-    assert work(temperature, hours, np.nan) < here
+    reference = work(temperature, hours, rate)
+    assert work(temperature + 20, hours, rate) > reference
+    assert work(temperature, hours * 1.5, rate) > reference
+    assert work(temperature, hours, rate * 1.5) < reference
+    assert work(temperature, hours, np.nan) < reference
 
 
-def test_work_needs_temperature_and_time():
+def test_sintering_work_is_nan_without_temperature_or_time():
     assert np.isnan(sintering_work(np.array([np.nan]), np.array([2.0]), np.array([1.0]), 250.0)[0])
     assert np.isnan(sintering_work(np.array([800.0]), np.array([np.nan]), np.array([1.0]), 250.0)[0])
 
 
-def test_choices_are_one_zero_or_unknown():
+def test_choice_columns_are_one_zero_or_nan():
     columns = given_columns(table(atmosphere="Ar"))
     assert columns["atmosphere=Ar"][0] == 1.0
     assert columns["atmosphere=air"][0] == 0.0
     assert np.isnan(columns["densification=conventional"][0])
 
 
-def test_argon_reduces_more_than_air_and_slow_heating_gives_it_less_per_rate():
+def test_reduction_drive_depends_on_atmosphere_and_heating_rate():
     reducible = np.array([1.6])
     argon = physics_columns(table(atmosphere="Ar", heating_rate_c_min=2.5), reducible)
     air = physics_columns(table(atmosphere="air", heating_rate_c_min=2.5), reducible)
@@ -62,7 +62,7 @@ def test_argon_reduces_more_than_air_and_slow_heating_gives_it_less_per_rate():
     assert 0.0 < slow["reduction_drive_log_rate"][0] < argon["reduction_drive_log_rate"][0]
 
 
-def test_unknown_share_counts_fields_and_forgives_pressure_where_none_is_applied():
+def test_unknown_share_counts_fields_except_pressure_if_none_is_applied():
     assert unknown_share(table())[0] == 1.0
     some = unknown_share(table(sintering_temperature_c=800, sintering_time_h=2))[0]
     conventional = unknown_share(
@@ -74,7 +74,7 @@ def test_unknown_share_counts_fields_and_forgives_pressure_where_none_is_applied
     assert glass == conventional
     pressed = unknown_share(table(sintering_temperature_c=800, sintering_time_h=2, densification="hot_press"))[0]
     assert 1.0 > some > pressed > conventional > 0.0
-    everything = {
+    all_fields = {
         "synthesis_route": "sol_gel",
         "calcination_temperature_c": 700,
         "calcination_time_h": 2,
@@ -85,10 +85,10 @@ def test_unknown_share_counts_fields_and_forgives_pressure_where_none_is_applied
         "atmosphere": "air",
         "densification": "conventional",
     }
-    assert unknown_share(table(**everything))[0] == 0.0
+    assert unknown_share(table(**all_fields))[0] == 0.0
 
 
-def test_missing_numbers_stay_missing():
+def test_unstated_numbers_give_nan():
     columns = given_columns(table())
     assert np.isnan(columns[f"given_{Column.SINTERING_TEMPERATURE_C}"][0])
     assert np.isnan(columns[f"log10_{Column.PARTICLE_SIZE_UM}"][0])

@@ -1,4 +1,4 @@
-"""Recipes as scikit-learn's transformers take them."""
+"""`RecipeFeaturizer` as a scikit-learn transformer."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from nasicon_ml.features import RecipeFeaturizer, build_features, feature_names
 from nasicon_ml.recipe import read_batch
 
 FORMULAS = ["LATP x=0.3", "Li1.5Al0.5Ge1.5(PO4)3", "NZSP x=2"]
-_NUMBERS = "it feeds a matrix of numbers, in which there are no formulas; see OfNumbers"
-_NUMBER_CHECKS = (
+_NUMERIC_INPUT = "feeds a numeric matrix without formulas; tested with NumericRecipeFeaturizer"
+_NUMERIC_CHECKS = (
     "check_fit_score_takes_y", "check_dont_overwrite_parameters", "check_n_features_in_after_fitting",
     "check_estimators_dtypes", "check_dtype_object", "check_pipeline_consistency", "check_estimators_pickle",
     "check_f_contiguous_array_estimator", "check_transformer_data_not_an_array", "check_transformer_general",
@@ -35,11 +35,13 @@ _NUMBER_CHECKS = (
     "check_fit2d_predict1d", "check_complex_data", "check_estimators_empty_data_messages",
     "check_estimator_sparse_tag", "check_estimator_sparse_array",
 )  # fmt: skip
-FAILED = dict.fromkeys(_NUMBER_CHECKS, _NUMBERS) | {"check_fit1d": "a list of formulas is one-dimensional"}
+EXPECTED_FAILURES = dict.fromkeys(_NUMERIC_CHECKS, _NUMERIC_INPUT) | {
+    "check_fit1d": "a list of formulas is one-dimensional"
+}
 
 
-class OfNumbers(RecipeFeaturizer):
-    """Makes formulas of the numbers that scikit-learn's checks feed; the rest is the featurizer's own."""
+class NumericRecipeFeaturizer(RecipeFeaturizer):
+    """`RecipeFeaturizer` that converts the numeric input of scikit-learn's checks to formulas."""
 
     def fit(self, X, y=None):  # noqa: ARG002
         validate_data(self, X)
@@ -68,20 +70,20 @@ def pellets():
 
 
 @parametrize_with_checks(
-    [RecipeFeaturizer(), OfNumbers("composition")],
-    expected_failed_checks=lambda model: {} if isinstance(model, OfNumbers) else FAILED,
+    [RecipeFeaturizer(), NumericRecipeFeaturizer("composition")],
+    expected_failed_checks=lambda model: {} if isinstance(model, NumericRecipeFeaturizer) else EXPECTED_FAILURES,
 )
-def test_scikit_learns_checks(estimator, check):
+def test_scikit_learn_estimator_checks(estimator, check):
     check(estimator)
 
 
-def test_it_gives_the_arrays_whatever_the_order_of_the_columns(pellets):
-    few = pellets.head(40)
-    expected = build_features(read_batch(few[[str(column) for column in RECIPE]]).table)
-    shuffled = few[list(few.columns[::-1])].assign(furnace="old")
+def test_features_equal_array_path_for_any_column_order(pellets):
+    sample = pellets.head(40)
+    expected = build_features(read_batch(sample[[str(column) for column in RECIPE]]).table)
+    shuffled = sample[list(sample.columns[::-1])].assign(furnace="old")
     found = RecipeFeaturizer().fit_transform(shuffled)
     np.testing.assert_array_equal(found, expected.values)
-    assert RecipeFeaturizer().fit(few).get_feature_names_out().tolist() == list(expected.names)
+    assert RecipeFeaturizer().fit(sample).get_feature_names_out().tolist() == list(expected.names)
     assert clone(RecipeFeaturizer("composition", on_error="nan")).get_params() == {
         "feature_set": "composition", "other_columns": "ignore", "on_error": "nan",
     }  # fmt: skip
@@ -98,25 +100,25 @@ def test_it_gives_the_arrays_whatever_the_order_of_the_columns(pellets):
         pd.DataFrame({"formula": FORMULAS}),
     ],
 )
-def test_formulas_alone_are_recipes(formulas):
+def test_formulas_in_any_container_are_accepted_as_recipes(formulas):
     found = RecipeFeaturizer("composition").transform(formulas)
     expected = build_features(read_batch(pd.DataFrame({"formula": FORMULAS})).table, "composition").values
     np.testing.assert_array_equal(found, expected)
 
 
-def test_pymatgens_compositions_are_formulas():
+def test_pymatgen_compositions_are_accepted_as_formulas():
     found = RecipeFeaturizer("composition").transform([Composition("Li1.3Al0.3Ti1.7P3O12")])
     np.testing.assert_allclose(found, RecipeFeaturizer("composition").transform(["LATP x=0.3"]), atol=1e-12)
 
 
-def test_tables_come_out_with_names_and_the_index_of_the_recipes():
+def test_pandas_output_has_feature_names_and_index_of_the_input():
     featurizer = RecipeFeaturizer().set_output(transform="pandas")
     found = featurizer.fit_transform(pd.Series(FORMULAS, index=["a", "b", "c"]))
     assert found.columns.tolist() == list(feature_names())
     assert found.index.tolist() == ["a", "b", "c"]
 
 
-def test_a_bad_row_is_named_or_left_empty():
+def test_invalid_row_raises_error_naming_it_or_becomes_nan():
     table = pd.DataFrame({"formula": [*FORMULAS, "LATP x=0.2"]}, index=["a", "b", "c", "d"])
     with pytest.raises(FieldError, match="row c: sintering_temperature_c: 'hot' is not accepted"):
         RecipeFeaturizer().fit_transform(table.assign(sintering_temperature_c=[900, None, "hot", 800]))
@@ -129,40 +131,40 @@ def test_a_bad_row_is_named_or_left_empty():
     assert RecipeFeaturizer(on_error="nan").transform(["Qq2O3"]).shape == (1, len(feature_names()))
 
 
-def test_what_is_no_table_of_recipes_is_refused():
+def test_invalid_tables_and_parameters_are_refused():
     table = pd.DataFrame({"formula": FORMULAS, "sintering_temp": 900.0})
     with pytest.raises(FieldError, match="sintering_temp"):
         RecipeFeaturizer(other_columns="error").fit(table)
     with pytest.raises(FieldError, match="temperature"):
         RecipeFeaturizer().fit(pd.DataFrame({"temperature": [900.0]}))
-    for no_list in ("LATP x=0.3", np.array([["LATP x=0.3", "LAGP x=0.5"]]), np.eye(3)):
+    for invalid in ("LATP x=0.3", np.array([["LATP x=0.3", "LAGP x=0.5"]]), np.eye(3)):
         with pytest.raises(ValueError, match="a list of formulas"):
-            RecipeFeaturizer().transform(no_list)
+            RecipeFeaturizer().transform(invalid)
     for parameter in ({"feature_set": "all"}, {"other_columns": "drop"}, {"on_error": "skip"}):
         with pytest.raises(ValueError, match=f"{next(iter(parameter))} must be one of"):
             RecipeFeaturizer(**parameter).fit(FORMULAS)
 
 
-def test_it_stands_in_pipelines_and_beside_other_columns(pellets):
-    few = pellets[pellets["relative_density_pct"].notna()].head(60)
-    y = few["relative_density_pct"].astype(float)
+def test_featurizer_works_in_pipeline_and_column_transformer(pellets):
+    sample = pellets[pellets["relative_density_pct"].notna()].head(60)
+    y = sample["relative_density_pct"].astype(float)
     trees = HistGradientBoostingRegressor(max_iter=5, random_state=0)
-    alone = make_pipeline(RecipeFeaturizer("composition"), trees).fit(few, y)
-    assert alone.predict(few).shape == (60,)
-    beside = ColumnTransformer(
+    pipeline = make_pipeline(RecipeFeaturizer("composition"), trees).fit(sample, y)
+    assert pipeline.predict(sample).shape == (60,)
+    transformer = ColumnTransformer(
         [
             ("composition", RecipeFeaturizer("composition"), ["formula"]),
             ("names", RecipeFeaturizer("composition"), "formula"),
             ("temperature", StandardScaler(), ["sintering_temperature_c"]),
         ]
     ).set_output(transform="pandas")
-    found = beside.fit_transform(few)
+    found = transformer.fit_transform(sample)
     assert "composition__x" in found.columns
     assert found.shape == (60, 2 * len(feature_names("composition")) + 1)
-    assert found.index.equals(few.index)
+    assert found.index.equals(sample.index)
 
 
-def test_features_as_arrays_load_no_scikit_learn():
+def test_importing_array_features_does_not_import_sklearn():
     program = "import sys, nasicon_ml.features as f; f.feature_names(); print('sklearn' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert completed.stdout == "False\n"
