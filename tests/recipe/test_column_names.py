@@ -1,4 +1,4 @@
-"""What people call columns, and the columns they mean."""
+"""Suggestions of columns for names that people write."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from nasicon_ml.recipe.rules import SYSTEM_AND_X_HINT, column_hint, guess_column
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"),
+    ("name", "column"),
     [
         ("Sintering Temperature (°C)", "sintering_temperature_c"),
         ("SINTERING TIME / h", "sintering_time_h"),
@@ -22,35 +22,35 @@ from nasicon_ml.recipe.rules import SYSTEM_AND_X_HINT, column_hint, guess_column
         (5, ""),
     ],
 )
-def test_which_column_a_name_means(name: object, meant: str) -> None:
-    assert guess_column(name) == meant
+def test_guess_column_finds_column_for_name(name: object, column: str) -> None:
+    assert guess_column(name) == column
 
 
 @pytest.mark.parametrize("column", list(Column))
-def test_every_column_means_itself_however_it_is_written(column: Column) -> None:
+def test_guess_column_finds_every_column_in_title_case_with_suffix(column: Column) -> None:
     assert guess_column(column.value) == column.value
     assert guess_column(f" {column.value.replace('_', ' ').title()} (ours) ") == column.value
 
 
-def test_only_the_columns_asked_about_are_guessed() -> None:
+def test_guess_column_returns_only_given_columns() -> None:
     assert guess_column("Conductivity (S/cm)", RECIPE) == ""
 
 
-def test_names_are_written_our_way() -> None:
+def test_normalize_name_gives_snake_case_without_unit() -> None:
     assert normalize_name(" Sintering Temperature (°C)") == "sintering_temperature"
 
 
 @pytest.mark.parametrize("name", ["x", "X", "x (-)", "System"])
-def test_x_belongs_into_the_formula(name: str) -> None:
+def test_column_hint_for_system_or_x_points_to_formula(name: str) -> None:
     assert column_hint(name) == SYSTEM_AND_X_HINT
 
 
-def test_hints_are_sentences() -> None:
+def test_column_hint_suggests_similar_column_or_is_empty() -> None:
     assert column_hint("Atmosfere") == "Did you mean 'atmosphere'?"
     assert column_hint("colour") == ""
 
 
 @pytest.mark.parametrize("name", ["(" * 1_000_000, "sintering" * 100_000])
-def test_a_name_without_end_is_compared_with_nothing(name: str) -> None:
-    """A million brackets once took minutes."""
+def test_column_hint_of_very_long_name_is_empty(name: str) -> None:
+    """Comparing a million brackets with the columns once took minutes."""
     assert column_hint(name) == ""

@@ -1,4 +1,4 @@
-"""Several values of a field make several recipes, each value with each."""
+"""Recipes of all combinations of several values of the fields."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEMPERATURE = Column.SINTERING_TEMPERATURE_C.parse
         ("900:900:5", [900]),
     ],
 )
-def test_values_are_read(text: str, values: list[float]) -> None:
+def test_read_values_parses_lists_and_ranges(text: str, values: list[float]) -> None:
     assert read_values(text, TEMPERATURE) == values
 
 
@@ -47,51 +47,51 @@ def test_values_are_read(text: str, values: list[float]) -> None:
         ("800,hot", "a number from 20 to 1700 °C"),
     ],
 )
-def test_what_is_no_list_is_refused_with_the_cure(text: str, hint: str) -> None:
+def test_read_values_of_invalid_list_raises_error_with_hint(text: str, hint: str) -> None:
     with pytest.raises(FieldError, match=hint.replace(".", r"\.")):
         read_values(text, TEMPERATURE)
 
 
 @given(st.integers(20, 800), st.integers(0, 300), st.integers(1, 100))
-def test_a_range_has_its_ends_and_steps(first: int, steps: int, tenths: int) -> None:
+def test_range_includes_both_ends_and_all_steps(first: int, steps: int, tenths: int) -> None:
     step = tenths / 10
-    found = read_values(f"{first}:{first + steps * step:.10g}:{step}", float)
-    assert len(found) == steps + 1
-    np.testing.assert_allclose(found, first + step * np.arange(steps + 1), atol=1e-9)
+    values = read_values(f"{first}:{first + steps * step:.10g}:{step}", float)
+    assert len(values) == steps + 1
+    np.testing.assert_allclose(values, first + step * np.arange(steps + 1), atol=1e-9)
 
 
-def test_every_value_meets_every_other_the_first_field_slowest() -> None:
-    found = combinations("LATP", {"x": (0.1, 0.3), "sintering_temperature_c": range(800, 901, 50)})
-    assert [recipe.formula for recipe in found.recipes[2:4]] == ["Li1.1Al0.1Ti1.9(PO4)3", "Li1.3Al0.3Ti1.7(PO4)3"]
-    assert [recipe.sintering_temperature_c for recipe in found.recipes] == [800, 850, 900] * 2
-    x, temperature = found.varied
+def test_combinations_are_all_products_with_first_field_slowest() -> None:
+    result = combinations("LATP", {"x": (0.1, 0.3), "sintering_temperature_c": range(800, 901, 50)})
+    assert [recipe.formula for recipe in result.recipes[2:4]] == ["Li1.1Al0.1Ti1.9(PO4)3", "Li1.3Al0.3Ti1.7(PO4)3"]
+    assert [recipe.sintering_temperature_c for recipe in result.recipes] == [800, 850, 900] * 2
+    x, temperature = result.varied
     assert (x.name, x.values, x.unique_values) == ("x", (0.1,) * 3 + (0.3,) * 3, (0.1, 0.3))
     assert (temperature.label, temperature.unit, temperature.is_number) == ("sintering temperature", "°C", True)
     assert str(temperature) == "sintering temperature 800, 850, 900 °C"
 
 
-def test_elements_choices_and_formulas_vary_too() -> None:
-    found = combinations("Li1.3M0.3Ti1.7(PO4)3", {"M": ["Al", "Sc"], "atmosphere": ["argon", "air"]})
-    assert [recipe.formula for recipe in found.recipes[1:3]] == ["Li1.3Al0.3Ti1.7(PO4)3", "Li1.3Sc0.3Ti1.7(PO4)3"]
-    assert [recipe.atmosphere for recipe in found.recipes] == ["Ar", "air"] * 2
-    assert not any(one.is_number for one in found.varied)
-    assert [one.name for one in combinations(["LTP", "LGP"], {"sintering_time_h": 2}).varied] == ["formula"]
+def test_elements_choices_and_formulas_can_be_varied() -> None:
+    result = combinations("Li1.3M0.3Ti1.7(PO4)3", {"M": ["Al", "Sc"], "atmosphere": ["argon", "air"]})
+    assert [recipe.formula for recipe in result.recipes[1:3]] == ["Li1.3Al0.3Ti1.7(PO4)3", "Li1.3Sc0.3Ti1.7(PO4)3"]
+    assert [recipe.atmosphere for recipe in result.recipes] == ["Ar", "air"] * 2
+    assert not any(field.is_number for field in result.varied)
+    assert [field.name for field in combinations(["LTP", "LGP"], {"sintering_time_h": 2}).varied] == ["formula"]
 
 
-def test_without_an_additive_there_is_no_amount_of_it() -> None:
+def test_amount_and_unit_are_dropped_without_additive() -> None:
     fields = {"additive": [None, "LiF"], "additive_amount": 2, "additive_unit": "wt%"}
     plain, doped = combinations("LATP x=0.3", fields).recipes
     assert (plain.additive, plain.additive_amount) == (None, None)
     assert (doped.additive, doped.additive_amount) == ("LiF", 2)
 
 
-def test_one_value_varies_nothing() -> None:
-    found = combinations("LATP x=0.3", {"sintering_temperature_c": [900]})
-    assert (len(found.recipes), found.varied) == (1, ())
+def test_field_with_one_value_is_not_varied() -> None:
+    result = combinations("LATP x=0.3", {"sintering_temperature_c": [900]})
+    assert (len(result.recipes), result.varied) == (1, ())
 
 
 @pytest.mark.parametrize(
-    ("formula", "fields", "error", "words"),
+    ("formula", "fields", "error", "message"),
     [
         ("LATP", {"x": [0.3, 3.0]}, FormulaError, "x is 3 here"),
         ("LATP x=0.3", {"sintering_temperature_c": [900, 900.0]}, FieldError, "every value once"),
@@ -101,12 +101,12 @@ def test_one_value_varies_nothing() -> None:
         ("LATP", {"x": np.linspace(0, 0.5, MOST_RECIPES + 1)}, FieldError, "at most 10000"),
     ],
 )
-def test_what_cannot_be_made_is_refused(formula: str, fields: dict, error: type, words: str) -> None:
-    with pytest.raises(error, match=words):
+def test_invalid_combinations_raise_error(formula: str, fields: dict, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
         combinations(formula, fields)
 
 
-def test_numbers_of_numpy_are_numbers() -> None:
-    (one,) = combinations("LATP", {"x": np.array([0.1, 0.2])}).varied
-    assert all(type(value) is float for value in one.values)
-    assert math.isclose(one.values[1], 0.2)
+def test_numpy_numbers_become_python_floats() -> None:
+    (varied,) = combinations("LATP", {"x": np.array([0.1, 0.2])}).varied
+    assert all(type(value) is float for value in varied.values)
+    assert math.isclose(varied.values[1], 0.2)

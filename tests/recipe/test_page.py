@@ -1,4 +1,4 @@
-"""The page for users: its examples give what they show, its table says what the vocabulary says."""
+"""The examples and the table of fields of docs/recipes.md are correct."""
 
 import doctest
 import re
@@ -9,7 +9,7 @@ from tests.contracts.source import ROOT
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 
 
-def test_examples() -> None:
+def test_examples_give_output_shown() -> None:
     without_fences = re.sub(r"^```.*$", "", PAGE, flags=re.MULTILINE)
     example = doctest.DocTestParser().get_doctest(without_fences, {}, "recipes.md", None, 0)
     runner = doctest.DocTestRunner()
@@ -18,7 +18,7 @@ def test_examples() -> None:
     assert runner.failures == 0
 
 
-def test_table_of_fields() -> None:
+def test_table_of_fields_agrees_with_columns() -> None:
     rows = [line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("| `")]
     assert [row[0].strip(" `") for row in rows] == [column.value for column in RECIPE]
     for row, column in zip(rows, RECIPE, strict=True):

@@ -17,13 +17,13 @@ def test_fields_are_the_recipe_columns_in_order() -> None:
     assert [field.name for field in dataclasses.fields(Recipe)] == [column.value for column in RECIPE]
 
 
-def test_only_the_formula_is_obligatory() -> None:
+def test_all_fields_but_formula_are_optional() -> None:
     recipe = Recipe(formula="LATP x=0.4")
     assert recipe.to_dict() == {"formula": "Li1.4Al0.4Ti1.6(PO4)3"}
     assert recipe.sintering_temperature_c is None
 
 
-def test_values_are_read_as_people_write_them() -> None:
+def test_text_empty_cells_and_synonyms_are_standardized() -> None:
     recipe = Recipe(
         formula="Li1.4Al0.4Ti1.6(PO4)3",
         sintering_temperature_c=" 800 ",  # type: ignore[arg-type]
@@ -37,7 +37,7 @@ def test_values_are_read_as_people_write_them() -> None:
     assert (recipe.atmosphere, recipe.densification) == ("Ar", "spark_plasma")
 
 
-def test_frozen_hashable_and_by_keyword_only() -> None:
+def test_recipe_is_frozen_hashable_and_keyword_only() -> None:
     recipe = Recipe(formula="LTP")
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipe.formula = "LGP"  # type: ignore[misc]
@@ -46,14 +46,14 @@ def test_frozen_hashable_and_by_keyword_only() -> None:
     assert len({recipe, Recipe(formula="LiTi2(PO4)3")}) == 1
 
 
-def test_a_replaced_field_is_checked_too() -> None:
+def test_replaced_field_is_validated() -> None:
     recipe = Recipe(formula="LTP", sintering_temperature_c=900)
     assert dataclasses.replace(recipe, sintering_temperature_c="950").sintering_temperature_c == 950
     with pytest.raises(FieldError, match="sintering_temperature_c: 9500"):
         dataclasses.replace(recipe, sintering_temperature_c=9500)
 
 
-def test_a_second_phase_moves_to_the_additive_fields() -> None:
+def test_second_phase_of_formula_moves_to_additive_fields() -> None:
     recipe = Recipe(formula="Li1.5Al0.5Ge1.5(PO4)3-0.05Li2O")
     assert recipe == Recipe(
         formula="LAGP x=0.5", additive="Li2O", additive_amount=0.05, additive_unit="formula_unit"
@@ -94,7 +94,9 @@ def test_a_second_phase_moves_to_the_additive_fields() -> None:
         ),
     ],
 )
-def test_errors_name_field_value_and_what_is_allowed(fields: dict[str, object], field: str, message: str) -> None:
+def test_invalid_field_raises_error_with_field_value_and_hint(
+    fields: dict[str, object], field: str, message: str
+) -> None:
     with pytest.raises(FieldError) as caught:
         Recipe(**{"formula": "LTP", **fields})  # type: ignore[arg-type]
     assert caught.value.field == field
@@ -111,19 +113,19 @@ def test_errors_name_field_value_and_what_is_allowed(fields: dict[str, object], 
         ({5: 1}, "field: 5 is not accepted"),
     ],
 )
-def test_unknown_fields_are_refused(fields: dict[str, object], message: str) -> None:
+def test_from_dict_refuses_unknown_field(fields: dict[str, object], message: str) -> None:
     with pytest.raises(FieldError) as caught:
         Recipe.from_dict({"formula": "LTP", **fields})
     assert message in str(caught.value)
 
 
-def test_a_dict_without_formula() -> None:
+def test_from_dict_without_formula_raises_field_error() -> None:
     with pytest.raises(FieldError, match="Only the formula is obligatory"):
         Recipe.from_dict({"atmosphere": "air"})
 
 
 @given(recipe_fields())
-def test_round_trips(fields: dict[str, object]) -> None:
+def test_dict_json_yaml_and_row_round_trips(fields: dict[str, object]) -> None:
     recipe = Recipe.from_dict(fields)
     assert Recipe.from_dict(recipe.to_dict()) == recipe
     assert Recipe.from_json(recipe.to_json()) == recipe
@@ -135,7 +137,7 @@ def test_round_trips(fields: dict[str, object]) -> None:
     assert list(recipe.to_row()) == [column.value for column in RECIPE]
 
 
-def test_a_row_may_hold_missing_cells_and_other_columns_of_the_vocabulary() -> None:
+def test_from_row_ignores_missing_cells_and_columns_of_measurements() -> None:
     row = pd.Series(
         {
             "pellet_id": "p1",
@@ -151,19 +153,19 @@ def test_a_row_may_hold_missing_cells_and_other_columns_of_the_vocabulary() -> N
     assert Recipe.from_row(row) == Recipe(formula="LTP", sintering_temperature_c=900, sintering_time_h=2)
 
 
-def test_a_row_with_an_unknown_column() -> None:
+def test_from_row_refuses_unknown_column() -> None:
     with pytest.raises(FieldError, match="Did you mean 'atmosphere'"):
         Recipe.from_row({"formula": "LTP", "atmosfere": "air"})
 
 
-def test_mixed_valence_can_be_given() -> None:
+def test_given_oxidation_states_balance_charge_of_mixed_valence() -> None:
     recipe = Recipe(formula="Li2.5V2(PO4)3")
     assert recipe.composition.charge_imbalance == -0.5
     assert parse(recipe.formula, oxidation_states={"V": {3: 0.75, 4: 0.25}}).charge_imbalance == 0
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "message"),
+    ("text", "error", "message"),
     [
         ("{", UnreadableFileError, "this is not JSON: .*line 1 column"),
         ("", UnreadableFileError, "this is not JSON"),
@@ -182,13 +184,13 @@ def test_mixed_valence_can_be_given() -> None:
         (" " * 20_001, UnreadableFileError, "20001 characters are too many"),
     ],
 )
-def test_bad_json(text: str, kind: type[NasiconError], message: str) -> None:
-    with pytest.raises(kind, match=message):
+def test_invalid_json_raises_error(text: str, error: type[NasiconError], message: str) -> None:
+    with pytest.raises(error, match=message):
         Recipe.from_json(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "message"),
+    ("text", "error", "message"),
     [
         ("formula: {", UnreadableFileError, "this is not YAML: (.|\n)*line 1"),
         ("", UnreadableFileError, "this is empty"),
@@ -208,16 +210,16 @@ def test_bad_json(text: str, kind: type[NasiconError], message: str) -> None:
         ("[" * 15_000, UnreadableFileError, "nested too deeply"),
     ],
 )
-def test_bad_yaml(text: str, kind: type[NasiconError], message: str) -> None:
-    with pytest.raises(kind, match=message):
+def test_invalid_yaml_raises_error(text: str, error: type[NasiconError], message: str) -> None:
+    with pytest.raises(error, match=message):
         Recipe.from_yaml(text)
 
 
-def test_a_wrong_yaml_tag_is_passed_over() -> None:
+def test_wrong_yaml_tag_is_ignored() -> None:
     assert Recipe.from_yaml("formula: LTP\nadditive: !!int LiF").additive == "LiF"
 
 
-def test_yaml_as_people_write_it() -> None:
+def test_yaml_with_comment_exponent_and_null_is_read() -> None:
     text = """
     formula: LATP x=0.4   # nominal
     sintering_temperature_c: 8e2
@@ -230,16 +232,16 @@ def test_yaml_as_people_write_it() -> None:
     )
 
 
-def test_an_additive_that_is_no_formula_is_warned_of() -> None:
+def test_additive_that_is_not_a_formula_gives_warning() -> None:
     names = ["LiF", "B2O3;Bi2O3", "60Na2O-30P2O5", "Li2SO4-LiPO3 glass", "alumina", "(Li2SO4)0.6(LiPO3)0.4",
              "binder", "frit 7", "none"]  # fmt: skip
     batch = read_batch(pd.DataFrame({"formula": "LTP", "additive": names}))
-    warned = [finding.value for finding in batch.warnings if finding.rule == "additive_no_formula"]
-    assert warned == ["binder", "frit 7"]
+    values = [finding.value for finding in batch.warnings if finding.rule == "additive_no_formula"]
+    assert values == ["binder", "frit 7"]
 
 
 @pytest.mark.parametrize("additive", ["LiF", "none", "no"])
-def test_nothing_of_an_additive_is_no_additive(additive: str) -> None:
+def test_additive_with_amount_zero_is_removed(additive: str) -> None:
     fields = {"formula": "LTP", "additive": additive, "additive_amount": 0, "additive_unit": "wt%"}
     assert Recipe.from_dict(fields) == Recipe(formula="LTP")
     batch = read_batch(pd.DataFrame([fields, {**fields, "additive": "LiF", "additive_amount": 1}]))
