@@ -1,4 +1,4 @@
-"""Small files of pellets: a good one, and what makes it bad."""
+"""Valid rows of pellets, and functions that build small tables of them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ OTHER = {"pellet_id": "p3", "source": "zhao2022", "formula": "LiTi2(PO4)3", "pha
 
 
 def table(*rows: dict[str, str], name: str = "pellets.csv") -> RawTable:
-    """The rows as a CSV that was read."""
+    """Return the rows as a table that was read from CSV."""
     frame = pd.DataFrame(rows, columns=[column.value for column in PELLET]).fillna("")
     return read_csv(frame.to_csv(index=False).encode(), name)
 
 
 def file_of(*rows: dict[str, str]) -> str:
-    """The rows as the text of a CSV."""
+    """Return the rows as the text of a CSV file."""
     frame = pd.DataFrame(rows, columns=[column.value for column in PELLET]).fillna("")
     return str(frame.to_csv(index=False))

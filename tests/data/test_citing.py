@@ -1,4 +1,4 @@
-"""A work is cited, or what to search for is said."""
+"""Citations of sources, and search words for works that are not identified."""
 
 import pytest
 
@@ -10,12 +10,12 @@ PELLET = {
     "densification": "conventional", "sintering_temperature_c": 850.0, "conductivity_total_s_cm": 6.1e-4,
     "relative_density_pct": float("nan"),
 }  # fmt: skip
-WORDS = "LATP, Li1.3Al0.3Ti1.7(PO4)3, sol-gel, 850 °C, 6.1e-4 S/cm"
-BARE = {"formula": "Na3Zr2Si2PO12", "system": "NZSP", "densification": None}
+SEARCH_WORDS = "LATP, Li1.3Al0.3Ti1.7(PO4)3, sol-gel, 850 °C, 6.1e-4 S/cm"
+PELLET_WITHOUT_RESULTS = {"formula": "Na3Zr2Si2PO12", "system": "NZSP", "densification": None}
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("row", "expected"),
     [
         (
             {"source": "a", "authors": "A. B.; C. D.", "year": "2013", "title": "On LATP.", "doi": "10.1/x"},
@@ -32,15 +32,15 @@ BARE = {"formula": "Na3Zr2Si2PO12", "system": "NZSP", "densification": None}
         ({"source": "only a key", "doi": None, "year": float("nan")}, "work not identified, read as only a key"),
     ],
 )
-def test_a_citation_says_what_is_known(row: dict[str, object], words: str) -> None:
-    assert citation(row) == words
+def test_citation_has_known_fields_or_source_key(row: dict[str, object], expected: str) -> None:
+    assert citation(row) == expected
 
 
 @pytest.mark.parametrize(
-    ("pellets", "words"),
+    ("pellets", "expected"),
     [
-        ([PELLET], WORDS),
-        ([BARE, PELLET], WORDS),
+        ([PELLET], SEARCH_WORDS),
+        ([PELLET_WITHOUT_RESULTS, PELLET], SEARCH_WORDS),
         (
             [{**PELLET, "conductivity_total_s_cm": 2e-5}, PELLET],
             "LATP, Li1.3Al0.3Ti1.7(PO4)3, sol-gel, 850 °C, 6.1e-4 S/cm",
@@ -56,28 +56,32 @@ def test_a_citation_says_what_is_known(row: dict[str, object], words: str) -> No
             ],
             "LiHf2(PO4)3, hot-press, 92.5 % dense",
         ),
-        ([BARE], "NZSP, Na3Zr2Si2PO12"),
-        ([{**BARE, "formula": None}], ""),
+        ([PELLET_WITHOUT_RESULTS], "NZSP, Na3Zr2Si2PO12"),
+        ([{**PELLET_WITHOUT_RESULTS, "formula": None}], ""),
         ([], ""),
     ],
 )
-def test_what_to_search_for_is_material_method_and_numbers(pellets: list[dict[str, object]], words: str) -> None:
-    assert search_words(pellets) == words
+def test_search_words_have_material_method_and_values(pellets: list[dict[str, object]], expected: str) -> None:
+    assert search_words(pellets) == expected
 
 
-def test_only_what_has_neither_title_nor_doi_is_searched_for() -> None:
-    hint = f"; to find it, search for: {WORDS}"
+def test_citation_has_search_words_only_without_title_and_doi() -> None:
+    hint = f"; to find it, search for: {SEARCH_WORDS}"
     assert citation({"source": "ly7"}, [PELLET]) == f"work not identified, read as ly7{hint}"
     assert citation({"source": "ly7", "authors": "A. B"}, [PELLET]) == f"A. B{hint}"
     assert hint not in citation({"source": "ly7", "title": "On LATP"}, [PELLET])
     assert hint not in citation({"source": "ly7", "doi": "10.1/x"}, [PELLET])
 
 
-def test_every_work_of_the_dataset_can_be_cited_or_searched_for() -> None:
+def test_every_source_of_dataset_has_citation_or_search_words() -> None:
     pellets = load_pellets(include_suspect=True)
-    of_source = {key: rows.to_dict("records") for key, rows in pellets.groupby("source")}
+    pellets_by_source = {key: rows.to_dict("records") for key, rows in pellets.groupby("source")}
     for source in load_sources().to_dict("records"):
-        known = (
-            source["title"] or source["doi"] or all(row["formula"] is None for row in of_source[source["source"]])
+        is_identified = (
+            source["title"]
+            or source["doi"]
+            or all(row["formula"] is None for row in pellets_by_source[source["source"]])
         )
-        assert known or "search for: " in citation(source, of_source[source["source"]]), source["source"]
+        assert is_identified or "search for: " in citation(source, pellets_by_source[source["source"]]), source[
+            "source"
+        ]

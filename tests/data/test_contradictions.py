@@ -1,4 +1,4 @@
-"""Values that cannot both be right, and one value under two keys of an author."""
+"""Warnings about contradicting values of one source, and about equal values of two sources of one author."""
 
 import pytest
 
@@ -11,36 +11,42 @@ PLAIN = {
     "additive": "", "additive_amount": "", "additive_unit": "",
     "conductivity_bulk_s_cm": "", "relative_density_pct": "",
 }  # fmt: skip
-FAR = {**PLAIN, "pellet_id": "p2", "conductivity_total_s_cm": "9e-6"}  # 3e-4 is 1.52 decades above
+DISTANT_VALUE = {**PLAIN, "pellet_id": "p2", "conductivity_total_s_cm": "9e-6"}  # 3e-4 is 1.52 decades above
 SAME_VALUE = {**PLAIN, "pellet_id": "p2", "source": "raj2023b"}
 
 
 def rules(*rows: dict[str, str]) -> list[tuple[int | None, str, str, Severity]]:
-    return [(one.line, one.column, one.rule, one.severity) for one in find_problems(table(*rows))]
+    return [
+        (finding.line, finding.column, finding.rule, finding.severity) for finding in find_problems(table(*rows))
+    ]
 
 
-def test_values_far_apart_in_one_source_contradict_each_other() -> None:
-    assert rules(PLAIN, FAR) == [(3, "conductivity_total_s_cm", "contradicting_values", Severity.WARNING)]
-    (found,) = find_problems(table(PLAIN, FAR))
-    assert "9e-06 S/cm is 1.5 decades from 0.0003 S/cm in line 2 (p1)" in found.message
+def test_distant_values_in_one_source_are_reported_as_contradicting() -> None:
+    assert rules(PLAIN, DISTANT_VALUE) == [
+        (3, "conductivity_total_s_cm", "contradicting_values", Severity.WARNING)
+    ]
+    (finding,) = find_problems(table(PLAIN, DISTANT_VALUE))
+    assert "9e-06 S/cm is 1.5 decades from 0.0003 S/cm in line 2 (p1)" in finding.message
 
 
-def test_a_row_is_told_once_however_many_it_contradicts() -> None:
-    assert len(rules(PLAIN, {**PLAIN, "pellet_id": "p3", "conductivity_total_s_cm": "3.1e-4"}, FAR)) == 1
+def test_row_that_contradicts_several_rows_is_reported_once() -> None:
+    assert len(rules(PLAIN, {**PLAIN, "pellet_id": "p3", "conductivity_total_s_cm": "3.1e-4"}, DISTANT_VALUE)) == 1
 
 
-def test_bulk_values_are_compared_with_bulk_values() -> None:
+def test_bulk_conductivities_are_compared_only_with_bulk_conductivities() -> None:
     bulk = {**PLAIN, "conductivity_total_s_cm": "", "conductivity_bulk_s_cm": "3e-4"}
-    far = {**bulk, "pellet_id": "p2", "conductivity_bulk_s_cm": "1e-6"}
-    assert [found[1:3] for found in rules(bulk, far)] == [("conductivity_bulk_s_cm", "contradicting_values")]
-    assert rules(bulk, {**FAR, "conductivity_total_s_cm": "1e-6"}) == []
+    distant = {**bulk, "pellet_id": "p2", "conductivity_bulk_s_cm": "1e-6"}
+    assert [finding[1:3] for finding in rules(bulk, distant)] == [
+        ("conductivity_bulk_s_cm", "contradicting_values")
+    ]
+    assert rules(bulk, {**DISTANT_VALUE, "conductivity_total_s_cm": "1e-6"}) == []
 
 
 @pytest.mark.parametrize(
     "change", [{"measurement_temperature_c": "21.23"}, {"sintering_temperature_c": ""}], ids=str
 )
-def test_what_is_nearly_alike_or_missing_tells_nothing_apart(change: dict[str, str]) -> None:
-    assert len(rules(PLAIN, {**FAR, **change})) == 1
+def test_small_differences_and_missing_fields_still_contradict(change: dict[str, str]) -> None:
+    assert len(rules(PLAIN, {**DISTANT_VALUE, **change})) == 1
 
 
 @pytest.mark.parametrize(
@@ -58,20 +64,20 @@ def test_what_is_nearly_alike_or_missing_tells_nothing_apart(change: dict[str, s
     ],
     ids=str,
 )
-def test_what_is_told_apart_contradicts_nothing(change: dict[str, str]) -> None:
-    assert rules(PLAIN, {**FAR, **change}) == []
+def test_different_recipe_source_bound_or_suspect_does_not_contradict(change: dict[str, str]) -> None:
+    assert rules(PLAIN, {**DISTANT_VALUE, **change}) == []
 
 
-def test_one_value_under_two_keys_of_an_author() -> None:
+def test_equal_value_under_two_source_keys_of_one_author_is_reported() -> None:
     assert rules(PLAIN, SAME_VALUE) == [(3, "source", "same_author_same_value", Severity.WARNING)]
-    (found,) = find_problems(table(PLAIN, SAME_VALUE))
-    assert "'raj2023b' gives the value that 'raj2023' gives in line 2 (p1)" in found.message
+    (finding,) = find_problems(table(PLAIN, SAME_VALUE))
+    assert "'raj2023b' gives the value that 'raj2023' gives in line 2 (p1)" in finding.message
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [("yi2014", "yi2014film"), ("fu1997", "fu1997b"), ("aono1990", "aono1994")]
 )
-def test_what_an_author_is(one: str, other: str) -> None:
+def test_keys_with_equal_name_before_the_year_have_the_same_author(one: str, other: str) -> None:
     assert len(rules({**PLAIN, "source": one}, {**SAME_VALUE, "source": other})) == 1
 
 
@@ -87,9 +93,9 @@ def test_what_an_author_is(one: str, other: str) -> None:
     ],
     ids=str,
 )
-def test_other_authors_values_and_recipes_are_left_alone(change: dict[str, str]) -> None:
+def test_different_author_value_or_recipe_is_not_reported(change: dict[str, str]) -> None:
     assert rules(PLAIN, {**SAME_VALUE, **change}) == []
 
 
-def test_numbers_of_a_collection_are_no_years() -> None:
+def test_numbered_keys_of_a_collection_are_not_one_author() -> None:
     assert rules({**PLAIN, "source": "ly2018"}, {**SAME_VALUE, "source": "ly2065"}) == []

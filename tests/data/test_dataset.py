@@ -1,4 +1,4 @@
-"""The committed dataset itself."""
+"""The committed dataset and its data card (datasets/README.md)."""
 
 import shlex
 from pathlib import Path
@@ -17,29 +17,29 @@ from nasicon_ml.io import read_table
 FOLDER = datasets_folder()
 
 
-def test_it_validates_without_errors() -> None:
+def test_dataset_has_no_validation_errors() -> None:
     sources = set(load_sources()[Column.SOURCE])
     errors = [
-        (found.line, found.message)
-        for found in find_problems(read_table(FOLDER / "pellets.csv"), sources)
-        if found.severity == "error"
+        (finding.line, finding.message)
+        for finding in find_problems(read_table(FOLDER / "pellets.csv"), sources)
+        if finding.severity == "error"
     ]
     assert errors == []
 
 
-def test_checksums_hold_for_every_table() -> None:
+def test_recorded_checksums_match_every_table() -> None:
     tables = sorted(FOLDER.glob("*.csv"))
     assert [file.name for file in tables] == ["obelix_nasicon.csv", "pellets.csv", "sources.csv"]
     assert recorded_checksums(FOLDER) == {file.name: dataset_checksum(file) for file in tables}
 
 
-def test_columns_stand_in_the_order_of_the_vocabulary() -> None:
+def test_columns_are_in_the_order_of_the_vocabulary() -> None:
     header = list(read_table(FOLDER / "pellets.csv").frame.columns)
     assert header == [column for column in PELLET if column in header or column not in NEW_IN_0_2]
     assert list(read_table(FOLDER / "sources.csv").frame.columns) == list(SOURCES)
 
 
-def test_every_pellet_has_its_source_and_every_source_its_pellets() -> None:
+def test_pellet_counts_and_readings_of_sources_match_pellets() -> None:
     pellets = load_pellets(include_suspect=True)
     sources = load_sources().set_index(Column.SOURCE)
     counts = pellets[Column.SOURCE].value_counts()
@@ -50,18 +50,18 @@ def test_every_pellet_has_its_source_and_every_source_its_pellets() -> None:
         assert set(sources.loc[key, Column.READING].split(";")) == set(readings)
 
 
-def test_a_doi_or_a_reading_belongs_to_one_source() -> None:
+def test_every_doi_and_reading_belongs_to_one_source() -> None:
     pellets = load_pellets(include_suspect=True)
     for column in (Column.DOI, Column.READING):
         assert (pellets.groupby(column)[Column.SOURCE].nunique() == 1).all()
 
 
-def test_the_paper_to_reproduce_is_there() -> None:
+def test_dataset_contains_best_pellet_of_raj2023() -> None:
     pellets = load_pellets(include_suspect=True)
-    raj = pellets[pellets[Column.SOURCE] == "raj2023"]
-    assert len(raj) == 20
-    assert set(raj[Column.DOI].dropna()) == {"10.1021/acsaem.2c02464"}
-    best = raj.loc[raj[Column.CONDUCTIVITY_TOTAL_S_CM].idxmax()]
+    raj_pellets = pellets[pellets[Column.SOURCE] == "raj2023"]
+    assert len(raj_pellets) == 20
+    assert set(raj_pellets[Column.DOI].dropna()) == {"10.1021/acsaem.2c02464"}
+    best = raj_pellets.loc[raj_pellets[Column.CONDUCTIVITY_TOTAL_S_CM].idxmax()]
     # Table 3 of the paper: milled powder, 800 °C in argon at 1 °C/min.
     assert best[Column.CONDUCTIVITY_TOTAL_S_CM] == 8.77e-4
     assert best[Column.RELATIVE_DENSITY_PCT] == 98.1
@@ -69,43 +69,43 @@ def test_the_paper_to_reproduce_is_there() -> None:
     assert best[Column.ATMOSPHERE] == "Ar"
 
 
-def test_suspects_are_left_out_and_name_their_reason() -> None:
-    everything = load_pellets(include_suspect=True)
+def test_suspect_rows_are_excluded_by_default_and_have_reasons() -> None:
+    all_pellets = load_pellets(include_suspect=True)
     usable = load_pellets()
-    suspects = everything[everything[Column.SUSPECT].astype(bool)]
-    assert len(usable) + len(suspects) == len(everything) == 1761
+    suspects = all_pellets[all_pellets[Column.SUSPECT].astype(bool)]
+    assert len(usable) + len(suspects) == len(all_pellets) == 1761
     assert suspects[Column.SUSPECT_REASON].notna().all()
     assert (usable[Column.SUSPECT_REASON].notna() == usable[Column.DOUBTFUL_COLUMNS].notna()).all()
     assert usable[[Column.FORMULA, Column.SYSTEM, Column.SOURCE]].notna().all(axis=None)
 
 
-def test_duplicates_point_to_a_pellet_that_stays() -> None:
-    everything = load_pellets(include_suspect=True).set_index(Column.PELLET_ID)
-    pairs = everything[Column.SUSPECT_REASON].str.extract(r"duplicate of (\w+)")[0].dropna()
+def test_duplicates_refer_to_a_usable_pellet_of_the_same_source() -> None:
+    all_pellets = load_pellets(include_suspect=True).set_index(Column.PELLET_ID)
+    pairs = all_pellets[Column.SUSPECT_REASON].str.extract(r"duplicate of (\w+)")[0].dropna()
     assert len(pairs) > 30
     for duplicate, kept in pairs.items():
-        assert everything.loc[kept, Column.SOURCE] == everything.loc[duplicate, Column.SOURCE]
-        assert not str(everything.loc[kept, Column.SUSPECT_REASON] or "").startswith("duplicate")
+        assert all_pellets.loc[kept, Column.SOURCE] == all_pellets.loc[duplicate, Column.SOURCE]
+        assert not str(all_pellets.loc[kept, Column.SUSPECT_REASON] or "").startswith("duplicate")
 
 
-def test_the_rows_of_obelix_name_their_pellets() -> None:
+def test_obelix_rows_refer_to_pellets_marked_in_obelix() -> None:
     obelix = read_table(FOLDER / "obelix_nasicon.csv").frame
     pellets = load_pellets(include_suspect=True).set_index(Column.PELLET_ID)
-    tied = obelix[obelix[Column.PELLET_ID] != ""]
+    matched = obelix[obelix[Column.PELLET_ID] != ""]
     assert len(obelix) == 135
     assert set(obelix["split"]) == {"train", "test"}
     assert set(obelix.loc[obelix[Column.PELLET_ID] == "", "nasicon_structure"]) == {"false"}
-    assert set(pellets.index[pellets[Column.IN_OBELIX].astype(bool)]) == set(tied[Column.PELLET_ID])
+    assert set(pellets.index[pellets[Column.IN_OBELIX].astype(bool)]) == set(matched[Column.PELLET_ID])
 
 
-def test_the_dataset_speaks_of_itself_alone() -> None:
+def test_dataset_files_do_not_mention_internal_paths() -> None:
     for file in [*FOLDER.glob("*.csv"), *FOLDER.glob("*.md")]:
         text = file.read_text(encoding="utf-8")
         for word in ("seed 0", "/work", "shared/data"):
             assert word not in text, (file.name, word)
 
 
-def test_the_card_counts_what_is_missing() -> None:
+def test_data_card_states_current_counts_of_missing_values() -> None:
     card = " ".join(" ".join(path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")).split())
     usable = load_pellets()
     measured = usable[usable[Column.CONDUCTIVITY_TOTAL_S_CM].notna()]
@@ -114,38 +114,38 @@ def test_the_card_counts_what_is_missing() -> None:
         f"of the {len(measured)} usable conductivities, {unstated} have no stated measurement temperature" in card
     )
     sources = load_sources().set_index(Column.SOURCE)[Column.DOI].dropna()
-    everything = load_pellets(include_suspect=True)
-    single = everything[Column.SOURCE].isin(sources.index[~sources.str.contains(";")])
-    empty = int((everything[Column.DOI].isna() & single).sum())
-    assert f"It stays empty in {empty} rows of sources with one DOI" in card
+    all_pellets = load_pellets(include_suspect=True)
+    has_single_doi = all_pellets[Column.SOURCE].isin(sources.index[~sources.str.contains(";")])
+    without_doi = int((all_pellets[Column.DOI].isna() & has_single_doi).sum())
+    assert f"It stays empty in {without_doi} rows of sources with one DOI" in card
 
 
-def test_a_row_carries_a_doi_of_its_own_source() -> None:
+def test_doi_of_every_pellet_is_a_doi_of_its_source() -> None:
     sources = load_sources().set_index(Column.SOURCE)[Column.DOI].fillna("")
-    given = load_pellets(include_suspect=True).dropna(subset=[Column.DOI])
-    for source, dois in given.groupby(Column.SOURCE)[Column.DOI].unique().items():
+    with_doi = load_pellets(include_suspect=True).dropna(subset=[Column.DOI])
+    for source, dois in with_doi.groupby(Column.SOURCE)[Column.DOI].unique().items():
         assert set(dois) <= set(sources[source].split(";")), source
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """Every command of the page that shows its output."""
-    found = []
+def console_examples(page: Path) -> list[tuple[str, str]]:
+    """Return the console commands on a page, each with the output shown below it."""
+    examples = []
     for block in page.read_text(encoding="utf-8").split("```console\n")[1:]:
         command, _, output = block.split("```")[0].partition("\n")
         if command.startswith("$ "):
-            found.append((command[2:], output))
-    return found
+            examples.append((command[2:], output))
+    return examples
 
 
-CARD = blocks(FOLDER / "README.md")
+CARD_EXAMPLES = console_examples(FOLDER / "README.md")
 
 
-def test_the_card_shows_its_counts() -> None:
-    assert len(CARD) == 6
+def test_data_card_has_six_console_examples() -> None:
+    assert len(CARD_EXAMPLES) == 6
 
 
-@pytest.mark.parametrize(("command", "output"), CARD, ids=[command for command, _ in CARD])
-def test_the_card_says_what_the_command_says(command: str, output: str) -> None:
+@pytest.mark.parametrize(("command", "output"), CARD_EXAMPLES, ids=[command for command, _ in CARD_EXAMPLES])
+def test_console_examples_of_data_card_match_command_output(command: str, output: str) -> None:
     program, verb, *arguments = shlex.split(command)
     assert (program, verb) == ("nasicon-ml", "data")
     result = CliRunner().invoke(data, arguments)

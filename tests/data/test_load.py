@@ -1,4 +1,4 @@
-"""Pellets and their sources as clean tables, or the reason why not."""
+"""Loading of pellets and sources as clean tables, and the errors of invalid files."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from tests.data.examples import GOOD, OTHER, SECOND, file_of
 SUSPECT = {**SECOND, "pellet_id": "p8", "suspect": "true", "suspect_reason": "odd", "formula": ""}
 
 
-def write(tmp_path: Path, *rows: dict[str, str]) -> Path:
+def write_pellets(tmp_path: Path, *rows: dict[str, str]) -> Path:
     file = tmp_path / "pellets.csv"
     file.write_text(file_of(*rows), encoding="utf-8")
     return file
 
 
-def test_a_clean_table_with_systems(tmp_path: Path) -> None:
-    pellets = load_pellets(write(tmp_path, {**GOOD, "formula": "Li2.8Al0.8Ti3.2P6O24"}, SUSPECT, OTHER))
+def test_load_pellets_returns_clean_table_with_systems(tmp_path: Path) -> None:
+    pellets = load_pellets(write_pellets(tmp_path, {**GOOD, "formula": "Li2.8Al0.8Ti3.2P6O24"}, SUSPECT, OTHER))
     assert list(pellets.columns) == [*PELLET, Column.SYSTEM]
     assert pellets.index.tolist() == [0, 1]
     assert pellets[Column.PELLET_ID].tolist() == ["p1", "p3"]
@@ -35,15 +35,15 @@ def test_a_clean_table_with_systems(tmp_path: Path) -> None:
         assert pellets[flag].tolist() == [False, False]
 
 
-def test_suspects_come_when_asked_for(tmp_path: Path) -> None:
-    pellets = load_pellets(write(tmp_path, GOOD, SUSPECT), include_suspect=True)
+def test_include_suspect_returns_suspect_rows(tmp_path: Path) -> None:
+    pellets = load_pellets(write_pellets(tmp_path, GOOD, SUSPECT), include_suspect=True)
     assert pellets[Column.SUSPECT].tolist() == [False, True]
     assert pellets[Column.SYSTEM].tolist() == ["LATP", None]
     assert pellets[Column.FORMULA].tolist() == ["Li1.4Al0.4Ti1.6(PO4)3", None]
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "match"),
     [
         ({"formula": "LiXx2(PO4)3"}, "line 3: .*Xx"),
         ({"formula": ""}, "line 3: formula"),
@@ -51,49 +51,47 @@ def test_suspects_come_when_asked_for(tmp_path: Path) -> None:
         ({"relative_density_pct": "0.9"}, "line 3: .*write 90"),
     ],
 )
-def test_a_bad_cell_stops_the_loading_and_names_the_line(
-    tmp_path: Path, change: dict[str, str], words: str
-) -> None:
-    file = write(tmp_path, GOOD, {**SECOND, **change})
-    with pytest.raises(DatasetError, match=rf"{words}.*1 errors in all.*data validate"):
+def test_invalid_cell_raises_with_line(tmp_path: Path, change: dict[str, str], match: str) -> None:
+    file = write_pellets(tmp_path, GOOD, {**SECOND, **change})
+    with pytest.raises(DatasetError, match=rf"{match}.*1 errors in all.*data validate"):
         load_pellets(file)
 
 
-def test_a_suspect_row_may_hold_what_cannot_be_read(tmp_path: Path) -> None:
-    file = write(tmp_path, GOOD, {**SUSPECT, "relative_density_pct": "150"})
+def test_invalid_cell_of_suspect_row_is_missing(tmp_path: Path) -> None:
+    file = write_pellets(tmp_path, GOOD, {**SUSPECT, "relative_density_pct": "150"})
     assert len(load_pellets(file)) == 1
     assert load_pellets(file, include_suspect=True)[Column.RELATIVE_DENSITY_PCT].isna().tolist() == [False, True]
 
 
-def test_unknown_columns_stop_the_loading(tmp_path: Path) -> None:
+def test_unknown_column_raises_with_suggestion(tmp_path: Path) -> None:
     file = tmp_path / "pellets.csv"
     file.write_text("pellet_id,source,formula,sintering_temp_c\np1,raj2023,LTP,900\n", encoding="utf-8")
     with pytest.raises(DatasetError, match=r"line 1: 'sintering_temp_c' is not a column.*sintering_temperature_c"):
         load_pellets(file)
 
 
-def test_a_file_need_not_have_all_columns(tmp_path: Path) -> None:
+def test_absent_columns_are_missing_values(tmp_path: Path) -> None:
     file = tmp_path / "pellets.csv"
     file.write_text("pellet_id,source,formula\np1,raj2023,LTP\n", encoding="utf-8")
     assert load_pellets(file)[Column.SINTERING_TEMPERATURE_C].isna().all()
 
 
-def test_the_recorded_checksum_is_verified(tmp_path: Path) -> None:
-    file = write(tmp_path, GOOD)
+def test_file_that_differs_from_recorded_checksum_raises(tmp_path: Path) -> None:
+    file = write_pellets(tmp_path, GOOD)
     renew_checksums(tmp_path)
     assert len(load_pellets(file)) == 1
-    write(tmp_path, GOOD, SECOND)
+    write_pellets(tmp_path, GOOD, SECOND)
     with pytest.raises(DatasetError, match="checksum"):
         load_pellets(file)
     assert len(load_pellets(file, verify=False)) == 2
 
 
-def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
+def test_missing_file_raises(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="there is no such file"):
         load_pellets(tmp_path / "no.csv")
 
 
-def test_systems_of_nothing() -> None:
+def test_systems_of_missing_formulas_are_none_and_index_is_kept() -> None:
     empty = pd.Series([None, None], index=[3, 4], dtype="object")
     assert systems_of(empty).tolist() == [None, None]
     assert systems_of(pd.Series([None, "LAGP x=0.5"], index=[3, 4], dtype="object")).to_dict() == {
@@ -108,20 +106,20 @@ def write_sources(tmp_path: Path, *lines: str) -> Path:
     return file
 
 
-def test_a_list_is_read(tmp_path: Path) -> None:
+def test_load_sources_returns_all_columns(tmp_path: Path) -> None:
     sources = load_sources(write_sources(tmp_path, "raj2023,10.1021/acsaem.2c02464,,,,raj2023,paper,,facts,20"))
     assert list(sources.columns) == list(SOURCES)
     assert sources["pellet_count"].tolist() == [20.0]
 
 
 @pytest.mark.parametrize(
-    ("lines", "words"),
+    ("lines", "match"),
     [
         (["a,,,,,,,,,1", "a,,,,,,,,,2"], "the source 'a' occurs more than once"),
         (["a,,,,,,,,,1", ",10.1/x,,,,,,,,2"], "source is missing in 1 rows"),
         (["a,,,,,,,,,many"], "line 2: pellet_count: 'many'"),
     ],
 )
-def test_a_bad_list_is_refused(tmp_path: Path, lines: list[str], words: str) -> None:
-    with pytest.raises(DatasetError, match=words):
+def test_invalid_sources_raise(tmp_path: Path, lines: list[str], match: str) -> None:
+    with pytest.raises(DatasetError, match=match):
         load_sources(write_sources(tmp_path, *lines))

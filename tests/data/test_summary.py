@@ -1,4 +1,4 @@
-"""Counts of what a table of pellets covers."""
+"""Summary of a table of pellets: counts by system, field, choice and source."""
 
 from pathlib import Path
 
@@ -27,11 +27,11 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     return summarise(load_pellets(file, include_suspect=True))
 
 
-def as_dicts(frame: pd.DataFrame, key: str) -> dict[str, dict[str, object]]:
+def rows_by(frame: pd.DataFrame, key: str) -> dict[str, dict[str, object]]:
     return {str(row.pop(key)): row for row in frame.to_dict("records")}
 
 
-def test_totals_count_targets_among_the_usable(summary: Summary) -> None:
+def test_totals_count_results_of_usable_pellets(summary: Summary) -> None:
     assert summary.totals.to_dict("records") == [
         {
             "rows": "all",
@@ -45,13 +45,13 @@ def test_totals_count_targets_among_the_usable(summary: Summary) -> None:
     ]
 
 
-def test_alkalis_and_systems(summary: Summary) -> None:
-    assert {name: row["pellets"] for name, row in as_dicts(summary.alkalis, "alkali").items()} == {
+def test_pellets_are_counted_by_alkali_and_system(summary: Summary) -> None:
+    assert {name: row["pellets"] for name, row in rows_by(summary.alkalis, "alkali").items()} == {
         "lithium": 4,
         "sodium": 1,
         NO_SYSTEM: 1,
     }
-    systems = as_dicts(summary.systems, "system")
+    systems = rows_by(summary.systems, "system")
     assert systems["LATP"]["usable"] == 2
     assert systems["LTP"] == {
         "pellets": 2, "usable": 1, "sources": 1,
@@ -61,8 +61,8 @@ def test_alkalis_and_systems(summary: Summary) -> None:
     assert summary.systems["pellets"].is_monotonic_decreasing
 
 
-def test_fields_have_shares_and_ranges(summary: Summary) -> None:
-    fields = as_dicts(summary.fields, "field")
+def test_fields_have_counts_shares_and_ranges(summary: Summary) -> None:
+    fields = rows_by(summary.fields, "field")
     assert fields["sintering_temperature_c"] == {
         "unit": "°C", "given": 2, "share_pct": 50.0, "smallest": 900.0, "middle": 950.0, "largest": 1000.0,
     }  # fmt: skip
@@ -71,7 +71,7 @@ def test_fields_have_shares_and_ranges(summary: Summary) -> None:
     assert "notes" not in fields
 
 
-def test_choices_sources_and_reasons(summary: Summary) -> None:
+def test_choices_sources_and_reasons_are_counted(summary: Summary) -> None:
     choices = {(row["field"], row["choice"]): row["pellets"] for row in summary.choices.to_dict("records")}
     assert choices["atmosphere", "air"] == 2
     assert choices["phase_pure", "true"] == 2
@@ -83,18 +83,18 @@ def test_choices_sources_and_reasons(summary: Summary) -> None:
     }
 
 
-def test_a_doubted_result_is_not_counted_and_its_reason_is(tmp_path: Path) -> None:
+def test_doubtful_result_is_not_counted_but_its_reason_is(tmp_path: Path) -> None:
     file = tmp_path / "pellets.csv"
-    doubt = {"doubtful_columns": "conductivity_total_s_cm", "suspect_reason": "conductivity: in a figure only"}
-    file.write_text(file_of(GOOD, {**SECOND, **doubt}), encoding="utf-8")
+    doubtful = {"doubtful_columns": "conductivity_total_s_cm", "suspect_reason": "conductivity: in a figure only"}
+    file.write_text(file_of(GOOD, {**SECOND, **doubtful}), encoding="utf-8")
     summary = summarise(load_pellets(file, include_suspect=True))
     totals = summary.totals.iloc[0]
     assert (totals["usable"], totals["conductivity_total_s_cm"], totals["relative_density_pct"]) == (2, 1, 2)
-    assert as_dicts(summary.fields, "field")["conductivity_total_s_cm"]["given"] == 1
+    assert rows_by(summary.fields, "field")["conductivity_total_s_cm"]["given"] == 1
     assert summary.reasons.to_dict("records") == [{"reason": "conductivity", "pellets": 0, "doubted": 1}]
 
 
-def test_nothing_is_counted_as_nothing() -> None:
+def test_summary_of_empty_table_is_empty() -> None:
     empty = load_pellets(include_suspect=True).iloc[:0]
     summary = summarise(empty)
     assert summary.totals.empty

@@ -1,4 +1,4 @@
-"""Each rule fires on a file that breaks it, in the right cell, and not on one that does not."""
+"""Each validation rule reports the cell that violates it, and nothing for valid files."""
 
 import numpy as np
 import pandas as pd
@@ -12,20 +12,20 @@ from nasicon_ml.data.validate import find_problems
 from nasicon_ml.io import RawTable
 from tests.data.examples import GOOD, OTHER, SECOND, table
 
-KNOWN = {"raj2023", "zhao2022"}
+KNOWN_SOURCES = {"raj2023", "zhao2022"}
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 
 
 def problems(*rows: dict[str, str]) -> list[Finding]:
-    return find_problems(table(*rows), KNOWN)
+    return find_problems(table(*rows), KNOWN_SOURCES)
 
 
-def test_a_good_file_has_no_findings() -> None:
+def test_valid_file_has_no_findings() -> None:
     assert problems(GOOD, SECOND, OTHER) == []
 
 
 @pytest.mark.parametrize(
-    ("change", "column", "rule", "severity", "words"),
+    ("change", "column", "rule", "severity", "message"),
     [
         ({"formula": "Li1.4Al0.4Ti1.6(PO4"}, "formula", "bad_formula", ERROR, "never closed"),
         ({"formula": "Li1.4Xx0.4Ti1.6(PO4)3"}, "formula", "bad_formula", ERROR, "Xx"),
@@ -69,14 +69,14 @@ def test_a_good_file_has_no_findings() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )  # fmt: skip
-def test_each_rule_fires_once_in_its_cell(
-    change: dict[str, str], column: str, rule: str, severity: Severity, words: str
+def test_each_rule_reports_its_cell_once(
+    change: dict[str, str], column: str, rule: str, severity: Severity, message: str
 ) -> None:
     findings = problems(OTHER, {**GOOD, **change})
-    assert [(found.row, found.line, found.column, found.rule, found.severity) for found in findings] == [
-        (1, 3, column, rule, severity)
-    ]
-    assert words in findings[0].message
+    assert [
+        (finding.row, finding.line, finding.column, finding.rule, finding.severity) for finding in findings
+    ] == [(1, 3, column, rule, severity)]
+    assert message in findings[0].message
     assert findings[0].message.startswith(f"{column}: ") or rule == "bad_formula"
     assert findings[0].value == ({**GOOD, **change}.get(column, "") or "")
 
@@ -99,7 +99,7 @@ def test_each_rule_fires_once_in_its_cell(
     ],
     ids=str,
 )
-def test_what_is_allowed_is_left_alone(change: dict[str, str]) -> None:
+def test_valid_values_are_not_reported(change: dict[str, str]) -> None:
     assert problems(OTHER, {**GOOD, **change}) == []
 
 
@@ -111,22 +111,22 @@ def test_what_is_allowed_is_left_alone(change: dict[str, str]) -> None:
         ({"formula": "LiXx2(PO4)3"}, "bad_formula"),
     ],
 )
-def test_a_cell_that_cannot_be_read_is_one_mistake(change: dict[str, str], rule: str) -> None:
-    assert [found.rule for found in problems({**GOOD, **change})] == [rule]
+def test_unreadable_cell_is_reported_by_one_rule(change: dict[str, str], rule: str) -> None:
+    assert [finding.rule for finding in problems({**GOOD, **change})] == [rule]
 
 
-def test_a_repeated_key_names_the_first() -> None:
-    found = problems(GOOD, OTHER, {**SECOND, "pellet_id": "p1"})
-    assert [(one.line, one.rule) for one in found] == [(4, "duplicate_key")]
-    assert "is already in line 2 (p1)" in found[0].message
+def test_duplicate_key_message_names_first_row() -> None:
+    findings = problems(GOOD, OTHER, {**SECOND, "pellet_id": "p1"})
+    assert [(finding.line, finding.rule) for finding in findings] == [(4, "duplicate_key")]
+    assert "is already in line 2 (p1)" in findings[0].message
 
 
-def test_every_wrong_thing_is_reported_at_once() -> None:
-    found = problems(
+def test_all_problems_of_a_file_are_reported() -> None:
+    findings = problems(
         {**GOOD, "formula": "LiXx2(PO4)3", "relative_density_pct": "0.9", "atmosphere": "steam"},
         {**SECOND, "source": "", "conductivity_total_s_cm": "0.01"},
     )
-    assert [(one.line, one.rule) for one in found] == [
+    assert [(finding.line, finding.rule) for finding in findings] == [
         (2, "bad_formula"),
         (2, "unknown_atmosphere"),
         (2, "fraction_for_percent"),
@@ -136,93 +136,104 @@ def test_every_wrong_thing_is_reported_at_once() -> None:
 
 
 class TestDuplicates:
-    """The same measurement twice."""
+    """Rows that repeat the measurement of another row."""
 
     def rules(self, *rows: dict[str, str]) -> list[tuple[int | None, str]]:
-        return [(one.line, one.rule) for one in problems(*rows)]
+        return [(finding.line, finding.rule) for finding in problems(*rows)]
 
-    def test_the_same_row_under_another_key(self) -> None:
+    def test_equal_row_with_another_key_is_a_duplicate(self) -> None:
         assert self.rules(GOOD, SECOND, {**GOOD, "pellet_id": "p9"}) == [(4, "duplicate_measurement")]
 
-    def test_the_same_composition_written_otherwise(self) -> None:
+    def test_equivalent_formula_is_a_duplicate(self) -> None:
         other = {**GOOD, "pellet_id": "p9", "formula": "Li2.8Al0.8Ti3.2P6O24"}
         assert self.rules(GOOD, other) == [(3, "duplicate_measurement")]
 
-    def test_a_field_that_only_one_gives_does_not_tell_apart(self) -> None:
+    def test_field_missing_in_one_row_is_a_duplicate(self) -> None:
         other = {**GOOD, "pellet_id": "p9", "atmosphere": "", "relative_density_pct": ""}
         assert self.rules(GOOD, other) == [(3, "duplicate_measurement")]
 
     @pytest.mark.parametrize(
         "change", [{"sintering_temperature_c": "950"}, {"source": "zhao2022"}, {"formula": "LATP x=0.3"}]
     )
-    def test_what_differs_is_another_pellet(self, change: dict[str, str]) -> None:
+    def test_rows_with_different_recipes_are_not_duplicates(self, change: dict[str, str]) -> None:
         assert self.rules(GOOD, {**GOOD, "pellet_id": "p9", **change}) == []
 
-    def test_notes_that_differ_are_for_a_person_to_judge(self) -> None:
-        found = problems(GOOD, {**GOOD, "pellet_id": "p9", "notes": "after a month"})
-        assert [(one.rule, one.severity) for one in found] == [("possible_duplicate", WARNING)]
+    def test_rows_with_different_notes_are_possible_duplicates(self) -> None:
+        findings = problems(GOOD, {**GOOD, "pellet_id": "p9", "notes": "after a month"})
+        assert [(finding.rule, finding.severity) for finding in findings] == [("possible_duplicate", WARNING)]
 
-    def test_a_suspect_row_is_left_alone(self) -> None:
-        marked = {**GOOD, "pellet_id": "p9", "suspect": "true", "suspect_reason": "duplicate of p1"}
-        assert self.rules(GOOD, marked) == []
+    def test_suspect_row_is_not_reported_as_duplicate(self) -> None:
+        suspect = {**GOOD, "pellet_id": "p9", "suspect": "true", "suspect_reason": "duplicate of p1"}
+        assert self.rules(GOOD, suspect) == []
 
-    def test_rows_without_numbers_must_agree_in_all_fields(self) -> None:
+    def test_rows_without_numbers_are_duplicates_only_if_all_fields_agree(self) -> None:
         assert self.rules(OTHER, {**OTHER, "pellet_id": "p9"}) == [(3, "duplicate_measurement")]
         assert self.rules(OTHER, {**OTHER, "pellet_id": "p9", "atmosphere": "air"}) == []
         assert self.rules(OTHER, {**OTHER, "pellet_id": "p9", "phase_pure": "false"}) == []
 
-    def test_rows_without_any_result_left_are_no_measurements(self) -> None:
+    def test_rows_with_only_doubtful_results_are_not_duplicates(self) -> None:
         doubted = {**OTHER, "doubtful_columns": "phase_pure", "suspect_reason": "phase purity: garbled"}
         assert self.rules(doubted, {**doubted, "pellet_id": "p9"}) == []
 
 
-MARKED = {**GOOD, "suspect": "true", "suspect_reason": "odd"}
+SUSPECT = {**GOOD, "suspect": "true", "suspect_reason": "odd"}
 
 
 class TestSuspects:
-    """Rows that are marked, with the reason, are excused for their values."""
+    """Errors in values of suspect rows are warnings if the row has a reason."""
 
-    def test_errors_about_values_become_warnings(self) -> None:
-        found = problems({**MARKED, "relative_density_pct": "150", "formula": "Li0.7Al0.3Ti1.7(PO4)3"})
-        assert [(one.rule, one.severity) for one in found] == [
+    def test_value_errors_of_suspect_rows_are_warnings(self) -> None:
+        findings = problems({**SUSPECT, "relative_density_pct": "150", "formula": "Li0.7Al0.3Ti1.7(PO4)3"})
+        assert [(finding.rule, finding.severity) for finding in findings] == [
             ("charge_imbalance", WARNING),
             ("density_above_100", WARNING),
         ]
 
-    def test_keys_and_sources_are_never_excused(self) -> None:
-        found = problems({**MARKED, "source": "", "pellet_id": ""})
-        assert [(one.rule, one.severity) for one in found] == [("missing_key", ERROR), ("missing_source", ERROR)]
+    def test_missing_key_and_source_of_suspect_rows_are_errors(self) -> None:
+        findings = problems({**SUSPECT, "source": "", "pellet_id": ""})
+        assert [(finding.rule, finding.severity) for finding in findings] == [
+            ("missing_key", ERROR),
+            ("missing_source", ERROR),
+        ]
 
-    def test_without_a_reason_nothing_is_excused(self) -> None:
-        found = problems({**MARKED, "suspect_reason": "", "relative_density_pct": "150"})
-        assert [(one.rule, one.severity) for one in found] == [
+    def test_value_errors_of_suspect_rows_without_reason_are_errors(self) -> None:
+        findings = problems({**SUSPECT, "suspect_reason": "", "relative_density_pct": "150"})
+        assert [(finding.rule, finding.severity) for finding in findings] == [
             ("density_above_100", ERROR),
             ("suspect_without_reason", ERROR),
         ]
 
 
-def test_columns_that_are_absent_or_unknown_are_found_in_the_header() -> None:
+def test_missing_and_unknown_columns_are_reported_in_the_header() -> None:
     raw = RawTable(pd.DataFrame({"pellet_id": ["p1"], "sorce": ["raj2023"]}), np.array([2]), "p.csv")
-    found = [(one.row, one.line, one.column, one.rule) for one in find_problems(raw, KNOWN)]
-    assert found == [
+    result = [
+        (finding.row, finding.line, finding.column, finding.rule) for finding in find_problems(raw, KNOWN_SOURCES)
+    ]
+    assert result == [
         (-1, 1, "source", "missing_column"),
         (-1, 1, "formula", "missing_column"),
         (-1, 1, "sorce", "unknown_column"),
         (0, 2, "source", "missing_source"),
     ]
-    message = next(one.message for one in find_problems(raw, KNOWN) if one.rule == "unknown_column")
+    message = next(
+        finding.message for finding in find_problems(raw, KNOWN_SOURCES) if finding.rule == "unknown_column"
+    )
     assert "Did you mean 'source'" in message
 
 
-def test_hints_about_the_header_know_what_people_write() -> None:
+def test_unknown_columns_have_suggestions_for_common_names() -> None:
     names = ["pellet_id", "source", "system", "x", "Sintering Temperature (°C)", "Conductivity (S/cm)"]
     raw = RawTable(pd.DataFrame(columns=names), None, "p.csv")
-    found = {one.column: one.message for one in find_problems(raw, KNOWN) if one.rule == "unknown_column"}
-    assert list(found) == names[2:]
-    assert 'into the formula column, as in "LATP x=0.3"' in found["system"]
-    assert 'into the formula column, as in "LATP x=0.3"' in found["x"]
-    assert "Did you mean 'sintering_temperature_c'?" in found["Sintering Temperature (°C)"]
-    assert "Did you mean 'conductivity_total_s_cm'?" in found["Conductivity (S/cm)"]
+    messages = {
+        finding.column: finding.message
+        for finding in find_problems(raw, KNOWN_SOURCES)
+        if finding.rule == "unknown_column"
+    }
+    assert list(messages) == names[2:]
+    assert 'into the formula column, as in "LATP x=0.3"' in messages["system"]
+    assert 'into the formula column, as in "LATP x=0.3"' in messages["x"]
+    assert "Did you mean 'sintering_temperature_c'?" in messages["Sintering Temperature (°C)"]
+    assert "Did you mean 'conductivity_total_s_cm'?" in messages["Conductivity (S/cm)"]
 
 
 @pytest.mark.parametrize(
@@ -234,20 +245,20 @@ def test_hints_about_the_header_know_what_people_write() -> None:
         ("sintering_time_h", ">5", "Write the number alone: 5."),
     ],
 )
-def test_cells_that_are_no_numbers_get_a_hint(column: str, cell: str, hint: str) -> None:
-    (found,) = problems({**GOOD, column: cell})
-    assert (found.column, found.rule) == (column, "not_a_number")
-    assert found.message.endswith(hint)
+def test_invalid_numbers_are_reported_with_a_hint(column: str, cell: str, hint: str) -> None:
+    (finding,) = problems({**GOOD, column: cell})
+    assert (finding.column, finding.rule) == (column, "not_a_number")
+    assert finding.message.endswith(hint)
 
 
-def test_without_a_list_any_source_is_known() -> None:
-    assert find_problems(table({**GOOD, "source": "mine2031"})) == []
+def test_any_source_is_accepted_without_known_sources() -> None:
+    assert find_problems(table({**GOOD, "source": "new2031"})) == []
 
 
-def test_a_finding_says_everything() -> None:
-    words = "atmosphere: 'steam' is not accepted; allowed: air, O2, N2, Ar, Ar/H2, vacuum"
+def test_finding_has_row_column_value_rule_message_and_line() -> None:
+    message = "atmosphere: 'steam' is not accepted; allowed: air, O2, N2, Ar, Ar/H2, vacuum"
     assert find_problems(table(GOOD, {**SECOND, "atmosphere": "steam"})) == [
-        Finding(1, "atmosphere", "steam", "unknown_atmosphere", ERROR, words, line=3)
+        Finding(1, "atmosphere", "steam", "unknown_atmosphere", ERROR, message, line=3)
     ]
 
 
@@ -256,9 +267,9 @@ CELLS = st.one_of(st.text(max_size=8), st.sampled_from([*GOOD.values(), "298", "
 
 @settings(max_examples=40)
 @given(st.lists(st.dictionaries(st.sampled_from([column.value for column in PELLET]), CELLS), max_size=5))
-def test_any_table_is_reported_and_never_fails(rows: list[dict[str, str]]) -> None:
+def test_any_table_is_validated_without_exception(rows: list[dict[str, str]]) -> None:
     frame = pd.DataFrame(rows, dtype="object", index=range(len(rows)))
     raw = RawTable(frame, None, "any")
-    for found in find_problems(raw, KNOWN):
-        assert -1 <= found.row < len(rows)
-        assert found.message
+    for finding in find_problems(raw, KNOWN_SOURCES):
+        assert -1 <= finding.row < len(rows)
+        assert finding.message
