@@ -1,4 +1,4 @@
-"""A training on the small dataset, done once, and what it reported."""
+"""A training on the small dataset, done once, and the progress that it reported."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from nasicon_ml.workflows.train import TrainingOptions, TrainingResult, train
 
 @pytest.fixture(scope="session")
 def progress() -> list[tuple[str, float]]:
-    """What the training on the small dataset reported."""
+    """Messages and shares done that the training on the small dataset reports."""
     return []
 
 
 @pytest.fixture(scope="session")
-def small(small_dataset: Path, progress: list[tuple[str, float]]) -> TrainingResult:
-    """The training on the small dataset."""
+def small_training(small_dataset: Path, progress: list[tuple[str, float]]) -> TrainingResult:
+    """Result of a training on the small dataset."""
     return train(
         TrainingOptions(folds=2),
         dataset=small_dataset,

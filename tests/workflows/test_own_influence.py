@@ -1,4 +1,4 @@
-"""What single own pellets do: one bad among five, one that makes up the shift, and those that lie near."""
+"""Influence of single own pellets: outliers, pellets that dominate the shift, and nearest pellets."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from nasicon_ml.workflows.predict import DISTANCE, predict
 RECIPE = Recipe(formula="LATP x=0.3", sintering_temperature_c=900, densification="conventional")
 
 
-def five(conductivities: list[float]) -> pd.DataFrame:
+def own_table(conductivities: list[float]) -> pd.DataFrame:
     count = len(conductivities)
     return own_pellets(
         pd.DataFrame(
@@ -29,38 +29,41 @@ def five(conductivities: list[float]) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def usual(trained) -> float:
-    """What the model says of the recipe, which the clean pellets confirm."""
+def predicted(trained) -> float:
+    """Predicted conductivity of the recipe in S/cm, which the clean own pellets confirm."""
     return float(predict(RECIPE, trained.model).results[Column.PREDICTED_CONDUCTIVITY_S_CM].iloc[0])
 
 
-def test_one_bad_pellet_in_five_moves_the_answer_by_little_and_is_named(trained, usual) -> None:
-    clean = five([usual * factor for factor in (1.1, 0.9, 1.0, 1.2, 0.8)])
-    bad = clean.assign(conductivity_total_s_cm=clean["conductivity_total_s_cm"] * [1, 1, 1000, 1, 1])
-    shifts = [predict(RECIPE, trained.model, own=own).results[Column.OWN_SHIFT_DECADES][0] for own in (clean, bad)]
+def test_outlier_among_five_own_pellets_has_little_effect_and_is_reported(trained, predicted) -> None:
+    clean = own_table([predicted * factor for factor in (1.1, 0.9, 1.0, 1.2, 0.8)])
+    with_outlier = clean.assign(conductivity_total_s_cm=clean["conductivity_total_s_cm"] * [1, 1, 1000, 1, 1])
+    shifts = [
+        predict(RECIPE, trained.model, own=own).results[Column.OWN_SHIFT_DECADES][0]
+        for own in (clean, with_outlier)
+    ]
     assert abs(shifts[1] - shifts[0]) < 0.1
     assert describe_outliers(trained.model, clean) == []
-    ((key, words),) = describe_outliers(trained.model, bad)
-    assert key == "MK2"
-    assert words.startswith("total conductivity: ")
-    assert words.endswith("it counts less")
+    ((pellet_id, message),) = describe_outliers(trained.model, with_outlier)
+    assert pellet_id == "MK2"
+    assert message.startswith("total conductivity: ")
+    assert message.endswith("it counts less")
 
 
-def test_the_pellet_that_makes_up_the_shift_is_named(trained, usual) -> None:
-    one_sided = five([usual, usual, usual * 8])
-    (found,) = dominant_pellets(predict(RECIPE, trained.model, own=one_sided))
-    (one,) = (each for each in found if each.target == "conductivity")
-    assert (one.pellet_id, one.unit) == ("MK2", "decades")
-    assert one.change > 0.1
-    alike = five([usual * 3] * 5)
-    assert dominant_pellets(predict(RECIPE, trained.model, own=alike)) == [()]
+def test_own_pellet_that_dominates_the_shift_is_reported(trained, predicted) -> None:
+    one_sided = own_table([predicted, predicted, predicted * 8])
+    (dominant,) = dominant_pellets(predict(RECIPE, trained.model, own=one_sided))
+    (pellet,) = (pellet for pellet in dominant if pellet.target == "conductivity")
+    assert (pellet.pellet_id, pellet.unit) == ("MK2", "decades")
+    assert pellet.change > 0.1
+    consistent = own_table([predicted * 3] * 5)
+    assert dominant_pellets(predict(RECIPE, trained.model, own=consistent)) == [()]
     assert dominant_pellets(predict(RECIPE, trained.model)) == [()]
 
 
-def test_own_pellets_are_neighbours(trained, usual) -> None:
-    prediction = predict(RECIPE, trained.model, own=five([usual] * 3))
+def test_own_pellets_are_listed_among_the_nearest_pellets(trained, predicted) -> None:
+    prediction = predict(RECIPE, trained.model, own=own_table([predicted] * 3))
     near = prediction.nearest(0, k=4)
-    assert near[Column.PELLET_ID].iloc[0] == "MK2"  # 900 °C, as asked
+    assert near[Column.PELLET_ID].iloc[0] == "MK2"  # 900 °C, as in the recipe
     assert near[DISTANCE].is_monotonic_increasing
     assert len(near) == 4
     without = predict(RECIPE, trained.model).nearest(0, k=4)

@@ -17,17 +17,17 @@ ARGON = Recipe(
 )  # fmt: skip
 
 
-def test_one_several_and_a_table_are_the_same(trained):
+def test_one_recipe_a_list_and_a_table_give_the_same_results(trained):
     one = predict(ARGON, trained.model)
-    several = predict([ARGON, Recipe(formula="LTP")], trained.model)
-    table = predict(several.recipes, trained.model)
-    pd.testing.assert_frame_equal(several.frame(), table.frame())
-    pd.testing.assert_frame_equal(one.results, several.results.iloc[[0]])
+    batch = predict([ARGON, Recipe(formula="LTP")], trained.model)
+    table = predict(batch.recipes, trained.model)
+    pd.testing.assert_frame_equal(batch.frame(), table.frame())
+    pd.testing.assert_frame_equal(one.results, batch.results.iloc[[0]])
     assert list(one.frame().columns) == [str(column) for column in (*MODEL_INPUT, *one.results.columns)]
     assert set(one.results.columns) == {str(column) for column in PREDICTION}
 
 
-def test_recipes_are_given_in_many_ways(trained, tmp_path):
+def test_predict_accepts_files_tables_dicts_and_formulas(trained, tmp_path):
     expected = predict(Recipe(formula="LATP x=0.4", atmosphere="Ar"), trained.model).results
     fields = {"formula": "LATP x=0.4", "atmosphere": "argon"}
     frame = pd.DataFrame([fields], index=[7])
@@ -35,11 +35,11 @@ def test_recipes_are_given_in_many_ways(trained, tmp_path):
         write(tmp_path / name, **({"index": False} if name == "r.csv" else {"orient": "records"}))
         for path in (tmp_path / name, str(tmp_path / name)):
             pd.testing.assert_frame_equal(predict(path, trained.model).results, expected)
-    for given in (fields, [fields], (one for one in [fields]), pd.Series(fields), frame, frame[::-1]):
-        pd.testing.assert_frame_equal(predict(given, trained.model).results, expected)
+    for recipes in (fields, [fields], (recipe for recipe in [fields]), pd.Series(fields), frame, frame[::-1]):
+        pd.testing.assert_frame_equal(predict(recipes, trained.model).results, expected)
     plain = predict(Recipe(formula="LATP x=0.4"), trained.model).results
-    for given in ("LATP x=0.4", ["Li1.4Al0.4Ti1.6(PO4)3"], pd.Series(["LATP x=0.4"]), {"formula": "LATP x=0.4"}):
-        pd.testing.assert_frame_equal(predict(given, trained.model).results, plain)
+    for recipes in ("LATP x=0.4", ["Li1.4Al0.4Ti1.6(PO4)3"], pd.Series(["LATP x=0.4"]), {"formula": "LATP x=0.4"}):
+        pd.testing.assert_frame_equal(predict(recipes, trained.model).results, plain)
     warm = predict([{"formula": "LATP x=0.4", "measurement_temperature_c": 60}, "LATP x=0.4"], trained.model)
     assert warm.recipes["measurement_temperature_c"].tolist()[0] == 60
     assert warm.results.iloc[0, 0] > warm.results.iloc[1, 0]
@@ -47,7 +47,7 @@ def test_recipes_are_given_in_many_ways(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("recipes", "message"),
     [
         (["LATP x=0.3", "LATPP"], "recipe 2: formula: 'LATPP' is not accepted"),
         (pd.DataFrame({"formula": ["LTP", "LATPP"]}, index=[5, 7]), "row 7: formula: 'LATPP'"),
@@ -59,12 +59,12 @@ def test_recipes_are_given_in_many_ways(trained, tmp_path):
         (None, "recipes: None"),
     ],
 )
-def test_recipes_that_cannot_be_read_are_named(trained, given, words):
-    with pytest.raises(FieldError, match=words):
-        predict(given, trained.model)
+def test_invalid_recipe_raises_error_that_names_it(trained, recipes, message):
+    with pytest.raises(FieldError, match=message):
+        predict(recipes, trained.model)
 
 
-def test_a_file_that_cannot_be_read_is_named_with_its_line(trained, tmp_path):
+def test_recipe_file_is_converted_or_refused_with_name_and_line(trained, tmp_path):
     (tmp_path / "r.csv").write_text("formula\nLTP\nLATPP\n", encoding="utf-8")
     with pytest.raises(FieldError, match=r"r\.csv, line 3: formula: 'LATPP'"):
         predict(tmp_path / "r.csv", trained.model)
@@ -74,24 +74,24 @@ def test_a_file_that_cannot_be_read_is_named_with_its_line(trained, tmp_path):
         predict("nowhere.csv", trained.model)
 
 
-def test_nearest_pellets_are_those_named_in_the_results(trained):
+def test_nearest_pellets_equal_those_in_the_results(trained):
     answer = predict(ARGON, trained.model)
     near = answer.nearest(0, k=3)
     assert "; ".join(near["pellet_id"]) == answer.results.loc[0, "nearest_pellets"]
     assert near["distance"].is_monotonic_increasing
-    # The argon pellets of milled Li1.4Al0.4Ti1.6(PO4)3 are this paper's.
+    # All pellets of milled Li1.4Al0.4Ti1.6(PO4)3 sintered in argon are from this paper.
     assert set(near["source"]) == {"raj2023"}
 
 
-def test_temperature_and_level_are_checked(trained):
+def test_invalid_temperature_and_level_are_refused(trained):
     with pytest.raises(FieldError, match="measurement_temperature_c: 900"):
         predict(ARGON, trained.model, at_c=900)
     with pytest.raises(FieldError, match=r"level: 1\.5"):
         predict(ARGON, trained.model, level=1.5)
 
 
-def test_the_default_model_can_be_named(trained, tmp_path, monkeypatch):
-    folder = trained.model.save(tmp_path / "mine")
+def test_default_model_is_set_by_environment_variable(trained, tmp_path, monkeypatch):
+    folder = trained.model.save(tmp_path / "bundle")
     monkeypatch.setenv("NASICON_ML_MODEL", str(folder))
     assert default_bundle() == folder
     pd.testing.assert_frame_equal(predict(ARGON).results, predict(ARGON, folder).results)
@@ -100,14 +100,18 @@ def test_the_default_model_can_be_named(trained, tmp_path, monkeypatch):
         predict(ARGON)
 
 
-@pytest.mark.parametrize("level", [True, "0.9", [0.9], pd.Series([0.5, 0.9]), 10**5000], ids=range(5))
-def test_a_level_that_is_no_number_is_refused(trained, level):
+@pytest.mark.parametrize(
+    "level",
+    [True, "0.9", [0.9], pd.Series([0.5, 0.9]), 10**5000],
+    ids=["bool", "str", "list", "series", "huge int"],
+)
+def test_level_of_invalid_type_or_size_is_refused(trained, level):
     with pytest.raises(FieldError, match="level: "):
         predict(ARGON, trained.model, level=level)
 
 
-def test_a_bundle_is_read_once_and_again_when_a_file_of_it_has_changed(trained, tmp_path):
-    folder = trained.model.save(tmp_path / "mine")
+def test_bundle_is_cached_until_one_of_its_files_changes(trained, tmp_path):
+    folder = trained.model.save(tmp_path / "bundle")
     with ThreadPoolExecutor(4) as pool:
         models = [answer.model for answer in pool.map(lambda _: predict(ARGON, folder), range(8))]
     assert {id(model) for model in models} == {id(loaded_model(str(folder)))}
@@ -117,22 +121,28 @@ def test_a_bundle_is_read_once_and_again_when_a_file_of_it_has_changed(trained, 
     with pytest.raises(BundleError, match=r"card\.md"):
         predict(ARGON, folder)
     trained.model.save(folder)
-    again = predict(ARGON, folder).model
-    assert again is not models[0]
-    assert loaded_model(folder) is again
+    reloaded = predict(ARGON, folder).model
+    assert reloaded is not models[0]
+    assert loaded_model(folder) is reloaded
     with pytest.raises(BundleError):
         loaded_model(tmp_path / "nowhere")
 
 
-def test_a_table_from_before_the_preparation_is_answered(trained):
+def test_table_without_preparation_columns_is_predicted(trained):
     table = predict(ARGON, trained.model).recipes
-    old = table.drop(columns=[str(column) for column in columns_of(Role.PREPARATION)])
-    assert list(old.columns) == [str(column) for column in MODEL_INPUT if column.role is not Role.PREPARATION]
-    pd.testing.assert_frame_equal(predict(old, trained.model).results, predict(table, trained.model).results)
-    pd.testing.assert_frame_equal(trained.model.predict(old), trained.model.predict(table))
+    without_preparation = table.drop(columns=[str(column) for column in columns_of(Role.PREPARATION)])
+    assert list(without_preparation.columns) == [
+        str(column) for column in MODEL_INPUT if column.role is not Role.PREPARATION
+    ]
+    pd.testing.assert_frame_equal(
+        predict(without_preparation, trained.model).results, predict(table, trained.model).results
+    )
+    pd.testing.assert_frame_equal(trained.model.predict(without_preparation), trained.model.predict(table))
 
 
-def test_a_model_that_never_saw_the_preparation_answers_as_without_it():
+def test_model_trained_without_preparation_ignores_it():
     model = PropertyModel.load(Path(__file__).parents[1] / "bundle" / "format_2")
-    told = replace(ARGON, lithium_excess_pct=10, precursors="TiO2", green_pressure_mpa=200, powder_bed=True)
-    pd.testing.assert_frame_equal(predict(told, model).results, predict(ARGON, model).results)
+    with_preparation = replace(
+        ARGON, lithium_excess_pct=10, precursors="TiO2", green_pressure_mpa=200, powder_bed=True
+    )
+    pd.testing.assert_frame_equal(predict(with_preparation, model).results, predict(ARGON, model).results)

@@ -1,4 +1,4 @@
-"""One recipe with one or two fields varied: the answers of predict, the best, and measured points beside."""
+"""Profiles of one or two varied fields: predictions, the best recipe, and measured points to compare with."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def curve(model: PropertyModel) -> Profile:
     return profile("LATP x=0.3", model, sintering_temperature_c=TEMPERATURES, atmosphere="air")
 
 
-def test_a_curve_is_what_predict_says_of_each_recipe(curve: Profile, model: PropertyModel) -> None:
+def test_profile_equals_prediction_of_each_recipe(curve: Profile, model: PropertyModel) -> None:
     recipes = [Recipe(formula="LATP x=0.3", sintering_temperature_c=t, atmosphere="air") for t in TEMPERATURES]
     pd.testing.assert_frame_equal(curve.prediction.results, predict(recipes, model).results)
-    assert [one.name for one in curve.varied] == ["sintering_temperature_c"]
+    assert [field.name for field in curve.varied] == ["sintering_temperature_c"]
 
 
-def test_the_best_is_the_highest_and_nothing_is_above_it(curve: Profile) -> None:
+def test_best_recipe_has_the_highest_prediction(curve: Profile) -> None:
     for name, best in curve.best.items():
         values = curve.frame()[PREDICTED[name]].to_numpy()
         assert values[best.row] == values.max()
@@ -46,14 +46,14 @@ def test_the_best_is_the_highest_and_nothing_is_above_it(curve: Profile) -> None
         assert not best.is_told_apart[best.row]
 
 
-def test_far_apart_recipes_are_told_apart(model: PropertyModel) -> None:
+def test_much_worse_recipe_is_unlikely_to_be_better_than_the_best(model: PropertyModel) -> None:
     found = profile(["LATP x=0.3", "LiZr2(PO4)3", "LTP"], model, sintering_temperature_c=900)  # type: ignore[arg-type]
     best = found.best[TargetName.CONDUCTIVITY]
     assert best.row == 0
     assert best.differences.better[1] < 0.15
 
 
-def test_measured_points_have_the_composition_and_state_what_is_varied(curve: Profile) -> None:
+def test_measured_points_match_composition_and_state_the_varied_field(curve: Profile) -> None:
     points = curve.literature
     assert set(points["target"]) == {str(name) for name in ANSWERS}
     assert points["sintering_temperature_c"].between(750, 1050).all()
@@ -65,7 +65,7 @@ def test_measured_points_have_the_composition_and_state_what_is_varied(curve: Pr
     assert set(points[points["target"] == "phase_purity"]["value"]) <= {0.0, 1.0}
 
 
-def test_points_of_several_compositions_belong_to_the_nearest(model: PropertyModel) -> None:
+def test_measured_points_are_assigned_to_the_nearest_composition(model: PropertyModel) -> None:
     found = profile("Li1.3M0.3Ti1.7(PO4)3", model, M=["Al", "Sc"], sintering_temperature_c=[900, 1000])
     points = found.literature
     pellets = model.pellets.iloc[points["pellet"]].reset_index(drop=True)
@@ -74,16 +74,16 @@ def test_points_of_several_compositions_belong_to_the_nearest(model: PropertyMod
     assert list(found.frame().columns[:2]) == ["M", "formula"]
 
 
-def test_a_pellet_without_additive_is_a_point_where_none_is_one_of_them(model: PropertyModel) -> None:
+def test_pellets_without_additive_are_points_if_no_additive_is_a_varied_value(model: PropertyModel) -> None:
     found = profile("LATP x=0.3", model, additive=[None, "SiO2"], additive_amount=2, additive_unit="wt%")
-    places = found.literature["additive"]
-    assert places.isna().sum() > 10
-    assert set(places.dropna()) <= {"SiO2"}
+    additives = found.literature["additive"]
+    assert additives.isna().sum() > 10
+    assert set(additives.dropna()) <= {"SiO2"}
     stated = profile("LATP x=0.3", model, atmosphere=[None, "air"])
     assert stated.literature["atmosphere"].notna().all()
 
 
-def test_own_pellets_are_points_of_their_own_and_move_the_curve(model: PropertyModel, curve: Profile) -> None:
+def test_own_pellets_are_separate_points_and_shift_the_profile(model: PropertyModel, curve: Profile) -> None:
     own = pd.DataFrame(
         {
             "formula": ["LATP x=0.3", "LATP x=0.3", "LAGP x=0.5"],
@@ -94,14 +94,14 @@ def test_own_pellets_are_points_of_their_own_and_move_the_curve(model: PropertyM
     found = profile("LATP x=0.3", model, own=own, sintering_temperature_c=TEMPERATURES, atmosphere="air")
     assert found.own["sintering_temperature_c"].tolist() == [900]
     assert curve.own.empty
-    raised = found.frame()[PREDICTED[TargetName.CONDUCTIVITY]] / curve.frame()[PREDICTED[TargetName.CONDUCTIVITY]]
-    assert (raised > 1).all()
-    narrower = differences(found.prediction, 3)[TargetName.CONDUCTIVITY]
-    before = differences(curve.prediction, 3)[TargetName.CONDUCTIVITY]
-    assert (narrower.upper - narrower.lower <= before.upper - before.lower + 1e-9).all()
+    ratio = found.frame()[PREDICTED[TargetName.CONDUCTIVITY]] / curve.frame()[PREDICTED[TargetName.CONDUCTIVITY]]
+    assert (ratio > 1).all()
+    with_own = differences(found.prediction, 3)[TargetName.CONDUCTIVITY]
+    without_own = differences(curve.prediction, 3)[TargetName.CONDUCTIVITY]
+    assert (with_own.upper - with_own.lower <= without_own.upper - without_own.lower + 1e-9).all()
 
 
-def test_a_recipe_brings_its_fields(model: PropertyModel) -> None:
+def test_profile_keeps_the_other_fields_of_a_recipe_or_dict(model: PropertyModel) -> None:
     recipe = Recipe(formula="LATP x=0.3", atmosphere="Ar", sintering_temperature_c=800)
     found = profile(recipe, model, sintering_temperature_c=[800, 900])
     assert found.frame()["atmosphere"].tolist() == ["Ar", "Ar"]
@@ -112,7 +112,7 @@ def test_a_recipe_brings_its_fields(model: PropertyModel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "message"),
     [
         ({"sintering_temperature_c": 900}, "one or two fields with several values"),
         ({"sintering_temperature_c": [1, 2]}, "20 to 1700"),
@@ -120,22 +120,22 @@ def test_a_recipe_brings_its_fields(model: PropertyModel) -> None:
         ({"temperature": [800, 900]}, "temperature"),
     ],
 )
-def test_what_is_no_curve_is_refused(model: PropertyModel, fields: dict, words: str) -> None:
-    with pytest.raises(FieldError, match=words):
+def test_invalid_profile_fields_are_refused(model: PropertyModel, fields: dict, message: str) -> None:
+    with pytest.raises(FieldError, match=message):
         profile("LATP x=0.3", model, **fields)
 
 
-def test_a_model_that_does_not_know_how_errors_go_together_compares_nothing(model: PropertyModel) -> None:
+def test_best_raises_bundle_error_if_model_has_no_own_kernel(model: PropertyModel) -> None:
     found = profile("LATP x=0.3", dataclasses.replace(model, own={}), sintering_temperature_c=[800, 900])
     with pytest.raises(BundleError, match="cannot compare recipes"):
         _ = found.best
 
 
-def test_a_comparison_is_a_table_of_every_recipe_and_answer(curve: Profile) -> None:
+def test_compare_returns_a_row_per_recipe_and_property(curve: Profile) -> None:
     table = compare(curve.prediction, 2)
     assert len(table) == len(TEMPERATURES) * len(ANSWERS)
-    own = table[table["row"] == 2]
-    np.testing.assert_allclose(own["difference"], 0.0)
+    itself = table[table["row"] == 2]
+    np.testing.assert_allclose(itself["difference"], 0.0)
     assert table["unit"].unique().tolist() == ["decades", "points", "probability"]
     sigma = np.log10(curve.frame()[PREDICTED[TargetName.CONDUCTIVITY]].to_numpy())
     found = table[table["target"] == "conductivity"]["difference"].to_numpy()
