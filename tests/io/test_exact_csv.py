@@ -1,3 +1,5 @@
+"""Exact reading of CSV files that the package has written itself."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,7 +14,7 @@ CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters=
 
 
 @given(st.lists(st.tuples(CELLS, CELLS)))
-def test_what_pandas_writes_is_read_to_the_letter(rows):
+def test_cells_written_by_pandas_round_trip_exactly(rows):
     frame = pd.DataFrame(rows, columns=["a", "b"])
     cells = read_exact_csv(frame.to_csv(index=False, lineterminator="\n"), ["a", "b"])
     assert cells == {"a": [row[0] for row in rows], "b": [row[1] for row in rows]}
@@ -32,24 +34,24 @@ def test_what_pandas_writes_is_read_to_the_letter(rows):
         ("a,b\n1," + "x" * 200_000, "line 2: field larger than field limit"),
     ],
 )
-def test_anything_else_is_refused_with_its_line(text, match):
+def test_invalid_csv_raises_with_line(text, match):
     with pytest.raises(ValueError, match=match):
         read_exact_csv(text, ["a", "b"])
 
 
 @given(st.lists(st.floats(allow_nan=False)))
-def test_numbers_come_back_to_the_last_bit(numbers):
-    found = to_numbers([repr(number) for number in numbers], "x", may_be_missing=False)
-    np.testing.assert_array_equal(found, np.array(numbers, dtype=np.float64))
+def test_numbers_round_trip_exactly(numbers):
+    result = to_numbers([repr(number) for number in numbers], "x", may_be_missing=False)
+    np.testing.assert_array_equal(result, np.array(numbers, dtype=np.float64))
 
 
-def test_empty_cells_are_missing_where_they_may_be():
+def test_empty_cells_are_nan_only_with_may_be_missing():
     np.testing.assert_array_equal(to_numbers(["1", "", "-2.5"], "x", may_be_missing=True), [1.0, np.nan, -2.5])
     with pytest.raises(ValueError, match="x, row 2: '' is not a number"):
         to_numbers(["1", ""], "x", may_be_missing=False)
 
 
 @pytest.mark.parametrize("cell", ["one", "1,5", "nan", "NaN", "1 2", "=1+1", "0x10"])
-def test_what_is_no_number_is_refused_with_its_row(cell):
+def test_invalid_number_raises_with_row(cell):
     with pytest.raises(ValueError, match="x, row 3: "):
         to_numbers(["1", "", cell, "also"], "x", may_be_missing=True)

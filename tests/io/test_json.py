@@ -1,3 +1,5 @@
+"""Strict reading and writing of JSON."""
+
 from __future__ import annotations
 
 import pytest
@@ -14,17 +16,17 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_what_is_written_is_read_and_written_again_alike(value):
+def test_json_round_trip_gives_equal_value_and_bytes(value):
     try:
         data = dump_json(value)
-    except UnicodeEncodeError:  # half a surrogate pair is no text
+    except UnicodeEncodeError:  # a lone surrogate cannot be encoded
         return
     assert load_json(data.decode("utf-8"), finite=True) == value
     assert dump_json(load_json(data.decode("utf-8"), finite=True)) == data
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [-float("inf")]}])
-def test_no_number_is_not_written(value):
+def test_nan_and_infinity_are_not_written(value):
     with pytest.raises(ValueError, match="not JSON compliant"):
         dump_json(value)
 
@@ -44,6 +46,6 @@ def test_no_number_is_not_written(value):
         (b"", "Expecting value"),
     ],
 )
-def test_what_is_not_strict_json_is_refused(data, match):
+def test_invalid_or_non_finite_json_raises(data, match):
     with pytest.raises(ValueError, match=match):
         load_json(data.decode("utf-8"), finite=True)

@@ -1,4 +1,4 @@
-"""No file, whatever it is, fills the memory or stops the program."""
+"""Limits on the size of inputs, and inputs such as pipes and devices that might never end."""
 
 import os
 import resource
@@ -15,29 +15,29 @@ from nasicon_ml.io import raw, read_table
 GOOD = b"formula,atmosphere\nLTP,air\n"
 
 
-def test_a_device_without_end_is_read_as_far_as_the_limit() -> None:
+def test_endless_device_is_read_only_up_to_the_limit() -> None:
     with pytest.raises(UnreadableFileError, match=r"/dev/zero: more than 256000000 bytes are more than"):
         read_table("/dev/zero", file_format="csv")
 
 
-def test_a_file_that_is_too_large_is_not_read_at_all(tmp_path: Path) -> None:
+def test_too_large_file_is_refused_without_reading_it(tmp_path: Path) -> None:
     file = tmp_path / "large.csv"
     with file.open("wb") as large:
-        large.truncate(40_000_000_000)  # a hole: it takes no room
+        large.truncate(40_000_000_000)  # sparse: takes no disk space
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UnreadableFileError, match=r"large\.csv: 40000000000 bytes are more than the 256000000"):
         read_table(file)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
-def test_a_pipe_without_a_writer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipe_without_writer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raw, "_WRITER_WAIT_S", 0.05)
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(UnreadableFileError, match="this is a pipe, and nothing is written into it"):
         read_table(tmp_path / "pipe.csv")
 
 
-def test_a_pipe_is_read_to_its_end_however_slow(tmp_path: Path) -> None:
+def test_slow_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.csv"
     os.mkfifo(pipe)
 
@@ -56,13 +56,13 @@ def test_a_pipe_is_read_to_its_end_however_slow(tmp_path: Path) -> None:
         writer.join()
 
 
-def test_an_empty_device_is_an_empty_file() -> None:
+def test_empty_device_is_refused_as_empty_file() -> None:
     with pytest.raises(UnreadableFileError, match="the file is empty"):
         read_table("/dev/null", file_format="csv")
 
 
 @pytest.mark.parametrize("file_format", ["csv", "json", "yaml", "parquet"])
-def test_every_format_has_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str) -> None:
+def test_every_format_has_a_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str) -> None:
     monkeypatch.setattr(raw, "MAX_BYTES", {file_format: 10})
     (tmp_path / "t").write_bytes(GOOD)
     with pytest.raises(UnreadableFileError, match=rf"t: 27 bytes of {file_format.upper()} are more than the 10"):
@@ -70,7 +70,7 @@ def test_every_format_has_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_rows_and_columns_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quote: str) -> None:
+def test_too_many_rows_or_columns_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quote: str) -> None:
     for module in ("raw", "csv"):
         monkeypatch.setattr(f"nasicon_ml.io.{module}.MAX_ROWS", 2)
     file = tmp_path / "t.csv"
@@ -84,7 +84,9 @@ def test_rows_and_columns_are_limited(tmp_path: Path, monkeypatch: pytest.Monkey
         read_table(file)
 
 
-def test_parquet_is_measured_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_with_too_many_rows_is_refused_before_reading_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "t.parquet"
     pd.DataFrame({"formula": ["LTP"] * 1000}).to_parquet(file)
     monkeypatch.setattr(raw, "MAX_ROWS", 999)
@@ -93,7 +95,7 @@ def test_parquet_is_measured_before_it_is_read(tmp_path: Path, monkeypatch: pyte
         read_table(file)
 
 
-@pytest.mark.skipif(not os.access("/proc/kmsg", os.R_OK), reason="the system shows its log to nobody here")
-def test_a_file_that_waits_for_something_to_happen_is_not_waited_for() -> None:
+@pytest.mark.skipif(not os.access("/proc/kmsg", os.R_OK), reason="/proc/kmsg cannot be read here")
+def test_blocking_device_is_refused_without_waiting() -> None:
     with pytest.raises(UnreadableFileError, match="/proc/kmsg"):
         read_table("/proc/kmsg", file_format="csv")

@@ -1,4 +1,4 @@
-"""Where a table is, in which format, and that no input leads to anything but a table or a sentence."""
+"""Reading of tables from files and standard input: paths, formats, and inputs of random bytes."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ from nasicon_ml.io import FORMATS, read_table
 
 
 class Stdin:
-    """A standard input that holds bytes."""
+    """Standard input with the given bytes."""
 
     def __init__(self, data: bytes) -> None:
         self.buffer = io.BytesIO(data)
@@ -32,14 +32,16 @@ class Stdin:
         b"---\nformula: LTP\natmosphere: air\n",
     ],
 )
-def test_standard_input_is_told_by_its_content(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_format_of_standard_input_is_detected_from_content(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin(content))
     table = read_table("-")
     assert table.frame.to_dict("records") == [{"formula": "LTP", "atmosphere": "air"}]
     assert table.name == "standard input"
 
 
-def test_a_format_can_be_named(tmp_path: Path) -> None:
+def test_file_format_overrides_the_extension(tmp_path: Path) -> None:
     file = tmp_path / "recipes.txt"
     file.write_text("formula: LTP\n", encoding="utf-8")
     assert read_table(file, file_format="yaml").frame.to_dict("list") == {"formula": ["LTP"]}
@@ -49,13 +51,13 @@ def test_a_format_can_be_named(tmp_path: Path) -> None:
         read_table(file, file_format="yml")
 
 
-def test_endings_are_read_in_any_case(tmp_path: Path) -> None:
+def test_extensions_are_case_insensitive(tmp_path: Path) -> None:
     file = tmp_path / "PELLETS.CSV"
     file.write_text("formula\nLTP\n", encoding="utf-8")
     assert len(read_table(file).frame) == 1
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_raises_with_similar_file_name(tmp_path: Path) -> None:
     (tmp_path / "pellets.csv").write_text("formula\n", encoding="utf-8")
     with pytest.raises(UnreadableFileError, match=r"there is no such file\. Did you mean 'pellets\.csv'"):
         read_table(tmp_path / "pelets.csv")
@@ -63,18 +65,18 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_table(tmp_path / "no" / "folder.csv")
 
 
-def test_an_unknown_ending_lists_the_known_ones(tmp_path: Path) -> None:
+def test_unknown_extension_raises_with_known_extensions(tmp_path: Path) -> None:
     (tmp_path / "a.dat").write_bytes(b"x")
     with pytest.raises(UnreadableFileError, match=r"'\.dat'.*\.csv, \.tsv"):
         read_table(tmp_path / "a.dat")
 
 
-def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
+def test_folder_raises(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="this is a folder"):
         read_table(tmp_path)
 
 
-def test_a_name_the_system_refuses(tmp_path: Path) -> None:
+def test_invalid_file_name_raises(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="cannot be read"):
         read_table(tmp_path / "a\0b.csv")
 
@@ -89,7 +91,7 @@ SNIPPETS = st.sampled_from(
     data=st.one_of(st.binary(max_size=300), st.lists(SNIPPETS, max_size=30).map(b"".join)),
     file_format=st.sampled_from([*sorted(set(FORMATS.values())), None]),
 )
-def test_any_bytes_are_a_table_or_a_sentence(
+def test_any_bytes_give_a_table_or_unreadable_file_error(
     data: bytes, file_format: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin(data))

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""Standardized names, units and numbers of users' tables, and the notes on them."""
+"""Standardization of column names, units and numbers in users' tables, and the notes on it."""
 
 import pandas as pd
 import pytest
@@ -20,7 +20,7 @@ def standardize(strict: bool = False, **columns: list[object]) -> RawTable:
 
 
 @pytest.mark.parametrize(
-    ("name", "column", "thousand"),
+    ("name", "column", "expected"),
     [
         ("Sintering Temperature (°C)", Column.SINTERING_TEMPERATURE_C, 1000),
         ("T_sinter (K)", Column.SINTERING_TEMPERATURE_C, 727),
@@ -49,16 +49,20 @@ def standardize(strict: bool = False, **columns: list[object]) -> RawTable:
         ("Comments", Column.NOTES, None),
     ],
 )
-def test_names_with_units_are_parsed_and_noted(name: str, column: Column, thousand: float | None) -> None:
-    cells: list[object] = ["1000", "1000"] if thousand is not None else ["LTP", "LTP"]
+def test_column_names_with_units_are_recognised_and_noted(
+    name: str, column: Column, expected: float | None
+) -> None:
+    cells: list[object] = ["1000", "1000"] if expected is not None else ["LTP", "LTP"]
     table = standardize(**{name: cells})
     assert list(table.frame.columns) == [column]
-    found = table.frame[column].tolist()
-    assert found == cells if thousand is None else [float(cell) for cell in found] == pytest.approx([thousand] * 2)
+    result = table.frame[column].tolist()
+    assert (
+        result == cells if expected is None else [float(cell) for cell in result] == pytest.approx([expected] * 2)
+    )
     assert table.notes[0].startswith(f"column {name!r} read as {column}")
 
 
-def test_the_notes_on_conversions() -> None:
+def test_notes_describe_unit_conversions() -> None:
     table = standardize(**{"sigma (mS/cm)": ["0.38"], "T_sinter (K)": ["1123.15"], "t/min": [90]})
     assert table.notes == (
         "column 'sigma (mS/cm)' read as conductivity_total_s_cm, divided by 1000",
@@ -68,11 +72,11 @@ def test_the_notes_on_conversions() -> None:
     assert table.frame.iloc[0].tolist() == [0.00038, 850, 1.5]
 
 
-def test_whole_kelvin_are_whole_degrees() -> None:
+def test_integer_kelvin_are_converted_to_integer_celsius() -> None:
     assert standardize(**{"T_sinter (K)": ["1123", 1173, ""]}).frame.iloc[:, 0].tolist() == [850, 900, ""]
 
 
-def test_logarithms_fractions_and_temperatures_in_a_name() -> None:
+def test_logarithms_fractions_and_temperatures_in_column_names() -> None:
     table = standardize(
         **{"log σ (S/cm)": ["-4", -3.0], "relative density": [0.95, "0.9"], "Additive amount (wt.%)": [2, ""]}
     )
@@ -127,7 +131,7 @@ def test_a_row_of_units_is_merged_with_the_header() -> None:
 
 @pytest.mark.parametrize("unit_of_x", ["", "mol", "pfu", "-", "per formula"])
 @pytest.mark.parametrize("unit_of_system", ["", None])
-def test_a_row_of_units_is_no_composition(unit_of_system: str | None, unit_of_x: str) -> None:
+def test_units_in_row_below_header_are_not_read_as_composition(unit_of_system: str | None, unit_of_x: str) -> None:
     table = standardize(System=[unit_of_system, "LATP"], x=[unit_of_x, "0.3"], T_sinter=["K", "1123"])
     assert table.frame["formula"].tolist() == ["LATP x=0.3"]
     assert table.frame["sintering_temperature_c"].tolist() == [850]
@@ -143,7 +147,7 @@ def test_a_row_of_units_is_no_composition(unit_of_system: str | None, unit_of_x:
         ("1.2(1)e-4", 1.2e-4), ("~0.0002", 2e-4), ("0,5 mS/cm", 5e-4), ("<1e-6", 1e-6), ("3e-4 S cm⁻¹", 3e-4),
     ],
 )  # fmt: skip
-def test_numbers_as_people_write_them(text: str, value: float) -> None:
+def test_common_notations_of_numbers_are_parsed(text: str, value: float) -> None:
     number = parse_number(text, Column.CONDUCTIVITY_TOTAL_S_CM, decimal_commas=False)
     assert number is not None
     assert number.value == pytest.approx(value, rel=1e-12)
@@ -180,7 +184,7 @@ def test_bounds_are_converted_to_the_unit_of_the_column() -> None:
     assert table.frame[Column.CONDUCTIVITY_BOUND].tolist() == ["upper", None]
 
 
-def test_formulas_have_decimal_commas_too() -> None:
+def test_decimal_commas_in_formulas_are_replaced() -> None:
     table = standardize(formula=["Li1,3Al0,3Ti1,7(PO4)3", "LATP x=0,4", None])
     assert table.frame["formula"].tolist() == ["Li1.3Al0.3Ti1.7(PO4)3", "LATP x=0.4", None]
     assert table.notes == ("commas read as decimal points",)
@@ -192,7 +196,7 @@ def test_other_numbers_decide_whether_a_comma_separates_thousands_or_decimals() 
 
 
 @pytest.mark.parametrize("column", [column for column in Column if column in PELLET or column in MODEL_INPUT])
-def test_names_of_the_vocabulary_are_left_unchanged(column: Column) -> None:
+def test_standard_column_names_are_unchanged(column: Column) -> None:
     cells: list[object] = ["1", "x", None]
     table = standardize(**{column.value: cells})
     assert table.frame[column].tolist() == cells
@@ -215,7 +219,7 @@ def test_a_unit_in_the_name_and_in_the_cell_give_the_same_number(
 
 
 @given(name=st.text(max_size=60))
-def test_any_name_has_candidates_or_is_unknown(name: str) -> None:
+def test_any_column_name_has_candidates_or_none(name: str) -> None:
     parsed = parse_column_name(name)
     assert parsed is None or parsed.candidates
 

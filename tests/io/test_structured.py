@@ -1,4 +1,4 @@
-"""JSON, YAML and Parquet."""
+"""Reading of tables from JSON, YAML and Parquet."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def read(tmp_path: Path, content: str | bytes, name: str) -> RawTable:
         ("r.yml", "---\n-\n  formula: LTP\n  sintering_time_h: 2\n- formula: LGP\n  atmosphere: ~\n"),
     ],
 )
-def test_a_list_of_objects_is_a_table(tmp_path: Path, name: str, content: str) -> None:
+def test_list_of_objects_is_read_as_rows(tmp_path: Path, name: str, content: str) -> None:
     table = read(tmp_path, content, name)
     assert list(table.frame.columns) == ["formula", "sintering_time_h", "atmosphere"]
     assert table.frame["formula"].tolist() == ["LTP", "LGP"]
@@ -36,16 +36,16 @@ def test_a_list_of_objects_is_a_table(tmp_path: Path, name: str, content: str) -
 
 
 @pytest.mark.parametrize(("name", "content"), [("r.json", '{"formula": "LTP"}'), ("r.yaml", "formula: LTP\n")])
-def test_one_object_is_one_row(tmp_path: Path, name: str, content: str) -> None:
+def test_single_object_is_read_as_one_row(tmp_path: Path, name: str, content: str) -> None:
     assert read(tmp_path, content, name).frame.to_dict("records") == [{"formula": "LTP"}]
 
 
-def test_a_byte_order_mark_is_forgiven(tmp_path: Path) -> None:
+def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     assert len(read(tmp_path, b'\xef\xbb\xbf[{"formula": "LTP"}]', "r.json").frame) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "expected"),
     [
         ("r.json", '[{"formula": "LTP"},\n{"formula": }]', "line 2: not valid JSON"),
         ("r.json", '{"formula": "LTP", "formula": "LGP"}', "'formula' occurs more than once"),
@@ -68,15 +68,17 @@ def test_a_byte_order_mark_is_forgiven(tmp_path: Path) -> None:
         ("r.parquet", "formula\nLTP\n", "not a Parquet file"),
     ],
 )
-def test_what_is_no_table_is_said(tmp_path: Path, name: str, content: str | bytes, words: str) -> None:
+def test_invalid_file_raises_with_short_message(
+    tmp_path: Path, name: str, content: str | bytes, expected: str
+) -> None:
     with pytest.raises(UnreadableFileError) as caught:
         read(tmp_path, content, name)
-    assert words in str(caught.value)
+    assert expected in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / name))
     assert len(str(caught.value)) < 500
 
 
-def test_a_bomb_of_aliases_costs_nothing(tmp_path: Path) -> None:
+def test_nested_yaml_aliases_are_refused(tmp_path: Path) -> None:
     bomb = "a: &a [x, x]\n" + "".join(
         f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
     )
@@ -84,7 +86,7 @@ def test_a_bomb_of_aliases_costs_nothing(tmp_path: Path) -> None:
         read(tmp_path, bomb, "r.yaml")
 
 
-def test_yaml_has_a_limit(tmp_path: Path) -> None:
+def test_too_large_yaml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="use CSV or Parquet"):
         read(tmp_path, "#" * (MAX_BYTES["yaml"] + 1), "r.yaml")
 
@@ -98,8 +100,8 @@ def test_parquet_is_read_without_its_index(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", ["1:30", "010", "0x10", "1:30.5", "1_5", "1_9.5"])
-def test_yaml_reads_no_number_otherwise_than_it_stands_there(tmp_path: Path, number: str) -> None:
-    """YAML itself would make ninety of 1:30, and eight of 010."""
+def test_numbers_with_special_meaning_in_yaml_stay_text(tmp_path: Path, number: str) -> None:
+    """YAML 1.1 would read 1:30 as 90 and 010 as 8; such cells stay text."""
     table = read(
         tmp_path,
         f"- formula: LTP\n  sintering_time_h: {number}\n- formula: LTP\n  sintering_time_h: 2\n",
@@ -108,21 +110,24 @@ def test_yaml_reads_no_number_otherwise_than_it_stands_there(tmp_path: Path, num
     assert table.frame["sintering_time_h"].tolist() == [number, 2]
 
 
-def of_one_text(text: str, rows: int) -> pa.DictionaryArray:
+def repeated_text(text: str, rows: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(np.zeros(rows, dtype=np.int32), [text])
 
 
-BOMBS = {
+TOO_LARGE_OR_UNSUPPORTED = {
     "one cell": (
         lambda: {"x": pa.array(["L" * 6_000_000])},
         r"600\d+ bytes when uncompressed are more than the 5000000",
     ),
-    "one text": (
-        lambda: {"x": of_one_text("L" * 1_000_000, 2_000_000)},
+    "repeated text": (
+        lambda: {"x": repeated_text("L" * 1_000_000, 2_000_000)},
         "its texts have more than the 256000000 char",
     ),
-    "two texts": (lambda: {name: of_one_text("L" * 2000, 2_000_000) for name in "xy"}, "more than the 256000000"),
-    "a long list": (lambda: {"x": pa.array([[True] * 1_000_000])}, "the column 'x' holds list<"),
+    "two repeated texts": (
+        lambda: {name: repeated_text("L" * 2000, 2_000_000) for name in "xy"},
+        "more than the 256000000",
+    ),
+    "long list": (lambda: {"x": pa.array([[True] * 1_000_000])}, "the column 'x' holds list<"),
     "objects": (lambda: {"x": pa.array([{"a": 1}])}, "the column 'x' holds struct<"),
     "bytes": (
         lambda: {"x": pa.array([b"LTP"])},
@@ -136,22 +141,22 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("what", BOMBS)
-def test_a_small_parquet_that_holds_very_much_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+@pytest.mark.parametrize("case", TOO_LARGE_OR_UNSUPPORTED)
+def test_small_parquet_with_huge_or_unsupported_columns_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    columns, message = BOMBS[what]
-    if what == "one cell":
+    columns, message = TOO_LARGE_OR_UNSUPPORTED[case]
+    if case == "one cell":
         monkeypatch.setattr(structured, "_MAX_UNCOMPRESSED", 5_000_000)
     table = pa.table(columns())
-    pq.write_table(table, tmp_path / "r.parquet", compression="zstd", use_dictionary=what != "one cell")
+    pq.write_table(table, tmp_path / "r.parquet", compression="zstd", use_dictionary=case != "one cell")
     assert (tmp_path / "r.parquet").stat().st_size < 2_000_000
     with pytest.raises(UnreadableFileError, match=message):
         read_table(tmp_path / "r.parquet")
 
 
 @pytest.mark.parametrize("rows", [0, 1, 65_536, 65_537])
-def test_parquet_is_read_whole_in_parts(tmp_path: Path, rows: int) -> None:
+def test_parquet_of_several_batches_is_read_completely(tmp_path: Path, rows: int) -> None:
     numbers = np.arange(rows)
     frame = pd.DataFrame(
         {
@@ -163,21 +168,21 @@ def test_parquet_is_read_whole_in_parts(tmp_path: Path, rows: int) -> None:
         }
     )
     frame.to_parquet(tmp_path / "r.parquet")
-    found = read_table(tmp_path / "r.parquet").frame
-    assert list(found.columns) == list(frame.columns)
+    result = read_table(tmp_path / "r.parquet").frame
+    assert list(result.columns) == list(frame.columns)
     for name in frame.columns:
         expected = frame[name].astype(object).where(frame[name].notna(), None).tolist()
-        assert found[name].astype(object).where(found[name].notna(), None).tolist() == expected
+        assert result[name].astype(object).where(result[name].notna(), None).tolist() == expected
 
 
-def test_objects_of_ever_other_names_are_no_table(tmp_path: Path) -> None:
-    """Forty names in a million and a half objects: a table of 60 million cells in a file of four megabytes."""
+def test_json_objects_with_too_many_cells_are_refused(tmp_path: Path) -> None:
+    """Forty names in 1.5 million objects: a table of 60 million cells from a file of 4 MB."""
     items = [f'{{"c{number}":1}}' for number in range(40)] + ["{}"] * 1_500_001
     with pytest.raises(UnreadableFileError, match="60001640 cells are more than the 60000000 that are read"):
         read(tmp_path, f"[{','.join(items)}]", "r.json")
 
 
-def test_a_csv_of_nothing_but_commas_is_refused(tmp_path: Path) -> None:
+def test_csv_with_too_many_empty_cells_is_refused(tmp_path: Path) -> None:
     row = b"," * 499 + b"\n"
     header = ",".join(f"c{number}" for number in range(500)).encode() + b"\n"
     with pytest.raises(UnreadableFileError, match="cells are more than the 60000000 that are read"):

@@ -1,4 +1,4 @@
-"""Workbooks: what is read of them, and that none fills the memory."""
+"""Reading of workbooks (.xlsx, .ods), and limits on their size."""
 
 import gzip
 import zipfile
@@ -24,7 +24,7 @@ def read(tmp_path: Path, data: bytes, name: str = "pellets.xlsx", sheet: str | N
     return read_table(tmp_path / name, sheet=sheet)
 
 
-def complaint(tmp_path: Path, data: bytes, name: str = "pellets.xlsx", sheet: str | None = None) -> str:
+def error_message(tmp_path: Path, data: bytes, name: str = "pellets.xlsx", sheet: str | None = None) -> str:
     with pytest.raises(UnreadableFileError) as caught:
         read(tmp_path, data, name, sheet)
     assert str(caught.value).startswith(str(tmp_path / name))
@@ -34,7 +34,7 @@ def complaint(tmp_path: Path, data: bytes, name: str = "pellets.xlsx", sheet: st
 @pytest.mark.parametrize(
     ("data", "name"), [(xlsx(TABLE), "a.xlsx"), (ods(TABLE), "a.ods"), (xlsx(TABLE), "A.XLSX")]
 )
-def test_cells_are_values_and_lines_are_rows(tmp_path: Path, data: bytes, name: str) -> None:
+def test_cells_keep_their_types_and_lines_are_row_numbers(tmp_path: Path, data: bytes, name: str) -> None:
     table = read(tmp_path, data, name)
     assert table.frame.to_dict("list") == {
         "formula": ["LATP x=0.3", "LAGP x=0.5"],
@@ -49,21 +49,21 @@ def test_cells_are_values_and_lines_are_rows(tmp_path: Path, data: bytes, name: 
     assert table.notes == ()
 
 
-def test_another_sheet_is_read_by_name_or_number(tmp_path: Path) -> None:
+def test_sheet_is_selected_by_name_or_number(tmp_path: Path) -> None:
     data = xlsx(TABLE, [["formula"], ["LTP"]])
     first = read(tmp_path, data)
     assert len(first.frame) == 2
     assert first.notes == ("sheet 'Sheet1' is read, the first of 2; others: Sheet2",)
     for sheet in ("Sheet2", "2"):
-        found = read(tmp_path, data, sheet=sheet)
-        assert found.frame["formula"].tolist() == ["LTP"]
-        assert found.notes == ()
-    message = complaint(tmp_path, data, sheet="sheet 2")
+        result = read(tmp_path, data, sheet=sheet)
+        assert result.frame["formula"].tolist() == ["LTP"]
+        assert result.notes == ()
+    message = error_message(tmp_path, data, sheet="sheet 2")
     assert "there is no sheet 'sheet 2'; allowed: Sheet1, Sheet2. Did you mean 'Sheet2'?" in message
-    assert "it is not a workbook" in complaint(tmp_path, b"formula\nLTP\n", "a.csv", sheet="2")
+    assert "it is not a workbook" in error_message(tmp_path, b"formula\nLTP\n", "a.csv", sheet="2")
 
 
-def test_titles_remarks_errors_and_cells_beside_the_table(tmp_path: Path) -> None:
+def test_titles_comments_errors_and_unnamed_columns_are_skipped(tmp_path: Path) -> None:
     table = read(
         tmp_path,
         xlsx(
@@ -88,7 +88,7 @@ def test_titles_remarks_errors_and_cells_beside_the_table(tmp_path: Path) -> Non
     )
 
 
-def test_a_merged_cell_holds_for_all_its_rows(tmp_path: Path) -> None:
+def test_merged_cell_applies_to_all_its_rows(tmp_path: Path) -> None:
     parts = {}
     with zipfile.ZipFile(
         BytesIO(xlsx([["formula", "sintering_time_h"], ["LTP", 1], [None, 2], ["LGP", 3]]))
@@ -100,32 +100,42 @@ def test_a_merged_cell_holds_for_all_its_rows(tmp_path: Path) -> None:
     assert read(tmp_path, zipped(parts)).frame["formula"].tolist() == ["LTP", "LTP", "LGP"]
 
 
-def test_a_workbook_or_a_gzip_under_another_name_is_read_and_said(tmp_path: Path) -> None:
+def test_workbook_or_gzip_with_wrong_extension_is_read_and_noted(tmp_path: Path) -> None:
     table = read(tmp_path, xlsx(TABLE), "a.csv")
     assert len(table.frame) == 2
     assert table.notes == ("a workbook, in spite of its name",)
-    packed = gzip.compress(b"formula;notes\nLTP;x\n")
-    assert read(tmp_path, packed, "a.csv").notes == ("packed by gzip; unpacked", "columns separated by semicolons")
-    assert read(tmp_path, packed, "a.csv.gz").notes == ("columns separated by semicolons",)
-    assert "cannot be unpacked" in complaint(tmp_path, packed[:15], "a.csv")
+    compressed = gzip.compress(b"formula;notes\nLTP;x\n")
+    assert read(tmp_path, compressed, "a.csv").notes == (
+        "packed by gzip; unpacked",
+        "columns separated by semicolons",
+    )
+    assert read(tmp_path, compressed, "a.csv.gz").notes == ("columns separated by semicolons",)
+    assert "cannot be unpacked" in error_message(tmp_path, compressed[:15], "a.csv")
 
 
-CORNER = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
-REPEATED = (
+CELL_IN_LAST_ROW_AND_COLUMN = (
+    '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+)
+REPEATED_CELL = (
     '<table:table-row table:number-rows-repeated="1048576"><table:table-cell office:value-type="float"'
     ' office:value="1" table:number-columns-repeated="16384"/></table:table-row>'
 )
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "expected"),
     [
-        (xlsx_of({"S": CORNER}), "reaches to row 1048576 and column 16384"),
+        (xlsx_of({"S": CELL_IN_LAST_ROW_AND_COLUMN}), "reaches to row 1048576 and column 16384"),
         (
-            xlsx_of({"S": CORNER.replace(' r="XFD1048576"', "").replace("1048576", "9" * 8) + CORNER[-50:]}),
+            xlsx_of(
+                {
+                    "S": CELL_IN_LAST_ROW_AND_COLUMN.replace(' r="XFD1048576"', "").replace("1048576", "9" * 8)
+                    + CELL_IN_LAST_ROW_AND_COLUMN[-50:]
+                }
+            ),
             "reaches to row",
         ),
-        (ods(TABLE, REPEATED), "reaches to row"),
+        (ods(TABLE, REPEATED_CELL), "reaches to row"),
         (zipped({"xl/workbook.xml": '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'}), "declares entities"),
         (zipped({"xl/workbook.xml": "<workbook"}), "not a workbook that can be read"),
         (zipped({"readme.txt": "formula"}), "not a workbook; allowed: .xlsx and .ods"),
@@ -136,20 +146,20 @@ REPEATED = (
     ],
     ids=lambda value: value[:25] if isinstance(value, str) else "",
 )
-def test_what_is_no_workbook_or_a_bomb_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
-    assert words in complaint(tmp_path, data)
+def test_invalid_or_too_large_workbook_is_refused(tmp_path: Path, data: bytes, expected: str) -> None:
+    assert expected in error_message(tmp_path, data)
 
 
-def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workbook_with_too_large_unpacked_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nasicon_ml.io.workbook.MAX_UNPACKED", 1_000_000)
     assert len(read(tmp_path, xlsx(TABLE)).frame) == 2
     data = xlsx_of({"S": f"<!-- {' ' * 1_000_000} -->"})
     assert len(data) < 10_000
-    assert "1000000 bytes that are read when unpacked" in complaint(tmp_path, data)
+    assert "1000000 bytes that are read when unpacked" in error_message(tmp_path, data)
 
 
-def test_empty_rows_to_the_end_of_a_sheet_are_nothing(tmp_path: Path) -> None:
-    """So every spreadsheet of OpenDocument ends."""
+def test_empty_rows_to_the_end_of_a_sheet_are_ignored(tmp_path: Path) -> None:
+    """Every OpenDocument spreadsheet ends like this."""
     empty = (
         '<table:table-row table:number-rows-repeated="1048570"><table:table-cell'
         ' table:number-columns-repeated="16384"/></table:table-row>'

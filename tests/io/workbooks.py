@@ -1,4 +1,4 @@
-"""Small workbooks, written part by part, as no library writes the broken ones."""
+"""Builders of small workbooks from their XML parts, because no library writes invalid ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Cell = str | float | bool | None
 
 
 def zipped(parts: dict[str, str]) -> bytes:
-    """Pack texts by their names."""
+    """Return a zip archive of the parts, given as name and text."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in parts.items():
@@ -25,7 +25,7 @@ def zipped(parts: dict[str, str]) -> bytes:
 
 
 def xlsx_of(sheets: dict[str, str]) -> bytes:
-    """Give a workbook whose sheets hold the XML of their rows."""
+    """Return an .xlsx workbook with sheets given by name and the XML of their rows."""
     numbers = range(1, len(sheets) + 1)
     kinds = "".join(
         f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="{_KIND}.worksheet+xml"/>' for n in numbers
@@ -51,34 +51,36 @@ def xlsx_of(sheets: dict[str, str]) -> bytes:
 
 
 def xlsx(*tables: list[list[Cell]]) -> bytes:
-    """Give a workbook of tables; its sheets are called Sheet1, Sheet2, ..."""
+    """Return an .xlsx workbook with one sheet per table, named Sheet1, Sheet2, ..."""
     return xlsx_of({f"Sheet{number}": _xlsx_rows(table) for number, table in enumerate(tables, start=1)})
 
 
 def _xlsx_rows(table: list[list[Cell]]) -> str:
     rows = []
     for number, row in enumerate(table, start=1):
-        cells = "".join(_xlsx_cell(f"{chr(64 + at)}{number}", cell) for at, cell in enumerate(row, start=1))
+        cells = "".join(
+            _xlsx_cell(f"{chr(64 + column)}{number}", cell) for column, cell in enumerate(row, start=1)
+        )
         rows.append(f'<row r="{number}">{cells}</row>')
     return "".join(rows)
 
 
-def _xlsx_cell(place: str, cell: Cell) -> str:
+def _xlsx_cell(reference: str, cell: Cell) -> str:
     if cell is None:
-        return f'<c r="{place}"/>'
+        return f'<c r="{reference}"/>'
     if isinstance(cell, str) and cell == "#N/A":
-        return f'<c r="{place}" t="e"><v>{cell}</v></c>'
+        return f'<c r="{reference}" t="e"><v>{cell}</v></c>'
     if isinstance(cell, str):
-        return f'<c r="{place}" t="inlineStr"><is><t>{escape(cell)}</t></is></c>'
+        return f'<c r="{reference}" t="inlineStr"><is><t>{escape(cell)}</t></is></c>'
     return (
-        f'<c r="{place}" t="b"><v>{cell:d}</v></c>'
+        f'<c r="{reference}" t="b"><v>{cell:d}</v></c>'
         if isinstance(cell, bool)
-        else f'<c r="{place}"><v>{cell}</v></c>'
+        else f'<c r="{reference}"><v>{cell}</v></c>'
     )
 
 
 def ods(table: list[list[Cell]], after: str = "") -> bytes:
-    """Give a workbook of OpenDocument; `after` is XML behind its rows."""
+    """Return an .ods workbook; `after` is XML that follows its rows."""
     rows = "".join(f"<table:table-row>{''.join(map(_ods_cell, row))}</table:table-row>" for row in table)
     space = "urn:oasis:names:tc:opendocument:xmlns"
     content = (
