@@ -1,4 +1,4 @@
-"""What hypothesis draws compositions from. Amounts are whole thousandths, so that sums are exact."""
+"""Hypothesis strategies for compositions. Amounts are multiples of 0.001, so that sums are exact."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nasicon_ml.composition.formula import SUPPORTED_ELEMENTS
 
-#: A dopant of each valence; copper and lanthanum also to meet an override and a large cation.
+#: Dopants and their valences. Copper needs an override of its oxidation state; lanthanum is a large cation.
 DOPANTS = {
     "Cu": 1, "Mg": 2, "Zn": 2, "Ca": 2, "Al": 3, "Sc": 3, "Y": 3, "In": 3, "La": 3, "Ge": 4, "Zr": 4, "Nb": 5,
     "Ta": 5,
@@ -19,18 +19,18 @@ DOPANTS = {
 
 @dataclass(frozen=True)
 class Balanced:
-    """A charge-balanced composition and what is known about it."""
+    """Amounts of a charge-balanced composition, and its x."""
 
     amounts: dict[str, Fraction]
     x: Fraction
 
     def text(self, scale: Fraction = Fraction(1)) -> str:
-        """Write all amounts times `scale`, without rounding."""
+        """Return the formula with all amounts multiplied by `scale`, without rounding."""
         return "".join(f"{element}{decimal(amount * scale)}" for element, amount in self.amounts.items() if amount)
 
 
 def decimal(value: Fraction) -> str:
-    """Write a fraction whose denominator has only twos and fives."""
+    """Return the decimal notation of a fraction whose denominator has no factors but 2 and 5."""
     digits = 0
     while (value * 10**digits).denominator != 1:
         digits += 1
@@ -45,14 +45,14 @@ def thousandths(smallest: int, largest: int) -> st.SearchStrategy[Fraction]:
 
 @st.composite
 def balanced(draw: st.DrawFn) -> Balanced:
-    """Draw A1+xM'M2-x(TO4)3 with up to three dopants and silicon, neutral by construction."""
+    """Draw A1+xM'M2-x(TO4)3 with up to three dopants and silicon, charge-balanced by construction."""
     alkali = draw(st.sampled_from(["Li", "Na", "K", "Ag"]))
     host = draw(st.sampled_from(["Ti", "Ge", "Zr", "Hf", "Sn"]))
     names = draw(st.lists(st.sampled_from([el for el in DOPANTS if el != host]), max_size=3, unique=True))
     dopants = {name: draw(thousandths(1, 300)) for name in names}
     silicon = draw(st.one_of(st.just(Fraction(0)), thousandths(1, 2999)))
     x = sum(((4 - DOPANTS[name]) * amount for name, amount in dopants.items()), silicon)
-    assume(-1 < x <= 4)  # between no mobile ion at all and more than there are places for
+    assume(-1 < x <= 4)  # from no mobile ion to five, the most that the A site holds
     host_amount = 2 - sum(dopants.values())
     amounts = {alkali: 1 + x, **dopants, host: host_amount, "Si": silicon, "P": 3 - silicon, "O": Fraction(12)}
     return Balanced(amounts, x)
@@ -60,7 +60,7 @@ def balanced(draw: st.DrawFn) -> Balanced:
 
 @st.composite
 def any_nasicon_text(draw: st.DrawFn) -> str:
-    """Draw a formula of elements that have a place, near the proportions of a NASICON, balanced or not."""
+    """Draw a formula of supported elements with about the proportions of a NASICON, charge-balanced or not."""
     amounts = {
         draw(st.sampled_from(["Li", "Na", "K", "Rb", "Cs", "Ag"])): draw(thousandths(1, 4000)),
         draw(st.sampled_from(["Ti", "Zr", "Fe", "Mn"])): draw(thousandths(1000, 2100)),
@@ -77,5 +77,5 @@ def any_nasicon_text(draw: st.DrawFn) -> str:
     return "".join(f"{element}{decimal(amount)}" for element, amount in draw(st.permutations(parts)))
 
 
-#: Text made of the characters that formulas are made of, which gets further into the readers than any text.
+#: Text of the characters of formulas, which exercises more of the parser than arbitrary text.
 formula_like = st.text(alphabet="LiTiAlPOSGeMxyz0123456789.()[]{}+-·=,; %wtmol/*₃", max_size=60)

@@ -35,7 +35,7 @@ from nasicon_ml.composition import Composition, parse
         ("Li0.4Na0.6Ti2(PO4)3", "NTP"),
     ],
 )
-def test_system(formula: str, system: str) -> None:
+def test_system_of_formula(formula: str, system: str) -> None:
     assert parse(formula).system == system
 
 
@@ -56,7 +56,7 @@ def test_system(formula: str, system: str) -> None:
         ("LiTi2P3O11.8F0.2", 0, 0, 0.2),
     ],
 )
-def test_x_excess_and_imbalance(formula: str, x: float, excess: float, imbalance: float) -> None:
+def test_x_alkali_excess_and_charge_imbalance(formula: str, x: float, excess: float, imbalance: float) -> None:
     composition = parse(formula)
     assert (composition.x, composition.alkali_excess, composition.charge_imbalance) == (x, excess, imbalance)
 
@@ -82,7 +82,7 @@ def test_substitution_by_valence(formula: str, by_valence: dict[int, float]) -> 
         ("PSi2Zr1.88Y0.12Na3.12O12", "Na3.12Y0.12Zr1.88Si2PO12"),
         ("Li1.4Al0.4Ge0.2Ti1.4(PO4)3", "Li1.4Al0.4Ti1.4Ge0.2(PO4)3"),
         ("Li1.3Al0.3Ti1.7V0.1P2.9O12", "Li1.3Al0.3Ti1.7P2.9V0.1O12"),
-        ("Li2Sr2Al(PO4)3", "Li2Sr2Al(PO4)3"),  # on two sites, written once
+        ("Li2Sr2Al(PO4)3", "Li2Sr2Al(PO4)3"),  # Sr is on two sites, but written once
         ("LiTi2P3O11.8F0.2", "LiTi2P3O11.8F0.2"),
         ("Na2LiTi2P2SiO12", "Na2LiTi2SiP2O12"),
     ],
@@ -97,7 +97,7 @@ def test_alkali_is_the_most_abundant_mobile_ion() -> None:
     assert parse("Li0.4Na0.6Ti2(PO4)3").alkali == "Na"
 
 
-def test_mappings_cannot_be_changed() -> None:
+def test_compositions_are_immutable() -> None:
     composition = parse("LiTi2(PO4)3")
     with pytest.raises(TypeError):
         composition.a_site["Li"] = 2.0  # type: ignore[index]
@@ -105,23 +105,23 @@ def test_mappings_cannot_be_changed() -> None:
         composition.oxygen = 11.0  # type: ignore[misc]
 
 
-def test_equal_compositions_hash_alike() -> None:
+def test_equal_compositions_have_equal_hashes() -> None:
     assert len({parse("LATP x=0.3"), parse("Li1.3Al0.3Ti1.7(PO4)3"), parse("LTP")}) == 2
 
 
-def test_copies_are_equal() -> None:
+def test_deep_copies_are_equal() -> None:
     composition = parse("LAGP x=0.5 + 2 wt% B2O3")
     assert copy.deepcopy(composition) == composition
 
 
-def test_element_amounts_and_pymatgen() -> None:
+def test_element_amounts_equal_pymatgen_composition() -> None:
     composition = parse("Li1.3Al0.3Ti1.7P2.9V0.1O12 + 2 wt% LiF")
     amounts = {"Li": 1.3, "Al": 0.3, "Ti": 1.7, "P": 2.9, "V": 0.1, "O": 12.0}
     assert composition.element_amounts() == amounts
     assert composition.to_pymatgen() == PymatgenComposition(amounts)
 
 
-def test_main_phase() -> None:
+def test_main_phase_has_no_second_phase() -> None:
     composition = parse("LAGP x=0.5 + 2 wt% B2O3")
     assert composition.formula == "Li1.5Al0.5Ge1.5(PO4)3 + 2 wt% B2O3"
     assert composition.main_phase.formula == "Li1.5Al0.5Ge1.5(PO4)3"

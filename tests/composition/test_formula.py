@@ -16,12 +16,12 @@ from nasicon_ml.errors import FormulaError
         ("(Li2SO4)0.6(LiPO3)0.4", {"Li": 1.6, "S": 0.6, "O": 3.6, "P": 0.4}),
     ],
 )
-def test_amounts(formula: str, amounts: dict[str, float]) -> None:
+def test_read_amounts_sums_elements_over_brackets(formula: str, amounts: dict[str, float]) -> None:
     assert read_amounts(formula) == pytest.approx(amounts)
 
 
 @pytest.mark.parametrize(
-    ("formula", "reason"),
+    ("formula", "hint"),
     [
         ("Lx2", "'Lx' is not an element"),
         ("Xx2", "'Xx' is not an element"),
@@ -40,14 +40,14 @@ def test_amounts(formula: str, amounts: dict[str, float]) -> None:
         ("Li-1O", "'-1O' is not part of a formula"),
     ],
 )
-def test_refused_in_words(formula: str, reason: str) -> None:
+def test_invalid_formula_raises_with_hint(formula: str, hint: str) -> None:
     with pytest.raises(FormulaError) as caught:
         read_amounts(formula)
-    assert reason in caught.value.hint
+    assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(1.0, "1"), (0.30000000000000004, "0.3"), (1e-9, "0.000000001"), (12, "12")]
 )
-def test_amounts_are_written_without_exponents(value: float, text: str) -> None:
+def test_format_amount_writes_no_exponents(value: float, text: str) -> None:
     assert format_amount(value) == text

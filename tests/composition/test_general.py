@@ -6,7 +6,7 @@ from nasicon_ml.errors import FormulaError
 
 
 @pytest.mark.parametrize(
-    ("general", "plain"),
+    ("general", "expected"),
     [
         ("Li1+xAlxTi2-x(PO4)3, x=0.4", "Li1.4Al0.4Ti1.6(PO4)3"),
         ("Li1+xAlxTi2-x(PO4)3 (x = 0.4)", "Li1.4Al0.4Ti1.6(PO4)3"),
@@ -33,8 +33,8 @@ from nasicon_ml.errors import FormulaError
         ("Li1+xAlxTi2-x(PO4)3, x=0", "LiTi2(PO4)3"),
     ],
 )
-def test_general_formulas(general: str, plain: str) -> None:
-    assert parse(general).formula == plain
+def test_general_formula_is_evaluated(general: str, expected: str) -> None:
+    assert parse(general).formula == expected
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_general_formulas(general: str, plain: str) -> None:
         ("x=0.3", "There is no formula in it"),
     ],
 )
-def test_refused_in_words(text: str, message: str) -> None:
+def test_invalid_general_formula_raises_with_hint(text: str, message: str) -> None:
     with pytest.raises(FormulaError) as caught:
         parse(text)
     assert message in str(caught.value)
 
 
-def test_nothing_is_evaluated() -> None:
+def test_formula_is_not_evaluated_as_python() -> None:
     with pytest.raises(FormulaError):
         parse("__import__('os').abort()")
     with pytest.raises(FormulaError):
@@ -97,5 +97,5 @@ def test_nothing_is_evaluated() -> None:
         ("Li·0.1LiF", "Li", "·0.1LiF"),
     ],
 )
-def test_where_a_second_phase_begins(body: str, formula: str, rest: str) -> None:
+def test_scanner_separates_formula_from_second_phase(body: str, formula: str, rest: str) -> None:
     assert FormulaScanner(body, body, {"x": 0.5}, {}).scan() == (formula.replace("Fx", "F0.5"), rest)

@@ -11,7 +11,7 @@ LI, AL, TI, P, O, F, V = (ELEMENTS.index(el) for el in ("Li", "Al", "Ti", "P", "
 FORMULAS = ["LATP x=0.3", "LTP", "LATP x=0.3", "LiTi2P3O11.8F0.2", "Li0.4Sr0.3Ti1.5Zr0.5(PO4)3"]
 
 
-def test_shapes_and_values() -> None:
+def test_shapes_and_values_of_occupancies() -> None:
     table = occupancies(FORMULAS)
     assert table.index.tolist() == [0, 1, 0, 2, 3]
     for array in (table.a, table.m, table.t, table.valence, table.other_anions):
@@ -25,28 +25,28 @@ def test_shapes_and_values() -> None:
     assert table.per_row(table.systems).tolist() == ["LATP", "LTP", "LATP", "LTP", "LTZP"]
 
 
-def test_derived_arrays() -> None:
+def test_derived_arrays_equal_attributes_of_compositions() -> None:
     table = occupancies(FORMULAS)
     compositions = [parse(FORMULAS[row]) for row in (0, 1, 3, 4)]
     for name in ("x", "alkali_excess", "charge_imbalance", "m_total"):
         assert getattr(table, name).tolist() == [getattr(composition, name) for composition in compositions]
 
 
-def test_every_formula_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_unique_formula_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 
-    def counting(text: str) -> object:
+    def counting_parse(text: str) -> object:
         calls.append(text)
         return parse(text)
 
-    monkeypatch.setattr(occupancy_module, "parse", counting)
+    monkeypatch.setattr(occupancy_module, "parse", counting_parse)
     occupancies(["LTP", "LGP"] * 1000)
     assert calls == ["LTP", "LGP"]
     check_formulas(pd.Series(["LZP", "LTP", "no"] * 1000))
     assert calls[2:] == ["LZP", "LTP", "no"]
 
 
-def test_empty() -> None:
+def test_empty_input_gives_empty_arrays_and_no_findings() -> None:
     table = occupancies([])
     assert table.a.shape == (0, len(ELEMENTS))
     assert table.x.shape == (0,)
@@ -55,14 +55,14 @@ def test_empty() -> None:
     assert findings == []
 
 
-def test_the_first_bad_formula_is_raised() -> None:
+def test_first_invalid_or_missing_formula_raises() -> None:
     with pytest.raises(FormulaError, match=r"'LATB x=0\.3' is not accepted"):
         occupancies(["LTP", "LATB x=0.3", "nonsense"])
     with pytest.raises(FormulaError, match="Row 1 has no formula"):
         occupancies(["LTP", None])  # type: ignore[list-item]
 
 
-def test_check_formulas() -> None:
+def test_check_formulas_returns_canonical_formulas_and_findings() -> None:
     series = pd.Series(
         [
             "LATP x=0.3",
@@ -84,11 +84,11 @@ def test_check_formulas() -> None:
         "Li1.3Al0.3Ti1.7(PO4)3", None, None, "Li1.5Al0.5Ge1.5(PO4)3 + 2 wt% B2O3", "Li1.6Al0.5Ge1.5(PO4)3",
         None, None, None, None,
     ]  # fmt: skip
-    assert [(found.row, found.rule) for found in findings] == [
+    assert [(finding.row, finding.rule) for finding in findings] == [
         (1, "bad_formula"), (2, "missing_formula"), (4, "charge_imbalance"), (5, "missing_formula"),
         (6, "missing_formula"), (7, "bad_formula"), (8, "bad_formula"),
     ]  # fmt: skip
-    assert [found.severity for found in findings if found.rule == "charge_imbalance"] == [Severity.WARNING]
+    assert [finding.severity for finding in findings if finding.rule == "charge_imbalance"] == [Severity.WARNING]
     assert (
         "off by +0.1 charges per three T cations (tolerance 0.05; taken as Al+3, Ge+4, Li+1)"
         in findings[2].message
@@ -97,21 +97,21 @@ def test_check_formulas() -> None:
     assert findings[0].value == "LATB"
 
 
-def test_cells_that_are_no_text() -> None:
+def test_cells_other_than_text_are_findings() -> None:
     canonical, findings = check_formulas(pd.Series([["LTP"], {"a": 1}, True, pd.NA, 1.5], dtype="object"))
     assert canonical.isna().all()
-    assert [found.rule for found in findings] == [
+    assert [finding.rule for finding in findings] == [
         "bad_formula", "bad_formula", "bad_formula", "missing_formula", "bad_formula",
     ]  # fmt: skip
 
 
-def test_a_large_table_takes_no_time_beyond_its_unique_formulas() -> None:
+def test_repeated_formulas_of_a_large_table_take_little_time() -> None:
     import time
 
     formulas = [f"Li{1 + step / 1000:.3f}Al{step / 1000:.3f}Ti{2 - step / 1000:.3f}(PO4)3" for step in range(300)]
-    occupancies(formulas)  # pymatgen is loaded, the unique ones are known
-    many = formulas * 334
+    occupancies(formulas)  # loads pymatgen and caches the unique formulas
+    repeated = formulas * 334
     start = time.process_time()
-    table = occupancies(many)
-    assert table.per_row(table.x).shape == (len(many),)
+    table = occupancies(repeated)
+    assert table.per_row(table.x).shape == (len(repeated),)
     assert time.process_time() - start < 2  # 0.02 s on an idle machine

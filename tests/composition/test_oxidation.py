@@ -8,13 +8,13 @@ from nasicon_ml.composition.sites import TETRAHEDRAL_STATES, USUAL_STATES
 from nasicon_ml.errors import FormulaError
 
 
-def test_every_placed_cation_has_states() -> None:
+def test_every_supported_cation_has_oxidation_states() -> None:
     assert set(USUAL_STATES) | set(ANION_CHARGES) | {"O"} == SUPPORTED_ELEMENTS
     assert set(TETRAHEDRAL_STATES) == {"Si", "P", *OPTIONAL_TETRAHEDRAL_CATIONS}
 
 
 @pytest.mark.parametrize("element", sorted(USUAL_STATES))
-def test_states_are_known_to_pymatgen(element: str) -> None:
+def test_usual_states_are_oxidation_states_in_pymatgen(element: str) -> None:
     from pymatgen.core import Element
 
     known = set(Element(element).oxidation_states) | set(Element(element).icsd_oxidation_states)
@@ -43,38 +43,40 @@ def test_states_are_known_to_pymatgen(element: str) -> None:
         ("LiTi1.9Mo0.05Ti0.05(PO4)3", "Mo", 4),
     ],
 )
-def test_state_taken(formula: str, element: str, state: int) -> None:
+def test_oxidation_state_that_balances_the_charge_is_chosen(formula: str, element: str, state: int) -> None:
     assert parse(formula).oxidation_states[element] == state
 
 
-def test_order_of_writing_does_not_decide() -> None:
-    # either iron or ytterbium has to be 2+
+def test_oxidation_states_do_not_depend_on_order_of_elements() -> None:
+    # Either iron or ytterbium has to be 2+.
     assert parse("Li1.3Fe0.1Yb0.1Ti1.8(PO4)3") == parse("Li1.3Yb0.1Fe0.1Ti1.8(PO4)3")
 
 
-def test_few_elements_change_rather_than_many() -> None:
-    # iron alone, or europium and ytterbium together
+def test_fewest_elements_deviate_from_their_default_state() -> None:
+    # Either iron alone or europium and ytterbium together have to be 2+.
     states = parse("Li1.6Fe0.2Eu0.1Yb0.1Ti1.6(PO4)3").oxidation_states
     assert (states["Fe"], states["Eu"], states["Yb"]) == (2, 3, 3)
 
 
-def test_many_elements_of_several_states_take_no_time() -> None:
-    varied = [element for element, states in USUAL_STATES.items() if len(states) > 1]
-    text = "Li1.9" + "".join(f"{element}0.1" for element in varied) + "Ti0.2P3O12"
+def test_many_elements_of_mixed_valence_take_little_time() -> None:
+    mixed_valence = [element for element, states in USUAL_STATES.items() if len(states) > 1]
+    text = "Li1.9" + "".join(f"{element}0.1" for element in mixed_valence) + "Ti0.2P3O12"
     start = time.process_time()
     composition = parse(text)
-    assert time.process_time() - start < 10  # milliseconds; all combinations would take minutes
-    assert {element for element in varied if composition.oxidation_states[element] != USUAL_STATES[element][0]}
+    assert time.process_time() - start < 10  # takes milliseconds; trying all combinations would take minutes
+    assert {
+        element for element in mixed_valence if composition.oxidation_states[element] != USUAL_STATES[element][0]
+    }
 
 
-def test_override_by_number() -> None:
+def test_oxidation_state_can_be_set_by_number() -> None:
     composition = parse("Li3Ti2(PO4)3", oxidation_states={"Ti": 3})
     assert composition.oxidation_states["Ti"] == 3
     assert composition.charge_imbalance == 0
     assert composition.substitution_by_valence == {3: 2}
 
 
-def test_override_by_shares() -> None:
+def test_oxidation_state_can_be_set_by_shares() -> None:
     composition = parse("Li2.5V2(PO4)3", oxidation_states={"V": {3: 0.75, 4: 0.25}})
     assert composition.oxidation_states["V"] == 3.25
     assert composition.charge_imbalance == 0
@@ -82,7 +84,7 @@ def test_override_by_shares() -> None:
     assert composition != parse("Li2.5V2(PO4)3")
 
 
-def test_other_elements_adapt_to_an_override() -> None:
+def test_states_of_other_elements_balance_a_given_state() -> None:
     composition = parse("Li1.5Fe0.1V0.2Ti1.7(PO4)3", oxidation_states={"V": 3})
     assert composition.oxidation_states["V"] == 3
     assert composition.oxidation_states["Fe"] == 2
@@ -104,11 +106,11 @@ def test_other_elements_adapt_to_an_override() -> None:
         ({"Ti": {"3": 1.0}}, "Ti was given as"),
     ],
 )
-def test_bad_overrides(states: dict[str, object], message: str) -> None:
+def test_invalid_oxidation_states_raise(states: dict[str, object], message: str) -> None:
     with pytest.raises(FormulaError) as caught:
         parse("LiTi2(PO4)3", oxidation_states=states)  # type: ignore[arg-type]
     assert message in str(caught.value)
 
 
-def test_tolerance_is_documented_value() -> None:
+def test_charge_tolerance_is_the_documented_value() -> None:
     assert CHARGE_TOLERANCE == 0.05

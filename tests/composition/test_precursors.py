@@ -1,4 +1,4 @@
-"""The kind of compound that brings each kind of cation, as papers write their lists."""
+"""Compound kinds of the precursors of each cation group, from lists as papers write them."""
 
 import pandas as pd
 import pytest
@@ -32,45 +32,45 @@ from nasicon_ml.composition.precursors import CationGroup, CompoundKind, precurs
         ("", None, None, None, None),
     ],
 )
-def test_lists_of_papers(text, alkali, host, trivalent, phosphorus) -> None:
-    read = read_precursors(text)
-    assert read.unrecognised == ()
-    wanted = dict(zip(CationGroup, (alkali, host, trivalent, phosphorus), strict=True))
-    assert read.sources == {cation: CompoundKind(source) for cation, source in wanted.items() if source}
+def test_compound_kind_of_each_cation_group(text, alkali, host, trivalent, phosphorus) -> None:
+    precursors = read_precursors(text)
+    assert precursors.unrecognised == ()
+    expected = dict(zip(CationGroup, (alkali, host, trivalent, phosphorus), strict=True))
+    assert precursors.sources == {cation: CompoundKind(source) for cation, source in expected.items() if source}
 
 
-def test_of_several_the_first_counts() -> None:
+def test_first_of_several_precursors_of_a_cation_group_is_used() -> None:
     assert read_precursors("TiO2;Ti(OC4H9)4").sources == {CationGroup.HOST: CompoundKind.OXIDE}
     assert read_precursors("Ti(OC4H9)4;TiO2").sources == {CationGroup.HOST: CompoundKind.ALKOXIDE}
 
 
-def test_a_name_that_is_no_formula_is_a_warning_and_says_nothing() -> None:
-    read = read_precursors("sodium citrate;ZrO2;TTIP")
-    assert (read.unrecognised, read.sources) == (
+def test_unrecognised_precursor_is_ignored_with_a_warning() -> None:
+    precursors = read_precursors("sodium citrate;ZrO2;TTIP")
+    assert (precursors.unrecognised, precursors.sources) == (
         ("sodium citrate", "TTIP"),
         {CationGroup.HOST: CompoundKind.OXIDE},
     )
     table = pd.DataFrame({"precursors": ["ZrO2", None, "sodium citrate;ZrO2"]}, dtype="object")
-    (found,) = precursor_findings(table)
-    assert (found.row, found.column, found.severity.value) == (2, "precursors", "warning")
-    assert "'sodium citrate' is not a formula" in found.message
+    (finding,) = precursor_findings(table)
+    assert (finding.row, finding.column, finding.severity.value) == (2, "precursors", "warning")
+    assert "'sodium citrate' is not a formula" in finding.message
 
 
 @given(
     st.text(max_size=60)
     | st.lists(st.sampled_from(["Li", "OH", "(", ")", "2", "CO3", ";", "x", " "])).map("".join)
 )
-def test_any_text_is_read(text: str) -> None:
-    read = read_precursors(text)
-    assert set(read.sources) <= set(CationGroup)
-    named = [part.strip() for part in text.split(";")]
-    assert all(name in named for name in read.unrecognised)
+def test_any_text_gives_cation_groups_and_unrecognised_names(text: str) -> None:
+    precursors = read_precursors(text)
+    assert set(precursors.sources) <= set(CationGroup)
+    names = [part.strip() for part in text.split(";")]
+    assert all(name in names for name in precursors.unrecognised)
 
 
 @given(st.permutations(["Li2CO3", "Al(OH)3", "TiO2", "NH4H2PO4", "SiO2"]))
-def test_the_order_of_different_cations_does_not_matter(parts: list[str]) -> None:
+def test_order_of_precursors_of_different_cations_does_not_matter(parts: list[str]) -> None:
     assert read_precursors(";".join(parts)) == read_precursors("Li2CO3;Al(OH)3;TiO2;NH4H2PO4;SiO2")
 
 
-def test_the_column_takes_any_text() -> None:
+def test_precursors_column_normalises_spaces() -> None:
     assert Column.PRECURSORS.parse("  Li2CO3;  TiO2 ") == "Li2CO3; TiO2"

@@ -1,4 +1,4 @@
-"""What holds for every composition."""
+"""Properties of all compositions, tested with Hypothesis."""
 
 from fractions import Fraction
 from random import Random
@@ -11,17 +11,17 @@ from nasicon_ml.composition import occupancies, parse
 from nasicon_ml.errors import FormulaError
 from tests.composition.strategies import DOPANTS, Balanced, any_nasicon_text, balanced, decimal, thousandths
 
-SCALES = [Fraction(n) for n in (1, 2, 3, 4, 7, 12)] + [Fraction(1, n) for n in (2, 4, 5, 8, 10)]
+FACTORS = [Fraction(n) for n in (1, 2, 3, 4, 7, 12)] + [Fraction(1, n) for n in (2, 4, 5, 8, 10)]
 
 
-def _states(drawn: Balanced) -> dict[str, float] | None:
-    return {"Cu": 1} if "Cu" in drawn.amounts else None  # copper is 2+ unless said otherwise
+def _oxidation_states(drawn: Balanced) -> dict[str, float] | None:
+    return {"Cu": 1} if "Cu" in drawn.amounts else None  # the default of copper is 2+
 
 
 @settings(max_examples=200)
 @given(balanced())
-def test_x_and_balance_are_recovered(drawn: Balanced) -> None:
-    composition = parse(drawn.text(), oxidation_states=_states(drawn))
+def test_x_and_substitution_of_balanced_composition_are_recovered(drawn: Balanced) -> None:
+    composition = parse(drawn.text(), oxidation_states=_oxidation_states(drawn))
     assert composition.x == float(drawn.x)
     assert composition.charge_imbalance == 0
     assert composition.alkali_excess == 0
@@ -34,24 +34,25 @@ def test_x_and_balance_are_recovered(drawn: Balanced) -> None:
 
 
 @given(balanced(), thousandths(-900, 900))
-def test_an_excess_of_the_mobile_ion_is_recovered(drawn: Balanced, excess: Fraction) -> None:
+def test_alkali_excess_is_recovered(drawn: Balanced, excess: Fraction) -> None:
     alkali = next(iter(drawn.amounts))
     amount = drawn.amounts[alkali] + excess
-    assume(0 < amount <= 5 and "Sn" not in drawn.amounts and "Nb" not in drawn.amounts)  # their state would adapt
+    # The oxidation states of tin and niobium would balance the excess.
+    assume(0 < amount <= 5 and "Sn" not in drawn.amounts and "Nb" not in drawn.amounts)
     changed = Balanced({**drawn.amounts, alkali: amount}, drawn.x)
-    composition = parse(changed.text(), oxidation_states=_states(drawn))
+    composition = parse(changed.text(), oxidation_states=_oxidation_states(drawn))
     assert composition.alkali_excess == float(excess)
     assert composition.charge_imbalance == float(excess)
     assert composition.x == float(drawn.x)
 
 
-@given(balanced(), st.sampled_from(SCALES))
-def test_scale_does_not_matter(drawn: Balanced, scale: Fraction) -> None:
+@given(balanced(), st.sampled_from(FACTORS))
+def test_composition_does_not_depend_on_scale_of_formula(drawn: Balanced, scale: Fraction) -> None:
     assert parse(drawn.text(scale)) == parse(drawn.text())
 
 
 @given(balanced(), st.randoms(use_true_random=False))
-def test_order_does_not_matter(drawn: Balanced, random: Random) -> None:
+def test_composition_does_not_depend_on_order_of_elements(drawn: Balanced, random: Random) -> None:
     items = list(drawn.amounts.items())
     random.shuffle(items)
     shuffled = Balanced(dict(items), drawn.x)
@@ -61,19 +62,19 @@ def test_order_does_not_matter(drawn: Balanced, random: Random) -> None:
 
 @settings(max_examples=400)
 @given(any_nasicon_text())
-def test_round_trip(text: str) -> None:
+def test_canonical_formula_round_trips(text: str) -> None:
     try:
         composition = parse(text)
     except FormulaError:
         assume(False)
-    again = parse(composition.formula)
-    assert again == composition
-    assert again.formula == composition.formula
+    reparsed = parse(composition.formula)
+    assert reparsed == composition
+    assert reparsed.formula == composition.formula
     assert sum(composition.t_site.values()) == pytest.approx(3, abs=1e-12)
 
 
 @given(st.sampled_from(["LATP", "LAGP", "LScTP", "NAGP", "LAZP"]), thousandths(1, 2000))
-def test_a_shorthand_and_its_x(name: str, x: Fraction) -> None:
+def test_x_of_shorthand_is_recovered(name: str, x: Fraction) -> None:
     composition = parse(f"{name} x={decimal(x)}")
     assert composition.x == float(x)
     assert composition.charge_imbalance == 0
@@ -82,7 +83,7 @@ def test_a_shorthand_and_its_x(name: str, x: Fraction) -> None:
 
 @settings(max_examples=50)
 @given(st.lists(any_nasicon_text(), min_size=1, max_size=8))
-def test_arrays_say_what_compositions_say(texts: list[str]) -> None:
+def test_arrays_equal_attributes_of_compositions(texts: list[str]) -> None:
     compositions = []
     for text in texts:
         try:

@@ -9,13 +9,13 @@ from nasicon_ml.errors import FormulaError
 from tests.composition.strategies import formula_like
 
 
-def test_x_as_an_argument() -> None:
+def test_x_can_be_an_argument() -> None:
     assert parse("LATP", x=0.3) == parse("LATP x=0.3")
     assert parse("Li1+xAlxTi2-x(PO4)3", x=0.3) == parse("LATP x=0.3")
     assert parse("LATP x=0.3", x=0.3) == parse("LATP x=0.3")
 
 
-def test_substitute_as_an_argument() -> None:
+def test_substitute_can_be_an_argument() -> None:
     assert parse("Li1.3M0.3Ti1.7(PO4)3", substitute={"M": "Sc"}) == parse("LScTP x=0.3")
     assert parse("LMTP", x=0.3, substitute={"M": "Sc"}) == parse("LScTP x=0.3")
 
@@ -38,13 +38,13 @@ def test_substitute_as_an_argument() -> None:
         ("Li1.3M0.3Ti1.7(PO4)3", {"substitute": {"Q": "Sc"}}, "place holders M, Me, Ln. 'Q' is none of them"),
     ],
 )
-def test_bad_arguments(text: str, arguments: dict[str, object], message: str) -> None:
+def test_invalid_arguments_raise(text: str, arguments: dict[str, object], message: str) -> None:
     with pytest.raises(FormulaError) as caught:
         parse(text, **arguments)  # type: ignore[arg-type]
     assert message in str(caught.value)
 
 
-def test_the_error_names_the_field_and_the_value() -> None:
+def test_error_has_field_and_value() -> None:
     with pytest.raises(FormulaError) as caught:
         parse("Li1.3Al0.3Ti1.7(PO4")
     assert caught.value.field == "formula"
@@ -65,23 +65,23 @@ def test_the_error_names_the_field_and_the_value() -> None:
         ("LTP 0.3", "'LTP' is not an element"),
     ],
 )
-def test_slips_are_recognised(text: str, hint: str) -> None:
+def test_message_about_typing_error_suggests_correction(text: str, hint: str) -> None:
     with pytest.raises(FormulaError) as caught:
         parse(text)
     assert hint in str(caught.value)
 
 
-def test_an_amount_below_one_is_no_slip() -> None:
+def test_amount_below_one_is_not_taken_for_a_typing_error() -> None:
     assert parse("Li1Ti2P0.5P2.5O12") == parse("LTP")
 
 
-@pytest.mark.parametrize("thing", [None, 3, ["LTP"], {"LTP": 1}, b"LTP"])
-def test_what_is_no_text(thing: object) -> None:
+@pytest.mark.parametrize("value", [None, 3, ["LTP"], {"LTP": 1}, b"LTP"])
+def test_input_other_than_text_raises(value: object) -> None:
     with pytest.raises(FormulaError):
-        parse(thing)  # type: ignore[arg-type]
+        parse(value)  # type: ignore[arg-type]
 
 
-def _reads_or_refuses(text: str) -> None:
+def _assert_round_trip_or_error(text: str) -> None:
     try:
         composition = parse(text)
     except FormulaError as error:
@@ -91,14 +91,14 @@ def _reads_or_refuses(text: str) -> None:
 
 
 @given(st.text(max_size=250))
-def test_any_text_is_read_or_refused(text: str) -> None:
-    _reads_or_refuses(text)
+def test_any_text_round_trips_or_raises_formula_error(text: str) -> None:
+    _assert_round_trip_or_error(text)
 
 
 @settings(max_examples=300)
 @given(formula_like)
-def test_text_like_a_formula_is_read_or_refused(text: str) -> None:
-    _reads_or_refuses(text)
+def test_formula_like_text_round_trips_or_raises_formula_error(text: str) -> None:
+    _assert_round_trip_or_error(text)
 
 
 @settings(max_examples=300)
@@ -106,12 +106,12 @@ def test_text_like_a_formula_is_read_or_refused(text: str) -> None:
     st.sampled_from(["LATP x=0.3", "Li1+xAlxTi2-x(PO4)3, x=0.4", "Li1.5Al0.5Ge1.5(PO4)3-0.05Li2O + 2 wt% LiF"]),
     st.data(),
 )
-def test_a_damaged_formula_is_read_or_refused(text: str, data: st.DataObject) -> None:
+def test_damaged_formula_round_trips_or_raises_formula_error(text: str, data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(text)))
-        kept = data.draw(st.integers(place, min(place + 3, len(text))))
-        text = text[:place] + data.draw(formula_like.filter(lambda piece: len(piece) < 6)) + text[kept:]
-    _reads_or_refuses(text)
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(start + 3, len(text))))
+        text = text[:start] + data.draw(formula_like.filter(lambda piece: len(piece) < 6)) + text[end:]
+    _assert_round_trip_or_error(text)
 
 
 @pytest.mark.parametrize(
@@ -124,18 +124,18 @@ def test_a_damaged_formula_is_read_or_refused(text: str, data: st.DataObject) ->
         "inf", "LATP x=0." + "1" * 100,
     ],
 )  # fmt: skip
-def test_hostile_text_is_refused(text: str) -> None:
+def test_hostile_text_raises_formula_error(text: str) -> None:
     with pytest.raises(FormulaError):
         parse(text)
 
 
 @pytest.mark.parametrize("x", [10**400, 10**5000, float("inf"), float("nan"), True, "0.3"], ids=range(6))
-def test_x_that_is_no_number_of_a_formula_is_refused(x: object) -> None:
+def test_invalid_x_raises(x: object) -> None:
     with pytest.raises(FormulaError, match="allowed: a number for x"):
         parse("Li1+xAlxTi2-x(PO4)3", x=x)  # type: ignore[arg-type]
 
 
-def test_an_amount_of_phosphorus_that_ends_like_lost_oxygen_is_an_amount() -> None:
+def test_phosphorus_amount_ending_in_012_is_not_read_as_oxygen() -> None:
     assert parse("Li1.046988Ti2Si0.046988P2.953012O12").t_site == {"Si": 0.046988, "P": 2.953012}
     assert parse("Li1.046988Ti2P2.953012Si0.046988O12").t_site == {"Si": 0.046988, "P": 2.953012}
     assert parse("O12P2.953012Si0.046988Ti2Li1.046988").t_site == {"Si": 0.046988, "P": 2.953012}

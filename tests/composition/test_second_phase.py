@@ -25,7 +25,7 @@ from nasicon_ml.errors import FormulaError
         ("Na3Zr2Si2PO12 + 5 wt% Na2SiO3", "Na3Zr2Si2PO12", ("Na2SiO3", 5.0, "wt%")),
     ],
 )  # fmt: skip
-def test_second_phases(text: str, main: str, second: tuple[str, float, str]) -> None:
+def test_second_phase_and_main_phase_are_parsed(text: str, main: str, second: tuple[str, float, str]) -> None:
     composition = parse(text)
     assert composition.second_phase == SecondPhase(*second)
     assert composition.main_phase == parse(main)
@@ -49,7 +49,7 @@ def test_second_phases(text: str, main: str, second: tuple[str, float, str]) -> 
         ("LAGP-yLi2O, x=0.5", "The formula has y: say its value"),
     ],
 )
-def test_refused_in_words(text: str, message: str) -> None:
+def test_invalid_second_phase_raises_with_hint(text: str, message: str) -> None:
     with pytest.raises(FormulaError) as caught:
         parse(text)
     assert message in str(caught.value)
@@ -58,5 +58,5 @@ def test_refused_in_words(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     "text", ["LATP x=0.3 + 0 wt% Al2O3", "LATP x=0.3 - 0.0 mol% LiF", "Li1.3Al0.3Ti1.7(PO4)3-yLi2O, y=0"]
 )
-def test_nothing_of_a_second_phase_is_none(text: str) -> None:
+def test_second_phase_of_amount_zero_is_dropped(text: str) -> None:
     assert parse(text) == parse("LATP x=0.3")

@@ -33,7 +33,7 @@ from nasicon_ml.errors import FormulaError
         ("NATP x=0.5", "Na1.5Al0.5Ti1.5(PO4)3"),
     ],
 )
-def test_written_out(shorthand: str, formula: str) -> None:
+def test_shorthand_is_expanded(shorthand: str, formula: str) -> None:
     assert parse(shorthand).formula == formula
 
 
@@ -62,28 +62,30 @@ def test_written_out(shorthand: str, formula: str) -> None:
         ("LATTP", "Did you mean 'LATP'?"),
     ],
 )
-def test_refused_in_words(text: str, message: str) -> None:
+def test_invalid_shorthand_raises_with_hint(text: str, message: str) -> None:
     with pytest.raises(FormulaError) as caught:
         parse(text)
     assert message in str(caught.value)
 
 
-def test_no_two_names_differ_only_in_case() -> None:
-    names = [short.name for short in _shorthands().values()]
-    # 2 mobile ions, no dopant or one of 10, 5 hosts or 10 pairs, with and without silicon
+def test_shorthand_names_are_unique_ignoring_case() -> None:
+    names = [shorthand.name for shorthand in _shorthands().values()]
+    # 2 mobile ions, no dopant or one of 10, 5 hosts or 10 pairs of hosts, with and without silicon
     assert len(names) == 2 * (1 + 10) * 15 * 2
 
 
-def test_common_names_are_names() -> None:
+def test_common_names_are_shorthands() -> None:
     assert [name for name in COMMON_NAMES if find_shorthand(name) is None] == []
 
 
 @pytest.mark.parametrize(
     "name", [name for name in COMMON_NAMES if find_shorthand(name) and find_shorthand(name).dopant != "M"]
 )  # type: ignore[union-attr]
-def test_a_shorthand_is_the_name_of_its_system(name: str) -> None:
-    short = find_shorthand(name)
-    assert short is not None
-    values = (" x=0.4" if short.dopant else "") + (f" {short.hosts[1]}=0.5" if len(short.hosts) > 1 else "")
-    values += " Si=1" if short.silicon else ""
-    assert parse(name + values).system == name
+def test_system_of_shorthand_is_its_name(name: str) -> None:
+    shorthand = find_shorthand(name)
+    assert shorthand is not None
+    amounts = (" x=0.4" if shorthand.dopant else "") + (
+        f" {shorthand.hosts[1]}=0.5" if len(shorthand.hosts) > 1 else ""
+    )
+    amounts += " Si=1" if shorthand.silicon else ""
+    assert parse(name + amounts).system == name

@@ -13,20 +13,20 @@ Amounts = dict[str, float]
     [
         ("Li1.3Al0.3Ti1.7(PO4)3", {"Li": 1.3}, {"Al": 0.3, "Ti": 1.7}, {"P": 3}),
         ("Na3Zr2Si2PO12", {"Na": 3}, {"Zr": 2}, {"Si": 2, "P": 1}),
-        # large cations: on M while it has room ...
+        # large cations are on M while it is not full ...
         ("Li1.2Ca0.1Zr1.9(PO4)3", {"Li": 1.2}, {"Ca": 0.1, "Zr": 1.9}, {"P": 3}),
         ("Li1.3La0.3Ti1.7(PO4)3", {"Li": 1.3}, {"La": 0.3, "Ti": 1.7}, {"P": 3}),
         ("Li1.3La0.3Ti1.72(PO4)3", {"Li": 1.3}, {"La": 0.3, "Ti": 1.72}, {"P": 3}),
         # ... on A otherwise ...
         ("Li0.2Nd0.26667Zr2(PO4)3", {"Li": 0.2, "Nd": 0.26667}, {"Zr": 2}, {"P": 3}),
         ("Li0.4Sr0.3Ti1.5Zr0.5(PO4)3", {"Li": 0.4, "Sr": 0.3}, {"Ti": 1.5, "Zr": 0.5}, {"P": 3}),
-        # ... and on both where M takes a part of them, the smaller first
+        # ... and on both if M is filled by a part of them, the smaller ones first
         ("Li2Sr2Al(PO4)3", {"Li": 2, "Sr": 1}, {"Al": 1, "Sr": 1}, {"P": 3}),
         ("LiBa0.2Ca0.2Ti1.7(PO4)3", {"Li": 1, "Ba": 0.1}, {"Ca": 0.2, "Ba": 0.1, "Ti": 1.7}, {"P": 3}),
-        # octahedral cations stay on M even when it overflows
+        # octahedral cations are on M even if it is overfull
         ("Li0.91Hf2.022(PO4)3", {"Li": 0.91}, {"Hf": 2.022}, {"P": 3}),
         ("Li1.3Al0.3In0.1Ti1.7(PO4)3", {"Li": 1.3}, {"Al": 0.3, "In": 0.1, "Ti": 1.7}, {"P": 3}),
-        # V, As, B, S only fill what Si and P leave of T
+        # V, As, B and S only fill what Si and P leave free on T
         ("Li1.3Al0.3Ti1.7P2.9V0.1O12", {"Li": 1.3}, {"Al": 0.3, "Ti": 1.7}, {"P": 2.9, "V": 0.1}),
         ("Li0.9Ti1.9V0.1(PO4)3", {"Li": 0.9}, {"Ti": 1.9, "V": 0.1}, {"P": 3}),
         ("Li1.05B0.05Zr1.95(PO4)3", {"Li": 1.05}, {"B": 0.05, "Zr": 1.95}, {"P": 3}),
@@ -36,7 +36,7 @@ Amounts = dict[str, float]
         ("Li2Zr2(SiO4)1(PO4)1(AsO4)1", {"Li": 2}, {"Zr": 2}, {"Si": 1, "P": 1, "As": 1}),
     ],
 )
-def test_sites(formula: str, a: Amounts, m: Amounts, t: Amounts) -> None:
+def test_cations_are_assigned_to_sites(formula: str, a: Amounts, m: Amounts, t: Amounts) -> None:
     composition = parse(formula)
     assert (dict(composition.a_site), dict(composition.m_site), dict(composition.t_site)) == (a, m, t)
 
@@ -46,17 +46,17 @@ def test_sites(formula: str, a: Amounts, m: Amounts, t: Amounts) -> None:
     [
         ("Na3Zr1.6Y0.4Si2PO11.8", 11.8, {}),
         ("Li1.3Al0.3Ti1.7P3O11.9F0.2", 11.9, {"F": 0.2}),
-        ("LiTi2P3O11.5S0.5", 11.5, {"S": 0.5}),  # no tetrahedron is left for sulfur
-        ("LiTi2P2.9S0.2O12", 12.413793, {"S": 0.206897}),  # nor here for all of it
+        ("LiTi2P3O11.5S0.5", 11.5, {"S": 0.5}),  # T is full, so S is an anion
+        ("LiTi2P2.9S0.2O12", 12.413793, {"S": 0.206897}),  # T has room for a part of S
         ("LiTi2P3O11.7N0.2", 11.7, {"N": 0.2}),
     ],
 )
-def test_anions(formula: str, oxygen: float, anions: Amounts) -> None:
+def test_oxygen_and_other_anions(formula: str, oxygen: float, anions: Amounts) -> None:
     composition = parse(formula)
     assert (composition.oxygen, dict(composition.other_anions)) == (oxygen, anions)
 
 
-def test_normalised_to_three_tetrahedral_cations() -> None:
+def test_amounts_are_normalised_to_three_tetrahedral_cations() -> None:
     assert parse("Na6Zr4Si4P2O24") == parse("Na3Zr2Si2PO12")
     composition = parse("Li1.3Al0.3Ti1.7Si0.05P2.96O12")
     assert sum(composition.t_site.values()) == pytest.approx(3, abs=1e-12)
@@ -77,13 +77,13 @@ def test_normalised_to_three_tetrahedral_cations() -> None:
         ("LiTi2(PO4)3HeC", "No site is known for He, C"),
     ],
 )
-def test_what_is_no_nasicon(formula: str, message: str) -> None:
+def test_composition_other_than_nasicon_raises(formula: str, message: str) -> None:
     with pytest.raises(FormulaError) as caught:
         parse(formula)
     assert message in str(caught.value)
 
 
-def test_elements_by_atomic_number() -> None:
+def test_elements_are_ordered_by_atomic_number() -> None:
     assert len(ELEMENTS) == 103
     assert [Element(symbol).Z for symbol in ELEMENTS] == list(range(1, 104))
 
@@ -96,13 +96,13 @@ def _usual_radius(element: str) -> float:
     return float(max(entry["ionic_radius"] for entry in by_spin.values()))
 
 
-def test_large_and_octahedral_cations_part_at_the_stated_radius() -> None:
+def test_large_and_octahedral_cations_are_divided_at_0_905_angstrom() -> None:
     assert {element for element in LARGE_CATIONS if _usual_radius(element) <= 0.905} == set()
-    known = OCTAHEDRAL_CATIONS - {"Te"}  # the lone pair of Te 4+ makes it large on paper; it is found on M
+    known = OCTAHEDRAL_CATIONS - {"Te"}  # tabulated as large because of the lone pair of Te 4+, but found on M
     assert {element for element in known if _usual_radius(element) > 0.905} == set()
 
 
-def test_large_cations_are_in_order_of_size() -> None:
+def test_large_cations_are_ordered_by_radius() -> None:
     radii = [_usual_radius(element) for element in LARGE_CATIONS]
     assert radii == sorted(radii)
 
@@ -110,10 +110,10 @@ def test_large_cations_are_in_order_of_size() -> None:
 @pytest.mark.parametrize(
     ("word", "symbol"), [("Lii", "Li"), ("LI", "Li"), ("Tii", "Ti"), ("zr", "Zr"), ("Alu", "Al"), ("Ph", "P")]
 )
-def test_nearest_element(word: str, symbol: str) -> None:
+def test_nearest_element_is_suggested(word: str, symbol: str) -> None:
     assert nearest_element(word) == f"Did you mean {symbol!r}?"
 
 
-def test_no_element_is_guessed_for_a_single_letter() -> None:
+def test_no_element_is_suggested_for_a_single_letter() -> None:
     assert nearest_element("Q") == ""
     assert all(symbol in ELEMENT_INDEX for symbol in ELEMENTS)

@@ -1,4 +1,4 @@
-"""Formulas as reports, journals and tired eyes have them: read as what is meant, or refused with the cure."""
+"""Formulas with markup, unusual notation or typing errors: parsed as meant, or refused with a suggestion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nasicon_ml.errors import FormulaError
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("notation", "equivalent"),
     [
         ("Li1.3AI0.3Ti1.7(PO4)3", "LATP x=0.3"),
         ("LATP x=0.3 + 2 wt% AI2O3", "LATP x=0.3 + 2 wt% Al2O3"),
@@ -39,12 +39,12 @@ from nasicon_ml.errors import FormulaError
         ("Ti5/3Al1/3P3O12Li4/3", "Li4/3Al1/3Ti5/3(PO4)3"),
     ],
 )
-def test_read_as_what_is_meant(written: str, meant: str) -> None:
-    assert parse(written) == parse(meant)
+def test_unusual_notation_is_parsed_like_standard_notation(notation: str, equivalent: str) -> None:
+    assert parse(notation) == parse(equivalent)
 
 
 @pytest.mark.parametrize(
-    ("written", "cure"),
+    ("formula", "suggestion"),
     [
         ("LiTi1.9NB0.1(PO4)3", "Did you mean 'Nb'? N and B are written N1B."),
         ("Li1.3IN0.3Ti1.7(PO4)3", "Did you mean 'In'?"),
@@ -73,14 +73,14 @@ def test_read_as_what_is_meant(written: str, meant: str) -> None:
         ("Li1.2Fe<sup>3+</sup>0.2Ti1.8(PO4)3", "Charges are not written in a formula"),
     ],
 )  # fmt: skip
-def test_refused_with_the_cure(written: str, cure: str) -> None:
+def test_typing_error_raises_with_suggestion(formula: str, suggestion: str) -> None:
     with pytest.raises(FormulaError) as caught:
-        parse(written)
-    assert cure in str(caught.value)
+        parse(formula)
+    assert suggestion in str(caught.value)
 
 
 @pytest.mark.parametrize("groups", ["(PO4)2.9(BO3)0.1", "P2.9B0.1O11.9", "(PO4)2.9(BO4)0.1"])
-def test_boron_in_the_place_of_phosphorus_is_tetrahedral(groups: str) -> None:
+def test_boron_that_replaces_phosphorus_is_tetrahedral(groups: str) -> None:
     composition = parse(f"Li1.3Al0.3Ti1.7{groups}")
     assert dict(composition.t_site) == {"P": 2.9, "B": 0.1}
     assert dict(composition.m_site) == {"Al": 0.3, "Ti": 1.7}
@@ -92,13 +92,13 @@ def test_boron_in_the_place_of_phosphorus_is_tetrahedral(groups: str) -> None:
         sorted(symbol for symbol in SUPPORTED_ELEMENTS if len(symbol) == 2 and symbol[0] in ELEMENT_INDEX)
     )
 )
-def test_every_element_in_capitals_is_asked_about(symbol: str) -> None:
+def test_element_in_capitals_raises_with_suggestion(symbol: str) -> None:
     with pytest.raises(FormulaError) as caught:
         parse(f"Li1.3{symbol.upper()}0.3Ti1.7(PO4)3")
     assert f"Did you mean {symbol!r}?" in str(caught.value)
 
 
 @given(st.floats(0.0, 0.6))
-def test_brackets_around_amounts_change_nothing(x: float) -> None:
+def test_brackets_around_amounts_do_not_change_the_composition(x: float) -> None:
     plain = f"Li1+xAlxTi2-x(PO4)3, x={x:.4f}"
     assert parse(plain.replace("1+x", "(1+x)").replace("2-x", "(2-x)").replace("Alx", "Al(x)")) == parse(plain)

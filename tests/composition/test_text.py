@@ -16,29 +16,29 @@ from nasicon_ml.errors import FormulaError
         ("\ufeffLTP\u200b", "LTP"),
     ],
 )
-def test_pasted_text_becomes_plain(pasted: str, plain: str) -> None:
+def test_clean_formula_replaces_special_characters(pasted: str, plain: str) -> None:
     assert clean_formula(pasted) == plain
 
 
 @pytest.mark.parametrize("text", ["LiTi2(PO4)3δ", "Li٣Ti2(PO4)3", "LiTi2(PO4)3\x00", "LiTi2(PO4)³"])
-def test_characters_without_meaning_are_named(text: str) -> None:
+def test_message_about_invalid_character_names_it(text: str) -> None:
     with pytest.raises(FormulaError, match=r"The character .* \(U\+[0-9A-F]{4}\) has no meaning here"):
         clean_formula(text)
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\u200b"])
-def test_empty(text: str) -> None:
+def test_empty_formula_raises(text: str) -> None:
     with pytest.raises(FormulaError, match="It is empty"):
         clean_formula(text)
 
 
-@pytest.mark.parametrize("thing", [None, 3, 1.5, ["LTP"], b"LTP"])
-def test_only_text(thing: object) -> None:
+@pytest.mark.parametrize("value", [None, 3, 1.5, ["LTP"], b"LTP"])
+def test_input_other_than_text_raises(value: object) -> None:
     with pytest.raises(FormulaError, match="a formula such as"):
-        clean_formula(thing)
+        clean_formula(value)
 
 
-def test_length_is_limited() -> None:
+def test_too_long_formula_raises() -> None:
     assert clean_formula("L" * MAX_CHARACTERS)
     with pytest.raises(FormulaError, match=r"at most 200 characters\. This has 201"):
         clean_formula("L" * (MAX_CHARACTERS + 1))
