@@ -76,7 +76,7 @@ def test_find_pellets_by_element_doi_text_formula_and_flag() -> None:
     assert not any("Si" in formula for formula in with_yttrium[Column.FORMULA])
     doi = "https://doi.org/10.1021/ACSAEM.2c02464"
     assert set(find_pellets(PELLETS, doi=doi)[Column.SOURCE]) == {"raj2023"}
-    assert set(find_pellets(PELLETS, text="RAJ2023 argon")[Column.SOURCE]) <= {"raj2023"}
+    assert set(find_pellets(PELLETS, text="RAJ2023 ar")[Column.SOURCE]) == {"raj2023"}
     cold = find_pellets(PELLETS, text="cold sintering", system="LAGP")
     assert "cold_sintering" in set(cold[Column.DENSIFICATION])
     same = find_pellets(PELLETS, formula="LATP x=0.4")
