@@ -16,7 +16,7 @@ from nasicon_ml.data.files import PELLETS_FILE, SOURCES_FILE, datasets_folder
 
 @pytest.fixture(scope="session")
 def few_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a dataset with every fourth source, and the one that a protocol leaves out."""
+    """Folder of a dataset with every fourth source and the source that a protocol leaves out."""
     pellets = pd.read_csv(datasets_folder() / PELLETS_FILE, dtype=str, keep_default_na=False)
     kept = {*pellets[Column.SOURCE].unique()[::4], LEFT_OUT_PAPER}
     folder = tmp_path_factory.mktemp("few sources")

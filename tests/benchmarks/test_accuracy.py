@@ -1,4 +1,4 @@
-"""The benchmark as a command: what it writes, that it repeats itself, and how it refuses."""
+"""The accuracy benchmark as a command: files written, reproducibility, and refused arguments."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nasicon_ml.data.files import DATASETS_VARIABLE, PELLETS_FILE, dataset_check
 from nasicon_ml.errors import FieldError
 
 MODELS = {"ours", "ours, composition only", "median", "nearest neighbour", "Magpie, XGBoost"}
-#: P8 trains as a user would, which `test_own_pellets` leaves to the suite's common training.
-ASKED = [protocol for protocol in PROTOCOLS if protocol != "P8"]
+#: P8 trains models of its own; `test_own_pellets` tests it with the shared trained model instead.
+REQUESTED = [protocol for protocol in PROTOCOLS if protocol != "P8"]
 
 
 @pytest.fixture(scope="module")
 def results(few_sources, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    protocols = ",".join(ASKED)
+    protocols = ",".join(REQUESTED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(DATASETS_VARIABLE, str(few_sources))
         assert main(["--quick", "--threads", "1", "--protocols", protocols, "--out", str(folder)]) == 0
@@ -28,44 +28,44 @@ def results(few_sources, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_all_files_are_there_and_none_is_left_over(results):
+def test_benchmark_writes_exactly_the_expected_files(results):
     expected = {"accuracy.csv", "accuracy.md", "accuracy.png", "differences.csv", "series.png"}
     assert {path.name for path in results.iterdir()} == expected
     assert all(path.stat().st_size > 500 for path in results.iterdir())
 
 
 @pytest.mark.slow
-def test_every_protocol_is_scored_for_ours_and_for_peers(results):
+def test_every_protocol_has_scores_of_all_compared_models(results):
     scores = pd.read_csv(results / "accuracy.csv")
-    assert list(dict.fromkeys(scores["protocol"])) == ASKED
+    assert list(dict.fromkeys(scores["protocol"])) == REQUESTED
     for protocol, part in scores[~scores["protocol"].isin(["P1"])].groupby("protocol"):
         assert set(part["model"]) >= MODELS, protocol
     errors = scores[scores["metric"].str.startswith(("mae", "regret"))]
     assert errors["mean"].between(0, 30).all()
     assert scores["n_sources"].le(scores["n_rows"]).all()
-    floors = scores[scores["model"].str.startswith("floor")]
-    assert {"P1", "P2", "P3"} <= set(floors["protocol"])
+    floor_scores = scores[scores["model"].str.startswith("floor")]
+    assert {"P1", "P2", "P3"} <= set(floor_scores["protocol"])
 
 
 @pytest.mark.slow
-def test_differences_are_ours_minus_the_peer(results):
-    found = pd.read_csv(results / "differences.csv")
-    np.testing.assert_allclose(found["difference"], found["score_ours"] - found["score_peer"], atol=2e-6)
-    known = found[found["lower"].notna()]
-    assert (known["lower"] <= known["upper"]).all()
-    assert found["ours"].str.startswith("ours").all()
-    apart = (known["lower"] > 0) | (known["upper"] < 0)
-    assert (apart == (known["verdict"] != "not told apart")).all()
+def test_differences_equal_our_score_minus_the_score_of_the_peer(results):
+    table = pd.read_csv(results / "differences.csv")
+    np.testing.assert_allclose(table["difference"], table["score_ours"] - table["score_peer"], atol=2e-6)
+    with_interval = table[table["lower"].notna()]
+    assert (with_interval["lower"] <= with_interval["upper"]).all()
+    assert table["ours"].str.startswith("ours").all()
+    excludes_zero = (with_interval["lower"] > 0) | (with_interval["upper"] < 0)
+    assert (excludes_zero == (with_interval["verdict"] != "not told apart")).all()
 
 
 @pytest.mark.slow
-def test_the_page_says_what_made_it(results, few_sources):
+def test_page_names_dataset_command_protocols_and_scores(results, few_sources):
     page = (results / "accuracy.md").read_text(encoding="utf-8")
     assert dataset_checksum(few_sources / PELLETS_FILE) in page
     assert "python -m benchmarks.accuracy --quick" in page
     assert "not of this run" in page
     assert set(TITLES) == set(PROTOCOLS)
-    for protocol in ASKED:
+    for protocol in REQUESTED:
         assert f"## {protocol}: {TITLES[protocol]}" in page
     scores = pd.read_csv(results / "accuracy.csv")
     ours = scores.query("protocol == 'P2' and subset == 'all' and model == 'ours' and metric == 'mae_decades'")
@@ -73,7 +73,7 @@ def test_the_page_says_what_made_it(results, few_sources):
 
 
 @pytest.mark.slow
-def test_the_same_command_gives_the_same_numbers(results, few_sources, tmp_path, monkeypatch):
+def test_repeated_run_gives_the_same_scores_and_differences(results, few_sources, tmp_path, monkeypatch):
     monkeypatch.setenv(DATASETS_VARIABLE, str(few_sources))
     assert main(["--quick", "--protocols", "P3,P6", "--out", str(tmp_path)]) == 0
     for name in ("accuracy.csv", "differences.csv"):
@@ -83,21 +83,21 @@ def test_the_same_command_gives_the_same_numbers(results, few_sources, tmp_path,
         pd.testing.assert_frame_equal(first, second)
 
 
-def test_protocols_are_read_in_their_order():
+def test_protocols_are_sorted_and_unknown_ones_refused():
     assert protocols_of("p3, P1") == ("P1", "P3")
     with pytest.raises(FieldError, match="P11"):
         protocols_of("P1,P11")
 
 
-def test_options_are_read():
+def test_command_line_arguments_are_converted_to_options():
     assert options_of(read_arguments([])) == Options()
-    given = options_of(read_arguments(["--quick", "--folds", "4", "--seed", "7"]))
-    assert (given.folds, given.seed, given.repeats) == (4, 7, 1)
+    options = options_of(read_arguments(["--quick", "--folds", "4", "--seed", "7"]))
+    assert (options.folds, options.seed, options.repeats) == (4, 7, 1)
     with pytest.raises(FieldError, match="folds"):
         options_of(read_arguments(["--folds", "1"]))
 
 
-def test_a_wrong_command_is_refused_in_words(capsys, tmp_path):
+def test_unknown_protocol_exits_with_code_2_and_names_it(capsys, tmp_path):
     assert main(["--protocols", "P99", "--out", str(tmp_path)]) == 2
     assert "P99" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Campaigns in the benchmark: paths, regrets and comparisons by hand, and a run on made-up series."""
+"""Benchmark of campaigns: paths, regrets and comparisons computed by hand, and runs on synthetic series."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ from nasicon_ml.estimators.targets import TARGETS, TargetName
 from nasicon_ml.features.distances import recipe_space
 
 KERNEL = OwnKernel(0.3, 0.35, 0.7, 0.8, 2.5, 3.0)
-WIDE = 1.6449 * np.sqrt(KERNEL.variance + KERNEL.noise**2)
+HALF_WIDTH = 1.6449 * np.sqrt(KERNEL.variance + KERNEL.noise**2)
 
 
-def series_of(measured, predicted, source="made up", name=TargetName.CONDUCTIVITY):
-    """LATP fired at as many temperatures as there are values."""
+def series_of(measured, predicted, source="synthetic", name=TargetName.CONDUCTIVITY):
+    """Series of LATP pellets that differ in the sintering temperature, one per value."""
     n = len(measured)
     recipes = candidates().iloc[: 12 * 5 : 2].iloc[:n].reset_index(drop=True)[[str(column) for column in RECIPE]]
     errors = OutOfFoldErrors(
         name, *(TARGETS[name].forward(np.asarray(values, float)) for values in (measured, predicted)),
-        np.full(n, WIDE), np.full(n, source, object), recipe_space(recipes),
+        np.full(n, HALF_WIDTH), np.full(n, source, object), recipe_space(recipes),
     )  # fmt: skip
     return Series(name, source, recipes, (errors,), (KERNEL,))
 
 
-def test_a_path_makes_every_recipe_once_and_asks_with_what_is_made():
-    asked = []
+def test_path_has_each_recipe_once_and_picks_given_the_recipes_made():
+    picked_with = []
 
     def smallest(made):
-        asked.append(made)
+        picked_with.append(made)
         return min(set(range(5)) - set(made))
 
     assert path(5, [3], smallest) == [3, 0, 1, 2, 4]
-    assert asked == [(3,), (0, 3), (0, 1, 3)], "the last one is no choice"
+    assert picked_with == [(3,), (0, 3), (0, 1, 3)], "the last recipe needs no pick"
 
 
-def test_regrets_and_scores_by_hand():
+def test_regrets_and_scores_match_hand_computed_values():
     series = series_of([-4.0, -3.0, -3.05, -5.0, -4.5, -6.0], np.zeros(6))
     np.testing.assert_allclose(regrets(series.values, np.array([[3, 0, 2, 1, 4, 5]])), [[2, 1, 0.05, 0, 0, 0]])
     rows = [
@@ -70,11 +70,11 @@ def test_regrets_and_scores_by_hand():
     nothing, one = (row for _, row in scored(series, pd.DataFrame(rows)).iterrows())
     assert (nothing["third"], nothing["to_near"], nothing["to_best"]) == (pytest.approx(1.0), 3, 4)
     assert nothing["early"] == pytest.approx((2 + 1 + 0.05) / 5)
-    assert one["early"] == pytest.approx((1 + 0.05) / 5), "the given pellet is no experiment"
+    assert one["early"] == pytest.approx((1 + 0.05) / 5), "the given pellet does not count as an experiment"
     assert one["regret_12"] == 0
 
 
-def test_densities_are_wanted_high_although_their_logarithm_of_porosity_is_learned():
+def test_density_is_maximised_although_log_porosity_is_learned():
     density = [70.0, 80.0, 97.0, 85.0, 60.0, 75.0]
     series = series_of(density, density, name=TargetName.RELATIVE_DENSITY)
     np.testing.assert_allclose(series.values, density)
@@ -84,7 +84,7 @@ def test_densities_are_wanted_high_although_their_logarithm_of_porosity_is_learn
     np.testing.assert_allclose(np.array(density)[greedy], sorted(density, reverse=True))
 
 
-def test_ours_looks_at_no_value_before_its_pellet_is_made():
+def test_our_choice_does_not_depend_on_values_of_pellets_not_yet_made():
     measured, predicted = np.linspace(-5, -3, 8), np.linspace(-3.5, -4.0, 8)
     series = series_of(measured, predicted)
     first = path(8, [4], model_choice(series.errors[0], KERNEL))
@@ -96,22 +96,22 @@ def test_ours_looks_at_no_value_before_its_pellet_is_made():
     assert path(8, [4], model_choice(series_of(changed, predicted).errors[0], KERNEL)) != first
 
 
-def test_the_gaussian_process_follows_a_slope_it_has_seen():
+def test_gaussian_process_follows_the_observed_slope():
     points = np.linspace(-1.5, 1.5, 10)[:, None]
     values = points[:, 0]
     assert gaussian_process_choice(points, values, np.array([0, 3, 5])) > 5
     assert gaussian_process_choice(points, -values, np.array([4, 6, 9])) < 4
 
 
-def test_every_method_begins_alike_and_paths_that_are_known_are_kept(tmp_path):
+def test_all_methods_start_with_the_same_pellet_and_known_paths_are_reused(tmp_path):
     series = series_of([-4, -3.5, -3.2, -3.6, -4.4], [-3.9, -3.7, -3.3, -3.5, -4.0])
     orders = series.orders(4)
     known = {PROCESS: {int(orders[0][0]): [int(orders[0][0]), 4, 3, 2, 1]}, BAYBE: {}}
     known[BAYBE][int(orders[1][0])] = list(map(int, orders[1]))
     found = paths_of(series, orders, known)
     assert set(found["model"]) == {OURS, GREEDY, PROCESS, BAYBE, RANDOM}
-    begun = found[found["start"] == ONE]
-    assert all(row.path[0] == orders[row.order][0] for row in begun.itertuples())
+    after_one = found[found["start"] == ONE]
+    assert all(row.path[0] == orders[row.order][0] for row in after_one.itertuples())
     assert found[(found["model"] == PROCESS) & (found["order"] == 0)]["path"].iloc[0].tolist()[1:] == [4, 3, 2, 1]
     assert set(known[PROCESS]) == {int(order[0]) for order in orders}
     write_paths({"baybe": "1"}, {PROCESS: {"a": known[PROCESS]}}, tmp_path / "paths.json")
@@ -119,7 +119,7 @@ def test_every_method_begins_alike_and_paths_that_are_known_are_kept(tmp_path):
     assert read_paths(tmp_path / "none.json") == ({}, {})
 
 
-def test_what_baybe_reads_has_every_field_that_differs(tmp_path):
+def test_file_for_baybe_has_every_field_that_differs(tmp_path):
     series = series_of([-4, -3.5, -3.2, -3.6, -4.4], np.zeros(5))
     series.recipes.loc[2, str(Column.SINTERING_TIME_H)] = np.nan
     write_for_baybe([series], tmp_path / "series.json", starts=3, seed=0)
@@ -130,7 +130,7 @@ def test_what_baybe_reads_has_every_field_that_differs(tmp_path):
     assert key_of(series) != key_of(series_of([-4, -3.5, -3.2, -3.6, -4.5], np.zeros(5)))
 
 
-def made_up_scores():
+def synthetic_scores():
     rows = [
         {"target": "conductivity", "start": start, "source": source, "n": 6, "order": order, "model": model}
         | dict.fromkeys(("third", "early", "to_near", "to_best"), value + 0.1 * (source == "b"))
@@ -144,16 +144,16 @@ def made_up_scores():
     return pd.DataFrame(rows)
 
 
-def test_comparisons_are_on_orders_that_both_have():
-    found = compared(made_up_scores(), draws=200).set_index(["start", "metric", "peer"])
+def test_comparison_uses_only_orders_that_both_models_have():
+    found = compared(synthetic_scores(), draws=200).set_index(["start", "metric", "peer"])
     row = found.loc[(NOTHING, "early", BAYBE)]
     assert row["difference"] == pytest.approx(-0.2)
     assert (row["verdict"], row["n_orders"]) == ("better", 1)
     assert found.loc[(ONE, "third", GREEDY), "verdict"] == "not told apart"
 
 
-def test_the_page_says_what_is_reached_and_what_is_not(tmp_path):
-    table, against = by_source(made_up_scores()), compared(made_up_scores(), draws=200)
+def test_page_reports_reached_and_missed_aims(tmp_path):
+    table, against = by_source(synthetic_scores()), compared(synthetic_scores(), draws=200)
     lines = "\n".join(aims(table, against))
     assert lines.count("| yes |") == 6
     worse = table.assign(third=table["third"].where(table["model"] != OURS, 0.3))
@@ -167,12 +167,12 @@ def test_the_page_says_what_is_reached_and_what_is_not(tmp_path):
     )
     assert "1.20 (1.20 to 1.20)" in "\n".join(made_up(synthetic))
     assert "0.15.0" in page(table, against, synthetic, {"baybe": "0.15.0"})
-    write_results(made_up_scores(), synthetic, {}, tmp_path)
+    write_results(synthetic_scores(), synthetic, {}, tmp_path)
     assert all(path.stat().st_size > 100 for path in tmp_path.iterdir())
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_a_made_up_laboratory_has_one_best_recipe():
+def test_synthetic_laboratory_has_exactly_one_best_recipe():
     recipes = candidates()
     truth = draw_truth(recipes, np.random.default_rng(3))
     assert len(truth) == 60
@@ -182,31 +182,31 @@ def test_a_made_up_laboratory_has_one_best_recipe():
 
 
 @pytest.mark.slow
-def test_a_prior_of_reversed_sign_leads_nobody_astray(monkeypatch):
+def test_prior_of_reversed_sign_costs_at_most_30_percent_more_pellets(monkeypatch):
     def mean_pellets():
         found = simulate_campaigns(KERNEL, 16, kinds=(NONE, REVERSED))
         assert found["found"].mean() > 0.9
         return found.groupby("prior")["pellets"].mean()
 
-    kept = mean_pellets()
-    assert kept[REVERSED] <= 1.3 * kept[NONE]
-    # Without the slope it does: otherwise this test could not fail.
+    with_slope = mean_pellets()
+    assert with_slope[REVERSED] <= 1.3 * with_slope[NONE]
+    # Without the slope of the posterior it costs more, so this test can fail.
     monkeypatch.setattr(posterior_module, "SLOPES", {})
-    without = mean_pellets()
-    assert without[REVERSED] > 1.3 * without[NONE]
+    without_slope = mean_pellets()
+    assert without_slope[REVERSED] > 1.3 * without_slope[NONE]
 
 
 @pytest.mark.slow
-def test_series_are_those_of_the_model_and_their_kernels_of_others(trained, monkeypatch):
+def test_series_have_distinct_recipes_and_kernels_fitted_to_other_sources(trained, monkeypatch):
     from benchmarks import campaign_series
 
     fitted = []
 
-    def remember(errors, *, seed=0):
+    def record(errors, *, seed=0):
         fitted.append(set(errors.sources))
         return KERNEL
 
-    monkeypatch.setattr(campaign_series, "fit_own_kernel", remember)
+    monkeypatch.setattr(campaign_series, "fit_own_kernel", record)
     frame = trained.out_of_fold
     frame = frame[(frame["target"] == "relative_density") & (frame["repeat"] == 0)]
     found = list(find_series(frame, trained.model.pellets))
@@ -214,11 +214,11 @@ def test_series_are_those_of_the_model_and_their_kernels_of_others(trained, monk
     for series in found:
         assert len(series) >= 5
         assert not series.recipes.duplicated().any()
-        assert not series.fields.duplicated().any(), "fields tell recipes apart"
+        assert not series.fields.duplicated().any(), "two recipes have equal fields"
         assert any(series.source not in sources for sources in fitted)
 
 
-def test_committed_paths_are_orders_of_the_recipes():
+def test_committed_paths_are_permutations_of_the_recipes():
     _, paths = read_paths(RESULTS / "campaign_paths.json")
     assert set(paths) == {PROCESS, BAYBE}
     for of_series in paths.values():
@@ -227,5 +227,5 @@ def test_committed_paths_are_orders_of_the_recipes():
             assert all(sorted(rows) == list(range(len(rows))) for rows in found.values())
 
 
-def test_near_is_stated_for_every_target():
+def test_near_is_defined_for_every_target():
     assert set(campaign_runs.NEAR) == {TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY}

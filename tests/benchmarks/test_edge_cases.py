@@ -1,4 +1,4 @@
-"""How turning points of a curve are counted."""
+"""Counting the turning points of a curve."""
 
 import numpy as np
 import pytest
@@ -17,9 +17,9 @@ from benchmarks.edge_cases import COMPOSITIONS, count_turning_points
         ([1, 1, 1], 0),
     ],
 )
-def test_moves_smaller_than_the_tolerance_are_passed_over(curve, turns):
+def test_turning_points_ignore_changes_below_the_tolerance(curve, turns):
     assert count_turning_points(np.array(curve, dtype=float), 0.1) == turns
 
 
-def test_thirty_different_compositions():
+def test_there_are_30_distinct_compositions():
     assert len(set(COMPOSITIONS)) == 30

@@ -1,4 +1,4 @@
-"""Errors taken apart: groups, offsets of works, and learning from a part of the sources."""
+"""Error analysis: errors by group, offsets of sources, and learning curves over the share of sources."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from nasicon_ml.data.files import DATASETS_VARIABLE
 
 
 def errors(*rows: tuple[str, float]) -> pd.DataFrame:
-    """A table of signed errors by source, with circumstances that do not matter."""
+    """A table of signed errors by source; all other columns are constant."""
     table = pd.DataFrame({str(column): [None] * len(rows) for column in RECIPE})
     table[str(Column.SOURCE)] = [source for source, _ in rows]
     table[str(Column.SYSTEM)] = "LATP"
     table[str(Column.READINGS)] = 1.0
     table[str(Column.MEASUREMENT_TEMPERATURE_C)] = 25.0
     error = np.array([error for _, error in rows])
-    same = ("fields", "unknown", "distance", "other_sources", "other_pellets", "others_spread", "suspect_rows")
-    table = table.assign(error=error, size=np.abs(error), measured=0.0, **dict.fromkeys(same, 0.0))
+    others = ("fields", "unknown", "distance", "other_sources", "other_pellets", "others_spread", "suspect_rows")
+    table = table.assign(error=error, size=np.abs(error), measured=0.0, **dict.fromkeys(others, 0.0))
     return table.assign(**{FLOOR: 1.0})
 
 
-def test_an_offset_is_that_of_the_other_pellets() -> None:
+def test_own_offset_is_the_mean_error_of_the_other_pellets_of_the_source() -> None:
     found = own_offsets(errors(("a", 1.0), ("a", 2.0), ("a", 3.0), ("pair", 9.0), ("pair", 9.0)))
-    # The others of 1 are off by 2.5, of 2 by 2, of 3 by 1.5; works of two pellets say nothing.
+    # The other errors have the means 2.5, 2 and 1.5; a source with two pellets is left out.
     assert found["mean_abs"].tolist() == pytest.approx([2.0, 1.0])
     assert found["n_rows"].tolist() == [3, 3]
 
 
-def test_worst_sources_are_those_that_add_most() -> None:
+def test_worst_sources_are_sorted_by_their_share_of_the_error() -> None:
     found = worst_sources(errors(("often", -1.0), ("often", -1.0), ("often", 2.0), ("once", 3.0), ("good", 0.0)))
     assert found[Column.SOURCE].tolist() == ["often", "once", "good"]
     assert found["share_of_error"].tolist() == pytest.approx([4 / 7, 3 / 7, 0])
@@ -44,7 +44,7 @@ def test_worst_sources_are_those_that_add_most() -> None:
     assert found["others_off_by"].tolist() == [1, 1, 1]
 
 
-def test_groups() -> None:
+def test_mean_error_sources_and_floor_by_group() -> None:
     rows = errors(("a", -1.0), ("a", 3.0), ("b", 5.0))
     found = by_group(rows, pd.Series(["x", "x", "y"], rows.index))
     assert found["error"].tolist() == [2, 5]
@@ -52,7 +52,7 @@ def test_groups() -> None:
     assert found["floor"].tolist() == [1, 1]
 
 
-def test_quarters_go_from_best_to_worst() -> None:
+def test_quartiles_are_sorted_from_smallest_to_largest_error() -> None:
     rows = errors(*((str(at), float(at)) for at in range(8)))
     rows["fields"] = 7 - np.arange(8.0)
     found = quartiles(rows).set_index("quantity")
@@ -60,17 +60,17 @@ def test_quarters_go_from_best_to_worst() -> None:
     assert found.loc["processing fields given"].tolist() == [6.5, 4.5, 2.5, 0.5]
 
 
-def test_a_larger_share_keeps_what_the_smaller_kept() -> None:
+def test_larger_share_of_sources_includes_the_smaller_share() -> None:
     sources = np.repeat([f"s{at}" for at in range(20)], 3).astype(object)
     kept = [sources_kept(sources, share, 1) for share in SHARES]
     for smaller, larger in pairwise(kept):
         assert (larger | ~smaller).all()
-    assert [len(set(sources[which])) for which in kept] == [5, 10, 15, 20]
+    assert [len(set(sources[is_kept])) for is_kept in kept] == [5, 10, 15, 20]
     assert (sources_kept(sources, 0.25, 2) != kept[0]).any()
 
 
 @pytest.mark.slow
-def test_the_page_is_written(tmp_path, few_sources, monkeypatch) -> None:
+def test_limits_option_writes_page_learning_curves_and_group_tables(tmp_path, few_sources, monkeypatch) -> None:
     monkeypatch.setenv(DATASETS_VARIABLE, str(few_sources))
     assert main(["--quick", "--limits", "--folds", "2", "--threads", "1", "--out", str(tmp_path)]) == 0
     names = {path.name for path in tmp_path.iterdir()}
@@ -78,8 +78,8 @@ def test_the_page_is_written(tmp_path, few_sources, monkeypatch) -> None:
     curves = pd.read_csv(tmp_path / "learning.csv")
     assert set(curves["share"]) == set(SHARES)
     assert (curves["low"] <= curves["high"]).all()
-    grown = curves.sort_values("share").groupby(["target", "model"])["sources"]
-    assert grown.apply(lambda counts: counts.is_monotonic_increasing).all()
+    n_sources = curves.sort_values("share").groupby(["target", "model"])["sources"]
+    assert n_sources.apply(lambda counts: counts.is_monotonic_increasing).all()
     groups = pd.read_csv(tmp_path / "limits.csv")
     totals = groups.groupby(["target", "table"])["n_rows"].sum().groupby(level=0).nunique()
-    assert (totals == 1).all()  # every table holds all pellets once
+    assert (totals == 1).all()  # every table has each pellet once
