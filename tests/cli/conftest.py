@@ -1,4 +1,4 @@
-"""What the tests of the command line share."""
+"""Fixtures of the tests of the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cli.fakes import fake_predict
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended, and what it wrote."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -26,7 +26,7 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run `nasicon-ml` in this process, in a folder of its own, with the model that answers at once."""
+    """Run `nasicon-ml` in this process, in a temporary folder, with the fake model."""
     monkeypatch.setattr("nasicon_ml.workflows.predict.predict", fake_predict)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NASICON_ML_DEBUG", raising=False)

@@ -1,4 +1,4 @@
-"""A model that answers at once and by a simple rule, so that tests of the command line test the command line."""
+"""A fast fake model with simple predictions, so that tests of the command line do not depend on the real one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PELLETS = (
 
 
 class FakeModel:
-    """Conductivity is the sintering temperature times 1e-7, or missing without one; all else is constant."""
+    """Predicts 1e-7 times the sintering temperature as conductivity, NaN without one; all else is constant."""
 
     metadata = ModelMetadata(created="2026-01-02T03:04:05+00:00", dataset_sha256="ab" * 32, dataset_rows=3)
 
@@ -82,7 +82,7 @@ def fake_predict(
     own: pd.DataFrame | None = None,
     neighbours: int = 3,
 ) -> Prediction:
-    """Stand in for `nasicon_ml.workflows.predict.predict`."""
+    """Replace `nasicon_ml.workflows.predict.predict`."""
     model = model if isinstance(model, FakeModel) else FakeModel()
     table = recipes[[str(column) for column in MODEL_INPUT]].reset_index(drop=True)
     if at_c is not None:

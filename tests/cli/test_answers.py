@@ -1,4 +1,4 @@
-"""What is said about a recipe is gathered once, in Python's own values."""
+"""Answers about recipes as plain Python values, and their JSON."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ from nasicon_ml.workflows.predict import Prediction
 from tests.cli.fakes import FakeModel, fake_predict
 
 
-def one(formula: str = "LATP x=0.4", **fields: object) -> tuple[Inputs, Prediction]:
+def predict_one(formula: str = "LATP x=0.4", **fields: object) -> tuple[Inputs, Prediction]:
     inputs = expand_recipe(formula, None, {}, fields)
     return inputs, fake_predict(inputs.table)
 
 
-def answer(formula: str = "LATP x=0.4", **fields: object) -> Answer:
-    (found,) = build_answers(*one(formula, **fields), neighbours=3)
-    return found
+def build_answer(formula: str = "LATP x=0.4", **fields: object) -> Answer:
+    (answer,) = build_answers(*predict_one(formula, **fields), neighbours=3)
+    return answer
 
 
-def test_what_was_given_and_what_was_not() -> None:
-    found = answer(sintering_temperature_c=800.0, atmosphere="Ar")
-    assert found.recipe == {
+def test_recipe_has_given_fields_and_not_given_lists_the_others() -> None:
+    answer = build_answer(sintering_temperature_c=800.0, atmosphere="Ar")
+    assert answer.recipe == {
         "formula": "Li1.4Al0.4Ti1.6(PO4)3", "sintering_temperature_c": 800.0, "atmosphere": "Ar",
     }  # fmt: skip
-    assert Column.SINTERING_TIME_H in found.not_given
-    assert Column.ATMOSPHERE not in found.not_given
-    assert Column.ADDITIVE_AMOUNT not in found.not_given, "without an additive nothing is missing"
-    assert {type(value) for value in found.recipe.values()} == {str, float}
+    assert Column.SINTERING_TIME_H in answer.not_given
+    assert Column.ATMOSPHERE not in answer.not_given
+    assert Column.ADDITIVE_AMOUNT not in answer.not_given, "needed only with an additive"
+    assert {type(value) for value in answer.recipe.values()} == {str, float}
 
 
-def test_an_additive_without_amount_lacks_it() -> None:
-    assert answer(additive="LiF").not_given[-2:] == (Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
+def test_additive_without_amount_lists_amount_and_unit_as_not_given() -> None:
+    assert build_answer(additive="LiF").not_given[-2:] == (Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)
 
 
-def test_a_second_phase_in_the_formula_is_an_additive() -> None:
-    found = answer("LATP x=0.4 + 2 wt% Al2O3")
-    assert [found.recipe[name] for name in (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)] == [
+def test_second_phase_in_formula_becomes_additive() -> None:
+    answer = build_answer("LATP x=0.4 + 2 wt% Al2O3")
+    assert [answer.recipe[name] for name in (Column.ADDITIVE, Column.ADDITIVE_AMOUNT, Column.ADDITIVE_UNIT)] == [
         "Al2O3", 2.0, "wt%",
     ]  # fmt: skip
 
 
-def test_numbers_words_and_domain() -> None:
-    found = answer(sintering_temperature_c=1300.0)
-    assert found.conductivity_s_cm.value == pytest.approx(1.3e-4)
-    assert found.temperature_c == 25.0
-    assert found.secondary_phases == ("AlPO4", "LiTiOPO4")
-    assert not found.inside_domain
-    assert found.domain_notes == ("sintering temperature is above that of any pellet", "far away")
-    assert math.isnan(answer().conductivity_s_cm.value)
+def test_answer_has_predictions_secondary_phases_and_domain_notes() -> None:
+    answer = build_answer(sintering_temperature_c=1300.0)
+    assert answer.conductivity_s_cm.value == pytest.approx(1.3e-4)
+    assert answer.temperature_c == 25.0
+    assert answer.secondary_phases == ("AlPO4", "LiTiOPO4")
+    assert not answer.inside_domain
+    assert answer.domain_notes == ("sintering temperature is above that of any pellet", "far away")
+    assert math.isnan(build_answer().conductivity_s_cm.value)
 
 
-def test_neighbours_carry_plain_cells_and_a_doi_where_the_work_has_one() -> None:
-    first, second, third = answer().neighbours
+def test_neighbours_have_plain_cells_and_doi_of_their_source() -> None:
+    first, second, third = build_answer().neighbours
     assert [first.distance, second.distance, third.distance] == [0.0, 0.1, 0.2]
     assert first.cells[Column.PHASE_PURE] is True
     assert first.cells[Column.SECONDARY_PHASES] is None
-    assert second.cells[Column.DOI] == first.cells[Column.DOI], "the same work"
+    assert second.cells[Column.DOI] == first.cells[Column.DOI], "the same source"
     assert third.cells[Column.DOI] is None
 
 
@@ -77,7 +77,7 @@ def test_neighbours_carry_plain_cells_and_a_doi_where_the_work_has_one() -> None
         (["10.1/a", "10.1/a"], ["10.2/b", None], ["10.2/b", "10.1/a"]),
     ],
 )
-def test_a_doi_is_never_guessed_between_two(
+def test_missing_doi_is_filled_only_if_unambiguous(
     sources: list[str], dois: list[str | None], expected: list[str | None]
 ) -> None:
     from nasicon_ml.cli.answers import _dois
@@ -86,25 +86,25 @@ def test_a_doi_is_never_guessed_between_two(
     assert [None if pd.isna(doi) else doi for doi in _dois(pellets)] == expected
 
 
-def test_no_more_neighbours_than_pellets_and_none_if_none_are_wanted() -> None:
-    inputs, prediction = one()
+def test_number_of_neighbours_is_limited_to_pellets_and_may_be_zero() -> None:
+    inputs, prediction = predict_one()
     assert len(build_answers(inputs, prediction, 100)[0].neighbours) == 3
     assert build_answers(inputs, prediction, 0)[0].neighbours == ()
 
 
-def _json(**changes: Any) -> Any:
-    inputs, prediction = one(**changes)
+def parsed_json(**fields: Any) -> Any:
+    inputs, prediction = predict_one(**fields)
     findings = [Finding(1, Column.FORMULA, np.nan, "missing_formula", Severity.ERROR, "a formula is needed", 3)]
     text = predictions_json(prediction, build_answers(inputs, prediction, 2), findings)
 
-    def no_constant(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
+    def reject_constant(constant: str) -> None:
+        raise AssertionError(f"{constant} is not valid JSON")
 
-    return json.loads(text, parse_constant=no_constant)
+    return json.loads(text, parse_constant=reject_constant)
 
 
 def test_json_has_the_documented_structure() -> None:
-    content = _json(sintering_temperature_c=800.0)
+    content = parsed_json(sintering_temperature_c=800.0)
     assert list(content) == ["schema", "level", "model", "predictions", "rejected"]
     assert content["schema"] == SCHEMA
     assert content["model"] == {
@@ -135,13 +135,13 @@ def test_json_has_the_documented_structure() -> None:
     ]  # fmt: skip
 
 
-def test_json_says_null_where_a_number_is_missing() -> None:
-    (item,) = _json()["predictions"]
+def test_missing_numbers_are_null_in_json() -> None:
+    (item,) = parsed_json()["predictions"]
     assert [item["conductivity"][key] for key in ("value", "lower", "upper")] == [None, None, None]
 
 
-def test_many_predictions_are_written_without_line_breaks() -> None:
-    inputs, prediction = one()
-    found = build_answers(inputs, prediction, 0)
-    assert predictions_json(prediction, found * 201, ()).count("\n") == 1
-    assert predictions_json(prediction, found, ()).count("\n") > 50
+def test_json_of_more_than_200_predictions_is_not_indented() -> None:
+    inputs, prediction = predict_one()
+    answers = build_answers(inputs, prediction, 0)
+    assert predictions_json(prediction, answers * 201, ()).count("\n") == 1
+    assert predictions_json(prediction, answers, ()).count("\n") > 50

@@ -1,4 +1,4 @@
-"""What the shell offers when Tab is pressed."""
+"""Shell completion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nasicon_ml.columns import Column
 
 
 @pytest.mark.parametrize(
-    ("line", "offered"),
+    ("line", "expected"),
     [
         ("", [*VERBS]),
         ("pre", ["predict"]),
@@ -32,13 +32,13 @@ from nasicon_ml.columns import Column
         ("data validate p", ["file:p"]),
     ],
 )  # fmt: skip
-def test_what_can_follow_is_offered(line, offered, monkeypatch, capsys):
+def test_completion_suggests_matching_words(line, expected, monkeypatch, capsys):
     words = line.split(" ")
     monkeypatch.setenv("_NASICON_ML_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", f"nasicon-ml {line}")
     monkeypatch.setenv("COMP_CWORD", str(len(words)))
-    with pytest.raises(SystemExit) as end:
+    with pytest.raises(SystemExit) as exit_info:
         main([])
-    assert end.value.code == 0
-    found = [found.split(",", 1) for found in capsys.readouterr().out.split()]
-    assert [value if kind == "plain" else f"{kind}:{value}" for kind, value in found] == offered
+    assert exit_info.value.code == 0
+    completions = [item.split(",", 1) for item in capsys.readouterr().out.split()]
+    assert [value if kind == "plain" else f"{kind}:{value}" for kind, value in completions] == expected

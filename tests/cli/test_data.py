@@ -1,4 +1,4 @@
-"""``nasicon-ml data`` as a person meets it: outputs, exit codes, messages."""
+"""``nasicon-ml data``: output, exit codes and messages."""
 
 import io
 import json
@@ -49,12 +49,14 @@ class TestValidate:
         assert lines[2].endswith("a number from 20 to 100 %. Densities are per cent: write 95.")
         assert lines[3] == f"{file}: 2 rows, 2 errors, 0 warnings"
 
-    def test_warnings_alone_are_no_failure(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_file_with_only_warnings_exits_with_code_0(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         file = write(folder / "new.csv", {**GOOD, "formula": "Li1.5Al0.4Ti1.6(PO4)3"})
         assert main(["data", "validate", file]) == 0
         assert "0 errors, 1 warnings" in capsys.readouterr().out
 
-    def test_a_number_that_nobody_measured_is_a_warning(
+    def test_conductivity_unlike_all_measured_gives_a_warning(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         odd = {**GOOD, "conductivity_total_s_cm": "0.12", "conductivity_bulk_s_cm": ""}
@@ -63,7 +65,7 @@ class TestValidate:
         assert "unlike_all_measured" in out
         assert "0.12 mS/cm is 0.00012 S/cm" in out
 
-    def test_json_holds_the_same(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_json_contains_the_same_findings(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file = write(folder / "new.csv", {**GOOD, "source": "raj2032"})
         assert main(["data", "validate", file, "--json"]) == 1
         report = json.loads(capsys.readouterr().out)
@@ -82,35 +84,39 @@ class TestValidate:
         ]
 
     @pytest.mark.usefixtures("folder")
-    def test_json_knows_values_that_are_no_json(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        file = tmp_path / "odd.json"
+    def test_infinite_value_is_written_as_text_in_json(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "infinite.json"
         file.write_text('[{"pellet_id": "p1", "source": "raj2023", "formula": "LTP", "pressure_mpa": Infinity}]')
         assert main(["data", "validate", str(file), "--json"]) == 1
         findings = json.loads(capsys.readouterr().out)["findings"]
-        assert [(found["line"], found["value"]) for found in findings] == [(None, "inf")]
+        assert [(finding["line"], finding["value"]) for finding in findings] == [(None, "inf")]
 
     @pytest.mark.usefixtures("folder")
-    def test_sources_can_be_named(self, tmp_path: Path) -> None:
-        file = write(tmp_path / "mine.csv", {**GOOD, "source": "mine2031"})
+    def test_source_listed_in_sources_option_is_accepted(self, tmp_path: Path) -> None:
+        file = write(tmp_path / "new.csv", {**GOOD, "source": "lab2031"})
         assert main(["data", "validate", file]) == 1
-        mine = tmp_path / "my_sources.csv"
-        mine.write_text("source\nmine2031\n", encoding="utf-8")
-        assert main(["data", "validate", file, "--sources", str(mine)]) == 0
+        sources = tmp_path / "my_sources.csv"
+        sources.write_text("source\nlab2031\n", encoding="utf-8")
+        assert main(["data", "validate", file, "--sources", str(sources)]) == 0
 
-    def test_sources_beside_the_file_are_used(self, tmp_path: Path) -> None:
-        file = write(tmp_path / "pellets.csv", {**GOOD, "source": "mine2031"})
-        assert main(["data", "validate", file]) == 1  # the committed list does not know it
-        (tmp_path / "sources.csv").write_text("source\nmine2031\n", encoding="utf-8")
+    def test_source_listed_in_sources_csv_of_the_same_folder_is_accepted(self, tmp_path: Path) -> None:
+        file = write(tmp_path / "pellets.csv", {**GOOD, "source": "lab2031"})
+        assert main(["data", "validate", file]) == 1  # not in the committed list of sources
+        (tmp_path / "sources.csv").write_text("source\nlab2031\n", encoding="utf-8")
         assert main(["data", "validate", file]) == 0
 
-    def test_standard_input(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_dash_reads_standard_input(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         stdin = io.TextIOWrapper(io.BytesIO(file_of(GOOD).encode()))
         monkeypatch.setattr(sys, "stdin", stdin)
         assert main(["data", "validate", "-"]) == 0
         assert capsys.readouterr().out == "standard input: 1 rows, 0 errors, 0 warnings\n"
 
     @pytest.mark.parametrize(
-        ("name", "content", "words"),
+        ("name", "content", "message"),
         [
             ("old.xls", b"\xd0\xcf\x11\xe0" + b"\0" * 99, "an old workbook"),
             ("old.csv", b"pellet_id,notes\np1,5 \xb5m\n", "not UTF-8"),
@@ -118,18 +124,18 @@ class TestValidate:
             ("bad.json", b"[{]", "not valid JSON"),
         ],
     )
-    def test_an_unreadable_file(
-        self, name: str, content: bytes, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    def test_unreadable_file_exits_with_code_2(
+        self, name: str, content: bytes, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         (tmp_path / name).write_bytes(content)
         assert main(["data", "validate", str(tmp_path / name)]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
         assert captured.err.startswith("error: ")
-        assert words in captured.err
+        assert message in captured.err
         assert "Traceback" not in captured.err
 
-    def test_a_stale_checksum_is_noted(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_outdated_checksum_is_reported(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write(folder / "pellets.csv", GOOD, OTHER)
         assert main(["data", "validate"]) == 0
         assert "data checksums --write" in capsys.readouterr().err
@@ -152,10 +158,10 @@ class TestSummary:
         ):
             assert f"{title}" in text
         assert "raj2023" in text
-        assert "https://doi.org/10.1021/acsaem.2c02464" in text  # nothing is cut
+        assert "https://doi.org/10.1021/acsaem.2c02464" in text  # long values are not truncated
 
     @pytest.mark.usefixtures("folder")
-    def test_parts_and_rows_can_be_chosen(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_part_and_top_options_limit_the_output(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["data", "summary", "--part", "systems", "--top", "1"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == "By system, the first 1 of 2"
@@ -163,7 +169,7 @@ class TestSummary:
         assert lines[2].split()[:2] == ["LATP", "2"]
 
     @pytest.mark.usefixtures("folder")
-    def test_json_holds_the_same(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_json_contains_the_same_counts(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["data", "summary", "--json"]) == 0
         report = json.loads(capsys.readouterr().out)
         assert report["version"] == ""
@@ -174,7 +180,9 @@ class TestSummary:
         assert middle["sintering_temperature_c"] == 950
         assert middle["pressure_mpa"] is None
 
-    def test_a_changed_dataset_is_refused(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_dataset_with_wrong_checksum_exits_with_code_2(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         write(folder / "pellets.csv", GOOD)
         assert main(["data", "summary"]) == 2
         assert "checksum" in capsys.readouterr().err
@@ -184,7 +192,7 @@ class TestShow:
     """nasicon-ml data show KEY"""
 
     @pytest.mark.usefixtures("folder")
-    def test_a_pellet_and_its_source(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_pellet_is_printed_with_citation(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["data", "show", "p2"]) == 0
         text = capsys.readouterr().out
         assert "sintering temperature (°C)     1000" in text
@@ -194,14 +202,14 @@ class TestShow:
         assert text.endswith("Cite as: https://doi.org/10.1021/acsaem.2c02464\n")
 
     @pytest.mark.usefixtures("folder")
-    def test_json_holds_the_same(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_json_contains_pellet_and_source(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["data", "show", "p1", "--json"]) == 0
         report = json.loads(capsys.readouterr().out)
         assert report["pellet"]["conductivity_total_s_cm"] == 3e-4
         assert report["pellet"]["pressure_mpa"] is None
         assert report["source"]["doi"] == "10.1021/acsaem.2c02464"
 
-    def test_a_formula_that_cannot_be_read_is_shown_as_printed(
+    def test_invalid_formula_is_printed_as_in_the_file(
         self, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         odd = {**GOOD, "formula": "Li1.5Sn2Zr0.5P2.5O12", "suspect": "true", "suspect_reason": "odd"}
@@ -210,7 +218,9 @@ class TestShow:
         assert main(["data", "show", "p1"]) == 0
         assert "Li1.5Sn2Zr0.5P2.5O12" in capsys.readouterr().out
 
-    def test_an_unknown_key_names_the_nearest(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_unknown_key_exits_with_code_2_and_suggests_similar_key(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(["data", "show", "p27841804c1"]) == 2
         assert "Did you mean 'p27841804c2'?" in capsys.readouterr().err
 
@@ -218,7 +228,7 @@ class TestShow:
     @pytest.mark.parametrize(
         "key", ["raj2023", "10.1021/acsaem.2c02464", "https://doi.org/10.1021/ACSAEM.2C02464"]
     )
-    def test_a_source_lists_its_pellets(self, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_source_or_doi_lists_its_pellets(self, key: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["data", "show", key]) == 0
         text = capsys.readouterr().out
         assert [word for word in ("p1 ", "p2 ", "p3 ") if word in text] == ["p1 ", "p2 "]
@@ -228,7 +238,7 @@ class TestShow:
         assert [pellet["pellet_id"] for pellet in source["pellets"]] == ["p1", "p2"]
 
     @pytest.mark.usefixtures("folder")
-    def test_a_key_in_spaces_is_forgiven(self) -> None:
+    def test_spaces_around_key_are_ignored(self) -> None:
         assert main(["data", "show", " p1 "]) == 0
 
 
@@ -236,7 +246,7 @@ class TestShow:
 class TestFind:
     """nasicon-ml data find"""
 
-    def test_pellets_are_found_sorted_and_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_matching_pellets_are_sorted_and_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert (
             main(["data", "find", "--system", "LATP", "--sintering-temperature", "850..1100", "--density", ">95"])
             == 0
@@ -249,22 +259,24 @@ class TestFind:
         assert "  total conductivity: 2 reported, 3.0e-4 to 4.0e-4 S/cm, middle 3.5e-4" in lines
         assert captured.err == "looked for: system LATP, sintering temperature 850..1100, relative density >95\n"
 
-    def test_csv_json_and_files_hold_everything(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        asked = ["data", "find", "--element", "Al", "--top", "1", "--output", str(folder / "found.csv")]
-        assert main([*asked, "--csv"]) == 0
+    def test_csv_json_and_output_file_contain_all_matches(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        command = ["data", "find", "--element", "Al", "--top", "1", "--output", str(folder / "found.csv")]
+        assert main([*command, "--csv"]) == 0
         table = pd.read_csv(io.StringIO(capsys.readouterr().out))
         assert table["pellet_id"].tolist() == ["p2", "p1"]
         assert table.equals(pd.read_csv(folder / "found.csv"))
-        assert main([*asked[:6], "--json"]) == 0
+        assert main([*command[:6], "--json"]) == 0
         report = json.loads(capsys.readouterr().out)
         assert (report["count"], report["sources"], len(report["pellets"])) == (2, 1, 2)
 
-    def test_nothing_found_is_an_answer(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_no_match_exits_with_code_0(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["data", "find", "--without", "Al", "--density", "<30"]) == 0
         assert capsys.readouterr().out == "0 pellets of 0 sources\n"
 
     @pytest.mark.parametrize(
-        ("arguments", "words"),
+        ("arguments", "message"),
         [
             (["--density", "95 MPa"], "--density: '95 MPa' is not accepted; allowed: a number (900), a range"),
             (["--atmosphere", "argn"], "--atmosphere: 'argn' is not accepted"),
@@ -274,17 +286,17 @@ class TestFind:
             (["--output", "found.xlsx"], "the name must end in .csv"),
         ],
     )
-    def test_what_cannot_be_understood(
-        self, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    def test_invalid_option_exits_with_code_2(
+        self, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["data", "find", *arguments]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert words in captured.err
+        assert message in captured.err
 
 
 @pytest.mark.usefixtures("folder")
-def test_cite_prints_each_work_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cite_prints_each_source_once_as_bibtex(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "cite", "p1", "p2", "doi:10.1021/acsaem.2c02464", "zhao2022"]) == 0
     entries = capsys.readouterr().out
     assert entries.count("@") == 2
@@ -297,7 +309,9 @@ def test_cite_prints_each_work_once(capsys: pytest.CaptureFixture[str]) -> None:
 class TestChecksums:
     """nasicon-ml data checksums"""
 
-    def test_compare_renew_compare(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_checksums_differ_after_change_and_match_after_write(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(["data", "checksums"]) == 0
         write(folder / "pellets.csv", GOOD)
         (folder / "sources.csv").unlink()
@@ -312,32 +326,32 @@ class TestChecksums:
         assert capsys.readouterr().out.splitlines()[-1].endswith("pellets.csv  as recorded")
 
 
-def test_help_names_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_help_lists_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "--help"]) == 0
     text = capsys.readouterr().out
     assert all(verb in text for verb in ("validate", "summary", "find", "show", "cite", "checksums"))
 
 
 @pytest.mark.parametrize("name", ["x\0.csv", "\ud800.csv"], ids=["NUL", "surrogate"])
-def test_a_name_that_no_file_can_have(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_impossible_file_name_exits_with_code_2(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "validate", name]) == 2
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_a_system_that_no_pellet_has_is_refused_with_the_nearest(capsys):
+def test_unknown_system_exits_with_code_2_and_suggests_similar_system(capsys):
     assert main(["data", "find", "--system", "LATPP"]) == 2
     assert "Did you mean 'LATP'?" in capsys.readouterr().err
     assert main(["data", "find", "--system", "LATP, LAGP", "--density", ">99"]) == 0
 
 
 @pytest.mark.parametrize("verb", [["predict"], ["profile"], ["data", "find"]])
-def test_a_value_with_a_space_without_quotes_is_answered_with_the_cure(verb, capsys):
+def test_unquoted_value_with_space_is_rejected_with_quoted_form(verb, capsys):
     assert main([*verb, "--formula", "LATP", "x=0.3", "--sintering-temperature", "800,900"]) == 2
     assert '--formula "LATP x=0.3"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("words", "understood"),
+    ("words", "interpretation"),
     [
         (["latp"], "system latp"),
         (["LATP", "x=0.3"], "composition LATP x=0.3"),
@@ -345,16 +359,16 @@ def test_a_value_with_a_space_without_quotes_is_answered_with_the_cure(verb, cap
         (["spark", "plasma"], "'spark plasma' in its texts"),
     ],
 )
-def test_words_without_an_option_are_understood_and_said(words, understood, capsys):
+def test_find_interprets_words_without_option_and_reports_it(words, interpretation, capsys):
     assert main(["data", "find", *words, "--atmosphere", "Ar", "--top", "1"]) == 0
-    assert understood in capsys.readouterr().err
+    assert interpretation in capsys.readouterr().err
 
 
-def test_words_that_say_again_what_an_option_says_are_refused(capsys):
+def test_find_rejects_word_that_repeats_an_option(capsys):
     assert main(["data", "find", "LATP", "--system", "LAGP"]) == 2
     assert "--system LAGP and 'LATP' are two values of the same" in capsys.readouterr().err
 
 
-def test_words_that_nobody_wrote_are_held_against_the_systems(capsys):
+def test_find_suggests_similar_system_if_no_text_matches(capsys):
     assert main(["data", "find", "LATPP"]) == 0
     assert "nothing says 'LATPP'. Did you mean 'LATP'?" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Numbers and recipes read as a materials scientist writes them."""
+"""Formatting of numbers, conditions, results and origins of pellets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_scientific(value: float | None, digits: int, text: str) -> None:
 
 
 @given(st.floats(1e-14, 1))
-def test_scientific_reads_back_within_half_a_digit(value: float) -> None:
+def test_scientific_round_trip_is_accurate_to_half_a_digit(value: float) -> None:
     assert float(scientific(value, 3)) == pytest.approx(value, rel=0.0051)
 
 
@@ -52,7 +52,7 @@ def test_fixed_percent_and_level() -> None:
     assert [format_level(0.9), format_level(0.995)] == ["90 %", "99.5 %"]
 
 
-def test_conditions_put_sintering_first_and_leave_out_what_is_not_known() -> None:
+def test_conditions_begin_with_sintering_and_omit_unknown_fields() -> None:
     assert describe_conditions(PELLETS[0]) == "800 °C, 2 h, 1 °C/min, in Ar, conventional, powder of 0.31 µm"
     assert describe_conditions({Column.DENSIFICATION: "spark_plasma", Column.PRESSURE_MPA: None}) == "spark plasma"
     assert describe_conditions({}) == ""
@@ -66,12 +66,14 @@ def test_conditions_put_sintering_first_and_leave_out_what_is_not_known() -> Non
         (None, None, "with Li2O"),
     ],
 )
-def test_conditions_say_how_much_additive(quantity: float | None, unit: str | None, text: str) -> None:
+def test_conditions_contain_additive_with_amount_if_known(
+    quantity: float | None, unit: str | None, text: str
+) -> None:
     cells = {Column.ADDITIVE: "Li2O", Column.ADDITIVE_AMOUNT: quantity, Column.ADDITIVE_UNIT: unit}
     assert describe_conditions(cells) == text
 
 
-def test_every_processing_field_is_said() -> None:
+def test_conditions_contain_calcination_pressure_and_route() -> None:
     cells = {
         Column.CALCINATION_TEMPERATURE_C: 700.0,
         Column.CALCINATION_TIME_H: 3.0,
@@ -82,7 +84,7 @@ def test_every_processing_field_is_said() -> None:
     assert format_quantity(Column.CALCINATION_TIME_H, 0.1) == "0.1 h"
 
 
-def test_measured_says_bounds_temperature_and_phases() -> None:
+def test_results_contain_bounds_temperature_and_phases() -> None:
     assert describe_results(PELLETS[0]) == "8.77e-4 S/cm at 25 °C, 98.1 % dense, phase pure"
     assert describe_results(PELLETS[1]) == "with AlPO4, TiO2"
     assert describe_results(PELLETS[2]) == "< 1.00e-10 S/cm, > 90 % dense"
@@ -99,17 +101,17 @@ def test_measured_says_bounds_temperature_and_phases() -> None:
         ("ly7", None, None, "ly7, DOI not known"),
     ],
 )
-def test_origin(source: str, doi: str | None, cited_in: str | None, text: str) -> None:
+def test_origin_contains_source_and_doi(source: str, doi: str | None, cited_in: str | None, text: str) -> None:
     assert describe_origin({Column.SOURCE: source, Column.DOI: doi, Column.CITED_IN: cited_in}) == text
 
 
-def test_a_pellet_without_a_doi_says_what_to_search_for() -> None:
+def test_origin_without_doi_suggests_search_terms() -> None:
     cells = {**PELLETS[0], Column.SOURCE: "ly7", Column.DOI: None, Column.CITED_IN: None}
     assert describe_origin(cells).startswith("ly7, DOI not known; to find it, search for: ")
     assert "8.77e-4 S/cm" in describe_origin(cells)
 
 
-def test_ions_and_lists() -> None:
+def test_format_ion_and_split_list() -> None:
     assert [format_ion("Ti", 4.0), format_ion("O", -2.0), format_ion("V", 3.5), format_ion("X", None)] == [
         "Ti4+",
         "O2-",

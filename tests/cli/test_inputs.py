@@ -1,4 +1,4 @@
-"""Options are the vocabulary's and refuse what a table would refuse; recipes come with where they stand."""
+"""Recipe options and files: parsed values, error messages and the location of each recipe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def echo(**values: object) -> None:
     click.echo(repr({name: value for name, value in values.items() if value}))
 
 
-def call(*arguments: str) -> str:
+def output_of(*arguments: str) -> str:
     return CliRunner().invoke(echo, arguments).output
 
 
@@ -39,28 +39,28 @@ def test_every_field_has_an_option_with_unit_and_limits() -> None:
     for column in RECIPE:
         if column is Column.FORMULA:
             continue
-        found = options[column.value]
-        assert isinstance(found, click.Option)
-        assert found.opts == [column.option]
-        text = found.help or ""
-        assert column.unit in text
-        assert all(choice in text for choice in column.choices)
+        recipe_option = options[column.value]
+        assert isinstance(recipe_option, click.Option)
+        assert recipe_option.opts == [column.option]
+        help_text = recipe_option.help or ""
+        assert column.unit in help_text
+        assert all(choice in help_text for choice in column.choices)
         if column.role is Role.PROCESSING and not column.choices:
-            assert f"{column.minimum:g} to {column.maximum:g}" in text
+            assert f"{column.minimum:g} to {column.maximum:g}" in help_text
 
 
-def test_values_are_read_as_in_a_table() -> None:
-    out = call("--sintering-temperature", "800", "--atmosphere", "argon", "--densification", "SPS")
+def test_option_values_are_parsed_as_in_a_table() -> None:
+    out = output_of("--sintering-temperature", "800", "--atmosphere", "argon", "--densification", "SPS")
     assert out == ("{'sintering_temperature_c': 800.0, 'atmosphere': 'Ar', 'densification': 'spark_plasma'}\n")
 
 
 @pytest.mark.parametrize("word", ["", "unknown", "n/a"])
-def test_a_word_for_not_known_is_not_given(word: str) -> None:
-    assert call("--atmosphere", word, "--pressure", word) == "{}\n"
+def test_word_for_unknown_counts_as_not_given(word: str) -> None:
+    assert output_of("--atmosphere", word, "--pressure", word) == "{}\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "words"),
+    ("name", "value", "hint"),
     [
         ("--sintering-temperature", "2073", "Temperatures are in °C; 2073 K is 1799.85 °C."),
         ("--sintering-temperature", "1073 K", "Write it in °C: 799.85."),
@@ -86,37 +86,37 @@ def test_a_word_for_not_known_is_not_given(word: str) -> None:
         ("--substitute", "M:Sc", "such as M=Sc"),
     ],
 )
-def test_a_refusal_names_the_option_the_value_and_what_to_write(name: str, value: str, words: str) -> None:
+def test_invalid_option_value_names_option_value_and_correction(name: str, value: str, hint: str) -> None:
     outcome = CliRunner().invoke(echo, [name, value])
     assert outcome.exit_code == 2
     assert f"Invalid value for '{name}': '{value}' is not accepted" in outcome.output
-    assert words in outcome.output
+    assert hint in outcome.output
 
 
-def test_substitutes_are_pairs() -> None:
-    assert call("--substitute", "M=Sc", "--substitute", "Ln = La, Y") == (
+def test_substitutes_map_placeholders_to_elements() -> None:
+    assert output_of("--substitute", "M=Sc", "--substitute", "Ln = La, Y") == (
         "{'substitute': {'M': ('Sc',), 'Ln': ('La', 'Y')}}\n"
     )
 
 
-def test_a_place_holder_stands_for_one_element() -> None:
-    assert "'M' is given twice" in call("--substitute", "M=Sc", "--substitute", "M=Y")
+def test_placeholder_given_twice_is_rejected() -> None:
+    assert "'M' is given twice" in output_of("--substitute", "M=Sc", "--substitute", "M=Y")
 
 
-def test_several_values_are_a_tuple() -> None:
-    out = call("--sintering-temperature", "800:900:50", "--atmosphere", "argon, air", "--precursors", "a,b")
+def test_several_values_are_parsed_as_tuple() -> None:
+    out = output_of("--sintering-temperature", "800:900:50", "--atmosphere", "argon, air", "--precursors", "a,b")
     assert out == (
         "{'sintering_temperature_c': (800.0, 850.0, 900.0), 'atmosphere': ('Ar', 'air'), 'precursors': 'a,b'}\n"
     )
 
 
 def test_help_has_sections_in_order() -> None:
-    lines = call("--help").splitlines()
-    heads = [line.split()[0].rstrip(":") for line in lines if line and not line.startswith(" ")]
-    assert heads == ["Usage", "Composition", "Processing", "Preparation", "Answer", "Other"]
+    lines = output_of("--help").splitlines()
+    headings = [line.split()[0].rstrip(":") for line in lines if line and not line.startswith(" ")]
+    assert headings == ["Usage", "Composition", "Processing", "Preparation", "Answer", "Other"]
 
 
-def test_a_column_shows_what_kind_of_value_it_takes() -> None:
+def test_column_value_type_is_named_number_or_text() -> None:
     assert ColumnValue(Column.PRESSURE_MPA).name == "number"
     assert ColumnValue(Column.ATMOSPHERE).name == "text"
 
@@ -143,14 +143,14 @@ def test_options_with_several_values_make_every_combination(capsys: pytest.Captu
     assert [inputs.location(finding) for finding in inputs.warnings] == ["recipe 2", "recipe 4"]
 
 
-def test_options_that_contradict_each_other_are_refused() -> None:
+def test_contradicting_options_are_rejected() -> None:
     with pytest.raises(FieldError, match="not in both"):
         expand_recipe("LATP x=0.3 + 2 wt% LiF", None, {}, {"additive": "Al2O3"})
     with pytest.raises(FormulaError, match="one value of x"):
         expand_recipe("LATP x=0.3", 0.4, {}, {})
 
 
-def test_good_rows_keep_their_place_and_bad_ones_say_theirs(tmp_path: Path) -> None:
+def test_valid_rows_keep_line_numbers_and_invalid_rows_are_located(tmp_path: Path) -> None:
     text = "pellet_id,formula,sintering_temperature_c\na,LATP x=0.3,800\nb,LATPP x=0.3,800\n\n ,LAGP x=0.5,\n"
     inputs = recipes_from_file(write(tmp_path, text), None)
     assert inputs.recipe_numbers == (1, 3)
@@ -162,20 +162,20 @@ def test_good_rows_keep_their_place_and_bad_ones_say_theirs(tmp_path: Path) -> N
     assert "Did you mean 'LATP'?" in finding.message
 
 
-def test_formats_without_lines_count_recipes(tmp_path: Path) -> None:
+def test_findings_in_json_are_located_by_recipe_number(tmp_path: Path) -> None:
     path = write(tmp_path, '[{"formula": "LATP x=0.3"}, {"formula": "nonsense"}]', "recipes.json")
     inputs = recipes_from_file(path, None)
     assert (inputs.recipe_numbers, inputs.lines, inputs.pellet_ids) == ((1,), (None,), None)
     assert inputs.location(inputs.findings[0]) == f"{path}, recipe 2"
 
 
-def test_several_bad_cells_of_a_row_are_one_bad_row(tmp_path: Path) -> None:
+def test_row_with_several_invalid_cells_counts_as_one_bad_row(tmp_path: Path) -> None:
     text = "formula,sintering_temperature_c,atmosphere\nLATP x=0.3,hot,argn\n"
     inputs = recipes_from_file(write(tmp_path, text), None)
     assert (len(inputs.findings), inputs.bad_rows, len(inputs)) == (2, 1, 0)
 
 
-def test_a_doubtful_row_is_kept_with_a_warning(tmp_path: Path) -> None:
+def test_recipe_with_unbalanced_charges_is_kept_with_a_warning(tmp_path: Path) -> None:
     inputs = recipes_from_file(write(tmp_path, "formula\nLi1.3Al0.5Ti1.7(PO4)3\n"), None)
     assert len(inputs) == 1
     (warning,) = inputs.warnings
@@ -183,7 +183,7 @@ def test_a_doubtful_row_is_kept_with_a_warning(tmp_path: Path) -> None:
     assert inputs.location(warning).endswith("line 2")
 
 
-def test_an_unknown_column_refuses_the_file_by_name(tmp_path: Path) -> None:
+def test_unknown_column_raises_error_with_file_and_suggestion(tmp_path: Path) -> None:
     path = write(tmp_path, "formula,sintring_temperature\nLATP x=0.3,800\n")
     with pytest.raises(
         UnreadableFileError, match=r"recipes\.csv: column: .*Did you mean 'sintering_temperature_c'"
@@ -191,8 +191,8 @@ def test_an_unknown_column_refuses_the_file_by_name(tmp_path: Path) -> None:
         recipes_from_file(path, None)
 
 
-def test_names_of_recipes_that_cannot_be_written_leave_their_rows_out(tmp_path: Path) -> None:
-    file = tmp_path / "r.json"
+def test_rows_with_invalid_pellet_id_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "recipes.json"
     file.write_text(
         '[{"formula": "LTP", "pellet_id": "\\ud800"}, {"formula": "LGP", "pellet_id": 7}, {"formula": "NZSP"},'
         ' {"formula": "LTP", "pellet_id": ["a"]}, {"formula": "LTP x", "pellet_id": "\\u001b[2J"}]',

@@ -1,4 +1,4 @@
-"""docs/cli.md says what the command does: its commands run, its JSON has the real structure."""
+"""docs/cli.md is correct: its commands run, and its JSON has the actual structure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def examples(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_runs(run: Run, examples: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+def test_every_documented_command_runs(
+    run: Run, examples: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     *before, last = command.split(" | ")
     if before:
         (source,) = before
@@ -38,14 +40,14 @@ def test_every_command_runs(run: Run, examples: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     program, *arguments = shlex.split(last)
     assert program == "nasicon-ml"
-    if {"profile", "compare", "--explain"} & set(arguments):  # these ask the model for more than answers
+    if {"profile", "compare", "--explain"} & set(arguments):  # these need more than the fake model has
         monkeypatch.setattr("nasicon_ml.workflows.predict.predict", real_predict)
     outcome = run(*arguments)
     assert (outcome.code, bool(outcome.out)) == (0, True), outcome.err
 
 
 def structure(content: Any) -> Any:
-    """The keys of a JSON value, without its numbers and words."""
+    """Return the keys of a JSON value, without its numbers and texts."""
     if isinstance(content, dict):
         return {key: structure(value) for key, value in content.items()}
     if isinstance(content, list):
@@ -53,23 +55,23 @@ def structure(content: Any) -> Any:
     return None
 
 
-def test_the_json_on_the_page_has_the_real_structure(run: Run, tmp_path: Path) -> None:
+def test_documented_json_has_actual_structure(run: Run, tmp_path: Path) -> None:
     (block,) = re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)
     text = "pellet_id,formula,atmosphere\nargon-slow,LATP x=0.4,Ar\nfast,LATP x=0.4,argn\n"
     (tmp_path / "recipes.csv").write_text(text, encoding="utf-8")
-    real = json.loads(run("predict", "recipes.csv", "--json", "--neighbours", "1").out)
-    for item in real["predictions"]:
-        item["broken_rules"] = []  # which there are hangs on the model
+    actual = json.loads(run("predict", "recipes.csv", "--json", "--neighbours", "1").out)
+    for item in actual["predictions"]:
+        item["broken_rules"] = []  # depends on the model
         assert set(item["measured_alike"]) <= {"conductivity", "relative_density", "phase_purity"}
     documented = json.loads(block)
-    assert structure(documented) == structure(real)
-    assert documented["schema"] == real["schema"]
-    assert documented["rejected"] == real["rejected"]
+    assert structure(documented) == structure(actual)
+    assert documented["schema"] == actual["schema"]
+    assert documented["rejected"] == actual["rejected"]
 
 
-def test_every_column_of_a_prediction_is_named() -> None:
+def test_every_prediction_column_is_documented() -> None:
     assert [column.value for column in PREDICTION if f"`{column.value}`" not in PAGE] == []
 
 
-def test_every_verb_is_named() -> None:
+def test_every_verb_is_documented() -> None:
     assert [name for name in VERBS if f"`nasicon-ml {name}`" not in PAGE] == []

@@ -1,4 +1,4 @@
-"""`nasicon-ml predict`, with a model that answers at once: what it accepts, writes and refuses; exit codes."""
+"""`nasicon-ml predict` with the fake model: options, files, output, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def recipes(tmp_path: Path) -> str:
         ("--formula", "Li1.4M0.4Ti1.6(PO4)3", "--substitute", "M=Al"),
     ],
 )
-def test_one_recipe_by_options(run: Run, options: tuple[str, ...]) -> None:
+def test_one_recipe_given_by_options_is_printed(run: Run, options: tuple[str, ...]) -> None:
     outcome = run("predict", *options, "--sintering-temperature", "800")
     assert outcome.code == 0
     assert outcome.out.startswith("Li1.4Al0.4Ti1.6(PO4)3   LATP, x = 0.4\n")
     assert "8.0e-5 S/cm" in outcome.out
     assert "https://doi.org/10.1021/acsaem.2c02464" in outcome.out
-    made = r"trained 2026-01-02 03:04 UTC on the dataset abababababab\.\.\."
-    assert re.fullmatch(rf"model: \S*champion, {made}\n", outcome.err)
+    origin = r"trained 2026-01-02 03:04 UTC on the dataset abababababab\.\.\."
+    assert re.fullmatch(rf"model: \S*champion, {origin}\n", outcome.err)
 
 
-def test_every_combination_of_several_values_is_a_recipe(run: Run) -> None:
+def test_several_values_predict_every_combination(run: Run) -> None:
     outcome = run("predict", "--system", "LATP", "--x", "0.3,0.4", "--sintering-temperature", "800:900:50")
     assert outcome.code == 0
     assert outcome.err.startswith("6 recipes: x 0.3, 0.4 x sintering temperature 800, 850, 900 °C\n")
@@ -59,7 +59,7 @@ def test_every_combination_of_several_values_is_a_recipe(run: Run) -> None:
     ]  # fmt: skip
 
 
-def test_a_file_gets_a_table_and_its_bad_rows_a_reason(run: Run, recipes: str) -> None:
+def test_file_prints_table_and_reports_invalid_rows(run: Run, recipes: str) -> None:
     outcome = run("predict", recipes)
     assert outcome.code == 1
     lines = outcome.out.splitlines()
@@ -73,27 +73,27 @@ def test_a_file_gets_a_table_and_its_bad_rows_a_reason(run: Run, recipes: str) -
     assert outcome.err.endswith("1 bad row left out, 2 predicted\n")
 
 
-def test_only_a_short_table_shows_the_nearest_pellets(run: Run, tmp_path: Path) -> None:
+def test_nearest_pellets_are_shown_for_at_most_20_recipes(run: Run, tmp_path: Path) -> None:
     for count, shown in ((20, 20), (21, 0)):
         (tmp_path / "many.csv").write_text("formula\n" + "LATP x=0.4\n" * count, encoding="utf-8")
         assert run("predict", "many.csv").out.count("nearest: ") == shown
     (tmp_path / "few.csv").write_text("formula\nLATP x=0.4\n", encoding="utf-8")
     assert "nearest" not in run("predict", "few.csv", "--neighbours", "0").out
-    # All neighbours go into the JSON file, one onto the terminal.
+    # The JSON file has all neighbours, the terminal one.
     outcome = run("predict", "few.csv", "--output", "few.json")
     assert outcome.out.count("nearest: ") == 1
     content = json.loads(Path("few.json").read_text(encoding="utf-8"))
     assert len(content["predictions"][0]["nearest_pellets"]) == 3
 
 
-def test_details_give_every_recipe_its_panel(run: Run, recipes: str) -> None:
+def test_details_option_prints_panel_for_every_recipe(run: Run, recipes: str) -> None:
     out = run("predict", recipes, "--details", "--neighbours", "1").out
     assert out.count("Nearest measured pellets") == 2
     assert "  2. " not in out
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.json", "out.parquet"])
-def test_output_holds_the_good_rows(run: Run, recipes: str, name: str) -> None:
+def test_output_file_contains_valid_rows(run: Run, recipes: str, name: str) -> None:
     outcome = run("predict", recipes, "--output", name)
     assert outcome.code == 1
     assert f"2 predictions written to {name}\n" in outcome.err
@@ -101,7 +101,7 @@ def test_output_holds_the_good_rows(run: Run, recipes: str, name: str) -> None:
         content = json.loads(Path(name).read_text(encoding="utf-8"))
         assert [item["input_row"] for item in content["predictions"]] == [1, 3]
         assert content["rejected"][0]["line"] == 3
-        assert content == json.loads(run("predict", recipes, "--json").out), "the same as --json"
+        assert content == json.loads(run("predict", recipes, "--json").out), "equal to --json"
         return
     frame = pd.read_csv(name) if name == "out.csv" else pd.read_parquet(name)
     assert frame[Column.INPUT_ROW].tolist() == [1, 3]
@@ -111,27 +111,27 @@ def test_output_holds_the_good_rows(run: Run, recipes: str, name: str) -> None:
     assert frame[Column.NEAREST_DOIS].tolist() == [f"{doi}; {doi}; ly7"] * 2, "in the order of the pellets"
 
 
-def test_an_output_can_be_predicted_again(run: Run, recipes: str) -> None:
+def test_output_file_can_be_used_as_input(run: Run, recipes: str) -> None:
     run("predict", recipes, "--output", "out.csv")
     outcome = run("predict", "out.csv", "--at", "60")
     assert outcome.code == 0
     assert "S/cm, 60 °C" in outcome.out
 
 
-def test_ids_of_the_file_are_kept(run: Run, tmp_path: Path) -> None:
+def test_pellet_ids_of_input_file_are_kept(run: Run, tmp_path: Path) -> None:
     (tmp_path / "named.csv").write_text("pellet_id,formula\nslow,LATP x=0.4\n,LAGP x=0.5\n", encoding="utf-8")
     out = run("predict", "named.csv", "--output", "out.csv").out
     assert "slow: Li1.4" in out
     assert pd.read_csv("out.csv")[Column.PELLET_ID].tolist()[0] == "slow"
 
 
-def test_a_plot_is_drawn(run: Run, recipes: str) -> None:
+def test_plot_is_written(run: Run, recipes: str) -> None:
     outcome = run("predict", recipes, "--plot", "figure.svg")
     assert "figure written to figure.svg" in outcome.err
     assert "<svg" in Path("figure.svg").read_text(encoding="utf-8")
 
 
-def test_level_temperature_and_neighbours_reach_the_model(run: Run, recipes: str) -> None:
+def test_level_temperature_and_neighbours_are_passed_to_the_model(run: Run, recipes: str) -> None:
     content = json.loads(
         run("predict", recipes, "--json", "--level", "0.5", "--at", "-20", "--neighbors", "0").out
     )
@@ -142,7 +142,7 @@ def test_level_temperature_and_neighbours_reach_the_model(run: Run, recipes: str
     assert first["nearest_pellets"] == []
 
 
-def test_json_is_the_only_thing_on_standard_output(run: Run, recipes: str) -> None:
+def test_json_option_prints_only_json_to_standard_output(run: Run, recipes: str) -> None:
     outcome = run("predict", recipes, "--json", "--output", "out.csv")
     assert outcome.code == 1
     assert len(json.loads(outcome.out)["predictions"]) == 2
@@ -157,7 +157,9 @@ def test_json_is_the_only_thing_on_standard_output(run: Run, recipes: str) -> No
         ("- formula: LATP x=0.4\n  sintering_temperature_c: 800\n", "yaml"),
     ],
 )
-def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, text: str, file_format: str) -> None:
+def test_format_of_standard_input_is_detected_or_given(
+    run: Run, monkeypatch: pytest.MonkeyPatch, text: str, file_format: str
+) -> None:
     class Stdin(io.TextIOWrapper):
         def isatty(self) -> bool:
             return False
@@ -168,7 +170,7 @@ def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, text: str, fi
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         ((), "no recipe: give --formula, --system with --x, or a FILE"),
         (("--x", "0.4"), "no recipe"),
@@ -200,8 +202,8 @@ def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, text: str, fi
         (("recipes.csv", "--format", "json"), "not valid JSON"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_a_reason(
-    run: Run, recipes: str, tmp_path: Path, arguments: tuple[str, ...], words: str
+def test_invalid_arguments_exit_with_code_2_and_write_nothing(
+    run: Run, recipes: str, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     files = {
         "empty.csv": "",
@@ -214,23 +216,25 @@ def test_what_cannot_be_done_is_refused_with_a_reason(
     before = sorted(tmp_path.iterdir())
     outcome = run("predict", *arguments)
     assert outcome.code == 2
-    assert words in outcome.err
+    assert message in outcome.err
     assert outcome.out == ""
-    assert sorted(tmp_path.iterdir()) == before, "nothing is written"
+    assert sorted(tmp_path.iterdir()) == before, "no file is written"
     assert (tmp_path / recipes).read_text(encoding="utf-8") == RECIPES
 
 
-def test_a_folder_that_may_not_be_written_is_refused_before_the_work(
+def test_unwritable_output_folder_is_rejected_before_prediction(
     run: Run, recipes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)  # a root user may write anywhere
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     monkeypatch.setattr("nasicon_ml.workflows.predict.predict", None)
     outcome = run("predict", recipes, "--output", "out.csv")
     assert outcome.code == 2
     assert "nothing may be written" in outcome.err
 
 
-def test_when_the_model_fails_nothing_is_written(run: Run, recipes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_prediction_keeps_existing_output_file(
+    run: Run, recipes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*arguments: Any, **options: Any) -> None:
         raise BundleError("this bundle was trained on other features")
 
@@ -242,7 +246,7 @@ def test_when_the_model_fails_nothing_is_written(run: Run, recipes: str, monkeyp
     assert Path("out.csv").read_text(encoding="utf-8") == "old\n"
 
 
-def test_a_long_table_is_predicted_in_steps_with_one_model(
+def test_long_table_is_predicted_in_chunks_with_one_model(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     models: list[object] = []
@@ -261,14 +265,14 @@ def test_a_long_table_is_predicted_in_steps_with_one_model(
     assert frame[Column.INPUT_ROW].tolist() == [1, 2, 3, 4, 5]
     assert str(models[0]).endswith("champion")
     assert isinstance(models[1], FakeModel)
-    assert models[1] is models[2], "the model is read once"
+    assert models[1] is models[2], "the model is loaded once"
 
 
-def test_a_model_in_mlflow_is_fetched_from_its_store(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str | None]] = []
+def test_mlflow_model_is_fetched_from_given_tracking_uri(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[tuple[str, str | None]] = []
 
     def fetch(uri: str, *, tracking_uri: str | None = None) -> Any:
-        asked.append((uri, tracking_uri))
+        requests.append((uri, tracking_uri))
         return SimpleNamespace(name="models:/nasicon-recipe/7", model=FakeModel())
 
     monkeypatch.setattr("nasicon_ml.tracking.registry.fetch_bundle", fetch)
@@ -276,12 +280,12 @@ def test_a_model_in_mlflow_is_fetched_from_its_store(run: Run, monkeypatch: pyte
     outcome = run("predict", "--formula", "LATP x=0.4", "--model", uri, "--tracking-uri", "sqlite:///a.db")
     assert outcome.code == 0
     assert outcome.err.startswith("model: models:/nasicon-recipe/7, trained 2026-01-02 03:04 UTC"), (
-        "which one it was"
+        "the version is named"
     )
-    assert asked == [(uri, "sqlite:///a.db")]
+    assert requests == [(uri, "sqlite:///a.db")]
 
 
-def test_many_bad_cells_are_not_all_listed(run: Run, tmp_path: Path) -> None:
+def test_at_most_50_invalid_cells_are_listed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text(
         "formula\nLATP x=0.4\n" + "".join(f"nonsense{n}\n" for n in range(60)), encoding="utf-8"
     )
@@ -291,7 +295,7 @@ def test_many_bad_cells_are_not_all_listed(run: Run, tmp_path: Path) -> None:
     assert err.endswith("60 bad rows left out, 1 predicted\n")
 
 
-def test_one_cause_is_said_once(run: Run, tmp_path: Path) -> None:
+def test_equal_invalid_values_are_reported_once(run: Run, tmp_path: Path) -> None:
     rows = "".join(f"LATP x=0.4,{1000 + 25 * n}.15\n" for n in range(60)) + "LATP x=0.4,800-900\n" * 60
     (tmp_path / "bad.csv").write_text(f"formula,sintering_temperature_c\n{rows}", encoding="utf-8")
     err = run("predict", "bad.csv").err.splitlines()
@@ -300,7 +304,7 @@ def test_one_cause_is_said_once(run: Run, tmp_path: Path) -> None:
     assert bad.endswith("(likewise lines 63, 64, 65, 66, 67 and 54 more)")
 
 
-def test_a_table_as_it_is_kept_is_read_and_said(run: Run, tmp_path: Path) -> None:
+def test_laboratory_table_is_converted_with_notes_and_rejected_if_strict(run: Run, tmp_path: Path) -> None:
     table = "Sample;Composition;T_sinter (K);t / min;Operator\nMK1;LATP x=0,4;1123;~360;M\n"
     (tmp_path / "lab.csv").write_text(table, encoding="utf-8")
     outcome = run("predict", "lab.csv", "--json")
@@ -321,7 +325,7 @@ def test_a_table_as_it_is_kept_is_read_and_said(run: Run, tmp_path: Path) -> Non
     assert "'Operator' is not accepted" in refused.err
 
 
-def test_which_temperature_is_meant_is_asked(run: Run, tmp_path: Path) -> None:
+def test_ambiguous_temperature_column_is_rejected_with_candidates(run: Run, tmp_path: Path) -> None:
     (tmp_path / "lab.csv").write_text("composition,temperature\nLATP x=0.4,850\n", encoding="utf-8")
     outcome = run("predict", "lab.csv")
     assert outcome.code == 2
@@ -329,32 +333,32 @@ def test_which_temperature_is_meant_is_asked(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "understood"),
+    ("arguments", "interpretation"),
     [
         (["Li1.4Al0.4Ti1.6(PO4)3"], "read as --formula 'Li1.4Al0.4Ti1.6(PO4)3'"),
         (["LATP x=0.4", "--atmosphere", "Ar"], "read as --formula 'LATP x=0.4'"),
         (["LATP", "--x", "0.4"], "read as --formula LATP"),
     ],
 )
-def test_a_formula_in_the_place_of_a_file_is_understood(run: Run, arguments: list[str], understood: str) -> None:
+def test_formula_in_place_of_file_is_accepted(run: Run, arguments: list[str], interpretation: str) -> None:
     outcome = run("predict", *arguments)
     assert outcome.code == 0
-    assert outcome.err.startswith(f"{understood}\n")
+    assert outcome.err.startswith(f"{interpretation}\n")
     assert outcome.out.startswith("Li1.4Al0.4Ti1.6(PO4)3   LATP, x = 0.4\n")
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [("LATP.csv", "LATP.csv: there is no such file"), ("Li1.4Xx0.4Ti1.6(PO4)3", "'Xx' is not an element"),
      ("folder/LATP", "folder/LATP: there is no such file")],
 )  # fmt: skip
-def test_neither_file_nor_formula(run: Run, name: str, words: str) -> None:
+def test_argument_that_is_neither_file_nor_formula_exits_with_code_2(run: Run, name: str, message: str) -> None:
     outcome = run("predict", name)
     assert outcome.code == 2
-    assert words in outcome.err
+    assert message in outcome.err
 
 
-def test_a_doubtful_formula_is_predicted_with_a_warning(run: Run, tmp_path: Path) -> None:
+def test_formula_with_unbalanced_charges_is_predicted_with_a_warning(run: Run, tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("formula\nLi1.3Al0.5Ti1.7(PO4)3\n", encoding="utf-8")
     outcome = run("predict", "odd.csv")
     assert outcome.code == 0
@@ -362,7 +366,7 @@ def test_a_doubtful_formula_is_predicted_with_a_warning(run: Run, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (
             ("--formula", "LATP x=0.4", "--sintering-temperature", "1073"),
@@ -373,15 +377,15 @@ def test_a_doubtful_formula_is_predicted_with_a_warning(run: Run, tmp_path: Path
         (("kelvin.csv",), "kelvin.csv, line 2: sintering_temperature_c: 1073 °C"),
     ],
 )
-def test_a_temperature_that_looks_like_kelvin_is_predicted_with_a_warning(
-    run: Run, tmp_path: Path, arguments: tuple[str, ...], words: str
+def test_temperature_that_looks_like_kelvin_is_predicted_with_a_warning(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "recipes.csv").write_text("formula\nLATP x=0.4\nLTP\n", encoding="utf-8")
     (tmp_path / "kelvin.csv").write_text("formula,sintering_temperature_c\nLTP,1073\nLTP,1075\n", encoding="utf-8")
     outcome = run("predict", *arguments)
     assert outcome.code == 0
     assert outcome.err.count("warning: ") == 1
-    assert f"warning: {words} looks like kelvin: " in outcome.err
+    assert f"warning: {message} looks like kelvin: " in outcome.err
 
 
 def test_temperatures_in_celsius_give_no_warning(run: Run) -> None:
@@ -393,24 +397,24 @@ OWN = "formula,relative_density_pct\nLATP x=0.3,95\n"
 
 
 @pytest.mark.parametrize("option", ["--output", "--plot"])
-@pytest.mark.parametrize("kind", ["itself", "link", "hard link", "other spelling"])
-def test_nothing_that_is_read_is_written_over(run: Run, tmp_path: Path, option: str, kind: str) -> None:
-    ending = "csv" if option == "--output" else "png"
-    own, other = tmp_path / f"mine.{ending}", tmp_path / f"out.{ending}"
-    own.write_text(OWN, encoding="utf-8")
-    if kind == "link":
-        other.symlink_to(own)
-    elif kind == "hard link":
-        other.hardlink_to(own)
+@pytest.mark.parametrize("path_kind", ["same path", "symlink", "hard link", "unnormalized path"])
+def test_output_does_not_overwrite_own_pellets(run: Run, tmp_path: Path, option: str, path_kind: str) -> None:
+    extension = "csv" if option == "--output" else "png"
+    own_file, output_path = tmp_path / f"own.{extension}", tmp_path / f"out.{extension}"
+    own_file.write_text(OWN, encoding="utf-8")
+    if path_kind == "symlink":
+        output_path.symlink_to(own_file)
+    elif path_kind == "hard link":
+        output_path.hardlink_to(own_file)
     else:
-        other = own if kind == "itself" else tmp_path / ".." / tmp_path.name / own.name
-    outcome = run("predict", "--formula", "LTP", "--own", str(own), option, str(other))
+        output_path = own_file if path_kind == "same path" else tmp_path / ".." / tmp_path.name / own_file.name
+    outcome = run("predict", "--formula", "LTP", "--own", str(own_file), option, str(output_path))
     assert outcome.code == 2
     assert "this is the file of your own pellets, which would be lost" in outcome.err
-    assert own.read_text(encoding="utf-8") == OWN
+    assert own_file.read_text(encoding="utf-8") == OWN
 
 
-def test_a_file_of_the_model_is_not_written_over(run: Run, tmp_path: Path) -> None:
+def test_output_does_not_overwrite_files_of_given_model(run: Run, tmp_path: Path) -> None:
     bundle = tmp_path / "lab" / "bundle"
     bundle.mkdir(parents=True)
     (bundle / "pellets.csv").write_text(OWN, encoding="utf-8")
@@ -419,7 +423,7 @@ def test_a_file_of_the_model_is_not_written_over(run: Run, tmp_path: Path) -> No
         assert (outcome.code, "this is a file of the model, which would be lost" in outcome.err) == (2, True)
 
 
-def test_a_file_of_the_default_model_is_not_written_over(run: Run) -> None:
+def test_output_does_not_overwrite_files_of_default_model(run: Run) -> None:
     from nasicon_ml.workflows.predict import default_bundle
 
     file = default_bundle() / "pellets.csv"
@@ -429,7 +433,7 @@ def test_a_file_of_the_default_model_is_not_written_over(run: Run) -> None:
     assert file.read_bytes() == before
 
 
-def test_a_file_that_is_replaced_is_named(run: Run, recipes: str) -> None:
+def test_replaced_output_file_is_reported(run: Run, recipes: str) -> None:
     assert "will be replaced" not in run("predict", recipes, "--output", "out.csv").err
     outcome = run("predict", recipes, "--output", "out.csv")
     assert outcome.code == 1
@@ -440,27 +444,28 @@ def test_a_file_that_is_replaced_is_named(run: Run, recipes: str) -> None:
     ("option", "value"),
     [("--neighbours", "1_0"), ("--sintering-time", "1_5"), ("--at", "2_5"), ("--level", "0.9_0"), ("--x", "0_1")],
 )
-def test_numbers_in_options_are_plain(run: Run, option: str, value: str) -> None:
+def test_numbers_with_underscores_are_rejected(run: Run, option: str, value: str) -> None:
     outcome = run("predict", "--formula", "LATP x=0.3", option, value)
     assert outcome.code == 2
     assert f"{value!r} is not accepted" in outcome.err
     assert "without underscores" in outcome.err
 
 
-PREPARED = ("--precursors", "Li2CO3;TiO2;NH4H2PO4", "--lithium-excess", "-5", "--powder-bed", "yes")
+PREPARATION_OPTIONS = ("--precursors", "Li2CO3;TiO2;NH4H2PO4", "--lithium-excess", "-5", "--powder-bed", "yes")
 
 
-def test_preparation_is_taken_shown_and_never_missing(run: Run) -> None:
+def test_preparation_fields_are_shown_and_never_listed_as_not_given(run: Run) -> None:
     plain = run("predict", "--formula", "LATP x=0.4").out
-    assert "lithium excess" not in plain  # nothing is missing where it is not given
-    outcome = run("predict", "--formula", "LATP x=0.4", *PREPARED, "--green-pressure", "200")
+    assert "lithium excess" not in plain  # optional, so not listed under "not given"
+    outcome = run("predict", "--formula", "LATP x=0.4", *PREPARATION_OPTIONS, "--green-pressure", "200")
     assert (outcome.code, "warning" in outcome.err) == (0, False)
-    words = "-5 % of lithium in excess, pressed at 200 MPa, from Li2CO3;TiO2;NH4H2PO4, in powder bed"
-    assert words in " ".join(outcome.out.split())
-    answer = json.loads(run("predict", "--formula", "LATP x=0.4", *PREPARED, "--json").out)["predictions"][0]
-    assert answer["recipe"]["powder_bed"] is True
-    assert answer["recipe"]["lithium_excess_pct"] == -5
-    assert answer["recipe"]["green_pressure_mpa"] is None
+    description = "-5 % of lithium in excess, pressed at 200 MPa, from Li2CO3;TiO2;NH4H2PO4, in powder bed"
+    assert description in " ".join(outcome.out.split())
+    content = json.loads(run("predict", "--formula", "LATP x=0.4", *PREPARATION_OPTIONS, "--json").out)
+    recipe = content["predictions"][0]["recipe"]
+    assert recipe["powder_bed"] is True
+    assert recipe["lithium_excess_pct"] == -5
+    assert recipe["green_pressure_mpa"] is None
 
 
 @pytest.mark.parametrize(
@@ -471,14 +476,14 @@ def test_preparation_is_taken_shown_and_never_missing(run: Run) -> None:
         ("--powder-bed", "perhaps", "true or false"),
     ],
 )
-def test_preparation_out_of_bounds_is_refused(run: Run, option: str, value: str, allowed: str) -> None:
+def test_invalid_preparation_value_exits_with_code_2(run: Run, option: str, value: str, allowed: str) -> None:
     outcome = run("predict", "--formula", "LATP x=0.4", option, value)
     assert outcome.code == 2
     assert option in outcome.err
     assert allowed in " ".join(outcome.err.split())
 
 
-def test_precursors_that_are_no_formulas_are_a_warning(run: Run) -> None:
+def test_precursor_that_is_not_a_formula_gives_a_warning(run: Run) -> None:
     outcome = run("predict", "--formula", "LATP x=0.4", "--precursors", "TTIP;Li2CO3")
     assert outcome.code == 0
     assert "warning: this recipe: precursors: 'TTIP' is not a formula" in outcome.err

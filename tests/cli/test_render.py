@@ -1,4 +1,4 @@
-"""What people read: complete, within the width, numbers never cut; bars and lines on a terminal only."""
+"""Text output: panels, tables and progress bars."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from nasicon_ml.cli.render import answer_text, answers_table, format_value, prin
 from tests.cli.fakes import fake_predict
 
 
-def answer(formula: str = "LATP x=0.4", **fields: object) -> Answer:
+def build_answer(formula: str = "LATP x=0.4", **fields: object) -> Answer:
     inputs = expand_recipe(formula, None, {}, fields)
-    (found,) = build_answers(inputs, fake_predict(inputs.table), 3)
-    return found
+    (answer,) = build_answers(inputs, fake_predict(inputs.table), 3)
+    return answer
 
 
-def shown(found: Answer, width: int = 100, level: float = 0.9) -> str:
-    return click.unstyle(answer_text(found, level, width))
+def panel_text(answer: Answer, width: int = 100, level: float = 0.9) -> str:
+    return click.unstyle(answer_text(answer, level, width))
 
 
-def test_the_panel_says_everything() -> None:
-    text = shown(answer(sintering_temperature_c=800.0, atmosphere="Ar"))
-    for words in (
+def test_panel_contains_all_parts() -> None:
+    text = panel_text(build_answer(sintering_temperature_c=800.0, atmosphere="Ar"))
+    for expected in (
         "Li1.4Al0.4Ti1.6(PO4)3   LATP, x = 0.4",
         "A: Li1+ 1.4;  M: Al3+ 0.4 Ti4+ 1.6;  T: P5+ 3;  anions: O 12",
         "charge                balanced\n",
@@ -49,28 +49,28 @@ def test_the_panel_says_everything() -> None:
         "raj2023, https://doi.org/10.1021/acsaem.2c02464",
         "nothing reported about how it was made",
     ):
-        assert words in text
+        assert expected in text
 
 
-def test_the_panel_names_two_rules_that_the_model_breaks() -> None:
-    found = answer()
-    assert "does not see" not in shown(found)
+def test_panel_shows_at_most_two_broken_rules() -> None:
+    answer = build_answer()
+    assert "does not see" not in panel_text(answer)
     rules = {f"rule_{number}": f"Statement {number}." for number in range(4)}
-    text = shown(replace(found, broken_rules=rules))
+    text = panel_text(replace(answer, broken_rules=rules))
     assert "\n  model does not see    Statement 0.\n                        Statement 1.\n" in text
     assert "and 2 more (--json)" in text
-    assert "more" not in shown(replace(found, broken_rules={"rule_0": "Statement 0."}))
+    assert "more" not in panel_text(replace(answer, broken_rules={"rule_0": "Statement 0."}))
 
 
-def test_the_panel_says_why_a_recipe_is_outside() -> None:
-    text = shown(answer(sintering_temperature_c=1300.0))
+def test_panel_gives_reasons_for_recipe_outside_domain() -> None:
+    text = panel_text(build_answer(sintering_temperature_c=1300.0))
     assert "OUTSIDE" in text
     assert "- sintering temperature is above that of any pellet\n" in text
     assert "- far away\n" in text
 
 
 @pytest.mark.parametrize(
-    ("formula", "words"),
+    ("formula", "expected"),
     [
         ("Li1.3Al0.3Ti1.7(PO4)3", "balanced\n"),
         ("Li1.31Al0.3Ti1.7(PO4)3", "balanced within 0.01 e; Li excess 0.01"),
@@ -78,43 +78,43 @@ def test_the_panel_says_why_a_recipe_is_outside() -> None:
         ("Li1.3Al0.5Ti1.7(PO4)3", "NOT BALANCED: +0.6 e per formula unit"),
     ],
 )
-def test_the_panel_says_how_charges_add_up(formula: str, words: str) -> None:
-    assert words in shown(answer(formula))
+def test_panel_shows_charge_balance(formula: str, expected: str) -> None:
+    assert expected in panel_text(build_answer(formula))
 
 
 @pytest.mark.parametrize("width", [72, 80, 120])
-def test_the_panel_keeps_to_the_width(width: int) -> None:
+def test_panel_fits_width(width: int) -> None:
     fields = {"additive": "B2O3", "synthesis_route": "melt_quench", "sintering_temperature_c": 1300.0}
-    text = shown(answer("LAGP x=0.5", **fields), width)
+    text = panel_text(build_answer("LAGP x=0.5", **fields), width)
     assert max(map(len, text.splitlines())) <= width
 
 
-def test_a_very_narrow_terminal_gets_whole_words_and_numbers() -> None:
-    text = shown(answer(sintering_temperature_c=800.0), 20)
+def test_narrow_panel_does_not_break_numbers_or_urls() -> None:
+    text = panel_text(build_answer(sintering_temperature_c=800.0), 20)
     assert "8.0e-6 to 8.0e-4 S/cm" in text
     assert "https://doi.org/10.1021/acsaem.2c02464" in text
 
 
-def test_the_title_names_the_pellet_of_the_file() -> None:
+def test_panel_and_table_show_pellet_id() -> None:
     inputs = expand_recipe("LATP x=0.4", None, {}, {})
     named = type(inputs)(inputs.table, (1,), (2,), ("slow",))
-    (found,) = build_answers(named, fake_predict(inputs.table), 0)
-    assert click.unstyle(answer_text(found, 0.9, 80)).startswith("slow: Li1.4")
-    assert "slow: Li1.4" in answers_table([found], 0.9, None)
-    assert " slow " in answers_table([found], 0.9, 20)
+    (answer,) = build_answers(named, fake_predict(inputs.table), 0)
+    assert click.unstyle(answer_text(answer, 0.9, 80)).startswith("slow: Li1.4")
+    assert "slow: Li1.4" in answers_table([answer], 0.9, None)
+    assert " slow " in answers_table([answer], 0.9, 20)
 
 
-def many() -> list[Answer]:
+def three_answers() -> list[Answer]:
     return [
-        answer(sintering_temperature_c=800.0, synthesis_route="sol_gel", atmosphere="Ar"),
-        answer("LAGP x=0.5", sintering_temperature_c=1300.0),
-        answer("NZSP"),
+        build_answer(sintering_temperature_c=800.0, synthesis_route="sol_gel", atmosphere="Ar"),
+        build_answer("LAGP x=0.5", sintering_temperature_c=1300.0),
+        build_answer("NZSP"),
     ]
 
 
-def test_the_table_has_one_line_a_recipe_and_the_reasons_below() -> None:
-    head, *lines = click.unstyle(answers_table(many(), 0.9, None)).splitlines()
-    assert re.split(r"\s{2,}", head) == [
+def test_table_has_one_line_per_recipe_and_domain_notes_below() -> None:
+    header, *lines = click.unstyle(answers_table(three_answers(), 0.9, None)).splitlines()
+    assert re.split(r"\s{2,}", header) == [
         "#", "recipe", "S/cm, 25 °C", "90 % interval", "dense", "90 %", "pure", "domain",
     ]  # fmt: skip
     assert re.split(r"\s{2,}", lines[0]) == [
@@ -138,22 +138,22 @@ def test_the_table_has_one_line_a_recipe_and_the_reasons_below() -> None:
         (70, "LATP x=0.4  "),
     ],
 )
-def test_the_table_names_recipes_as_fully_as_the_width_allows(width: int, name: str) -> None:
-    text = click.unstyle(answers_table(many(), 0.9, width))
+def test_table_shortens_recipes_to_fit_width(width: int, name: str) -> None:
+    text = click.unstyle(answers_table(three_answers(), 0.9, width))
     assert f"1  {name}" in text
-    assert "8.0e-6 to 8.0e-4" in text, "numbers are never cut"
+    assert "8.0e-6 to 8.0e-4" in text, "numbers are never truncated"
 
 
-def test_the_table_fits_eighty_columns() -> None:
-    lines = click.unstyle(answers_table(many(), 0.9, 96)).splitlines()
+def test_table_fits_width() -> None:
+    lines = click.unstyle(answers_table(three_answers(), 0.9, 96)).splitlines()
     assert max(map(len, lines[:4])) <= 96
 
 
-def test_the_head_names_a_temperature_only_if_all_recipes_share_it() -> None:
+def test_header_has_temperature_only_if_equal_for_all_recipes() -> None:
     inputs = expand_recipe("LATP x=0.4", None, {}, {})
     (cold,) = build_answers(inputs, fake_predict(inputs.table, at_c=-20.0), 0)
     assert "S/cm, -20 °C" in answers_table([cold], 0.9, None)
-    assert "S/cm, " not in answers_table([cold, answer()], 0.9, None)
+    assert "S/cm, " not in answers_table([cold, build_answer()], 0.9, None)
 
 
 FRAME = pd.DataFrame(
@@ -162,13 +162,13 @@ FRAME = pd.DataFrame(
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that reports to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def test_plain_text_is_aligned_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_table_is_aligned_and_not_truncated(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(FRAME, "Title")
     assert capsys.readouterr().out.splitlines() == [
         "Title",
@@ -178,7 +178,7 @@ def test_plain_text_is_aligned_and_whole(capsys: pytest.CaptureFixture[str]) -> 
     ]
 
 
-def test_a_terminal_gets_lines_and_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_on_terminal_wraps_long_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", "60")
@@ -190,7 +190,7 @@ def test_a_terminal_gets_lines_and_folds(monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(len(line) < 200 for line in text.splitlines())
 
 
-def test_an_empty_table_has_its_head(capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_table_prints_header(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(FRAME.iloc[:0])
     assert capsys.readouterr().out == "name  count  value  note\n"
 
@@ -212,18 +212,18 @@ def test_an_empty_table_has_its_head(capsys: pytest.CaptureFixture[str]) -> None
         ("text", "text"),
     ],
 )
-def test_values_are_written_for_a_person(value: object, text: str) -> None:
+def test_format_value(value: object, text: str) -> None:
     assert format_value(value) == text
 
 
-def test_nothing_is_written_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_bar_writes_nothing_without_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar("predicting") as step:
         step("half", 0.5)
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
 
 
-def test_a_terminal_sees_the_bar_on_standard_error(
+def test_progress_bar_is_written_to_standard_error_of_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal = Terminal()

@@ -1,4 +1,4 @@
-"""``nasicon-ml screen``: what it says, writes and refuses; Ctrl-C and resuming with real signals."""
+"""``nasicon-ml screen``: output, files, messages and exit codes; Ctrl-C and resuming with real signals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nasicon_ml.cli import screen as command
+from nasicon_ml.cli import screen as screen_module
 from nasicon_ml.cli.formatting import format_duration
 from nasicon_ml.cli.screen import parse_wishes
 from nasicon_ml.errors import FieldError
@@ -54,25 +54,27 @@ def screen(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *arguments: run("screen", *arguments)
 
 
-def names(folder: Path) -> set[str]:
+def file_names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_own_pellets_move_what_is_found_and_stay_here(screen: Run, tmp_path: Path) -> None:
+def test_own_pellets_change_results_and_are_rejected_with_dask(screen: Run, tmp_path: Path) -> None:
     (tmp_path / "lab.csv").write_text(
         "Composition;sigma (mS/cm)\nLATP x=0,3;3\nLATP x=0,4;2,5\n", encoding="utf-8"
     )
-    plain, moved = screen("space.yaml", "--json"), screen("space.yaml", "--json", "--own", "lab.csv")
-    assert moved.code == 0, moved.err
-    assert "note: lab.csv: column 'sigma (mS/cm)' read as conductivity_total_s_cm, divided by 1000" in moved.err
-    best = [json.loads(outcome.out)["best"][0]["predicted_conductivity_s_cm"] for outcome in (plain, moved)]
+    without_own, with_own = screen("space.yaml", "--json"), screen("space.yaml", "--json", "--own", "lab.csv")
+    assert with_own.code == 0, with_own.err
+    assert "note: lab.csv: column 'sigma (mS/cm)' read as conductivity_total_s_cm, divided by 1000" in with_own.err
+    best = [
+        json.loads(outcome.out)["best"][0]["predicted_conductivity_s_cm"] for outcome in (without_own, with_own)
+    ]
     assert best[1] > 1.5 * best[0]
     refused = screen("space.yaml", "--own", "lab.csv", "--engine", "dask")
     assert refused.code == 2
     assert "own pellets stay on this machine" in refused.err
 
 
-def test_a_summary_says_what_was_asked_and_found(screen: Run, tmp_path: Path) -> None:
+def test_summary_contains_question_counts_and_best_recipes(screen: Run, tmp_path: Path) -> None:
     outcome = screen("space.yaml")
     assert outcome.code == 0, outcome.err
     assert "looked for: predicted conductivity in S/cm" in outcome.out
@@ -81,36 +83,45 @@ def test_a_summary_says_what_was_asked_and_found(screen: Run, tmp_path: Path) ->
     assert re.search(r"best 10 of \d+ kept \(one of each composition and way of making", outcome.out)
     assert "LAGP" in outcome.out
     assert "50 to score at " in outcome.err
-    assert names(tmp_path) == {"space.yaml"}
+    assert file_names(tmp_path) == {"space.yaml"}
 
 
-def test_size_and_time_are_told_before_the_summary(screen: Run) -> None:
+def test_number_of_candidates_and_model_are_printed_to_standard_error(screen: Run) -> None:
     errors = screen("space.yaml").err.splitlines()
     assert any("tiny: 50 candidates" in line for line in errors)
     assert any(line.startswith("model: ") and "trained 20" in line for line in errors)
 
 
-def test_what_takes_long_is_done_in_processes(screen: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = screen("space.yaml", "--threads", "2", "--json")
-    assert "2 threads" in few.err
-    monkeypatch.setattr(command, "WORTH_PROCESSES_S", 0)
-    many = screen("space.yaml", "--threads", "2", "--json")
-    assert ("2 processes" in many.err, "1 thread" in screen("space.yaml", "--threads", "1").err) == (True, True)
-    assert json.loads(many.out)["best"] == json.loads(few.out)["best"]
+def test_long_screening_uses_processes_with_equal_results(screen: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = screen("space.yaml", "--threads", "2", "--json")
+    assert "2 threads" in threads.err
+    monkeypatch.setattr(screen_module, "WORTH_PROCESSES_S", 0)
+    processes = screen("space.yaml", "--threads", "2", "--json")
+    assert "2 processes" in processes.err
+    assert "1 thread" in screen("space.yaml", "--threads", "1").err
+    assert json.loads(processes.out)["best"] == json.loads(threads.out)["best"]
 
 
-def test_everything_is_written_into_the_folder(screen: Run, tmp_path: Path) -> None:
+def test_output_folder_contains_all_files(screen: Run, tmp_path: Path) -> None:
     outcome = screen("space.yaml", "--output", "out", "--keep", "7", "--scored", "--json")
     assert outcome.code == 0, outcome.err
     out = tmp_path / "out"
-    assert names(out) == {"kept.csv", "front.csv", "summary.json", "map.png", "front.png", "state.json", "scored"}
+    assert file_names(out) == {
+        "kept.csv",
+        "front.csv",
+        "summary.json",
+        "map.png",
+        "front.png",
+        "state.json",
+        "scored",
+    }
     printed, written = json.loads(outcome.out), json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert printed["complete"] is True
     assert printed["model"]["name"] == MODEL
     assert printed["counts"] == written["counts"]
     assert printed["counts"]["positions"] == 60
     kept = pd.read_csv(out / "kept.csv")["space_position"].tolist()
-    assert [place for place in kept if place in {row["space_position"] for row in printed["best"]}] == [
+    assert [position for position in kept if position in {row["space_position"] for row in printed["best"]}] == [
         row["space_position"] for row in printed["best"]
     ]
     assert sum(row["kept_alike"] for row in printed["best"]) == len(kept) == 7
@@ -118,7 +129,7 @@ def test_everything_is_written_into_the_folder(screen: Run, tmp_path: Path) -> N
     assert str(Path("out") / "kept.csv") in outcome.err
 
 
-def test_what_was_kept_can_be_predicted_again(screen: Run, tmp_path: Path) -> None:
+def test_kept_recipes_can_be_read_as_a_batch(screen: Run, tmp_path: Path) -> None:
     from nasicon_ml.io import read_table
     from nasicon_ml.recipe import read_batch
 
@@ -128,27 +139,27 @@ def test_what_was_kept_can_be_predicted_again(screen: Run, tmp_path: Path) -> No
     assert not again.findings
 
 
-def test_tables_can_be_parquet(screen: Run, tmp_path: Path) -> None:
+def test_tables_are_written_as_parquet(screen: Run, tmp_path: Path) -> None:
     assert screen("space.yaml", "--output", "out", "--format", "parquet", "--keep", "5").code == 0
     kept = pd.read_parquet(tmp_path / "out" / "kept.parquet")
     assert len(kept) == 5
     assert kept["inside_domain"].dtype == bool
 
 
-def test_options_reach_the_question(screen: Run) -> None:
+def test_options_are_passed_to_the_question(screen: Run) -> None:
     outcome = screen(
         "space.yaml", "--objective", "success", "--threshold", "1e-4", "--keep", "3", "--level", "0.8", "--at-c",
         "60", "--outside", "--json",
     )  # fmt: skip
-    asked = json.loads(outcome.out)["question"]
-    assert asked == {
+    question = json.loads(outcome.out)["question"]
+    assert question == {
         "objective": {"name": "success", "threshold_s_cm": 1e-4},
         "keep": 3, "level": 0.8, "at_c": 60.0, "inside_only": False, "balanced_only": True,
     }  # fmt: skip
     assert json.loads(outcome.out)["best"][0]["measurement_temperature_c"] == 60.0
 
 
-def test_a_budget_draws_a_sample(screen: Run) -> None:
+def test_budget_draws_a_sample_determined_by_the_seed(screen: Run) -> None:
     first, same, other = (
         json.loads(screen("space.yaml", "--budget", "20", "--method", "random", "--seed", seed, "--json").out)
         for seed in ("1", "1", "2")
@@ -158,19 +169,21 @@ def test_a_budget_draws_a_sample(screen: Run) -> None:
     assert first["best"] != other["best"]
 
 
-def test_many_candidates_need_a_yes(screen: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(command, "MOST_WITHOUT_YES", 49)
+def test_many_candidates_require_the_yes_option(
+    screen: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(screen_module, "MOST_WITHOUT_YES", 49)
     refused = screen("space.yaml", "--output", "out")
     assert refused.code == 2
     assert "50 to score at" in refused.err
     assert "--yes begins nevertheless" in refused.err
-    assert names(tmp_path) == {"space.yaml"}
+    assert file_names(tmp_path) == {"space.yaml"}
     assert screen("space.yaml", "--yes").code == 0
     assert screen("space.yaml", "--budget", "49").code == 0
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "pattern"),
     [
         ((), "no search space"),
         (("nowhere.yaml",), "nowhere.yaml"),
@@ -204,29 +217,29 @@ def test_many_candidates_need_a_yes(screen: Run, monkeypatch: pytest.MonkeyPatch
         (("space.yaml", "--resume", "out", "--output", "out"), "leave --output out"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_nothing_is_written(
-    screen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+def test_invalid_arguments_exit_with_code_2_and_write_nothing(
+    screen: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], pattern: str
 ) -> None:
     monkeypatch.setattr("nasicon_ml.screening.cluster._CONNECT_S", 1)
     outcome = screen(*arguments)
     assert outcome.code == 2
-    assert re.search(words, outcome.err), outcome.err
+    assert re.search(pattern, outcome.err), outcome.err
     assert "Traceback" not in outcome.err
     assert not outcome.out
-    assert names(tmp_path) == {"space.yaml"}
+    assert file_names(tmp_path) == {"space.yaml"}
 
 
-def test_a_space_of_nothing_is_refused(screen: Run, tmp_path: Path) -> None:
+def test_space_without_candidates_exits_with_code_2(screen: Run, tmp_path: Path) -> None:
     text = SPACE.replace(
         "constraints:", "constraints:\n  - require: {sintering_temperature_c: {max: 100}}\n    because: x"
     )
     (tmp_path / "space.yaml").write_text(text, encoding="utf-8")
     outcome = screen("space.yaml", "--output", "out")
     assert outcome.code == 2
-    assert names(tmp_path) == {"space.yaml"}
+    assert file_names(tmp_path) == {"space.yaml"}
 
 
-def test_wishes_are_read() -> None:
+def test_parse_wishes() -> None:
     assert parse_wishes(["conductivity=1e-6:1e-3:2", "sintering_temperature=1200:700"]) == {
         "conductivity": Wish(1e-6, 1e-3, 2.0),
         "sintering-temperature": Wish(1200.0, 700.0),
@@ -241,28 +254,28 @@ def test_wishes_are_read() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.2, "0 s"), (119, "119 s"), (600, "10 min"), (7200, "2.0 h"), (3e5, "3.5 d")]
 )
-def test_a_time_is_written_in_a_fitting_unit(seconds: float, text: str) -> None:
+def test_format_duration(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
-class StopsAfter:
-    """Stands for a person who presses Ctrl-C once so many chunks are done."""
+class InterruptAfter:
+    """A progress callback that raises SIGINT, as Ctrl-C does, after a number of chunks."""
 
     def __init__(self, chunks: int) -> None:
-        self.left = chunks
+        self.remaining = chunks
 
     def __call__(self, *_: Any) -> None:
-        self.left -= 1
-        if self.left == 0:
+        self.remaining -= 1
+        if self.remaining == 0:
             signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture
-def stopped(screen: Run, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The folder of a screening that Ctrl-C has stopped."""
+def interrupted(screen: Run, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the output folder of a screening that was interrupted by Ctrl-C."""
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
-        patch.setattr("nasicon_ml.cli.screen._ProgressLines", lambda: StopsAfter(2))
+        patch.setattr("nasicon_ml.cli.screen._ProgressLines", lambda: InterruptAfter(2))
         outcome = screen("space.yaml", "--output", "out", "--keep", "6", "--chunk", "5", "--threads", "1")
     assert outcome.code == 130
     assert "PARTIAL" in outcome.out
@@ -272,37 +285,45 @@ def stopped(screen: Run, monkeypatch: pytest.MonkeyPatch) -> str:
     return "out"
 
 
-def test_a_stopped_one_goes_on_with_its_own_options(screen: Run, stopped: str, tmp_path: Path) -> None:
-    assert 10 <= read_state(tmp_path / stopped).position < 60
-    assert json.loads((tmp_path / stopped / "summary.json").read_text(encoding="utf-8"))["complete"] is False
+def test_resumed_screening_restores_options_and_writes_equal_files(
+    screen: Run, interrupted: str, tmp_path: Path
+) -> None:
+    assert 10 <= read_state(tmp_path / interrupted).position < 60
+    assert json.loads((tmp_path / interrupted / "summary.json").read_text(encoding="utf-8"))["complete"] is False
     (tmp_path / "space.yaml").rename(tmp_path / "moved.yaml")
-    assert screen("--resume", stopped).code == 0
+    assert screen("--resume", interrupted).code == 0
     assert screen("moved.yaml", "--output", "whole", "--keep", "6").code == 0
     for name in ("kept.csv", "front.csv"):
-        assert (tmp_path / stopped / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert (tmp_path / interrupted / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_a_stopped_one_is_not_mixed_with_another(screen: Run, stopped: str, tmp_path: Path) -> None:
-    refused = screen("--resume", stopped, "--keep", "7")
+def test_resuming_with_other_options_or_space_exits_with_code_2(
+    screen: Run, interrupted: str, tmp_path: Path
+) -> None:
+    refused = screen("--resume", interrupted, "--keep", "7")
     assert (refused.code, "with keep 6, not 7" in refused.err) == (2, True)
     (tmp_path / "space.yaml").write_text(SPACE.replace("[2, 6]", "[2, 12]"), encoding="utf-8")
-    refused = screen("space.yaml", "--resume", stopped)
+    refused = screen("space.yaml", "--resume", interrupted)
     assert (refused.code, "another space" in refused.err) == (2, True)
-    assert screen("space.yaml", "--output", stopped).code == 2
+    assert screen("space.yaml", "--output", interrupted).code == 2
 
 
-PROGRAM = (Path(sys.executable).parent / "nasicon-ml", "screen", "--model", MODEL)
+SCREEN_COMMAND = (Path(sys.executable).parent / "nasicon-ml", "screen", "--model", MODEL)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["local", "processes"])
-def test_a_real_ctrl_c_loses_nothing(screen: Run, tmp_path: Path, engine: str) -> None:
-    """Stopped in the middle by a signal that reaches all processes of the terminal, and resumed: as in one run."""
+def test_screening_interrupted_by_sigint_can_be_resumed_without_loss(
+    screen: Run, tmp_path: Path, engine: str
+) -> None:
+    """The signal reaches all processes; after resuming, the files are equal to those of an uninterrupted run."""
     text = SPACE.replace("[2, 6]", "{from: 1, to: 12, step: 1}")
     (tmp_path / "space.yaml").write_text(text, encoding="utf-8")
     options = ("--scored", "--chunk", "6", "--keep", "30")
-    words = ("--output", "out", "--threads", "2", "--engine", engine, *options)
-    with running(*PROGRAM, "space.yaml", *words, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True) as process:
+    arguments = ("--output", "out", "--threads", "2", "--engine", engine, *options)
+    with running(
+        *SCREEN_COMMAND, "space.yaml", *arguments, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True
+    ) as process:
         _wait_for_parts(tmp_path / "out" / "scored", 3, process)
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
@@ -315,9 +336,9 @@ def test_a_real_ctrl_c_loses_nothing(screen: Run, tmp_path: Path, engine: str) -
     assert screen("space.yaml", "--output", "whole", *options).code == 0
     for path in (tmp_path / "whole").rglob("*"):
         if path.is_file() and path.name not in {"state.json", "summary.json"}:
-            there = tmp_path / "out" / path.relative_to(tmp_path / "whole")
-            assert there.read_bytes() == path.read_bytes(), path.name
-    assert names(tmp_path / "out" / "scored") == names(tmp_path / "whole" / "scored")
+            resumed = tmp_path / "out" / path.relative_to(tmp_path / "whole")
+            assert resumed.read_bytes() == path.read_bytes(), path.name
+    assert file_names(tmp_path / "out" / "scored") == file_names(tmp_path / "whole" / "scored")
 
 
 def _wait_for_parts(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
@@ -328,9 +349,9 @@ def _wait_for_parts(folder: Path, count: int, process: subprocess.Popen[str]) ->
         time.sleep(0.02)
 
 
-def test_nothing_is_written_into_the_folder_of_the_model(screen: Run, tmp_path: Path) -> None:
+def test_output_inside_model_folder_is_rejected(screen: Run, tmp_path: Path) -> None:
     model = shutil.copytree(MODEL, tmp_path / "model")
-    before = names(model)
+    before = file_names(model)
     outcome = screen("space.yaml", "--model", str(model), "--output", str(model / "found"))
     assert (outcome.code, "this is within the model's folder" in outcome.err) == (2, True)
-    assert names(model) == before
+    assert file_names(model) == before
