@@ -1,4 +1,4 @@
-"""What the tests of the screening share."""
+"""Fixtures of the screening tests."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def champion() -> PropertyModel:
-    """The committed model."""
+    """Return the committed model."""
     return PropertyModel.load(ROOT / "models" / "champion")

@@ -1,4 +1,4 @@
-"""A small search space, made by the slow way: every recipe a formula, every formula parsed."""
+"""A small search space in which each recipe has a formula that is parsed, as a reference for `SearchSpace`."""
 
 from __future__ import annotations
 
@@ -47,25 +47,30 @@ class SmallSpace:
     def chunk(self, start: int, stop: int) -> Candidates:
         return self.at(np.arange(start, min(stop, self.size)))
 
-    def at(self, positions: NDArray[np.int64]) -> Candidates:
-        # "Argon needs two hours at least six" is this space's own constraint.
+    def at(self, indices: NDArray[np.int64]) -> Candidates:
+        # The constraint of this space: in argon, pellets are not sintered for 2 h.
         recipes = self._recipes
         rows = [
-            (number, recipe)
-            for number in positions.tolist()
-            if not ((recipe := recipes[number])[1] == "Ar" and recipe[0] == 2.0)
+            (position, recipe)
+            for position in indices.tolist()
+            if not ((recipe := recipes[position])[1] == "Ar" and recipe[0] == 2.0)
         ]
         if not rows:
             return self._empty()
         table = recipe_table(
             [
-                Recipe(formula=formula, sintering_temperature_c=firing_c, sintering_time_h=hours, atmosphere=gas)
-                for _, (hours, gas, firing_c, formula) in rows
+                Recipe(
+                    formula=formula,
+                    sintering_temperature_c=temperature_c,
+                    sintering_time_h=time_h,
+                    atmosphere=atmosphere,
+                )
+                for _, (time_h, atmosphere, temperature_c, formula) in rows
             ]
         )
         sites = occupancies([recipe[3] for _, recipe in rows])
-        numbers = np.array([number for number, _ in rows], dtype=np.int64)
-        return Candidates(numbers, table.drop(columns=[Column.FORMULA.value]), sites)
+        positions = np.array([position for position, _ in rows], dtype=np.int64)
+        return Candidates(positions, table.drop(columns=[Column.FORMULA.value]), sites)
 
     def _empty(self) -> Candidates:
         table = pd.DataFrame({column.value: pd.Series(dtype="float64") for column in MODEL_INPUT[1:]})

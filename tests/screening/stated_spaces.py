@@ -1,4 +1,4 @@
-"""Search spaces as hypothesis draws them, and a small one that tests change in one place."""
+"""Specifications of search spaces: a small one that tests change, and a Hypothesis strategy for families."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nasicon_ml.composition.sites import USUAL_STATES
 from nasicon_ml.screening.compositions import DOPANTS
 
-SMALL: dict[str, Any] = {
+SMALL_SPEC: dict[str, Any] = {
     "compositions": [
         {"system": "LATP", "x": {"from": 0, "to": 0.4, "step": 0.1}},
         {"hosts": "Ge", "dopants": ["Al", {"Al": 0.75, "Y": 0.25}], "x": [0.2, 0.4]},
@@ -31,15 +31,15 @@ SMALL: dict[str, Any] = {
 }
 
 
-def small(**changes: Any) -> dict[str, Any]:
-    """The small space, with some of its keys replaced; None takes one away."""
-    space = copy.deepcopy(SMALL) | changes
-    return {key: value for key, value in space.items() if value is not None}
+def small_spec(**changes: Any) -> dict[str, Any]:
+    """Return the small specification with some keys replaced; a key with the value None is removed."""
+    spec = copy.deepcopy(SMALL_SPEC) | changes
+    return {key: value for key, value in spec.items() if value is not None}
 
 
 HOSTS = ("Ti", "Ge", "Zr", "Hf", "Sn")
 _IONS = [f"{element}{state}+" for element in DOPANTS for state in USUAL_STATES[element]]
-#: Amounts as people state them, and such as no formula is written with.
+#: Round amounts as people write them, and arbitrary floats.
 _amounts = st.one_of(st.integers(0, 40).map(lambda n: n / 100), st.floats(0, 0.4))
 
 
@@ -50,7 +50,7 @@ def _shares(draw: st.DrawFn, names: list[str]) -> dict[str, float]:
     return {first: share, second: 1 - share}
 
 
-def _two_charges(family: dict[str, Any]) -> bool:
+def _has_element_with_two_charges(family: dict[str, Any]) -> bool:
     hosts, dopants = (str(family.get(key, "")) for key in ("hosts", "dopants"))
     elements = re.findall(r"([A-Z][a-z]?)\d\+", dopants)
     return len(set(elements)) < len(elements) or any(re.search(f"{el}(?![a-z])", hosts) for el in elements)
@@ -58,16 +58,16 @@ def _two_charges(family: dict[str, Any]) -> bool:
 
 @st.composite
 def families(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a family: hosts and dopants of all kinds, alone and mixed, silicon, excess."""
+    """Draw a family of compositions: single or mixed hosts and dopants, silicon, excess lithium."""
     family: dict[str, Any] = {"hosts": draw(st.one_of(st.sampled_from(HOSTS), _shares(list(HOSTS))))}
     family["ion"] = draw(st.sampled_from(["Li", "Na", "K", "Ag"]))
     if draw(st.booleans()):
         family["dopants"] = draw(st.one_of(st.sampled_from(_IONS), _shares(_IONS)))
         family["amount"] = [draw(_amounts)]
-        assume(not _two_charges(family))
+        assume(not _has_element_with_two_charges(family))
     if draw(st.booleans()):
-        most = [1, 2.0] if "dopants" in family else [1, 2.0, 3]  # there is room for five ions
-        family["silicon"] = [draw(st.one_of(_amounts, st.sampled_from(most)))]
+        largest = [1, 2.0] if "dopants" in family else [1, 2.0, 3]  # A has room for five ions
+        family["silicon"] = [draw(st.one_of(_amounts, st.sampled_from(largest)))]
     if draw(st.booleans()):
         family["excess"] = [draw(st.floats(-0.04, 0.2))]
     return family

@@ -1,4 +1,4 @@
-"""Screening on a real Dask cluster: a scheduler and two workers, each a process of its own."""
+"""Screening on a real Dask cluster: a scheduler and two workers, each in a separate process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 from nasicon_ml.errors import MissingExtraError, NasiconError
 from nasicon_ml.model import PropertyModel
-from nasicon_ml.screening import cluster as module
+from nasicon_ml.screening import cluster as cluster_module
 from nasicon_ml.screening.engine import Progress, screen
 from nasicon_ml.screening.objectives import Question
 from nasicon_ml.screening.processes import PackedScorer
@@ -47,7 +47,7 @@ def dask() -> None:
 
 @dataclass
 class Cluster:
-    """A running cluster."""
+    """A running Dask cluster."""
 
     address: str
     scheduler: subprocess.Popen[bytes]
@@ -58,9 +58,9 @@ class Cluster:
         return Effort(chunk=CHUNK, engine="dask", scheduler=self.address)
 
 
-def _start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-m", *words], cwd=folder, stdout=log, stderr=log)
+        return subprocess.Popen([sys.executable, "-m", *arguments], cwd=folder, stdout=log, stderr=log)
 
 
 @pytest.fixture
@@ -104,157 +104,166 @@ def _wait_for_workers(address: str, count: int) -> None:
         client.wait_for_workers(count, timeout=240)
 
 
-class Then:
-    """Does something once after the first batch."""
+class RunAfterFirstChunk:
+    """Progress callback that records all calls and runs an action at the first."""
 
     def __init__(self, action: Any) -> None:
         self.action: Any = action
-        self.seen: list[Progress] = []
+        self.calls: list[Progress] = []
 
-    def __call__(self, at: Progress) -> None:
-        self.seen.append(at)
-        if len(self.seen) == 1:
+    def __call__(self, progress: Progress) -> None:
+        self.calls.append(progress)
+        if len(self.calls) == 1:
             self.action()
 
 
 @pytest.fixture(scope="module")
-def local(champion: PropertyModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def local_files(champion: PropertyModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("local") / "out"
     screen(SPACE, champion, QUESTION, Effort(threads=2, chunk=CHUNK), output=OutputFolder(folder, scored=True))
-    return files(folder)
+    return result_files(folder)
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
+def result_files(folder: Path) -> dict[str, bytes]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         str(path.relative_to(folder)): path.read_bytes()
-        for path in found
+        for path in paths
         if path.name not in {STATE, "summary.json"}
     }
 
 
 @pytest.mark.slow
-def test_a_cluster_finds_what_this_machine_finds(
-    cluster: Cluster, champion: PropertyModel, local: dict[str, bytes], tmp_path: Path
+def test_cluster_gives_same_result_as_local_threads(
+    cluster: Cluster, champion: PropertyModel, local_files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    then = Then(lambda: None)
+    progress_callback = RunAfterFirstChunk(lambda: None)
     output = OutputFolder(tmp_path / "out", scored=True)
-    screen(SPACE, champion, QUESTION, cluster.effort, output=output, progress=then)
-    assert len(then.seen) > 3
-    assert files(tmp_path / "out") == local
-    drawn = SPACE.sample(100, "sobol", seed=1)
-    there = screen(drawn, champion, QUESTION, cluster.effort)
-    assert there.aggregate.to_json() == screen(drawn, champion, QUESTION, Effort(threads=1)).aggregate.to_json()
-    assert module.cluster_threads(cluster.address) == 2
+    screen(SPACE, champion, QUESTION, cluster.effort, output=output, progress=progress_callback)
+    assert len(progress_callback.calls) > 3
+    assert result_files(tmp_path / "out") == local_files
+    sample = SPACE.sample(100, "sobol", seed=1)
+    result_of_cluster = screen(sample, champion, QUESTION, cluster.effort)
+    assert (
+        result_of_cluster.aggregate.to_json()
+        == screen(sample, champion, QUESTION, Effort(threads=1)).aggregate.to_json()
+    )
+    assert cluster_module.cluster_threads(cluster.address) == 2
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_time_and_no_result(
-    cluster: Cluster, champion: PropertyModel, local: dict[str, bytes], tmp_path: Path
+def test_killed_worker_does_not_change_result(
+    cluster: Cluster, champion: PropertyModel, local_files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    then = Then(lambda: os.kill(cluster.workers[0].pid, signal.SIGKILL))
+    progress_callback = RunAfterFirstChunk(lambda: os.kill(cluster.workers[0].pid, signal.SIGKILL))
     output = OutputFolder(tmp_path / "out", scored=True)
-    screen(SPACE, champion, QUESTION, cluster.effort, output=output, progress=then)
+    screen(SPACE, champion, QUESTION, cluster.effort, output=output, progress=progress_callback)
     assert cluster.workers[0].wait(timeout=120) == -signal.SIGKILL
-    assert len(then.seen) > 3
-    assert files(tmp_path / "out") == local
+    assert len(progress_callback.calls) > 3
+    assert result_files(tmp_path / "out") == local_files
 
 
 @pytest.mark.slow
-def test_a_lost_scheduler_is_said_and_the_work_goes_on_elsewhere(
-    cluster: Cluster, champion: PropertyModel, local: dict[str, bytes], tmp_path: Path
+def test_lost_scheduler_raises_error_and_screening_can_be_resumed(
+    cluster: Cluster, champion: PropertyModel, local_files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    then = Then(lambda: os.kill(cluster.scheduler.pid, signal.SIGKILL))
+    progress_callback = RunAfterFirstChunk(lambda: os.kill(cluster.scheduler.pid, signal.SIGKILL))
     output = OutputFolder(tmp_path / "out", scored=True)
     with pytest.raises(NasiconError, match=r"scheduler tcp://.* was lost; .* can be resumed"):
-        screen(SPACE, champion, QUESTION, cluster.effort, output=output, progress=then)
+        screen(SPACE, champion, QUESTION, cluster.effort, output=output, progress=progress_callback)
     assert 0 < read_state(tmp_path / "out").position < SPACE.size
     resumed = OutputFolder(tmp_path / "out", scored=True, resume=True)
     screen(SPACE, champion, QUESTION, Effort(threads=2, chunk=CHUNK), output=resumed)
-    assert files(tmp_path / "out") == local
+    assert result_files(tmp_path / "out") == local_files
 
 
 @needs_dask
-def test_a_result_is_fetched_however_often_one_looks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poll_returns_result_at_any_polling_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     import distributed
 
-    local = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
-    with distributed.LocalCluster(protocol="tcp", **local) as cluster, distributed.Client(cluster) as client:
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(protocol="tcp", **options) as cluster, distributed.Client(cluster) as client:
         for number in range(100):
-            monkeypatch.setattr(module, "_POLL_S", 5e-4 + 2e-5 * number)
+            monkeypatch.setattr(cluster_module, "_POLL_S", 5e-4 + 2e-5 * number)
             future = client.submit(str, number, pure=False)
             result: Any = None
             while result is None:
-                result = module._poll(client, cluster.scheduler_address, future)
+                result = cluster_module._poll(client, cluster.scheduler_address, future)
             assert result == str(number)
 
 
 @needs_dask
-def test_a_scheduler_that_is_none_is_said_before_anything_is_written(
-    champion: PropertyModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_CONNECT_S", 1)
+def test_unreachable_scheduler_raises_error(champion: PropertyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "_CONNECT_S", 1)
     with pytest.raises(NasiconError, match=r"scheduler tcp://127\.0\.0\.1:9 cannot be reached"):
-        module.cluster_threads("tcp://127.0.0.1:9")
+        cluster_module.cluster_threads("tcp://127.0.0.1:9")
     with pytest.raises(NasiconError, match="scheduler nonsense://x cannot be reached"):
-        module.cluster_threads("nonsense://x")
+        cluster_module.cluster_threads("nonsense://x")
 
 
 @pytest.mark.parametrize(
-    ("given", "address"),
+    ("text", "address"),
     [("127.0.0.1", "tcp://127.0.0.1:8786"), ("node7:9000", "tcp://node7:9000"), (" tcp://node7 ", "tcp://node7:8786"),
      ("tcp://[::1]:1", "tcp://[::1]:1"), ("tls://node7", "tls://node7:8786"), ("inproc://x", "inproc://x")],
 )  # fmt: skip
-def test_an_address_is_completed(given: str, address: str) -> None:
-    assert module.scheduler_address(given) == address
+def test_scheduler_address_adds_missing_protocol_and_port(text: str, address: str) -> None:
+    assert cluster_module.scheduler_address(text) == address
 
 
 @needs_dask
-@pytest.mark.parametrize("given", ["http://node7:8787/status", "https://node7"])
-def test_the_address_of_the_dashboard_is_refused_with_the_cure(given: str) -> None:
+@pytest.mark.parametrize("address", ["http://node7:8787/status", "https://node7"])
+def test_dashboard_address_raises_error_with_hint(address: str) -> None:
     with pytest.raises(NasiconError, match=r"begins with tcp://, such as tcp://node7:8786"):
-        module.cluster_threads(given)
+        cluster_module.cluster_threads(address)
 
 
 @needs_dask
-@pytest.mark.parametrize("other", ["scheduler", "worker"])
-def test_another_version_of_dask_is_named_at_once(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("outdated", ["scheduler", "worker"])
+def test_other_dask_version_of_scheduler_or_worker_raises_error(
+    outdated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import distributed
 
-    def host(name: str) -> dict[str, Any]:
-        return {"packages": {"distributed": "2020.1.0" if name == other else distributed.__version__}}
+    def versions_of(name: str) -> dict[str, Any]:
+        return {"packages": {"distributed": "2020.1.0" if name == outdated else distributed.__version__}}
 
     class Client:
         def __init__(self, *_: Any, **__: Any) -> None:
             pass
 
         def get_versions(self) -> dict[str, Any]:
-            return {"scheduler": host("scheduler"), "workers": {"tcp://node7:1": host("worker")}, "client": {}}
+            return {
+                "scheduler": versions_of("scheduler"),
+                "workers": {"tcp://node7:1": versions_of("worker")},
+                "client": {},
+            }
 
         def close(self, **_: Any) -> None:
             pass
 
     monkeypatch.setattr(distributed, "Client", Client)
-    with pytest.raises(NasiconError, match=rf"the {other} .* has Dask 2020\.1\.0, and here is Dask "):
-        module.cluster_threads("127.0.0.1")
+    with pytest.raises(NasiconError, match=rf"the {outdated} .* has Dask 2020\.1\.0, and here is Dask "):
+        cluster_module.cluster_threads("127.0.0.1")
 
 
-def test_without_dask_it_says_what_to_install(champion: PropertyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_dask_raises_missing_extra_error(champion: PropertyModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     effort = Effort(engine="dask", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(MissingExtraError, match=r"nasicon-ml\[dask\]"):
         screen(SPACE, champion, QUESTION, effort)
 
 
-def test_what_is_sent_makes_the_same_scorer(champion: PropertyModel, tmp_path: Path) -> None:
-    drawn = SPACE.sample(50, "random", seed=3)
-    scorer = Scorer(drawn, champion, QUESTION)
+def test_packed_scorer_gives_same_aggregate_after_unpacking(champion: PropertyModel, tmp_path: Path) -> None:
+    sample = SPACE.sample(50, "random", seed=3)
+    scorer = Scorer(sample, champion, QUESTION)
     scorer.prepare()
     packed_scorer = PackedScorer.pack(scorer, redraw=True)
     assert packed_scorer.space is SPACE
     assert packed_scorer.unpack().aggregate(0, 50).to_json() == scorer.aggregate(0, 50).to_json()
     for key in ("one", "one", "other"):
-        assert module.score_chunk((key, packed_scorer), 0, 50).to_json() == scorer.aggregate(0, 50).to_json()
-    nowhere = PackedScorer.pack(Scorer(drawn, champion, QUESTION, tmp_path / "nowhere"))
+        assert (
+            cluster_module.score_chunk((key, packed_scorer), 0, 50).to_json() == scorer.aggregate(0, 50).to_json()
+        )
+    packed_with_missing_folder = PackedScorer.pack(Scorer(sample, champion, QUESTION, tmp_path / "nowhere"))
     with pytest.raises(NasiconError, match="a worker does not see this folder"):
-        nowhere.unpack()
+        packed_with_missing_folder.unpack()

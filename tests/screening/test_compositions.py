@@ -1,4 +1,4 @@
-"""Compositions of families: mixtures on M, formulas, charges, systems."""
+"""Compositions of families: mixtures on the M site, formulas, charges and systems."""
 
 from __future__ import annotations
 
@@ -18,42 +18,45 @@ from nasicon_ml.screening.specification import SpecNode
 from tests.screening.stated_spaces import families
 
 
-def candidates(*stated: dict[str, Any]) -> Candidates:
-    space = SearchSpace.from_dict({"compositions": list(stated), "charge_balance": "any"})
+def candidates(*spec: dict[str, Any]) -> Candidates:
+    space = SearchSpace.from_dict({"compositions": list(spec), "charge_balance": "any"})
     return space.chunk(0, space.size)
 
 
-def formulas(*stated: dict[str, Any]) -> list[str]:
-    found = candidates(*stated)
-    return found.formulas(range(len(found)))
+def formulas(*spec: dict[str, Any]) -> list[str]:
+    result = candidates(*spec)
+    return result.formulas(range(len(result)))
 
 
-def assert_same(ours: OccupancyTable, read: OccupancyTable) -> None:
+def assert_same_occupancies(actual: OccupancyTable, expected: OccupancyTable) -> None:
     for name in ("a", "m", "t", "valence", "oxygen", "other_anions"):
-        mine, theirs = getattr(ours, name)[ours.index], getattr(read, name)[read.index]
-        assert np.array_equal(mine, theirs, equal_nan=True), name
-    assert (ours.systems[ours.index] == read.systems[read.index]).all()
+        actual_values = getattr(actual, name)[actual.index]
+        expected_values = getattr(expected, name)[expected.index]
+        assert np.array_equal(actual_values, expected_values, equal_nan=True), name
+    assert (actual.systems[actual.index] == expected.systems[expected.index]).all()
 
 
 @given(st.lists(families(), min_size=1, max_size=4))
 @settings(max_examples=150)
-def test_formulas_are_read_as_what_the_arrays_hold(stated: list[dict[str, Any]]) -> None:
-    found = candidates(*stated)
-    assert_same(found.sites, occupancies(found.formulas(range(len(found)))))
+def test_formulas_are_parsed_to_same_occupancies(spec: list[dict[str, Any]]) -> None:
+    result = candidates(*spec)
+    assert_same_occupancies(result.sites, occupancies(result.formulas(range(len(result)))))
 
 
 @given(families())
-@example({"hosts": "Ti", "dopants": "V5+", "amount": [0.129066], "excess": [0.0629]})  # V4+ comes as near
+@example({"hosts": "Ti", "dopants": "V5+", "amount": [0.129066], "excess": [0.0629]})  # V4+ balances equally well
 @settings(max_examples=100)
-def test_charges_balance_but_for_the_stated_excess(family: dict[str, Any]) -> None:
+def test_charge_imbalance_equals_lithium_excess(family: dict[str, Any]) -> None:
     excess = family.get("excess", [0.0])[0]
-    left = abs(candidates(family).sites.charge_imbalance[0])
-    several = [el for el, states in USUAL_STATES.items() if len(states) > 1 and el in str(family)]
-    # A reader of the formula takes other states only where these are nearer to neutrality, or as near (0.005).
-    assert left <= max(abs(excess), 0.05) + 0.00501 if several else left == pytest.approx(abs(excess), abs=1.1e-6)
+    imbalance = abs(candidates(family).sites.charge_imbalance[0])
+    if any(len(states) > 1 and element in str(family) for element, states in USUAL_STATES.items()):
+        # `parse` takes other oxidation states only if the charge is then nearer to 0, or as near (within 0.005).
+        assert imbalance <= max(abs(excess), 0.05) + 0.00501
+    else:
+        assert imbalance == pytest.approx(abs(excess), abs=1.1e-6)
 
 
-def test_the_known_families_come_out_as_they_are_written() -> None:
+def test_formulas_of_known_families() -> None:
     assert formulas({"system": "LATP", "x": [0.3]}) == ["Li1.3Al0.3Ti1.7(PO4)3"]
     assert formulas({"system": "NZSP", "silicon": 2}) == ["Na3Zr2Si2PO12"]
     assert formulas({"system": "LATGP", "hosts": {"Ti": 0.75, "Ge": 0.25}, "x": 0.4}) == [
@@ -62,23 +65,23 @@ def test_the_known_families_come_out_as_they_are_written() -> None:
     assert formulas({"hosts": "Ti", "dopants": {"Al": 0.75, "Y": 0.25}, "x": 0.4}) == ["Li1.4Al0.3Y0.1Ti1.6(PO4)3"]
 
 
-def test_x_is_the_charge_that_dopants_bring_and_amount_the_cations() -> None:
+def test_x_counts_charge_of_dopants_and_amount_counts_cations() -> None:
     assert formulas({"hosts": "Zr", "dopants": "Ca", "x": 0.2}) == ["Li1.2Ca0.1Zr1.9(PO4)3"]
     assert formulas({"hosts": "Zr", "dopants": "Ca", "amount": 0.2}) == ["Li1.4Ca0.2Zr1.8(PO4)3"]
     assert formulas({"hosts": "Ti", "dopants": "Nb", "amount": 0.2}) == ["Li0.8Nb0.2Ti1.8(PO4)3"]
     assert formulas({"hosts": "Ti", "dopants": "Fe2+", "amount": 0.2}) == ["Li1.4Fe0.2Ti1.8(PO4)3"]
 
 
-def test_m_is_full_whatever_is_rounded() -> None:
+def test_m_site_is_full_with_rounded_shares() -> None:
     thirds = {"hosts": {"mix": ["Ti", "Ge", "Zr"], "step": 0.3333333}, "dopants": "Al", "x": [0, 0.1, 0.2]}
     assert set(candidates(thirds).sites.m_total.tolist()) == {2.0}
 
 
-def test_excess_is_lithium_beyond_the_balance() -> None:
+def test_excess_adds_lithium_beyond_charge_balance() -> None:
     assert formulas({"system": "LAGP", "x": 0.5, "excess": 0.1}) == ["Li1.6Al0.5Ge1.5(PO4)3"]
 
 
-def test_a_composition_stands_once_whatever_it_is_called() -> None:
+def test_equal_compositions_of_several_families_occur_once() -> None:
     undoped = {"hosts": "Ti", "dopants": ["Al", "Sc"], "x": [0, 0.2]}
     assert formulas(undoped, {"system": "LATP", "x": [0.2, 0.4]}) == [
         "LiTi2(PO4)3",
@@ -88,7 +91,7 @@ def test_a_composition_stands_once_whatever_it_is_called() -> None:
     ]
 
 
-def test_too_many_compositions_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_compositions_raise_space_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compositions, "MAX_COMPOSITIONS", 10)
     with pytest.raises(SpaceError, match=r"compositions: 11 is not accepted; allowed: at most 10"):
         candidates({"system": "LATP", "x": {"from": 0, "to": 1, "step": 0.1}})
@@ -96,18 +99,18 @@ def test_too_many_compositions_are_refused_before_they_are_made(monkeypatch: pyt
 
 @pytest.mark.parametrize("share", [0.0999, 0.1, 0.1001, 0.11])
 @pytest.mark.parametrize("amount", [0, 0.004, 0.005, 0.006, 0.3])
-def test_systems_are_named_at_their_thresholds(share: float, amount: float) -> None:
-    found = candidates({"hosts": {"Ti": 1 - share, "Ge": share}, "dopants": ["Al", "Sc"], "amount": amount})
-    assert_same(found.sites, occupancies(found.formulas(range(len(found)))))
+def test_systems_at_thresholds_agree_with_parsed_formulas(share: float, amount: float) -> None:
+    result = candidates({"hosts": {"Ti": 1 - share, "Ge": share}, "dopants": ["Al", "Sc"], "amount": amount})
+    assert_same_occupancies(result.sites, occupancies(result.formulas(range(len(result)))))
 
 
-def test_states_of_several_come_from_the_formula() -> None:
-    """A little Fe2+ could as well be Fe3+ within the tolerance: a reader then takes that, and so do we."""
+def test_oxidation_states_agree_with_reading_of_formula() -> None:
+    """A little Fe2+ could also be Fe3+ within the tolerance: `parse` takes Fe3+, and so does the search space."""
     sites = candidates({"hosts": "Ti", "dopants": "Fe2+", "amount": [0.02, 0.2]}).sites
     assert sites.valence[:, ELEMENTS.index("Fe")].tolist() == [3.0, 2.0]
 
 
-def read(family: Any, **more: Any) -> SearchSpace:
+def read_space(family: Any, **more: Any) -> SearchSpace:
     return SearchSpace.from_dict({"compositions": [family], **more})
 
 
@@ -143,20 +146,20 @@ def read(family: Any, **more: Any) -> SearchSpace:
         ([], "compositions: "),
     ],
 )  # fmt: skip
-def test_what_is_no_family_is_refused(family: Any, message: str) -> None:
+def test_invalid_family_raises_space_error_with_hint(family: Any, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
-        read(family)
+        read_space(family)
 
 
-def test_excess_beyond_the_tolerance_needs_consent() -> None:
-    space = read({"hosts": "Ti", "excess": [0, 0.2]}, charge_balance="any")
+def test_large_excess_requires_charge_balance_any() -> None:
+    space = read_space({"hosts": "Ti", "excess": [0, 0.2]}, charge_balance="any")
     assert space.chunk(0, 2).sites.alkali_excess.tolist() == [0.0, 0.2]
     with pytest.raises(SpaceError, match="charge_balance: 'maybe' is not accepted; allowed: required or any"):
-        read({"hosts": "Ti"}, charge_balance="maybe")
+        read_space({"hosts": "Ti"}, charge_balance="maybe")
 
 
-def test_a_system_without_a_letter_for_its_dopant_takes_any() -> None:
-    space = read({"system": "LMTP", "dopants": ["Sc", "Y"], "x": 0.2})
+def test_system_without_fixed_dopant_accepts_any_dopant() -> None:
+    space = read_space({"system": "LMTP", "dopants": ["Sc", "Y"], "x": 0.2})
     assert space.chunk(0, 2).formulas([0, 1]) == ["Li1.2Sc0.2Ti1.8(PO4)3", "Li1.2Y0.2Ti1.8(PO4)3"]
 
 
@@ -167,20 +170,20 @@ def dopants(value: Any) -> list[dict[str, float]]:
     ]
 
 
-def test_elements_shares_and_steps() -> None:
+def test_dopants_are_read_as_elements_shares_or_mixtures_in_steps() -> None:
     assert dopants("Al") == [{"Al": 1.0}]
     assert dopants(["Al", {"Al": 0.9, "Y": 0.1}]) == [{"Al": 1.0}, {"Al": 0.9, "Y": 0.1}]
     assert dopants({"mix": ["Al", "Y"], "step": 0.5}) == [{"Al": 1.0}, {"Al": 0.5, "Y": 0.5}, {"Y": 1.0}]
 
 
 @pytest.mark.parametrize(("elements", "step", "count"), [(["Al"], 0.5, 1), (["Al", "Y", "Sc"], 0.25, 15)])
-def test_all_mixtures_in_steps(elements: list[str], step: float, count: int) -> None:
-    found = dopants({"mix": elements, "step": step})
-    assert len({tuple(sorted(mixture.items())) for mixture in found}) == len(found) == count
-    assert all(sum(mixture.values()) == pytest.approx(1) for mixture in found)
+def test_mix_with_step_gives_all_mixtures_once(elements: list[str], step: float, count: int) -> None:
+    mixtures = dopants({"mix": elements, "step": step})
+    assert len({tuple(sorted(mixture.items())) for mixture in mixtures}) == len(mixtures) == count
+    assert all(sum(mixture.values()) == pytest.approx(1) for mixture in mixtures)
 
 
-def test_charges() -> None:
+def test_charges_of_dopants_are_read_in_several_notations() -> None:
     assert read_mixtures(SpecNode(["Fe", "Fe2+", "Fe+2", "Mg", "Ta5+"]), read_dopant)[0] == ((Ion("Fe", 3), 1.0),)
     assert dopants(["Fe3+", "Fe2+", "Fe+2"]) == [{"Fe": 1.0}, {"Fe2+": 1.0}, {"Fe2+": 1.0}]
 
@@ -207,18 +210,18 @@ def test_charges() -> None:
         ({"mix": "Al", "step": 0.5}, "Write it as a list"),
     ],
 )
-def test_what_is_no_mixture_is_refused(value: Any, message: str) -> None:
+def test_invalid_mixture_raises_space_error_with_hint(value: Any, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         dopants(value)
 
 
-def test_hosts_are_the_four_valent_ones() -> None:
+def test_only_tetravalent_elements_are_hosts() -> None:
     assert read_mixtures(SpecNode("Ti", "hosts"), read_host) == [((Ion("Ti", 4), 1.0),)]
     with pytest.raises(SpaceError, match="hosts: 'Al' is not accepted; allowed: hosts Ti, Ge, Zr, Hf, Sn"):
         read_mixtures(SpecNode("Al", "hosts"), read_host)
 
 
-def test_too_many_mixtures_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_mixtures_raise_space_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SpaceError, match="at most 20000 mixtures"):
         dopants({"mix": ["Al", "Y", "Sc", "In", "Ga"], "step": 0.001})
     monkeypatch.setattr(compositions, "MAX_MIXTURES", 2)

@@ -1,4 +1,4 @@
-"""Conditions, and rules that shorten axes or are asked of every candidate."""
+"""Conditions, and constraints that remove values of axes or are checked for each candidate."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from nasicon_ml.screening import space as space_module
 from nasicon_ml.screening.constraints import Condition, read_rules
 from nasicon_ml.screening.space import SearchSpace
 from nasicon_ml.screening.specification import SpecNode
-from tests.screening.stated_spaces import small
+from tests.screening.stated_spaces import small_spec
 
 RATE = "heating_rate_c_min"
 
 
-def rules(*stated: Any) -> list[str]:
-    return [str(rule) for rule in read_rules(SpecNode(list(stated), "constraints"), [])]
+def constraint_texts(*constraints: Any) -> list[str]:
+    return [str(rule) for rule in read_rules(SpecNode(list(constraints), "constraints"), [])]
 
 
-def test_require_and_when() -> None:
-    assert rules(
+def test_require_and_when_constraints_are_read() -> None:
+    assert constraint_texts(
         {"require": {RATE: {"max": 2}, "atmosphere": ["argon", "N2"]}, "because": "so"},
         {"when": {"atmosphere": "Ar", "x": {"min": 0.2}}, "then": {"Al": {"max": 0.3}}, "because": "a  reason"},
     ) == [
@@ -36,7 +36,7 @@ def test_require_and_when() -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "expected"),
+    ("arguments", "expected"),
     [
         ({"allowed": (1.0, 3.0)}, [True, False, True, False]),
         ({"allowed": (None, 2.0)}, [False, True, False, True]),
@@ -49,17 +49,17 @@ def test_require_and_when() -> None:
         ({"given": True, "maximum": 1.0}, [True, False, False, False]),
     ],
 )
-def test_what_is_not_given_satisfies_nothing_but_that_it_is_not(
-    condition: dict[str, Any], expected: list[bool]
+def test_missing_value_meets_only_conditions_that_allow_missing(
+    arguments: dict[str, Any], expected: list[bool]
 ) -> None:
-    asked = Condition("x", **condition)
-    assert asked.is_met([1.0, 2.0, 3.0, None]).tolist() == expected
-    if condition.get("allowed") != (None, 2.0):
-        assert asked.is_met(np.array([1.0, 2.0, 3.0])).tolist() == expected[:3]
+    condition = Condition("x", **arguments)
+    assert condition.is_met([1.0, 2.0, 3.0, None]).tolist() == expected
+    if arguments.get("allowed") != (None, 2.0):
+        assert condition.is_met(np.array([1.0, 2.0, 3.0])).tolist() == expected[:3]
 
 
-def _asked(condition: Condition, cell: Any) -> bool:
-    """Whether a condition holds for one cell, the slow way."""
+def _is_met_by_definition(condition: Condition, cell: Any) -> bool:
+    """Return whether a condition holds for one cell, by its definition."""
     if cell is None:
         return condition.given is False or (condition.allowed is not None and None in condition.allowed)
     if condition.given is False:
@@ -68,40 +68,48 @@ def _asked(condition: Condition, cell: Any) -> bool:
         allowed = condition.allowed is None or cell in condition.allowed
         return allowed and cell not in condition.forbidden
 
-    def near(value: object) -> bool:
+    def is_close(value: object) -> bool:
         return isinstance(value, float) and abs(cell - value) <= 1e-9
 
-    allowed = condition.allowed is None or any(map(near, condition.allowed))
+    allowed = condition.allowed is None or any(map(is_close, condition.allowed))
     inside = condition.minimum - 1e-9 <= cell <= condition.maximum + 1e-9
-    return allowed and inside and not any(map(near, condition.forbidden))
+    return allowed and inside and not any(map(is_close, condition.forbidden))
 
 
 @pytest.mark.parametrize("given", [None, True, False])
-def test_every_form_of_condition_on_numbers_and_texts(given: bool | None) -> None:
+def test_all_conditions_on_numbers_and_texts_agree_with_definition(given: bool | None) -> None:
     numbers = [0.0, 0.1 + 0.2, 0.3, 0.3 + 1e-8, 1.0, -2.0]
-    some: list[tuple[Any, ...]] = [(0.3,), (1.0, 0.3), (2.0,)]
-    for allowed in [None, *some, *([] if given else [(None,), (None, 1.0)])]:
-        for forbidden, minimum, maximum in itertools.product([(), *some], [-np.inf, 0.3, 1.0], [np.inf, 0.3, 0.0]):
-            one = Condition("x", allowed, forbidden, minimum, maximum, given)
+    value_lists: list[tuple[Any, ...]] = [(0.3,), (1.0, 0.3), (2.0,)]
+    for allowed in [None, *value_lists, *([] if given else [(None,), (None, 1.0)])]:
+        for forbidden, minimum, maximum in itertools.product(
+            [(), *value_lists], [-np.inf, 0.3, 1.0], [np.inf, 0.3, 0.0]
+        ):
+            condition = Condition("x", allowed, forbidden, minimum, maximum, given)
             for cells in (numbers, [*numbers, None], [None]):
-                assert one.is_met(cells).tolist() == [_asked(one, cell) for cell in cells]
-            assert one.is_met(np.array(numbers)).tolist() == [_asked(one, cell) for cell in numbers]
+                assert condition.is_met(cells).tolist() == [
+                    _is_met_by_definition(condition, cell) for cell in cells
+                ]
+            assert condition.is_met(np.array(numbers)).tolist() == [
+                _is_met_by_definition(condition, cell) for cell in numbers
+            ]
     texts = ["Ar", "air", "N2"]
     for allowed in [None, ("Ar",), ("air", "N2"), ("O2",), *([] if given else [(None,), (None, "Ar")])]:
         for forbidden in [(), ("Ar",), ("O2", "air")]:
-            one = Condition("atmosphere", allowed, forbidden, given=given)
+            condition = Condition("atmosphere", allowed, forbidden, given=given)
             for cells in (texts, [*texts, None], [None]):
-                assert one.is_met(cells).tolist() == [_asked(one, cell) for cell in cells]
+                assert condition.is_met(cells).tolist() == [
+                    _is_met_by_definition(condition, cell) for cell in cells
+                ]
 
 
-def test_choices() -> None:
+def test_conditions_on_choices() -> None:
     cells = ["Ar", "air", None]
     assert Condition("atmosphere", allowed=("Ar", None)).is_met(cells).tolist() == [True, False, True]
     assert Condition("atmosphere", forbidden=("Ar",)).is_met(cells).tolist() == [False, True, False]
     assert Condition("atmosphere", given=True).is_met(cells).tolist() == [True, True, False]
 
 
-def test_a_number_that_is_not_exact_in_binary_is_at_its_bound() -> None:
+def test_bounds_tolerate_rounding_of_floats() -> None:
     assert Condition("x", maximum=0.3).is_met(np.array([0.1 + 0.2])).tolist() == [True]
     assert Condition("x", allowed=(0.3,)).is_met([0.1 + 0.2]).tolist() == [True]
 
@@ -136,39 +144,39 @@ def test_a_number_that_is_not_exact_in_binary_is_at_its_bound() -> None:
         ("x < 0.3", "a mapping with require"),
     ],
 )  # fmt: skip
-def test_what_is_no_constraint_is_refused(constraint: Any, message: str) -> None:
+def test_invalid_constraint_raises_space_error_with_hint(constraint: Any, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
-        rules(constraint)
+        constraint_texts(constraint)
 
 
-def test_constraints_without_end_are_refused() -> None:
-    one = {"require": {RATE: {"max": 2}}, "because": "so"}
-    assert len(rules(*[one] * 200)) == 200
+def test_more_than_200_constraints_are_refused() -> None:
+    constraint = {"require": {RATE: {"max": 2}}, "because": "so"}
+    assert len(constraint_texts(*[constraint] * 200)) == 200
     with pytest.raises(SpaceError, match="constraints: 201 is not accepted; allowed: at most 200 constraints"):
-        rules(*[one] * 201)
+        constraint_texts(*[constraint] * 201)
 
 
-def test_bounds_in_kelvin_are_refused_or_doubted() -> None:
+def test_bound_in_kelvin_raises_error_or_gives_warning() -> None:
     with pytest.raises(SpaceError, match=r"sintering_temperature_c: 1073.15 .*It looks like kelvin"):
-        rules({"require": {"sintering_temperature_c": {"max": 1073.15}}, "because": "so"})
+        constraint_texts({"require": {"sintering_temperature_c": {"max": 1073.15}}, "because": "so"})
     warnings: list[str] = []
-    stated = [{"require": {"sintering_temperature_c": {"max": 1073}}, "because": "so"}]
-    read_rules(SpecNode(stated, "constraints"), warnings)
+    spec = [{"require": {"sintering_temperature_c": {"max": 1073}}, "because": "so"}]
+    read_rules(SpecNode(spec, "constraints"), warnings)
     assert warnings == [
         "sintering_temperature_c: sintering temperature 1073 °C looks like kelvin: 1073 K is 800 °C."
     ]
 
 
-def test_compositions_can_be_asked_for() -> None:
-    def left(condition: dict[str, Any]) -> list[str]:
-        space = SearchSpace.from_dict(small(constraints=[{"require": condition, "because": "so"}]))
-        found = space.axes.compositions.occupancies(np.arange(len(space.axes.compositions)), np.arange(0))
-        return sorted(set(found.systems))
+def test_constraints_on_system_element_and_x_select_compositions() -> None:
+    def remaining_systems(condition: dict[str, Any]) -> list[str]:
+        space = SearchSpace.from_dict(small_spec(constraints=[{"require": condition, "because": "so"}]))
+        sites = space.axes.compositions.occupancies(np.arange(len(space.axes.compositions)), np.arange(0))
+        return sorted(set(sites.systems))
 
-    assert left({"system": ["LAGP", "LATP"]}) == ["LAGP", "LATP"]
-    assert left({"Ge": {"min": 0.1}}) == ["LAGP", "LAYGP"]
-    assert left({"x": 0}) == ["LTP"]
-    assert left({"Y": {"min": 0.001}, "Li": {"max": 1.2}}) == ["LAYGP"]
+    assert remaining_systems({"system": ["LAGP", "LATP"]}) == ["LAGP", "LATP"]
+    assert remaining_systems({"Ge": {"min": 0.1}}) == ["LAGP", "LAYGP"]
+    assert remaining_systems({"x": 0}) == ["LTP"]
+    assert remaining_systems({"Y": {"min": 0.001}, "Li": {"max": 1.2}}) == ["LAYGP"]
 
 
 FIELDS: dict[str, list[Any]] = {
@@ -196,91 +204,93 @@ def _constraint(draw: st.DrawFn) -> dict[str, Any]:
     return {"when": dict(draw(st.lists(_conditions, min_size=1, max_size=3))), "then": then, "because": "so"}
 
 
-def _holds(conditions: dict[str, Any], recipe: dict[str, Any]) -> bool:
+def _all_met(conditions: dict[str, Any], recipe: dict[str, Any]) -> bool:
     return all(
-        recipe[name] in asked if isinstance(asked, list) else (recipe[name] is not None) == asked["given"]
-        for name, asked in conditions.items()
+        recipe[name] in condition
+        if isinstance(condition, list)
+        else (recipe[name] is not None) == condition["given"]
+        for name, condition in conditions.items()
     )
 
 
-def _allowed(recipe: dict[str, Any], constraints: list[dict[str, Any]]) -> bool:
+def _is_allowed(recipe: dict[str, Any], constraints: list[dict[str, Any]]) -> bool:
     return all(
-        _holds(c["require"], recipe)
-        if "require" in c
-        else not _holds(c["when"], recipe) or _holds(c["then"], recipe)
-        for c in constraints
+        _all_met(constraint["require"], recipe)
+        if "require" in constraint
+        else not _all_met(constraint["when"], recipe) or _all_met(constraint["then"], recipe)
+        for constraint in constraints
     )
 
 
 @pytest.mark.slow
 @given(st.lists(_constraint(), max_size=4), st.sampled_from([list(FIELDS), list(FIELDS)[::-1]]))
 @settings(max_examples=150)
-def test_candidates_are_those_that_satisfy_every_constraint(
+def test_candidates_are_all_recipes_that_satisfy_every_constraint(
     constraints: list[dict[str, Any]], order: list[str]
 ) -> None:
     expected = {
         values
         for values in itertools.product(*(FIELDS[name] for name in order))
-        if _allowed(dict(zip(order, values, strict=True)), constraints)
+        if _is_allowed(dict(zip(order, values, strict=True)), constraints)
     }
-    stated = small(
+    spec = small_spec(
         compositions=[{"hosts": "Ti"}], additives=None, processing=FIELDS, constraints=constraints or None
     )
     if not expected:
         with pytest.raises(SpaceError, match=r"that leave some candidate|that some candidate satisfies"):
-            SearchSpace.from_dict(stated)
+            SearchSpace.from_dict(spec)
         return
-    space = SearchSpace.from_dict(stated)
+    space = SearchSpace.from_dict(spec)
     table = space.chunk(0, space.size).table[order].astype("object")
-    found = list(table.where(table.notna(), None).itertuples(index=False, name=None))
-    assert len(found) == len(set(found)) == space.count().candidates
-    assert set(found) == expected
+    candidates = list(table.where(table.notna(), None).itertuples(index=False, name=None))
+    assert len(candidates) == len(set(candidates)) == space.count().candidates
+    assert set(candidates) == expected
 
 
-def test_an_axis_of_one_value_makes_a_constraint_one_of_a_single_axis() -> None:
-    """Argon everywhere: the heating rates above 1.5 go before anything is enumerated."""
+def test_constraint_with_axis_of_one_value_prunes_other_axis() -> None:
+    """All recipes are in argon: heating rates above 1.5 are removed before any candidate is built."""
     fields = {"atmosphere": "argon", "heating_rate_c_min": [1, 1.5, 5, None]}
-    space = SearchSpace.from_dict(small(processing=fields, constraints=small()["constraints"][:1]))
+    space = SearchSpace.from_dict(small_spec(processing=fields, constraints=small_spec()["constraints"][:1]))
     assert space.checks == ()
     assert [len(axis) for axis in space.axes.fields if len(axis) > 1] == [3, 2]
     assert "heating rate: 2 of 4 values left: when atmosphere is Ar" in space.describe()
     assert space.size == space.count().candidates == space.stated_size // 2
 
 
-def test_constraints_between_fields_stay() -> None:
-    space = SearchSpace.from_dict(small())
+def test_constraint_between_two_axes_is_checked_for_each_candidate() -> None:
+    space = SearchSpace.from_dict(small_spec())
     assert len(space.checks) == 1
     assert "sintering temperature: 3 of 5 values left" in space.describe()
     assert "constraints asked of every candidate:\n  when atmosphere is Ar" in space.describe()
 
 
-def test_what_leaves_nothing_is_refused_with_the_reason() -> None:
+def test_constraint_without_candidates_raises_error_with_reason() -> None:
     impossible = [{"require": {"sintering_temperature_c": {"max": 600}}, "because": "LiFePO4"}]
     with pytest.raises(SpaceError, match=r"\[700.0, .*at most 600 \(because LiFePO4\). The space has none"):
-        SearchSpace.from_dict(small(constraints=impossible))
-    unstated = [{"require": {"pressure_mpa": {"min": 10}}, "because": "so"}]
+        SearchSpace.from_dict(small_spec(constraints=impossible))
+    on_missing_field = [{"require": {"pressure_mpa": {"min": 10}}, "because": "so"}]
     with pytest.raises(
         SpaceError, match=r"pressure_mpa: \['not given'\] is not accepted; allowed: values that leave"
     ):
-        SearchSpace.from_dict(small(constraints=unstated))
+        SearchSpace.from_dict(small_spec(constraints=on_missing_field))
 
 
-def test_counts_are_estimated_where_counting_would_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    space = SearchSpace.from_dict(small())
-    exact = space.count()
+def test_count_of_large_space_is_estimated_with_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = SearchSpace.from_dict(small_spec())
+    exact_count = space.count()
     monkeypatch.setattr(space_module, "MAX_COUNTED", 1)
     estimate = space.count()
-    assert exact.exact
+    assert exact_count.exact
     assert not estimate.exact
     assert 0 < estimate.error < 0.01 * space.size
-    assert estimate.candidates == pytest.approx(exact.candidates, abs=5 * estimate.error)
+    assert estimate.candidates == pytest.approx(exact_count.candidates, abs=5 * estimate.error)
     assert str(estimate).startswith("about ")
     assert "estimated from" in space.describe()
     assert space.to_json()["candidates"]["exact"] is False
 
 
-def test_a_condition_that_no_candidate_meets_is_warned_of() -> None:
-    stated = {
+def test_when_condition_without_candidates_gives_warning() -> None:
+    spec = {
         "compositions": [{"system": "LATP", "x": [0.3, 0.4]}],
         "processing": {"atmosphere": ["air", "Ar"], RATE: [1, 5]},
         "constraints": [
@@ -289,20 +299,20 @@ def test_a_condition_that_no_candidate_meets_is_warned_of() -> None:
             {"when": {"x": {"min": 0.5}}, "then": {RATE: {"max": 2}}, "because": "so"},
         ],
     }
-    found = SearchSpace.from_dict(stated).warnings
-    assert [line for line in found if "never applies" in line] == [
+    warnings = SearchSpace.from_dict(spec).warnings
+    assert [warning for warning in warnings if "never applies" in warning] == [
         "this constraint never applies: atmosphere is N2 holds for no candidate; the space has ['air', 'Ar']",
         "this constraint never applies: x at least 0.5 holds for no candidate",
     ]
 
 
 @pytest.mark.parametrize("x", ["0,3", {"from": 0.1, "to": "0,3", "step": 0.1}])
-def test_decimal_commas_are_told(x: Any) -> None:
+def test_decimal_comma_raises_error_with_hint(x: Any) -> None:
     with pytest.raises(SpaceError, match="decimals with a point"):
         SearchSpace.from_dict({"compositions": [{"system": "LATP", "x": x}]})
 
 
-def test_a_decimal_comma_in_braces_is_told(tmp_path: Any) -> None:
+def test_decimal_comma_in_yaml_braces_raises_error_with_hint(tmp_path: Any) -> None:
     file = tmp_path / "space.yaml"
     file.write_text("compositions:\n  - {system: LATP, x: 0,3}\n", encoding="utf-8")
     with pytest.raises(SpaceError, match="decimals with a point"):

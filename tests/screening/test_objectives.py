@@ -1,4 +1,4 @@
-"""Objectives say what they promise: bounds, probabilities, desirability."""
+"""Objectives of a screening: conductivity, lower bound, probability of success, desirability."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from nasicon_ml.screening.objectives import (
 )
 
 RNG = np.random.default_rng(3)
-# The quantiles of |error| where errors follow a Laplace distribution.
+# Quantiles of |error| for errors with a Laplace distribution.
 ERRORS = ConformalScores(-np.log1p(-np.arange(1, 1000) / 1000))
 LEVEL = 0.8
 
 
-def answers(log10_conductivity: np.ndarray, scale: np.ndarray, **more: np.ndarray) -> Predictions:
+def predictions_of(log10_conductivity: np.ndarray, scale: np.ndarray, **more: np.ndarray) -> Predictions:
     half = ERRORS.quantile(LEVEL) * scale
     numbers = {
         Column.PREDICTED_CONDUCTIVITY_S_CM: 10.0**log10_conductivity,
@@ -37,46 +37,49 @@ def answers(log10_conductivity: np.ndarray, scale: np.ndarray, **more: np.ndarra
     return Predictions(numbers, more.get("firing_c", np.full(len(half), 900.0)), ERRORS, LEVEL)
 
 
-def test_the_probability_is_how_often_the_threshold_is_exceeded() -> None:
-    """Errors like those the model made: of all recipes said to exceed with probability p, a share p does."""
+def test_exceedance_probability_is_calibrated_for_laplace_errors() -> None:
+    """Of the recipes with a probability p, a share p exceeds the threshold."""
     point, scale = RNG.uniform(-6, -2, 1_000_000), RNG.uniform(0.2, 1.0, 1_000_000)
-    said = exceedance_probability(answers(point, scale), 1e-4)
-    does = point + scale * RNG.laplace(size=len(point)) > -4
+    probability = exceedance_probability(predictions_of(point, scale), 1e-4)
+    exceeds = point + scale * RNG.laplace(size=len(point)) > -4
     for low in np.arange(0.0, 1.0, 0.1):
-        group = (said >= low) & (said < low + 0.1)
-        assert does[group].mean() == pytest.approx(said[group].mean(), abs=0.01)
+        group = (probability >= low) & (probability < low + 0.1)
+        assert exceeds[group].mean() == pytest.approx(probability[group].mean(), abs=0.01)
 
 
-def test_the_probability_agrees_with_the_interval() -> None:
-    given = answers(np.array([-4.0]), np.array([0.7]))
-    lower = float(given.columns[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM][0])
-    upper = float(given.columns[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM][0])
-    assert exceedance_probability(given, lower)[0] == pytest.approx((1 + LEVEL) / 2, abs=2e-3)
-    assert exceedance_probability(given, upper)[0] == pytest.approx((1 - LEVEL) / 2, abs=2e-3)
-    assert exceedance_probability(given, 1e-4)[0] == pytest.approx(0.5, abs=2e-3)
+def test_exceedance_probability_agrees_with_interval() -> None:
+    predictions = predictions_of(np.array([-4.0]), np.array([0.7]))
+    lower = float(predictions.columns[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM][0])
+    upper = float(predictions.columns[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM][0])
+    assert exceedance_probability(predictions, lower)[0] == pytest.approx((1 + LEVEL) / 2, abs=2e-3)
+    assert exceedance_probability(predictions, upper)[0] == pytest.approx((1 - LEVEL) / 2, abs=2e-3)
+    assert exceedance_probability(predictions, 1e-4)[0] == pytest.approx(0.5, abs=2e-3)
 
 
-def test_no_probability_is_0_or_1() -> None:
-    said = exceedance_probability(answers(np.array([-12.0, -0.1]), np.array([0.01, 0.01])), 1e-4)
-    assert said.tolist() == [pytest.approx(0.5 / 1000), pytest.approx(1 - 0.5 / 1000)]
+def test_exceedance_probability_is_never_0_or_1() -> None:
+    probability = exceedance_probability(predictions_of(np.array([-12.0, -0.1]), np.array([0.01, 0.01])), 1e-4)
+    assert probability.tolist() == [pytest.approx(0.5 / 1000), pytest.approx(1 - 0.5 / 1000)]
 
 
-def test_success_is_the_product_with_purity() -> None:
-    given = answers(np.array([-3.0, -3.0]), np.array([0.5, 0.5]), purity=np.array([0.2, 0.8]))
+def test_success_is_product_of_exceedance_probability_and_purity() -> None:
+    predictions = predictions_of(np.array([-3.0, -3.0]), np.array([0.5, 0.5]), purity=np.array([0.2, 0.8]))
     objective = objective_named("success", threshold_s_cm=1e-4)
-    np.testing.assert_allclose(objective.values(given), exceedance_probability(given, 1e-4) * [0.2, 0.8], rtol=0)
-
-
-def test_conductivity_and_bound_are_the_columns() -> None:
-    given = answers(np.array([-3.0, -5.0]), np.array([0.5, 0.1]))
-    np.testing.assert_allclose(objective_named("conductivity").values(given), [1e-3, 1e-5], rtol=1e-12)
-    np.testing.assert_array_equal(
-        objective_named("lower-bound").values(given), given.columns[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM]
+    np.testing.assert_allclose(
+        objective.values(predictions), exceedance_probability(predictions, 1e-4) * [0.2, 0.8], rtol=0
     )
 
 
-def test_desirability_is_the_weighted_geometric_mean() -> None:
-    given = answers(
+def test_conductivity_and_lower_bound_equal_predicted_columns() -> None:
+    predictions = predictions_of(np.array([-3.0, -5.0]), np.array([0.5, 0.1]))
+    np.testing.assert_allclose(objective_named("conductivity").values(predictions), [1e-3, 1e-5], rtol=1e-12)
+    np.testing.assert_array_equal(
+        objective_named("lower-bound").values(predictions),
+        predictions.columns[Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM],
+    )
+
+
+def test_desirability_is_weighted_geometric_mean() -> None:
+    predictions = predictions_of(
         np.array([-4.5, -4.5, -7.0, -4.5]),
         np.full(4, 0.5),
         density=np.array([89.0, 99.0, 99.0, 89.0]),
@@ -87,12 +90,14 @@ def test_desirability_is_the_weighted_geometric_mean() -> None:
         "density": Wish(80.0, 98.0),
         "sintering-temperature": Wish(1200.0, 700.0),
     }
-    found = Desirability(wishes).values(given)
-    np.testing.assert_allclose(found, [(0.5**2 * 0.5 * 0.5) ** 0.25, (0.5**2) ** 0.25, 0.0, np.nan], rtol=1e-12)
+    desirability = Desirability(wishes).values(predictions)
+    np.testing.assert_allclose(
+        desirability, [(0.5**2 * 0.5 * 0.5) ** 0.25, (0.5**2) ** 0.25, 0.0, np.nan], rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_an_objective_is_told_in_words_and_in_json(name: str) -> None:
+def test_objective_has_description_and_can_be_written_as_json(name: str) -> None:
     objective = objective_named(
         name,
         threshold_s_cm=3e-4 if name == "success" else None,
@@ -103,7 +108,7 @@ def test_an_objective_is_told_in_words_and_in_json(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"name": "conductivty"}, "Did you mean 'conductivity'"),
         ({"name": "success"}, "threshold: None is not accepted"),
@@ -116,6 +121,6 @@ def test_an_objective_is_told_in_words_and_in_json(name: str) -> None:
         ({"name": "desirability", "wishes": {"conductivity": Wish(0, 1e-3)}}, "S/cm above 0"),
     ],
 )
-def test_what_is_none_is_refused(settings: dict[str, object], words: str) -> None:
-    with pytest.raises(FieldError, match=words):
+def test_invalid_objective_raises_field_error(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(FieldError, match=message):
         objective_named(**settings)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The page for users: every key of the code is there and no other, its spaces are read, its examples run."""
+"""docs/search-spaces.md lists exactly the keys of the code, and its examples work."""
 
 from __future__ import annotations
 
@@ -32,48 +32,49 @@ TABLES: list[tuple[str, Iterable[str]]] = [
 ]
 
 
-def rows(head: str) -> list[list[str]]:
-    """The rows of the table whose first column has this head."""
+def table_rows(head: str) -> list[list[str]]:
+    """Return the cells of the table whose first column has this head."""
     table = PAGE.split(f"\n| {head} | ")[1].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
 
-def written(head: str) -> list[tuple[Any, str]]:
-    return [(yaml.safe_load(cell.strip("`")), said) for cell, said in rows(head)]
+def yaml_rows(head: str) -> list[tuple[Any, str]]:
+    """Return the rows of a table with two columns, the first read as YAML."""
+    return [(yaml.safe_load(cell.strip("`")), text) for cell, text in table_rows(head)]
 
 
 @pytest.mark.parametrize(("head", "keys"), TABLES, ids=[head for head, _ in TABLES])
-def test_every_key_stands_there(head: str, keys: Iterable[str]) -> None:
-    assert [cell.strip("`") for cell, _ in rows(head)] == list(keys)
+def test_tables_list_all_keys_of_code(head: str, keys: Iterable[str]) -> None:
+    assert [cell.strip("`") for cell, _ in table_rows(head)] == list(keys)
 
 
-def test_bounds_of_fields() -> None:
-    said = dict(zip(FIELDS, (text for _, text in rows("field")), strict=True))
-    for column, text in said.items():
+def test_bounds_of_fields_agree_with_columns() -> None:
+    bounds = dict(zip(FIELDS, (text for _, text in table_rows("field")), strict=True))
+    for column, text in bounds.items():
         if column.kind is Kind.NUMBER:
             assert text == f"{column.minimum:g} to {column.maximum:g} {column.unit}"
 
 
-def test_values_are_those_that_are_written() -> None:
-    for value, said in written("written"):
+def test_examples_of_values_are_read_as_stated() -> None:
+    for value, text in yaml_rows("written"):
         items = value if isinstance(value, list) else [value]
-        stated = SpecNode([item for item in items if item != "not given"])
-        found = ["not given"] * ("not given" in items) + [
-            f"{number:g}" for number in specification.read_numbers(stated, 0, 1e4)
+        spec = SpecNode([item for item in items if item != "not given"])
+        values = ["not given"] * ("not given" in items) + [
+            f"{number:g}" for number in specification.read_numbers(spec, 0, 1e4)
         ]
-        assert ", ".join(found) == said
+        assert ", ".join(values) == text
 
 
-def test_mixtures_are_read() -> None:
+def test_examples_of_mixtures_are_read() -> None:
     table = PAGE.split("| written | meaning |")[1].split("\n\n")[0].splitlines()[2:]
     mixtures = [yaml.safe_load(line.split("|")[1].strip(" `")) for line in table]
     assert [len(read_mixtures(SpecNode(mixture), read_dopant)) for mixture in mixtures] == [1, 2, 1, 5]
     assert list(mixtures[-1]) == list(MIX_KEYS)
 
 
-def test_conditions_are_read() -> None:
+def test_examples_of_conditions_are_read() -> None:
     names = {"A": "atmosphere", "[": "atmosphere", "{": "sintering_temperature_c"}
-    conditions = written("condition")
+    conditions = yaml_rows("condition")
     assert len(conditions) == 8
     assert {key for condition, _ in conditions if isinstance(condition, dict) for key in condition} == set(
         CONDITION_KEYS
@@ -83,7 +84,7 @@ def test_conditions_are_read() -> None:
         read_rules(SpecNode([{"require": {name: condition}, "because": "so"}]), [])
 
 
-def test_spaces_of_the_page_are_read() -> None:
+def test_example_spaces_of_page_have_stated_sizes() -> None:
     spaces = [
         SearchSpace.from_dict(yaml.safe_load(block)) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
     ]
@@ -92,7 +93,7 @@ def test_spaces_of_the_page_are_read() -> None:
     assert [space.count().candidates for space in spaces] == [70, 25 + 24 + 9, 5, 5 * (3 + 2) * (1 + 2)]
 
 
-def test_examples() -> None:
+def test_python_examples_give_output_shown() -> None:
     without_fences = re.sub(r"^```.*$", "", PAGE, flags=re.MULTILINE)
     example = doctest.DocTestParser().get_doctest(without_fences, {}, "search-spaces.md", None, 0)
     runner = doctest.DocTestRunner()
@@ -102,13 +103,13 @@ def test_examples() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_example_files_are_read_without_a_doubt(path: Path) -> None:
+def test_example_files_are_read_without_warnings_and_mentioned(path: Path) -> None:
     space = SearchSpace.from_yaml(path)
     assert space.warnings == ()
     assert path.name in PAGE
 
 
-def test_sizes_of_the_examples() -> None:
+def test_example_files_have_stated_sizes() -> None:
     small, argon = (
         SearchSpace.from_yaml(ROOT / "examples" / "screening" / name).count()
         for name in ("small.yaml", "argon_cosintering.yaml")
@@ -117,7 +118,7 @@ def test_sizes_of_the_examples() -> None:
     assert 5_500_000 < argon.candidates < 6_500_000  # "some six million"
 
 
-def test_all_of_the_argon_example_is_fired_slowly_and_not_too_hot() -> None:
+def test_candidates_of_argon_example_satisfy_its_constraints() -> None:
     space = SearchSpace.from_yaml(ROOT / "examples" / "screening" / "argon_cosintering.yaml")
     table = space.sample(2000, "sobol").chunk(0, 2000).table
     assert table["sintering_temperature_c"].max() == 800

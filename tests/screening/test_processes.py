@@ -1,4 +1,4 @@
-"""Processes score as threads do, and leave nothing behind: whatever happens to them, or to who started them."""
+"""Scoring in processes gives the results of threads, and no process remains after an error or a signal."""
 
 from __future__ import annotations
 
@@ -31,30 +31,32 @@ from tests.screening.spaces import SmallSpace
 
 SPACE = SmallSpace()
 QUESTION = Question(keep=25)
-TWO = Effort(threads=2, chunk=41, engine="processes")
+TWO_PROCESSES = Effort(threads=2, chunk=41, engine="processes")
 
 
 @pytest.mark.filterwarnings("ignore::nasicon_ml.errors.TableNote")
-@pytest.mark.parametrize("what", ["a space", "a sample with own pellets"])
-def test_processes_find_what_a_thread_finds(champion: PropertyModel, tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("space_kind", ["space", "sample with own pellets"])
+def test_processes_give_same_result_as_one_thread(
+    champion: PropertyModel, tmp_path: Path, space_kind: str
+) -> None:
     space: Any = SPACE
-    if what != "a space":
+    if space_kind != "space":
         space = SearchSpace.from_yaml(ROOT / "examples" / "screening" / "small.yaml").sample(300, seed=2)
         champion = OwnModel.of(champion, own_pellets(ROOT / "examples" / "my_pellets.csv"))
     folders = [OutputFolder(tmp_path / name, scored=True) for name in ("one", "two")]
-    efforts = [Effort(threads=1, chunk=41), TWO]
-    one, two = (
+    efforts = [Effort(threads=1, chunk=41), TWO_PROCESSES]
+    by_thread, by_processes = (
         screen(space, champion, QUESTION, effort, output=folder)
         for effort, folder in zip(efforts, folders, strict=True)
     )
-    assert two.aggregate.to_json() == one.aggregate.to_json()
+    assert by_processes.aggregate.to_json() == by_thread.aggregate.to_json()
     scored = [pd.read_parquet(folder.folder / "scored") for folder in folders]
     pd.testing.assert_frame_equal(*scored, check_exact=True)
     assert not multiprocessing.active_children()
 
 
-class Forbidden(SmallSpace):
-    """A space of which another process cannot make the recipes."""
+class SpaceRaisingFieldError(SmallSpace):
+    """A space that raises FieldError in other processes."""
 
     def chunk(self, start: int, stop: int) -> Candidates:
         if multiprocessing.parent_process() is not None:
@@ -62,25 +64,25 @@ class Forbidden(SmallSpace):
         return super().chunk(start, stop)
 
 
-def test_the_program_that_screens_is_not_run_again(
+def test_processes_do_not_run_main_module_again(
     champion: PropertyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = types.ModuleType("__main__")  # what Streamlit leaves there, for one
-    app.__file__ = str(tmp_path / "app.py")
-    Path(app.__file__).write_text("raise SystemExit('an app that cannot be run twice')", encoding="utf-8")
-    monkeypatch.setitem(sys.modules, "__main__", app)
-    assert screen(SPACE, champion, QUESTION, TWO).is_complete
-    assert sys.modules["__main__"] is app
+    main_module = types.ModuleType("__main__")  # Streamlit, for example, replaces it
+    main_module.__file__ = str(tmp_path / "app.py")
+    Path(main_module.__file__).write_text("raise SystemExit('the main module was run again')", encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "__main__", main_module)
+    assert screen(SPACE, champion, QUESTION, TWO_PROCESSES).is_complete
+    assert sys.modules["__main__"] is main_module
 
 
-def test_an_error_in_a_process_is_raised_as_it_is(champion: PropertyModel) -> None:
+def test_field_error_in_process_is_raised_unchanged(champion: PropertyModel) -> None:
     with pytest.raises(FieldError, match=r"space\.yaml, line 3: x: .* positions of another space"):
-        screen(Forbidden(), champion, QUESTION, TWO)
+        screen(SpaceRaisingFieldError(), champion, QUESTION, TWO_PROCESSES)
     assert not multiprocessing.active_children()
 
 
-class Faulty(SmallSpace):
-    """A space that is not as it should be, in another process alone."""
+class SpaceRaisingZeroDivisionError(SmallSpace):
+    """A space that raises ZeroDivisionError in other processes."""
 
     def chunk(self, start: int, stop: int) -> Candidates:
         if multiprocessing.parent_process() is not None:
@@ -88,22 +90,22 @@ class Faulty(SmallSpace):
         return super().chunk(start, stop)
 
 
-def test_a_fault_in_a_process_says_where_it_was(champion: PropertyModel) -> None:
+def test_unexpected_error_in_process_has_traceback_as_note(champion: PropertyModel) -> None:
     with pytest.raises(ZeroDivisionError, match="deep inside") as caught:
-        screen(Faulty(), champion, QUESTION, TWO)
+        screen(SpaceRaisingZeroDivisionError(), champion, QUESTION, TWO_PROCESSES)
     (note,) = caught.value.__notes__
     assert "Traceback" in note
     assert "test_processes.py" in note
 
 
-def test_a_process_that_ends_is_reported(champion: PropertyModel) -> None:
+def test_scoring_process_ignores_sigint_and_raises_error_if_killed(champion: PropertyModel) -> None:
     scorer = Scorer(SPACE, champion, QUESTION)
     process = ScoringProcess(PackedScorer.pack(scorer))
     try:
         assert process.aggregate(0, 50).to_json() == scorer.aggregate(0, 50).to_json()
         (child,) = multiprocessing.active_children()
         assert child.pid is not None
-        os.kill(child.pid, signal.SIGINT)  # as Ctrl-C does: without effect
+        os.kill(child.pid, signal.SIGINT)  # as Ctrl-C does; it has no effect
         assert process.aggregate(50, 60).to_json() == scorer.aggregate(50, 60).to_json()
         os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(NasiconError, match=r"a process of the screening ended \(exit code -9\)"):
@@ -112,8 +114,8 @@ def test_a_process_that_ends_is_reported(champion: PropertyModel) -> None:
         process.close()
 
 
-class Endless(SmallSpace):
-    """A space that is never done."""
+class EndlessSpace(SmallSpace):
+    """A space so large that its screening does not end during a test."""
 
     size = 10**9
 
@@ -121,7 +123,7 @@ class Endless(SmallSpace):
         return super().chunk(0, stop - start)
 
 
-#: No `if __name__ == "__main__":` protects it, and a part of it cannot be run twice.
+#: Script without `if __name__ == "__main__":`; `os.mkdir` fails if a process runs it again.
 SCRIPT = """
 import os
 from pathlib import Path
@@ -131,62 +133,62 @@ from nasicon_ml.screening.engine import screen
 from nasicon_ml.screening.result import OutputFolder
 from nasicon_ml.screening.scoring import Effort
 from nasicon_ml.workflows.predict import default_bundle
-from tests.screening.test_processes import Endless
+from tests.screening.test_processes import EndlessSpace
 
-class Mine(Endless):
+class ScriptSpace(EndlessSpace):
     pass
 
-def say(progress):
+def print_progress(progress):
     print(progress.done, flush=True)
 
 os.mkdir("once")
 model, effort = PropertyModel.load(default_bundle()), Effort(2, 50, "processes")
 try:
-    screen(Mine(), model, effort=effort, output=OutputFolder(Path("found")))
+    screen(ScriptSpace(), model, effort=effort, output=OutputFolder(Path("out")))
 except NasiconError as error:
     print(error, flush=True)
-screen(Endless(), model, effort=effort, progress=say)
+screen(EndlessSpace(), model, effort=effort, progress=print_progress)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_processes_end_with_the_one_that_started_them(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
+def test_processes_end_when_parent_is_terminated_or_killed(tmp_path: Path, signal_number: signal.Signals) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     with running(sys.executable, script, env=env, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True) as program:
-        assert "Mine: other processes know no class of your own script" in program.stdout.readline()
-        assert not (tmp_path / "found").exists()
-        for _ in range(20):  # more chunks than are handed out before the other process has begun
+        assert "ScriptSpace: other processes know no class of your own script" in program.stdout.readline()
+        assert not (tmp_path / "out").exists()
+        for _ in range(20):  # more chunks than are submitted before the other process starts
             assert program.stdout.readline()
-        started = {pid for pid in _members(program.pid) if pid != program.pid}
-        assert started
-        program.send_signal(number)
+        started_processes = {pid for pid in _running_processes(program.pid) if pid != program.pid}
+        assert started_processes
+        program.send_signal(signal_number)
         program.wait(PATIENCE_S)
         deadline = time.monotonic() + PATIENCE_S
-        while started & _members(program.pid):
+        while started_processes & _running_processes(program.pid):
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
 
-def _members(group: int) -> set[int]:
-    """Return the processes of a group that have not ended."""
-    found = set()
+def _running_processes(group: int) -> set[int]:
+    """Return the ids of the processes of a group that have not ended."""
+    running_ids = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 state, _, pgrp = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:3]
             except OSError:
-                continue  # it has just ended
+                continue  # the process has just ended
             if int(pgrp) == group and state != "Z":
-                found.add(int(entry.name))
-    return found
+                running_ids.add(int(entry.name))
+    return running_ids
 
 
 @pytest.mark.parametrize("settings", [{"threads": 1}, {"threads": 8, "chunk": SPACE.size}])
-def test_no_more_processes_are_started_than_are_needed(
+def test_one_thread_or_one_chunk_starts_no_process(
     champion: PropertyModel, monkeypatch: pytest.MonkeyPatch, settings: dict[str, int]
 ) -> None:
     monkeypatch.setattr("nasicon_ml.screening.engine.ScoringProcess", None)
-    assert screen(SPACE, champion, QUESTION, dataclasses.replace(TWO, **settings)).is_complete
+    assert screen(SPACE, champion, QUESTION, dataclasses.replace(TWO_PROCESSES, **settings)).is_complete

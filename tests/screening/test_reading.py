@@ -1,4 +1,4 @@
-"""Values of one quantity: one, a list, a range in steps or by logarithms."""
+"""Values of one quantity in a search space: a number, a list, a range in steps or on a logarithmic scale."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def numbers(value: Any) -> list[float]:
     return specification.read_numbers(SpecNode(value, "x"), 0, 1000)
 
 
-def test_what_can_be_written() -> None:
+def test_read_numbers_accepts_numbers_lists_and_ranges() -> None:
     assert numbers(0.3) == [0.3]
     assert numbers("0.3") == [0.3]
     assert numbers([3, 1]) == [3.0, 1.0]
@@ -30,10 +30,10 @@ def test_what_can_be_written() -> None:
     assert numbers([0, {"from": 1, "to": 2, "step": 0.5}, 9]) == [0.0, 1.0, 1.5, 2.0, 9.0]
 
 
-def test_times_of_a_logarithmic_range_can_be_set_at_a_furnace() -> None:
+def test_times_of_logarithmic_range_are_rounded_to_settable_values() -> None:
     def times(first: float, last: float, count: int) -> list[float]:
-        stated = {"from": first, "to": last, "count": count, "scale": "log"}
-        return specification.read_numbers(SpecNode(stated, "sintering_time_h"), 0, 100)
+        spec = {"from": first, "to": last, "count": count, "scale": "log"}
+        return specification.read_numbers(SpecNode(spec, "sintering_time_h"), 0, 100)
 
     assert times(1, 12, 4) == [1, 2.25, 5.25, 12]
     assert times(0.1, 3, 4) == [0.1, 0.31, 0.97, 3]
@@ -71,22 +71,22 @@ def test_times_of_a_logarithmic_range_can_be_set_at_a_furnace() -> None:
         ({"from": 1, "to": 1.001, "count": 9, "scale": "log"}, "Take a smaller count"),
     ],
 )
-def test_what_is_no_range_is_refused(value: Any, message: str) -> None:
+def test_invalid_number_or_range_raises_space_error_with_hint(value: Any, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         numbers(value)
 
 
 @given(st.floats(0, 500), st.floats(0, 20), st.floats(0.01, 100))
-def test_steps_begin_at_the_first_and_never_pass_the_last(first: float, width: float, step: float) -> None:
-    found = numbers({"from": first, "to": first + width, "step": step})
-    assert found[0] == pytest.approx(first)
-    assert found[-1] <= first + width + 1e-6
-    assert first + width - found[-1] <= step * (1 + 1e-6)
-    assert all(second - one == pytest.approx(step, abs=1e-9) for one, second in itertools.pairwise(found))
+def test_range_in_steps_starts_at_from_and_does_not_exceed_to(first: float, width: float, step: float) -> None:
+    values = numbers({"from": first, "to": first + width, "step": step})
+    assert values[0] == pytest.approx(first)
+    assert values[-1] <= first + width + 1e-6
+    assert first + width - values[-1] <= step * (1 + 1e-6)
+    assert all(right - left == pytest.approx(step, abs=1e-9) for left, right in itertools.pairwise(values))
 
 
-def test_many_ranges_together_are_bounded() -> None:
-    one = {"from": 0, "to": 0.6, "step": 1e-5}
-    other = {"from": 0.7, "to": 1.3, "step": 1e-5}
+def test_total_number_of_values_of_several_ranges_is_limited() -> None:
+    first = {"from": 0, "to": 0.6, "step": 1e-5}
+    second = {"from": 0.7, "to": 1.3, "step": 1e-5}
     with pytest.raises(SpaceError, match="at most 100000 values"):
-        numbers([one, other])
+        numbers([first, second])

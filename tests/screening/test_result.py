@@ -1,4 +1,4 @@
-"""A screening that was stopped goes on, and ends with what it would have found."""
+"""A stopped screening can be resumed, with the result of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ EFFORT = Effort(threads=2, chunk=60)
 
 
 class StopAfter:
-    """Asks to stop once so many chunks are done."""
+    """Requests a stop, or raises an error, after a number of chunks."""
 
     def __init__(self, chunks: int, error: type[BaseException] | None = None) -> None:
-        self.left, self.error = chunks, error
+        self.remaining, self.error = chunks, error
 
     def progress(self, _: Progress) -> None:
-        self.left -= 1
-        if self.error is not None and self.left <= 0:
+        self.remaining -= 1
+        if self.error is not None and self.remaining <= 0:
             raise self.error
 
     def stop(self) -> bool:
-        return self.error is None and self.left <= 0
+        return self.error is None and self.remaining <= 0
 
     @property
-    def calls(self) -> dict[str, Any]:
+    def callbacks(self) -> dict[str, Any]:
         return {"progress": self.progress, "stop": self.stop}
 
 
@@ -51,12 +51,12 @@ def uninterrupted(champion: PropertyModel, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """All files but those that tell the time."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
+def result_files(folder: Path) -> dict[str, bytes]:
+    """Return all files except those with times."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         str(path.relative_to(folder)): path.read_bytes()
-        for path in found
+        for path in paths
         if path.name not in {STATE, "summary.json"}
     }
 
@@ -68,22 +68,22 @@ def summary(folder: Path) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stops", [(1,), (4,), (2, 1, 3)])
-def test_it_ends_as_if_it_had_not_been_stopped(
+def test_resumed_screening_equals_uninterrupted_one(
     champion: PropertyModel, uninterrupted: Path, tmp_path: Path, stops: tuple[int, ...]
 ) -> None:
     folder = tmp_path / "out"
-    for turn, chunks in enumerate(stops):
-        output = OutputFolder(folder, resume=turn > 0, scored=True)
-        partial = screen(SPACE, champion, QUESTION, EFFORT, output=output, **StopAfter(chunks).calls)
+    for run, chunks in enumerate(stops):
+        output = OutputFolder(folder, resume=run > 0, scored=True)
+        partial = screen(SPACE, champion, QUESTION, EFFORT, output=output, **StopAfter(chunks).callbacks)
         check_partial(partial, folder)
-    whole = screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder, resume=True, scored=True))
-    assert whole.is_complete
-    assert files(folder) == files(uninterrupted)
+    result = screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder, resume=True, scored=True))
+    assert result.is_complete
+    assert result_files(folder) == result_files(uninterrupted)
     assert summary(folder) == summary(uninterrupted)
 
 
 def check_partial(partial: ScreeningResult, folder: Path) -> None:
-    """What is there is valid, says that it is partial, and fits together."""
+    """Check that the files of a partial result are marked as partial and consistent."""
     done = partial.aggregate.counts.positions
     assert not partial.is_complete
     assert 0 < done < SPACE.size
@@ -96,7 +96,7 @@ def check_partial(partial: ScreeningResult, folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
-def test_whatever_ends_it_the_state_is_there(
+def test_screening_ended_by_exception_can_be_resumed(
     champion: PropertyModel, uninterrupted: Path, tmp_path: Path, error: type[BaseException]
 ) -> None:
     folder = tmp_path / "out"
@@ -107,36 +107,38 @@ def test_whatever_ends_it_the_state_is_there(
             QUESTION,
             EFFORT,
             output=OutputFolder(folder, scored=True),
-            **StopAfter(2, error).calls,
+            **StopAfter(2, error).callbacks,
         )
     assert read_state(folder).position == 120
     assert pd.read_parquet(folder / "scored")["space_position"].max() < 120
     screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder, resume=True, scored=True))
-    assert files(folder) == files(uninterrupted)
+    assert result_files(folder) == result_files(uninterrupted)
 
 
-def test_threads_may_change(champion: PropertyModel, uninterrupted: Path, tmp_path: Path) -> None:
+def test_screening_can_be_resumed_with_other_number_of_threads(
+    champion: PropertyModel, uninterrupted: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "out"
-    screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder, scored=True), **StopAfter(2).calls)
+    screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder, scored=True), **StopAfter(2).callbacks)
     effort = dataclasses.replace(EFFORT, threads=1)
     screen(SPACE, champion, QUESTION, effort, output=OutputFolder(folder, resume=True, scored=True))
-    assert files(folder) == files(uninterrupted)
+    assert result_files(folder) == result_files(uninterrupted)
 
 
 @pytest.fixture
 def stopped(champion: PropertyModel, tmp_path: Path) -> Path:
     folder = tmp_path / "out"
-    screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder), **StopAfter(1).calls)
+    screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(folder), **StopAfter(1).callbacks)
     return folder
 
 
-def other_model(model: PropertyModel) -> PropertyModel:
-    """The same but for one number."""
+def with_changed_domain(model: PropertyModel) -> PropertyModel:
+    """Return the model with a slightly different domain."""
     return dataclasses.replace(model, domain=dataclasses.replace(model.domain, near=model.domain.near * 1.01))
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"space": dataclasses.replace(SPACE, times_h=(2.0, 6.0))}, "another space"),
         ({"model": None}, "another model"),
@@ -147,62 +149,73 @@ def other_model(model: PropertyModel) -> PropertyModel:
         ({"scored": True}, "with scored"),
     ],
 )
-def test_another_screening_is_refused_by_name(
-    champion: PropertyModel, stopped: Path, changes: dict[str, object], words: str
+def test_resuming_different_screening_raises_error_naming_difference(
+    champion: PropertyModel, stopped: Path, changes: dict[str, object], message: str
 ) -> None:
     before = {path.name: path.read_bytes() for path in stopped.iterdir()}
-    asked = {"space": SPACE, "model": champion, "question": QUESTION, "effort": EFFORT, "scored": False} | changes
-    model = other_model(champion) if asked["model"] is None else champion
-    with pytest.raises(NasiconError, match=words):
+    arguments = {
+        "space": SPACE,
+        "model": champion,
+        "question": QUESTION,
+        "effort": EFFORT,
+        "scored": False,
+    } | changes
+    model = with_changed_domain(champion) if arguments["model"] is None else champion
+    with pytest.raises(NasiconError, match=message):
         screen(
-            asked["space"],  # type: ignore[arg-type]
+            arguments["space"],  # type: ignore[arg-type]
             model,
-            asked["question"],  # type: ignore[arg-type]
-            asked["effort"],  # type: ignore[arg-type]
-            output=OutputFolder(stopped, resume=True, scored=bool(asked["scored"])),
+            arguments["question"],  # type: ignore[arg-type]
+            arguments["effort"],  # type: ignore[arg-type]
+            output=OutputFolder(stopped, resume=True, scored=bool(arguments["scored"])),
         )
     assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
 
 
-def cut(text: str) -> str:
+def truncate(text: str) -> str:
     return text[: len(text) // 2]
 
 
-def changed(text: str) -> str:
+def change_position(text: str) -> str:
     return re.sub(r'"position": \d+', '"position": 480', text)
 
 
-def twice(text: str) -> str:
+def repeat_position(text: str) -> str:
     return text.replace('"position": ', '"position": 480, "position": ', 1)
 
 
 @pytest.mark.parametrize(
-    "damage", [cut, changed, twice, lambda _: "[]", lambda _: '{"format": 1}', lambda _: "\x00"]
+    "damage",
+    [truncate, change_position, repeat_position, lambda _: "[]", lambda _: '{"format": 1}', lambda _: "\x00"],
 )
-def test_a_damaged_state_is_refused(champion: PropertyModel, stopped: Path, damage: Callable[[str], str]) -> None:
-    state = stopped / STATE
-    text = state.read_text(encoding="utf-8")
+def test_resuming_with_damaged_state_raises_unreadable_file_error(
+    champion: PropertyModel, stopped: Path, damage: Callable[[str], str]
+) -> None:
+    state_file = stopped / STATE
+    text = state_file.read_text(encoding="utf-8")
     assert damage(text) != text
-    state.write_text(damage(text), encoding="utf-8")
+    state_file.write_text(damage(text), encoding="utf-8")
     with pytest.raises(UnreadableFileError, match=r"state\.json: (was changed|is not the state)"):
         screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(stopped, resume=True))
 
 
-def test_there_has_to_be_something_to_resume(champion: PropertyModel, tmp_path: Path) -> None:
+def test_resuming_in_folder_without_state_raises_error(champion: PropertyModel, tmp_path: Path) -> None:
     with pytest.raises(NasiconError, match="there is no screening to resume"):
         screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(tmp_path, resume=True))
     with pytest.raises(UnreadableFileError, match="there is no screening to resume"):
         read_state(tmp_path)
 
 
-def test_a_finished_one_is_finished(champion: PropertyModel, uninterrupted: Path) -> None:
-    before = files(uninterrupted)
-    again = screen(SPACE, champion, QUESTION, EFFORT, output=OutputFolder(uninterrupted, resume=True, scored=True))
-    assert again.is_complete
-    assert files(uninterrupted) == before
+def test_resuming_finished_screening_changes_no_files(champion: PropertyModel, uninterrupted: Path) -> None:
+    before = result_files(uninterrupted)
+    result = screen(
+        SPACE, champion, QUESTION, EFFORT, output=OutputFolder(uninterrupted, resume=True, scored=True)
+    )
+    assert result.is_complete
+    assert result_files(uninterrupted) == before
 
 
-def test_the_sum_of_a_model_is_that_of_its_bundle(champion: PropertyModel, tmp_path: Path) -> None:
-    again = PropertyModel.load(champion.save(tmp_path / "bundle"))
-    assert model_checksum(again) == model_checksum(champion)
-    assert model_checksum(other_model(champion)) != model_checksum(champion)
+def test_model_checksum_equals_that_of_saved_bundle(champion: PropertyModel, tmp_path: Path) -> None:
+    loaded = PropertyModel.load(champion.save(tmp_path / "bundle"))
+    assert model_checksum(loaded) == model_checksum(champion)
+    assert model_checksum(with_changed_domain(champion)) != model_checksum(champion)

@@ -1,4 +1,4 @@
-"""Search spaces, whole and sampled: what is read, numbered, counted and described."""
+"""Search spaces and samples of them: reading, positions, counts and descriptions."""
 
 from __future__ import annotations
 
@@ -19,31 +19,33 @@ from nasicon_ml.columns import MODEL_INPUT, Column, Kind
 from nasicon_ml.errors import FieldError, SpaceError, UnreadableFileError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.recipe import Recipe, read_batch, recipe_table
-from nasicon_ml.screening import SearchSpace, space
+from nasicon_ml.screening import SearchSpace
+from nasicon_ml.screening import space as space_module
 from nasicon_ml.screening.space import Candidates
 from tests.contracts.source import ROOT
-from tests.screening.stated_spaces import small
+from tests.screening.stated_spaces import small_spec
 
-SPACE = SearchSpace.from_dict(small())
+SPACE = SearchSpace.from_dict(small_spec())
 
 
-def recipes(found: Candidates) -> pd.DataFrame:
-    """Candidates as the recipes that a person would write."""
-    table = found.table.astype("object")
+def recipes_of(candidates: Candidates) -> pd.DataFrame:
+    """Return candidates as a table of recipes, as read by `read_batch`."""
+    table = candidates.table.astype("object")
     table = table.where(table.notna(), None)
-    table.insert(0, Column.FORMULA.value, found.formulas(range(len(found))))
+    table.insert(0, Column.FORMULA.value, candidates.formulas(range(len(candidates))))
     return table
 
 
-def test_sizes() -> None:
-    # 5 + 2 x 2 compositions, 3 additives, 3 x 4 x 5 ways, of which 3 temperatures are left, less argon's fast ones
+def test_sizes_of_small_space() -> None:
+    # 5 + 2 x 2 compositions, 3 additives, 3 x 4 x 5 combinations of processing. The constraints leave 3 of 5
+    # temperatures, and remove 2 heating rates in argon.
     assert SPACE.stated_size == 9 * 3 * 60
     assert SPACE.size == 9 * 3 * 36
     assert SPACE.count().candidates == 9 * 3 * 3 * (12 - 2)
     assert str(SPACE.count()) == "810"
 
 
-def test_the_table_is_what_a_model_takes() -> None:
+def test_table_has_columns_dtypes_and_index_of_model_input() -> None:
     table = SPACE.chunk(0, SPACE.size).table
     assert list(table) == [column.value for column in MODEL_INPUT if column is not Column.FORMULA]
     for name in table:
@@ -52,116 +54,116 @@ def test_the_table_is_what_a_model_takes() -> None:
     assert list(table[Column.ATMOSPHERE].cat.categories) == list(Column.ATMOSPHERE.choices)
 
 
-def test_every_candidate_is_a_good_recipe_and_another_one() -> None:
-    made = recipes(SPACE.chunk(0, SPACE.size))
-    batch = read_batch(made)
+def test_candidates_are_valid_recipes_without_duplicates() -> None:
+    table = recipes_of(SPACE.chunk(0, SPACE.size))
+    batch = read_batch(table)
     assert batch.findings == []
     assert batch.warnings == []
-    assert not made.duplicated().any()
-    expected = made[list(batch.table)].where(made.notna(), np.nan)
+    assert not table.duplicated().any()
+    expected = table[list(batch.table)].where(table.notna(), np.nan)
     pd.testing.assert_frame_equal(batch.table.where(batch.table.notna(), np.nan), expected, check_dtype=False)
 
 
 @given(st.lists(st.integers(0, SPACE.size), max_size=5), st.sampled_from([1, 2, 4, 1024]))
 @settings(max_examples=30)
-def test_the_cut_into_chunks_changes_nothing(cuts: list[int], block: int) -> None:
+def test_chunks_together_equal_whole_space(cuts: list[int], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space, "BLOCK_SIZE", block)
-        whole = SPACE.chunk(0, SPACE.size)
+        patch.setattr(space_module, "BLOCK_SIZE", block)
+        all_candidates = SPACE.chunk(0, SPACE.size)
         edges = [0, *sorted(cuts), SPACE.size]
         parts = [SPACE.chunk(start, stop) for start, stop in itertools.pairwise(edges)]
-    assert np.array_equal(whole.positions, np.concatenate([part.positions for part in parts]))
+    assert np.array_equal(all_candidates.positions, np.concatenate([part.positions for part in parts]))
     tables = pd.concat([part.table for part in parts if len(part)], ignore_index=True)
-    pd.testing.assert_frame_equal(whole.table, tables)
+    pd.testing.assert_frame_equal(all_candidates.table, tables)
     spread = np.concatenate([part.sites.per_row(part.sites.m) for part in parts])
-    assert np.array_equal(whole.sites.per_row(whole.sites.m), spread)
+    assert np.array_equal(all_candidates.sites.per_row(all_candidates.sites.m), spread)
 
 
 @given(st.lists(st.integers(0, SPACE.size - 1), max_size=20), st.sampled_from([1, 4, 1024]))
-def test_a_position_is_its_digits(positions: list[int], block: int) -> None:
+def test_axis_indices_and_positions_are_inverse(positions: list[int], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space, "BLOCK_SIZE", block)
-        numbers = np.array(positions, dtype=np.int64)
-        assert np.array_equal(SPACE.positions(SPACE.axis_indices(numbers)), numbers)
+        patch.setattr(space_module, "BLOCK_SIZE", block)
+        expected = np.array(positions, dtype=np.int64)
+        assert np.array_equal(SPACE.positions(SPACE.axis_indices(expected)), expected)
 
 
-def test_positions_can_be_asked_for_in_any_order() -> None:
-    whole = recipes(SPACE.chunk(0, SPACE.size))
-    numbers = SPACE.chunk(0, SPACE.size).positions
-    order = np.random.default_rng(0).permutation(len(numbers))[:50]
-    found = SPACE.at(numbers[order])
-    assert np.array_equal(found.positions, numbers[order])
-    pd.testing.assert_frame_equal(recipes(found), whole.iloc[order].reset_index(drop=True))
+def test_at_returns_candidates_in_given_order() -> None:
+    all_candidates = recipes_of(SPACE.chunk(0, SPACE.size))
+    all_positions = SPACE.chunk(0, SPACE.size).positions
+    order = np.random.default_rng(0).permutation(len(all_positions))[:50]
+    candidates = SPACE.at(all_positions[order])
+    assert np.array_equal(candidates.positions, all_positions[order])
+    pd.testing.assert_frame_equal(recipes_of(candidates), all_candidates.iloc[order].reset_index(drop=True))
     for wrong in (-1, SPACE.size):
         with pytest.raises(FieldError, match="position: "):
             SPACE.at(np.array([wrong]))
 
 
-def test_compositions_vary_fastest_and_a_chunk_holds_few_ways() -> None:
-    found = SPACE.chunk(0, 18)
-    assert len(found.sites.systems) == len(SPACE.axes.compositions) == 9
-    assert found.sites.index.tolist() == [*range(9)] * 2
-    assert len(found.table.drop_duplicates()) == 2
+def test_compositions_vary_fastest() -> None:
+    candidates = SPACE.chunk(0, 18)
+    assert len(candidates.sites.systems) == len(SPACE.axes.compositions) == 9
+    assert candidates.sites.index.tolist() == [*range(9)] * 2
+    assert len(candidates.table.drop_duplicates()) == 2
 
 
-def test_an_empty_chunk() -> None:
-    for found in (SPACE.chunk(5, 5), SPACE.chunk(SPACE.size, SPACE.size + 9)):
-        assert (len(found), len(found.table), found.formulas([])) == (0, 0, [])
+def test_empty_range_gives_empty_chunk() -> None:
+    for candidates in (SPACE.chunk(5, 5), SPACE.chunk(SPACE.size, SPACE.size + 9)):
+        assert (len(candidates), len(candidates.table), candidates.formulas([])) == (0, 0, [])
 
 
-def test_a_range_of_a_chunk_may_hold_no_candidate() -> None:
-    numbers = SPACE.chunk(0, SPACE.size).positions
-    gap = int(np.flatnonzero(np.diff(numbers) > 1)[0])
-    found = SPACE.chunk(int(numbers[gap]) + 1, int(numbers[gap + 1]))
-    assert (len(found), len(found.sites.systems)) == (0, 0)
+def test_chunk_without_candidate_is_empty() -> None:
+    all_positions = SPACE.chunk(0, SPACE.size).positions
+    gap = int(np.flatnonzero(np.diff(all_positions) > 1)[0])
+    candidates = SPACE.chunk(int(all_positions[gap]) + 1, int(all_positions[gap + 1]))
+    assert (len(candidates), len(candidates.sites.systems)) == (0, 0)
 
 
-def test_a_space_too_large_to_enumerate_costs_nothing() -> None:
+def test_very_large_space_is_not_enumerated_and_size_is_limited() -> None:
     huge = {"from": 700, "to": 799.9, "step": 0.001}
-    fields = small()["processing"] | {"sintering_temperature_c": huge, "calcination_temperature_c": huge}
-    large = SearchSpace.from_dict(small(processing=fields))
+    fields = small_spec()["processing"] | {"sintering_temperature_c": huge, "calcination_temperature_c": huge}
+    large = SearchSpace.from_dict(small_spec(processing=fields))
     assert large.size > 10**12
     assert large.count().exact
     assert 0 < len(large.chunk(large.size - 1000, large.size)) <= 1000
     fields |= {"particle_size_um": {"from": 0.1, "to": 1, "count": 100_000}}
     with pytest.raises(SpaceError, match=r"allowed: at most 4.61e\+18 candidates"):
         SearchSpace.from_dict(
-            small(processing=fields | {"sintering_time_h": {"from": 1, "to": 9, "count": 99_999}})
+            small_spec(processing=fields | {"sintering_time_h": {"from": 1, "to": 9, "count": 99_999}})
         )
 
 
-def test_the_fingerprint_is_of_the_candidates() -> None:
-    assert SPACE.fingerprint == SearchSpace.from_dict(small(name="other")).fingerprint
+def test_fingerprint_depends_on_candidates_and_not_on_name() -> None:
+    assert SPACE.fingerprint == SearchSpace.from_dict(small_spec(name="other")).fingerprint
     changes: list[dict[str, Any]] = [
         {"constraints": None},
         {"additives": None},
-        {"compositions": small()["compositions"][:1]},
-        {"processing": small()["processing"] | {"atmosphere": ["air", "Ar", "not given"]}},
+        {"compositions": small_spec()["compositions"][:1]},
+        {"processing": small_spec()["processing"] | {"atmosphere": ["air", "Ar", "not given"]}},
         {"constraints": [{"when": {"atmosphere": "air"}, "then": {"heating_rate_c_min": 5}, "because": "so"}]},
     ]
-    prints = {SearchSpace.from_dict(small(**change)).fingerprint for change in changes}
-    assert len(prints | {SPACE.fingerprint}) == len(changes) + 1
+    fingerprints = {SearchSpace.from_dict(small_spec(**change)).fingerprint for change in changes}
+    assert len(fingerprints | {SPACE.fingerprint}) == len(changes) + 1
 
 
-def test_json_makes_the_same_space() -> None:
+def test_json_round_trip_keeps_fingerprint() -> None:
     described = json.loads(json.dumps(SPACE.to_json(), allow_nan=False))
     assert SearchSpace.from_dict(described["stated"]).fingerprint == SPACE.fingerprint == described["fingerprint"]
     assert described["candidates"] == {"count": 810, "exact": True, "standard_error": 0.0}
 
 
-def test_python_may_give_arrays_and_tuples() -> None:
-    given_ = small()
-    given_["processing"]["heating_rate_c_min"] = (np.float64(1.0), 1.5, 5, float("nan"))
-    given_["processing"]["sintering_temperature_c"] = np.arange(700, 901, 50)
-    made = SearchSpace.from_dict(given_)
-    assert made.fingerprint == SPACE.fingerprint
-    json.dumps(made.to_json(), allow_nan=False)
+def test_from_dict_accepts_arrays_tuples_and_nan() -> None:
+    spec = small_spec()
+    spec["processing"]["heating_rate_c_min"] = (np.float64(1.0), 1.5, 5, float("nan"))
+    spec["processing"]["sintering_temperature_c"] = np.arange(700, 901, 50)
+    from_arrays = SearchSpace.from_dict(spec)
+    assert from_arrays.fingerprint == SPACE.fingerprint
+    json.dumps(from_arrays.to_json(), allow_nan=False)
 
 
-def test_a_copy_is_the_same_space() -> None:
-    twin = copy.deepcopy(SPACE)
-    assert twin.fingerprint == SPACE.fingerprint
-    pd.testing.assert_frame_equal(recipes(twin.chunk(0, 99)), recipes(SPACE.chunk(0, 99)))
+def test_deep_copy_is_same_space() -> None:
+    copied = copy.deepcopy(SPACE)
+    assert copied.fingerprint == SPACE.fingerprint
+    pd.testing.assert_frame_equal(recipes_of(copied.chunk(0, 99)), recipes_of(SPACE.chunk(0, 99)))
 
 
 PROCESSING = [
@@ -183,9 +185,9 @@ PROCESSING = [
 
 
 @pytest.mark.parametrize(("fields", "message"), PROCESSING)
-def test_fields_that_no_recipe_may_have_are_refused(fields: Any, message: str) -> None:
+def test_invalid_processing_raises_space_error_with_hint(fields: Any, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
-        SearchSpace.from_dict(small(processing=fields, constraints=None))
+        SearchSpace.from_dict(small_spec(processing=fields, constraints=None))
 
 
 @pytest.mark.parametrize(
@@ -202,63 +204,66 @@ def test_fields_that_no_recipe_may_have_are_refused(fields: Any, message: str) -
         ("LiF", "additives: 'LiF' is not accepted; allowed: a mapping with name, amount, unit"),
     ],
 )
-def test_additives_that_no_recipe_may_have_are_refused(additive: Any, message: str) -> None:
+def test_invalid_additive_raises_space_error_with_hint(additive: Any, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
-        SearchSpace.from_dict(small(additives=["none", additive]))
+        SearchSpace.from_dict(small_spec(additives=["none", additive]))
 
 
-def test_nothing_of_an_additive_is_none_and_counted_once() -> None:
-    stated = [{"name": ["LiF", "B2O3"], "amount": [0, 1], "unit": "wt%"}, "none"]
-    found = SearchSpace.from_dict(small(additives=stated))
-    axis = next(axis for axis in found.axes.fields if Column.ADDITIVE in axis.cells)
+def test_amount_zero_and_synonyms_of_none_are_one_additive_option() -> None:
+    spec = [{"name": ["LiF", "B2O3"], "amount": [0, 1], "unit": "wt%"}, "none"]
+    with_zero = SearchSpace.from_dict(small_spec(additives=spec))
+    axis = next(axis for axis in with_zero.axes.fields if Column.ADDITIVE in axis.cells)
     assert axis.cells[Column.ADDITIVE] == [None, "LiF", "B2O3"]
     assert axis.cells[Column.ADDITIVE_AMOUNT] == [None, 1, 1]
-    for word in ("without", "undoped", 0):
-        same = SearchSpace.from_dict(small(additives=[stated[0], word]))
-        assert same.size == found.size
+    for synonym in ("without", "undoped", 0):
+        same = SearchSpace.from_dict(small_spec(additives=[spec[0], synonym]))
+        assert same.size == with_zero.size
 
 
-def test_an_additive_without_amount_is_one() -> None:
-    found = SearchSpace.from_dict(small(additives=[{"name": ["LiF", "B2O3"]}, None]))
-    assert found.chunk(0, found.size).table[Column.ADDITIVE].unique().tolist()[:2] == ["LiF", "B2O3"]
+def test_additive_without_amount_is_accepted() -> None:
+    without_amount = SearchSpace.from_dict(small_spec(additives=[{"name": ["LiF", "B2O3"]}, None]))
+    assert without_amount.chunk(0, without_amount.size).table[Column.ADDITIVE].unique().tolist()[:2] == [
+        "LiF",
+        "B2O3",
+    ]
     with pytest.raises(SpaceError, match="It occurs twice"):
-        SearchSpace.from_dict(small(additives=["none", "not given"]))
+        SearchSpace.from_dict(small_spec(additives=["none", "not given"]))
 
 
-def test_temperatures_that_may_be_kelvin_are_doubted() -> None:
-    doubtful = SearchSpace.from_dict(
-        small(processing={"calcination_temperature_c": [1073, 900]}, constraints=None)
+def test_temperature_that_looks_like_kelvin_gives_warning() -> None:
+    with_warning = SearchSpace.from_dict(
+        small_spec(processing={"calcination_temperature_c": [1073, 900]}, constraints=None)
     )
-    assert doubtful.warnings == (
+    assert with_warning.warnings == (
         "calcination_temperature_c: calcination temperature 1073 °C looks like kelvin: 1073 K is 800 °C.",
     )
-    assert "doubtful:\n  calcination_temperature_c" in doubtful.describe()
+    assert "doubtful:\n  calcination_temperature_c" in with_warning.describe()
 
 
 @pytest.mark.parametrize(
-    ("stated", "message"),
+    ("spec", "message"),
     [
         ([], r"space: \[\] is not accepted; allowed: a mapping with name, compositions"),
         ({}, "There is no 'compositions' in it"),
         ({"compositions": []}, "The list is empty"),
-        (small(procesing={}), r"procesing: {} .*Did you mean 'processing'\?"),
-        (small(name=3), "name: 3 is not accepted"),
-        (small(constraints={}), "constraints: {} is not accepted; allowed: a list of constraints"),
+        (small_spec(procesing={}), r"procesing: {} .*Did you mean 'processing'\?"),
+        (small_spec(name=3), "name: 3 is not accepted"),
+        (small_spec(constraints={}), "constraints: {} is not accepted; allowed: a list of constraints"),
     ],
 )
-def test_what_is_no_space_is_refused(stated: Any, message: str) -> None:
+def test_invalid_space_raises_space_error_with_hint(spec: Any, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
-        SearchSpace.from_dict(stated)
+        SearchSpace.from_dict(spec)
 
 
-def test_what_refers_to_itself_is_refused() -> None:
-    endless: dict[str, Any] = small()
-    endless["compositions"].append(endless)
+def test_recursive_specification_raises_space_error() -> None:
+    recursive_spec: dict[str, Any] = small_spec()
+    recursive_spec["compositions"].append(recursive_spec)
     with pytest.raises(SpaceError, match="never nested so deeply"):
-        SearchSpace.from_dict(endless)
+        SearchSpace.from_dict(recursive_spec)
 
 
-def _file(folder: Path, text: str) -> Path:
+def _write_yaml(folder: Path, text: str) -> Path:
     path = folder / "space.yaml"
     path.write_text(text, encoding="utf-8")
     return path
@@ -282,9 +287,9 @@ constraints:
 """
 
 
-def test_a_file_is_read(tmp_path: Path) -> None:
-    found = SearchSpace.from_yaml(_file(tmp_path, YAML))
-    assert (found.name, found.size, found.count().candidates) == ("search space", 18, 12)
+def test_yaml_file_is_read(tmp_path: Path) -> None:
+    read = SearchSpace.from_yaml(_write_yaml(tmp_path, YAML))
+    assert (read.name, read.size, read.count().candidates) == ("search space", 18, 12)
 
 
 @pytest.mark.parametrize(
@@ -301,13 +306,13 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("processing:", "processing: 3\nprocess:", r"line 5: processing: 3|line 6: process: "),
     ],
 )  # fmt: skip
-def test_errors_name_file_and_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_error_in_yaml_file_names_file_and_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in YAML
     text = YAML.replace(old, new, 1)
-    if "{max: 0.5}" in new:  # a bound that nothing satisfies, and no other atmosphere
+    if "{max: 0.5}" in new:  # no heating rate satisfies this bound, and no other atmosphere remains
         text = text.replace("[argon, not given]", "argon")
     with pytest.raises(SpaceError, match=message):
-        SearchSpace.from_yaml(_file(tmp_path, text))
+        SearchSpace.from_yaml(_write_yaml(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -323,22 +328,22 @@ def test_errors_name_file_and_line(tmp_path: Path, old: str, new: str, message: 
         ("#" * 250_001, "more than the 250000 that are read"),
     ],
 )
-def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_yaml_raises_unreadable_file_error(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UnreadableFileError, match=message):
-        SearchSpace.from_yaml(_file(tmp_path, text))
+        SearchSpace.from_yaml(_write_yaml(tmp_path, text))
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_raises_unreadable_file_error(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="there is no such file"):
         SearchSpace.from_yaml(tmp_path / "nothing.yaml")
 
 
 @given(st.text(alphabet="compositions: x-[]{}\n~#&*!'\"0123.,LATPfromtostep", max_size=80))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_read_or_raises_error_naming_file(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         message = "space.yaml"
         try:
-            SearchSpace.from_yaml(_file(Path(folder), text))
+            SearchSpace.from_yaml(_write_yaml(Path(folder), text))
         except (SpaceError, UnreadableFileError) as error:
             message = str(error)
     assert "space.yaml" in message
@@ -346,8 +351,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 MODEL = PropertyModel.load(Path(ROOT) / "models" / "champion")
 SPACES = {
-    "small": SearchSpace.from_dict(small()),
-    "nothing but compositions": SearchSpace.from_dict({"compositions": small()["compositions"]}),
+    "small": SearchSpace.from_dict(small_spec()),
+    "only compositions": SearchSpace.from_dict({"compositions": small_spec()["compositions"]}),
     "argon": SearchSpace.from_yaml(ROOT / "examples" / "screening" / "argon_cosintering.yaml"),
     "example": SearchSpace.from_yaml(ROOT / "examples" / "screening" / "small.yaml"),
 }
@@ -356,73 +361,80 @@ SPACES = {
 @pytest.mark.parametrize("name", SPACES)
 @given(seed=st.integers(0, 2**32), level=st.sampled_from([0.5, 0.9]))
 @settings(max_examples=4)
-def test_scores_are_the_predictions_for_the_same_fields(name: str, seed: int, level: float) -> None:
+def test_scores_of_candidates_equal_predictions_of_recipes(name: str, seed: int, level: float) -> None:
     space = SPACES[name]
-    found = space.at(np.random.default_rng(seed).integers(space.size, size=60))
-    made = []
-    for row, formula in enumerate(found.formulas(range(len(found)))):
-        fields = {key: value for key, value in found.table.iloc[row].items() if not pd.isna(value)}
+    candidates = space.at(np.random.default_rng(seed).integers(space.size, size=60))
+    built = []
+    for row, formula in enumerate(candidates.formulas(range(len(candidates)))):
+        fields = {key: value for key, value in candidates.table.iloc[row].items() if not pd.isna(value)}
         fields.pop(Column.MEASUREMENT_TEMPERATURE_C.value, None)
-        made.append(Recipe.from_dict({Column.FORMULA.value: formula, **fields}))
-    table = recipe_table(made)
+        built.append(Recipe.from_dict({Column.FORMULA.value: formula, **fields}))
+    table = recipe_table(built)
     temperature = Column.MEASUREMENT_TEMPERATURE_C.value
-    table[temperature] = found.table[temperature]
+    table[temperature] = candidates.table[temperature]
     expected = MODEL.predict(table, level=level)
-    for column, values in MODEL.scores(found.table, level=level, sites=found.sites).items():
+    for column, values in MODEL.scores(candidates.table, level=level, sites=candidates.sites).items():
         np.testing.assert_allclose(values, expected[column].to_numpy(dtype=np.float64), rtol=1e-9, err_msg=column)
-    systems = found.sites.per_row(found.sites.systems)
+    systems = candidates.sites.per_row(candidates.sites.systems)
     assert expected[Column.SYSTEM].tolist() == systems.tolist()
 
 
-SMALL = SearchSpace.from_dict(small())
 FINE = {"from": 700, "to": 800, "step": 0.01}
-LARGE = SearchSpace.from_dict(small(processing=small()["processing"] | {"sintering_temperature_c": FINE}))
+LARGE = SearchSpace.from_dict(
+    small_spec(processing=small_spec()["processing"] | {"sintering_temperature_c": FINE})
+)
 
 
-@pytest.mark.parametrize("method", space.METHODS)
-@pytest.mark.parametrize("searched", [SMALL, LARGE], ids=["small", "large"])
-def test_samples_are_good_different_and_repeatable(searched: SearchSpace, method: str) -> None:
-    sample = searched.sample(200, method, seed=7)
+@pytest.mark.parametrize("method", space_module.METHODS)
+@pytest.mark.parametrize("space", [SPACE, LARGE], ids=["small", "large"])
+def test_samples_are_valid_unique_and_reproducible(space: SearchSpace, method: str) -> None:
+    sample = space.sample(200, method, seed=7)
     assert sample.size == len(np.unique(sample.chosen)) == 200
-    assert np.array_equal(searched.at(sample.chosen).positions, sample.chosen)  # all satisfy the constraints
-    assert np.array_equal(sample.chosen, searched.sample(200, method, seed=7).chosen)
-    assert not np.array_equal(sample.chosen, searched.sample(200, method, seed=8).chosen)
+    assert np.array_equal(space.at(sample.chosen).positions, sample.chosen)  # all satisfy the constraints
+    assert np.array_equal(sample.chosen, space.sample(200, method, seed=7).chosen)
+    assert not np.array_equal(sample.chosen, space.sample(200, method, seed=8).chosen)
 
 
-@pytest.mark.parametrize("method", space.METHODS)
+@pytest.mark.parametrize("method", space_module.METHODS)
 @pytest.mark.parametrize("budget", [810, 811, 10_000])
-def test_a_budget_beyond_the_space_takes_all_of_it(method: str, budget: int) -> None:
-    sample = SMALL.sample(budget, method)
-    assert np.array_equal(sample.chosen, SMALL.chunk(0, SMALL.size).positions)
+def test_sample_with_large_budget_is_whole_space(method: str, budget: int) -> None:
+    sample = SPACE.sample(budget, method)
+    assert np.array_equal(sample.chosen, SPACE.chunk(0, SPACE.size).positions)
 
 
-def test_a_sample_is_cut_like_a_space() -> None:
+def test_chunks_of_sample_together_equal_sample() -> None:
     sample = LARGE.sample(100, "sobol")
-    whole = sample.chunk(0, sample.size)
+    all_candidates = sample.chunk(0, sample.size)
     parts = [sample.chunk(start, start + 30) for start in range(0, 120, 30)]
-    assert whole.positions.tolist() == [number for part in parts for number in part.positions] == [*range(100)]
-    assert whole.formulas(range(100)) == [spelled for part in parts for spelled in part.formulas(range(len(part)))]
-    assert sample.at(np.array([42])).formulas([0]) == whole.formulas([42])
-    assert LARGE.at(sample.chosen[[42]]).formulas([0]) == whole.formulas([42])
+    assert (
+        all_candidates.positions.tolist()
+        == [number for part in parts for number in part.positions]
+        == [*range(100)]
+    )
+    assert all_candidates.formulas(range(100)) == [
+        formula for part in parts for formula in part.formulas(range(len(part)))
+    ]
+    assert sample.at(np.array([42])).formulas([0]) == all_candidates.formulas([42])
+    assert LARGE.at(sample.chosen[[42]]).formulas([0]) == all_candidates.formulas([42])
 
 
 def test_random_samples_are_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn one by one or by shuffling, every candidate is as likely as any other."""
+    """Candidates drawn one by one or by shuffling are all equally likely."""
     for shuffled in (10**7, 0):
-        monkeypatch.setattr(space, "_MAX_SHUFFLED", shuffled)
-        counts = np.zeros(SMALL.size)
+        monkeypatch.setattr(space_module, "_MAX_SHUFFLED", shuffled)
+        counts = np.zeros(SPACE.size)
         for seed in range(60):
-            counts[SMALL.sample(81, "random", seed).chosen] += 1
-        good = SMALL.chunk(0, SMALL.size).positions
-        assert counts.sum() == counts[good].sum() == 60 * 81
-        # chi-squared over 810 cells of 6 expected draws each, draws without replacement: variance 0.9
-        chi = ((counts[good] - 6) ** 2 / (6 * 0.9)).sum()
+            counts[SPACE.sample(81, "random", seed).chosen] += 1
+        valid = SPACE.chunk(0, SPACE.size).positions
+        assert counts.sum() == counts[valid].sum() == 60 * 81
+        # chi-squared over 810 cells with 6 expected draws each; draws without replacement: variance 0.9
+        chi = ((counts[valid] - 6) ** 2 / (6 * 0.9)).sum()
         assert abs(chi - 810) < 5 * np.sqrt(2 * 810)
 
 
-def test_sobol_spreads_over_every_axis_better_than_chance() -> None:
+def test_sobol_sample_covers_axes_more_evenly_than_random() -> None:
     free = SearchSpace.from_dict(
-        small(
+        small_spec(
             constraints=None,
             processing={"sintering_temperature_c": FINE, "sintering_time_h": {"from": 1, "to": 9, "count": 1000}},
         )
@@ -440,18 +452,20 @@ def test_sobol_spreads_over_every_axis_better_than_chance() -> None:
     assert unevenness("sobol") < 0.25 * unevenness("random")
 
 
-def test_a_sample_says_what_it_is() -> None:
-    sample = SMALL.sample(100, "random", 3)
+def test_sample_describes_method_budget_and_seed() -> None:
+    sample = SPACE.sample(100, "random", 3)
     assert sample.describe().endswith("sample: 100 of them, at random, seed 3")
     assert sample.to_json()["sample"] == {"method": "random", "budget": 100, "seed": 3, "size": 100}
-    assert "fewer than the 9,000 asked for" in SMALL.sample(9000, "sobol").describe()
-    prints = {SMALL.sample(*asked).fingerprint for asked in [(9, "random", 1), (9, "sobol", 1), (9, "random", 2)]}
-    assert len(prints) == 3
+    assert "fewer than the 9,000 asked for" in SPACE.sample(9000, "sobol").describe()
+    fingerprints = {
+        SPACE.sample(*arguments).fingerprint for arguments in [(9, "random", 1), (9, "sobol", 1), (9, "random", 2)]
+    }
+    assert len(fingerprints) == 3
     assert str(sample.count()) == "100"
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("arguments", "message"),
     [
         ((10, "sobel", 0), r"sample: 'sobel' is not accepted; allowed: random or sobol. Did you mean 'sobol'\?"),
         ((0, "sobol", 0), "budget: 0 is not accepted; allowed: a whole number from 1 to 50000000"),
@@ -461,12 +475,12 @@ def test_a_sample_says_what_it_is() -> None:
         ((10, "sobol", -1), "seed: -1 is not accepted; allowed: a whole number from 0"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(asked: Any, message: str) -> None:
+def test_invalid_sample_arguments_raise_field_error(arguments: Any, message: str) -> None:
     with pytest.raises(FieldError, match=message):
-        SMALL.sample(*asked)
+        SPACE.sample(*arguments)
 
 
-def test_few_candidates_among_many_are_found_or_the_search_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(space, "_MAX_SHUFFLED", 0)
-    sample = SMALL.sample(809, "random")
+def test_sample_of_nearly_all_candidates_without_shuffling_terminates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(space_module, "_MAX_SHUFFLED", 0)
+    sample = SPACE.sample(809, "random")
     assert 700 < sample.size <= 809
