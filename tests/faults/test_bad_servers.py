@@ -1,4 +1,4 @@
-"""Tracking servers that are down, silent, slow, broken, or something else: one sentence, exit code 2, no hang."""
+"""Tracking servers that are down, silent, slow or broken: one message, exit code 2, and no hang."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import pytest
 
 from tests.faults.conftest import PREDICT
 from tests.faults.servers import bad_server
-from tests.faults.test_disk import predicts, refused
+from tests.faults.test_disk import assert_predictions, assert_refused
 from tests.faults.workers import PROMOTE
 
 pytestmark = pytest.mark.slow
 
-#: Shorter than what users wait for, 10 s.
+#: Shorter than the default of 10 s.
 FIRST_RESPONSE_TIMEOUT_S = 2
 SETTINGS = {"nasicon_ml.tracking.store:FIRST_RESPONSE_TIMEOUT_S": FIRST_RESPONSE_TIMEOUT_S}
-SAID = {
+EXPECTED_MESSAGES = {
     "down": "cannot be reached",
     "silent": f"did not answer within {FIRST_RESPONSE_TIMEOUT_S} s",
     "slow": f"did not answer within {FIRST_RESPONSE_TIMEOUT_S} s",
@@ -25,42 +25,48 @@ SAID = {
     "later error": "answers with an error again and again",
     "later down": "cannot be reached any more",
 }
-#: A server that is patient with nobody: MLflow's own settings, which a user may choose, too.
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+#: MLflow's own settings, which users may choose, too.
+SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 
 
-@pytest.mark.parametrize("kind", SAID)
-def test_a_bad_server_is_named_in_time_and_nothing_is_left(kind, shop, first_lab, train, as_before, tmp_path):
+@pytest.mark.parametrize("kind", EXPECTED_MESSAGES)
+def test_commands_fail_in_time_naming_bad_server_and_leave_no_files(
+    kind, runner, champion_store, train_command, expected_predictions, tmp_path
+):
     commands = {
-        "train": train,
+        "train": train_command,
         "predict": PREDICT,
         "list": ["registry", "list"],
         "promote": PROMOTE,
         "rollback": ["registry", "rollback"],
         "export": ["registry", "export", "champion", tmp_path / "bundle"],
-        "import": ["registry", "import", next((first_lab / "mlartifacts").rglob("bundle/manifest.json")).parent],
-        "train and save": [*train, "--bundle", tmp_path / "bundle"],
+        "import": [
+            "registry",
+            "import",
+            next((champion_store / "mlartifacts").rglob("bundle/manifest.json")).parent,
+        ],
+        "train and save": [*train_command, "--bundle", tmp_path / "bundle"],
         "predict and write": [*PREDICT, "--output", tmp_path / "p.csv", "--plot", tmp_path / "p.png"],
     }
-    if kind not in {"silent", "later error"}:  # every way through the program once or twice
+    if kind not in {"silent", "later error"}:  # some commands are enough for the other faults
         commands = {name: commands[name] for name in ("train", "predict", "list", "promote")}
     with bad_server(kind) as uri:
-        env = {"MLFLOW_TRACKING_URI": uri} | (IMPATIENT if kind.startswith("later") else {})
-        # All at the same time: they do little but wait.
+        env = {"MLFLOW_TRACKING_URI": uri} | (SHORT_TIMEOUTS if kind.startswith("later") else {})
+        # All commands run at the same time, because they mostly wait.
         settings = SETTINGS if kind in {"silent", "slow"} else {}
         workers = {
-            name: shop.start(tmp_path, command, env=env, ready=train[2], set=settings)
+            name: runner.start(tmp_path, command, env=env, pretrained_on=train_command[2], set=settings)
             for name, command in commands.items()
         }
         for worker in workers.values():
-            message = refused((worker.end(), worker.message()), [SAID[kind]])
+            message = assert_refused((worker.wait(), worker.message()), [EXPECTED_MESSAGES[kind]])
             assert uri in message
     assert list(tmp_path.iterdir()) == []
-    predicts(shop, first_lab, as_before)  # the champion in the local store
+    assert_predictions(runner, champion_store, expected_predictions)  # the champion of the local store
 
 
-def test_the_time_for_a_server_is_bounded_by_default(monkeypatch):
-    """What a server that goes silent later costs with the settings of this package, without waiting for it."""
+def test_default_request_retries_take_at_most_180_seconds(monkeypatch):
+    """Computed from the settings of this package for a server that becomes silent, without waiting for one."""
     import os
 
     from nasicon_ml.tracking.store import FIRST_RESPONSE_TIMEOUT_S, load_mlflow
@@ -69,6 +75,6 @@ def test_the_time_for_a_server_is_bounded_by_default(monkeypatch):
     for name in ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"):
         monkeypatch.delenv(name, raising=False)
     load_mlflow()
-    answers = 1 + int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"])
-    pauses = sum(2 * 2**number for number in range(1, answers - 1))
-    assert answers * int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) + pauses <= 180
+    attempts = 1 + int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"])
+    pauses = sum(2 * 2**number for number in range(1, attempts - 1))
+    assert attempts * int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) + pauses <= 180

@@ -1,4 +1,4 @@
-"""A full disk, a limit on the size of files, a folder that cannot be written."""
+"""Full disks, limits on the size of files, and stores that cannot be written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from nasicon_ml.data.files import datasets_folder
 from tests.faults.conftest import PREDICT
-from tests.faults.disks import remount, room, size_of, small_disk
+from tests.faults.disks import folder_size, leave_free, remount, small_disk
 from tests.faults.workers import PROMOTE, json_in
 from tests.stores import copy_store
 
@@ -23,174 +23,187 @@ FULL = ("disk is full", "No space left", "limit on the size of files", "File too
 DENIED = ("read-only", "Read-only", "cannot be written", "may be written", "Permission denied", "be changed")
 
 
-def refused(outcome, words):
-    """It ended with 2 and one sentence that says so."""
-    code, text = outcome
-    assert code == 2, text
-    (message,) = [line for line in text.splitlines() if line.startswith(("error:", "Error:"))]
-    assert any(word in message for word in words), text
-    assert "Traceback" not in text
-    assert "a fault of" not in text
+def assert_refused(result, expected_words):
+    """Check that the exit code is 2 and that one error line has one of the expected words; return that line."""
+    code, output = result
+    assert code == 2, output
+    (message,) = [line for line in output.splitlines() if line.startswith(("error:", "Error:"))]
+    assert any(word in message for word in expected_words), output
+    assert "Traceback" not in output
+    assert "a fault of" not in output
     print("\n", message)  # noqa: T201
     return message
 
 
-def versions(shop, lab):
-    code, text = shop.run(lab, ["registry", "list", "--json"])
-    assert code == 0, text
-    return [(version["version"], version["usable"], version["aliases"]) for version in json_in(text)]
+def list_versions(runner, store):
+    code, output = runner.run(store, ["registry", "list", "--json"])
+    assert code == 0, output
+    return [(version["version"], version["usable"], version["aliases"]) for version in json_in(output)]
 
 
-def predicts(shop, lab, as_before):
-    code, text = shop.run(lab, PREDICT)
-    assert code == 0, text
-    assert json_in(text)["predictions"] == as_before
+def assert_predictions(runner, store, expected_predictions):
+    code, output = runner.run(store, PREDICT)
+    assert code == 0, output
+    assert json_in(output)["predictions"] == expected_predictions
 
 
 @pytest.fixture(scope="session")
-def appetite(shop, first_lab, train, tmp_path_factory):
-    """The bytes that a training adds to a store."""
-    folder = copy_store(first_lab, tmp_path_factory.mktemp("appetite") / "lab")
-    before = size_of(folder)
-    code, text = shop.run(folder, train, ready=train[2])
-    assert code == 0, text
-    return size_of(folder) - before
+def training_size(runner, champion_store, train_command, tmp_path_factory):
+    """Number of bytes that a training adds to a store."""
+    folder = copy_store(champion_store, tmp_path_factory.mktemp("size") / "store")
+    before = folder_size(folder)
+    code, output = runner.run(folder, train_command, pretrained_on=train_command[2])
+    assert code == 0, output
+    return folder_size(folder) - before
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
-def test_a_disk_that_is_full_after_a_while(share, shop, first_lab, train, appetite, as_before, tmp_path):
-    ready = {"ready": train[2]}
+def test_training_fails_on_full_disk_and_succeeds_when_space_is_free(
+    share, runner, champion_store, train_command, training_size, expected_predictions, tmp_path
+):
+    options = {"pretrained_on": train_command[2]}
     with small_disk(tmp_path / "disk", 64 * 2**20) as disk:
-        lab = copy_store(first_lab, disk / "lab")
-        room(disk, int(share * appetite))
-        refused(shop.run(lab, train, **ready), FULL)
-        predicts(shop, lab, as_before)
-        assert versions(shop, lab) == [("1", True, ["champion"])]
-        room(disk, 3 * appetite)
-        code, text = shop.run(lab, train, **ready)
-        assert code == 0, text
-        assert versions(shop, lab) == [("2", True, ["challenger"]), ("1", True, ["champion"])]
-        with closing(sqlite3.connect(lab / "mlflow.db")) as database:
+        store = copy_store(champion_store, disk / "store")
+        leave_free(disk, int(share * training_size))
+        assert_refused(runner.run(store, train_command, **options), FULL)
+        assert_predictions(runner, store, expected_predictions)
+        assert list_versions(runner, store) == [("1", True, ["champion"])]
+        leave_free(disk, 3 * training_size)
+        code, output = runner.run(store, train_command, **options)
+        assert code == 0, output
+        assert list_versions(runner, store) == [("2", True, ["challenger"]), ("1", True, ["champion"])]
+        with closing(sqlite3.connect(store / "mlflow.db")) as database:
             assert dict(database.execute("SELECT status, count(*) FROM runs GROUP BY status")) in (
                 {"FINISHED": 2}, {"FINISHED": 2, "FAILED": 1},
             )  # fmt: skip
 
 
-def test_a_full_disk_when_a_store_is_to_be_made(shop, train, tmp_path):
+def test_creating_store_on_full_disk_leaves_no_database(runner, train_command, tmp_path):
     with small_disk(tmp_path / "disk", 300_000) as disk:
-        refused(shop.run(disk, train, ready=train[2]), FULL)
+        assert_refused(runner.run(disk, train_command, pretrained_on=train_command[2]), FULL)
         assert {path.name for path in disk.iterdir()} <= {"mlflow.db.lock"}
 
 
-def test_a_full_disk_when_a_champion_is_to_be_changed(shop, first_lab, train, as_before, tmp_path):
+def test_promote_and_rollback_on_full_disk_keep_champion(
+    runner, champion_store, train_command, expected_predictions, tmp_path
+):
     with small_disk(tmp_path / "disk", 64 * 2**20) as disk:
-        lab = copy_store(first_lab, disk / "lab")
-        code, text = shop.run(lab, train, ready=train[2])
-        assert code == 0, text
-        room(disk, 0)
-        refused(shop.run(lab, PROMOTE), FULL)
-        assert versions(shop, lab) == [("2", True, ["challenger"]), ("1", True, ["champion"])]
-        predicts(shop, lab, as_before)
-        room(disk, 2**20)
-        assert shop.run(lab, PROMOTE)[0] == 0
-        room(disk, 0)
-        refused(shop.run(lab, ["registry", "rollback"]), FULL)
-        assert versions(shop, lab)[0] == ("2", True, ["champion"])
+        store = copy_store(champion_store, disk / "store")
+        code, output = runner.run(store, train_command, pretrained_on=train_command[2])
+        assert code == 0, output
+        leave_free(disk, 0)
+        assert_refused(runner.run(store, PROMOTE), FULL)
+        assert list_versions(runner, store) == [("2", True, ["challenger"]), ("1", True, ["champion"])]
+        assert_predictions(runner, store, expected_predictions)
+        leave_free(disk, 2**20)
+        assert runner.run(store, PROMOTE)[0] == 0
+        leave_free(disk, 0)
+        assert_refused(runner.run(store, ["registry", "rollback"]), FULL)
+        assert list_versions(runner, store)[0] == ("2", True, ["champion"])
 
 
 @pytest.mark.parametrize("option", ["--output p.csv", "--output p.json", "--output p.parquet", "--plot p.png",
                                     "--plot p.pdf", "--plot p.svg"])  # fmt: skip
-def test_no_half_written_predictions(option, shop, first_lab, tmp_path):
+def test_failed_output_keeps_old_file_and_leaves_no_partial_file(option, runner, champion_store, tmp_path):
     name, file = option.split()
     command = [*PREDICT[:-1], name]
     with small_disk(tmp_path / "disk", 2**20) as disk:
-        room(disk, 0)
-        refused(shop.run(first_lab, [*command, disk / file]), FULL)
+        leave_free(disk, 0)
+        assert_refused(runner.run(champion_store, [*command, disk / file]), FULL)
         assert [path.name for path in disk.iterdir()] == ["filler"]
         (disk / "filler").unlink()
-        (disk / file).write_text("what was there")
-        room(disk, 0)
-        refused(shop.run(first_lab, [*command, disk / file]), FULL)
-        assert (disk / file).read_text() == "what was there"
+        (disk / file).write_text("old content")
+        leave_free(disk, 0)
+        assert_refused(runner.run(champion_store, [*command, disk / file]), FULL)
+        assert (disk / file).read_text() == "old content"
         remount(disk, "ro")
-        refused(shop.run(first_lab, [*command, disk / file]), DENIED)
-        assert (disk / file).read_text() == "what was there"
+        assert_refused(runner.run(champion_store, [*command, disk / file]), DENIED)
+        assert (disk / file).read_text() == "old content"
 
 
-def test_no_half_written_bundle(shop, lab, train, tmp_path, as_before):
+def test_full_disk_leaves_no_partial_bundle(runner, store, train_command, tmp_path, expected_predictions):
     with small_disk(tmp_path / "disk", 2**20) as disk:
-        room(disk, 150_000)
-        message = refused(shop.run(lab, [*train, "--bundle", disk / "bundle"], ready=train[2]), FULL)
-        assert "version 2" in message  # what was done all the same is said
-        refused(shop.run(lab, ["registry", "export", "champion", disk / "bundle"]), FULL)
+        leave_free(disk, 150_000)
+        message = assert_refused(
+            runner.run(store, [*train_command, "--bundle", disk / "bundle"], pretrained_on=train_command[2]), FULL
+        )
+        assert "version 2" in message  # the error names the version that was registered
+        assert_refused(runner.run(store, ["registry", "export", "champion", disk / "bundle"]), FULL)
         assert [path.name for path in disk.iterdir()] == ["filler"]
-        room(disk, 2**20)
-    assert versions(shop, lab)[0] == ("2", True, ["challenger"])
-    predicts(shop, lab, as_before)
+        leave_free(disk, 2**20)
+    assert list_versions(runner, store)[0] == ("2", True, ["challenger"])
+    assert_predictions(runner, store, expected_predictions)
 
 
-def test_an_old_bundle_outlives_a_full_disk(shop, lab, tmp_path, as_before):
+def test_existing_bundle_survives_failed_export_to_full_disk(runner, store, tmp_path, expected_predictions):
     with small_disk(tmp_path / "disk", 2**21) as disk:
-        assert shop.run(lab, ["registry", "export", "champion", disk / "bundle"])[0] == 0
-        room(disk, 150_000)
-        refused(shop.run(lab, ["registry", "export", "champion", disk / "bundle"]), FULL)
-        code, text = shop.run(lab, [*PREDICT, "--model", disk / "bundle"])
-        assert (code, json_in(text)["predictions"]) == (0, as_before)
+        assert runner.run(store, ["registry", "export", "champion", disk / "bundle"])[0] == 0
+        leave_free(disk, 150_000)
+        assert_refused(runner.run(store, ["registry", "export", "champion", disk / "bundle"]), FULL)
+        code, output = runner.run(store, [*PREDICT, "--model", disk / "bundle"])
+        assert (code, json_in(output)["predictions"]) == (0, expected_predictions)
 
 
-def test_a_limit_on_the_size_of_files(shop, lab, train, tmp_path, as_before):
-    small = {"file_size": 40_000}
-    assert shop.run(lab, train, ready=train[2])[0] == 0
-    before = versions(shop, lab)
-    refused(shop.run(lab, train, ready=train[2], **small), FULL)
-    refused(shop.run(lab, PROMOTE, **small), FULL)
-    refused(shop.run(lab, ["registry", "export", "champion", tmp_path / "bundle"], **small), FULL)
-    refused(shop.run(lab, ["registry", "import", _bundle(lab)], **small), FULL)
-    refused(shop.run(tmp_path, train, ready=train[2], **small), FULL)
-    assert {path.name for path in tmp_path.iterdir()} <= {"lab", "mlflow.db.lock"}
-    assert versions(shop, lab) == before
-    predicts(shop, lab, as_before)
+def test_file_size_limit_is_reported_and_leaves_store_unchanged(
+    runner, store, train_command, tmp_path, expected_predictions
+):
+    limit = {"file_size": 40_000}
+    assert runner.run(store, train_command, pretrained_on=train_command[2])[0] == 0
+    before = list_versions(runner, store)
+    assert_refused(runner.run(store, train_command, pretrained_on=train_command[2], **limit), FULL)
+    assert_refused(runner.run(store, PROMOTE, **limit), FULL)
+    assert_refused(runner.run(store, ["registry", "export", "champion", tmp_path / "bundle"], **limit), FULL)
+    assert_refused(runner.run(store, ["registry", "import", _champion_bundle(store)], **limit), FULL)
+    assert_refused(runner.run(tmp_path, train_command, pretrained_on=train_command[2], **limit), FULL)
+    assert {path.name for path in tmp_path.iterdir()} <= {"store", "mlflow.db.lock"}
+    assert list_versions(runner, store) == before
+    assert_predictions(runner, store, expected_predictions)
 
 
-def _bundle(lab):
-    """The bundle that the champion's run holds."""
-    return next((lab / "mlartifacts").rglob("bundle/manifest.json")).parent
+def _champion_bundle(store):
+    """Return the folder of the bundle in the champion's run."""
+    return next((store / "mlartifacts").rglob("bundle/manifest.json")).parent
 
 
-def test_a_store_that_cannot_be_written_can_be_read(shop, first_lab, train, as_before, tmp_path):
+def test_read_only_store_refuses_writes_and_allows_reads(
+    runner, champion_store, train_command, expected_predictions, tmp_path
+):
     with small_disk(tmp_path / "disk", 64 * 2**20) as disk:
-        lab = copy_store(first_lab, disk / "lab")
-        assert shop.run(lab, train, ready=train[2])[0] == 0
+        store = copy_store(champion_store, disk / "store")
+        assert runner.run(store, train_command, pretrained_on=train_command[2])[0] == 0
         remount(disk, "ro")
         for command in (
-            train, PROMOTE, ["registry", "rollback"], ["registry", "import", _bundle(lab)],
-            ["registry", "export", "champion", disk / "bundle"], [*train, "--no-track", "--bundle", disk / "b"],
+            train_command, PROMOTE, ["registry", "rollback"], ["registry", "import", _champion_bundle(store)],
+            ["registry", "export", "champion", disk / "bundle"],
+            [*train_command, "--no-track", "--bundle", disk / "b"],
         ):  # fmt: skip
-            refused(shop.run(lab, command, ready=train[2]), DENIED)
-        refused(shop.run(disk, train, ready=train[2]), DENIED)
-        assert shop.run(lab, ["registry", "export", "champion", tmp_path / "bundle"])[0] == 0
-        assert len(versions(shop, lab)) == 2
-        predicts(shop, lab, as_before)
+            assert_refused(runner.run(store, command, pretrained_on=train_command[2]), DENIED)
+        assert_refused(runner.run(disk, train_command, pretrained_on=train_command[2]), DENIED)
+        assert runner.run(store, ["registry", "export", "champion", tmp_path / "bundle"])[0] == 0
+        assert len(list_versions(runner, store)) == 2
+        assert_predictions(runner, store, expected_predictions)
         remount(disk, "rw")
-        assert shop.run(lab, train, ready=train[2])[0] == 0
+        assert runner.run(store, train_command, pretrained_on=train_command[2])[0] == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can become somebody else")
-def test_a_store_of_somebody_else_can_be_read(shop, two, train, as_before):
-    if not _open_to_all(Path(__file__)) or not _open_to_all(datasets_folder()):
-        pytest.skip("this checkout cannot be read by others")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can become another user")
+def test_store_of_other_user_refuses_writes_and_allows_reads(
+    runner, challenger_store, train_command, expected_predictions
+):
+    if not _is_readable_by_all(Path(__file__)) or not _is_readable_by_all(datasets_folder()):
+        pytest.skip("other users cannot read this checkout")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        lab = copy_store(two, Path(folder) / "lab")
-        lab.chmod(0o755)
-        shutil.copy(train[2], Path(folder) / "small.csv")
-        command = [*train[:2], str(Path(folder) / "small.csv"), *train[3:]]
-        for wanted in (command, PROMOTE, ["registry", "export", "1", lab / "bundle"]):
-            refused(shop.run(lab, wanted, ready=train[2], user=65534), DENIED)
-        code, text = shop.run(lab, PREDICT, user=65534)
-        assert (code, json_in(text)["predictions"]) == (0, as_before)
-        assert versions(shop, lab) == [("2", True, ["challenger"]), ("1", True, ["champion"])]
+        store = copy_store(challenger_store, Path(folder) / "store")
+        store.chmod(0o755)
+        shutil.copy(train_command[2], Path(folder) / "small.csv")
+        command = [*train_command[:2], str(Path(folder) / "small.csv"), *train_command[3:]]
+        for refused_command in (command, PROMOTE, ["registry", "export", "1", store / "bundle"]):
+            assert_refused(runner.run(store, refused_command, pretrained_on=train_command[2], user=65534), DENIED)
+        code, output = runner.run(store, PREDICT, user=65534)
+        assert (code, json_in(output)["predictions"]) == (0, expected_predictions)
+        assert list_versions(runner, store) == [("2", True, ["challenger"]), ("1", True, ["champion"])]
 
 
-def _open_to_all(path):
+def _is_readable_by_all(path):
     return all(folder.stat().st_mode & 0o005 == 0o005 for folder in path.resolve().parents)

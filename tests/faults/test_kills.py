@@ -1,4 +1,4 @@
-"""kill -9 in the middle of training, registering and promoting: nothing that was good is lost."""
+"""kill -9 during training, registering and promoting: usable versions and the champion are kept."""
 
 from __future__ import annotations
 
@@ -15,105 +15,121 @@ from tests.faults.workers import PROMOTE, json_in
 
 pytestmark = pytest.mark.slow
 
-#: How MLflow writes the status of a model whose files are not there yet.
+#: MLflow's status of a logged model whose files are not stored yet.
 PENDING = 1
-#: A training and a promotion write so many times at least; each of two tests takes every second time.
-LEAST, STRIDE = 30, 2
-RECORDING = ["commit", "rename"]
+#: Minimum number of writes of a training with promotion. Each of two tests kills before every second write.
+MIN_WRITES, STRIDE = 30, 2
+WRITE_KINDS = ["commit", "rename"]
 
 
-def killed(worker):
-    """Wait for the end of a worker; say whether it was killed on the way."""
-    code = worker.end()
-    assert code in {0, -signal.SIGKILL}, worker.text()
+def wait_and_check_killed(worker):
+    """Wait for a worker; return whether it was killed."""
+    code = worker.wait()
+    assert code in {0, -signal.SIGKILL}, worker.output()
     return code == -signal.SIGKILL
 
 
-def versions(shop, lab):
-    """What `registry list` says, newest first."""
-    code, text = shop.run(lab, ["registry", "list", "--json"])
-    assert code == 0, text
-    return json_in(text)
+def list_versions(runner, store):
+    """Return the versions of `registry list`, newest first."""
+    code, output = runner.run(store, ["registry", "list", "--json"])
+    assert code == 0, output
+    return json_in(output)
 
 
-def predictions(shop, lab, *options):
-    """What the champion predicts, or another model."""
-    code, text = shop.run(lab, [*PREDICT, *options])
-    assert code == 0, text
-    return json_in(text)["predictions"]
+def predictions(runner, store, *options):
+    """Return the predictions of the champion, or of the model in the options."""
+    code, output = runner.run(store, [*PREDICT, *options])
+    assert code == 0, output
+    return json_in(output)["predictions"]
 
 
-def statuses(lab):
-    with closing(sqlite3.connect(lab / "mlflow.db")) as database:
+def statuses(store):
+    """Return the number of runs and of models by status, and the number of runs that are marked as interrupted."""
+    with closing(sqlite3.connect(store / "mlflow.db")) as database:
         runs = Counter(status for (status,) in database.execute("SELECT status FROM runs"))
         models = Counter(status for (status,) in database.execute("SELECT status FROM logged_models"))
-        ends = database.execute("SELECT count(*) FROM tags WHERE value LIKE 'the process ended without a word%'")
+        interrupted = database.execute(
+            "SELECT count(*) FROM tags WHERE value LIKE 'the process ended without a word%'"
+        )
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        return runs, models, ends.fetchone()[0]
+        return runs, models, interrupted.fetchone()[0]
 
 
-def check_usable(shop, lab, found, known, as_before):
-    """Every version that is new and is said to be usable answers as it must."""
-    for version in found:
-        if version["version"] not in known:
-            known.add(version["version"])
+def check_usable(runner, store, versions, checked, expected_predictions):
+    """Check that each version that is not checked yet is usable and predicts as the champion did."""
+    for version in versions:
+        if version["version"] not in checked:
+            checked.add(version["version"])
             assert version["usable"], version["problem"]
-            assert predictions(shop, lab, "--model", version["uri"]) == as_before
+            assert predictions(runner, store, "--model", version["uri"]) == expected_predictions
 
 
 @pytest.mark.parametrize("first", range(1, STRIDE + 1))
-def test_a_kill_before_any_write_loses_nothing(first, shop, lab, train, as_before):
-    ready = {"ready": train[2]}
-    known, champions, kills = set(), [1], 0
+def test_sigkill_before_each_write_keeps_champion_and_versions_usable(
+    first, runner, store, train_command, expected_predictions
+):
+    options = {"pretrained_on": train_command[2]}
+    checked, champions, kills = set(), [1], 0
     while True:
-        fault = {"kinds": RECORDING, "at": first + kills * STRIDE, "signal": signal.SIGKILL}
-        is_killed = killed(shop.start(lab, train, PROMOTE, fault=fault, **ready))
-        found = versions(shop, lab)
-        assert all(version["usable"] for version in found if "champion" in version["aliases"])
-        (champion,) = [int(version["version"]) for version in found if "champion" in version["aliases"]]
+        fault = {"kinds": WRITE_KINDS, "at": first + kills * STRIDE, "signal": signal.SIGKILL}
+        is_killed = wait_and_check_killed(runner.start(store, train_command, PROMOTE, fault=fault, **options))
+        versions = list_versions(runner, store)
+        assert all(version["usable"] for version in versions if "champion" in version["aliases"])
+        (champion,) = [int(version["version"]) for version in versions if "champion" in version["aliases"]]
         champions.append(champion)
-        assert max(champions) == champion, "the champion went back"
-        check_usable(shop, lab, found, known, as_before)
-        if not is_killed:  # it writes no more often than that
+        assert max(champions) == champion, "the champion is older than before"
+        check_usable(runner, store, versions, checked, expected_predictions)
+        if not is_killed:  # it has ended without reaching that write
             break
         kills += 1
-    assert kills >= LEAST // STRIDE
-    assert predictions(shop, lab) == as_before
-    assert predictions(shop, lab, "--model", "models:/nasicon-recipe/1") == as_before
-    runs, models, ended = statuses(lab)
+    assert kills >= MIN_WRITES // STRIDE
+    assert predictions(runner, store) == expected_predictions
+    assert predictions(runner, store, "--model", "models:/nasicon-recipe/1") == expected_predictions
+    runs, models, interrupted = statuses(store)
     assert runs["RUNNING"] == 0
     assert models[PENDING] == 0
-    assert runs["FAILED"] == ended > 0
+    assert runs["FAILED"] == interrupted > 0
 
 
-def test_a_kill_in_the_training_itself(shop, lab, train, as_before):
+def test_sigkill_during_training_registers_nothing_and_run_is_failed_later(
+    runner, store, train_command, expected_predictions
+):
     fault = {"kinds": ["stage"], "at": "cross-validating relative density", "signal": signal.SIGKILL}
-    assert killed(shop.start(lab, train, fault=fault))
-    assert [version["version"] for version in versions(shop, lab)] == ["1"]
-    assert predictions(shop, lab) == as_before
-    assert statuses(lab)[0] == {"FINISHED": 1, "RUNNING": 1}
-    code, text = shop.run(lab, train, PROMOTE, ready=train[2])
-    assert code == 0, text
-    assert predictions(shop, lab) == as_before
-    assert statuses(lab)[0] == {"FINISHED": 2, "FAILED": 1}
+    assert wait_and_check_killed(runner.start(store, train_command, fault=fault))
+    assert [version["version"] for version in list_versions(runner, store)] == ["1"]
+    assert predictions(runner, store) == expected_predictions
+    assert statuses(store)[0] == {"FINISHED": 1, "RUNNING": 1}
+    code, output = runner.run(store, train_command, PROMOTE, pretrained_on=train_command[2])
+    assert code == 0, output
+    assert predictions(runner, store) == expected_predictions
+    assert statuses(store)[0] == {"FINISHED": 2, "FAILED": 1}
 
 
-def test_a_kill_while_the_store_is_made_leaves_none_or_a_whole_one(shop, train, tmp_path):
-    ready = {"ready": train[2]}
-    making = ["table", *RECORDING]
+def test_sigkill_while_creating_store_leaves_no_partial_store(runner, train_command, tmp_path):
+    options = {"pretrained_on": train_command[2]}
+    write_kinds = ["table", *WRITE_KINDS]
     (tmp_path / "first").mkdir()
-    worker = shop.start(tmp_path / "first", train, fault={"kinds": making}, **ready)
-    assert worker.end() == 0
-    tables = [moment.number for moment in moments_in(worker.text(), "table")]
-    placed = next(moment.number for moment in moments_in(worker.text(), "rename") if moment.what == "mlflow.db")
-    assert max(tables) < placed
-    lab = tmp_path / "lab"
-    lab.mkdir()
-    for number in (1, placed // 4, placed // 2, tables[-1], placed, placed + 1):
-        assert not (lab / "mlflow.db").exists()
-        fault = {"kinds": making, "at": number, "signal": signal.SIGKILL}
-        assert killed(shop.start(lab, train, fault=fault, **ready))
-    statuses(lab)
-    code, text = shop.run(lab, train, **ready)
-    assert code == 0, text
-    assert {path.name for path in lab.iterdir()} <= {"mlflow.db", "mlflow.db.lock", "mlartifacts"}
+    worker = runner.start(tmp_path / "first", train_command, fault={"kinds": write_kinds}, **options)
+    assert worker.wait() == 0
+    tables = [moment.number for moment in moments_in(worker.output(), "table")]
+    database_renamed = next(
+        moment.number for moment in moments_in(worker.output(), "rename") if moment.detail == "mlflow.db"
+    )
+    assert max(tables) < database_renamed
+    store = tmp_path / "store"
+    store.mkdir()
+    for number in (
+        1,
+        database_renamed // 4,
+        database_renamed // 2,
+        tables[-1],
+        database_renamed,
+        database_renamed + 1,
+    ):
+        assert not (store / "mlflow.db").exists()
+        fault = {"kinds": write_kinds, "at": number, "signal": signal.SIGKILL}
+        assert wait_and_check_killed(runner.start(store, train_command, fault=fault, **options))
+    statuses(store)
+    code, output = runner.run(store, train_command, **options)
+    assert code == 0, output
+    assert {path.name for path in store.iterdir()} <= {"mlflow.db", "mlflow.db.lock", "mlartifacts"}

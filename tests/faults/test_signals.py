@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment: the run is KILLED, nothing is registered, and the program says so and ends."""
+"""Ctrl-C and SIGTERM at any moment: the run is KILLED and nothing is registered."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tests.stores import copy_store
 
 pytestmark = pytest.mark.slow
 
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 #: Stages of a training before anything is recorded.
 STAGES = ("opening the store", "computing features", "cross-validating relative density",
           "fitting phase purity to all pellets", "checking dataset and model")  # fmt: skip
-#: While a run is recorded, so many files get their names; the version is registered after the last.
-FILES = 7
+#: Number of files that are renamed while a run is recorded; the version is registered after the last.
+RENAMED_FILES = 7
 
 
-def left(lab):
-    """Runs by status, what ended them, and the versions and models that are there."""
-    with closing(sqlite3.connect(lab / "mlflow.db")) as database:
+def recorded_state(store):
+    """Return status and `ended_by` of each run, the number of versions and the number of pending models."""
+    with closing(sqlite3.connect(store / "mlflow.db")) as database:
         runs = database.execute(
             "SELECT status, value FROM runs LEFT JOIN tags ON runs.run_uuid = tags.run_uuid AND key = 'ended_by' "
             "ORDER BY start_time"
@@ -39,16 +39,16 @@ def left(lab):
 
 
 def check_stopped(worker, number):
-    """It ended with the code of the signal and one word."""
-    assert worker.end() == CODES[number], worker.text()
-    assert "Traceback" not in worker.text()
-    assert "Exception ignored" not in worker.text()
-    assert worker.message().splitlines()[-1:] == ["stopped"], worker.text()
+    """Check that the exit code is that of the signal and that the last line is "stopped"."""
+    assert worker.wait() == EXIT_CODES[number], worker.output()
+    assert "Traceback" not in worker.output()
+    assert "Exception ignored" not in worker.output()
+    assert worker.message().splitlines()[-1:] == ["stopped"], worker.output()
 
 
-def check_killed(lab):
-    """The run that was stopped is KILLED, and nothing is registered; returns whether there was such a run."""
-    runs, versions, pending = left(lab)
+def check_run_killed(store):
+    """Check that a stopped run is KILLED and nothing is registered; return whether there is such a run."""
+    runs, versions, pending = recorded_state(store)
     assert (versions, pending) == (1, 0)
     assert runs[0] == ("FINISHED", None)
     for status, reason in runs[1:]:
@@ -59,57 +59,65 @@ def check_killed(lab):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 @pytest.mark.parametrize("stage", STAGES, ids=[name.replace(" ", "-") for name in STAGES])
-def test_a_training_that_is_stopped_is_killed(stage, number, shop, lab, train):
-    worker = shop.start(lab, train, fault={"kinds": ["stage"], "at": stage, "signal": number})
+def test_stopped_training_marks_run_killed(stage, number, runner, store, train_command):
+    worker = runner.start(store, train_command, fault={"kinds": ["stage"], "at": stage, "signal": number})
     check_stopped(worker, number)
-    assert check_killed(lab) == (stage != "opening the store")  # before there is a run
+    assert check_run_killed(store) == (stage != "opening the store")  # no run exists yet
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-@pytest.mark.parametrize("file", range(1, FILES + 1))
-def test_a_training_that_is_stopped_while_it_records_is_killed(file, number, shop, lab, train):
-    worker = shop.start(lab, train, ready=train[2], fault={"kinds": ["rename"], "at": file, "signal": number})
+@pytest.mark.parametrize("file", range(1, RENAMED_FILES + 1))
+def test_training_stopped_while_recording_marks_run_killed(file, number, runner, store, train_command):
+    worker = runner.start(
+        store,
+        train_command,
+        pretrained_on=train_command[2],
+        fault={"kinds": ["rename"], "at": file, "signal": number},
+    )
     check_stopped(worker, number)
-    assert check_killed(lab)
+    assert check_run_killed(store)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_a_promotion_that_is_stopped_changes_nothing(number, shop, two, tmp_path):
-    lab = copy_store(two, tmp_path / "lab")
-    check_stopped(shop.start(lab, PROMOTE, fault={"kinds": ["manifest"], "at": 1, "signal": number}), number)
-    assert aliases(lab) == {"champion": 1, "challenger": 2}
+def test_promotion_stopped_before_writing_changes_no_alias(number, runner, challenger_store, tmp_path):
+    store = copy_store(challenger_store, tmp_path / "store")
+    check_stopped(runner.start(store, PROMOTE, fault={"kinds": ["manifest"], "at": 1, "signal": number}), number)
+    assert aliases(store) == {"champion": 1, "challenger": 2}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_a_promotion_that_has_begun_to_write_is_done(number, shop, two, tmp_path):
-    lab = copy_store(two, tmp_path / "lab")
-    worker = shop.start(lab, PROMOTE, fault={"kinds": ["commit"], "at": 1, "signal": number})
-    assert worker.end() == 0, worker.text()
-    assert "version 2 is champion now" in worker.text()
-    assert aliases(lab)["champion"] == 2
+def test_signal_at_first_commit_lets_promotion_complete(number, runner, challenger_store, tmp_path):
+    store = copy_store(challenger_store, tmp_path / "store")
+    worker = runner.start(store, PROMOTE, fault={"kinds": ["commit"], "at": 1, "signal": number})
+    assert worker.wait() == 0, worker.output()
+    assert "version 2 is champion now" in worker.output()
+    assert aliases(store)["champion"] == 2
 
 
-def aliases(lab):
-    """Which version each alias names."""
-    with closing(sqlite3.connect(lab / "mlflow.db")) as database:
+def aliases(store):
+    """Return the version of each alias."""
+    with closing(sqlite3.connect(store / "mlflow.db")) as database:
         return dict(database.execute("SELECT alias, version FROM registered_model_aliases"))
 
 
-IMPORTED = ("nasicon_ml.cli.inputs", "numpy", "pandas", "mlflow", "sqlalchemy", "xgboost")
+IMPORTED_MODULES = ("nasicon_ml.cli.inputs", "numpy", "pandas", "mlflow", "sqlalchemy", "xgboost")
 
 
 @pytest.mark.parametrize(
-    ("module", "number"), [(name, list(CODES)[place % 2]) for place, name in enumerate(IMPORTED)]
+    ("module", "number"),
+    [(name, list(EXIT_CODES)[position % 2]) for position, name in enumerate(IMPORTED_MODULES)],
 )
-def test_a_program_that_is_stopped_while_it_imports_ends(module, number, train, tmp_path):
+def test_signal_during_import_ends_with_exit_code_of_signal(module, number, train_command, tmp_path):
     root = Path(__file__).parents[2]
     env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
     program = Path(sys.executable).parent / "nasicon-ml"
     outcome = subprocess.run(
-        [sys.executable, "-m", "tests.faults.moments", module, str(number.value), program, *train],
+        [sys.executable, "-m", "tests.faults.moments", module, str(number.value), program, *train_command],
         cwd=tmp_path, env=env | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False,
         timeout=PATIENCE_S,
     )  # fmt: skip
-    assert (outcome.returncode, outcome.stderr.splitlines()[-1:]) == (CODES[number], ["stopped"]), outcome.stderr
+    assert (outcome.returncode, outcome.stderr.splitlines()[-1:]) == (EXIT_CODES[number], ["stopped"]), (
+        outcome.stderr
+    )
     assert "Traceback" not in outcome.stderr
-    assert not (tmp_path / "mlflow.db").exists() or left(tmp_path)[1:] == (0, 0)
+    assert not (tmp_path / "mlflow.db").exists() or recorded_state(tmp_path)[1:] == (0, 0)

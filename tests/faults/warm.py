@@ -1,16 +1,17 @@
-"""A program with everything imported, which runs command lines in children: so each costs no imports.
+"""A process with everything imported that runs command lines in forked children, so that none has to import.
 
-It reads one JSON object a line from standard input, and answers with one a line:
+It reads one JSON object per line from standard input, and answers with one per line:
 
-- ``{"steps": [[...], ...], "folder": ..., "log": ...}`` starts a child that runs these command lines one after the
-  other until one fails, with standard output and standard error in the file. Optional keys: ``"env"``,
-  ``"file_size"`` (limit on the files it writes, in bytes), ``"user"`` (user id it switches to), ``"set"`` (values
-  of modules, such as ``{"nasicon_ml.tracking.store:FIRST_RESPONSE_TIMEOUT_S": 1}``), ``"ready"`` (a dataset that
-  this program trains on once, so that the child's training is instant) and ``"fault"`` (see
-  `tests.faults.moments`). Answer: ``{"pid": ...}``.
-- ``{"wait": pid}`` waits for its end. Answer: ``{"code": ...}``, negative for the signal that killed it.
+- ``{"steps": [[...], ...], "folder": ..., "log": ...}`` starts a child that runs these command lines, one after
+  the other until one fails, and writes both output streams to the log. Answer: ``{"pid": ...}``. Optional keys:
+  ``"env"``, ``"file_size"`` (limit on the files it writes, in bytes), ``"user"`` (user id it switches to),
+  ``"set"`` (values of modules, such as ``{"nasicon_ml.tracking.store:FIRST_RESPONSE_TIMEOUT_S": 1}``),
+  ``"pretrained_on"`` (a dataset that this process trains on once; the child reuses the result instead of training)
+  and ``"fault"`` (see `tests.faults.moments`).
+- ``{"wait": pid}`` waits for the end of a child. Answer: ``{"code": ...}``; negative for the signal that killed
+  it.
 
-No store is opened here before a child is made: its connections must not be shared.
+No store is opened before the fork, because children must not share connections.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ from typing import Any
 
 from tests.faults import moments
 
-#: Fewer trees than a real training has.
-ROUNDS = 10
-#: Written to the log before each command line, and where it ends.
-BEGIN, END = "--- begins", "--- ended with"
+#: Number of trees, fewer than in a real training.
+TREES = 10
+#: Written to the log before and after each command line.
+BEGIN_MARKER, END_MARKER = "--- begins", "--- ended with"
 
 
 def prepare() -> None:
-    """Import what a training and the registry need; make trainings small and their progress visible.
+    """Import what a training and the registry need; make trainings small, and log every progress step.
 
-    Also what is imported on the way: a child that becomes another user may be unable to read the libraries.
+    Modules that are imported late are included: a child with another user id may be unable to read the libraries.
     """
     import encodings.cp437  # noqa: F401  (the names in an archive of arrays)
 
@@ -57,89 +58,90 @@ def prepare() -> None:
     import nasicon_ml.plots
     import nasicon_ml.tracking.promotion
     import nasicon_ml.workflows.predict  # noqa: F401
-    from nasicon_ml.cli import train as verb
+    from nasicon_ml.cli import train as train_cli
     from nasicon_ml.tracking import record
     from nasicon_ml.workflows import train as workflow
 
-    vars(verb)["_LINE_EVERY_S"] = 0.0
-    few = {name: settings.changed(rounds=ROUNDS) for name, settings in workflow.DEFAULT_SETTINGS.items()}
-    vars(workflow)["DEFAULT_SETTINGS"] = few
-    record.figures = lambda _: [("plots/one.png", figure())]
-    figure().savefig(io.BytesIO(), format="png")
-    save_a_model()
+    vars(train_cli)["_LINE_EVERY_S"] = 0.0
+    small_settings = {name: settings.changed(rounds=TREES) for name, settings in workflow.DEFAULT_SETTINGS.items()}
+    vars(workflow)["DEFAULT_SETTINGS"] = small_settings
+    record.figures = lambda _: [("plots/one.png", empty_figure())]
+    empty_figure().savefig(io.BytesIO(), format="png")
+    save_dummy_model()
     gc.collect()
     gc.freeze()
 
 
-def figure() -> Any:
-    """Make an empty figure, instead of all that a run has."""
+def empty_figure() -> Any:
+    """Return an empty figure, which replaces the plots of a run."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(1, 1))
 
 
-def save_a_model() -> None:
-    """Let MLflow look once through all that is installed, which takes seconds."""
+def save_dummy_model() -> None:
+    """Save a model so that MLflow scans the installed packages once, which takes seconds."""
     import mlflow.pyfunc
 
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / "code.py"
         code.write_text(
-            "import mlflow\nclass Nothing(mlflow.pyfunc.PythonModel):\n"
+            "import mlflow\nclass Dummy(mlflow.pyfunc.PythonModel):\n"
             "    def predict(self, context, model_input):\n        return model_input\n"
-            "mlflow.models.set_model(Nothing())\n"
+            "mlflow.models.set_model(Dummy())\n"
         )
         mlflow.pyfunc.save_model(f"{folder}/model", python_model=str(code), pip_requirements=["numpy"])
 
 
 @functools.cache
-def trained(dataset: str) -> Any:
-    """Train here, for children that are to be stopped later than in training."""
+def train_once(dataset: str) -> Any:
+    """Train in this process and keep the result for children."""
     from nasicon_ml.workflows.train import TrainingOptions, train
 
     return train(TrainingOptions(folds=2, threads=1), dataset=dataset)
 
 
-def run(wanted: dict[str, Any]) -> int:
+def run(request: dict[str, Any]) -> int:
     """Run the command lines, in the child; return the exit code of the last one."""
     from nasicon_ml.cli.main import main
     from nasicon_ml.tracking import runs
 
-    if "ready" in wanted:
-        vars(runs)["train"] = lambda *_, **__: trained(wanted["ready"])
-    os.chdir(wanted["folder"])
-    log = os.open(wanted["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    if "pretrained_on" in request:
+        vars(runs)["train"] = lambda *_, **__: train_once(request["pretrained_on"])
+    os.chdir(request["folder"])
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
-    os.environ.update(wanted.get("env", {}))
-    if "user" in wanted:
+    os.environ.update(request.get("env", {}))
+    if "user" in request:
         os.setgroups([])
-        os.setgid(wanted["user"])
-        os.setuid(wanted["user"])
-    if "file_size" in wanted:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["file_size"],) * 2)
-    for name, value in wanted.get("set", {}).items():
+        os.setgid(request["user"])
+        os.setuid(request["user"])
+    if "file_size" in request:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)
+    for name, value in request.get("set", {}).items():
         module, _, attribute = name.partition(":")
         setattr(importlib.import_module(module), attribute, value)
-    if "fault" in wanted:
-        moments.inject(wanted["fault"])
+    if "fault" in request:
+        moments.inject(request["fault"])
     code = 0
-    for step in wanted["steps"]:
-        say(f"{BEGIN} {step[0]}")
+    for step in request["steps"]:
+        log_step(f"{BEGIN_MARKER} {step[0]}")
         sys.argv = ["nasicon-ml", *step]
         code = main()
         sys.stdout.flush()
-        say(f"{END} {code}")
+        log_step(f"{END_MARKER} {code}")
         if code:
             break
     return code
 
 
-def say(text: str) -> None:
+def log_step(text: str) -> None:
     os.write(2, f"{text} at {time.monotonic():.4f}\n".encode())
 
 
 def serve() -> None:
+    """Answer requests until standard input ends."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not sys.flags.ignore_environment:
         os.environ["MPLBACKEND"] = "Agg"
@@ -149,26 +151,26 @@ def serve() -> None:
     prepare()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     print(json.dumps({"ready": os.getpid()}), file=answers)
-    # Not sys.stdin: a child must not share what is read ahead.
+    # Not sys.stdin, whose read-ahead buffer the child would share.
     for line in iter(lambda: read_line(0), b""):
-        wanted = json.loads(line)
-        if "wait" in wanted:
-            _, status = os.waitpid(wanted["wait"], 0)
+        request = json.loads(line)
+        if "wait" in request:
+            _, status = os.waitpid(request["wait"], 0)
             print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), file=answers)
             continue
-        if "ready" in wanted:
-            trained(wanted["ready"])
+        if "pretrained_on" in request:
+            train_once(request["pretrained_on"])
         child = os.fork()
         if not child:
-            end(wanted)
+            run_and_exit(request)
         print(json.dumps({"pid": child}), file=answers)
 
 
-def end(wanted: dict[str, Any]) -> None:
-    """Run the command lines and end at once: unloading all that was imported takes longer than the test."""
+def run_and_exit(request: dict[str, Any]) -> None:
+    """Run the command lines and exit without cleaning up, which would take longer than the test."""
     code = 1
     try:
-        code = run(wanted)
+        code = run(request)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
     except BaseException:  # noqa: BLE001
@@ -179,13 +181,13 @@ def end(wanted: dict[str, Any]) -> None:
 
 
 def read_line(descriptor: int) -> bytes:
-    found = b""
-    while not found.endswith(b"\n"):
-        piece = os.read(descriptor, 1)
-        if not piece:
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(descriptor, 1)
+        if not byte:
             break
-        found += piece
-    return found
+        line += byte
+    return line
 
 
 if __name__ == "__main__":

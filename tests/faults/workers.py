@@ -1,4 +1,4 @@
-"""How tests start, stop and kill command lines: as real processes, on a small dataset."""
+"""Starts command lines of `nasicon-ml` as processes that tests can watch, stop and kill."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ PROMOTE = ["registry", "promote", "--force", "--reason", "a test of faults"]
 
 @dataclass
 class Worker:
-    """A command line, or several, in a process."""
+    """A process that runs one or more command lines."""
 
     pid: int
     log: Path
-    shop: Any
+    runner: Any
     started: float = field(default_factory=time.monotonic)
 
-    def text(self) -> str:
-        """Return what it wrote to both streams."""
+    def output(self) -> str:
+        """Return what was written to standard output and standard error."""
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
     def message(self) -> str:
-        """Return what a person would take for the answer: no progress, none of our marks."""
-        lines = [line for line in self.text().splitlines() if not line.startswith("---") and " %  " not in line]
+        """Return the output without progress lines and markers of the tests."""
+        lines = [line for line in self.output().splitlines() if not line.startswith("---") and " %  " not in line]
         return "\n".join(lines)
 
     def wait_for(self, words: str) -> bool:
-        """Wait until it has written the words; False if it has ended before."""
-        while words not in self.text():
+        """Wait until the output contains the words; return False if the process ends without them."""
+        while words not in self.output():
             if not self.is_running():
-                return words in self.text()
-            assert time.monotonic() - self.started < PATIENCE_S, self.text()
+                return words in self.output()
+            assert time.monotonic() - self.started < PATIENCE_S, self.output()
             time.sleep(0.002)
         return True
 
@@ -53,18 +53,18 @@ class Worker:
         except (FileNotFoundError, ProcessLookupError):
             return False
 
-    def end(self) -> int:
-        """Wait for its end and return its exit code; a negative one is the signal that killed it."""
+    def wait(self) -> int:
+        """Wait for the end and return the exit code; a negative one is the signal that killed the process."""
         while self.is_running():
             if time.monotonic() - self.started > PATIENCE_S:
                 os.kill(self.pid, 9)
-                raise AssertionError(f"it hangs: {self.text()}")
+                raise AssertionError(f"hangs: {self.output()}")
             time.sleep(0.005)
-        return int(self.shop.ask({"wait": self.pid})["code"])
+        return int(self.runner.request({"wait": self.pid})["code"])
 
 
-class Shop:
-    """The warm program of `tests.faults.warm`, and the children it makes."""
+class CommandRunner:
+    """Runs command lines in children of the process of `tests.faults.warm`."""
 
     def __init__(self, folder: Path) -> None:
         source = str(Path(nasicon_ml.__file__).parents[1])
@@ -73,46 +73,46 @@ class Shop:
         env |= {"PYTHONPATH": os.pathsep.join([source, root]), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
         env.pop("PYTEST_CURRENT_TEST", None)
         self.count, self.folder = 0, folder
-        self.program = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.warm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             cwd=folder, env=env,
         )  # fmt: skip
         self._answer()
 
-    def ask(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        print(json.dumps(wanted), file=self.program.stdin, flush=True)
+    def request(self, content: dict[str, Any]) -> dict[str, Any]:
+        print(json.dumps(content), file=self.process.stdin, flush=True)
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
-        line = self.program.stdout.readline()
-        assert line, "the warm program has ended"
+        line = self.process.stdout.readline()
+        assert line, "the process of tests.faults.warm has ended"
         return json.loads(line)
 
     def start(self, folder: Path, *steps: list[str], **settings: Any) -> Worker:
-        """Start command lines, one after the other, in a folder."""
+        """Start command lines, which run one after the other, in a folder."""
         self.count += 1
         log = self.folder / f"{self.count}.log"
-        wanted = {"steps": [list(map(str, step)) for step in steps], "folder": str(folder), "log": str(log)}
-        return Worker(self.ask(wanted | settings)["pid"], log, self)
+        content = {"steps": [list(map(str, step)) for step in steps], "folder": str(folder), "log": str(log)}
+        return Worker(self.request(content | settings)["pid"], log, self)
 
     def run(self, folder: Path, *steps: list[str], **settings: Any) -> tuple[int, str]:
-        """Run command lines to the end; return the exit code and what was written."""
+        """Run command lines to the end; return the exit code and the output."""
         worker = self.start(folder, *steps, **settings)
-        return worker.end(), worker.message()
+        return worker.wait(), worker.message()
 
     def close(self) -> None:
-        """End the warm program; its children have ended."""
-        self.program.stdin.close()
+        """End the process; its children have ended."""
+        self.process.stdin.close()
         try:
-            self.program.wait(PATIENCE_S)
+            self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            self.program.kill()
-            self.program.wait()
-        self.program.stdout.close()
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
 
 
-def json_in(text: str) -> Any:
-    """Read the JSON object or list in what a command line wrote to both streams."""
-    lines = text.splitlines()
+def json_in(output: str) -> Any:
+    """Return the JSON object or list in the output of a command line."""
+    lines = output.splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith(("{", "[")))
     return json.JSONDecoder().raw_decode("\n".join(lines[first:]))[0]
