@@ -1,4 +1,4 @@
-"""Pages as a visitor has them, without a browser; and the command as a user starts it."""
+"""The pages without a browser, by Streamlit's AppTest, and as served by the command `nasicon-ml app`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SCRIPT = Path(__file__).parents[2] / "src" / "nasicon_ml" / "app" / "main.py"
 
 
 @pytest.fixture(autouse=True)
-def without_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test in an empty folder, with an empty tracking store."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
 
@@ -42,12 +43,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     command = [str(Path(sys.executable).parent / "nasicon-ml"), "app", "--no-browser", "--port", str(port)]
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "HOME": str(folder)}
-    with (folder / "said.txt").open("w") as said:
-        program = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
+    with (folder / "log.txt").open("w") as log:
+        program = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
             url = f"http://127.0.0.1:{port}"
             while True:
-                assert program.poll() is None, (folder / "said.txt").read_text()
+                assert program.poll() is None, (folder / "log.txt").read_text()
                 try:
                     urllib.request.urlopen(f"{url}/_stcore/health").read()  # noqa: S310
                     break

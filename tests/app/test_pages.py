@@ -1,4 +1,4 @@
-"""The other pages say what the functions say that they call."""
+"""The pages other than the recipe page show the results of the functions they call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.contracts.source import ROOT
 SMALL = ROOT / "examples" / "screening" / "small.yaml"
 
 
-def opened(name: str, **parameters: str) -> AppTest:
+def run_page(name: str, **parameters: str) -> AppTest:
     script = f"""
 from nasicon_ml.app import {name}
 from nasicon_ml.app.session import show_errors
@@ -34,8 +34,8 @@ with show_errors():
     return page.run()
 
 
-def test_the_literature_is_found_as_by_the_command() -> None:
-    page = opened("literature")
+def test_literature_page_shows_the_result_of_find_pellets() -> None:
+    page = run_page("literature")
     page.text_input("system").set_value("LAGP")
     page.multiselect("filters").set_value([Column.RELATIVE_DENSITY_PCT.axis_label]).run()
     page.text_input("filter relative_density_pct").set_value(">95").run()
@@ -46,44 +46,44 @@ def test_the_literature_is_found_as_by_the_command() -> None:
     assert any(one.value.startswith(f"{len(expected)} pellets of ") for one in page.markdown)
 
 
-@pytest.mark.parametrize(("key", "text", "said"), [("with", "Zz", "Zz"), ("system", "nothing so called", "")])
-def test_what_cannot_be_found_is_said(key: str, text: str, said: str) -> None:
-    page = opened("literature")
+@pytest.mark.parametrize(("key", "text", "message"), [("with", "Zz", "Zz"), ("system", "nothing so called", "")])
+def test_search_without_results_shows_an_error_or_no_table(key: str, text: str, message: str) -> None:
+    page = run_page("literature")
     page.text_input(key).set_value(text).run()
     assert not page.exception
-    assert any(said in error.value for error in page.error) if said else not page.dataframe
+    assert any(message in error.value for error in page.error) if message else not page.dataframe
 
 
-def test_recipes_of_the_address_are_compared() -> None:
+def test_recipes_in_the_url_are_compared() -> None:
     rows = [
         {"formula": "LATP x=0.3", "sintering_temperature_c": 850},
         {"formula": "LATP x=0.3", "sintering_temperature_c": 1000},
         {"formula": "Na3Zr2Si2PO12", "atmosphere": "air"},
     ]
-    page = opened("compare", recipes=json.dumps(rows))
+    page = run_page("compare", recipes=json.dumps(rows))
     assert not page.error
-    found = differences(predict([Recipe.from_dict(row) for row in rows]))
+    expected = differences(predict([Recipe.from_dict(row) for row in rows]))
     shown = page.dataframe[-1].value
-    for target, each in found.items():
+    for target, difference in expected.items():
         cells = shown[f"higher {str(target).replace('_', ' ')}"].tolist()
-        assert cells == ["", *(percent(one) for one in each.better[1:])]
+        assert cells == ["", *(percent(one) for one in difference.better[1:])]
 
 
-@pytest.mark.parametrize("held", ["[[[", "7", '[{"formula": "nonsense"}, {"formula": "LATP"}]', "[]", "[{}]"])
-def test_a_bad_address_is_no_fault(held: str) -> None:
-    page = opened("compare", recipes=held)
+@pytest.mark.parametrize("recipes", ["[[[", "7", '[{"formula": "nonsense"}, {"formula": "LATP"}]', "[]", "[{}]"])
+def test_invalid_recipes_in_the_url_show_no_internal_error(recipes: str) -> None:
+    page = run_page("compare", recipes=recipes)
     assert not page.exception
     assert not any("fault of nasicon" in error.value for error in page.error)
 
 
-def test_the_card_of_the_model_is_shown() -> None:
-    page = opened("models")
+def test_model_card_is_shown() -> None:
+    page = run_page("models")
     assert any("## Known failures" in one.value for one in page.markdown)
     assert not page.error
 
 
-def test_an_empty_registry_is_said() -> None:
-    page = opened("models")
+def test_empty_registry_shows_a_message_and_the_model_card() -> None:
+    page = run_page("models")
     page.toggle("registered").set_value(True).run()
     assert not page.exception
     assert page.info or page.error
@@ -91,30 +91,27 @@ def test_an_empty_registry_is_said() -> None:
     assert not any("fault of nasicon" in error.value for error in page.error)
 
 
-def card(page: AppTest) -> str:
+def model_card(page: AppTest) -> str:
     return next(one.value for one in page.markdown if "## Known failures" in one.value)
 
 
 @pytest.mark.slow
-def test_a_registered_version_can_be_chosen_to_answer(tmp_path: Path) -> None:
+def test_registered_version_can_be_selected_for_predictions(tmp_path: Path) -> None:
     import_bundle(default_bundle())
     import_bundle(ROOT / "tests" / "bundle" / "format_2")
-    page = opened("models", registered="true")
+    page = run_page("models", registered="true")
     assert page.dataframe[0].value["version"].tolist() == ["2", "1"]
     assert page.dataframe[0].value["decades"].iloc[1]
     page.selectbox("answers").select("models:/nasicon-recipe/2").run()
-    again = opened("models", registered="true", answers="models:/nasicon-recipe/2")
-    cards = [
-        next(one.value for one in pages.markdown if "## Known failures" in one.value) for pages in (page, again)
-    ]
-    assert cards[0] == cards[1] != opened("models").markdown[0].value
+    reopened = run_page("models", registered="true", answers="models:/nasicon-recipe/2")
+    assert model_card(page) == model_card(reopened) != model_card(run_page("models"))
     assert not page.error
     assert not page.exception
 
 
-def test_a_campaign_is_carried_on(tmp_path: Path) -> None:
+def test_campaign_page_proposes_a_batch_and_adds_a_result(tmp_path: Path) -> None:
     Campaign.start(tmp_path / "latp", SMALL)
-    page = opened("next_pellets", campaign=str(tmp_path / "latp"))
+    page = run_page("next_pellets", campaign=str(tmp_path / "latp"))
     assert not page.error
     page.button[0].click().run()
     assert not page.error
@@ -126,16 +123,16 @@ def test_a_campaign_is_carried_on(tmp_path: Path) -> None:
     purity.set_value("true")
     next(one for one in page.button if one.label == "Add the pellet").click().run()
     assert not page.error
-    added = Campaign.open(tmp_path / "latp")
-    assert added.pellets is not None
-    assert added.pellets[Column.CONDUCTIVITY_TOTAL_S_CM.value].tolist() == [3.1e-4]
-    assert added.pellets[Column.PHASE_PURE.value].tolist() == [True]
-    assert len(added.open_batch) == 2
+    campaign = Campaign.open(tmp_path / "latp")
+    assert campaign.pellets is not None
+    assert campaign.pellets[Column.CONDUCTIVITY_TOTAL_S_CM.value].tolist() == [3.1e-4]
+    assert campaign.pellets[Column.PHASE_PURE.value].tolist() == [True]
+    assert len(campaign.open_batch) == 2
 
 
-def test_a_result_that_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_invalid_result_shows_an_error_and_is_not_saved(tmp_path: Path) -> None:
     Campaign.start(tmp_path / "latp", SMALL)
-    page = opened("next_pellets", campaign=str(tmp_path / "latp"))
+    page = run_page("next_pellets", campaign=str(tmp_path / "latp"))
     page.button[0].click().run()
     page.text_input[2].set_value("much")
     next(one for one in page.button if one.label == "Add the pellet").click().run()
@@ -143,7 +140,7 @@ def test_a_result_that_cannot_be_is_refused(tmp_path: Path) -> None:
     assert Campaign.open(tmp_path / "latp").pellets is None
 
 
-def test_no_campaign_is_said_and_nothing_written(tmp_path: Path) -> None:
-    page = opened("next_pellets", campaign=str(tmp_path / "none"))
+def test_missing_campaign_shows_no_exception_and_is_not_created(tmp_path: Path) -> None:
+    page = run_page("next_pellets", campaign=str(tmp_path / "none"))
     assert not page.exception
     assert not (tmp_path / "none").exists()

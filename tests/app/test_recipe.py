@@ -1,4 +1,4 @@
-"""The page of one recipe says what the command line says."""
+"""The recipe page shows the predictions of `nasicon_ml.workflows.predict`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def expected(**fields: object) -> list[str]:
     ]
 
 
-def test_the_form_has_every_field_of_the_vocabulary(page: AppTest) -> None:
+def test_form_has_a_field_for_every_model_input(page: AppTest) -> None:
     page.run()
     shown = {widget.key for widget in [*page.text_input, *page.selectbox]}
     assert {column.value for column in MODEL_INPUT} <= shown
@@ -32,7 +32,7 @@ def test_the_form_has_every_field_of_the_vocabulary(page: AppTest) -> None:
     assert "20 to 1700 °C" in page.text_input(Column.SINTERING_TEMPERATURE_C.value).help
 
 
-def test_answers_are_those_of_the_workflow_and_follow_the_form(page: AppTest) -> None:
+def test_metrics_equal_the_prediction_for_the_form(page: AppTest) -> None:
     page.run()
     page.text_input("formula").set_value("LAGP x=0.5").run()
     page.text_input("sintering_temperature_c").set_value("850")
@@ -43,7 +43,7 @@ def test_answers_are_those_of_the_workflow_and_follow_the_form(page: AppTest) ->
     assert not page.error
 
 
-def test_a_link_holds_the_recipe(page: AppTest) -> None:
+def test_recipe_is_read_from_the_url(page: AppTest) -> None:
     page.query_params["formula"] = "Na3Zr2Si2PO12"
     page.query_params["sintering_temperature_c"] = "1200"
     page.query_params["densification"] = "spark_plasma"
@@ -53,7 +53,7 @@ def test_a_link_holds_the_recipe(page: AppTest) -> None:
 
 
 @pytest.mark.parametrize("column", [c for c in RECIPE if c.role != "composition"], ids=str)
-def test_every_field_reaches_the_model(column: Column, page: AppTest) -> None:
+def test_every_field_is_passed_to_the_model(column: Column, page: AppTest) -> None:
     value = {"precursors": "TiO2; Al2O3", "powder_bed": "true"}.get(column.value) or (
         column.choices[0] if column.choices else f"{max(column.minimum, 20.0):g}"
     )
@@ -64,7 +64,7 @@ def test_every_field_reaches_the_model(column: Column, page: AppTest) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "cell", "said"),
+    ("field", "cell", "message"),
     [
         ("sintering_temperature_c", "9000", "9000 K is 8726"),
         ("sintering_time_h", "1,5", "1"),
@@ -74,23 +74,25 @@ def test_every_field_reaches_the_model(column: Column, page: AppTest) -> None:
         ("measurement_temperature_c", "hot", "hot"),
     ],
 )
-def test_bad_input_is_said_in_a_sentence(field: str, cell: str, said: str, page: AppTest) -> None:
+def test_invalid_input_shows_an_error_message_and_no_prediction(
+    field: str, cell: str, message: str, page: AppTest
+) -> None:
     page.query_params[field] = cell
     page.run()
     assert not page.exception
-    assert any(said in error.value.replace("\\", "") for error in page.error)
+    assert any(message in error.value.replace("\\", "") for error in page.error)
     assert all(len(error.value) < 10_000 and "fault of nasicon" not in error.value for error in page.error)
     assert not page.metric
 
 
-def test_a_warning_stands_above_the_answer(page: AppTest) -> None:
+def test_recipe_outside_the_domain_shows_a_warning(page: AppTest) -> None:
     page.query_params["formula"] = "LAGP x=0.5"
     page.query_params["sintering_temperature_c"] = "1600"
     page.run()
     assert any("Outside the known domain" in warning.value for warning in page.warning)
 
 
-def test_a_formula_of_a_megabyte_is_refused(page: AppTest) -> None:
+def test_formula_of_one_megabyte_is_rejected(page: AppTest) -> None:
     page.run()
     page.text_input("formula").set_value("Li" * 500_000).run()
     assert len(page.error) == 1
@@ -98,7 +100,7 @@ def test_a_formula_of_a_megabyte_is_refused(page: AppTest) -> None:
     assert not page.metric
 
 
-def test_the_curve_takes_any_field(page: AppTest) -> None:
+def test_curve_can_be_drawn_along_different_fields(page: AppTest) -> None:
     page.run()
     for name in page.selectbox("along").options:
         assert name
@@ -109,7 +111,7 @@ def test_the_curve_takes_any_field(page: AppTest) -> None:
         assert not page.exception
 
 
-def test_what_moved_the_answer_is_in_the_words_of_the_form(page: AppTest) -> None:
+def test_explanation_chart_uses_the_labels_of_the_form(page: AppTest) -> None:
     page.query_params["sintering_temperature_c"] = "850"
     page.run()
     shown = "".join(str(chart.proto) for chart in page.get("vega_lite_chart"))
