@@ -1,4 +1,4 @@
-"""What docs/campaigns.md and README.md say of campaigns is what the committed results say."""
+"""docs/campaigns.md and README.md agree with the committed results of the campaign benchmark."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def third():
+def regret_after_third():
     scores = pd.read_csv(RESULTS / "campaigns.csv")
     return scores.groupby(["target", "start", "model"])["third"].mean()
 
 
-def test_tables_are_up_to_date():
+def test_campaign_tables_are_up_to_date():
     assert between_markers(PAGE, "campaigns", campaign_section()) == PAGE, "renew it: make docs"
     assert between_markers(README, "campaigns", campaign_sentence()) == README, "renew it: make docs"
 
 
-def test_what_the_page_says_of_the_aims_is_so(third):
+def test_regret_is_at_most_half_of_random_order_as_stated(regret_after_third):
     share = {
-        (target, start): third[target, start, "ours"] / third[target, start, "random order"]
-        for target, start, _ in third.index
+        (target, start): regret_after_third[target, start, "ours"]
+        / regret_after_third[target, start, "random order"]
+        for target, start, _ in regret_after_third.index
     }
-    assert max(share.values()) <= 0.5, "say in docs/campaigns.md which aims are missed"
-    edge = share["conductivity", "one pellet"]
-    assert edge == max(share.values())
-    assert f"51 % instead of {100 * edge:.0f}" in " ".join(PAGE.split())
+    assert max(share.values()) <= 0.5, "state in docs/campaigns.md which aims are missed"
+    largest = share["conductivity", "one pellet"]
+    assert largest == max(share.values())
+    assert f"51 % instead of {100 * largest:.0f}" in " ".join(PAGE.split())
 
 
-def test_a_wrong_model_is_no_worse_than_none():
+def test_reversed_model_is_no_worse_than_no_model_as_stated():
     pellets = pd.read_csv(RESULTS / "campaigns_synthetic.csv").groupby("prior")["pellets"].mean()
     assert pellets["sign reversed"] <= 1.3 * pellets["none"]
     assert pellets["as good as ours"] < pellets["none"]

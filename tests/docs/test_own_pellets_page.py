@@ -1,4 +1,4 @@
-"""docs/own-pellets.md: its example can be read, its flags and columns exist, its numbers are the code's."""
+"""docs/own-pellets.md: its example is valid, and its options, columns and numbers match the code."""
 
 import io
 import re
@@ -20,33 +20,33 @@ PAGE = (ROOT / "docs" / "own-pellets.md").read_text(encoding="utf-8")
 IN_ONE_LINE = " ".join(PAGE.split())
 
 
-def block(language: str) -> str:
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-    return found
+def code_block(language: str) -> str:
+    (content,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    return content
 
 
-def test_the_example_is_a_file_of_own_pellets(tmp_path):
+def test_example_is_read_as_own_pellets(tmp_path):
     path = tmp_path / "my_pellets.csv"
-    path.write_text(block("csv"), encoding="utf-8")
-    found = own_pellets(path)
-    assert len(found) == len(block("csv").splitlines()) - 1
-    assert set(found[Column.SYSTEM]) == {"LATP"}
-    assert set(pd.read_csv(io.StringIO(block("csv"))).columns) <= set(found.columns)
+    path.write_text(code_block("csv"), encoding="utf-8")
+    pellets = own_pellets(path)
+    assert len(pellets) == len(code_block("csv").splitlines()) - 1
+    assert set(pellets[Column.SYSTEM]) == {"LATP"}
+    assert set(pd.read_csv(io.StringIO(code_block("csv"))).columns) <= set(pellets.columns)
 
 
-def test_the_flags_exist():
+def test_options_exist():
     options = {name for command in (predict, train) for parameter in command.params for name in parameter.opts}
-    flags = set(re.findall(r"(--[a-z][a-z-]+)", PAGE))
-    assert {"--own", "--add"} <= flags <= options
+    named = set(re.findall(r"(--[a-z][a-z-]+)", PAGE))
+    assert {"--own", "--add"} <= named <= options
 
 
-def test_the_columns_are_those_of_the_vocabulary():
+def test_described_columns_match_the_code():
     described = set(re.findall(r"^\| `(own_[a-z_]+)` \|", PAGE, flags=re.MULTILINE))
     assert described == {column.value for column in columns_of(Role.OWN)}
     assert f"named `{OWN_SOURCE}`" in IN_ONE_LINE
 
 
-def test_numbers_in_words_are_those_of_the_code():
+def test_numbers_in_the_text_match_the_code():
     assert f"with {own_fitting._FREEDOM:.0f} degrees of freedom" in IN_ONE_LINE
     assert f"the coverage is {100 * own_fitting._LEVEL:.0f} %" in IN_ONE_LINE
     assert f"up to {distances._MAX_LABORATORY_DIFFERENCE:.0f}. A field that neither" in IN_ONE_LINE
@@ -54,5 +54,5 @@ def test_numbers_in_words_are_those_of_the_code():
     assert (LEAST_PELLETS, "with at least four" in IN_ONE_LINE) == (4, True)
 
 
-def test_what_it_is_worth_is_what_the_benchmark_measured() -> None:
+def test_benchmark_section_is_up_to_date() -> None:
     assert between_markers(PAGE, "own", own_section()) == PAGE, "renew it: make docs"

@@ -1,4 +1,4 @@
-"""docs/scikit-learn.md: every block runs, in order, and prints what is shown."""
+"""docs/scikit-learn.md: all code blocks run in order and print the output shown."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ PAGE = (ROOT / "docs" / "scikit-learn.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_every_block_prints_what_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_blocks_print_the_output_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NASICON_ML_MODEL", raising=False)
     assert renewed_python_page(PAGE, tmp_path) == PAGE, "renew it: make docs"

@@ -1,4 +1,4 @@
-"""docs/screening.md: its commands and its Python run, and what it states is so."""
+"""docs/screening.md and docs/clusters.md: commands and Python example run, and numbers match the code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_command_runs(folder: Path, capsys: pytest.CaptureFixture[str], co
     assert "looked through" in capsys.readouterr().out
 
 
-def test_what_is_written_is_listed(folder: Path) -> None:
+def test_written_files_are_listed(folder: Path) -> None:
     listed = set(re.findall(r"^\| `([^`]*\.\w+|scored/)` \|", PAGE, flags=re.MULTILINE))
     assert main(["screen", "examples/screening/small.yaml", "--output", "found", "--scored"]) == 0
     written = {path.name + ("/" if path.is_dir() else "") for path in (folder / "found").iterdir()}
@@ -46,20 +46,20 @@ def test_what_is_written_is_listed(folder: Path) -> None:
     assert [main(shlex.split(command)[1:]) for command in resumed] == [0]
 
 
-def test_the_python_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_example_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     exec(compile(block, "docs/screening.md", "exec"), {})  # noqa: S102
     assert "formula" in capsys.readouterr().out
 
 
-def test_objectives_and_wishes_are_those_of_the_code() -> None:
+def test_objectives_and_wishes_match_the_code() -> None:
     rows = re.findall(r"^\| `([a-z][a-z-]*)`( \([^)]*\))? \| (.*) \|$", PAGE, flags=re.MULTILINE)
     assert [name for name, unit, _ in rows if not unit] == list(OBJECTIVES)
     stated = {name: [float(cell) for cell in cells.split(" | ")] for name, unit, cells in rows if unit}
     assert stated == {name: [wish.worst, wish.best, wish.weight] for name, wish in DEFAULT_WISHES.items()}
 
 
-def test_limits_and_options_are_those_of_the_code() -> None:
+def test_limits_and_options_match_the_code() -> None:
     assert f"{MOST_WITHOUT_YES:,} need `--yes`" in PAGE.replace("\n", " ")
     assert f"more than {MAX_FRONT_SIZE:,} recipes" in PAGE
     assert f"`{SCHEMA}`" in PAGE
@@ -67,7 +67,7 @@ def test_limits_and_options_are_those_of_the_code() -> None:
     assert set(re.findall(r"`(--[a-z-]+)", PAGE)) <= options
 
 
-def test_the_times_on_a_cluster_are_the_divisions_that_are_shown() -> None:
+def test_cluster_times_follow_from_the_measured_rate() -> None:
     page = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
     (rate,) = re.findall(r"10\^10 recipes at ([\d,]+) a second and core", page)
     recipes, seconds_of_work = re.findall(r"The ([\d,]+) recipes .* took (\d+) seconds", page.replace("\n", " "))[

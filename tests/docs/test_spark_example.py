@@ -1,4 +1,4 @@
-"""The example for Spark does what it says, where Spark is installed: `pip install pyspark`, and Java."""
+"""The Spark example of docs/clusters.md; skipped unless pyspark and Java are installed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "clusters.md"
 
 
 @pytest.mark.slow
-def test_the_model_answers_a_table_in_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spark_predictions_equal_those_of_predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyspark")
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java")
@@ -44,11 +44,11 @@ def test_the_model_answers_a_table_in_spark(tmp_path: Path, monkeypatch: pytest.
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_SUBMIT_ARGS": "--conf spark.ui.enabled=false pyspark-shell",
     }
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = pd.read_parquet("answers.parquet").sort_values("formula")
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    result = pd.read_parquet("answers.parquet").sort_values("formula")
     expected = predict(read_batch(table).table).results
     for column in ("predicted_conductivity_s_cm", "predicted_relative_density_pct", "inside_domain"):
-        assert np.array_equal(found[column].to_numpy(), expected[column].to_numpy()), column
+        assert np.array_equal(result[column].to_numpy(), expected[column].to_numpy()), column

@@ -1,4 +1,4 @@
-"""docs/uncertainty.md can be renewed by the command it names, and shows what that command writes."""
+"""docs/uncertainty.md can be renewed from a training, and agrees with the code and the committed model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nasicon_ml.workflows.train import TrainingResult
 from tests.contracts.source import ROOT
 
 
-def test_the_page_is_renewed_from_a_training(trained: TrainingResult, tmp_path: Path) -> None:
+def test_renew_writes_tables_and_images_of_a_training(trained: TrainingResult, tmp_path: Path) -> None:
     page, images = tmp_path / "uncertainty.md", tmp_path / "images"
     page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     renew(trained, page, images)
@@ -28,10 +28,10 @@ def test_the_page_is_renewed_from_a_training(trained: TrainingResult, tmp_path: 
     shown = set(re.findall(r"\(images/([^)]+)\)", text))
     assert shown == {path.name for path in images.iterdir()}
     assert renew(trained, page, images) is None
-    assert page.read_text(encoding="utf-8") == text, "once renewed, nothing changes"
+    assert page.read_text(encoding="utf-8") == text, "renewing twice must not change the page"
 
 
-def test_calibration_is_drawn_to_unchanged_as_the_page_says() -> None:
+def test_calibration_is_close_to_the_identity_as_stated() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert f"| `nasicon_ml.estimators.uncertainty.OWN_TRUST` | {OWN_TRUST:g} |" in text
     assert "are close to 1, 1 and 0" in text
@@ -42,7 +42,7 @@ def test_calibration_is_drawn_to_unchanged_as_the_page_says() -> None:
     }  # fmt: skip
 
 
-def test_rows_of_few_sources_are_not_shown() -> None:
+def test_systems_with_few_sources_are_not_shown() -> None:
     tables = PAGE.read_text(encoding="utf-8").split("<!-- measured:begin")[1]
     systems = re.findall(r"^\| (L\w+) \| \d+ \((\d+)\)", tables, flags=re.MULTILINE)
     assert len(systems) >= 2
