@@ -1,4 +1,4 @@
-"""The committed champion in a store of its own, and the real server of it: both are made once."""
+"""The committed champion in a temporary store, and a real server of it; each is created once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from nasicon_ml.workflows.predict import default_bundle
 from tests.serving.server import CHAMPION, Served, published, serving
 
-#: What the issue of safe loading asks for: nothing may need a pickle.
+#: Forbids MLflow to unpickle anything.
 NO_PICKLE = {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
 
 
@@ -27,6 +27,6 @@ def store(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def served(store: str) -> Iterator[Served]:
-    """The champion, served by `mlflow models serve` that may not unpickle anything."""
-    with serving(CHAMPION, store, env=NO_PICKLE) as found:
-        yield found
+    """The champion, served by `mlflow models serve` with unpickling forbidden."""
+    with serving(CHAMPION, store, env=NO_PICKLE) as server:
+        yield server

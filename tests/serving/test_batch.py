@@ -1,4 +1,4 @@
-"""`mlflow models predict`, and a model loaded by MLflow, in programs that may not unpickle anything."""
+"""`mlflow models predict` and `mlflow.pyfunc.load_model`, in programs with unpickling forbidden."""
 
 from __future__ import annotations
 
@@ -44,38 +44,36 @@ def models_predict(store: str, folder: Path, content: str, kind: str) -> subproc
 
 
 @pytest.mark.parametrize("kind", ["json", "csv"])
-def test_a_file_is_answered_with_the_numbers_of_predict(
-    kind: str, store: str, bundle: Path, tmp_path: Path
-) -> None:
+def test_models_predict_equals_predict(kind: str, store: str, bundle: Path, tmp_path: Path) -> None:
     content = CSV if kind == "csv" else json.dumps({"dataframe_records": ROWS, "params": {"level": 0.5}})
-    done = models_predict(store, tmp_path, content, kind)
-    assert done.returncode == 0, done.stderr
-    found = pd.DataFrame(json.loads((tmp_path / "out").read_text())["predictions"])
-    assert found.columns.tolist() == [column.value for column in PREDICTION]
+    completed = models_predict(store, tmp_path, content, kind)
+    assert completed.returncode == 0, completed.stderr
+    result = pd.DataFrame(json.loads((tmp_path / "out").read_text())["predictions"])
+    assert result.columns.tolist() == [column.value for column in PREDICTION]
     level = 0.9 if kind == "csv" else 0.5
     expected = predict(read_batch(pd.DataFrame(ROWS)).table, bundle, level=level).results
     for column in (Column.PREDICTED_CONDUCTIVITY_LOWER_S_CM, Column.PREDICTED_PHASE_PURITY):
-        np.testing.assert_allclose(found[column], expected[column], rtol=1e-9)
+        np.testing.assert_allclose(result[column], expected[column], rtol=1e-9)
 
 
-WATCHED = """
+AUDITED_SCRIPT = """
 import json, sys
 unpickled = []
 sys.addaudithook(lambda event, args: unpickled.append(args) if event == "pickle.find_class" else None)
 import mlflow, pandas
 model = mlflow.pyfunc.load_model("models:/nasicon-recipe@champion")
-found = model.predict(pandas.DataFrame([{"formula": "LTP"}]))
+result = model.predict(pandas.DataFrame([{"formula": "LTP"}]))
 import pickle
-print(json.dumps([len(found), [str(one) for one in unpickled]]))
+print(json.dumps([len(result), [str(args) for args in unpickled]]))
 pickle.loads(pickle.dumps(print))
-assert unpickled  # the hook sees what it should see
+assert unpickled  # the audit hook works
 """
 
 
-def test_mlflow_loads_it_and_nothing_is_unpickled(store: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WATCHED], cwd=tmp_path, env=environment(store), capture_output=True, text=True,
-        check=False,
+def test_pyfunc_load_model_unpickles_nothing(store: str, tmp_path: Path) -> None:
+    completed = subprocess.run(
+        [sys.executable, "-c", AUDITED_SCRIPT], cwd=tmp_path, env=environment(store),
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == [1, []]
+    assert completed.returncode == 0, completed.stderr
+    assert json.loads(completed.stdout.splitlines()[-1]) == [1, []]

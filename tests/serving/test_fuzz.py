@@ -1,4 +1,4 @@
-"""Malformed requests, hundreds of them, to the real server: 400 with a message, or a correct answer; never 500."""
+"""Hundreds of malformed requests to the real server get status 4xx with a message, or predictions; never 500."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.serving.server import CSV, JSON, Answer, Served
 pytestmark = pytest.mark.slow
 CHANNEL = "HTTP"
 PATH = "/invocations"
-#: Values that JSON can carry, and some that it cannot, though Python writes them.
+#: JSON values, including NaN and infinity, which only Python's `json` writes.
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(), st.sampled_from(HOSTILE), odd_text,
     st.sampled_from([[], {}, [800], {"value": 800}, [[[]]], "800 °C", "1,5", 1e400, -5, 1073.15, 10**400,
@@ -32,21 +32,21 @@ NAMES = st.sampled_from([column.value for column in RECIPE])
 RECIPES = st.lists(recipe_fields(), min_size=1, max_size=2)
 
 
-def hold(
+def check_response(
     served: Served, body: bytes | None, content_type: str | None = JSON, *, path: str = PATH, method: str = ""
 ) -> None:
-    """An answer with as many rows as it can have, or a refusal that shows nothing of the program's inside."""
+    """Send a request; check that it gets valid predictions, or an error that reveals no internals."""
     answer: Answer = in_time(CHANNEL, lambda: served.ask(path, body, content_type, method=method), elsewhere=True)
     assert answer.status in {200, 307} or 400 <= answer.status < 500, (answer.status, answer.text[:2000])
-    if answer.status == 307:  # the same path without its slash
+    if answer.status == 307:  # redirect to the path without the trailing slash
         assert not answer.body
         TALLY.add(CHANNEL, Verdict.REFUSED)
         return
     if answer.status != 200:
         check_message(answer.text)
         assert len(answer.text) < 10_000
-        said = json.loads(answer.body)
-        assert said.get("message") or said.get("detail"), said
+        error = json.loads(answer.body)
+        assert error.get("message") or error.get("detail"), error
         TALLY.add(CHANNEL, Verdict.REFUSED)
         return
     for row in answer.json()["predictions"]:
@@ -65,15 +65,17 @@ def check_row(row: dict[str, Any]) -> None:
 
 @fuzz(150)
 @given(recipes=RECIPES, changes=st.dictionaries(NAMES | odd_name, VALUES, min_size=1, max_size=2))
-def test_odd_records(recipes: list[dict[str, Any]], changes: dict[str, Any], served: Served) -> None:
+def test_records_with_invalid_values_get_predictions_or_4xx(
+    recipes: list[dict[str, Any]], changes: dict[str, Any], served: Served
+) -> None:
     records = [recipes[0] | changes, *recipes[1:]]
-    hold(served, json.dumps({"dataframe_records": records}).encode())
+    check_response(served, json.dumps({"dataframe_records": records}).encode())
 
 
 @fuzz(60)
 @given(formula=odd_formula)
-def test_odd_formulas(formula: str, served: Served) -> None:
-    hold(served, json.dumps({"dataframe_records": [{"formula": formula}]}).encode())
+def test_unusual_formulas_get_predictions_or_4xx(formula: str, served: Served) -> None:
+    check_response(served, json.dumps({"dataframe_records": [{"formula": formula}]}).encode())
 
 
 SPLITS = st.fixed_dictionaries(
@@ -88,8 +90,8 @@ SPLITS = st.fixed_dictionaries(
 
 @fuzz(60)
 @given(split=SPLITS)
-def test_odd_splits(split: dict[str, Any], served: Served) -> None:
-    hold(served, json.dumps({"dataframe_split": split}).encode())
+def test_malformed_dataframe_split_gets_predictions_or_4xx(split: dict[str, Any], served: Served) -> None:
+    check_response(served, json.dumps({"dataframe_split": split}).encode())
 
 
 @fuzz(60)
@@ -99,8 +101,10 @@ def test_odd_splits(split: dict[str, Any], served: Served) -> None:
     )
     | VALUES
 )
-def test_odd_params(params: Any, served: Served) -> None:
-    hold(served, json.dumps({"dataframe_records": [{"formula": "LATP x=0.3"}], "params": params}).encode())
+def test_invalid_params_get_predictions_or_4xx(params: Any, served: Served) -> None:
+    check_response(
+        served, json.dumps({"dataframe_records": [{"formula": "LATP x=0.3"}], "params": params}).encode()
+    )
 
 
 @fuzz(80)
@@ -108,17 +112,17 @@ def test_odd_params(params: Any, served: Served) -> None:
     text=st.sampled_from(JSON_TEXTS)
     | damaged(RECIPES.map(lambda rows: json.dumps({"dataframe_records": rows})), '{}[]",:\\\x00\ud800')
 )
-def test_odd_json(text: str, served: Served) -> None:
-    hold(served, encoded(text))
+def test_damaged_json_gets_predictions_or_4xx(text: str, served: Served) -> None:
+    check_response(served, encoded(text))
 
 
 @fuzz(100)
 @given(sample=any_file, content_type=st.sampled_from([CSV, CSV, CSV, JSON]))
-def test_odd_files(sample: Sample, content_type: str, served: Served) -> None:
-    hold(served, sample.data, content_type)
+def test_arbitrary_files_get_predictions_or_4xx(sample: Sample, content_type: str, served: Served) -> None:
+    check_response(served, sample.data, content_type)
 
 
-TYPES = [
+CONTENT_TYPES = [
     None, "", "text/plain", "text/html", "application/xml", "application/x-www-form-urlencoded",
     "multipart/form-data", "text/csv; charset=utf-16",
     "application/json; charset=latin-1", "application/json; format=pandas-split", "application/octet-stream",
@@ -128,12 +132,14 @@ TYPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("content_type", TYPES, ids=range(len(TYPES)))
+@pytest.mark.parametrize("content_type", CONTENT_TYPES, ids=range(len(CONTENT_TYPES)))
 @pytest.mark.parametrize(
     "body", [b'{"dataframe_records": [{"formula": "LTP"}]}', b"formula\nLTP\n", b"", b"\0" * 100]
 )
-def test_odd_types(content_type: str | None, body: bytes, served: Served) -> None:
-    hold(served, body, content_type)
+def test_unusual_content_types_get_predictions_or_4xx(
+    content_type: str | None, body: bytes, served: Served
+) -> None:
+    check_response(served, body, content_type)
 
 
 BODIES = [
@@ -156,13 +162,13 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
-def test_bodies_without_end_or_sense(body: bytes, served: Served) -> None:
-    hold(served, body)
+def test_huge_or_meaningless_bodies_get_predictions_or_4xx(body: bytes, served: Served) -> None:
+    check_response(served, body)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "EVAL"])
-def test_odd_methods(method: str, served: Served) -> None:
-    hold(served, b"{}", method=method)
+def test_unusual_http_methods_get_predictions_or_4xx(method: str, served: Served) -> None:
+    check_response(served, b"{}", method=method)
 
 
 @pytest.mark.parametrize(
@@ -176,16 +182,16 @@ def test_odd_methods(method: str, served: Served) -> None:
         "/.env",
     ],
 )
-def test_odd_paths(path: str, served: Served) -> None:
-    hold(served, b'{"dataframe_records": [{"formula": "LTP"}]}', path=path)
+def test_unusual_paths_get_predictions_or_4xx(path: str, served: Served) -> None:
+    check_response(served, b'{"dataframe_records": [{"formula": "LTP"}]}', path=path)
 
 
-def test_the_server_still_answers(served: Served, request: pytest.FixtureRequest) -> None:
-    """After all that, as before; and all that was some hundred requests."""
+def test_server_still_predicts_after_malformed_requests(served: Served, request: pytest.FixtureRequest) -> None:
+    """If the whole file is run, the minimum number of malformed requests is checked as well."""
     answer = served.invoke({"dataframe_records": [{"formula": "LATP x=0.3"}]})
     assert answer.status == 200
     check_row(answer.json()["predictions"][0])
-    print(dict(TALLY.verdicts[CHANNEL]))  # noqa: T201  (the figures, for whoever asks with -s)
+    print(dict(TALLY.verdicts[CHANNEL]))  # noqa: T201  (shown by pytest -s)
     if len([item for item in request.session.items if item.path == request.path]) > 100:
         assert TALLY.verdicts[CHANNEL].total() >= 500
         assert TALLY.verdicts[CHANNEL][Verdict.REFUSED] >= 400

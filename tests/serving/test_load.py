@@ -1,4 +1,4 @@
-"""Several clients at once, against the real server: the short form of `python -m benchmarks.serving`."""
+"""Concurrent clients of the real server: a short version of `python -m benchmarks.serving`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def model(bundle: Path) -> PropertyModel:
     return PropertyModel.load(bundle)
 
 
-def test_four_clients_get_right_answers_and_the_memory_stays(served: Served, model: PropertyModel) -> None:
+def test_concurrent_predictions_are_correct_and_memory_is_stable(served: Served, model: PropertyModel) -> None:
     requests = make_requests(model.pellets, 60, 30)
     assert {request.form for request in requests} == {"records", "split", "csv"}
-    found = measure(served, model, requests, clients=4)
-    assert (found["requests"], found["errors"], found["compared"]) == (60, 0, 3)
-    assert found["largest_difference"] < TOLERANCE
-    # So few requests may still warm the server up; what leaked a table with each of them would show.
-    assert found["memory_growth"] < 0.2
-    assert 0 < found["latency_s"]["p50"] <= found["latency_s"]["p99"]
-    text = page(described() | {"load": found, "alone_s": found["latency_s"], "two_workers": found})
+    result = measure(served, model, requests, clients=4)
+    assert (result["requests"], result["errors"], result["compared"]) == (60, 0, 3)
+    assert result["largest_difference"] < TOLERANCE
+    # The first requests fill caches, so some growth is allowed; leaking a table per request would exceed it.
+    assert result["memory_growth"] < 0.2
+    assert 0 < result["latency_s"]["p50"] <= result["latency_s"]["p99"]
+    text = page(described() | {"load": result, "alone_s": result["latency_s"], "two_workers": result})
     assert "**0 errors**" in text
     assert "With `--workers 2`: 0 errors" in text
 
 
-def test_two_workers_read_requests_as_strictly(store: str) -> None:
+def test_two_workers_reject_invalid_requests(store: str) -> None:
     with serving(CHAMPION, store, workers=2) as served:
         answers = [
             served.invoke({"dataframe_records": [{"formula": "LTP", "sintering_time_h": -2}]}) for _ in range(6)
@@ -44,18 +44,21 @@ def test_two_workers_read_requests_as_strictly(store: str) -> None:
         assert served.invoke({"dataframe_records": [{"formula": "LTP"}]}).status == 200
 
 
-def test_the_requests_are_good_recipes_and_always_the_same(model: PropertyModel) -> None:
+def test_make_requests_returns_valid_recipes_deterministically(model: PropertyModel) -> None:
     requests = make_requests(model.pellets, 9, 40)
-    for request, again in zip(requests, make_requests(model.pellets, 9, 40), strict=True):
-        assert request.body == again.body
+    for request, repeated in zip(requests, make_requests(model.pellets, 9, 40), strict=True):
+        assert request.body == repeated.body
         assert list(request.table.columns) == [column.value for column in MODEL_INPUT]
         assert read_batch(request.table).findings == []
         assert 1 <= len(request.table) <= 40
 
 
-def test_a_wrong_answer_is_seen(served: Served, model: PropertyModel) -> None:
-    """The comparison is one: with other recipes than those that were sent, it fails."""
+def test_measure_raises_if_predictions_differ(served: Served, model: PropertyModel) -> None:
+    """Each table is reversed relative to the request that was sent."""
     sent = make_requests(model.pellets, 8, 5)
-    swapped = [type(one)(one.table.iloc[::-1], one.body, one.content_type, one.form) for one in sent]
+    swapped = [
+        type(request)(request.table.iloc[::-1], request.body, request.content_type, request.form)
+        for request in sent
+    ]
     with pytest.raises(RuntimeError, match=r"an answer differs|status"):
         measure(served, model, swapped, clients=2)
