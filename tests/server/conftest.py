@@ -1,4 +1,4 @@
-"""One cluster, one server and one training for all tests of this folder: each takes a while."""
+"""One cluster, one server and one training for all tests of this folder, because each takes a while."""
 
 import json
 from pathlib import Path
@@ -6,74 +6,76 @@ from pathlib import Path
 import pytest
 
 from tests.server.postgres import running_cluster
-from tests.server.site import DATABASE, Site
+from tests.server.site import DATABASE, SharedServer
 
 ROLES = ("reader", "trainer", "maintainer")
 
 
 @pytest.fixture(scope="package")
 def cluster():
-    with running_cluster() as found:
-        yield found
+    with running_cluster() as postgres:
+        yield postgres
 
 
 @pytest.fixture(scope="package")
-def site(cluster, tmp_path_factory):
-    """The shared server with its three kinds of users."""
+def server(cluster, tmp_path_factory):
+    """The shared server with a user of each role."""
     cluster.sql(f"create database {DATABASE}")
-    found = Site(cluster, tmp_path_factory.mktemp("shared server"))
+    shared_server = SharedServer(cluster, tmp_path_factory.mktemp("shared server"))
     try:
-        found.start()
-        made = found.access("setup")
-        assert (made.returncode, made.stderr) == (0, "")
+        shared_server.start()
+        completed = shared_server.access("setup")
+        assert (completed.returncode, completed.stderr) == (0, "")
         for role in ROLES:
-            made = found.add(role, role)
-            assert (made.returncode, made.stdout) == (0, f"{role}: {role}\n"), made.stderr
-        yield found
+            completed = shared_server.add_user(role, role)
+            assert (completed.returncode, completed.stdout) == (0, f"{role}: {role}\n"), completed.stderr
+        yield shared_server
     finally:
-        found.stop()
+        shared_server.stop()
 
 
 @pytest.fixture(scope="package")
 def bundle():
-    """The committed model: another than the first version."""
+    """The committed model, which differs from the first version."""
     return Path(__file__).parents[2] / "models" / "champion"
 
 
 @pytest.fixture(scope="package")
-def first(site, small_dataset):
-    """What `nasicon-ml train` said of the first version, trained by the trainer through the server."""
+def first_version(server, small_dataset):
+    """The run that `nasicon-ml train` prints after training the first version as trainer on the server."""
     options = ("--dataset", small_dataset, "--folds", "2", "--threads", "1", "--json")
-    done = site.nasicon("train", *options, user="trainer")
-    assert done.returncode == 0, done.stderr
-    assert site.aliases() == {"challenger": "1"}
-    return json.loads(done.stdout)["run"]
+    completed = server.nasicon_ml("train", *options, user="trainer")
+    assert completed.returncode == 0, completed.stderr
+    assert server.aliases() == {"challenger": "1"}
+    return json.loads(completed.stdout)["run"]
 
 
 @pytest.fixture(scope="package")
-def promoted(site):
-    """Make a challenger champion as the maintainer; these models and the gate are not the matter here."""
+def promote(server):
+    """Return a function that promotes a version as maintainer, regardless of the gate."""
 
-    def promote(version):
-        done = site.nasicon("registry", "promote", version, "--force", "--reason", "a test", user="maintainer")
-        assert done.returncode == 0, done.stderr
-        assert site.aliases()["champion"] == version
+    def promote_version(version):
+        completed = server.nasicon_ml(
+            "registry", "promote", version, "--force", "--reason", "a test", user="maintainer"
+        )
+        assert completed.returncode == 0, completed.stderr
+        assert server.aliases()["champion"] == version
         return version
 
-    return promote
+    return promote_version
 
 
 @pytest.fixture(scope="package")
-def champion(site, first, bundle, promoted):
-    """The second version, brought in by the trainer and promoted over the first."""
-    promoted(first["version"])
-    done = site.nasicon("registry", "import", bundle, "--json", user="trainer")
-    assert done.returncode == 0, done.stderr
-    return promoted(json.loads(done.stdout)["version"])
+def champion(server, first_version, bundle, promote):
+    """The second version, imported by the trainer and promoted over the first."""
+    promote(first_version["version"])
+    completed = server.nasicon_ml("registry", "import", bundle, "--json", user="trainer")
+    assert completed.returncode == 0, completed.stderr
+    return promote(json.loads(completed.stdout)["version"])
 
 
 @pytest.fixture(scope="package")
-def wrong(site):
-    """Somebody whom the server does not know by this password."""
-    site.passwords["stranger"] = "of stranger, guessed"
+def unknown_user(server):
+    """A user whose name and password the server does not know."""
+    server.passwords["stranger"] = "a stranger's guess"
     return "stranger"

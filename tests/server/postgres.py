@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of one's own: made in a temporary folder, on a free port of this machine, and removed."""
+"""A temporary PostgreSQL cluster for tests, on a free port of this machine."""
 
 import os
 import pwd
@@ -17,15 +17,15 @@ import pytest
 from tests.programs import PATIENCE_S, free_port
 
 REQUIRED = "NASICON_ML_REQUIRE_POSTGRES"
-#: A short path that every account may enter: that of a socket may have a hundred characters.
-FOLDERS = "/tmp"  # noqa: S108
+#: A short path that every account can enter: the path of a socket is limited to about 100 characters.
+TEMPORARY_FOLDER = "/tmp"  # noqa: S108
 DEBIAN = Path("/usr/lib/postgresql")
 USER = "mlflow"
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster; `programs` is the folder of psql and its like."""
+    """A running cluster; `programs` is the folder of psql and the other PostgreSQL programs."""
 
     port: int
     password: str
@@ -47,19 +47,19 @@ class Cluster:
 
 
 def programs():
-    """Find the newest PostgreSQL of Debian's packages, or that of the PATH; where it has to be there, insist."""
-    found = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    """Return the programs of Debian's newest PostgreSQL or those on the PATH; else skip, or fail if required."""
+    installed = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     on_path = shutil.which("initdb")
-    if found or on_path:
-        return (found[-1] if found else Path(on_path)).parent
+    if installed or on_path:
+        return (installed[-1] if installed else Path(on_path)).parent
     message = "PostgreSQL is not installed (Debian: apt-get install postgresql)"
     if os.environ.get(REQUIRED):
         pytest.fail(f"{message}, and {REQUIRED} is set")
     pytest.skip(message)
 
 
-def as_whom():
-    """PostgreSQL refuses to run as root: name an account for it, none where that is not needed."""
+def unprivileged_account():
+    """Return an account to run PostgreSQL, which refuses to run as root; None if no other account is needed."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -70,11 +70,11 @@ def as_whom():
 
 @contextmanager
 def running_cluster():
-    """Make a cluster and start it; stop and remove it afterwards, also after a failure."""
-    where = programs()
-    folder = Path(tempfile.mkdtemp(prefix="nasicon-pg-", dir=FOLDERS))
-    account = as_whom()
-    switch = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    """Create and start a cluster; stop and remove it afterwards, also after a failure."""
+    binaries = programs()
+    folder = Path(tempfile.mkdtemp(prefix="nasicon-pg-", dir=TEMPORARY_FOLDER))
+    account = unprivileged_account()
+    as_account = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     password = secrets.token_urlsafe(16)
     server = None
     try:
@@ -83,20 +83,20 @@ def running_cluster():
             for path in (folder, folder / "password"):
                 os.chown(path, account.pw_uid, account.pw_gid)
         subprocess.run(
-            [where / "initdb", "-D", folder / "data", "--username", USER, f"--pwfile={folder / 'password'}",
+            [binaries / "initdb", "-D", folder / "data", "--username", USER, f"--pwfile={folder / 'password'}",
              "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync"],
-            cwd=folder, capture_output=True, check=True, **switch,
+            cwd=folder, capture_output=True, check=True, **as_account,
         )  # fmt: skip
         port = free_port()
         log = folder / "log"
         log.touch()
         with log.open("w") as output:
             server = subprocess.Popen(
-                [where / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+                [binaries / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1",
                  "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"],
-                cwd=folder, stdout=output, stderr=subprocess.STDOUT, **switch,
+                cwd=folder, stdout=output, stderr=subprocess.STDOUT, **as_account,
             )  # fmt: skip
-        cluster = Cluster(port, password, where)
+        cluster = Cluster(port, password, binaries)
         _wait(cluster, server, log)
         yield cluster
     finally:
@@ -120,7 +120,7 @@ def _wait(cluster, server, log):
 
 
 def _stop(server):
-    """End it as `pg_ctl stop -m fast` does."""
+    """Stop the server as `pg_ctl stop -m fast` does."""
     server.send_signal(signal.SIGINT)
     try:
         server.wait(60)

@@ -1,4 +1,4 @@
-"""The shared server as deploy/serve.sh starts it, and the people who ask it."""
+"""The shared server as started by deploy/serve.sh, with its users."""
 
 import base64
 import io
@@ -26,25 +26,25 @@ PROXY = "mlflow.example.org"
 
 
 def plain_environment():
-    """The environment without anybody's settings of MLflow, PostgreSQL and this package."""
-    ours = ("MLFLOW_", "NASICON_", "PG")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    """Return the environment without settings of MLflow, PostgreSQL and this package."""
+    prefixes = ("MLFLOW_", "NASICON_", "PG")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     return kept | {
         "PATH": f"{BIN}:{os.environ['PATH']}", "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
 
 
-def in_order(answer):
-    """An answer of the server with its tags in order: PostgreSQL gives them in any."""
-    if isinstance(answer, list):
-        return sorted((in_order(one) for one in answer), key=str)
-    if isinstance(answer, dict):
-        return {name: in_order(value) for name, value in answer.items()}
-    return answer
+def with_sorted_lists(response):
+    """Return a JSON response with sorted lists, because PostgreSQL returns tags in any order."""
+    if isinstance(response, list):
+        return sorted((with_sorted_lists(item) for item in response), key=str)
+    if isinstance(response, dict):
+        return {name: with_sorted_lists(value) for name, value in response.items()}
+    return response
 
 
-class Site:
-    """A shared server on a cluster, with its users; it can be stopped and started again."""
+class SharedServer:
+    """A shared server on a PostgreSQL cluster, with its users; it can be stopped and restarted."""
 
     def __init__(self, cluster, folder):
         self.cluster, self.folder, self.port = cluster, folder, free_port()
@@ -57,8 +57,8 @@ class Site:
 
     # ---------------------------------------------------------------- the server itself
 
-    def tools(self, database=DATABASE, artifacts=None):
-        """What deploy/serve.sh, backup.sh and restore.sh read."""
+    def script_environment(self, database=DATABASE, artifacts=None):
+        """Return the environment that deploy/serve.sh, backup.sh and restore.sh read."""
         environment = plain_environment()
         return environment | {
             "MLFLOW_BACKEND_STORE_URI": self.cluster.uri(database),
@@ -68,7 +68,7 @@ class Site:
         }
 
     def start(self):
-        environment = self.tools() | {
+        environment = self.script_environment() | {
             "MLFLOW_AUTH_ADMIN_USERNAME": ADMIN,
             "MLFLOW_AUTH_ADMIN_PASSWORD_FILE": str(self._secret),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
@@ -87,14 +87,14 @@ class Site:
         started = time.monotonic()
         while True:
             with suppress(OSError):
-                if self.ask("/health", user=None)[0] == 200:
+                if self.request("/health", user=None)[0] == 200:
                     return
             assert self._process.poll() is None, log.read_text()
             assert time.monotonic() - started < PATIENCE_S, log.read_text()
             time.sleep(0.2)
 
     def stop(self):
-        """Ask serve.sh to end, as a service manager does; whatever is left of it then is killed."""
+        """Stop serve.sh as a service manager does, then kill its remaining processes."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
@@ -110,21 +110,21 @@ class Site:
     # ---------------------------------------------------------------- its users
 
     def login(self, user):
-        """What a client sets to be this user; None is nobody."""
-        where = {"MLFLOW_TRACKING_URI": self.uri}
+        """Return the environment variables of a client with this user's login; without a login if None."""
+        variables = {"MLFLOW_TRACKING_URI": self.uri}
         if user is None:
-            return where
-        return where | {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": self.passwords[user]}
+            return variables
+        return variables | {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": self.passwords[user]}
 
     def run(self, *command, user, stdin=""):
-        """Start a program as a user."""
+        """Run a program as a user."""
         return subprocess.run(
             [str(word) for word in command], cwd=self.folder, input=stdin, capture_output=True, text=True,
             check=False, env=plain_environment() | self.login(user) | {"HOME": str(self.folder)},
         )  # fmt: skip
 
-    def nasicon(self, *arguments, user):
-        """Run `nasicon-ml` as a user, in this process: starting it anew costs seconds each time."""
+    def nasicon_ml(self, *arguments, user):
+        """Run `nasicon-ml` as a user in this process, because starting a program takes seconds."""
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
         environment = plain_environment() | self.login(user) | {"HOME": str(self.folder)}
         with (
@@ -132,48 +132,48 @@ class Site:
             redirect_stdout(out), redirect_stderr(err),
         ):  # fmt: skip
             code = main([str(argument) for argument in arguments])
-        said = [stream.buffer.getvalue().decode() for stream in (out, err)]
-        return subprocess.CompletedProcess(arguments, code, *said)
+        outputs = [stream.buffer.getvalue().decode() for stream in (out, err)]
+        return subprocess.CompletedProcess(arguments, code, *outputs)
 
     def access(self, *arguments, stdin="", user=ADMIN):
         return self.run(sys.executable, DEPLOY / "access.py", *arguments, user=user, stdin=stdin)
 
-    def add(self, name, role):
+    def add_user(self, name, role):
         self.passwords[name] = f"of {name} {secrets.token_urlsafe(12)}"
         return self.access("add", name, role, stdin=f"{self.passwords[name]}\n")
 
-    def ask(self, path, body=None, *, user, method=None, headers=()):
-        """Send a request as a user, JSON or bytes; gives the status and the body."""
+    def request(self, path, body=None, *, user, method=None, headers=()):
+        """Send a request with JSON or bytes as a user; return the status and the body."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        request = urllib.request.Request(self.uri + path, data, dict(headers), method=method)  # noqa: S310
+        http_request = urllib.request.Request(self.uri + path, data, dict(headers), method=method)  # noqa: S310
         if not isinstance(body, bytes):
-            request.add_header("Content-Type", "application/json")
+            http_request.add_header("Content-Type", "application/json")
         if user is not None:
             key = base64.b64encode(f"{user}:{self.passwords[user]}".encode()).decode()
-            request.add_header("Authorization", f"Basic {key}")
+            http_request.add_header("Authorization", f"Basic {key}")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=PATIENCE_S) as answer:
-                return answer.status, answer.read()
+            with opener.open(http_request, timeout=PATIENCE_S) as response:
+                return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read()
 
-    def model(self):
-        """The registered model as the server tells it."""
-        status, body = self.ask("/api/2.0/mlflow/registered-models/get?name=nasicon-recipe", user=ADMIN)
+    def registered_model(self):
+        """Return the registered model as the server describes it."""
+        status, body = self.request("/api/2.0/mlflow/registered-models/get?name=nasicon-recipe", user=ADMIN)
         assert status == 200, body
-        return in_order(json.loads(body)["registered_model"])
+        return with_sorted_lists(json.loads(body)["registered_model"])
 
     def aliases(self):
-        return {one["alias"]: one["version"] for one in self.model().get("aliases", [])}
+        return {alias["alias"]: alias["version"] for alias in self.registered_model().get("aliases", [])}
 
-    def version(self, number):
-        """A version as the server tells it."""
+    def model_version(self, number):
+        """Return a model version as the server describes it."""
         path = f"/api/2.0/mlflow/model-versions/get?name=nasicon-recipe&version={number}"
-        status, body = self.ask(path, user=ADMIN)
+        status, body = self.request(path, user=ADMIN)
         assert status == 200, body
-        return in_order(json.loads(body)["model_version"])
+        return with_sorted_lists(json.loads(body)["model_version"])
 
-    def secrets(self):
+    def all_passwords(self):
         return [*self.passwords.values(), self.cluster.password]

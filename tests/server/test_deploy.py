@@ -1,4 +1,4 @@
-"""What deploy/ holds: pinned, bound to this machine, without secrets, of one piece. Nothing is started here."""
+"""Files of deploy/: images are pinned, ports bound to localhost, secrets separate. No container is started."""
 
 import os
 import re
@@ -22,7 +22,7 @@ LOCKED = pins((ROOT / "requirements" / "server.lock").read_text(encoding="utf-8"
 SCRIPTS = ("serve", "backup", "restore")
 
 
-def test_images_are_pinned_and_fit_together():
+def test_images_are_pinned_to_compatible_versions():
     (base,) = re.findall(r"^FROM (\S+)$", DOCKERFILE, re.MULTILINE)
     images = {name: service["image"] for name, service in COMPOSE["services"].items()}
     for image in [base, *images.values()]:
@@ -34,27 +34,29 @@ def test_images_are_pinned_and_fit_together():
     assert images["database"].rpartition("-")[2] == base.rpartition("-")[2]
 
 
-def test_what_the_image_copies_is_there_and_nothing_else_is_sent():
+def test_build_context_has_exactly_the_copied_files():
     lines = re.findall(r"^COPY (.*)$", DOCKERFILE.replace("\\\n", " "), re.MULTILINE)
     copied = {word for line in lines for word in line.split()[:-1]}
     assert copied
     assert all((ROOT / path).is_file() for path in copied)
-    sent = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
-    assert sent[1] == "*"
-    allowed = {str(path.relative_to(ROOT)) for rule in sent[2:] for path in ROOT.glob(rule.removeprefix("!"))}
+    ignore_rules = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    assert ignore_rules[1] == "*"
+    allowed = {
+        str(path.relative_to(ROOT)) for rule in ignore_rules[2:] for path in ROOT.glob(rule.removeprefix("!"))
+    }
     assert copied == allowed
     scripts = {path.name for path in DEPLOY.glob("*.sh")}
     assert {f"deploy/{name}" for name in scripts} <= copied
 
 
-def test_only_this_machine_reaches_the_server_and_nothing_the_database():
+def test_server_is_published_on_localhost_and_database_not_at_all():
     assert COMPOSE["services"]["server"]["ports"] == ["127.0.0.1:5000:5000"]
     others = [service for name, service in COMPOSE["services"].items() if name != "server"]
     assert all("ports" not in service and service["networks"] == ["inside"] for service in others)
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 
-def test_no_secret_has_a_default():
+def test_secrets_are_files_without_default_that_git_ignores():
     assert set(COMPOSE["secrets"]) == {"database_password", "admin_password", "session_key"}
     for service in COMPOSE["services"].values():
         for name, value in service["environment"].items():
@@ -76,7 +78,7 @@ def test_every_volume_network_and_secret_is_declared_and_used():
         assert {name for name in used if not name.startswith("${")} == set(COMPOSE[kind])
 
 
-def test_services_say_whether_they_are_well_and_wait_for_the_database():
+def test_services_have_health_checks_and_wait_for_the_database():
     for name in ("database", "server"):
         assert {"test", "interval", "timeout", "retries", "start_period"} == set(
             COMPOSE["services"][name]["healthcheck"]
@@ -86,7 +88,7 @@ def test_services_say_whether_they_are_well_and_wait_for_the_database():
 
 
 @pytest.mark.parametrize("name", [*SCRIPTS, "settings"])
-def test_scripts_are_shell_and_stop_at_an_error(name):
+def test_scripts_are_valid_shell_and_exit_on_error(name):
     script = DEPLOY / f"{name}.sh"
     subprocess.run(["sh", "-n", script], check=True)
     if name in SCRIPTS:
@@ -94,7 +96,7 @@ def test_scripts_are_shell_and_stop_at_an_error(name):
         assert "\nset -eu\n" in script.read_text(encoding="utf-8")
 
 
-def started(name, tmp_path, **settings):
+def run_script(name, tmp_path, **settings):
     environment = {
         "PATH": os.environ["PATH"], "MLFLOW_BACKEND_STORE_URI": "postgresql://mlflow@127.0.0.1:9/mlflow",
         "MLFLOW_ARTIFACTS_DESTINATION": str(tmp_path), "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
@@ -122,54 +124,54 @@ def started(name, tmp_path, **settings):
         ({"MLFLOW_BACKEND_STORE_URI": "sqlite:///mlflow.db"}, "has to be postgresql://"),
     ],
 )
-def test_the_server_does_not_start_without_what_it_needs(tmp_path, settings, message):
-    done = started("serve", tmp_path, **settings)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert message in done.stderr
-    assert "S3cret" not in done.stderr
+def test_invalid_settings_exit_with_code_2_and_a_message(tmp_path, settings, message):
+    completed = run_script("serve", tmp_path, **settings)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert completed.stderr.startswith("error: ")
+    assert message in completed.stderr
+    assert "S3cret" not in completed.stderr
 
 
-def test_scripts_say_how_they_are_called(tmp_path):
+def test_scripts_without_arguments_print_their_usage(tmp_path):
     for name in ("backup", "restore"):
-        done = started(name, tmp_path)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert f"{name}.sh FOLDER" in done.stderr
+        completed = run_script(name, tmp_path)
+        assert (completed.returncode, completed.stdout) == (2, "")
+        assert f"{name}.sh FOLDER" in completed.stderr
 
 
-def test_a_password_goes_to_the_named_server_alone():
-    """A redirection to elsewhere is not followed."""
-    asked = []
+def test_access_does_not_follow_redirects():
+    """Otherwise it would send the password to another server."""
+    requested_ports = []
 
-    class Elsewhere(BaseHTTPRequestHandler):
+    class RedirectHandler(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.server.server_port)
+            requested_ports.append(self.server.server_port)
             self.send_response(302)
-            self.send_header("Location", f"http://127.0.0.1:{there.server_port}/")
+            self.send_header("Location", f"http://127.0.0.1:{redirected.server_port}/")
             self.end_headers()
 
         def log_message(self, *_):
             pass
 
     with (
-        ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as here,
-        ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as there,
+        ThreadingHTTPServer(("127.0.0.1", 0), RedirectHandler) as redirecting,
+        ThreadingHTTPServer(("127.0.0.1", 0), RedirectHandler) as redirected,
     ):
-        for server in (here, there):
+        for server in (redirecting, redirected):
             Thread(target=server.serve_forever, daemon=True).start()
         login = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": "S3cret-word", "NO_PROXY": "*"}
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, DEPLOY / "access.py", "list"],
             capture_output=True, text=True, check=False,
-            env=login | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{here.server_port}"},
+            env=login | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{redirecting.server_port}"},
         )  # fmt: skip
-        for server in (here, there):
+        for server in (redirecting, redirected):
             server.shutdown()
-    assert (done.returncode, done.stdout, asked) == (2, "", [here.server_port])
-    assert re.fullmatch(r"error: [^\n]*\(status 302\)\n", done.stderr), done.stderr
+    assert (completed.returncode, completed.stdout, requested_ports) == (2, "", [redirecting.server_port])
+    assert re.fullmatch(r"error: [^\n]*\(status 302\)\n", completed.stderr), completed.stderr
 
 
-def test_without_postgresql_the_tests_are_skipped_unless_they_are_required(tmp_path, monkeypatch):
+def test_missing_postgresql_skips_tests_unless_required(tmp_path, monkeypatch):
     monkeypatch.setattr(postgres, "DEBIAN", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv(postgres.REQUIRED, raising=False)
@@ -184,28 +186,28 @@ def test_ci_requires_postgresql():
     assert f"export {postgres.REQUIRED}=1\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-def test_no_cluster_is_left_behind_by_one_that_does_not_start(monkeypatch, tmp_path):
-    monkeypatch.setattr(postgres, "FOLDERS", str(tmp_path))
+def test_failed_start_of_a_cluster_leaves_no_files(monkeypatch, tmp_path):
+    monkeypatch.setattr(postgres, "TEMPORARY_FOLDER", str(tmp_path))
     monkeypatch.setattr(postgres, "programs", lambda: tmp_path / "nowhere")
     with pytest.raises(OSError, match="nowhere"), postgres.running_cluster():
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd's own check of units")
-def test_the_unit_for_the_server_of_predictions_is_one(tmp_path):
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_unit_of_the_scoring_server_is_valid(tmp_path):
     unit = (DEPLOY / "nasicon-serving.service").read_text(encoding="utf-8")
     copy = tmp_path / "nasicon-serving.service"
     copy.write_text(
         unit.replace("/opt/nasicon/.venv/bin", str(BIN)).replace("User=nasicon", "User=root"), encoding="utf-8"
     )
-    checked = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
-    assert (checked.returncode, [line for line in checked.stderr.splitlines() if copy.name in line]) == (0, [])
+    completed = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
+    assert (completed.returncode, [line for line in completed.stderr.splitlines() if copy.name in line]) == (0, [])
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd's own check of units")
-def test_the_check_of_units_can_fail(tmp_path):
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_analyze_reports_an_unknown_setting(tmp_path):
     copy = tmp_path / "wrong.service"
     copy.write_text("[Service]\nExecStart=/no/such/program\nRestrt=always\n", encoding="utf-8")
-    checked = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
-    assert "Restrt" in checked.stderr
+    completed = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
+    assert "Restrt" in completed.stderr

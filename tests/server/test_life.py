@@ -1,4 +1,4 @@
-"""Train, register, promote, serve, roll back, all through the shared server and each by whoever may."""
+"""Train, register, promote, serve and roll back on the shared server, each as a user with the required role."""
 
 import json
 
@@ -15,55 +15,63 @@ OPTIONS = ("--formula", RECIPE["formula"], "--sintering-temperature", "950", "--
 CHAMPION = "models:/nasicon-recipe@champion"
 
 
-def predicted(site, model, user="reader"):
-    """What `nasicon-ml predict` answers, without the name that the model was asked by."""
-    done = site.nasicon("predict", *OPTIONS, "--model", model, user=user)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)["predictions"]
+def predictions(server, model, user="reader"):
+    """Return the predictions of `nasicon-ml predict --json`, without the name of the model."""
+    completed = server.nasicon_ml("predict", *OPTIONS, "--model", model, user=user)
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout)["predictions"]
 
 
-def test_a_training_is_recorded_and_registered_through_the_server(site, first):
-    assert (first["version"], first["tracking_uri"], first["experiment"]) == ("1", site.uri, "nasicon-ml")
-    assert first["artifact_uri"].startswith("mlflow-artifacts:/")
-    assert list(site.artifacts.rglob("MLmodel"))
-    assert site.version(1)["status"] == "READY"
-    assert int(site.cluster.sql("select count(*) from model_versions", "mlflow")) >= 1
-    assert not [*site.folder.glob("mlruns"), *site.folder.glob("mlartifacts"), *site.folder.glob("mlflow.db")]
+def test_training_is_recorded_and_registered_on_the_server(server, first_version):
+    assert (first_version["version"], first_version["tracking_uri"], first_version["experiment"]) == (
+        "1",
+        server.uri,
+        "nasicon-ml",
+    )
+    assert first_version["artifact_uri"].startswith("mlflow-artifacts:/")
+    assert list(server.artifacts.rglob("MLmodel"))
+    assert server.model_version(1)["status"] == "READY"
+    assert int(server.cluster.sql("select count(*) from model_versions", "mlflow")) >= 1
+    assert not [
+        *server.folder.glob("mlruns"),
+        *server.folder.glob("mlartifacts"),
+        *server.folder.glob("mlflow.db"),
+    ]
 
 
-def test_everybody_with_an_account_sees_and_uses_it(site, champion):
-    done = site.nasicon("registry", "list", "--json", user="reader")
-    versions = json.loads(done.stdout)
-    assert [(one["version"], one["usable"], one["problem"]) for one in versions] == [
+def test_reader_can_list_versions_and_predict(server, champion):
+    completed = server.nasicon_ml("registry", "list", "--json", user="reader")
+    versions = json.loads(completed.stdout)
+    assert [(version["version"], version["usable"], version["problem"]) for version in versions] == [
         ("2", True, ""),
         ("1", True, ""),
     ]
-    program = site.run(BIN / "nasicon-ml", "predict", *OPTIONS, "--model", CHAMPION, user="reader")
+    program = server.run(BIN / "nasicon-ml", "predict", *OPTIONS, "--model", CHAMPION, user="reader")
     assert program.returncode == 0, program.stderr
     assert program.stderr.startswith("model: models:/nasicon-recipe/2, trained ")
-    assert json.loads(program.stdout)["predictions"] == predicted(site, "models:/nasicon-recipe/2")
+    assert json.loads(program.stdout)["predictions"] == predictions(server, "models:/nasicon-recipe/2")
 
 
-def test_promoting_serving_and_rolling_back(site, champion, bundle, promoted, tmp_path):
-    exported = site.nasicon("registry", "export", "1", tmp_path / "old", user="reader")
+def test_champion_is_served_and_rollback_restores_the_previous_one(server, champion, bundle, promote, tmp_path):
+    exported = server.nasicon_ml("registry", "export", "1", tmp_path / "old", user="reader")
     assert exported.returncode == 0, exported.stderr
-    old, new = (predicted(site, str(folder)) for folder in (tmp_path / "old", bundle))
-    assert old != new == predicted(site, CHAMPION)
-    assert served(site) == pytest.approx(new[0]["conductivity"]["value"], rel=1e-9)
+    old, new = (predictions(server, str(folder)) for folder in (tmp_path / "old", bundle))
+    assert old != new == predictions(server, CHAMPION)
+    assert served_conductivity(server) == pytest.approx(new[0]["conductivity"]["value"], rel=1e-9)
     try:
-        rolled = site.nasicon("registry", "rollback", "--reason", "a test", "--json", user="maintainer")
-        assert rolled.returncode == 0, rolled.stderr
-        assert json.loads(rolled.stdout) == {"left": champion, "version": "1", "challenger": champion}
-        assert site.aliases()["champion"] == "1"
-        assert predicted(site, CHAMPION) == old
+        rollback = server.nasicon_ml("registry", "rollback", "--reason", "a test", "--json", user="maintainer")
+        assert rollback.returncode == 0, rollback.stderr
+        assert json.loads(rollback.stdout) == {"left": champion, "version": "1", "challenger": champion}
+        assert server.aliases()["champion"] == "1"
+        assert predictions(server, CHAMPION) == old
     finally:
-        promoted(champion)
+        promote(champion)
 
 
-def served(site):
-    """What `mlflow models serve` answers, which fetches the champion as a reader."""
-    login = site.login("reader") | {"HOME": str(site.folder)}
-    with serving(CHAMPION, site.uri, env=login) as server:
-        answer = server.invoke({"dataframe_records": [RECIPE]})
-    assert answer.status == 200, answer.text
-    return answer.json()["predictions"][0][Column.PREDICTED_CONDUCTIVITY_S_CM]
+def served_conductivity(server):
+    """Return the conductivity that `mlflow models serve` predicts with the champion, fetched as a reader."""
+    login = server.login("reader") | {"HOME": str(server.folder)}
+    with serving(CHAMPION, server.uri, env=login) as scoring_server:
+        response = scoring_server.invoke({"dataframe_records": [RECIPE]})
+    assert response.status == 200, response.text
+    return response.json()["predictions"][0][Column.PREDICTED_CONDUCTIVITY_S_CM]

@@ -1,4 +1,4 @@
-"""Every address that MLflow serves is known, and for whom: what a new release brings fails until it is decided."""
+"""Every route of MLflow's server is on the reviewed list, so that new routes of a release do not go unnoticed."""
 
 import subprocess
 import sys
@@ -9,14 +9,14 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-def test_every_address_of_the_server_is_known() -> None:
-    """To renew the list after an upgrade: python tests/server/routes.py > tests/server/routes.txt, and read it."""
+def test_served_routes_equal_the_reviewed_list() -> None:
+    """After an upgrade of MLflow run tests/server/routes.py > tests/server/routes.txt, and review the changes."""
     program = Path(__file__).with_name("routes.py")
-    found = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True).stdout
-    assert found.splitlines() == program.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+    output = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True).stdout
+    assert output.splitlines() == program.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
 
 
-def test_the_guard_starts_with_the_version_of_mlflow_that_the_image_holds() -> None:
+def test_guard_supports_the_locked_version_of_mlflow() -> None:
     root = Path(__file__).parents[2]
     guard = (root / "deploy/promotion_guard.py").read_text(encoding="utf-8")
     tested = guard.split('TESTED = "')[1].split('"')[0]
