@@ -1,4 +1,4 @@
-"""Programs that tests start: ended with all that they started, their pipes closed, whatever happens."""
+"""Start programs in tests; they are always killed with their child processes, and their pipes closed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-#: Seconds after which a program is taken to hang, on a machine that does other things as well.
+#: Seconds after which a program is considered to hang; long enough for a busy machine.
 PATIENCE_S = 240
-#: Ports that the system gives to nobody by itself.
+#: Ports outside the range from which the system assigns them automatically.
 _PORTS = range(20_000, 32_000)
 
 
 @contextmanager
 def running(*command: Any, **settings: Any) -> Iterator[subprocess.Popen[Any]]:
-    """Start a program in a session of its own, and kill what is left of it when the block ends.
+    """Start a program in a new session, and kill its process group when the block ends.
 
     Parameters
     ----------
@@ -38,18 +38,18 @@ def running(*command: Any, **settings: Any) -> Iterator[subprocess.Popen[Any]]:
         program.wait()
         for pipe in (program.stdin, program.stdout, program.stderr):
             if pipe is not None:
-                with suppress(OSError):  # what was still to be written has no reader
+                with suppress(OSError):  # buffered output, and the reader has exited
                     pipe.close()
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port on which nobody listens.
+    """Return a port on which no program listens.
 
-    It is drawn, so that tests that run at the same time do not choose the same one before they use it.
+    It is chosen at random, so that tests running in parallel do not get the same port before they use it.
     """
-    dice = random.SystemRandom()
+    rng = random.SystemRandom()
     while True:
-        port = dice.choice(_PORTS)
+        port = rng.choice(_PORTS)
         with socket.socket() as probe, suppress(OSError):
             probe.bind((host, port))
             return port

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 
 def copy_store(source: Path, target: Path) -> Path:
-    """Copy the folder of a store and replace the absolute paths that MLflow keeps in the database.
+    """Copy the folder of a store and update the absolute paths in its database.
 
-    MLflow remembers in each process where the files of a model id are, so a process that has read them in the
-    source does not notice that files of the copy were changed or lost.
+    MLflow caches the location of the files of a model id in each process. A process that has read them from
+    `source` does not notice that files of the copy are changed or missing.
     """
     shutil.copytree(source, target, dirs_exist_ok=True)
     with closing(sqlite3.connect(target / "mlflow.db")) as database, database:

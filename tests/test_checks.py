@@ -1,4 +1,4 @@
-"""A table and a single cell are read by the same rules; Celsius that look like kelvin are found."""
+"""Tables are checked by the same rules as single cells; temperatures that look like kelvin are reported."""
 
 import math
 
@@ -34,8 +34,8 @@ CELLS = st.one_of(
 )
 
 
-def parsed(column: Column, cell: object) -> tuple[object, bool]:
-    """What `Column.parse` makes of a cell, and whether it refuses it."""
+def parse_cell(column: Column, cell: object) -> tuple[object, bool]:
+    """Return the value of `Column.parse`, and whether it rejects the cell."""
     try:
         return column.parse(cell), False
     except FieldError:
@@ -43,33 +43,35 @@ def parsed(column: Column, cell: object) -> tuple[object, bool]:
 
 
 @given(st.sampled_from(list(Column)), st.lists(CELLS, min_size=1, max_size=8))
-def test_the_table_agrees_with_the_cell(column: Column, cells: list[object]) -> None:
+def test_check_columns_agrees_with_column_parse_on_mixed_cells(column: Column, cells: list[object]) -> None:
     frame = pd.DataFrame({column: pd.Series(cells, dtype="object")})
     clean, findings = check_columns(frame, [column])
-    refused = {finding.row for finding in findings}
+    rejected_rows = {finding.row for finding in findings}
     for row, cell in enumerate(cells):
-        value, is_refused = parsed(column, cell)
-        assert (row in refused) is is_refused
+        value, is_rejected = parse_cell(column, cell)
+        assert (row in rejected_rows) is is_rejected
         if column is Column.ADDITIVE_AMOUNT and value == 0:
-            value = None  # nothing of an additive is no additive
-        found = clean[column].iloc[row]
-        assert (is_missing(found) and value is None) or found == value
+            value = None  # an additive amount of 0 means no additive
+        table_value = clean[column].iloc[row]
+        assert (is_missing(table_value) and value is None) or table_value == value
     assert clean[column].dtype == ("float64" if column.kind is Kind.NUMBER else "object")
-    assert [finding.row for finding in findings] == sorted(refused)
+    assert [finding.row for finding in findings] == sorted(rejected_rows)
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=8), st.sampled_from(["float64", "float32"]))
-def test_a_column_of_numbers_agrees_with_the_cell(cells: list[float], dtype: str) -> None:
+def test_check_columns_agrees_with_column_parse_on_float_columns(cells: list[float], dtype: str) -> None:
     column = Column.SINTERING_TEMPERATURE_C
     with np.errstate(over="ignore"):
         series = pd.Series(np.array(cells, dtype=dtype))
     clean, findings = check_columns(pd.DataFrame({column: series}), [column])
-    expected = [parsed(column, cell) for cell in series]
-    assert {finding.row for finding in findings} == {row for row, (_, bad) in enumerate(expected) if bad}
+    expected = [parse_cell(column, cell) for cell in series]
+    assert {finding.row for finding in findings} == {
+        row for row, (_, is_rejected) in enumerate(expected) if is_rejected
+    }
     assert [None if math.isnan(cell) else cell for cell in clean[column]] == [value for value, _ in expected]
 
 
-def test_one_finding_a_bad_cell_in_order_of_row_and_column() -> None:
+def test_one_finding_per_invalid_cell_sorted_by_row_and_column() -> None:
     frame = pd.DataFrame(
         {
             "atmosphere": ["air", "steam", ""],
@@ -97,19 +99,19 @@ def test_one_finding_a_bad_cell_in_order_of_row_and_column() -> None:
     assert clean["formula"].tolist() == [None] * 3  # an absent column is not reported
 
 
-def test_text_is_required_where_text_is_meant() -> None:
+def test_number_in_text_column_is_rejected() -> None:
     _, findings = check_columns(pd.DataFrame({"formula": [5]}), [Column.FORMULA])
     assert [finding.rule for finding in findings] == ["not_text"]
 
 
-def test_the_index_of_the_input_does_not_matter() -> None:
+def test_findings_use_row_positions_not_index_labels() -> None:
     frame = pd.DataFrame({"sintering_temperature_c": [900.0, 5000.0]}, index=[7, 7])
     clean, findings = check_columns(frame, [Column.SINTERING_TEMPERATURE_C])
     assert clean.index.tolist() == [0, 1]
     assert [finding.row for finding in findings] == [1]
 
 
-def test_the_input_is_left_as_it_is() -> None:
+def test_check_columns_does_not_modify_its_input() -> None:
     frame = pd.DataFrame({"atmosphere": ["Argon"], "sintering_temperature_c": ["9e2"]})
     before = frame.copy()
     check_columns(frame, RECIPE)
@@ -117,7 +119,7 @@ def test_the_input_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["Int64", "Float64", "string", "category", "boolean"])
-def test_columns_of_other_libraries_types_are_read(dtype: str) -> None:
+def test_pandas_extension_dtypes_are_accepted(dtype: str) -> None:
     flags = dtype == "boolean"
     cells = pd.Series([True, None] if flags else ["1", None], dtype="object")
     series = cells.astype("Int64").astype(dtype) if dtype in {"Int64", "Float64"} else cells.astype(dtype)
@@ -127,32 +129,34 @@ def test_columns_of_other_libraries_types_are_read(dtype: str) -> None:
     assert clean[column].tolist() == [True, None]
 
 
-def test_an_empty_table_is_no_mistake() -> None:
+def test_empty_table_has_no_findings() -> None:
     clean, findings = check_columns(pd.DataFrame(), RECIPE)
     assert clean.shape == (0, len(RECIPE))
     assert findings == []
 
 
 @pytest.mark.parametrize("word", ["N/A", " nan ", "Not  Reported", "-", "UNKNOWN"])
-def test_what_says_not_reported_is_missing_in_every_column(word: str) -> None:
+def test_words_for_not_reported_become_missing_in_every_column(word: str) -> None:
     columns = list(Column)
     clean, findings = check_columns(pd.DataFrame({column: [word] for column in columns}), columns)
     assert findings == []
     assert clean.isna().all(axis=None)
 
 
-def test_a_bad_text_of_many_rows_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    judged = []
-    read = checks._parse_cell
-    monkeypatch.setattr(checks, "_parse_cell", lambda column, cell: judged.append(cell) or read(column, cell))
+def test_each_distinct_text_is_parsed_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed_cells = []
+    original = checks._parse_cell
+    monkeypatch.setattr(
+        checks, "_parse_cell", lambda column, cell: parsed_cells.append(cell) or original(column, cell)
+    )
     _, findings = check_columns(pd.DataFrame({"atmosphere": ["argn"] * 50 + ["air"] * 50}), RECIPE)
     assert len(findings) == 50
     assert all("Did you mean 'argon'" in finding.message for finding in findings)
-    assert judged == ["argn", "air"]
+    assert parsed_cells == ["argn", "air"]
 
 
 @pytest.mark.parametrize("name", ["atmosphere", "sintering_time_h", "additive"])
-def test_a_column_that_is_wrong_throughout_is_refused_early(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_distinct_invalid_texts_in_a_column_raise(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "MAX_BAD_TEXTS", 3)
     cells = [f"\x1bq{number}" for number in range(5)]
     check_columns(pd.DataFrame({name: cells[:3]}), RECIPE)
@@ -161,7 +165,9 @@ def test_a_column_that_is_wrong_throughout_is_refused_early(name: str, monkeypat
 
 
 @pytest.mark.parametrize("cell", ["argn", 5, None])
-def test_as_many_bad_cells_as_nobody_reads_are_refused(cell: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_invalid_cells_in_a_column_raise_unless_missing(
+    cell: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(checks, "MAX_BAD_CELLS", 3)
     frame = pd.DataFrame({"atmosphere": [cell] * 4}, dtype="object")
     if cell is None:
@@ -171,7 +177,7 @@ def test_as_many_bad_cells_as_nobody_reads_are_refused(cell: object, monkeypatch
         check_columns(frame, RECIPE)
 
 
-def test_texts_that_steer_a_terminal_are_no_cells() -> None:
+def test_control_characters_surrogates_and_long_texts_are_rejected() -> None:
     frame = pd.DataFrame({"additive": ["LiF\x1b[2J", "LiF\ud800", "LiF", "a" * 2_001]})
     clean, findings = check_columns(frame, RECIPE)
     assert [finding.row for finding in findings] == [0, 1, 3]
@@ -180,19 +186,19 @@ def test_texts_that_steer_a_terminal_are_no_cells() -> None:
 
 
 @pytest.mark.parametrize("cell", [pd.Series([800.0]), np.array([800.0]), True, [800], 10**400], ids=range(5))
-def test_what_is_no_number_is_called_so(cell: object) -> None:
+def test_non_number_in_number_column_is_reported_as_not_a_number(cell: object) -> None:
     frame = pd.DataFrame({"sintering_temperature_c": pd.Series([None], dtype="object")})
     frame.at[0, "sintering_temperature_c"] = cell  # noqa: PD008  (a cell that holds a whole object)
     assert [finding.rule for finding in check_columns(frame, RECIPE)[1]] == ["not_a_number"]
 
 
-def test_a_column_that_stands_twice_is_refused() -> None:
+def test_duplicate_column_raises() -> None:
     frame = pd.DataFrame([["LTP", "LGP"]], columns=["formula", "formula"])
     with pytest.raises(FieldError, match="'formula' is not accepted; allowed: every column once"):
         check_columns(frame, RECIPE)
 
 
-def test_columns_in_levels_are_refused() -> None:
+def test_multiindex_columns_raise() -> None:
     frame = pd.DataFrame([["LTP"]], columns=pd.MultiIndex.from_tuples([("formula", "a")]))
     with pytest.raises(FieldError, match="allowed: one name a column"):
         check_columns(frame, RECIPE)
@@ -220,19 +226,21 @@ SINTERING, MEASUREMENT = Column.SINTERING_TEMPERATURE_C, Column.MEASUREMENT_TEMP
         (MEASUREMENT, -40.0, False, False),
     ],
 )
-def test_what_looks_like_kelvin(column: Column, value: float, sure: bool, likely: bool) -> None:
-    found = looks_like_kelvin(np.array([value]), column)
-    assert [mask.tolist() for mask in found] == [[sure], [likely]]
+def test_looks_like_kelvin_marks_sure_and_likely_values(
+    column: Column, value: float, sure: bool, likely: bool
+) -> None:
+    masks = looks_like_kelvin(np.array([value]), column)
+    assert [mask.tolist() for mask in masks] == [[sure], [likely]]
 
 
 @pytest.mark.parametrize("column", list(TEMPERATURE_STEPS_C))
-def test_a_table_says_the_row_and_what_was_meant(column: Column) -> None:
-    (found,) = kelvin_findings(pd.DataFrame({column.value: [np.nan, 30.0, 1073.15]}))
-    assert (found.row, found.column, found.rule, found.severity) == (
+def test_kelvin_finding_names_row_and_value_in_celsius(column: Column) -> None:
+    (finding,) = kelvin_findings(pd.DataFrame({column.value: [np.nan, 30.0, 1073.15]}))
+    assert (finding.row, finding.column, finding.rule, finding.severity) == (
         2, column.value, "kelvin_for_celsius", Severity.ERROR,
     )  # fmt: skip
-    assert found.message == f"{column.value}: 1073.15 °C looks like kelvin: 1073.15 K is 800 °C"
+    assert finding.message == f"{column.value}: 1073.15 °C looks like kelvin: 1073.15 K is 800 °C"
 
 
-def test_a_table_without_temperatures_has_none() -> None:
+def test_table_without_temperatures_has_no_kelvin_findings() -> None:
     assert kelvin_findings(pd.DataFrame({Column.FORMULA.value: ["LTP"]})) == []

@@ -1,4 +1,4 @@
-"""The vocabulary: what a cell may say, and what a person is told when it may not."""
+"""The columns: which cells are accepted, and the error messages for those that are not."""
 
 import math
 from pathlib import Path
@@ -30,19 +30,19 @@ NUMBERS = [column for column in Column if column.kind is Kind.NUMBER]
 CATEGORIES = [column for column in Column if column.kind is Kind.CATEGORY]
 
 
-def test_a_member_is_its_name() -> None:
+def test_columns_are_strings_equal_to_their_names() -> None:
     assert Column.SINTERING_TEMPERATURE_C == "sintering_temperature_c"
     assert pd.DataFrame({"formula": ["LTP"]})[Column.FORMULA].tolist() == ["LTP"]
-    assert Column.FORMULA.upper() == "FORMULA"  # attributes must not hide the methods of a string
+    assert Column.FORMULA.upper() == "FORMULA"  # no attribute of Column hides a str method
 
 
-def test_names_are_unique_and_lower_case() -> None:
+def test_column_names_are_unique_lower_case_identifiers() -> None:
     names = [column.value for column in Column]
     assert len(set(names)) == len(names)
     assert all(name == name.lower() and name.isidentifier() for name in names)
 
 
-def test_the_groups_are_cut_by_role() -> None:
+def test_column_groups_follow_the_roles() -> None:
     assert RECIPE[0] is Column.FORMULA
     assert {column.role for column in RECIPE} == {Role.COMPOSITION, Role.PROCESSING, Role.PREPARATION}
     assert (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C) == MODEL_INPUT
@@ -53,7 +53,7 @@ def test_the_groups_are_cut_by_role() -> None:
 
 
 @pytest.mark.parametrize("column", NUMBERS)
-def test_the_bounds_of_a_number_are_accepted_and_what_is_beyond_is_not(column: Column) -> None:
+def test_numbers_at_the_bounds_are_accepted_and_beyond_raise(column: Column) -> None:
     for bound in (column.minimum, column.maximum):
         if math.isfinite(bound):
             assert column.parse(bound) == bound
@@ -74,17 +74,17 @@ def test_every_choice_and_alias_is_accepted_in_any_case(column: Column) -> None:
         assert column.parse(choice.replace("_", " ")) == choice
         assert column.parse(choice.replace("_", "-")) == choice
     for alias, meant in ALIASES.items():
-        if alias not in column.choices and (found := set(meant.split()) & set(column.choices)):
-            assert {column.parse(alias)} == found
+        if alias not in column.choices and (expected := set(meant.split()) & set(column.choices)):
+            assert {column.parse(alias)} == expected
 
 
-def test_every_alias_means_a_choice_of_some_column() -> None:
+def test_every_alias_maps_to_a_choice_of_some_column() -> None:
     meant = {choice for choices in ALIASES.values() for choice in choices.split()}
     assert meant <= {choice for column in CATEGORIES for choice in column.choices}
 
 
 @pytest.mark.parametrize(
-    ("column", "choice", "written"),
+    ("column", "choice", "wordings"),
     [
         (Column.DENSIFICATION, "conventional", ("conventional sintering", "Conventional solid-state sintering",
                                                 "pressureless sintering", "muffle furnace", "sintered")),
@@ -110,12 +110,12 @@ def test_every_alias_means_a_choice_of_some_column() -> None:
         (Column.ADDITIVE_UNIT, "wt%", ("wt. %", "weight %", "mass%")),
     ],
 )  # fmt: skip
-def test_words_of_reports_are_understood(column: Column, choice: str, written: tuple[str, ...]) -> None:
-    assert {column.parse(word) for word in written} == {choice}
+def test_wordings_of_papers_parse_to_choices(column: Column, choice: str, wordings: tuple[str, ...]) -> None:
+    assert {column.parse(word) for word in wordings} == {choice}
 
 
 @pytest.mark.parametrize("word", ["H2", "N2/O2", "Ar or N2", "argon/oxygen", "sinterer", "", "assisted", "5 %"])
-def test_words_that_may_mean_several_are_refused(word: str) -> None:
+def test_ambiguous_words_raise(word: str) -> None:
     if word:
         with pytest.raises(FieldError):
             Column.ATMOSPHERE.parse(word)
@@ -129,7 +129,7 @@ def test_words_that_may_mean_several_are_refused(word: str) -> None:
      "0 % LiF", "0.0 mol% B2O3", "no additive", "w/o sintering aid", "additive-free", "no sintering aids",
      "pristine", "not added", False],
 )  # fmt: skip
-def test_no_additive_is_said_in_many_words(word: object) -> None:
+def test_wordings_for_no_additive_parse_to_none(word: object) -> None:
     assert Column.ADDITIVE.parse(word) is None
 
 
@@ -138,12 +138,12 @@ def test_no_additive_is_said_in_many_words(word: object) -> None:
     [("LiF", "LiF"), ("Al\u2082O\u2083", "Al2O3"), ("alumina", "Al2O3"), ("Boric acid", "H3BO3"), ("NaOH", "NaOH"),
      ("60Na2O-10Nb2O5-30P2O5", "60Na2O-10Nb2O5-30P2O5"), ("Li2SO4-LiPO3 glass", "Li2SO4-LiPO3 glass")],
 )  # fmt: skip
-def test_an_additive_keeps_its_name(word: str, name: str) -> None:
+def test_additive_parses_to_its_formula_or_name(word: str, name: str) -> None:
     assert Column.ADDITIVE.parse(word) == name
 
 
 @pytest.mark.parametrize(
-    ("column", "cell", "words"),
+    ("column", "cell", "message_part"),
     [
         (Column.ADDITIVE, "Li2C03", "Did you mean CO3 with the letter O"),
         (Column.ADDITIVE, "Li3P04", "Did you mean PO4 with the letter O"),
@@ -165,14 +165,16 @@ def test_an_additive_keeps_its_name(word: str, name: str) -> None:
         (Column.FORMULA, 5, "allowed: text"),
     ],
 )
-def test_the_message_says_what_is_allowed(column: Column, cell: object, words: str) -> None:
+def test_rejected_cell_message_says_what_is_allowed_or_meant(
+    column: Column, cell: object, message_part: str
+) -> None:
     with pytest.raises(FieldError) as caught:
         column.parse(cell)
-    assert words in str(caught.value)
+    assert message_part in str(caught.value)
     assert str(caught.value).startswith(f"{column.value}: ")
 
 
-def test_a_long_value_is_cut_in_the_message() -> None:
+def test_long_value_is_truncated_in_message() -> None:
     with pytest.raises(FieldError) as caught:
         Column.ATMOSPHERE.parse("x" * 10_000)
     assert len(str(caught.value)) < 300
@@ -185,7 +187,7 @@ def test_a_long_value_is_cut_in_the_message() -> None:
         *((cell, False) for cell in ("false", "NO", 0, False, "impure")),
     ],
 )
-def test_flags_have_words(cell: object, flag: bool) -> None:
+def test_wordings_of_flags_parse_to_booleans(cell: object, flag: bool) -> None:
     assert Column.PHASE_PURE.parse(cell) is flag
 
 
@@ -193,13 +195,13 @@ def test_flags_have_words(cell: object, flag: bool) -> None:
 @pytest.mark.parametrize(
     "cell", [None, math.nan, np.float32("nan"), pd.NA, pd.NaT, *sorted(MISSING_WORDS), " NaN "]
 )
-def test_what_says_not_reported_is_missing_everywhere(column: Column, cell: object) -> None:
+def test_missing_values_and_words_parse_to_none_in_every_column(column: Column, cell: object) -> None:
     assert is_missing(cell)
     assert column.parse(cell) is None
 
 
 @given(st.floats(-1e6, 1e6), st.sampled_from(NUMBERS))
-def test_a_number_is_what_it_is_or_is_refused(number: float, column: Column) -> None:
+def test_number_within_bounds_is_kept_and_outside_raises(number: float, column: Column) -> None:
     inside = column.minimum <= number <= column.maximum
     if inside:
         assert column.parse(number) == number
@@ -210,8 +212,8 @@ def test_a_number_is_what_it_is_or_is_refused(number: float, column: Column) -> 
 
 
 @pytest.mark.parametrize("text", ["1_5", "1_000", "1_9e-4", "1_9.5", "1e1_0", "\u0661\u0665", "\uff11\uff15"])
-def test_numbers_are_written_in_plain_digits(text: str) -> None:
-    """Python would read all of these."""
+def test_digit_separators_and_non_ascii_digits_are_rejected(text: str) -> None:
+    """Python's `float` accepts all of these."""
     assert float(text) > 0
     with pytest.raises(FieldError, match="is not accepted; allowed: a number from 0"):
         Column.SINTERING_TIME_H.parse(text)
@@ -220,12 +222,12 @@ def test_numbers_are_written_in_plain_digits(text: str) -> None:
 
 
 @given(st.floats(allow_nan=False), st.sampled_from([" ", "\u00a0", "\u2009", ""]))
-def test_a_plain_number_is_read_with_spaces_around_it(number: float, space: str) -> None:
+def test_to_number_ignores_surrounding_spaces(number: float, space: str) -> None:
     assert to_number(f"{space}{number!r}{space}") == number == to_number(number)
 
 
 @given(st.text(), st.sampled_from(list(Column)))
-def test_any_text_is_read_or_refused(text: str, column: Column) -> None:
+def test_any_text_is_parsed_or_raises_field_error(text: str, column: Column) -> None:
     try:
         value = column.parse(text)
     except FieldError as error:
@@ -233,7 +235,7 @@ def test_any_text_is_read_or_refused(text: str, column: Column) -> None:
     assert value is None or isinstance(value, (float, str, bool))
 
 
-def test_options_and_labels_speak_plainly() -> None:
+def test_option_names_and_axis_labels_are_derived_from_column_names() -> None:
     assert Column.SINTERING_TEMPERATURE_C.option == "--sintering-temperature"
     assert Column.HEATING_RATE_C_MIN.option == "--heating-rate"
     assert Column.PARTICLE_SIZE_UM.option == "--particle-size"
@@ -243,6 +245,6 @@ def test_options_and_labels_speak_plainly() -> None:
     assert len(set(options)) == len(options)
 
 
-def test_the_vocabulary_reads_no_files_and_loads_no_tables() -> None:
+def test_columns_module_does_not_import_pandas() -> None:
     source = Path(__file__).parents[1] / "src" / "nasicon_ml" / "columns.py"
     assert "import pandas" not in source.read_text(encoding="utf-8")

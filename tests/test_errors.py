@@ -1,4 +1,4 @@
-"""Errors name the field, the value, what is allowed, and what was probably meant."""
+"""Error messages name the field, the value, what is allowed, and what was probably meant."""
 
 import copy
 
@@ -20,7 +20,7 @@ from nasicon_ml.errors import (
 )
 
 
-def test_a_space_says_where() -> None:
+def test_space_error_message_begins_with_file_and_line() -> None:
     error = SpaceError("x", 3, "a number from 0 to 2", "Take less.", "space.yaml, line 7")
     assert str(error) == "space.yaml, line 7: x: 3 is not accepted; allowed: a number from 0 to 2. Take less."
     assert str(SpaceError("x", 3, "a number")) == "x: 3 is not accepted; allowed: a number"
@@ -28,7 +28,7 @@ def test_a_space_says_where() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "choices", "words"),
+    ("word", "choices", "hint"),
     [
         ("argn", ["air", "Argon"], "Did you mean 'Argon'?"),
         ("sintring_temperature_c", Column, "Did you mean 'sintering_temperature_c'?"),
@@ -37,11 +37,11 @@ def test_a_space_says_where() -> None:
         ("air", [], ""),
     ],
 )
-def test_the_nearest_spelling(word: str, choices: list[str], words: str) -> None:
-    assert nearest(word, choices) == words
+def test_nearest_suggests_the_most_similar_choice(word: str, choices: list[str], hint: str) -> None:
+    assert nearest(word, choices) == hint
 
 
-def test_a_field_error_says_all_it_knows() -> None:
+def test_field_error_message_has_field_value_allowed_and_hint() -> None:
     error = FieldError("atmosphere", "steam", "air, Ar", "Did you mean 'air'?")
     assert str(error) == "atmosphere: 'steam' is not accepted; allowed: air, Ar. Did you mean 'air'?"
     assert (error.field, error.value, error.allowed) == ("atmosphere", "steam", "air, Ar")
@@ -55,26 +55,26 @@ def test_a_field_error_says_all_it_knows() -> None:
         UnreadableFileError("no table"),
     ],
 )
-def test_a_copied_error_is_whole(error: NasiconError) -> None:
-    """Also one that another process has raised."""
-    again = copy.copy(error)
-    assert type(again) is type(error)
-    assert str(again) == str(error)
-    assert vars(again) == vars(error)
+def test_copied_error_keeps_type_message_and_attributes(error: NasiconError) -> None:
+    """Errors of worker processes are rebuilt in the same way, by `__reduce__`."""
+    copied = copy.copy(error)
+    assert type(copied) is type(error)
+    assert str(copied) == str(error)
+    assert vars(copied) == vars(error)
 
 
-def test_a_field_error_needs_no_hint() -> None:
+def test_field_error_message_without_hint() -> None:
     assert str(FieldError("pressure_mpa", 5, "text")) == "pressure_mpa: 5 is not accepted; allowed: text"
 
 
-def test_what_a_user_can_mend_is_one_family() -> None:
+def test_error_hierarchy_and_missing_extra_message() -> None:
     assert issubclass(FormulaError, FieldError)
     assert issubclass(FieldError, ValueError)
     assert issubclass(LeakageError, NasiconError)
     assert "pip install 'nasicon-ml[plots]'" in str(MissingExtraError("matplotlib", "plots", "drawing"))
 
 
-def test_a_number_out_of_an_array_is_shown_as_the_number():
+def test_numpy_number_is_shown_as_plain_number():
     assert str(FieldError("pressure_mpa", np.float64(-1.0), "a number")).startswith("pressure_mpa: -1.0 is not")
 
 
@@ -93,15 +93,15 @@ def test_a_number_out_of_an_array_is_shown_as_the_number():
         (">", ""),
     ],
 )
-def test_how_a_number_is_written(text: str, hint: str) -> None:
+def test_number_hint_suggests_the_accepted_notation(text: str, hint: str) -> None:
     assert number_hint(text, "density_bound") == hint
 
 
-def test_a_bound_without_a_column_for_it() -> None:
+def test_number_hint_for_bound_without_bound_column() -> None:
     assert number_hint(">5") == "Write the number alone: 5."
 
 
-def test_a_message_neither_steers_a_terminal_nor_fills_it() -> None:
+def test_field_error_message_is_escaped_and_truncated() -> None:
     error = FieldError("\x1b[2J" + "a" * 10**6, 10**5000, "text", "b" * 10**6 + "\ud800")
     assert "\\x1b[2Jaaa" in error.message
     assert "a int" in error.message
@@ -109,16 +109,16 @@ def test_a_message_neither_steers_a_terminal_nor_fills_it() -> None:
     assert len(error.message) < 3_000
 
 
-def test_what_a_library_says_of_bytes_is_made_printable() -> None:
+def test_unreadable_file_message_escapes_control_characters() -> None:
     error = UnreadableFileError("table.parquet: not a Parquet file (don't know what type: \x0e)\nsecond line")
     assert str(error) == "table.parquet: not a Parquet file (don't know what type: \\x0e)\nsecond line"
 
 
 @pytest.mark.parametrize("text", ["\x00", "LiF\x1b[2J", "\ud800", "a" * 2_001, "raj\u202e2023", "a\u2066b"])
-def test_texts_that_cannot_be_shown(text: str) -> None:
+def test_text_problem_reports_unprintable_and_long_texts(text: str) -> None:
     assert text_problem(text)
 
 
 @pytest.mark.parametrize("text", ["", "LiF", " LiF\tglass\n", "20Li₂O·V₂O₅ glass, 5 µm", "a" * 2_000, "\u200b"])
-def test_texts_that_can_be_shown(text: str) -> None:
+def test_text_problem_is_empty_for_printable_texts(text: str) -> None:
     assert text_problem(text) == ""

@@ -1,4 +1,4 @@
-"""Answers in numbers for many recipes are those that a single recipe gets."""
+"""`PropertyModel.scores` of many recipes equals `PropertyModel.predict` of single recipes."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ FORMULAS = (
 PROCESSING = [column for column in RECIPE if column.role is Role.PROCESSING]
 
 
-def value_of(column: Column) -> st.SearchStrategy[object]:
-    """Any value that a recipe may have, the extremes and nothing among them, and choices that there are not."""
+def processing_values(column: Column) -> st.SearchStrategy[object]:
+    """Draw any allowed value, a bound, a missing value, or an unknown category."""
     if column.kind is Kind.CATEGORY:
-        return st.sampled_from([None, *column.choices, "what nobody has heard of"])
+        return st.sampled_from([None, *column.choices, "unknown category"])
     low, high = float(column.minimum), float(column.maximum)
     return st.one_of(st.none(), st.sampled_from([low, high]), st.floats(low, high))
 
 
-def as_read(rows: list[dict[str, object]]) -> pd.DataFrame:
-    """Make the table that reading such rows would give, without the checks: choices may be any text."""
+def as_parsed_table(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Return the table that reading these rows gives, but without checks: categories may be any text."""
     table = pd.DataFrame(rows, columns=[str(column) for column in MODEL_INPUT])
     numbers = [str(column) for column in MODEL_INPUT if column.kind is Kind.NUMBER]
     others = [name for name in table if name not in numbers]
@@ -52,69 +52,69 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
     rows = draw(
         st.lists(st.tuples(st.sampled_from(FORMULAS), st.randoms(use_true_random=False)), min_size=1, max_size=6)
     )
-    made = []
+    records = []
     for formula, _ in rows:
-        given_ = draw(st.lists(st.sampled_from(PROCESSING), unique=True, max_size=len(PROCESSING)))
-        made.append({"formula": formula} | {str(column): draw(value_of(column)) for column in given_})
-    return as_read(made)
+        columns = draw(st.lists(st.sampled_from(PROCESSING), unique=True, max_size=len(PROCESSING)))
+        records.append({"formula": formula} | {str(column): draw(processing_values(column)) for column in columns})
+    return as_parsed_table(records)
 
 
-def numbers_of(frame: pd.DataFrame, columns: list[Column]) -> np.ndarray:
+def as_array(frame: pd.DataFrame, columns: list[Column]) -> np.ndarray:
     return frame[[str(column) for column in columns]].to_numpy(dtype=np.float64)
 
 
 @pytest.mark.slow
 @given(tables(), st.sampled_from([0.5, 0.9]))
 @settings(max_examples=25)
-def test_many_at_once_get_what_each_gets_alone(table: pd.DataFrame, level: float) -> None:
+def test_scores_of_a_table_equal_predictions_of_single_rows(table: pd.DataFrame, level: float) -> None:
     scores = MODEL.scores(table, level=level)
-    together = np.column_stack([np.asarray(values, dtype=np.float64) for values in scores.values()])
-    alone = np.vstack(
+    batch = np.column_stack([np.asarray(values, dtype=np.float64) for values in scores.values()])
+    single = np.vstack(
         [
-            numbers_of(MODEL.predict(table.iloc[[row]].reset_index(drop=True), level=level), list(scores))
+            as_array(MODEL.predict(table.iloc[[row]].reset_index(drop=True), level=level), list(scores))
             for row in range(len(table))
         ]
     )
-    assert np.array_equal(together, alone)
-    assert np.isfinite(together).all()
+    assert np.array_equal(batch, single)
+    assert np.isfinite(batch).all()
 
 
 def table_of_pairs(compositions: int, **fields: object) -> pd.DataFrame:
-    """Combine some compositions, titanium's and germanium's, with some hundred ways of making them."""
+    """Combine compositions of LATP and LAGP with 135 settings of the processing."""
     xs = np.linspace(0.0, 0.6, compositions // 2)
     formulas = [f"{system} x={x:.3f}" for system in ("LATP", "LAGP") for x in xs]
-    ways = [
+    processing = [
         {"sintering_temperature_c": c, "sintering_time_h": h, "atmosphere": gas, "particle_size_um": um}
         for c in (None, 700.0, 850.0, 950.0, 1100.0)
         for h in (None, 0.5, 12.0)
         for gas in (None, "air", "Ar/H2")
         for um in (0.3, 3.0, None)
     ]
-    rows = [{"formula": formula} | way | fields for way in ways for formula in formulas]
-    return as_read(rows)
+    rows = [{"formula": formula} | setting | fields for setting in processing for formula in formulas]
+    return as_parsed_table(rows)
 
 
 @pytest.mark.parametrize(
     "fields", [{}, {"additive": "LiF", "additive_amount": 1.0, "additive_unit": "mol%", "pressure_mpa": 50.0}]
 )
-def test_all_pairs_of_compositions_and_ways_get_what_each_gets_alone(monkeypatch, fields) -> None:
-    """Such tables are answered pair by pair, unless one forbids it."""
+def test_pairwise_scores_equal_scores_by_row_and_predictions(monkeypatch, fields) -> None:
+    """Tables of all combinations are scored by pairs, unless `pairing_is_faster` is false."""
     table = table_of_pairs(10, **fields)
     pairs = MODEL.scores(table)
     calls = []
     predicted = MODEL.predict(table)
     monkeypatch.setattr(model, "pairing_is_faster", lambda pairs: calls.append(pairs.coverage))
-    rows = MODEL.scores(table)
+    by_row = MODEL.scores(table)
     assert calls == [1.0]
-    some = table.iloc[::97].reset_index(drop=True)
-    alone = MODEL.predict(some)
+    sample = table.iloc[::97].reset_index(drop=True)
+    predicted_sample = MODEL.predict(sample)
     for column, values in pairs.items():
-        assert np.array_equal(values, rows[column]), column
+        assert np.array_equal(values, by_row[column]), column
         assert np.array_equal(values, predicted[str(column)].to_numpy()), column
-        assert np.array_equal(values[::97], alone[str(column)].to_numpy()), column
+        assert np.array_equal(values[::97], predicted_sample[str(column)].to_numpy()), column
 
 
-def test_a_part_of_all_pairs_in_any_order_gets_the_same() -> None:
+def test_scores_of_a_shuffled_subset_are_unchanged() -> None:
     table = table_of_pairs(12)
     whole = MODEL.scores(table)
     rows = np.random.default_rng(0).permutation(len(table))[:1100]
@@ -123,12 +123,12 @@ def test_a_part_of_all_pairs_in_any_order_gets_the_same() -> None:
         assert np.array_equal(values, whole[column][rows]), column
 
 
-def test_they_are_all_answers_that_are_numbers() -> None:
+def test_scores_have_all_numeric_prediction_columns() -> None:
     expected = {column for column in PREDICTION if column.kind in (Kind.NUMBER, Kind.FLAG)}
     assert set(MODEL.scores(recipe_table([Recipe(formula="LTP")]))) == expected
 
 
-def test_compositions_that_were_read_before_need_no_formula() -> None:
+def test_scores_from_occupancies_equal_scores_from_formulas() -> None:
     table = (
         MODEL.pellets[[str(column) for column in MODEL_INPUT]].sample(300, random_state=0).reset_index(drop=True)
     )
@@ -140,6 +140,6 @@ def test_compositions_that_were_read_before_need_no_formula() -> None:
             if column.kind is Kind.CATEGORY
         }
     )
-    with_formula, without = MODEL.scores(table), MODEL.scores(categorical, sites=sites)
+    with_formula, without_formula = MODEL.scores(table), MODEL.scores(categorical, sites=sites)
     for column, values in with_formula.items():
-        assert np.array_equal(values, without[column]), column
+        assert np.array_equal(values, without_formula[column]), column
