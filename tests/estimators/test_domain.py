@@ -16,14 +16,14 @@ def recipes(*entries):
     return table, occupancies(table["formula"].to_list())
 
 
-def many_sources(table):
-    """Return a source of its own for each pellet."""
+def one_source_per_pellet(table):
+    """Return a different source for each pellet."""
     return np.array([f"work {row}" for row in range(len(table))], dtype=object)
 
 
 @pytest.fixture(scope="module")
 def domain():
-    """Eleven LATP pellets at 700 to 900 °C in air, three of LAGP at 750 °C in argon, each of another source."""
+    """Eleven LATP pellets at 700 to 900 °C in air, three of LAGP at 750 °C in argon, all of different sources."""
     latp = [
         {"formula": f"LATP x={0.1 + 0.05 * n:.2f}", "sintering_temperature_c": 700 + 20 * n, "atmosphere": "air"}
         for n in range(11)
@@ -31,21 +31,21 @@ def domain():
     lagp = [{"formula": "LAGP x=0.5", "sintering_temperature_c": 750, "atmosphere": "Ar"}] * 3
     table, sites = recipes(*latp, *lagp)
     table["measurement_temperature_c"] = np.linspace(20, 100, len(table))
-    return fit_domain(table, sites, np.linspace(0, 1, len(table)), many_sources(table))
+    return fit_domain(table, sites, np.linspace(0, 1, len(table)), one_source_per_pellet(table))
 
 
 def reasons(domain, distance=0.0, **recipe):
-    compared, distances = domain.compare(*recipes(recipe)), np.array([distance])
-    found = compared.reasons(distances)[0]
-    assert (compared.score(distances)[0] < 1) == (found == ())
-    return "; ".join(found)
+    comparison, distances = domain.compare(*recipes(recipe)), np.array([distance])
+    result = comparison.reasons(distances)[0]
+    assert (comparison.score(distances)[0] < 1) == (result == ())
+    return "; ".join(result)
 
 
 def score(domain, distance=0.0, **recipe):
     return domain.compare(*recipes(recipe)).score(np.array([distance]))[0]
 
 
-def test_recipes_inside_have_no_reasons(domain):
+def test_recipes_inside_the_domain_have_no_reasons(domain):
     assert reasons(domain, formula="LATP x=0.3", sintering_temperature_c=800, atmosphere="air") == ""
     assert reasons(domain, formula="LATP x=0.3") == ""
 
@@ -64,7 +64,7 @@ def test_recipes_inside_have_no_reasons(domain):
             {"formula": "LATP x=0.3", "sintering_temperature_c": 500},
             "sintering temperature (°C) 500 is below that of any LATP pellet (700)",
         ),
-        # Three LAGP pellets are too few for a range of their own: all pellets' counts.
+        # Three LAGP pellets are too few for a range of LAGP, so that of all pellets is used.
         (
             {"formula": "LAGP x=0.5", "sintering_temperature_c": 1100},
             "sintering temperature (°C) 1100 is above that of any pellet (900)",
@@ -73,22 +73,22 @@ def test_recipes_inside_have_no_reasons(domain):
         ({"formula": "LATP x=0.3", "atmosphere": "O2"}, "atmosphere 'O2' never seen"),
     ],
 )
-def test_each_reason_is_described(domain, recipe, reason):
+def test_recipe_outside_the_domain_has_the_right_reason(domain, recipe, reason):
     assert reasons(domain, **recipe) == reason
 
 
-def test_distance_is_a_reason_and_reasons_are_joined(domain):
+def test_all_reasons_are_listed_including_the_distance(domain):
     text = reasons(domain, distance=5.0, formula="Li1.3Sc0.3Ti1.7(PO4)3")
     assert text.startswith(
         "Sc never seen on the M site; far from what was measured (mean distance to the nearest 8 sources 5.00"
     )
 
 
-def test_lagp_at_800_is_inside_where_latp_was_seen(domain):
+def test_system_with_few_pellets_has_the_range_of_all_systems(domain):
     assert reasons(domain, formula="LAGP x=0.5", sintering_temperature_c=800) == ""
 
 
-def test_measurement_beyond_all_data_is_a_reason(domain):
+def test_measurement_temperature_above_all_pellets_is_a_reason(domain):
     table, sites = recipes({"formula": "LATP x=0.3"})
     zero = np.zeros(1)
     assert domain.compare(table.assign(measurement_temperature_c=60.0), sites).reasons(zero) == [()]
@@ -96,7 +96,7 @@ def test_measurement_beyond_all_data_is_a_reason(domain):
     assert hot == [("measurement temperature (°C) 600 is above that of any pellet (100)",)]
 
 
-def test_fields_beyond_the_data_count_as_unknown(domain):
+def test_values_beyond_the_training_data_are_uncovered(domain):
     table, sites = recipes(
         {"formula": "LATP x=0.3", "sintering_temperature_c": 1500, "atmosphere": "Ar/H2"},
         {"formula": "LATP x=0.3", "sintering_temperature_c": 800, "atmosphere": "air"},
@@ -110,59 +110,62 @@ def test_fields_beyond_the_data_count_as_unknown(domain):
     ("recipe", "expected"),
     [
         ({"sintering_temperature_c": 900}, 0.0),
-        ({"sintering_temperature_c": 905}, 0.0),  # what rounding may move
-        ({"sintering_temperature_c": 930}, 0.4),  # half of 150 °C beyond is the border
+        ({"sintering_temperature_c": 905}, 0.0),  # within the tolerance for rounding
+        ({"sintering_temperature_c": 930}, 0.4),  # 75 °C above the range is the limit
         ({"sintering_temperature_c": 975}, 1.0),
         ({"sintering_temperature_c": 625}, 1.0),
         ({"sintering_temperature_c": 1050}, 2.0),
-        ({"formula": "LATP x=0.725"}, 0.5),  # a quarter beyond x = 0.6 is the border
+        ({"formula": "LATP x=0.725"}, 0.5),  # 0.25 above x = 0.6 is the limit
         ({"atmosphere": "O2"}, 1.0),
-        ({"formula": "Li1.3Sc0.3Ti1.7(PO4)3"}, 1.3),  # 1, and the 0.3 Sc
-        ({"distance": 0.45}, 0.5),  # nine tenths of the pellets are nearer than 0.9
-        ({"distance": 1.8, "sintering_temperature_c": 975}, 2.0),  # the largest counts
+        ({"formula": "Li1.3Sc0.3Ti1.7(PO4)3"}, 1.3),  # 1 plus the amount of Sc
+        ({"distance": 0.45}, 0.5),  # 90 % of the pellets are nearer than 0.9
+        ({"distance": 1.8, "sintering_temperature_c": 975}, 2.0),  # the larger of the two
     ],
 )
-def test_the_score_is_the_largest_reason_in_steps_to_the_border(domain, recipe, expected):
+def test_score_is_the_largest_deviation_relative_to_its_limit(domain, recipe, expected):
     assert score(domain, **{"formula": "LATP x=0.3"} | recipe) == pytest.approx(expected)
 
 
-def test_numbers_of_the_powder_may_lie_further_beyond():
-    """Errors on unseen sources do not grow with them as they do with those of the firing."""
+def test_limit_of_particle_size_is_wider_than_that_of_sintering_time():
+    """Errors on unseen sources grow with the distance in fields of the firing, not in those of the powder."""
     table, sites = recipes(
         *[{"formula": "LATP x=0.3", "particle_size_um": size, "sintering_time_h": size} for size in range(1, 11)]
     )
-    domain = fit_domain(table, sites, np.ones(len(table)), many_sources(table))
+    domain = fit_domain(table, sites, np.ones(len(table)), one_source_per_pellet(table))
     assert score(domain, formula="LATP x=0.3", sintering_time_h=100) == pytest.approx(2.0)
     assert score(domain, formula="LATP x=0.3", particle_size_um=100) == pytest.approx(1.0)
 
 
-def test_pellets_outside_the_table_do_not_widen_the_domain(domain):
+def test_compositions_without_a_pellet_do_not_widen_the_domain():
     table, sites = recipes({"formula": "LATP x=0.3"}, {"formula": "Li1.3Sc0.3Ti1.7(PO4)3"})
-    part = fit_domain(
-        table.head(1), replace(sites, index=sites.index[:1]), np.ones(1), many_sources(table.head(1))
+    fitted = fit_domain(
+        table.head(1), replace(sites, index=sites.index[:1]), np.ones(1), one_source_per_pellet(table.head(1))
     )
-    assert "Sc" not in part.elements["M"]
+    assert "Sc" not in fitted.elements["M"]
 
 
 @given(st.floats(0, 5), st.floats(0, 5))
-def test_the_score_never_decreases_with_distance(domain, near, far):
-    near, far = sorted((near, far))
+def test_score_never_decreases_with_distance(domain, first, second):
+    nearer, farther = sorted((first, second))
     recipe = {"formula": "LATP x=0.3", "sintering_temperature_c": 930}
-    assert score(domain, distance=near, **recipe) <= score(domain, distance=far, **recipe)
+    assert score(domain, distance=nearer, **recipe) <= score(domain, distance=farther, **recipe)
 
 
 def pellets_of_few_sources():
-    """Two works with aerosols and one with SPS beside many; fluorine in two works, chlorine in three."""
-    made = [("conventional", "")] * 9 + [("aerosol", "F"), ("aerosol", ""), ("spark_plasma", "F")]
-    made += [("conventional", "Cl")] * 3 + [("spark_plasma", "")] * 2
+    """Pellets of which two sources used aerosol deposition, one SPS, two fluorine and three chlorine."""
+    variants = [("conventional", "")] * 9 + [("aerosol", "F"), ("aerosol", ""), ("spark_plasma", "F")]
+    variants += [("conventional", "Cl")] * 3 + [("spark_plasma", "")] * 2
     table, sites = recipes(
         *[
-            {"formula": f"Li1.3Al0.3Ti1.7P3O{'11.8' + anion + '0.2' if anion else '12'}", "densification": how}
-            for how, anion in made
+            {
+                "formula": f"Li1.3Al0.3Ti1.7P3O{'11.8' + anion + '0.2' if anion else '12'}",
+                "densification": densification,
+            }
+            for densification, anion in variants
         ]
     )
-    sources = many_sources(table)
-    sources[-2:] = sources[-3]  # three pellets of one work count once
+    sources = one_source_per_pellet(table)
+    sources[-2:] = sources[-3]  # three pellets of one source
     sources[-3:] = sources[11]
     return table, sites, sources
 
@@ -178,7 +181,7 @@ def pellets_of_few_sources():
         ({"formula": "Li1.3Al0.3Ti1.7P3O11.8F0.2"}, "F on the anion site measured in 2 works only"),
     ],
 )
-def test_choices_and_anions_of_few_sources_are_outside(recipe, expected):
+def test_choices_and_anions_of_fewer_than_three_sources_are_outside(recipe, expected):
     table, sites, sources = pellets_of_few_sources()
     domain = fit_domain(table, sites, np.ones(len(table)), sources)
     recipe = {"formula": "LATP x=0.3"} | recipe
@@ -186,52 +189,52 @@ def test_choices_and_anions_of_few_sources_are_outside(recipe, expected):
     assert (score(domain, **recipe) >= 1) == bool(expected)
 
 
-def test_three_sources_are_enough_however_many_pellets_they_have():
+def test_choices_and_anions_of_three_sources_are_inside():
     table, sites, _ = pellets_of_few_sources()
-    domain = fit_domain(table, sites, np.ones(len(table)), many_sources(table))
+    domain = fit_domain(table, sites, np.ones(len(table)), one_source_per_pellet(table))
     assert reasons(domain, formula="LATP x=0.3", densification="spark_plasma") == ""
     assert reasons(domain, formula="Li1.3Al0.3Ti1.7P3O11.8Cl0.2") == ""
 
 
-def test_rare_choices_do_not_count_as_unknown():
-    """Only what never occurred counts as unknown: intervals are those of the recipe as it stands."""
+def test_rare_choices_are_not_uncovered():
+    """Only choices that never occurred count as unknown and widen the intervals."""
     table, sites, sources = pellets_of_few_sources()
     domain = fit_domain(table, sites, np.ones(len(table)), sources)
-    asked = recipes({"formula": "LATP x=0.3", "densification": "aerosol"})
-    assert not domain.compare(*asked).uncovered_fields["densification"].any()
+    queries = recipes({"formula": "LATP x=0.3", "densification": "aerosol"})
+    assert not domain.compare(*queries).uncovered_fields["densification"].any()
 
 
-def test_anions_can_be_counted_for_older_domains():
+def test_anion_counts_can_be_added_to_domains_of_older_bundles():
     table, sites, sources = pellets_of_few_sources()
     content = fit_domain(table, sites, np.ones(len(table)), sources).to_json()
     del content["sources"]
-    old = Domain.from_json(content)
-    assert reasons(old, formula="LATP x=0.3", densification="aerosol") == ""
-    assert reasons(old, formula="Li1.3Al0.3Ti1.7P3O11.5Br0.5") == ""
-    known = old.with_anions(sites, sources)
-    assert reasons(known, formula="LATP x=0.3", densification="aerosol") == ""
-    assert reasons(known, formula="Li1.3Al0.3Ti1.7P3O11.5Br0.5") == "Br on the anion site never measured"
-    assert reasons(known, formula="Li1.3Al0.3Ti1.7P3O11.8F0.2") == "F on the anion site measured in 2 works only"
+    older = Domain.from_json(content)
+    assert reasons(older, formula="LATP x=0.3", densification="aerosol") == ""
+    assert reasons(older, formula="Li1.3Al0.3Ti1.7P3O11.5Br0.5") == ""
+    counted = older.with_anions(sites, sources)
+    assert reasons(counted, formula="LATP x=0.3", densification="aerosol") == ""
+    assert reasons(counted, formula="Li1.3Al0.3Ti1.7P3O11.5Br0.5") == "Br on the anion site never measured"
+    assert reasons(counted, formula="Li1.3Al0.3Ti1.7P3O11.8F0.2") == "F on the anion site measured in 2 works only"
 
 
 def test_round_trip_through_json(domain):
     assert Domain.from_json(json.loads(json.dumps(domain.to_json()))) == domain
 
 
-def test_excess_and_green_pressure_beyond_all_pellets_are_reasons(domain):
-    """Only of what the training pellets stated; older bundles know no range of them."""
-    far = {"formula": "LATP x=0.3", "lithium_excess_pct": 60, "green_pressure_mpa": 4000}
-    assert reasons(domain, **far) == ""
+def test_lithium_excess_and_green_pressure_beyond_all_pellets_are_reasons(domain):
+    """Only where training pellets state them; domains of older bundles have no such ranges."""
+    extreme = {"formula": "LATP x=0.3", "lithium_excess_pct": 60, "green_pressure_mpa": 4000}
+    assert reasons(domain, **extreme) == ""
     table, sites = recipes(
         {"formula": "LATP x=0.3", "lithium_excess_pct": 0, "green_pressure_mpa": 100},
         {"formula": "LATP x=0.4", "lithium_excess_pct": 20},
     )
-    known = fit_domain(table, sites, np.ones(len(table)), many_sources(table))
-    assert known.ranges[""]["lithium_excess_pct"] == (0.0, 20.0)
-    assert known.ranges["LATP"] == {}
-    assert reasons(known, **far) == (
+    fitted = fit_domain(table, sites, np.ones(len(table)), one_source_per_pellet(table))
+    assert fitted.ranges[""]["lithium_excess_pct"] == (0.0, 20.0)
+    assert fitted.ranges["LATP"] == {}
+    assert reasons(fitted, **extreme) == (
         "lithium excess (%) 60 is above that of any pellet (20); "
         "green pressure (MPa) 4000 is above that of any pellet (100)"
     )
-    assert reasons(known, formula="LATP x=0.3", lithium_excess_pct=22, green_pressure_mpa=150) == ""
-    assert reasons(known, formula="LATP x=0.3") == ""
+    assert reasons(fitted, formula="LATP x=0.3", lithium_excess_pct=22, green_pressure_mpa=150) == ""
+    assert reasons(fitted, formula="LATP x=0.3") == ""

@@ -1,4 +1,4 @@
-"""One bad pellet among others: it is found, and hardly moves what the others say."""
+"""Outliers among own pellets: they are found and hardly influence the correction by the others."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,12 @@ from nasicon_ml.estimators.own_pellets import find_outliers
 
 
 def covariance(count: int) -> np.ndarray:
-    """A level of 0.5 that all share, and a noise of 0.3."""
+    """Return the covariance of errors with a common level of 0.5 and noise of 0.3."""
     return 0.25 * np.ones((count, count)) + 0.09 * np.eye(count)
 
 
-def level(errors: np.ndarray, variance: np.ndarray) -> float:
-    """What the errors say about the next one."""
+def expected_error(errors: np.ndarray, variance: np.ndarray) -> float:
+    """Return the error of the next pellet that is expected from these errors."""
     weights = np.linalg.solve(covariance(len(errors)) + np.diag(variance), 0.25 * np.ones(len(errors)))
     return float(weights @ errors)
 
@@ -26,20 +26,20 @@ def test_similar_errors_are_not_outliers() -> None:
         assert not deviation.any()
 
 
-@pytest.mark.parametrize("off", [3.0, -3.0, 6.0])
-@pytest.mark.parametrize("place", [0, 2, 4])
-def test_one_outlier_in_five_is_found_and_hardly_influences_others(off: float, place: int) -> None:
+@pytest.mark.parametrize("offset", [3.0, -3.0, 6.0])
+@pytest.mark.parametrize("position", [0, 2, 4])
+def test_one_outlier_in_five_is_found_and_hardly_influences_others(offset: float, position: int) -> None:
     errors = np.array([0.3, 0.4, 0.2, 0.5, 0.1])
-    clean = level(np.delete(errors, place), np.zeros(4))
-    errors[place] += off
+    clean = expected_error(np.delete(errors, position), np.zeros(4))
+    errors[position] += offset
     variance, deviation = find_outliers(covariance(5), errors)
-    assert np.flatnonzero(variance).tolist() == [place]
-    assert deviation[place] == pytest.approx(off, abs=0.6)
-    assert abs(level(errors, np.zeros(5)) - clean) > 0.4
-    assert abs(level(errors, variance) - clean) < 0.05
+    assert np.flatnonzero(variance).tolist() == [position]
+    assert deviation[position] == pytest.approx(offset, abs=0.6)
+    assert abs(expected_error(errors, np.zeros(5)) - clean) > 0.4
+    assert abs(expected_error(errors, variance) - clean) < 0.05
 
 
-def test_no_error_is_an_outlier_among_large_ones() -> None:
+def test_no_error_is_an_outlier_among_errors_of_similar_size() -> None:
     errors = np.array([2.0, -1.8, 1.9, -2.2, 2.1, -1.7])
     assert not find_outliers(covariance(6), errors)[0].any()
 

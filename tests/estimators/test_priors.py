@@ -1,4 +1,4 @@
-"""What is known before any tree grows: terms fitted robustly, with the signs that are certain, and laws."""
+"""Priors that the trees start from: terms fitted robustly with bounded coefficients, and laws."""
 
 import json
 
@@ -26,11 +26,11 @@ from nasicon_ml.recipe import Recipe, recipe_table
 SIGMA, DENSITY = TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY
 CONDUCTIVITY = DEFAULT_SETTINGS[SIGMA]
 #: The terms of the composition.
-NINE = tuple(TERMS[SIGMA])[:9]
-INPUTS = term_features(SIGMA, NINE)
-#: Other features stand between, and none of `INPUTS` where `INPUTS` has it.
+COMPOSITION_TERMS = tuple(TERMS[SIGMA])[:9]
+INPUTS = term_features(SIGMA, COMPOSITION_TERMS)
+#: Other features are in between, and no input has the position that it has in `INPUTS`.
 NAMES = ("noise_a", "a_sodium", "t_silicon", "x", "noise_b", "m_Sn", "m_Hf", "m_Zr", "m_Ge")
-TRUTH = {
+TRUE_COEFFICIENTS = {
     "x up to the best": 2.5,
     "x beyond the best": -3.0,
     "undoped": -1.2,
@@ -42,48 +42,53 @@ TRUTH = {
     "sodium": 0.9,
 }
 INTERCEPT = -4.0
-SOUND = Prior(
-    SIGMA, INTERCEPT, NINE, tuple(TRUTH.values()), (0.1,) * len(NINE), tuple(NAMES.index(name) for name in INPUTS)
+TRUE_PRIOR = Prior(
+    SIGMA,
+    INTERCEPT,
+    COMPOSITION_TERMS,
+    tuple(TRUE_COEFFICIENTS.values()),
+    (0.1,) * len(COMPOSITION_TERMS),
+    tuple(NAMES.index(name) for name in INPUTS),
 )
 
 
 @pytest.fixture(scope="module")
 def pellets():
-    found = load_pellets()
-    return found[found["formula"].notna()].reset_index(drop=True)
+    table = load_pellets()
+    return table[table["formula"].notna()].reset_index(drop=True)
 
 
 def compositions(count, seed):
-    """Features of made-up compositions in the order of `NAMES`, the noise included."""
-    random = np.random.default_rng(seed)
-    found = random.normal(size=(count, len(NAMES)))
-    found[:, NAMES.index("x")] = np.where(random.uniform(size=count) < 0.2, 0.0, random.uniform(-0.3, 1.0, count))
-    host = random.integers(0, 5, count)  # the fifth is titanium
+    """Return features of random compositions and noise, in the order of `NAMES`."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(count, len(NAMES)))
+    X[:, NAMES.index("x")] = np.where(rng.uniform(size=count) < 0.2, 0.0, rng.uniform(-0.3, 1.0, count))
+    host = rng.integers(0, 5, count)  # the fifth is titanium
     for number, name in enumerate(("m_Ge", "m_Zr", "m_Hf", "m_Sn")):
-        found[:, NAMES.index(name)] = np.where(host == number, random.uniform(0.5, 2.0, count), 0.0)
-    found[:, NAMES.index("t_silicon")] = np.where(random.uniform(size=count) < 0.3, random.uniform(0, 3, count), 0)
-    found[:, NAMES.index("a_sodium")] = random.choice([0.0, 0.05, 1.0, 3.0], count)
-    return found
+        X[:, NAMES.index(name)] = np.where(host == number, rng.uniform(0.5, 2.0, count), 0.0)
+    X[:, NAMES.index("t_silicon")] = np.where(rng.uniform(size=count) < 0.3, rng.uniform(0, 3, count), 0)
+    X[:, NAMES.index("a_sodium")] = rng.choice([0.0, 0.05, 1.0, 3.0], count)
+    return X
 
 
-def expected(X, *, intercept=INTERCEPT, coefficients=TRUTH):
-    """The terms as docs/method.md writes them, one row at a time."""
-    found = []
+def expected(X, *, intercept=INTERCEPT, coefficients=TRUE_COEFFICIENTS):
+    """Return the prior by the formulas of docs/method.md, computed row by row."""
+    margins = []
     for row in X:
-        at = dict(zip(NAMES, row, strict=True))
+        value = dict(zip(NAMES, row, strict=True))
         terms = {
-            "x up to the best": max(-0.5, min(at["x"], 0.4)),
-            "x beyond the best": max(at["x"] - 0.4, 0.0),
-            "undoped": np.exp(-max(at["x"], 0.0) / 0.1),
-            "germanium": at["m_Ge"] / 2,
-            "zirconium": at["m_Zr"] / 2,
-            "hafnium": at["m_Hf"] / 2,
-            "tin": at["m_Sn"] / 2,
-            "silicon": at["t_silicon"] / 3,
-            "sodium": float(at["a_sodium"] > 0.1),
+            "x up to the best": max(-0.5, min(value["x"], 0.4)),
+            "x beyond the best": max(value["x"] - 0.4, 0.0),
+            "undoped": np.exp(-max(value["x"], 0.0) / 0.1),
+            "germanium": value["m_Ge"] / 2,
+            "zirconium": value["m_Zr"] / 2,
+            "hafnium": value["m_Hf"] / 2,
+            "tin": value["m_Sn"] / 2,
+            "silicon": value["t_silicon"] / 3,
+            "sodium": float(value["a_sodium"] > 0.1),
         }
-        found.append(intercept + sum(coefficients[name] * value for name, value in terms.items()))
-    return np.array(found)
+        margins.append(intercept + sum(coefficients[name] * term for name, term in terms.items()))
+    return np.array(margins)
 
 
 def matrix(X, y, sources, weight=None):
@@ -91,64 +96,69 @@ def matrix(X, y, sources, weight=None):
     return TrainingMatrix(X, NAMES, y, weight, np.array([f"paper{number}" for number in sources], dtype=object))
 
 
-def of_many_laboratories(seed=0):
-    """800 pellets of 160 papers: each has its offset, and one pellet in twelve is off by decades."""
-    random = np.random.default_rng(seed)
+def rows_of_many_papers(seed=0):
+    """Return 800 pellets of 160 papers with an offset each; one pellet in twelve is four decades too low."""
+    rng = np.random.default_rng(seed)
     X, sources = compositions(800, seed), np.repeat(np.arange(160), 5)
-    wild = random.uniform(size=800) < 1 / 12
-    y = expected(X) + random.normal(0, 0.5, 160)[sources] + random.normal(0, 0.1, 800) - 4.0 * wild
+    outlier = rng.uniform(size=800) < 1 / 12
+    y = expected(X) + rng.normal(0, 0.5, 160)[sources] + rng.normal(0, 0.1, 800) - 4.0 * outlier
     return matrix(X, y, sources)
 
 
-# ------------------------------------------------------------------ what is learned
+# ------------------------------------------------------------------ fitting
 
 
-def test_the_terms_are_those_of_the_method_page():
+def test_terms_match_the_formulas_of_the_method_page():
     X = compositions(200, 1)
-    np.testing.assert_allclose(SOUND.margin(X), expected(X), rtol=1e-12)
+    np.testing.assert_allclose(TRUE_PRIOR.margin(X), expected(X), rtol=1e-12)
 
 
 def test_coefficients_are_recovered_despite_offsets_of_sources_and_outliers():
-    rows = of_many_laboratories()
+    rows = rows_of_many_papers()
     prior = fit_prior(SIGMA, rows, CONDUCTIVITY)
-    found = dict(zip(NINE, prior.coefficients, strict=True))
-    # The first and the third term stand for each other in part, and all are drawn to zero a little.
-    assert found == {name: pytest.approx(value, rel=0.2, abs=0.15) for name, value in TRUTH.items()}
+    result = dict(zip(COMPOSITION_TERMS, prior.coefficients, strict=True))
+    # The first and the third term are correlated, and all coefficients are shrunk a little towards zero.
+    assert result == {name: pytest.approx(value, rel=0.2, abs=0.15) for name, value in TRUE_COEFFICIENTS.items()}
     X = compositions(300, 99)
-    off = prior.margin(X) - expected(X)
-    assert abs(off).mean() < 0.12
-    alone = [
-        expected(rows.X, intercept=0.0, coefficients=dict.fromkeys(TRUTH, 0.0) | {name: 1.0}) for name in TRUTH
+    error = prior.margin(X) - expected(X)
+    assert abs(error).mean() < 0.12
+    columns = [
+        expected(rows.X, intercept=0.0, coefficients=dict.fromkeys(TRUE_COEFFICIENTS, 0.0) | {name: 1.0})
+        for name in TRUE_COEFFICIENTS
     ]
-    intercept, *slopes = np.linalg.lstsq(np.column_stack([np.ones(800), *alone]), rows.y, rcond=None)[0]
-    plain = expected(X, intercept=intercept, coefficients=dict(zip(TRUTH, slopes, strict=True))) - expected(X)
-    assert abs(off).mean() < 0.5 * abs(plain).mean(), "plain least squares do far worse"
+    intercept, *slopes = np.linalg.lstsq(np.column_stack([np.ones(800), *columns]), rows.y, rcond=None)[0]
+    least_squares_error = expected(
+        X, intercept=intercept, coefficients=dict(zip(TRUE_COEFFICIENTS, slopes, strict=True))
+    ) - expected(X)
+    assert abs(error).mean() < 0.5 * abs(least_squares_error).mean(), "plain least squares have much larger errors"
 
 
-def test_one_paper_with_many_pellets_does_not_dominate():
-    """All zirconium of a careless paper is a decade low, as is its titanium: that is the paper, not zirconium."""
-    random = np.random.default_rng(3)
+def test_offset_of_a_paper_with_many_pellets_does_not_bias_coefficients():
+    """All pellets of one paper, most of them with zirconium, are a decade too low: no effect of zirconium."""
+    rng = np.random.default_rng(3)
     X = np.zeros((140, len(NAMES)))
     X[:, NAMES.index("x")] = 0.3
     sources = np.concatenate([np.arange(100), np.full(40, 100)])
-    careless = sources == 100
-    X[random.permutation(100)[:50], NAMES.index("m_Zr")] = 2.0
-    X[np.flatnonzero(careless)[:36], NAMES.index("m_Zr")] = 2.0
-    y = expected(X) - 1.0 * careless + random.normal(0, 0.05, 140)
+    biased = sources == 100
+    X[rng.permutation(100)[:50], NAMES.index("m_Zr")] = 2.0
+    X[np.flatnonzero(biased)[:36], NAMES.index("m_Zr")] = 2.0
+    y = expected(X) - 1.0 * biased + rng.normal(0, 0.05, 140)
     prior = fit_prior(SIGMA, matrix(X, y, sources), CONDUCTIVITY)
-    assert dict(zip(NINE, prior.coefficients, strict=True))["zirconium"] == pytest.approx(-1.5, abs=0.1)
+    assert dict(zip(COMPOSITION_TERMS, prior.coefficients, strict=True))["zirconium"] == pytest.approx(
+        -1.5, abs=0.1
+    )
 
 
-def test_a_row_without_weight_has_no_effect():
-    rows = of_many_laboratories(2)
+def test_rows_of_weight_0_have_no_effect():
+    rows = rows_of_many_papers(2)
     weight = np.ones(800)
     weight[400:] = 0.0
     numbers = np.repeat(np.arange(160), 5)
     first, second = (
-        fit_prior(SIGMA, matrix(rows.X, np.where(weight > 0, rows.y, wild), numbers, weight), CONDUCTIVITY)
-        for wild in (50.0, -20.0)
+        fit_prior(SIGMA, matrix(rows.X, np.where(weight > 0, rows.y, outlier), numbers, weight), CONDUCTIVITY)
+        for outlier in (50.0, -20.0)
     )
-    # The reweighting starts from the median of all rows; where it ends does not depend on that.
+    # The reweighting starts from the median of all rows, but its result does not depend on that.
     assert first.coefficients == pytest.approx(second.coefficients, abs=0.02)
     assert first.intercept == pytest.approx(second.intercept, abs=0.02)
 
@@ -156,43 +166,47 @@ def test_a_row_without_weight_has_no_effect():
 @settings(max_examples=60)
 @given(st.integers(0, 10_000), st.floats(-6, 6), st.floats(-6, 6), st.floats(-6, 6))
 def test_bounds_of_coefficients_are_respected(seed, carriers, beyond, undoped):
-    """Whatever the data say: more carriers never lower, second phases and the want of carriers never raise."""
-    random = np.random.default_rng(seed)
+    """More carriers never lower the conductivity; second phases or too few carriers never raise it."""
+    rng = np.random.default_rng(seed)
     X = compositions(40, seed)
-    told = TRUTH | {"x up to the best": carriers, "x beyond the best": beyond, "undoped": undoped}
-    y = expected(X, coefficients=told) + random.normal(0, 0.3, 40)
-    prior = fit_prior(SIGMA, matrix(X, y, random.integers(0, 12, 40)), CONDUCTIVITY)
-    found = dict(zip(NINE, prior.coefficients, strict=True))
-    assert found["x up to the best"] >= 0.0
-    assert found["x beyond the best"] <= 0.0
-    assert found["undoped"] <= 0.0
+    coefficients = TRUE_COEFFICIENTS | {
+        "x up to the best": carriers,
+        "x beyond the best": beyond,
+        "undoped": undoped,
+    }
+    y = expected(X, coefficients=coefficients) + rng.normal(0, 0.3, 40)
+    prior = fit_prior(SIGMA, matrix(X, y, rng.integers(0, 12, 40)), CONDUCTIVITY)
+    result = dict(zip(COMPOSITION_TERMS, prior.coefficients, strict=True))
+    assert result["x up to the best"] >= 0.0
+    assert result["x beyond the best"] <= 0.0
+    assert result["undoped"] <= 0.0
     series = np.zeros((30, len(NAMES)))
     series[:, NAMES.index("x")] = np.linspace(-0.6, BEST_X, 30)
-    assert (np.diff(prior.margin(series)) >= -1e-12).all(), "a series of x rises up to the best one"
+    assert (np.diff(prior.margin(series)) >= -1e-12).all(), "the prior never falls up to the best x"
 
 
 def test_coefficients_are_zero_if_data_contradict_their_bounds():
     X = compositions(400, 8)
-    against = TRUTH | {"x up to the best": -3.0, "x beyond the best": 3.0, "undoped": 2.0}
-    prior = fit_prior(SIGMA, matrix(X, expected(X, coefficients=against), np.arange(400) // 4), CONDUCTIVITY)
-    found = dict(zip(NINE, prior.coefficients, strict=True))
-    assert found["x up to the best"] == pytest.approx(0.0, abs=0.02)
-    assert found["undoped"] == pytest.approx(0.0, abs=0.02)
+    contradicting = TRUE_COEFFICIENTS | {"x up to the best": -3.0, "x beyond the best": 3.0, "undoped": 2.0}
+    prior = fit_prior(SIGMA, matrix(X, expected(X, coefficients=contradicting), np.arange(400) // 4), CONDUCTIVITY)
+    result = dict(zip(COMPOSITION_TERMS, prior.coefficients, strict=True))
+    assert result["x up to the best"] == pytest.approx(0.0, abs=0.02)
+    assert result["undoped"] == pytest.approx(0.0, abs=0.02)
 
 
-# ------------------------------------------------------------------ what is answered
+# ------------------------------------------------------------------ predictions
 
 
 @given(st.floats(0, 1), st.integers(0, 10_000))
 def test_weighting_scales_all_terms_except_laws(share, seed):
     X = compositions(20, seed)
-    part = SOUND.weighted(share)
-    np.testing.assert_allclose(part.margin(X), share * SOUND.margin(X), atol=1e-12)
-    np.testing.assert_array_equal(SOUND.laws().margin(X), 0.0)
+    weighted = TRUE_PRIOR.weighted(share)
+    np.testing.assert_allclose(weighted.margin(X), share * TRUE_PRIOR.margin(X), atol=1e-12)
+    np.testing.assert_array_equal(TRUE_PRIOR.laws().margin(X), 0.0)
 
 
 @pytest.fixture(scope="module")
-def of_conductivity(pellets):
+def conductivity_prior(pellets):
     features = build_features(pellets)
     rows = training_rows(pellets, SIGMA)
     sources = pellets["source"].to_numpy(dtype=object)[rows.rows]
@@ -200,7 +214,7 @@ def of_conductivity(pellets):
     return fit_prior(SIGMA, learned, CONDUCTIVITY)
 
 
-def lagp(**fields):
+def lagp_features(**fields):
     return build_features(recipe_table([Recipe(formula="Li1.5Al0.5Ge1.5(PO4)3", **fields)])).values
 
 
@@ -210,38 +224,44 @@ def coefficient(prior, term):
 
 @pytest.mark.parametrize("technique", ["sputtering", "pulsed_laser_deposition", "aerosol"])
 @pytest.mark.parametrize(("annealed_c", "term"), [(None, "film as deposited"), (700, "annealed film")])
-def test_laws_of_films_have_full_weight(of_conductivity, technique, annealed_c, term):
+def test_laws_of_films_have_full_weight(conductivity_prior, technique, annealed_c, term):
     film, pellet = (
-        lagp(densification=made, sintering_temperature_c=annealed_c) for made in (technique, "conventional")
+        lagp_features(densification=made, sintering_temperature_c=annealed_c)
+        for made in (technique, "conventional")
     )
-    worse = coefficient(of_conductivity, term)
-    assert -2.5 < worse < -0.3, "films conduct less than pellets"
-    laws = of_conductivity.laws()
-    sintered = laws.margin(pellet)  # less what an overfired pellet loses: none at 700 °C
-    assert (laws.margin(film) - sintered).item() == pytest.approx(worse)
+    penalty = coefficient(conductivity_prior, term)
+    assert -2.5 < penalty < -0.3, "films conduct less than pellets"
+    laws = conductivity_prior.laws()
+    sintered = laws.margin(pellet)  # without a penalty for overfiring at 700 °C
+    assert (laws.margin(film) - sintered).item() == pytest.approx(penalty)
     if annealed_c is None:
-        for part in of_conductivity, of_conductivity.weighted(0.3):
-            assert (part.margin(film) - part.margin(pellet)).item() == pytest.approx(worse)
+        for weighted in conductivity_prior, conductivity_prior.weighted(0.3):
+            assert (weighted.margin(film) - weighted.margin(pellet)).item() == pytest.approx(penalty)
 
 
-def test_films_heated_below_crystallisation_count_as_deposited(of_conductivity):
+def test_films_heated_below_crystallisation_equal_as_deposited_ones(conductivity_prior):
     as_deposited, warmed, annealed = (
-        of_conductivity.laws().margin(lagp(densification="sputtering", sintering_temperature_c=heated)).item()
+        conductivity_prior.laws()
+        .margin(lagp_features(densification="sputtering", sintering_temperature_c=heated))
+        .item()
         for heated in (None, 499, 500)
     )
     assert as_deposited == warmed
     assert annealed > warmed + 0.5
 
 
-def test_conductivity_falls_far_above_the_usual_temperature_and_not_before(of_conductivity):
+def test_conductivity_falls_only_far_above_the_usual_sintering_temperature(conductivity_prior):
     temperatures = [850, 900, 950, 1000, 1050]
-    start = [of_conductivity.laws().margin(lagp(sintering_temperature_c=fired)).item() for fired in temperatures]
-    per_100_c = coefficient(of_conductivity, "far overfired")
+    margins = [
+        conductivity_prior.laws().margin(lagp_features(sintering_temperature_c=fired)).item()
+        for fired in temperatures
+    ]
+    per_100_c = coefficient(conductivity_prior, "far overfired")
     assert -0.6 < per_100_c < -0.1
-    np.testing.assert_allclose(np.diff(start), [0.0, 0.0, per_100_c / 2, per_100_c / 2], atol=1e-9)
+    np.testing.assert_allclose(np.diff(margins), [0.0, 0.0, per_100_c / 2, per_100_c / 2], atol=1e-9)
 
 
-def test_density_starts_from_the_green_body(pellets):
+def test_density_prior_rises_from_the_green_density_with_firing(pellets):
     features = build_features(pellets)
     rows = training_rows(pellets, DENSITY)
     sources = pellets["source"].to_numpy(dtype=object)[rows.rows]
@@ -265,8 +285,8 @@ def test_density_starts_from_the_green_body(pellets):
     assert usual > 88
 
 
-def test_the_order_of_features_has_no_effect():
-    rows = of_many_laboratories()
+def test_order_of_features_has_no_effect():
+    rows = rows_of_many_papers()
     order = np.random.default_rng(5).permutation(len(NAMES))
     shuffled = TrainingMatrix(
         rows.X[:, order], tuple(NAMES[at] for at in order), rows.y, rows.weight, rows.sources
@@ -277,53 +297,56 @@ def test_the_order_of_features_has_no_effect():
     np.testing.assert_array_equal(second.margin(X[:, order]), first.margin(X))
 
 
-def test_the_model_of_the_composition_alone_has_the_terms_of_the_composition(pellets):
-    """Its features are fewer and may stand elsewhere."""
+def test_composition_only_model_has_the_composition_terms(pellets):
+    """It has fewer features, which may be in another order."""
     rows = training_rows(pellets, TargetName.CONDUCTIVITY)
     chosen = np.ones(len(rows.rows), dtype=bool)
-    few = {name: one.changed(rounds=1) for name, one in DEFAULT_SETTINGS.items()}
-    found = {}
+    quick_settings = {name: each.changed(rounds=1) for name, each in DEFAULT_SETTINGS.items()}
+    result = {}
     for feature_set in FeatureSet.FULL, FeatureSet.COMPOSITION:
         features = build_features(pellets, feature_set)
         names = feature_names(feature_set)[::-1] if feature_set is FeatureSet.COMPOSITION else features.names
         order = [features.names.index(name) for name in names]
-        turned = FeatureMatrix(tuple(names), features.values[:, order])
-        fitted = fit_target(FitContext(pellets, turned, few, 0, 1), TargetName.CONDUCTIVITY, rows, chosen)
+        reordered = FeatureMatrix(tuple(names), features.values[:, order])
+        fitted = fit_target(
+            FitContext(pellets, reordered, quick_settings, 0, 1), TargetName.CONDUCTIVITY, rows, chosen
+        )
         assert set(INPUTS) <= {names[at] for at in fitted.prior.columns}
-        found[feature_set] = dict(zip(fitted.prior.terms, fitted.prior.coefficients, strict=True))
-    assert tuple(found[FeatureSet.COMPOSITION]) == NINE
-    assert tuple(found[FeatureSet.FULL]) == tuple(name for name in TERMS[SIGMA] if TERMS[SIGMA][name].is_fitted)
-    # What the firing explains is no longer looked for in the composition: equal by and large.
-    whole = np.array([found[FeatureSet.FULL][name] for name in NINE])
-    np.testing.assert_allclose(whole, list(found[FeatureSet.COMPOSITION].values()), atol=0.3)
+        result[feature_set] = dict(zip(fitted.prior.terms, fitted.prior.coefficients, strict=True))
+    assert tuple(result[FeatureSet.COMPOSITION]) == COMPOSITION_TERMS
+    assert tuple(result[FeatureSet.FULL]) == tuple(name for name in TERMS[SIGMA] if TERMS[SIGMA][name].is_fitted)
+    # The coefficients differ slightly, because the full model also has terms of the firing.
+    full = np.array([result[FeatureSet.FULL][name] for name in COMPOSITION_TERMS])
+    np.testing.assert_allclose(full, list(result[FeatureSet.COMPOSITION].values()), atol=0.3)
 
 
-# ------------------------------------------------------------------ on disk
+# ------------------------------------------------------------------ serialization
 
 
-def test_json_gives_the_same_prior():
-    prior = fit_prior(SIGMA, of_many_laboratories(), CONDUCTIVITY)
-    again = Prior.from_json(SIGMA, json.loads(json.dumps(prior.to_json(), allow_nan=False)))
-    assert again == prior
+def test_round_trip_through_json():
+    prior = fit_prior(SIGMA, rows_of_many_papers(), CONDUCTIVITY)
+    assert Prior.from_json(SIGMA, json.loads(json.dumps(prior.to_json(), allow_nan=False))) == prior
 
 
-def test_a_prior_of_version_0_2_does_not_name_its_terms():
-    old = SOUND.to_json() | {"share": 0.5}
-    del old["terms"]
+def test_prior_of_version_0_2_without_names_of_terms_is_read():
+    data = TRUE_PRIOR.to_json() | {"share": 0.5}
+    del data["terms"]
     X = compositions(30, 4)
-    np.testing.assert_allclose(Prior.from_json(SIGMA, old).margin(X), 0.5 * SOUND.margin(X), atol=1e-12)
+    np.testing.assert_allclose(Prior.from_json(SIGMA, data).margin(X), 0.5 * TRUE_PRIOR.margin(X), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["coefficients", "means", "columns"])
-@pytest.mark.parametrize("change", [lambda values: values[:-1], lambda values: [*values, 1]])
-def test_a_prior_of_other_terms_is_refused(name, change):
-    data = SOUND.to_json()
-    with pytest.raises(ValueError, match=rf"has {len(NINE)} terms of {len(INPUTS)} features"):
+@pytest.mark.parametrize(
+    "change", [lambda values: values[:-1], lambda values: [*values, 1]], ids=["one missing", "one too many"]
+)
+def test_prior_with_a_wrong_number_of_values_is_refused(name, change):
+    data = TRUE_PRIOR.to_json()
+    with pytest.raises(ValueError, match=rf"has {len(COMPOSITION_TERMS)} terms of {len(INPUTS)} features"):
         Prior.from_json(SIGMA, data | {name: change(data[name])})
 
 
-def test_a_term_that_this_version_does_not_know_is_refused():
-    data = SOUND.to_json() | {"terms": [*NINE[:-1], "phase of the moon"]}
+def test_prior_with_an_unknown_term_is_refused():
+    data = TRUE_PRIOR.to_json() | {"terms": [*COMPOSITION_TERMS[:-1], "phase of the moon"]}
     with pytest.raises(ValueError, match=r"no term 'phase of the moon'"):
         Prior.from_json(SIGMA, data)
 
@@ -337,7 +360,7 @@ def test_features_of_terms_exist(target):
 
 
 @pytest.mark.parametrize("target", TERMS)
-def test_a_recipe_that_states_nothing_has_finite_terms(target):
+def test_terms_of_a_recipe_without_processing_are_finite(target):
     X = build_features(recipe_table([Recipe(formula="LiTi2(PO4)3")])).values
     columns = [feature_names().index(name) for name in term_features(target, tuple(TERMS[target]))]
     prior = Prior(target, 0.0, tuple(TERMS[target]), (1.0,) * len(TERMS[target]), (), tuple(columns))

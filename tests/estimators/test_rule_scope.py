@@ -1,4 +1,4 @@
-"""Rules of the literature are said of the recipes that they are about, and of no others."""
+"""Rules of the literature are shown only for the recipes to which they apply."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ OVERFIRED = "overfired_latp_conducts_less"  # from 950 to 1150 °C
 
 
 @pytest.mark.parametrize(
-    ("rule", "recipe", "is_about"),
+    ("rule", "recipe", "applies"),
     [
         (OVERFIRED, {"formula": "LATP x=0.3", "sintering_temperature_c": 1100}, True),
         (OVERFIRED, {"formula": "LATP x=0.4", "sintering_temperature_c": 950, "atmosphere": "air"}, True),
-        (OVERFIRED, {"formula": "LATP x=0.3", "sintering_temperature_c": 900}, False),  # out of what it varies
-        (OVERFIRED, {"formula": "LATP x=0.3"}, False),  # does not state what it varies
+        (OVERFIRED, {"formula": "LATP x=0.3", "sintering_temperature_c": 900}, False),  # outside the varied range
+        (OVERFIRED, {"formula": "LATP x=0.3"}, False),  # does not state the varied field
         (OVERFIRED, {"formula": "LAGP x=0.3", "sintering_temperature_c": 1100}, False),
         (OVERFIRED, {"formula": "LATP x=0.9", "sintering_temperature_c": 1100}, False),
         (
@@ -43,27 +43,28 @@ OVERFIRED = "overfired_latp_conducts_less"  # from 950 to 1150 °C
             False,
         ),
         (OVERFIRED, {"formula": "LATP x=0.3", "sintering_temperature_c": 1100, "sintering_time_h": 0.1}, False),
-        # Who does not say that LAGP was coprecipitated did not coprecipitate it.
+        # A recipe that states no route is not assumed to be coprecipitated, which is unusual.
         ("lagp_coprecipitated_impure_above_850", {"formula": "LAGP x=0.5", "sintering_temperature_c": 850}, False),
         (
             "lagp_coprecipitated_impure_above_850",
             {"formula": "LAGP x=0.5", "sintering_temperature_c": 850, "synthesis_route": "coprecipitation"},
             True,
         ),
-        # A rule that compares films with pellets is about films.
+        # A rule that compares films with pellets applies to films only.
         ("aerosol_lagp_conducts_less", {"formula": "LAGP x=0.5", "densification": "aerosol"}, True),
         ("aerosol_lagp_conducts_less", {"formula": "LAGP x=0.5", "densification": "conventional"}, False),
         ("aerosol_lagp_conducts_less", {"formula": "LAGP x=0.5", "densification": "tape_cast"}, False),
-        # Spark plasma sintering has its own times and pressures: it is enough to say that it is done.
+        # Spark plasma sintering is enough; its times and pressures need not be stated.
         ("sps_lagp_conducts_better", {"formula": "LAGP x=0.5", "densification": "spark_plasma"}, True),
         ("aluminium_is_the_best_dopant", {"formula": "Li1.3Sc0.3Ti1.7(PO4)3"}, True),
-        ("aluminium_is_the_best_dopant", {"formula": "Li1.6Sc0.6Ti1.4(PO4)3"}, False),  # it varies the composition
+        # A rule that varies the composition applies only near the x of its recipes, here 0.3.
+        ("aluminium_is_the_best_dopant", {"formula": "Li1.6Sc0.6Ti1.4(PO4)3"}, False),
         ("undoped_ltp_at_most_1_us_cm", {"formula": "LTP"}, True),
         ("lif_raises_lagp", {"formula": "LAGP x=0.5", "additive": "B2O3"}, False),
     ],
 )
-def test_a_rule_applies_to_recipes_like_its_own(rule: str, recipe: dict[str, object], is_about: bool) -> None:
-    assert (matching_fields(rule, **recipe) >= 0) == is_about
+def test_rule_applies_to_recipes_similar_to_its_own(rule: str, recipe: dict[str, object], applies: bool) -> None:
+    assert (matching_fields(rule, **recipe) >= 0) == applies
 
 
 def test_varied_fields_are_derived_from_the_recipes() -> None:
@@ -76,22 +77,22 @@ def test_varied_fields_are_derived_from_the_recipes() -> None:
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 def test_every_rule_applies_to_some_of_its_own_recipes(rule: PhysicalRule) -> None:
-    """Those on the usual side of a choice left aside: who fires in air asks for no news of argon."""
+    """Not to those with the usual choice: a rule on argon does not apply to its own recipes in air."""
     table = recipe_table(rule.recipes)
-    close = SCOPES[rule.name].matching_fields(
+    matching = SCOPES[rule.name].matching_fields(
         RecipeFields.from_table(table, occupancies(table["formula"].to_list()))
     )
-    assert (close >= 0).any()
+    assert (matching >= 0).any()
     if not set(SCOPES[rule.name].choices) & set(SCOPES[rule.name].varied):
-        stated = [all(cell is not None for cell in _varied(rule, recipe)) for recipe in rule.recipes]
-        assert ((close >= 0) == stated).all()
+        stated = [all(cell is not None for cell in _varied_values(rule, recipe)) for recipe in rule.recipes]
+        assert ((matching >= 0) == stated).all()
 
 
-def _varied(rule: PhysicalRule, recipe: Recipe) -> list[object]:
+def _varied_values(rule: PhysicalRule, recipe: Recipe) -> list[object]:
     return [getattr(recipe, name) for name in SCOPES[rule.name].varied if name != "x"]
 
 
-def test_rules_that_match_most_fields_come_first() -> None:
+def test_applicable_rules_are_listed_per_recipe() -> None:
     table = recipe_table(
         [
             Recipe(formula="LATP x=0.4", sintering_temperature_c=800, atmosphere="Ar", particle_size_um=0.31),
@@ -107,9 +108,9 @@ def test_rules_that_match_most_fields_come_first() -> None:
 
 
 @given(st.floats(20, 1700))
-def test_a_rule_applies_within_its_varied_temperatures_only(celsius: float) -> None:
-    found = matching_fields(OVERFIRED, formula="LATP x=0.3", sintering_temperature_c=celsius)
-    assert (found >= 0) == (950 <= celsius <= 1150)
+def test_rule_applies_only_within_its_varied_temperatures(celsius: float) -> None:
+    matching = matching_fields(OVERFIRED, formula="LATP x=0.3", sintering_temperature_c=celsius)
+    assert (matching >= 0) == (950 <= celsius <= 1150)
 
 
 def test_round_trip_through_json() -> None:

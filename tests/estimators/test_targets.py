@@ -8,34 +8,36 @@ from nasicon_ml.columns import Column
 from nasicon_ml.data.load import load_pellets
 from nasicon_ml.estimators.targets import TARGETS, TargetName, shift_log10_conductivity, training_rows
 
-K = 8.617333262e-5
+BOLTZMANN_EV_PER_K = 8.617333262e-5
 
 
 @given(st.floats(-12, 0), st.floats(0.1, 1.0), st.floats(-50, 500), st.floats(-50, 500))
-def test_arrhenius_is_the_textbook_formula(log10_sigma, energy, start, end):
-    """sigma T = A exp(-Ea/kT), written out."""
-    ours = shift_log10_conductivity(np.array([log10_sigma]), np.array([energy]), start, end)[0]
-    kelvin, there = start + 273.15, end + 273.15
-    prefactor = 10**log10_sigma * kelvin * np.exp(energy / (K * kelvin))
-    assert ours == pytest.approx(np.log10(prefactor / there * np.exp(-energy / (K * there))), abs=1e-9)
-    back = shift_log10_conductivity(np.array([ours]), np.array([energy]), end, start)[0]
+def test_temperature_shift_follows_the_arrhenius_equation(log10_sigma, energy, start, end):
+    """The equation is sigma T = A exp(-Ea/kT)."""
+    shifted = shift_log10_conductivity(np.array([log10_sigma]), np.array([energy]), start, end)[0]
+    start_kelvin, end_kelvin = start + 273.15, end + 273.15
+    prefactor = 10**log10_sigma * start_kelvin * np.exp(energy / (BOLTZMANN_EV_PER_K * start_kelvin))
+    assert shifted == pytest.approx(
+        np.log10(prefactor / end_kelvin * np.exp(-energy / (BOLTZMANN_EV_PER_K * end_kelvin))), abs=1e-9
+    )
+    back = shift_log10_conductivity(np.array([shifted]), np.array([energy]), end, start)[0]
     assert back == pytest.approx(log10_sigma, abs=1e-9)
 
 
 @given(st.floats(20, 100))
-def test_density_survives_the_porosity_scale(density):
+def test_density_round_trip_through_the_porosity_scale(density):
     target = TARGETS[TargetName.RELATIVE_DENSITY]
     assert target.inverse(target.forward(np.array([density])))[0] == pytest.approx(density, abs=1e-9)
 
 
-def test_densities_never_leave_their_bounds():
+def test_inverse_transforms_clip_to_possible_values():
     inverse = TARGETS[TargetName.RELATIVE_DENSITY].inverse
     np.testing.assert_array_equal(inverse(np.array([-9.0, 9.0])), [100.0, 20.0])
     conductivity = TARGETS[TargetName.CONDUCTIVITY].inverse
     np.testing.assert_allclose(conductivity(np.array([-99.0, -4.0, 2.0])), [-14.0, -4.0, 0.0])
 
 
-def test_bounds_are_not_training_rows():
+def test_conductivity_bounds_are_not_training_rows():
     pellets = load_pellets()
     rows = training_rows(pellets, TargetName.CONDUCTIVITY).rows
     bounded = np.flatnonzero(pellets[Column.CONDUCTIVITY_BOUND].notna())
@@ -43,7 +45,7 @@ def test_bounds_are_not_training_rows():
     assert not set(bounded) & set(rows)
 
 
-def test_far_temperatures_without_an_energy_weigh_less():
+def test_measurements_far_from_25_c_without_activation_energy_weigh_less():
     pellets = load_pellets().head(4).copy()
     pellets[Column.CONDUCTIVITY_TOTAL_S_CM] = 1e-4
     pellets[Column.CONDUCTIVITY_BOUND] = None
@@ -54,7 +56,7 @@ def test_far_temperatures_without_an_energy_weigh_less():
     assert weight.mean() == pytest.approx(1.0)
 
 
-def test_purity_is_zero_or_one():
+def test_measured_purity_is_zero_or_one():
     pellets = load_pellets()
     rows = training_rows(pellets, TargetName.PHASE_PURITY)
     assert set(rows.y) == {0.0, 1.0}
