@@ -1,4 +1,4 @@
-"""The installed command, started as a person starts it, in an empty folder."""
+"""Fixtures that run the installed command in an empty folder."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """The environment without a developer's own settings."""
-    ours = ("NASICON_ML_", "MLFLOW_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    """Return the environment variables without a developer's settings of nasicon-ml and MLflow."""
+    prefixes = ("NASICON_ML_", "MLFLOW_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
 
 
 @pytest.fixture
 def command(tmp_path: Path, environment: dict[str, str]) -> Command:
-    """Start `nasicon-ml` and wait for its end."""
+    """Return a function that runs `nasicon-ml` and waits until it exits."""
 
-    def start(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run_command(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(PROGRAM), *arguments],
             cwd=tmp_path,
@@ -38,4 +38,4 @@ def command(tmp_path: Path, environment: dict[str, str]) -> Command:
             check=False,
         )
 
-    return start
+    return run_command

@@ -1,4 +1,4 @@
-"""The measured pellets are looked up by the installed command, from one answer to the next."""
+"""The installed `nasicon-ml data`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from tests.e2e.conftest import Command
 
 
-def test_from_a_prediction_to_the_pellet_and_its_citation(command: Command) -> None:
+def test_nearest_pellet_of_prediction_can_be_shown_found_and_cited(command: Command) -> None:
     predicted = command("predict", "LATP x=0.4", "--atmosphere", "Ar", "--neighbours", "1")
     (line,) = (line for line in predicted.stdout.splitlines() if "distance" in line and line.startswith("  1. "))
     pellet = line.split()[-1]

@@ -1,4 +1,4 @@
-"""The tables of examples/ as a laboratory keeps them, read by the installed command and from Python."""
+"""The example tables of own pellets, read by the installed command and from Python."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from nasicon_ml.errors import TableNote
 from tests.contracts.source import ROOT
 from tests.e2e.conftest import Command
 
-WORKBOOK, CSV = (ROOT / "examples" / f"my_pellets.{ending}" for ending in ("xlsx", "csv"))
+WORKBOOK, CSV = (ROOT / "examples" / f"my_pellets.{extension}" for extension in ("xlsx", "csv"))
 
 
-def read(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    with warnings.catch_warnings(record=True) as said:
+def read_with_notes(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TableNote)
-        return own_pellets(path), [str(note.message).removeprefix(f"{path}: ") for note in said]
+        return own_pellets(path), [str(note.message).removeprefix(f"{path}: ") for note in caught]
 
 
-def test_workbook_and_csv_are_the_same_pellets() -> None:
-    table, notes = read(WORKBOOK)
-    pd.testing.assert_frame_equal(table, read(CSV)[0])
+def test_example_workbook_and_csv_contain_the_same_pellets() -> None:
+    table, notes = read_with_notes(WORKBOOK)
+    pd.testing.assert_frame_equal(table, read_with_notes(CSV)[0])
     assert WORKBOOK.stat().st_size < 10_000
     assert table[Column.PELLET_ID].tolist() == ["MK1", "MK2", "MK3", "MK4", "MK5"]
     assert table[Column.SINTERING_TEMPERATURE_C].tolist() == [850, 900, 950, 900, 950]
@@ -37,7 +37,7 @@ def test_workbook_and_csv_are_the_same_pellets() -> None:
     assert "column 'σ_total / mS cm-1' read as conductivity_total_s_cm, divided by 1000" in notes  # noqa: RUF001
 
 
-def test_the_installed_command_reads_the_workbook(command: Command, tmp_path: Path) -> None:
+def test_command_reads_example_workbook_as_own_pellets(command: Command, tmp_path: Path) -> None:
     outcome = command("predict", str(CSV), "--own", str(WORKBOOK), "--json")
     assert outcome.returncode == 0, outcome.stderr
     assert '"used": 5' in outcome.stdout
