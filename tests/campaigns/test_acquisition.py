@@ -1,4 +1,4 @@
-"""Batches chosen from a posterior: against simple cases worked out by hand."""
+"""Selection of batches from a posterior, compared with analytical results."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from nasicon_ml.model import Answers
 from nasicon_ml.screening.objectives import Question
 
 
-def independent(mean, variance, alone=0.0):
+def independent(mean, variance, pellet_variance=0.0):
     mean = np.asarray(mean, dtype=float)
     return JointNormal(
-        mean, np.diag(np.broadcast_to(variance, mean.shape).astype(float)), np.full(len(mean), alone)
+        mean, np.diag(np.broadcast_to(variance, mean.shape).astype(float)), np.full(len(mean), pellet_variance)
     )
 
 
-def believed(conductivity, density_pct=95.0, purity=0.5, density_spread=0.05):
-    """What is believed of recipes: log10 conductivities, and equal or given densities and purities."""
+def make_posterior(conductivity, density_pct=95.0, purity=0.5, density_spread=0.05):
+    """Return a posterior with given log10 conductivities, and constant or given densities and purities."""
     n = len(conductivity.mean)
     density_pct, purity = np.broadcast_to(density_pct, n), np.broadcast_to(purity, n)
     porosity = TARGETS[TargetName.RELATIVE_DENSITY].forward(density_pct)
@@ -49,95 +49,99 @@ def rows(picks):
     return [pick.row for pick in picks]
 
 
-def test_expected_improvement_is_that_of_the_formula():
+def test_expected_improvement_agrees_with_closed_form():
     """Jones, Schonlau and Welch, 10.1023/A:1008306431147, equation 15."""
     mean, deviation, best = np.array([-4.0, -3.5, -4.5]), np.array([0.3, 0.1, 1.0]), -3.6
     z = (mean - best) / deviation
     expected = (mean - best) * norm.cdf(z) + deviation * norm.pdf(z)
-    picks = choose(believed(independent(mean, deviation**2)), Goal(), best, 3, draws=40_000)
-    found = {pick.row: pick for pick in picks}
+    picks = choose(make_posterior(independent(mean, deviation**2)), Goal(), best, 3, draws=40_000)
+    pick_by_row = {pick.row: pick for pick in picks}
     for row in range(3):
-        assert found[row].expected_improvement == pytest.approx(expected[row], abs=0.01)
-        assert found[row].probability_better == pytest.approx(norm.cdf(z[row]), abs=0.01)
+        assert pick_by_row[row].expected_improvement == pytest.approx(expected[row], abs=0.01)
+        assert pick_by_row[row].probability_better == pytest.approx(norm.cdf(z[row]), abs=0.01)
     assert picks[0].row == int(np.argmax(expected))
 
 
-def test_a_pellet_scatters_about_its_recipe():
-    certain = choose(believed(independent([-4.0], 1e-6, alone=0.25)), Goal(), -4.5, 1, draws=40_000)[0]
-    assert certain.probability_better == pytest.approx(norm.cdf(1.0), abs=0.01)
-    assert certain.expected_improvement == pytest.approx(0.5, abs=0.01), (
-        "the scatter of single pellets is nothing to hope for"
+def test_pellet_scatter_affects_probability_but_not_expected_improvement():
+    posterior = make_posterior(independent([-4.0], 1e-6, pellet_variance=0.25))
+    pick = choose(posterior, Goal(), -4.5, 1, draws=40_000)[0]
+    assert pick.probability_better == pytest.approx(norm.cdf(1.0), abs=0.01)
+    assert pick.expected_improvement == pytest.approx(0.5, abs=0.01), (
+        "the scatter of single pellets is no improvement"
     )
 
 
-def test_members_that_teach_the_same_do_not_stand_in_one_batch():
-    shared = np.array([[1.0, 0.99, 0.0], [0.99, 1.0, 0.0], [0.0, 0.0, 0.5]])
-    posterior = believed(JointNormal(np.array([-3.0, -3.01, -3.6]), shared, np.zeros(3)))
+def test_strongly_correlated_recipes_are_not_in_one_batch():
+    covariance = np.array([[1.0, 0.99, 0.0], [0.99, 1.0, 0.0], [0.0, 0.0, 0.5]])
+    posterior = make_posterior(JointNormal(np.array([-3.0, -3.01, -3.6]), covariance, np.zeros(3)))
     assert rows(choose(posterior, Goal(), -3.5, 3)) == [0, 2]
 
 
-def test_a_second_member_is_chosen_for_what_the_first_does_not_improve():
-    # 1 goes with 0 (0.9, below the limit), 2 is its own: a little worse alone, better beside 0.
-    shared = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    posterior = believed(JointNormal(np.array([-3.0, -3.05, -3.1]), shared, np.zeros(3)))
+def test_second_recipe_is_chosen_by_improvement_beyond_the_first():
+    # Recipe 1 is correlated with recipe 0 (0.9, below the limit). Recipe 2 has a slightly lower mean, but improves
+    # more on recipe 0 because it is independent of it.
+    covariance = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    posterior = make_posterior(JointNormal(np.array([-3.0, -3.05, -3.1]), covariance, np.zeros(3)))
     assert rows(choose(posterior, Goal(), -3.0, 2, draws=20_000)) == [0, 2]
 
 
-def test_conditions_decide():
-    posterior = believed(independent([-3.0, -3.4, -3.4], 0.04), density_pct=[80, 95, 95], purity=[0.9, 0.1, 0.8])
+def test_density_and_purity_conditions_change_the_choice():
+    posterior = make_posterior(
+        independent([-3.0, -3.4, -3.4], 0.04), density_pct=[80, 95, 95], purity=[0.9, 0.1, 0.8]
+    )
     assert choose(posterior, Goal(), -4.0, 1)[0].row == 0
     assert choose(posterior, Goal(min_density_pct=90, min_purity=0.05), -4.0, 1)[0].row == 2
     dense_and_pure = choose(posterior, Goal(min_density_pct=90, min_purity=0.5), -4.0, 3)
-    assert set(rows(dense_and_pure)) == {0, 2}, "1 is too unlikely pure to be proposed"
+    assert set(rows(dense_and_pure)) == {0, 2}, "recipe 1 is probably not pure"
     assert dense_and_pure[0].probability_better == pytest.approx(0.8, abs=0.05), (
-        "nearly certainly better, if it is pure"
+        "almost certainly better if it is pure"
     )
     assert choose(posterior, Goal(min_purity=0.95), -4.0, 3) == []
 
 
-def test_without_an_own_pellet_the_highest_is_looked_for_and_nothing_is_said_of_better():
-    picks = choose(believed(independent([-4.0, -3.0, -3.5], 0.09)), Goal(), None, 2)
+def test_without_best_pellet_highest_is_chosen_and_improvement_is_nan():
+    picks = choose(make_posterior(independent([-4.0, -3.0, -3.5], 0.09)), Goal(), None, 2)
     assert rows(picks) == [1, 2]
     assert np.isnan([pick.probability_better for pick in picks]).all()
     assert np.isnan([pick.expected_improvement for pick in picks]).all()
 
 
-def test_where_nothing_can_be_gained_what_teaches_most_is_made():
-    posterior = believed(independent([-8.0, -8.0], [1e-6, 0.01]))
+def test_most_informative_recipe_is_chosen_if_no_improvement_is_possible():
+    posterior = make_posterior(independent([-8.0, -8.0], [1e-6, 0.01]))
     pick = choose(posterior, Goal(), -3.0, 1)[0]
     assert pick.row == 1
     assert pick.expected_improvement == 0.0
 
 
-def test_what_a_batch_teaches_is_no_more_than_all():
+def test_variance_shares_of_a_batch_sum_to_less_than_one():
     random = np.random.default_rng(0)
-    root = random.standard_normal((6, 6))
-    posterior = believed(JointNormal(np.full(6, -4.0), root @ root.T, np.full(6, 0.1)))
+    factor = random.standard_normal((6, 6))
+    posterior = make_posterior(JointNormal(np.full(6, -4.0), factor @ factor.T, np.full(6, 0.1)))
     picks = choose(posterior, Goal(), -4.0, 6)
-    learned = [pick.variance_share for pick in picks]
-    assert min(learned) >= 0
-    assert 0.8 < sum(learned) < 1.0, "pellets scatter, so that a little stays open"
+    shares = [pick.variance_share for pick in picks]
+    assert min(shares) >= 0
+    assert 0.8 < sum(shares) < 1.0, "the scatter of pellets leaves some variance"
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.sampled_from(METHODS), st.integers(0, 1000))
-def test_a_batch_is_of_different_recipes_and_the_same_for_the_same_seed(count, size, method, seed):
-    posterior = believed(independent(np.linspace(-5, -3, count), 0.2))
+def test_batch_has_distinct_recipes_and_is_deterministic_for_a_seed(count, size, method, seed):
+    posterior = make_posterior(independent(np.linspace(-5, -3, count), 0.2))
     picks = choose(posterior, Goal(), -4.0, size, method=method, seed=seed, draws=64)
     assert len(set(rows(picks))) == len(picks) == min(count, size)
     assert picks == choose(posterior, Goal(), -4.0, size, method=method, seed=seed, draws=64)
 
 
-def test_thompson_sampling_takes_each_recipe_as_often_as_it_is_likely_the_best():
-    posterior = believed(independent([-4.0, -4.0, -4.6], 0.09))
+def test_thompson_sampling_follows_probability_of_being_best():
+    posterior = make_posterior(independent([-4.0, -4.0, -4.6], 0.09))
     first = [
         choose(posterior, Goal(), -5.5, 1, method="thompson", seed=seed, draws=1)[0].row for seed in range(300)
     ]
-    counts = np.bincount(first, minlength=3) / 300
-    assert counts[0] == pytest.approx(counts[1], abs=0.12)
-    assert counts[2] < 0.15
+    frequencies = np.bincount(first, minlength=3) / 300
+    assert frequencies[0] == pytest.approx(frequencies[1], abs=0.12)
+    assert frequencies[2] < 0.15
 
 
-def test_settings_of_a_promise_can_be_written_as_json() -> None:
+def test_promise_settings_are_json_serializable() -> None:
     goal = Goal(min_density_pct=90.0)
     settings = json.loads(json.dumps(Question(Promise(goal, -3.5)).to_json()))
     assert settings["objective"] == {"name": "promise", "goal": goal.to_json(), "log10_s_cm": -3.5}
