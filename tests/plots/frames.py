@@ -1,4 +1,4 @@
-"""Small made-up tables in the shape of a training's results."""
+"""Synthetic tables of training results and predictions."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ SYSTEMS = ("LATP", "LAGP", "LTP", "LZP", "NZSP", "LScTP", "LATGP")
 
 
 def out_of_fold(seed=0, n=400, repeats=1):
-    """Predictions whose 90 % intervals hold about 90 % of the time."""
+    """Return out-of-fold predictions whose 90 % intervals contain about 90 % of the measured values."""
     random = np.random.default_rng(seed)
     frames = []
     for target, centre, spread in (
@@ -19,15 +19,15 @@ def out_of_fold(seed=0, n=400, repeats=1):
         source = random.permutation(np.arange(n) % max(n // 4, 1))
         truth = random.normal(centre, spread, n)
         for repeat in range(repeats):
-            wide = random.uniform(0.2, 0.8, n) * max(spread, 1)
+            deviation = random.uniform(0.2, 0.8, n) * max(spread, 1)
             if target == "phase_purity":
                 predicted = random.beta(3, 2, n)
                 measured = (random.uniform(size=n) < predicted).astype(float)
                 lower = upper = np.full(n, np.nan)
             else:
                 measured = np.minimum(truth, 100)
-                predicted = measured + random.normal(0, wide)
-                lower, upper = predicted - 1.645 * wide, predicted + 1.645 * wide
+                predicted = measured + random.normal(0, deviation)
+                lower, upper = predicted - 1.645 * deviation, predicted + 1.645 * deviation
             frames.append(
                 pd.DataFrame(
                     {
@@ -61,7 +61,7 @@ def importances(n=30):
 
 
 def predictions(n=6):
-    """Recipes and answers side by side, some with a single field given."""
+    """Return recipes with their predictions; some state only the formula."""
     random = np.random.default_rng(2)
     formulas = [
         "Li1.3Al0.3Ti1.7(PO4)3", "Li1.5Al0.5Ge1.5(PO4)3", "LiTi2(PO4)3", "Na3Zr2Si2PO12", "LiZr2(PO4)3",

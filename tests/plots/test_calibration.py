@@ -1,3 +1,5 @@
+"""Figures of interval coverage and of errors against the domain score."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,19 +25,19 @@ def errors(n=6):
     )  # fmt: skip
 
 
-def test_the_first_curve_has_a_band_and_the_others_lines(tmp_path):
+def test_coverage_curves_draw_a_band_only_for_the_first_curve(tmp_path):
     figure = plots.coverage_curves({"all": coverage(), "LATP": coverage(0.1)}, "conductivity")
     axes = figure.axes[0]
     lines = {line.get_label(): line for line in axes.lines}
     assert set(lines) == {"as promised", "all", "LATP"}
     np.testing.assert_allclose(lines["LATP"].get_ydata(), coverage(0.1)["coverage"])
     (band,) = (item for item in axes.collections if isinstance(item, FillBetweenPolyCollection))
-    reach = np.ptp(band.get_paths()[0].vertices[:, 1])
-    assert reach == pytest.approx(0.9 + 2 * 1.96 * 0.02, abs=1e-3)
+    height = np.ptp(band.get_paths()[0].vertices[:, 1])
+    assert height == pytest.approx(0.9 + 2 * 1.96 * 0.02, abs=1e-3)
     assert plots.save(figure, tmp_path / "coverage.png").stat().st_size > 10_000
 
 
-def test_a_band_stays_between_nothing_and_everything():
+def test_coverage_band_is_clipped_to_0_and_1():
     figure = plots.coverage_curves({"all": coverage(0.5).assign(coverage_se=0.5)}, "relative_density")
     low, high = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1][[0, -1]]
     vertices = figure.axes[0].collections[0].get_paths()[0].vertices
@@ -52,7 +54,7 @@ def test_a_band_stays_between_nothing_and_everything():
         ("phase_purity", "mean squared error of the probability"),
     ],
 )
-def test_errors_are_drawn_against_the_score_with_the_border(target, label, tmp_path):
+def test_error_by_domain_draws_errors_and_domain_border(target, label, tmp_path):
     figure = plots.error_by_domain(errors(), target)
     axes = figure.axes[0]
     assert axes.get_ylabel() == label
@@ -64,7 +66,7 @@ def test_errors_are_drawn_against_the_score_with_the_border(target, label, tmp_p
     assert plots.save(figure, tmp_path / "domain.png").stat().st_size > 10_000
 
 
-def test_nothing_to_draw_is_an_error_and_an_unknown_target_is_named():
+def test_empty_input_and_unknown_target_raise():
     with pytest.raises(DatasetError, match="no coverage of conductivity"):
         plots.coverage_curves({}, "conductivity")
     with pytest.raises(DatasetError, match="no error of phase_purity"):

@@ -1,4 +1,4 @@
-"""The figure that explains one answer."""
+"""Figures of the contributions to one prediction."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ import pytest
 from nasicon_ml import plots
 from nasicon_ml.errors import DatasetError, FieldError
 
-SIZES = [0.5, -0.3, 0.2, 0.1, -0.05]
+CONTRIBUTIONS = [0.5, -0.3, 0.2, 0.1, -0.05]
 
 
-def explained(target: str = "conductivity", unit: str = "decades", base: float = -4.0) -> pd.DataFrame:
+def explanation(target: str = "conductivity", unit: str = "decades", base: float = -4.0) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "row": 0,
             "target": target,
             "group": "",
             "part": ["atmosphere = Ar", "additive = LiF", "pressure_mpa = 50", "x", "y"],
-            "contribution": SIZES,
+            "contribution": CONTRIBUTIONS,
             "unit": unit,
             "base": base,
-            "predicted": base + sum(SIZES),
+            "predicted": base + sum(CONTRIBUTIONS),
         }
     ).sample(frac=1, random_state=0)
 
 
-def test_bars_lead_from_the_base_to_the_prediction() -> None:
-    axes = plots.contributions(explained(), "conductivity").axes[0]
+def test_bars_connect_base_and_prediction() -> None:
+    axes = plots.contributions(explanation(), "conductivity").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()][:2] == ["atmosphere = Ar", "additive = LiF"]
     starts = [bar.get_x() for bar in axes.patches]
     ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
     assert starts[0] == pytest.approx(-4.0)
     np.testing.assert_allclose(starts[1:], ends[:-1])
-    assert ends[-1] == pytest.approx(-4.0 + sum(SIZES))
+    assert ends[-1] == pytest.approx(-4.0 + sum(CONTRIBUTIONS))
     colours = {bar.get_facecolor() for bar in axes.patches if bar.get_width() > 0}
     assert len(colours) == 1
     assert not colours & {bar.get_facecolor() for bar in axes.patches if bar.get_width() < 0}
 
 
-def test_the_weak_parts_are_added_up() -> None:
-    axes = plots.contributions(explained(), "conductivity", most=3).axes[0]
+def test_small_contributions_are_summed() -> None:
+    axes = plots.contributions(explanation(), "conductivity", most=3).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         "atmosphere = Ar",
         "additive = LiF",
@@ -51,28 +51,28 @@ def test_the_weak_parts_are_added_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "unit", "words"),
+    ("target", "unit", "label"),
     [
         ("conductivity", "decades", "conductivity"),
         ("relative_density", "points", "relative density (%)"),
         ("phase_purity", "percentage points", "phase purity (%)"),
     ],
 )
-def test_the_axis_says_what_it_is(target, unit, words, tmp_path) -> None:
-    figure = plots.contributions(explained(target, unit), target)
-    assert words in figure.axes[0].get_xlabel()
+def test_axis_label_names_the_target(target, unit, label, tmp_path) -> None:
+    figure = plots.contributions(explanation(target, unit), target)
+    assert label in figure.axes[0].get_xlabel()
     assert plots.save(figure, tmp_path / "figure.png").stat().st_size > 0
 
 
-def test_all_answers_stand_below_each_other() -> None:
+def test_each_target_is_drawn_in_its_own_panel() -> None:
     units = {"conductivity": "decades", "relative_density": "points", "phase_purity": "percentage points"}
-    figure = plots.contributions(pd.concat([explained(target, unit) for target, unit in units.items()]))
+    figure = plots.contributions(pd.concat([explanation(target, unit) for target, unit in units.items()]))
     assert len(figure.axes) == 3
     assert any("percentage points" in text.get_text() for text in figure.axes[2].texts)
 
 
-def test_what_is_not_there_is_not_drawn() -> None:
+def test_missing_recipe_and_unknown_target_raise() -> None:
     with pytest.raises(DatasetError, match="recipe 3"):
-        plots.contributions(explained(), "conductivity", row=3)
+        plots.contributions(explanation(), "conductivity", row=3)
     with pytest.raises(FieldError, match="conductivty"):
-        plots.contributions(explained(), "conductivty")
+        plots.contributions(explanation(), "conductivty")

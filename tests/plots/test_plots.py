@@ -1,3 +1,5 @@
+"""Figures of out-of-fold predictions, feature importance and predicted recipes."""
+
 import subprocess
 import sys
 
@@ -16,7 +18,7 @@ from nasicon_ml.plots.recipes import subscripted
 from nasicon_ml.plots.style import wilson
 from tests.plots import frames
 
-NUMBERS = ("conductivity", "relative_density")
+NUMERIC_TARGETS = ("conductivity", "relative_density")
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +36,16 @@ def draw(figure, tmp_path):
     return path
 
 
-@pytest.mark.parametrize("target", NUMBERS)
+@pytest.mark.parametrize("target", NUMERIC_TARGETS)
 @pytest.mark.parametrize("function", [plots.parity, plots.residuals_by_system, plots.interval_calibration])
-def test_every_figure_of_numbers_is_drawn_with_its_subset(function, target, out_of_fold, tmp_path):
+def test_figures_of_numeric_targets_state_number_of_pellets_and_sources(function, target, out_of_fold, tmp_path):
     figure = function(out_of_fold, target)
     assert isinstance(figure, Figure)
     assert "400 pellets of 100 sources" in texts(figure)
     draw(figure, tmp_path)
 
 
-def test_parity_shows_every_pellet_its_interval_and_the_scores(out_of_fold):
+def test_parity_draws_every_pellet_with_interval_and_scores(out_of_fold):
     figure = plots.parity(out_of_fold, "conductivity")
     rows = out_of_fold[out_of_fold["target"] == "conductivity"]
     axes = figure.axes[0]
@@ -56,17 +58,17 @@ def test_parity_shows_every_pellet_its_interval_and_the_scores(out_of_fold):
     assert axes.get_xlim() == axes.get_ylim()
 
 
-def test_a_pellet_of_several_repeats_is_drawn_once():
+def test_parity_draws_each_pellet_of_several_repeats_once():
     figure = plots.parity(frames.out_of_fold(n=40, repeats=3), "relative_density")
     assert "40 pellets" in texts(figure)
 
 
-def test_parity_of_pellets_that_are_all_equal_still_has_axes(out_of_fold, tmp_path):
+def test_parity_of_identical_values_is_drawn(out_of_fold, tmp_path):
     rows = out_of_fold.assign(measured=90.0, predicted=90.0, lower=85.0, upper=95.0)
     draw(plots.parity(rows, "relative_density"), tmp_path)
 
 
-def test_systems_are_ordered_by_error_and_carry_their_counts(out_of_fold):
+def test_systems_are_sorted_by_error_and_labelled_with_counts(out_of_fold):
     axes = plots.residuals_by_system(out_of_fold, "conductivity").axes[0]
     labels = [label.get_text() for label in axes.get_yticklabels()]
     rows = out_of_fold[out_of_fold["target"] == "conductivity"]
@@ -77,7 +79,7 @@ def test_systems_are_ordered_by_error_and_carry_their_counts(out_of_fold):
     assert labels[0] == f"{common[0]}   n = {len(top)}, {top[Column.SOURCE].nunique()} sources"
 
 
-def test_rare_systems_are_drawn_as_one(out_of_fold):
+def test_rare_systems_are_grouped_as_others(out_of_fold):
     rows = out_of_fold.copy()
     rows.loc[rows.index[:3], Column.SYSTEM.value] = ["LHP", "LSnP", None]
     axes = plots.residuals_by_system(rows, "conductivity").axes[0]
@@ -86,8 +88,8 @@ def test_rare_systems_are_drawn_as_one(out_of_fold):
     assert "LHP" not in labels
 
 
-@pytest.mark.parametrize("target", NUMBERS)
-def test_calibration_counts_what_lies_inside(target, out_of_fold):
+@pytest.mark.parametrize("target", NUMERIC_TARGETS)
+def test_interval_calibration_counts_values_inside_intervals(target, out_of_fold):
     rows = out_of_fold[out_of_fold["target"] == target]
     inside = rows["measured"].between(rows["lower"], rows["upper"])
     left, right = plots.interval_calibration(out_of_fold, target).axes
@@ -96,7 +98,7 @@ def test_calibration_counts_what_lies_inside(target, out_of_fold):
     assert f"over all: {100 * inside.mean():.1f} %" in [t.get_text() for t in right.get_legend().get_texts()]
 
 
-def test_a_point_above_the_line_is_outside_even_when_the_interval_is_lopsided(out_of_fold):
+def test_interval_calibration_uses_matching_side_of_asymmetric_interval(out_of_fold):
     rows = out_of_fold[out_of_fold["target"] == "relative_density"].head(2).copy()
     rows["measured"], rows["predicted"] = [85.0, 95.0], 90.0
     rows["lower"], rows["upper"] = 80.0, 93.0
@@ -120,7 +122,7 @@ def test_reliability_counts_every_pellet(out_of_fold, tmp_path):
     draw(figure, tmp_path)
 
 
-def test_the_skill_is_over_the_base_rates_that_the_frame_states(out_of_fold):
+def test_brier_skill_is_relative_to_base_rates_of_the_table(out_of_fold):
     from sklearn.metrics import brier_score_loss
 
     rows = out_of_fold[out_of_fold["target"] == "phase_purity"].assign(median=0.4)
@@ -130,11 +132,11 @@ def test_the_skill_is_over_the_base_rates_that_the_frame_states(out_of_fold):
     assert f"Brier score {score:.3f}, skill {skill:.2f}" in legend
 
 
-def test_reliability_of_one_outcome_is_drawn(out_of_fold, tmp_path):
+def test_reliability_with_a_single_outcome_is_drawn(out_of_fold, tmp_path):
     draw(plots.reliability(out_of_fold.assign(measured=1.0)), tmp_path)
 
 
-def test_importance_shows_the_strongest_twenty_in_order(tmp_path):
+def test_importance_shows_20_largest_in_descending_order(tmp_path):
     frame = frames.importances().sample(frac=1, random_state=0)
     figure = plots.importance(frame, "relative_density")
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -144,7 +146,7 @@ def test_importance_shows_the_strongest_twenty_in_order(tmp_path):
     draw(figure, tmp_path)
 
 
-def test_recipes_outside_the_domain_are_hollow(tmp_path):
+def test_recipes_outside_the_domain_have_hollow_markers(tmp_path):
     figure = plots.recipe_predictions(frames.predictions(), level=0.8)
     first = figure.axes[0]
     filled, hollow = (item for item in first.collections if isinstance(item, PathCollection))
@@ -159,36 +161,36 @@ def test_recipes_outside_the_domain_are_hollow(tmp_path):
 
 
 @pytest.mark.parametrize("n", [1, 40])
-def test_one_recipe_or_more_than_fit(n, tmp_path):
+def test_title_states_number_of_recipes(n, tmp_path):
     figure = plots.recipe_predictions(frames.predictions(n) if n == 40 else frames.predictions().head(1))
     heading = "Predictions for 1 recipe" if n == 1 else "Predictions for the first 30 of 40 recipes"
     assert figure.get_suptitle() == heading
     draw(figure, tmp_path)
 
 
-def test_conductivities_at_several_temperatures_are_said_to_be():
+def test_axis_label_mentions_different_measurement_temperatures():
     frame = frames.predictions().assign(**{Column.MEASUREMENT_TEMPERATURE_C.value: [25.0, 60, 25, 25, 25, 25]})
     assert "each at its own temperature" in plots.recipe_predictions(frame).axes[0].get_xlabel()
 
 
 @pytest.mark.parametrize(
-    ("formula", "written"),
+    ("formula", "expected"),
     [
         ("Li1.3Al0.3Ti1.7(PO4)3", "Li$_{1.3}$Al$_{0.3}$Ti$_{1.7}$(PO$_{4}$)$_{3}$"),
         ("NaPO3", "NaPO$_{3}$"),
         ("Li", "Li"),
     ],
 )
-def test_amounts_become_subscripts(formula, written):
-    assert subscripted(formula) == written
+def test_amounts_become_subscripts(formula, expected):
+    assert subscripted(formula) == expected
 
 
-def test_unknown_target_names_the_nearest(out_of_fold):
+def test_unknown_target_raises_error_with_suggestion(out_of_fold):
     with pytest.raises(FieldError, match=r"conductivity, relative_density.*Did you mean 'conductivity'"):
         plots.parity(out_of_fold, "conductivty")
 
 
-def test_no_rows_is_an_error_and_not_an_empty_figure(out_of_fold):
+def test_empty_tables_raise(out_of_fold):
     with pytest.raises(DatasetError, match="no out-of-fold prediction of conductivity"):
         plots.parity(out_of_fold.iloc[:0], "conductivity")
     with pytest.raises(DatasetError, match="no importance"):
@@ -197,19 +199,19 @@ def test_no_rows_is_an_error_and_not_an_empty_figure(out_of_fold):
         plots.recipe_predictions(pd.DataFrame())
 
 
-@pytest.mark.parametrize(("held", "total"), [(9, 10), (0, 10), (10, 10), (50, 100), (1, 1)])
-def test_wilson_is_that_of_scipy(held, total):
-    expected = binomtest(held, total).proportion_ci(confidence_level=0.95, method="wilson")
-    found = wilson(np.array([float(held)]), np.array([float(total)]))
-    assert np.ravel(found) == pytest.approx([expected.low, expected.high], abs=1e-6)
+@pytest.mark.parametrize(("successes", "total"), [(9, 10), (0, 10), (10, 10), (50, 100), (1, 1)])
+def test_wilson_interval_agrees_with_scipy(successes, total):
+    expected = binomtest(successes, total).proportion_ci(confidence_level=0.95, method="wilson")
+    result = wilson(np.array([float(successes)]), np.array([float(total)]))
+    assert np.ravel(result) == pytest.approx([expected.low, expected.high], abs=1e-6)
 
 
-def test_crowding_counts_neighbours_and_itself():
+def test_crowding_counts_all_points_of_the_same_cell():
     x = np.array([0.0, 0.0, 0.001, 1.0])
     assert crowding(x, x, cells=10).tolist() == [3, 3, 3, 1]
 
 
-def test_the_users_settings_of_matplotlib_are_left_alone(out_of_fold):
+def test_rcparams_are_not_modified(out_of_fold):
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
@@ -217,7 +219,7 @@ def test_the_users_settings_of_matplotlib_are_left_alone(out_of_fold):
     assert dict(mpl.rcParams) == before
 
 
-def test_save_replaces_only_when_the_figure_is_whole(tmp_path, out_of_fold):
+def test_failed_save_keeps_existing_file(tmp_path, out_of_fold):
     path = tmp_path / "figure.nonsense"
     path.write_text("before")
     with pytest.raises(NasiconError, match="cannot be written"):
@@ -226,19 +228,19 @@ def test_save_replaces_only_when_the_figure_is_whole(tmp_path, out_of_fold):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_missing_matplotlib_names_the_extra(monkeypatch, out_of_fold):
+def test_missing_matplotlib_raises_error_naming_the_extra(monkeypatch, out_of_fold):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"nasicon-ml\[plots\]"):
         plots.reliability(out_of_fold)
 
 
-def test_importing_plots_loads_neither_matplotlib_nor_pandas():
+def test_importing_plots_imports_neither_matplotlib_nor_pandas():
     code = "import sys, nasicon_ml.plots; print(sorted({'matplotlib', 'pandas'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
 
 
-def test_no_window_is_ever_opened(out_of_fold):
+def test_drawing_does_not_import_pyplot():
     code = (
         "import sys; from tests.plots import frames; from nasicon_ml import plots;"
         "plots.reliability(frames.out_of_fold(n=40)); print('matplotlib.pyplot' in sys.modules)"

@@ -1,4 +1,4 @@
-"""The figure of a profile: a curve a value, bands where they can be seen, measured pellets, the highest."""
+"""Figures of profiles: curves, bands, measured pellets and best values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def draw(along: plots.Axis, curves: plots.Axis | None = None, **measured: pd.Dat
     return plots.profile(table, along, curves, measured, title="LATP x", level=0.8, best=BEST)
 
 
-def test_a_curve_has_a_band_measured_points_and_the_highest(tmp_path) -> None:
+def test_curve_is_drawn_with_band_measured_points_and_best_value(tmp_path) -> None:
     along = plots.Axis([750.0, 850.0, 950.0], "sintering temperature (°C)")
     figure = draw(along, literature=points([800.0, 900.0]))
     first, second, third = figure.axes
@@ -55,7 +55,7 @@ def test_a_curve_has_a_band_measured_points_and_the_highest(tmp_path) -> None:
     assert plots.save(figure, tmp_path / "figure.png").stat().st_size > 0
 
 
-def test_words_stand_in_their_order_and_outside_is_hollow() -> None:
+def test_categories_keep_order_and_points_outside_domain_are_hollow() -> None:
     along = plots.Axis(["Y", "Al", "Sc"], "M")
     table = answers(3, inside=False)
     figure = plots.profile(table, along, None, {"literature": points(["Sc"])}, title="", level=0.9, best=BEST)
@@ -78,6 +78,6 @@ def test_more_than_two_curves_have_no_bands(count: int, bands: bool) -> None:
     np.testing.assert_allclose(measured.get_facecolor()[0][:3], np.array(colours[1])[:3])
 
 
-def test_times_over_decades_are_on_a_logarithmic_axis() -> None:
+def test_values_over_two_decades_have_a_logarithmic_axis() -> None:
     assert draw(plots.Axis([0.1, 1.0, 10.0], "h")).axes[2].get_xscale() == "log"
     assert draw(plots.Axis([1.0, 2.0, 10.0], "h")).axes[2].get_xscale() == "linear"
