@@ -1,4 +1,4 @@
-"""A small training, done once; stores to record it in; and a training function that costs nothing."""
+"""A small training, done once; stores to record it in; and a replacement of training that returns it at once."""
 
 import itertools
 import shutil
@@ -20,7 +20,7 @@ from tests.stores import copy_store
 
 
 @pytest.fixture(scope="session", autouse=True)
-def all_of_mlflow():
+def imported_mlflow():
     """Import MLflow's model classes without warnings, before a test replaces a part of them."""
     stores.load_mlflow()
     with stores.quiet_logging():
@@ -30,9 +30,9 @@ def all_of_mlflow():
 @pytest.fixture(scope="session")
 def result(small_dataset):
     """Result of a real training with few folds and few trees."""
-    few = {name: settings.changed(rounds=10) for name, settings in workflow.DEFAULT_SETTINGS.items()}
+    short_settings = {name: settings.changed(rounds=10) for name, settings in workflow.DEFAULT_SETTINGS.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workflow, "DEFAULT_SETTINGS", few)
+        patch.setattr(workflow, "DEFAULT_SETTINGS", short_settings)
         return workflow.train(workflow.TrainingOptions(folds=2), dataset=small_dataset)
 
 
@@ -49,7 +49,7 @@ def real_scores():
     return pd.DataFrame([dict(row) for row in metadata.scores])
 
 
-def returning(result):
+def train_returning(result):
     """Return a training function that returns the result at once."""
 
     def train(options=None, *, dataset=None, add=None, progress=None):
@@ -60,7 +60,7 @@ def returning(result):
     return train
 
 
-def crown(version, tracking_uri=None):
+def set_champion(version, tracking_uri=None):
     """Make a version the champion without the gate, which models of few trees would not pass."""
     with stores.open_store(tracking_uri) as store:
         store.client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
@@ -68,14 +68,14 @@ def crown(version, tracking_uri=None):
 
 @pytest.fixture
 def instant_training(monkeypatch, result):
-    """Replace training by its result, and draw a single figure."""
-    monkeypatch.setattr("nasicon_ml.tracking.runs.train", returning(result))
+    """Replace training by a function that returns `result`, and draw only one figure."""
+    monkeypatch.setattr("nasicon_ml.tracking.runs.train", train_returning(result))
     all_figures = record.figures
     monkeypatch.setattr(record, "figures", lambda result: itertools.islice(all_figures(result), 1))
 
 
 def replace_gate(monkeypatch, *, passed):
-    """Let the gate return this result, and return a list of the models that it is called with."""
+    """Let the gate pass or refuse every candidate; return a list of its calls, as (candidate, reference)."""
     calls = []
 
     def evaluate_candidate(candidate, reference):
@@ -103,7 +103,7 @@ def empty_database(tmp_path_factory):
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch, empty_database):
+def store_folder(tmp_path, monkeypatch, empty_database):
     """A working directory with an empty store."""
     shutil.copy(empty_database, tmp_path / stores.DATABASE)
     monkeypatch.chdir(tmp_path)
@@ -156,9 +156,9 @@ def tracked(tmp_path_factory, empty_database, result):
         for name in (stores.URI_VARIABLE, "MLFLOW_EXPERIMENT_NAME"):
             patch.delenv(name, raising=False)
         patch.chdir(folder)
-        patch.setattr("nasicon_ml.tracking.runs.train", returning(result))
+        patch.setattr("nasicon_ml.tracking.runs.train", train_returning(result))
         run = run_training(result.options)
-        crown(run.version)
+        set_champion(run.version)
         return run
 
 
@@ -173,5 +173,5 @@ def client(tracked):
 def logged_model(tracked):
     """The folder of the logged model of `tracked`."""
     folder = Path(stores.sqlite_path(tracked.tracking_uri)).parent / stores.ARTIFACTS
-    (found,) = folder.rglob("MLmodel")
-    return found.parent
+    (description,) = folder.rglob("MLmodel")
+    return description.parent

@@ -1,4 +1,4 @@
-"""A program that lets MLflow log everything gets none of the boosters of a training as runs of its own."""
+"""Under MLflow's autologging, the boosters that this package fits are not logged as runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nasicon_ml.workflows.train import train
 
 
 @pytest.fixture
-def logging_everything(tmp_path, empty_database, monkeypatch):
+def autologging(tmp_path, empty_database, monkeypatch):
     (tmp_path / "mlflow.db").write_bytes(empty_database.read_bytes())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     mlflow.xgboost.autolog(silent=True, log_models=False)
@@ -20,8 +20,8 @@ def logging_everything(tmp_path, empty_database, monkeypatch):
     mlflow.xgboost.autolog(disable=True)
 
 
-@pytest.mark.usefixtures("logging_everything")
-def test_fitting_makes_no_runs_of_its_own():
+@pytest.mark.usefixtures("autologging")
+def test_fit_creates_no_runs_under_autologging():
     pellets = load_pellets().dropna(subset=["relative_density_pct"]).head(40)
     DensityRegressor().fit(pellets, pellets["relative_density_pct"].to_numpy())
     assert len(mlflow.search_runs(search_all_experiments=True)) == 0
@@ -31,20 +31,20 @@ def test_fitting_makes_no_runs_of_its_own():
     with without_autologging():
         xgb.train({}, matrix, num_boost_round=1)
     assert len(mlflow.search_runs(search_all_experiments=True)) == 0
-    xgb.train({}, matrix, num_boost_round=1)  # that of the program itself is logged again
+    xgb.train({}, matrix, num_boost_round=1)  # direct calls of XGBoost are still logged
     assert len(mlflow.search_runs(search_all_experiments=True)) == 1
 
 
-def test_training_is_covered(monkeypatch):
-    entered = []
+def test_train_disables_autologging(monkeypatch):
+    calls = []
 
-    class Logging:
+    class AutologgingUtils:
         @staticmethod
         def disable_autologging():
-            entered.append(True)
+            calls.append(True)
             raise InterruptedError
 
-    monkeypatch.setitem(__import__("sys").modules, "mlflow.utils.autologging_utils", Logging)
+    monkeypatch.setitem(__import__("sys").modules, "mlflow.utils.autologging_utils", AutologgingUtils)
     with pytest.raises(InterruptedError):
         train()
-    assert entered == [True]
+    assert calls == [True]

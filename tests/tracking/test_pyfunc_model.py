@@ -28,174 +28,183 @@ def model(logged_model):
         sys.path[:] = path
 
 
-def same(found, expected):
-    assert list(found.columns) == [column.value for column in PREDICTION]
+def assert_same_predictions(predictions, expected):
+    assert list(predictions.columns) == [column.value for column in PREDICTION]
     pd.testing.assert_frame_equal(
-        found.reset_index(drop=True),
-        expected[list(found.columns)].reset_index(drop=True),
+        predictions.reset_index(drop=True),
+        expected[list(predictions.columns)].reset_index(drop=True),
         check_dtype=False,
         rtol=1e-12,
     )
 
 
 @pytest.mark.slow
-def test_a_formula_is_enough_and_the_numbers_are_those_of_predict(model, result):
+def test_table_with_only_formulas_is_predicted_as_by_predict(model, result):
     recipes = pd.DataFrame({Column.FORMULA.value: FORMULAS})
-    same(model.predict(recipes), predict(read_batch(recipes).table, result.model).results)
+    assert_same_predictions(model.predict(recipes), predict(read_batch(recipes).table, result.model).results)
 
 
-def test_recipes_stated_in_full_give_the_numbers_of_predict(model, result):
+def test_complete_recipes_are_predicted_as_by_predict(model, result):
     recipes = result.model.pellets[[column.value for column in MODEL_INPUT]].head(40)
-    same(model.predict(recipes), predict(recipes, result.model).results)
+    assert_same_predictions(model.predict(recipes), predict(recipes, result.model).results)
 
 
 @pytest.mark.slow
 def test_rows_keep_their_order_and_index(model):
     recipes = pd.DataFrame({Column.FORMULA.value: FORMULAS}, index=[7, 3, 5])
-    found = model.predict(recipes)
-    assert found.index.tolist() == [7, 3, 5]
-    assert found[Column.SYSTEM].tolist() == ["LATP", "LAGP", "LTP"]
+    predictions = model.predict(recipes)
+    assert predictions.index.tolist() == [7, 3, 5]
+    assert predictions[Column.SYSTEM].tolist() == ["LATP", "LAGP", "LTP"]
 
 
-def test_missing_cells_are_missing_fields(model):
-    alone = pd.DataFrame({Column.FORMULA.value: FORMULAS[:1]})
-    spelled = alone.assign(**{Column.ATMOSPHERE.value: [None], Column.SINTERING_TEMPERATURE_C.value: [np.nan]})
-    same(model.predict(spelled), model.predict(alone))
+def test_missing_cells_are_predicted_like_missing_columns(model):
+    formulas = pd.DataFrame({Column.FORMULA.value: FORMULAS[:1]})
+    with_missing_cells = formulas.assign(
+        **{Column.ATMOSPHERE.value: [None], Column.SINTERING_TEMPERATURE_C.value: [np.nan]}
+    )
+    assert_same_predictions(model.predict(with_missing_cells), model.predict(formulas))
 
 
-def test_preparation_is_taken_as_json_has_it(model, result):
-    told = {"lithium_excess_pct": 10, "precursors": "Li2CO3;TiO2", "green_pressure_mpa": 200, "powder_bed": True}
-    table = pd.DataFrame([{"formula": "LTP", **told}])
-    same(model.predict(table), predict(read_batch(table).table, result.model).results)
+def test_preparation_columns_accept_json_types(model, result):
+    preparation = {
+        "lithium_excess_pct": 10,
+        "precursors": "Li2CO3;TiO2",
+        "green_pressure_mpa": 200,
+        "powder_bed": True,
+    }
+    table = pd.DataFrame([{"formula": "LTP", **preparation}])
+    assert_same_predictions(model.predict(table), predict(read_batch(table).table, result.model).results)
     with pytest.raises(Exception, match="powder_bed: 'perhaps' is not accepted; allowed: true or false"):
         model.predict(table.assign(powder_bed="perhaps"))
 
 
-WHOLE = [900, 1000, 800]
+TEMPERATURES = [900, 1000, 800]
 NUMBER, TEXT = Column.SINTERING_TEMPERATURE_C, Column.ATMOSPHERE
 
 
 @pytest.mark.parametrize(
     "columns",
     [
-        {NUMBER: WHOLE},
+        {NUMBER: TEMPERATURES},
         {NUMBER: [900.0, 1000.0, 800.0]},
-        {NUMBER: np.array(WHOLE, dtype="int32")},
-        {NUMBER: np.array(WHOLE, dtype=object)},
-        {NUMBER: pd.array(WHOLE, dtype="Int64")},
+        {NUMBER: np.array(TEMPERATURES, dtype="int32")},
+        {NUMBER: np.array(TEMPERATURES, dtype=object)},
+        {NUMBER: pd.array(TEMPERATURES, dtype="Int64")},
         {NUMBER: ["900", "1000.0", " 800 "]},
-        {NUMBER: WHOLE, TEXT: [None, None, None]},
-        {NUMBER: WHOLE, TEXT: [np.nan, np.nan, np.nan]},
-        {NUMBER: WHOLE, TEXT: ["", "", ""]},
-        {NUMBER: WHOLE, Column.SINTERING_TIME_H: [None, None, None]},
-        {NUMBER: WHOLE, Column.SINTERING_TIME_H: pd.array([None, None, None], dtype="Int64")},
+        {NUMBER: TEMPERATURES, TEXT: [None, None, None]},
+        {NUMBER: TEMPERATURES, TEXT: [np.nan, np.nan, np.nan]},
+        {NUMBER: TEMPERATURES, TEXT: ["", "", ""]},
+        {NUMBER: TEMPERATURES, Column.SINTERING_TIME_H: [None, None, None]},
+        {NUMBER: TEMPERATURES, Column.SINTERING_TIME_H: pd.array([None, None, None], dtype="Int64")},
     ],
 )
-def test_cells_may_have_any_type_that_a_person_would_write(columns, model, result):
+def test_cells_of_any_common_type_are_accepted(columns, model, result):
     recipes = pd.DataFrame({Column.FORMULA.value: FORMULAS} | {key.value: cells for key, cells in columns.items()})
     plain = pd.DataFrame({Column.FORMULA.value: FORMULAS, NUMBER.value: [900.0, 1000.0, 800.0]})
-    same(model.predict(recipes), predict(read_batch(plain).table, result.model).results)
+    assert_same_predictions(model.predict(recipes), predict(read_batch(plain).table, result.model).results)
 
 
-def test_a_gap_among_whole_numbers_is_a_missing_field(model, result):
-    gap = pd.DataFrame({Column.FORMULA.value: FORMULAS, NUMBER.value: pd.array([900, None, 800], dtype="Int64")})
+def test_missing_value_in_integer_column_is_a_missing_field(model, result):
+    nullable = pd.DataFrame(
+        {Column.FORMULA.value: FORMULAS, NUMBER.value: pd.array([900, None, 800], dtype="Int64")}
+    )
     plain = pd.DataFrame({Column.FORMULA.value: FORMULAS, NUMBER.value: [900.0, np.nan, 800.0]})
-    same(model.predict(gap), predict(read_batch(plain).table, result.model).results)
+    assert_same_predictions(model.predict(nullable), predict(read_batch(plain).table, result.model).results)
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "body",
     [
         {"dataframe_records": [{"formula": "LTP", "sintering_temperature_c": 900, "atmosphere": None}]},
         {"dataframe_split": {"columns": ["formula", "sintering_temperature_c"], "data": [["LTP", 900]]}},
         {"inputs": {"formula": ["LTP"], "sintering_temperature_c": [900]}},
     ],
 )
-def test_what_a_server_makes_of_json_is_answered(sent, model, result):
+def test_json_as_parsed_by_mlflow_server_is_predicted(body, model, result):
     from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
     recipes = pd.DataFrame({Column.FORMULA.value: ["LTP"], NUMBER.value: [900]})
-    found = model.predict(infer_and_parse_data(sent, model.metadata.get_input_schema()))
-    same(found, predict(read_batch(recipes).table, result.model).results)
+    predictions = model.predict(infer_and_parse_data(body, model.metadata.get_input_schema()))
+    assert_same_predictions(predictions, predict(read_batch(recipes).table, result.model).results)
 
 
-def test_what_mlflow_reads_of_a_csv_is_answered(model, result):
+def test_csv_as_parsed_by_mlflow_server_is_predicted(model, result):
     from mlflow.pyfunc.scoring_server import parse_csv_input
 
-    found = model.predict(parse_csv_input(io.StringIO("formula,atmosphere\nLTP,\nLATP x=0.3,Ar\n")))
+    predictions = model.predict(parse_csv_input(io.StringIO("formula,atmosphere\nLTP,\nLATP x=0.3,Ar\n")))
     plain = pd.DataFrame({Column.FORMULA.value: ["LTP", "LATP x=0.3"], TEXT.value: [None, "Ar"]})
-    same(found, predict(read_batch(plain).table, result.model).results)
+    assert_same_predictions(predictions, predict(read_batch(plain).table, result.model).results)
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("sintering_temp", "sintering_temperature_c"), ("Formula (nominal)", "formula")]
+    ("name", "suggestion"), [("sintering_temp", "sintering_temperature_c"), ("Formula (nominal)", "formula")]
 )
-def test_a_misspelled_column_is_refused_with_the_right_one(name, meant, model):
+def test_misspelled_column_is_refused_with_a_suggestion(name, suggestion, model):
     from mlflow.exceptions import MlflowException
 
     recipes = pd.DataFrame({Column.FORMULA.value: ["LTP"], name: [900]})
-    with pytest.raises(MlflowException, match=rf"{re.escape(name)}.*Did you mean '{meant}'") as caught:
+    with pytest.raises(MlflowException, match=rf"{re.escape(name)}.*Did you mean '{suggestion}'") as caught:
         model.predict(recipes)
     assert caught.value.get_http_status_code() == 400
 
 
-def test_a_table_of_no_recipes_is_refused(model):
+def test_table_without_rows_is_refused(model):
     from mlflow.exceptions import MlflowException
 
     with pytest.raises(MlflowException, match="holds no recipe"):
         model.predict(pd.DataFrame({Column.FORMULA.value: []}))
 
 
-@pytest.mark.parametrize("given", ["LTP", 7, ["LTP"], [["LTP"]], {"formula": {"a": 1}}, None])
-def test_what_is_no_table_is_refused(given, model):
+@pytest.mark.parametrize("data", ["LTP", 7, ["LTP"], [["LTP"]], {"formula": {"a": 1}}, None])
+def test_input_that_is_not_a_table_is_refused(data, model):
     from mlflow.exceptions import MlflowException
 
     with pytest.raises(MlflowException) as caught:
-        model.predict(given)
+        model.predict(data)
     assert caught.value.get_http_status_code() == 400
 
 
-def test_many_recipes_are_answered_in_parts_with_the_same_numbers(model, result, monkeypatch):
+def test_prediction_in_chunks_gives_the_same_results(model, result, monkeypatch):
     recipes = result.model.pellets[[column.value for column in MODEL_INPUT]].head(25).reset_index(drop=True)
-    whole = predict(recipes, result.model).results
+    expected = predict(recipes, result.model).results
     implementation = model.unwrap_python_model()
-    loaded, asked = type(implementation.model), []
-    answer = loaded.predict
+    model_class, chunk_sizes = type(implementation.model), []
+    original_predict = model_class.predict
 
-    def counted(self, table, **kwargs):
-        asked.append(len(table))
-        return answer(self, table, **kwargs)
+    def counting_predict(self, table, **kwargs):
+        chunk_sizes.append(len(table))
+        return original_predict(self, table, **kwargs)
 
     monkeypatch.setitem(type(implementation)._predict_table.__globals__, "_CHUNK_ROWS", 10)
-    monkeypatch.setattr(loaded, "predict", counted)
-    same(model.predict(recipes), whole)
-    assert asked == [10, 10, 5]
+    monkeypatch.setattr(model_class, "predict", counting_predict)
+    assert_same_predictions(model.predict(recipes), expected)
+    assert chunk_sizes == [10, 10, 5]
 
 
-def test_a_failure_nobody_foresaw_is_told_without_a_stack_trace(model, monkeypatch, caplog):
+def test_unexpected_error_is_logged_but_not_shown_to_the_client(model, monkeypatch, caplog):
     from mlflow.exceptions import MlflowException
 
-    def broken(*args, **kwargs):
+    def failing_predict(*args, **kwargs):
         raise ZeroDivisionError("deep inside")
 
-    monkeypatch.setattr(type(model.unwrap_python_model().model), "predict", broken)
+    monkeypatch.setattr(type(model.unwrap_python_model().model), "predict", failing_predict)
     with pytest.raises(MlflowException, match="could not be answered") as caught:
         model.predict(pd.DataFrame({Column.FORMULA.value: ["LTP"]}))
     assert "deep inside" not in caught.value.serialize_as_json()
-    assert "deep inside" in caplog.text  # the log has all of it
+    assert "deep inside" in caplog.text  # the log has the details
 
 
-def test_a_wider_level_gives_wider_intervals(model, result):
+def test_higher_level_gives_wider_intervals(model, result):
     recipes = pd.DataFrame({Column.FORMULA.value: FORMULAS})
     narrow = model.predict(recipes, params={"level": 0.5})
-    same(narrow, predict(read_batch(recipes).table, result.model, level=0.5).results)
+    assert_same_predictions(narrow, predict(read_batch(recipes).table, result.model, level=0.5).results)
     wide = model.predict(recipes)
     assert (
         narrow[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM] < wide[Column.PREDICTED_CONDUCTIVITY_UPPER_S_CM]
     ).all()
 
 
-def test_the_temperature_of_measurement_is_an_input(model):
+def test_measurement_temperature_column_is_used(model):
     recipes = pd.DataFrame(
         {Column.FORMULA.value: FORMULAS[:1] * 2, Column.MEASUREMENT_TEMPERATURE_C.value: [25.0, 100.0]}
     )
@@ -203,18 +212,20 @@ def test_the_temperature_of_measurement_is_an_input(model):
     assert hot > 2 * cold
 
 
-def test_the_parameter_overrides_the_temperature_of_the_table(model, result):
+def test_measurement_temperature_parameter_overrides_the_column(model, result):
     recipes = pd.DataFrame(
         {Column.FORMULA.value: FORMULAS[:1] * 2, Column.MEASUREMENT_TEMPERATURE_C.value: [25.0, 100.0]}
     )
     table = read_batch(recipes).table
-    found = model.predict(recipes, params={"measurement_temperature_c": 60})
-    same(found, predict(table, result.model, at_c=60.0).results)
-    same(model.predict(recipes, params={"measurement_temperature_c": None}), predict(table, result.model).results)
+    predictions = model.predict(recipes, params={"measurement_temperature_c": 60})
+    assert_same_predictions(predictions, predict(table, result.model, at_c=60.0).results)
+    assert_same_predictions(
+        model.predict(recipes, params={"measurement_temperature_c": None}), predict(table, result.model).results
+    )
 
 
 @pytest.mark.parametrize("value", [700, -300.0, float("nan"), float("inf"), 298.15e3])
-def test_an_impossible_temperature_is_a_bad_request(value, model):
+def test_invalid_measurement_temperature_is_a_bad_request(value, model):
     from mlflow.exceptions import MlflowException
 
     with pytest.raises(MlflowException, match="measurement_temperature_c") as caught:
@@ -236,7 +247,7 @@ def test_an_impossible_temperature_is_a_bad_request(value, model):
         ({Column.FORMULA: ["Li1.3Xx"] * 9}, r"; and 4 more"),
     ],
 )
-def test_a_bad_row_is_a_bad_request_that_names_row_field_and_value(columns, message, model):
+def test_invalid_row_is_a_bad_request_with_row_field_and_value(columns, message, model):
     from mlflow.exceptions import MlflowException
 
     with pytest.raises(MlflowException, match=message) as caught:
@@ -244,7 +255,7 @@ def test_a_bad_row_is_a_bad_request_that_names_row_field_and_value(columns, mess
     assert caught.value.get_http_status_code() == 400
 
 
-def test_an_impossible_level_is_a_bad_request(model):
+def test_invalid_level_is_a_bad_request(model):
     from mlflow.exceptions import MlflowException
 
     with pytest.raises(MlflowException, match="level") as caught:
@@ -252,48 +263,50 @@ def test_an_impossible_level_is_a_bad_request(model):
     assert caught.value.get_http_status_code() == 400
 
 
-def test_a_table_without_formulas_is_refused(model):
+def test_table_without_formula_column_is_refused(model):
     from mlflow.exceptions import MlflowException
 
     with pytest.raises(MlflowException, match="formula"):
         model.predict(pd.DataFrame({Column.SINTERING_TEMPERATURE_C.value: [900.0]}))
 
 
-def test_the_signature_is_the_vocabulary(model):
-    found = model.metadata.signature
-    assert found == signature()
-    assert found.inputs is None  # MLflow would drop every column that is not declared
-    assert [spec.name for spec in found.outputs] == [column.value for column in PREDICTION]
-    assert [(spec.name, spec.default) for spec in found.params] == [
+def test_signature_declares_outputs_and_parameters_but_no_inputs(model):
+    logged = model.metadata.signature
+    assert logged == signature()
+    assert logged.inputs is None  # MLflow would drop every column that is not declared
+    assert [spec.name for spec in logged.outputs] == [column.value for column in PREDICTION]
+    assert [(spec.name, spec.default) for spec in logged.params] == [
         ("level", 0.9),
         ("measurement_temperature_c", None),
     ]
 
 
-def test_the_columns_of_a_recipe_stand_in_the_logged_model(model):
+def test_metadata_of_logged_model_lists_recipe_columns(model):
     logged = model.metadata.metadata["recipe_columns"]
     assert logged == recipe_columns() == {column.value: column.allowed for column in MODEL_INPUT}
 
 
-def test_the_input_example_is_logged_and_answered(model, logged_model, result):
+def test_input_example_is_logged_and_predicted(model, logged_model, result):
     example = pd.read_json(logged_model / "input_example.json", orient="split")
     assert example.columns.tolist() == input_example().columns.tolist()
-    assert input_example()[Column.SINTERING_TEMPERATURE_C].dtype.kind == "i"  # as people write it
-    same(model.predict(input_example()), predict(read_batch(input_example()).table, result.model).results)
+    assert input_example()[Column.SINTERING_TEMPERATURE_C].dtype.kind == "i"  # as users write it
+    assert_same_predictions(
+        model.predict(input_example()), predict(read_batch(input_example()).table, result.model).results
+    )
     serving = json.loads((logged_model / "serving_input_example.json").read_text())
     assert len(serving["dataframe_split"]["data"]) == 3
 
 
-def test_nothing_logged_is_a_pickle(logged_model):
+def test_logged_model_contains_no_pickles(logged_model):
     files = [path for path in logged_model.rglob("*") if path.is_file()]
-    files = [path for path in files if path.parent.name != "__pycache__"]  # made where the model was loaded
-    endings = {path.suffix for path in files}
-    assert endings <= {".py", ".json", ".npz", ".csv", ".md", ".txt", ".yaml", "", ".typed", ".pyi"}
+    files = [path for path in files if path.parent.name != "__pycache__"]  # created by loading the model
+    suffixes = {path.suffix for path in files}
+    assert suffixes <= {".py", ".json", ".npz", ".csv", ".md", ".txt", ".yaml", "", ".typed", ".pyi"}
     assert [path.name for path in files if not path.suffix] == ["MLmodel"]
     assert not [path for path in files if path.read_bytes()[:1] == b"\x80"]
 
 
-def test_requirements_are_names_and_versions_only(logged_model):
+def test_requirements_contain_only_names_and_versions(logged_model):
     written = (logged_model / "requirements.txt").read_text().split()
     assert written == requirements()
     assert {"mlflow", "xgboost", "pymatgen", "matminer"} <= {line.split("==")[0] for line in written}
@@ -302,7 +315,7 @@ def test_requirements_are_names_and_versions_only(logged_model):
         assert "://" not in (logged_model / name).read_text()
 
 
-ELSEWHERE = """
+LOAD_WITHOUT_PACKAGE = """
 import importlib.util, json, sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
 sys.path = [entry for entry in sys.path if not importlib.util.find_spec("nasicon_ml") or entry not in {ours}]
@@ -317,19 +330,19 @@ print(json.dumps([nasicon_ml.__file__, float(found.iloc[0, 0])]))
 
 
 @pytest.mark.slow
-def test_it_loads_without_pickle_and_without_the_package(logged_model, result):
+def test_logged_model_loads_without_pickle_and_without_the_package(logged_model, result):
     import nasicon_ml
 
     ours = str(os.path.dirname(os.path.dirname(nasicon_ml.__file__)))  # noqa: PTH120
-    code = ELSEWHERE.format(ours={ours, ""}, folder=str(logged_model))
+    code = LOAD_WITHOUT_PACKAGE.format(ours={ours, ""}, folder=str(logged_model))
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     env |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     outcome = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=logged_model.parent, check=False
     )
     assert outcome.returncode == 0, outcome.stderr
-    where, conductivity = json.loads(outcome.stdout.splitlines()[-1])
-    assert where.startswith(str(logged_model / "code"))
+    package_file, conductivity = json.loads(outcome.stdout.splitlines()[-1])
+    assert package_file.startswith(str(logged_model / "code"))
     recipes = read_batch(pd.DataFrame({Column.FORMULA.value: FORMULAS[:1]})).table
     expected = predict(recipes, result.model).results
     assert conductivity == pytest.approx(expected[Column.PREDICTED_CONDUCTIVITY_S_CM].item(), rel=1e-12)

@@ -1,4 +1,4 @@
-"""The verb `registry`, as a person calls it."""
+"""The verb `registry` of the command line."""
 
 import json
 from pathlib import Path
@@ -17,22 +17,22 @@ def run(capsys, *arguments):
     return code, out, err
 
 
-def test_list_says_which_can_be_used(two_imports, capsys):
+def test_list_prints_usable_versions_as_table_or_json(two_imports, capsys):
     code, out, err = run(capsys, "list")
-    head, newest, oldest = out.splitlines()
+    header, newest, oldest = out.splitlines()
     assert (code, err) == (0, "")
-    assert head.split()[:2] == ["version", "alias"]
+    assert header.split()[:2] == ["version", "alias"]
     assert newest.split()[:2] == ["2", "challenger"]
     assert oldest.split()[0] == "1"
     assert "UNUSABLE" not in out
     code, out, _ = run(capsys, "list", "--json")
-    assert [(one["version"], one["usable"], one["uri"]) for one in json.loads(out)] == [
+    assert [(version["version"], version["usable"], version["uri"]) for version in json.loads(out)] == [
         ("2", True, "models:/nasicon-recipe/2"),
         ("1", True, "models:/nasicon-recipe/1"),
     ]
 
 
-def test_what_others_wrote_does_not_steer_the_terminal(two_imports, capsys):
+def test_control_characters_in_tags_are_escaped(two_imports, capsys):
     with stores.open_store() as store:
         store.client.set_model_version_tag("nasicon-recipe", "2", "protocol", "\x1b[2J\u202eevil")
         store.client.set_model_version_tag("nasicon-recipe", "2", "note", "\x1b[2J\u202eevil")
@@ -43,7 +43,7 @@ def test_what_others_wrote_does_not_steer_the_terminal(two_imports, capsys):
 
 
 @pytest.mark.slow
-def test_show_tells_all_and_the_card_on_demand(two_imports, capsys):
+def test_show_prints_version_and_scores_and_optionally_the_card(two_imports, capsys):
     code, out, _ = run(capsys, "show", "challenger")
     assert code == 0
     assert "version     2 of nasicon-recipe: models:/nasicon-recipe/2" in out
@@ -55,7 +55,7 @@ def test_show_tells_all_and_the_card_on_demand(two_imports, capsys):
     assert json.loads(out)["card"]["schema"] == "nasicon-ml/model-card/1"
 
 
-def test_a_refusal_exits_with_1_and_shows_the_figures(two_imports, capsys, monkeypatch):
+def test_refused_promotion_exits_with_code_1_and_prints_checks(two_imports, capsys, monkeypatch):
     replace_gate(monkeypatch, passed=False)
     code, out, err = run(capsys, "promote")
     assert (code, err) == (1, "")
@@ -87,7 +87,7 @@ def test_promote_force_compare_and_rollback(two_imports, capsys, monkeypatch):
     assert "we measured it" in out
 
 
-def test_the_real_gate_prints_paired_scores(two_imports, capsys, monkeypatch):
+def test_compare_prints_paired_scores_of_the_real_gate(two_imports, capsys, monkeypatch):
     monkeypatch.setattr(gate, "COVERAGE_RANGES", dict.fromkeys(gate.COVERAGE_RANGES, (0, 100)))
     code, out, _ = run(capsys, "compare", "1", "2")
     assert code == 0
@@ -97,7 +97,7 @@ def test_the_real_gate_prints_paired_scores(two_imports, capsys, monkeypatch):
     assert out.endswith("The gate would let it pass.\n")
 
 
-def test_export_and_import_say_where_and_what(two_imports, capsys, bundle):
+def test_export_and_import_print_folder_and_version(two_imports, capsys, bundle):
     code, out, _ = run(capsys, "export", "2", "out/model")
     assert (code, out) == (0, "version 2 written to out/model\n")
     assert Path("out/model/manifest.json").read_bytes() == (bundle / "manifest.json").read_bytes()
@@ -106,7 +106,7 @@ def test_export_and_import_say_where_and_what(two_imports, capsys, bundle):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["show"], "has no version 'champion'"),
         (["show", "seven"], "has no version 'seven'"),
@@ -120,11 +120,11 @@ def test_export_and_import_say_where_and_what(two_imports, capsys, bundle):
         (["promot"], "promot"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence(arguments, said, two_imports, capsys):
+def test_invalid_call_exits_with_code_2_and_message(arguments, message, two_imports, capsys):
     before = sorted(path.name for path in two_imports.iterdir())
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert "Traceback" not in err
     after = {path.name for path in two_imports.iterdir()} - {"mlflow.db.lock"}
     assert sorted(after) == before

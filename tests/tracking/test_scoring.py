@@ -1,4 +1,4 @@
-"""Requests before an application that stands for MLflow's: what is passed on, and what is said instead."""
+"""The request check in front of a stand-in for MLflow's application: requests passed on, and error responses."""
 
 import asyncio
 import importlib
@@ -17,7 +17,7 @@ JSON = ((b"content-type", b"application/json"),)
 
 
 class Application:
-    """Takes down what it is given, and answers as it is told."""
+    """Stand-in for MLflow's application, which records the request and gives a fixed response or raises."""
 
     def __init__(self, status=200, body=b"{}", error=None):
         self.status, self.body, self.error = status, body, error
@@ -37,16 +37,16 @@ class Application:
         await send({"type": "http.response.body", "body": self.body[middle:]})
 
 
-def ask(application, pieces=(TABLE,), headers=JSON, path="/invocations", method="POST", query=b""):
-    """Send the pieces of a body; give status, body, and how many pieces were taken."""
-    waiting = [
+def send_request(application, pieces=(TABLE,), headers=JSON, path="/invocations", method="POST", query=b""):
+    """Send a body in pieces; return status and body of the response, and the number of pieces that were read."""
+    remaining = [
         {"type": "http.request", "body": piece, "more_body": number < len(pieces)}
         for number, piece in enumerate(pieces, start=1)
     ]
     sent = []
 
     async def receive():
-        return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+        return remaining.pop(0) if remaining else {"type": "http.disconnect"}
 
     async def send(message):
         sent.append(message)
@@ -54,17 +54,17 @@ def ask(application, pieces=(TABLE,), headers=JSON, path="/invocations", method=
     scope = {"type": "http", "path": path, "method": method, "headers": list(headers), "query_string": query}
     asyncio.run(RequestCheck(application)(scope, receive, send))
     status = sent[0]["status"] if sent else None
-    return status, b"".join(message.get("body", b"") for message in sent), len(pieces) - len(waiting)
+    return status, b"".join(message.get("body", b"") for message in sent), len(pieces) - len(remaining)
 
 
-def test_a_good_request_is_passed_on_in_one_form():
+def test_valid_request_is_passed_on_in_normalized_form():
     application = Application(body=b'{"predictions": []}')
     half = len(TABLE) // 2
     headers = [*JSON, (b"transfer-encoding", b"chunked"), (b"x-other", b"kept")]
-    assert ask(application, (TABLE[:half], TABLE[half:]), headers)[:2] == (200, b'{"predictions": []}')
+    assert send_request(application, (TABLE[:half], TABLE[half:]), headers)[:2] == (200, b'{"predictions": []}')
     assert json.loads(application.received)["dataframe_split"] == {"columns": ["formula"], "data": [["LTP"]]}
-    passed_on = dict(application.scope["headers"])
-    assert passed_on == {
+    headers_passed_on = dict(application.scope["headers"])
+    assert headers_passed_on == {
         b"content-type": b"application/json",
         b"content-length": str(len(application.received)).encode(),
         b"x-other": b"kept",
@@ -72,80 +72,80 @@ def test_a_good_request_is_passed_on_in_one_form():
 
 
 @pytest.mark.parametrize(("path", "method"), [("/ping", "GET"), ("/invocations", "GET"), ("/other", "POST")])
-def test_other_requests_are_left_alone(path, method):
+def test_requests_to_other_endpoints_are_passed_on_unchanged(path, method):
     application = Application(status=404, body=b"as it is")
-    assert ask(application, (b"anything",), (), path, method)[:2] == (404, b"as it is")
+    assert send_request(application, (b"anything",), (), path, method)[:2] == (404, b"as it is")
     assert application.received == b"anything"
 
 
-def test_a_bad_request_is_not_passed_on():
+def test_invalid_request_is_not_passed_on():
     application = Application()
-    status, body, _ = ask(application, (b"{",))
+    status, body, _ = send_request(application, (b"{",))
     assert (status, application.scope) == (400, None)
     assert json.loads(body)["error_code"] == "BAD_REQUEST"
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("content", "message"),
     [
         ({"message": "Failed to predict data ' ... '", "reason": "row 1: formula"}, "row 1: formula"),
         ({"message": "MLflow's own"}, "MLflow's own"),
         ({"detail": "FastAPI's own"}, "FastAPI's own"),
     ],
 )
-def test_an_answer_to_a_failure_is_cleaned(said, reason, caplog):
+def test_stack_trace_is_removed_from_error_response_and_logged(content, message, caplog):
     trace = {"stack_trace": "Traceback (most recent call last): secret", "sqlstate": "KAM00"}
-    status, body, _ = ask(Application(400, json.dumps(said | trace).encode()))
-    assert (status, json.loads(body)) == (400, {"error_code": "BAD_REQUEST", "message": reason})
+    status, body, _ = send_request(Application(400, json.dumps(content | trace).encode()))
+    assert (status, json.loads(body)) == (400, {"error_code": "BAD_REQUEST", "message": message})
     assert "secret" in caplog.text
 
 
-def test_what_is_no_json_is_put_into_it():
-    status, body, _ = ask(Application(504, b"Request processing time exceeded limit"))
-    said = {"error_code": "INTERNAL_ERROR", "message": "Request processing time exceeded limit"}
-    assert (status, json.loads(body)) == (504, said)
+def test_plain_text_error_response_is_converted_to_json():
+    status, body, _ = send_request(Application(504, b"Request processing time exceeded limit"))
+    expected = {"error_code": "INTERNAL_ERROR", "message": "Request processing time exceeded limit"}
+    assert (status, json.loads(body)) == (504, expected)
 
 
-def test_a_failure_of_the_server_shows_nothing_of_it(caplog):
-    status, body, _ = ask(Application(error=ZeroDivisionError("deep inside")))
+def test_exception_of_application_is_logged_and_not_shown(caplog):
+    status, body, _ = send_request(Application(error=ZeroDivisionError("deep inside")))
     assert (status, json.loads(body)["message"]) == (500, scoring._FAILURE_MESSAGE)
     assert "deep inside" in caplog.text
 
 
-def test_a_body_that_is_too_large_is_read_to_its_end_but_not_kept():
+def test_too_large_body_is_read_completely_and_refused():
     application = Application()
     pieces = (b"x" * (1 << 20),) * 20
-    status, body, taken = ask(application, pieces)
-    assert (status, taken, application.scope) == (413, 20, None)
+    status, body, n_read = send_request(application, pieces)
+    assert (status, n_read, application.scope) == (413, 20, None)
     assert str(MAX_BYTES) in json.loads(body)["message"]
 
 
-def test_reading_ends_somewhere(monkeypatch):
+def test_number_of_discarded_bytes_is_limited(monkeypatch):
     monkeypatch.setattr(scoring, "_MAX_DISCARDED_BYTES", 10 << 20)
-    assert ask(Application(), (b"x" * (1 << 20),) * 20)[::2] == (413, 11)
+    assert send_request(Application(), (b"x" * (1 << 20),) * 20)[::2] == (413, 11)
 
 
-def test_a_client_that_asks_first_is_told_at_once():
+def test_too_large_request_with_expect_header_is_refused_without_reading():
     headers = [*JSON, (b"content-length", str(MAX_BYTES + 1).encode()), (b"expect", b"100-continue")]
-    assert ask(Application(), (b"x",), headers)[::2] == (413, 0)
+    assert send_request(Application(), (b"x",), headers)[::2] == (413, 0)
 
 
-def test_a_client_that_goes_away_is_not_answered():
-    assert ask(Application(), ())[0] is None
+def test_disconnected_client_gets_no_response():
+    assert send_request(Application(), ())[0] is None
 
 
-def test_so_many_requests_are_worked_on_at_a_time(monkeypatch):
+def test_number_of_concurrent_requests_is_limited(monkeypatch):
     monkeypatch.setattr(scoring, "_MAX_CONCURRENT", 2)
-    working, most = 0, 0
+    active, max_active = 0, 0
 
     async def slow(scope, receive, send):
-        nonlocal working, most
-        working += 1
-        most = max(most, working)
+        nonlocal active, max_active
+        active += 1
+        max_active = max(max_active, active)
         await asyncio.sleep(0.01)
-        working -= 1
+        active -= 1
 
-    async def all_of_them():
+    async def send_all():
         check = RequestCheck(slow)
         scope = {"type": "http", "path": "/invocations", "method": "POST", "headers": list(JSON)}
 
@@ -157,29 +157,29 @@ def test_so_many_requests_are_worked_on_at_a_time(monkeypatch):
 
         await asyncio.gather(*(check(scope, receive, send) for _ in range(7)))
 
-    asyncio.run(all_of_them())
-    assert most == 2
+    asyncio.run(send_all())
+    assert max_active == 2
 
 
 @pytest.fixture
 def server_module(monkeypatch):
-    """MLflow's module while it loads the model: there, and without its application."""
+    """MLflow's server module during its import, while it loads the model and has no application yet."""
     module = types.ModuleType(scoring._SERVER_MODULE)
     monkeypatch.setitem(sys.modules, scoring._SERVER_MODULE, module)
     return module
 
 
-def test_the_server_that_loads_the_model_gets_the_check(server_module):
+def test_request_check_is_installed_while_the_server_is_imported(server_module):
     assert install_request_check()
-    taken = sys.modules[scoring._SERVER_MODULE]  # what Python imports
-    assert not hasattr(taken, "app")
-    server_module.app = Application()  # as a statement of the module does it
-    assert isinstance(taken.app, RequestCheck)
-    assert taken.app is taken.app
-    assert taken.app.app is server_module.app
+    replacement = sys.modules[scoring._SERVER_MODULE]  # what an import statement returns
+    assert not hasattr(replacement, "app")
+    server_module.app = Application()  # as at the end of the module
+    assert isinstance(replacement.app, RequestCheck)
+    assert replacement.app is replacement.app
+    assert replacement.app.app is server_module.app
 
 
-def test_python_imports_what_takes_the_place_of_a_module(tmp_path, monkeypatch):
+def test_import_returns_the_module_that_replaces_the_server(tmp_path, monkeypatch):
     text = f"""
         import sys
         from nasicon_ml.tracking import scoring
@@ -190,28 +190,28 @@ def test_python_imports_what_takes_the_place_of_a_module(tmp_path, monkeypatch):
     (tmp_path / "server_of_a_test.py").write_text(textwrap.dedent(text), "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(scoring, "_SERVER_MODULE", scoring._SERVER_MODULE)
-    taken = importlib.import_module("server_of_a_test")
+    imported = importlib.import_module("server_of_a_test")
     monkeypatch.delitem(sys.modules, "server_of_a_test")
-    assert isinstance(taken.app, RequestCheck)
-    assert taken.app.app == Application.__name__
+    assert isinstance(imported.app, RequestCheck)
+    assert imported.app.app == Application.__name__
 
 
-def test_a_server_that_is_up_gets_none(server_module):
+def test_request_check_is_not_installed_after_the_server_was_imported(server_module):
     server_module.app = Application()
     assert not install_request_check()
     assert sys.modules[scoring._SERVER_MODULE] is server_module
 
 
-def test_without_a_server_nothing_happens():
+def test_request_check_is_not_installed_without_a_server():
     assert scoring._SERVER_MODULE not in sys.modules
     assert not install_request_check()
 
 
 @pytest.mark.parametrize("path", ["/invocations", "/ping", "/version"])
-def test_a_request_of_two_lengths_is_refused(path):
-    """Two servers on its way could disagree about where it ends."""
+def test_request_with_content_length_and_transfer_encoding_is_refused(path):
+    """A proxy and this server could disagree about where the request ends (request smuggling)."""
     headers = (*JSON, (b"content-length", b"5"), (b"transfer-encoding", b"chunked"))
     application = Application()
-    status, body, _ = ask(application, headers=headers, path=path)
+    status, body, _ = send_request(application, headers=headers, path=path)
     assert (status, application.scope) == (400, None)
     assert json.loads(body)["message"] == "a request has Content-Length or Transfer-Encoding, not both"

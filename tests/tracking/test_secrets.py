@@ -1,4 +1,4 @@
-"""Passwords stay out of addresses and messages."""
+"""Passwords are refused in URIs and do not appear in messages."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from nasicon_ml.tracking.store import open_store, translate_errors
         "https://:S3cret-word@mlflow.example.org",
     ],
 )
-def test_an_address_with_a_password_is_refused_and_not_repeated(uri):
+def test_uri_with_password_is_refused_without_repeating_it(uri):
     with (
         pytest.raises(TrackingError, match=r"holds a password.*MLFLOW_TRACKING_PASSWORD") as caught,
         open_store(uri),
@@ -25,7 +25,7 @@ def test_an_address_with_a_password_is_refused_and_not_repeated(uri):
     assert "S3cret" not in str(caught.value)
 
 
-def test_a_user_alone_is_no_secret():
+def test_uri_with_user_and_no_password_is_accepted():
     with pytest.raises(TrackingError, match="cannot be reached"), open_store("http://anna@127.0.0.1:9"):
         pass
 
@@ -34,7 +34,7 @@ def test_a_user_alone_is_no_secret():
     ("user", "message"),
     [("anna", "the server does not know the user 'anna' with this password"), ("", "wants a user and a password")],
 )
-def test_who_is_not_let_in_is_told_as_whom_and_without_the_password(monkeypatch, tmp_path, user, message):
+def test_login_error_names_the_user_and_not_the_password(monkeypatch, tmp_path, user, message):
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import ErrorCode
 

@@ -1,4 +1,4 @@
-"""`mlflow ui` as a user starts it, in the folder of the default store, and asked over HTTP."""
+"""`mlflow ui`, started as by a user in the folder of the default store, and its responses over HTTP."""
 
 import json
 import os
@@ -18,13 +18,13 @@ from nasicon_ml.tracking import load_bundle, run_training
 from nasicon_ml.tracking.store import sqlite_path
 from tests.programs import PATIENCE_S, free_port, running
 from tests.stores import copy_store
-from tests.tracking.test_registry import conductivity
+from tests.tracking.test_registry import predict_conductivity
 
 pytestmark = pytest.mark.slow
 
 
 class Site:
-    """A web server, asked without any proxy."""
+    """A local web server; requests ignore the proxy settings."""
 
     def __init__(self, port):
         self.address = f"http://127.0.0.1:{port}"
@@ -35,8 +35,8 @@ class Site:
         request = urllib.request.Request(  # noqa: S310
             self.address + path, body, {"Content-Type": "application/json"}
         )
-        with self.opener.open(request, timeout=PATIENCE_S) as answer:
-            return answer.read()
+        with self.opener.open(request, timeout=PATIENCE_S) as response:
+            return response.read()
 
     def json(self, path, data=None):
         return json.loads(self.bytes(f"/api/2.0/mlflow/{path}", data))
@@ -50,7 +50,7 @@ class Site:
 
 @contextmanager
 def mlflow_ui(folder):
-    """Start `mlflow ui` in a folder; only the port is chosen, and one worker is enough."""
+    """Start `mlflow ui` in a folder with default settings, except for a free port and a single worker."""
     port = free_port()
     env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
     env |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"}
@@ -75,30 +75,30 @@ def recorded(tmp_path_factory, tracked):
 
 @pytest.fixture(scope="module")
 def site(recorded):
-    with mlflow_ui(recorded[0]) as found:
-        yield found
+    with mlflow_ui(recorded[0]) as server:
+        yield server
 
 
-def test_the_page_is_there(site):
+def test_start_page_is_served(site):
     assert b"<html" in site.bytes("/")
 
 
-def test_the_run_is_shown_with_scores_dataset_and_model(site, recorded, result):
+def test_run_is_served_with_scores_dataset_and_model(site, recorded, result):
     experiment = site.json("experiments/get-by-name?experiment_name=nasicon-ml")["experiment"]
     (run,) = site.json("runs/search", {"experiment_ids": [experiment["experiment_id"]]})["runs"]
     assert (run["info"]["run_id"], run["info"]["status"]) == (recorded[1].run_id, "FINISHED")
     metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert 0 < metrics["conductivity.mae_decades"] < 10
     assert len(metrics) <= 12
-    (given,) = run["inputs"]["dataset_inputs"]
-    assert given["dataset"]["digest"] == result.dataset_sha256[:36]
-    (made,) = run["outputs"]["model_outputs"]
-    model = site.json(f"logged-models/{made['model_id']}")["model"]
+    (dataset_input,) = run["inputs"]["dataset_inputs"]
+    assert dataset_input["dataset"]["digest"] == result.dataset_sha256[:36]
+    (model_output,) = run["outputs"]["model_outputs"]
+    model = site.json(f"logged-models/{model_output['model_id']}")["model"]
     assert model["info"]["status"] == "LOGGED_MODEL_READY"
     assert len(model["data"]["metrics"]) == len(metrics)
 
 
-def test_artifacts_are_shown(site, recorded):
+def test_artifacts_are_served(site, recorded):
     run_id = recorded[1].run_id
     top = site.json(f"artifacts/list?run_id={run_id}")["files"]
     assert [item["path"] for item in top] == ["bundle", "plots", "tables"]
@@ -108,7 +108,7 @@ def test_artifacts_are_shown(site, recorded):
     assert table["columns"][:4] == ["target", "subset", "model", "metric"]
 
 
-def test_the_version_is_shown_as_champion(site, recorded):
+def test_version_is_served_with_its_aliases(site, recorded):
     model = site.json("registered-models/get?name=nasicon-recipe")["registered_model"]
     aliases = {alias["alias"]: str(alias["version"]) for alias in model["aliases"]}
     assert aliases == {"champion": "1", "challenger": "1"}
@@ -116,7 +116,7 @@ def test_the_version_is_shown_as_champion(site, recorded):
     assert (version["status"], version["run_id"]) == ("READY", recorded[1].run_id)
 
 
-def test_a_run_is_recorded_through_the_server_and_its_model_loaded_back(
+def test_model_of_a_run_recorded_on_the_server_can_be_loaded(
     site, result, tmp_path, monkeypatch, instant_training
 ):
     monkeypatch.chdir(tmp_path)
@@ -126,12 +126,12 @@ def test_a_run_is_recorded_through_the_server_and_its_model_loaded_back(
     assert status["status"] == "FINISHED"
     assert status["artifact_uri"].startswith("mlflow-artifacts:/")
     for uri in ("models:/nasicon-recipe/2", "models:/nasicon-recipe@champion", f"runs:/{run.run_id}"):
-        found = load_bundle(uri, tracking_uri=site.address)
-        assert np.array_equal(conductivity(found), conductivity(result.model))
+        model = load_bundle(uri, tracking_uri=site.address)
+        assert np.array_equal(predict_conductivity(model), predict_conductivity(result.model))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interruption_through_the_server_registers_nothing(site, monkeypatch, instant_training):
+def test_interrupted_training_on_the_server_registers_nothing(site, monkeypatch, instant_training):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
@@ -145,7 +145,7 @@ def test_an_interruption_through_the_server_registers_nothing(site, monkeypatch,
     assert run["info"]["status"] == "KILLED"
 
 
-def test_wrong_names_are_explained_through_the_server(site):
+def test_unknown_names_on_the_server_raise_with_suggestions(site):
     with pytest.raises(TrackingError, match=r"no model 'nasicon' is registered in http://127"):
         load_bundle("models:/nasicon@champion", tracking_uri=site.address)
     with pytest.raises(TrackingError, match=r"has no alias 'challenge'.*Did you mean 'challenger'"):

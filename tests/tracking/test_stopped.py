@@ -1,4 +1,4 @@
-"""Stopped at the k-th step: whatever the registry was doing, it is as before, or it is done."""
+"""Changes of the registry that a signal interrupts at their k-th step are undone or complete."""
 
 import contextlib
 import itertools
@@ -19,98 +19,105 @@ from nasicon_ml.tracking import store as stores
 class Steps:
     """Counts commits, renames, removals and closed files, and sends this process a signal at the k-th."""
 
-    def __init__(self, k, number):
-        self.k, self.number, self.count = k, number, 0
+    def __init__(self, k, signal_number):
+        self.k, self.signal_number, self.count = k, signal_number, 0
 
     def step(self, *_):
         self.count += 1
         if self.count == self.k:
-            signal.raise_signal(self.number)
+            signal.raise_signal(self.signal_number)
 
-    def followed(self, function):
+    def counted(self, function):
         def wrapper(*args, **kwargs):
-            answer = function(*args, **kwargs)
+            result = function(*args, **kwargs)
             self.step()
-            return answer
+            return result
 
         return wrapper
 
 
 @contextlib.contextmanager
-def stopped_at(k, number):
-    """Send a signal at the k-th step of the block; yields the steps."""
+def signal_at(k, signal_number):
+    """Send a signal at the k-th step of the block; yield the counter of steps."""
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    steps = Steps(k, number)
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    steps = Steps(k, signal_number)
+    handlers = {handled: signal.getsignal(handled) for handled in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     event.listen(Engine, "commit", steps.step)
     try:
         with pytest.MonkeyPatch.context() as patch:
             for name in ("close", "replace", "rename", "unlink", "rmdir"):
-                patch.setattr(os, name, steps.followed(getattr(os, name)))
+                patch.setattr(os, name, steps.counted(getattr(os, name)))
             yield steps
     finally:
         event.remove(Engine, "commit", steps.step)
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for handled, handler in handlers.items():
+            signal.signal(handled, handler)
 
 
-def state(folder):
-    """All aliases, and the tags of all versions but the moments of writing."""
+def registry_state(folder):
+    """Return all aliases, and the tags of all versions except times."""
     with closing(sqlite3.connect(folder / stores.DATABASE)) as database:
         aliases = database.execute("SELECT alias, version FROM registered_model_aliases ORDER BY alias").fetchall()
         tags = database.execute("SELECT version, key, value FROM model_version_tags ORDER BY 1, 2").fetchall()
     return aliases, [tag for tag in tags if not tag[1].endswith("_at")]
 
 
-def endings(folder, action, first, stride):
-    """Stop an action at every step, from the first, on a copy of the store each; yields what came of it."""
+def interrupt_at_each_step(folder, action, first, stride):
+    """Repeat an action on the original database, interrupted at its k-th step for k = first, first + stride, ...
+
+    Yield the signal, the error raised and the state of the registry; end with the first run of fewer than k steps.
+    """
     original = (folder / stores.DATABASE).read_bytes()
     for k in itertools.count(first, stride):
         (folder / stores.DATABASE).write_bytes(original)
-        number = (signal.SIGTERM, signal.SIGINT)[k // stride % 2]
+        signal_number = (signal.SIGTERM, signal.SIGINT)[k // stride % 2]
         error = None
-        with stopped_at(k, number) as steps:
+        with signal_at(k, signal_number) as steps:
             try:
                 action()
-            except BaseException as raised:  # noqa: BLE001 -- whatever it is, it is to be looked at
+            except BaseException as raised:  # noqa: BLE001 -- the caller checks its type
                 error = raised
-        yield number, error, state(folder)
+        yield signal_number, error, registry_state(folder)
         if steps.count < k:
             return
 
 
-# Half of the steps take half a minute; some of them a few seconds.
+# Every 2nd step takes half a minute, every 13th a few seconds.
 STRIDES = [(3, 13), pytest.param(1, 2, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize(("first", "stride"), STRIDES)
 @pytest.mark.parametrize("action", [promote, rollback], ids=["promote", "rollback"])
-def test_a_change_of_champion_that_is_stopped_is_as_before_or_done(action, first, stride, two_versions):
+def test_interrupted_change_of_champion_is_undone_or_complete(action, first, stride, two_versions):
     if action is rollback:
         promote()
-    before = state(two_versions)
-    seen = set()
-    for number, error, after in endings(two_versions, action, first, stride):
+    before = registry_state(two_versions)
+    outcomes = set()
+    for signal_number, error, after in interrupt_at_each_step(two_versions, action, first, stride):
         if error is None:
-            done = after
+            completed = after
         else:
-            assert isinstance(error, SystemExit if number == signal.SIGTERM else KeyboardInterrupt), repr(error)
-            assert number != signal.SIGTERM or error.code == TERMINATED
-        seen.add((error is None, repr(after)))
-    # A stop in the last clean-up comes too late to change what is done.
-    assert seen <= {(False, repr(before)), (True, repr(done)), (False, repr(done))}
-    assert (False, repr(before)) in seen
-    assert dict(done[0])["champion"] == (2 if action is promote else 1)
+            assert isinstance(error, SystemExit if signal_number == signal.SIGTERM else KeyboardInterrupt), repr(
+                error
+            )
+            assert signal_number != signal.SIGTERM or error.code == TERMINATED
+        outcomes.add((error is None, repr(after)))
+    # A signal during the final clean-up raises although the change is complete.
+    assert outcomes <= {(False, repr(before)), (True, repr(completed)), (False, repr(completed))}
+    assert (False, repr(before)) in outcomes
+    assert dict(completed[0])["champion"] == (2 if action is promote else 1)
 
 
 @pytest.mark.parametrize(("first", "stride"), STRIDES)
-def test_an_export_that_is_stopped_leaves_a_whole_bundle_or_none(first, stride, two_versions):
+def test_interrupted_export_leaves_a_complete_bundle_or_none(first, stride, two_versions):
     out = two_versions / "out"
-    for _number, error, _state in endings(two_versions, lambda: export_version("1", out), first, stride):
+    for _signal, error, _after in interrupt_at_each_step(
+        two_versions, lambda: export_version("1", out), first, stride
+    ):
         assert error is None or isinstance(error, (SystemExit, KeyboardInterrupt)), repr(error)
         if out.exists():
             PropertyModel.load(out)
@@ -120,14 +127,16 @@ def test_an_export_that_is_stopped_leaves_a_whole_bundle_or_none(first, stride, 
 
 
 @pytest.mark.slow
-def test_an_import_that_is_stopped_registers_a_usable_version_or_none(two_versions):
+def test_interrupted_import_registers_a_usable_version_or_none(two_versions):
     export_version("1", two_versions / "bundle")
-    for _number, error, _state in endings(two_versions, lambda: import_bundle(two_versions / "bundle"), 5, 73):
+    for _signal, error, _after in interrupt_at_each_step(
+        two_versions, lambda: import_bundle(two_versions / "bundle"), 5, 73
+    ):
         assert error is None or isinstance(error, (SystemExit, KeyboardInterrupt)), repr(error)
         versions = list_versions()
         assert all(version.usable for version in versions)
         assert len(versions) == 3 if error is None else len(versions) in {2, 3}
         with stores.open_store() as store:
-            experiments = [found.experiment_id for found in store.client.search_experiments()]
+            experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
             runs = [run.info.status for run in store.client.search_runs(experiments)]
         assert "RUNNING" not in runs

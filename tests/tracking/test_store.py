@@ -12,7 +12,7 @@ from nasicon_ml.tracking.store import EXPERIMENT, open_store, resolve_experiment
 from tests.programs import free_port
 
 
-def test_the_store_given_comes_before_the_variable_and_the_variable_before_the_folder(tmp_path, monkeypatch):
+def test_uri_argument_precedes_variable_which_precedes_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert resolve_uri() == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv(stores.URI_VARIABLE, "http://127.0.0.1:1")
@@ -21,7 +21,7 @@ def test_the_store_given_comes_before_the_variable_and_the_variable_before_the_f
 
 
 @pytest.mark.parametrize("name", ["plain", "with a space", "Präparate", "50 %", "a?b", "a#b"])
-def test_the_default_store_works_in_a_folder_of_any_name(name, tmp_path, monkeypatch, empty_database):
+def test_default_store_works_in_folders_with_special_characters(name, tmp_path, monkeypatch, empty_database):
     folder = tmp_path / name
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -35,38 +35,38 @@ def test_the_default_store_works_in_a_folder_of_any_name(name, tmp_path, monkeyp
 @pytest.mark.parametrize(
     "uri", ["http://host", "postgresql://host/db", "sqlite://", "sqlite:///:memory:", "mlruns"]
 )
-def test_other_stores_have_no_file(uri):
+def test_sqlite_path_of_other_stores_is_none(uri):
     assert sqlite_path(uri) is None
 
 
-def test_an_experiment_is_made_once(workplace):
+def test_experiment_is_created_once(store_folder):
     with open_store() as store:
         assert store.experiment_id("lab") == store.experiment_id("lab")
 
 
-def test_a_deleted_experiment_is_named(workplace):
+def test_deleted_experiment_raises(store_folder):
     with open_store() as store:
         store.client.delete_experiment(store.experiment_id("lab"))
         with pytest.raises(TrackingError, match=r"'lab'.*was deleted.*--experiment.*restore"):
             store.experiment_id("lab")
 
 
-def test_mlflows_settings_are_as_they_were_afterwards(workplace, monkeypatch):
+def test_open_store_restores_settings_of_mlflow(store_folder, monkeypatch):
     import mlflow
 
-    monkeypatch.setenv(stores.URI_VARIABLE, f"sqlite:///{workplace}/mlflow.db")
+    monkeypatch.setenv(stores.URI_VARIABLE, f"sqlite:///{store_folder}/mlflow.db")
     before = mlflow.get_tracking_uri()
-    with open_store(f"sqlite:///{workplace}/mlflow.db"):
+    with open_store(f"sqlite:///{store_folder}/mlflow.db"):
         pass
     assert mlflow.get_tracking_uri() == before
-    assert os.environ[stores.URI_VARIABLE] == f"sqlite:///{workplace}/mlflow.db"
+    assert os.environ[stores.URI_VARIABLE] == f"sqlite:///{store_folder}/mlflow.db"
     monkeypatch.delenv(stores.URI_VARIABLE)
     with open_store():
         pass
     assert stores.URI_VARIABLE not in os.environ
 
 
-def test_a_store_that_must_exist_is_not_made(tmp_path, monkeypatch):
+def test_missing_store_is_not_created_if_it_must_exist(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with (
         pytest.raises(TrackingError, match=r"no store at .*mlflow\.db.*nasicon-ml train"),
@@ -76,7 +76,7 @@ def test_a_store_that_must_exist_is_not_made(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+def test_file_that_is_not_a_database_is_refused_and_not_changed(tmp_path):
     path = tmp_path / "noise.db"
     path.write_bytes(os.urandom(4096))
     before = path.read_bytes()
@@ -88,7 +88,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_a_damaged_database_is_a_sentence_that_names_it(tmp_path, empty_database):
+def test_damaged_database_is_named_in_the_error(tmp_path, empty_database):
     path = tmp_path / "damaged.db"
     path.write_bytes(empty_database.read_bytes()[:5000])
     with pytest.raises(TrackingError, match=r"damaged\.db"), open_store(f"sqlite:///{path}") as store:
@@ -96,46 +96,48 @@ def test_a_damaged_database_is_a_sentence_that_names_it(tmp_path, empty_database
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for the superuser")
-def test_a_read_only_folder_is_named(tmp_path):
+def test_read_only_folder_raises(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(TrackingError, match="cannot be written"), open_store(f"sqlite:///{tmp_path}/mlflow.db"):
         pass
 
 
-def test_a_folder_in_the_way_is_named(tmp_path):
+def test_folder_in_place_of_the_database_raises(tmp_path):
     (tmp_path / "mlflow.db").mkdir()
     with pytest.raises(TrackingError, match="cannot be opened"), open_store(f"sqlite:///{tmp_path}/mlflow.db"):
         pass
 
 
-def test_a_server_that_is_not_there_is_said_at_once(monkeypatch):
+def test_unreachable_server_raises_without_retries(monkeypatch):
     uri = f"http://127.0.0.1:{free_port()}"
     pauses = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     with pytest.raises(TrackingError, match=f"{uri} cannot be reached"), open_store(uri):
         pass
-    assert pauses == []  # it is not asked again
+    assert pauses == []  # no retries
 
 
-def test_other_errors_pass_unchanged(workplace):
+def test_open_store_does_not_change_other_errors(store_folder):
     with pytest.raises(ZeroDivisionError), open_store():
         raise ZeroDivisionError
 
 
-def test_missing_mlflow_names_the_extra(monkeypatch):
+def test_missing_mlflow_raises_with_the_name_of_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(MissingExtraError, match=r"nasicon-ml\[tracking\]"), open_store():
         pass
 
 
-# By these MLflow sees that it runs in a test, and is silent of its own accord.
-OF_TESTS = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "PYTEST_CURRENT_TEST")
+# MLflow itself disables telemetry in tests, which it recognises by these variables.
+TEST_VARIABLES = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "PYTEST_CURRENT_TEST")
 
 
 def run(code, **env):
-    """Run a program that does not look like a test; nothing it sends would get out."""
+    """Run code in a process that MLflow does not take for a test; a closed proxy port stops all telemetry."""
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("MLFLOW") and name not in OF_TESTS
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MLFLOW") and name not in TEST_VARIABLES
     }
     nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
     outcome = subprocess.run(
@@ -156,19 +158,20 @@ TELEMETRY = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("before", ["", "import mlflow; "])
-def test_telemetry_is_off_even_if_mlflow_was_imported_before(before):
-    code = f"{before}from nasicon_ml.tracking.store import load_mlflow; load_mlflow()\n{TELEMETRY}"
+@pytest.mark.parametrize("first_statement", ["", "import mlflow; "])
+def test_telemetry_is_off_even_if_mlflow_was_imported_before(first_statement):
+    code = f"{first_statement}from nasicon_ml.tracking.store import load_mlflow; load_mlflow()\n{TELEMETRY}"
     assert run(code, MLFLOW_DISABLE_TELEMETRY="false") == "True True"
 
 
 @pytest.mark.slow
-def test_the_test_of_telemetry_can_fail():
+def test_telemetry_is_on_without_load_mlflow():
+    """Make sure that the test above can fail."""
     assert run(TELEMETRY, MLFLOW_DISABLE_TELEMETRY="false").startswith("False")
 
 
 @pytest.mark.slow
-def test_the_users_own_settings_of_mlflow_are_kept():
+def test_load_mlflow_keeps_settings_of_the_user():
     code = (
         "import os; from nasicon_ml.tracking.store import load_mlflow; load_mlflow();"
         "print(os.environ['MLFLOW_HTTP_REQUEST_MAX_RETRIES'])"
@@ -176,7 +179,7 @@ def test_the_users_own_settings_of_mlflow_are_kept():
     assert run(code, MLFLOW_HTTP_REQUEST_MAX_RETRIES="9") == "9"
 
 
-def test_a_registry_elsewhere_is_refused(workplace, monkeypatch):
+def test_registry_in_another_store_is_refused(store_folder, monkeypatch):
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:////tmp/other.db")
     with pytest.raises(
         TrackingError, match=r"MLFLOW_REGISTRY_URI names sqlite:////tmp/other\.db, and the runs are in"
@@ -188,12 +191,12 @@ def test_a_registry_elsewhere_is_refused(workplace, monkeypatch):
 
 
 @pytest.mark.parametrize("uri", ["mlflow.db", "lab/runs.sqlite", "/runs.sqlite3"])
-def test_a_file_in_the_place_of_an_address_is_refused_with_the_cure(uri):
+def test_file_name_instead_of_uri_is_refused_with_a_suggestion(uri):
     with pytest.raises(TrackingError, match=f"is a file, and no address of a store: write sqlite:///{uri}"):
         open_store(uri).__enter__()
 
 
-def test_mlflows_variable_names_the_experiment(monkeypatch):
+def test_experiment_argument_precedes_default_but_not_variable(monkeypatch):
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
     assert (resolve_experiment(), resolve_experiment("lab")) == (EXPERIMENT, "lab")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "furnace 2")
@@ -201,14 +204,14 @@ def test_mlflows_variable_names_the_experiment(monkeypatch):
 
 
 @pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
-def test_a_store_that_keeps_nothing_is_refused(uri):
+def test_in_memory_store_is_refused(uri):
     with pytest.raises(
         TrackingError, match=r"names no file, so nothing would be kept; write sqlite:///mlflow\.db"
     ):
         open_store(uri).__enter__()
 
 
-def rejected_setting(variable, value):
+def invalid_variable_message(variable, value):
     return f"error: MLflow does not accept the variable {variable}={value!r}; mend or unset it\n"
 
 
@@ -216,26 +219,26 @@ def rejected_setting(variable, value):
     ("variable", "value"),
     [("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "many"), ("MLFLOW_SQLALCHEMYSTORE_ECHO", "perhaps")],
 )
-def test_a_setting_that_mlflow_cannot_read_is_named(variable, value, workplace, monkeypatch, capsys):
+def test_invalid_mlflow_variable_is_named_in_the_error(variable, value, store_folder, monkeypatch, capsys):
     monkeypatch.setenv(variable, value)
     assert main(["registry", "list"]) == 2
-    assert capsys.readouterr() == ("", rejected_setting(variable, value))
+    assert capsys.readouterr() == ("", invalid_variable_message(variable, value))
 
 
-def test_a_setting_that_mlflow_cannot_read_when_imported_is_named(workplace):
+def test_mlflow_variable_that_fails_on_import_is_named_in_the_error(store_folder):
     outcome = subprocess.run(
         [sys.executable, "-m", "nasicon_ml.cli.main", "registry", "list"],
         env=os.environ | {"MLFLOW_LOGGING_LEVEL": "loud"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    message = rejected_setting("MLFLOW_LOGGING_LEVEL", "loud")
+    message = invalid_variable_message("MLFLOW_LOGGING_LEVEL", "loud")
     assert (outcome.returncode, outcome.stdout, outcome.stderr) == (2, "", message)
 
 
-def test_an_experiment_of_an_earlier_version_is_described_and_a_foreign_one_is_left_alone(workplace):
+def test_only_the_default_experiment_is_tagged_if_it_has_no_tags(store_folder):
     with open_store() as store:
         for name in (EXPERIMENT, "theirs"):
             store.client.create_experiment(name)
             store.experiment_id(name)
-        kinds = [store.client.get_experiment_by_name(name).tags for name in (EXPERIMENT, "theirs")]
-    assert kinds[0]["mlflow.experimentKind"] == "custom_model_development"
-    assert kinds[1] == {}
+        tags = [store.client.get_experiment_by_name(name).tags for name in (EXPERIMENT, "theirs")]
+    assert tags[0]["mlflow.experimentKind"] == "custom_model_development"
+    assert tags[1] == {}

@@ -1,4 +1,4 @@
-"""The verb `train`, as a person calls it."""
+"""The verb `train` of the command line."""
 
 import dataclasses
 import json
@@ -19,31 +19,31 @@ from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking import load_bundle
 from nasicon_ml.tracking.store import sqlite_path
 from nasicon_ml.workflows.train import TrainingOptions
-from tests.tracking.conftest import returning
+from tests.tracking.conftest import train_returning
 
 
 @pytest.fixture
 def untracked(monkeypatch, result):
-    """Training that costs nothing, for calls that record nothing; gives the options it was called with."""
-    seen = {}
+    """Replace training without tracking by a function that returns `result`; return the arguments of its call."""
+    arguments = {}
 
     def train(options, *, dataset=None, progress=None):
-        seen.update(options=options, dataset=dataset)
-        return returning(result)(options, dataset=dataset, progress=progress)
+        arguments.update(options=options, dataset=dataset)
+        return train_returning(result)(options, dataset=dataset, progress=progress)
 
     monkeypatch.setattr("nasicon_ml.workflows.train.train", train)
-    return seen
+    return arguments
 
 
-def test_it_shows_scores_and_says_where_things_are(workplace, instant_training, capsys):
+def test_train_prints_scores_version_store_and_plots(store_folder, instant_training, capsys):
     assert main(["train"]) == 0
     out, err = capsys.readouterr()
     assert "Conductivity near room temperature: " in out
     assert "whole recipe   composition        median" in out
     assert "version  1 of nasicon-recipe, now challenger: models:/nasicon-recipe/1" in out
-    assert f"store    sqlite:///{workplace}/mlflow.db" in out
+    assert f"store    sqlite:///{store_folder}/mlflow.db" in out
     plots = Path(re.search(r"^plots    (.*)$", out, flags=re.MULTILINE).group(1))
-    assert plots.is_relative_to(workplace / "mlartifacts")
+    assert plots.is_relative_to(store_folder / "mlartifacts")
     assert [path.suffix for path in plots.iterdir()] == [".png"]
     assert (
         "look     MLFLOW_DISABLE_TELEMETRY=true mlflow ui   (then open http://127.0.0.1:5000/#/experiments/1?"
@@ -53,18 +53,18 @@ def test_it_shows_scores_and_says_where_things_are(workplace, instant_training, 
     assert "\x1b" not in out + err
 
 
-def test_json_holds_everything_and_nothing_else_is_on_standard_output(workplace, instant_training, capsys, result):
+def test_json_output_has_run_dataset_and_scores(store_folder, instant_training, capsys, result):
     assert main(["train", "--json", "--experiment", "lab", "--no-register"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["schema"] == "nasicon-ml/training/1"
     assert (content["run"]["experiment"], content["run"]["version"]) == ("lab", None)
-    assert content["run"]["tracking_uri"] == f"sqlite:///{workplace}/mlflow.db"
+    assert content["run"]["tracking_uri"] == f"sqlite:///{store_folder}/mlflow.db"
     assert content["rows_used"] == result.rows_used
     assert content["dataset"]["sha256"] == result.dataset_sha256
     pd.testing.assert_frame_equal(pd.DataFrame(content["scores"]), result.scores, check_dtype=False)
 
 
-def test_options_arrive(tmp_path, monkeypatch, untracked):
+def test_options_are_passed_to_the_training(tmp_path, monkeypatch, untracked):
     monkeypatch.chdir(tmp_path)
     arguments = (
         "train --no-track --dataset d.csv --folds 5 --repeats 2 --seed 3 --trials 4 --include-suspect "
@@ -77,9 +77,7 @@ def test_options_arrive(tmp_path, monkeypatch, untracked):
     )
 
 
-def test_without_tracking_mlflow_is_not_needed_and_the_bundle_is_saved(
-    tmp_path, monkeypatch, untracked, capsys, result
-):
+def test_no_track_saves_the_bundle_without_mlflow(tmp_path, monkeypatch, untracked, capsys, result):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert main(["train", "--no-track", "--bundle", "out/model"]) == 0
@@ -88,7 +86,7 @@ def test_without_tracking_mlflow_is_not_needed_and_the_bundle_is_saved(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_without_mlflow_the_extra_and_the_way_round_are_named(tmp_path, monkeypatch, untracked, capsys):
+def test_error_for_missing_mlflow_names_the_extra_and_no_track(tmp_path, monkeypatch, untracked, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert main(["train"]) == 2
@@ -110,18 +108,18 @@ def test_without_mlflow_the_extra_and_the_way_round_are_named(tmp_path, monkeypa
         (["--exclude-source", "raj2032"], "Did you mean 'raj2023'"),
     ],
 )
-def test_a_wrong_call_ends_with_two_and_one_message(arguments, message, workplace, capsys):
-    (workplace / "taken").mkdir()
-    (workplace / "taken" / "thesis.tex").write_text("important")
+def test_invalid_call_exits_with_code_2_and_message(arguments, message, store_folder, capsys):
+    (store_folder / "taken").mkdir()
+    (store_folder / "taken" / "thesis.tex").write_text("important")
     assert main(["train", *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
     assert "Traceback" not in err
-    assert (workplace / "taken" / "thesis.tex").read_text() == "important"
+    assert (store_folder / "taken" / "thesis.tex").read_text() == "important"
 
 
-def test_ctrl_c_ends_with_130(workplace, monkeypatch, capsys):
+def test_ctrl_c_exits_with_code_130(store_folder, monkeypatch, capsys):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
@@ -131,7 +129,7 @@ def test_ctrl_c_ends_with_130(workplace, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("uri", "words"),
+    ("uri", "expected"),
     [
         (
             "sqlite:////somewhere/else.db",
@@ -140,23 +138,23 @@ def test_ctrl_c_ends_with_130(workplace, monkeypatch, capsys):
         ("https://mlflow.example.org", "open https://mlflow.example.org/#/page in a browser"),
     ],
 )
-def test_describe_viewing_depends_on_the_store(uri, words):
+def test_describe_viewing_depends_on_the_store(uri, expected):
     from nasicon_ml.cli.train import _describe_viewing
 
-    assert _describe_viewing(uri, "#/page").startswith(words)
+    assert _describe_viewing(uri, "#/page").startswith(expected)
 
 
-def test_older_runs_in_the_folder_do_not_hide_the_new_ones(workplace):
+def test_viewing_command_names_the_store_if_the_folder_has_older_runs(store_folder):
     from nasicon_ml.cli.train import _describe_viewing
 
-    older = workplace / "mlruns" / "0"
+    older = store_folder / "mlruns" / "0"
     older.mkdir(parents=True)
     (older / "meta.yaml").write_text("")
-    uri = f"sqlite:///{workplace}/mlflow.db"
+    uri = f"sqlite:///{store_folder}/mlflow.db"
     assert f" mlflow ui --backend-store-uri {uri} " in _describe_viewing(uri, "#/page")
 
 
-def test_the_table_of_scores_is_narrow_and_complete(result):
+def test_score_report_is_narrow_and_complete(result):
     report = score_report(result)
     assert max(map(len, click.unstyle(report).splitlines())) <= 94
     for words in ("mean |error| (decades)", "(points)", "Brier score", "inside their 90 % interval (%)", "R²"):
@@ -165,41 +163,41 @@ def test_the_table_of_scores_is_narrow_and_complete(result):
     assert len(row.split()) == len(["area", "under", "the", "ROC", "curve"]) + 2
 
 
-def test_each_table_of_scores_says_of_which_pellets_it_is(result, real_scores):
+def test_headings_of_score_report_name_the_subset_of_pellets(result, real_scores):
     """On the real dataset, high-temperature measurements are not headed as room temperature."""
     report = click.unstyle(score_report(dataclasses.replace(result, scores=real_scores)))
-    heads = [line.split(":")[0] for line in report.splitlines() if " pellets of " in line]
-    assert heads[:3] == [
+    headings = [line.split(":")[0] for line in report.splitlines() if " pellets of " in line]
+    assert headings[:3] == [
         "Conductivity near room temperature",
         "Conductivity near room temperature, sintering temperature given",
         "Conductivity away from room temperature",
     ]
-    assert len(heads) == len(set(heads))
+    assert len(headings) == len(set(headings))
 
 
 @pytest.mark.slow
-def test_from_the_dataset_to_a_model_that_another_program_loads(tmp_path, small_dataset):
+def test_registered_model_is_used_by_predict_in_another_process(tmp_path, small_dataset):
     program = Path(sys.executable).parent / "nasicon-ml"
     env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
-    trained = subprocess.run(
+    training = subprocess.run(
         [program, "train", "--dataset", small_dataset, "--folds", "3", "--json"],
         cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert trained.returncode == 0, trained.stderr
-    content = json.loads(trained.stdout)
+    assert training.returncode == 0, training.stderr
+    content = json.loads(training.stdout)
     assert content["run"]["version"] == "1"
-    answers = {"conductivity", "relative_density", "phase_purity"}
-    assert {row["target"] for row in content["scores"]} == {*answers, "activation_energy"}
-    assert trained.stderr.count("\n") < 20
-    assert all(line.lstrip()[0].isdigit() and " %  " in line for line in trained.stderr.splitlines())
+    targets = {"conductivity", "relative_density", "phase_purity"}
+    assert {row["target"] for row in content["scores"]} == {*targets, "activation_energy"}
+    assert training.stderr.count("\n") < 20
+    assert all(line.lstrip()[0].isdigit() and " %  " in line for line in training.stderr.splitlines())
     model = load_bundle("models:/nasicon-recipe@challenger", tracking_uri=content["run"]["tracking_uri"])
     assert model.metadata.dataset_sha256 == content["dataset"]["sha256"]
-    predicted = subprocess.run(
+    prediction = subprocess.run(
         [program, "predict", "--formula", "LATP x=0.3", "--model", "models:/nasicon-recipe@challenger", "--json"],
         cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert predicted.returncode == 0, predicted.stderr
-    assert json.loads(predicted.stdout)["model"]["dataset_sha256"] == content["dataset"]["sha256"]
+    assert prediction.returncode == 0, prediction.stderr
+    assert json.loads(prediction.stdout)["model"]["dataset_sha256"] == content["dataset"]["sha256"]
 
 
 @pytest.mark.parametrize(
@@ -213,15 +211,15 @@ def test_from_the_dataset_to_a_model_that_another_program_loads(tmp_path, small_
         ("--seed 7 --no-register", False),
     ],
 )
-def test_a_training_says_before_it_begins_that_no_gate_can_let_it_pass(
-    options, refused, workplace, instant_training, tracked, small_dataset, capsys
+def test_train_warns_if_the_gate_will_refuse_the_model(
+    options, refused, store_folder, instant_training, tracked, small_dataset, capsys
 ):
-    shutil.copy(sqlite_path(tracked.tracking_uri), workplace)  # its version 1 is champion
+    shutil.copy(sqlite_path(tracked.tracking_uri), store_folder)  # its version 1 is champion
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nasicon_ml.tracking.record.log_result", lambda *_: None)
         code = main(["train", "--dataset", str(small_dataset), "--folds", "2", *options.split()])
     out, err = capsys.readouterr()
-    said = "learned from the same data by different folds"
+    warning = "learned from the same data by different folds"
     assert code == 0
-    assert (said in err, "the gate will refuse it: the champion is version 1" in out) == (refused, refused)
+    assert (warning in err, "the gate will refuse it: the champion is version 1" in out) == (refused, refused)
     assert ("(--folds 2 --repeats 1 --seed 0)" in err) == refused

@@ -1,4 +1,4 @@
-"""Versions out as bundles, bundles in as versions; and what the list says of them."""
+"""Export of versions as bundles, import of bundles as versions, and the list of versions."""
 
 import shutil
 from pathlib import Path
@@ -16,32 +16,32 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
-def test_an_export_is_the_bundle_byte_for_byte(tracked, bundle, tmp_path):
+def test_export_equals_the_bundle_byte_for_byte(tracked, bundle, tmp_path):
     version, folder = export_version("champion", tmp_path / "out", tracking_uri=tracked.tracking_uri)
     assert (version.version, folder) == ("1", tmp_path / "out")
     assert contents(folder) == contents(bundle)
 
 
-def test_an_export_replaces_a_bundle_and_nothing_else(tracked, bundle, tmp_path):
+def test_export_replaces_a_bundle_but_no_other_folder(tracked, bundle, tmp_path):
     folder = tmp_path / "out"
     for _ in range(2):
         export_version("1", folder, tracking_uri=tracked.tracking_uri)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("years")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("years")
     with pytest.raises(BundleError, match="exists and is not a model bundle"):
-        export_version("1", tmp_path / "mine", tracking_uri=tracked.tracking_uri)
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+        export_version("1", tmp_path / "other", tracking_uri=tracked.tracking_uri)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.tex"]
 
 
-def test_an_import_is_a_challenger_with_run_scores_and_the_same_files(workplace, bundle, result, tmp_path):
+def test_imported_bundle_is_challenger_with_run_scores_and_files(store_folder, bundle, result, tmp_path):
     version = import_bundle(bundle)
     assert (version.version, version.usable, version.aliases) == ("1", True, ("challenger",))
     assert aliases() == {"challenger": "1"}
     assert version.tags["imported_bundle_of"] == result.model.metadata.created
     assert version.tags["dataset_sha256"] == result.dataset_sha256
     assert version.tags["protocol"].startswith("2-fold cross-validation by source")
-    chosen = result.scores.query("model == 'full' and subset == 'all' and metric == 'mae_decades'")
-    expected = chosen[chosen["target"] == "conductivity"]["value"].iloc[0]
+    errors = result.scores.query("model == 'full' and subset == 'all' and metric == 'mae_decades'")
+    expected = errors[errors["target"] == "conductivity"]["value"].iloc[0]
     assert float(version.tags["conductivity.mae_decades"]) == pytest.approx(expected, rel=1e-3)
     with open_store() as store:
         run = store.client.get_run(version.run_id)
@@ -50,7 +50,7 @@ def test_an_import_is_a_challenger_with_run_scores_and_the_same_files(workplace,
     assert contents(out) == contents(bundle)
 
 
-def test_a_changed_bundle_is_not_registered(workplace, bundle, tmp_path):
+def test_changed_or_missing_bundle_is_not_registered(store_folder, bundle, tmp_path):
     changed = shutil.copytree(bundle, tmp_path / "changed")
     (changed / "pellets.csv").write_text("formula\n")
     with pytest.raises(BundleError, match=r"pellets\.csv"):
@@ -62,7 +62,7 @@ def test_a_changed_bundle_is_not_registered(workplace, bundle, tmp_path):
         assert store.client.search_experiments(filter_string="name = 'nasicon-ml'") == []
 
 
-def test_an_import_that_is_cut_short_registers_nothing(workplace, bundle, monkeypatch):
+def test_interrupted_import_registers_nothing(store_folder, bundle, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
@@ -72,32 +72,32 @@ def test_an_import_that_is_cut_short_registers_nothing(workplace, bundle, monkey
     assert list_versions() == []
 
 
-def test_what_cannot_be_exported_leaves_no_folder(tracked, tmp_path):
+def test_export_of_unknown_version_creates_no_folder(tracked, tmp_path):
     with pytest.raises(TrackingError, match="no version '7'"):
         export_version("7", tmp_path / "out", tracking_uri=tracked.tracking_uri)
     assert not (tmp_path / "out").exists()
 
 
-def test_the_list_is_newest_first_and_says_what_cannot_be_used(two_imports):
+def test_list_versions_is_newest_first_and_gives_problems(two_imports):
     with open_store() as store:
-        store.client.create_model_version("nasicon-recipe", two_imports.as_uri())  # without this package
+        store.client.create_model_version("nasicon-recipe", two_imports.as_uri())  # not made by this package
         unfinished = store.client.get_model_version("nasicon-recipe", "1")
         store.client.update_run(unfinished.run_id, status="RUNNING")
-    found = list_versions()
-    assert [version.version for version in found] == ["3", "2", "1"]
-    assert [version.usable for version in found] == [False, True, False]
-    assert found[0].problem.startswith("it has no list of its files")
-    assert found[2].problem == "its run was not finished"
+    versions = list_versions()
+    assert [version.version for version in versions] == ["3", "2", "1"]
+    assert [version.usable for version in versions] == [False, True, False]
+    assert versions[0].problem.startswith("it has no list of its files")
+    assert versions[2].problem == "its run was not finished"
 
 
-def test_a_version_whose_model_was_deleted_is_not_usable(two_imports):
+def test_version_with_deleted_model_is_unusable(two_imports):
     with open_store() as store:
         model_id = store.client.get_model_version("nasicon-recipe", "1").source.removeprefix("models:/")
         store.client.delete_logged_model(model_id)
     assert show_version("1").problem == "its run or its model was deleted"
 
 
-def test_an_empty_store_lists_nothing_and_a_missing_one_is_said(workplace, tmp_path):
+def test_list_versions_is_empty_for_empty_store_and_raises_for_missing_one(store_folder, tmp_path):
     assert list_versions() == []
     with pytest.raises(TrackingError, match=r"no version of nasicon-recipe is registered.*nasicon-ml train"):
         show_version()
@@ -105,7 +105,7 @@ def test_an_empty_store_lists_nothing_and_a_missing_one_is_said(workplace, tmp_p
         list_versions(tracking_uri=f"sqlite:///{tmp_path}/elsewhere.db")
 
 
-def test_more_versions_than_a_page_holds_are_all_listed(tracked, monkeypatch):
+def test_list_versions_reads_all_pages(tracked, monkeypatch):
     import mlflow
 
     search = mlflow.MlflowClient.search_model_versions
@@ -120,7 +120,7 @@ def test_more_versions_than_a_page_holds_are_all_listed(tracked, monkeypatch):
     assert len(list_versions(tracking_uri=tracked.tracking_uri)) == 2  # the same page twice
 
 
-def test_the_card_of_a_version_is_that_of_its_bundle(tracked, bundle):
+def test_version_card_equals_the_card_of_its_bundle(tracked, bundle):
     text, content = version_card("champion", tracking_uri=tracked.tracking_uri)
     assert text == (bundle / "card.md").read_text(encoding="utf-8")
     assert content["schema"] == "nasicon-ml/model-card/1"

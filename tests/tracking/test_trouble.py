@@ -11,7 +11,7 @@ URI = "sqlite:///lab.db"
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "message"),
     [
         (sqlite3.OperationalError("database is locked"), "another program has held it locked for 20 s"),
         (sqlite3.OperationalError("database or disk is full"), "the disk is full"),
@@ -25,15 +25,15 @@ URI = "sqlite:///lab.db"
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_words(error, words):
-    with pytest.raises(TrackingError, match=f"^{URI}: .*{words}"), translate_errors(URI):
+def test_database_and_disk_errors_are_translated(error, message):
+    with pytest.raises(TrackingError, match=f"^{URI}: .*{message}"), translate_errors(URI):
         raise error
 
 
 @pytest.mark.parametrize(
     "message", ["too many 500 error responses", "Read timed out. (read timeout=2)", "Max retries exceeded"]
 )
-def test_what_is_wrong_with_a_server_is_said_in_words(message):
+def test_server_errors_are_translated(message):
     from mlflow.exceptions import MlflowException
 
     with (
@@ -46,7 +46,7 @@ def test_what_is_wrong_with_a_server_is_said_in_words(message):
 @pytest.mark.parametrize(
     "error", [FieldError("x", 1, "2"), FileNotFoundError(2, "No such file", "x"), KeyError("x")]
 )
-def test_other_errors_pass(error):
+def test_other_errors_are_raised_unchanged(error):
     with pytest.raises(type(error)) as raised, translate_errors(URI):
         raise error
     assert raised.value is error
