@@ -148,7 +148,7 @@ def _parse_column(raw: pd.Series[Any], column: Column, findings: list[Finding]) 
         codes, texts = pd.factorize(cells[is_text])
         text_values, errors = _parse_texts(column, texts)
         unparsed = ~is_text
-        unparsed[unparsed] = [not is_missing(cell) for cell in cells[unparsed]]
+        unparsed[unparsed] = [cell is not None and not is_missing(cell) for cell in cells[unparsed]]
         unparsed[is_text] = np.array([text in errors for text in texts], dtype=bool)[codes]
         values[is_text] = text_values[codes]  # None becomes NaN in an array of numbers
     bad_cells = 0

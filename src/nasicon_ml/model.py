@@ -153,6 +153,7 @@ class PropertyModel(ModelParts):
             Number of nearest pellets in the answers, at least `NEAR_PELLETS` and at most all.
         """
         recipes, features = self._prepare(table, None)
+        recipes = replace(recipes, pairs=None)  # the search for neighbours below needs the points of all recipes
         predicted = self._predict_numbers(recipes, features, level)
         numbers = predicted.numbers | {Column.SYSTEM: predicted.circumstances.system}
         if own is not None:

@@ -176,11 +176,16 @@ def additive_findings(table: pd.DataFrame) -> list[Finding]:
     """
     findings = []
     for row, name in table[Column.ADDITIVE].dropna().items():
-        parts = re.split(r"[-;]", re.sub(r"[\s_]*glass$", "", str(name)))
-        if any(_elements(_normalise(re.sub(r"^[0-9.]+", "", part.strip()))) is None for part in parts):
+        if not _consists_of_formulas(str(name)):
             problem = f"{name!r} is not a formula, so the model cannot use it; write it as in Li3BO3"
             findings.append(_warning(row, Column.ADDITIVE, name, "additive_no_formula", problem))
     return findings
+
+
+@lru_cache(4096)
+def _consists_of_formulas(additive: str) -> bool:
+    parts = re.split(r"[-;]", re.sub(r"[\s_]*glass$", "", additive))
+    return all(_elements(_normalise(re.sub(r"^[0-9.]+", "", part.strip()))) is not None for part in parts)
 
 
 def precursor_findings(table: pd.DataFrame) -> list[Finding]:

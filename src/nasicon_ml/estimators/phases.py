@@ -74,20 +74,23 @@ class SecondaryPhases:
         weight = np.exp(-neighbours.distances)
         weight /= weight.sum(axis=1, keepdims=True)
         share = np.einsum("nk,nkp->np", weight, self.occurrence[neighbours.positions])
-        share = np.where(self._is_possible(sites, additives), share, 0.0)
-        order = np.argsort(-share, axis=1, kind="stable")[:, :NAMED_PHASES]
-        names = np.array(self.names, dtype=object)[order]
-        is_likely = np.take_along_axis(share, order, axis=1) >= SMALLEST_SHARE
-        return [tuple(row[kept]) for row, kept in zip(names, is_likely, strict=True)]
+        row, phase = np.nonzero(share >= SMALLEST_SHARE)
+        is_possible = _available_elements(sites, additives)[row[:, None], self.elements[phase]].all(axis=1)
+        row, phase = row[is_possible], phase[is_possible]
+        likely: list[list[str]] = [[] for _ in range(len(additives))]
+        for index in np.lexsort((-share[row, phase], row)).tolist():  # stable
+            if len(likely[row[index]]) < NAMED_PHASES:
+                likely[row[index]].append(self.names[phase[index]])
+        return [tuple(names) for names in likely]
 
-    def _is_possible(self, sites: OccupancyTable, additives: pd.Series) -> Mask:
-        """Return whether each recipe contains all elements of each phase, shape (n, n_phases)."""
-        present = (sites.a > 0) | (sites.m > 0) | (sites.t > 0) | (sites.other_anions > 0)
-        present[:, _OXYGEN] = True
-        codes, names = pd.factorize(additives, use_na_sentinel=False)
-        added = np.array([np.isin(ELEMENTS, _elements("" if pd.isna(name) else str(name))) for name in names])
-        available = sites.per_row(present) | added[codes]
-        return np.asarray(available[:, self.elements].all(axis=2))
+
+def _available_elements(sites: OccupancyTable, additives: pd.Series) -> Mask:
+    """Return whether each recipe contains each element, shape (n, n_elements)."""
+    present = (sites.a > 0) | (sites.m > 0) | (sites.t > 0) | (sites.other_anions > 0)
+    present[:, _OXYGEN] = True
+    codes, names = pd.factorize(additives, use_na_sentinel=False)
+    added = np.array([np.isin(ELEMENTS, _elements("" if pd.isna(name) else str(name))) for name in names])
+    return np.asarray(sites.per_row(present) | added[codes])
 
 
 def _elements(phase: str) -> list[str]:
