@@ -193,7 +193,7 @@ def test_poll_returns_result_at_any_polling_interval(monkeypatch: pytest.MonkeyP
 
 
 @needs_dask
-def test_unreachable_scheduler_raises_error(champion: PropertyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_scheduler_raises_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "_CONNECT_S", 1)
     with pytest.raises(NasiconError, match=r"scheduler tcp://127\.0\.0\.1:9 cannot be reached"):
         cluster_module.cluster_threads("tcp://127.0.0.1:9")
