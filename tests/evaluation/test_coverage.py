@@ -10,13 +10,13 @@ from nasicon_ml.evaluation.scores import KNOWN_PROCESSING, coverage_curve, domai
 
 @pytest.fixture(scope="module")
 def out_of_fold():
-    """Errors of known size: normal with scale 1 inside the domain, 2 outside; intervals right for scale 1."""
-    random = np.random.default_rng(0)
+    """Normal errors with scale 1 inside the domain, 2 outside; intervals are correct for scale 1."""
+    rng = np.random.default_rng(0)
     frames = []
     for target in ("conductivity", "relative_density", "phase_purity"):
         n = 1200
         outside = np.arange(n) % 10 == 0
-        error = random.normal(size=n) * np.where(outside, 2.0, 1.0)
+        error = rng.normal(size=n) * np.where(outside, 2.0, 1.0)
         columns = {
             "target": target, "repeat": 0, "fold": np.arange(n) % 10,
             Column.PELLET_ID.value: np.arange(n).astype(str),
@@ -27,8 +27,8 @@ def out_of_fold():
             "unknown_share": np.arange(n) % 11 / 10, Column.DOMAIN_SCORE.value: np.where(outside, 1.5, 0.5),
         }  # fmt: skip
         if target == "phase_purity":
-            columns["predicted"] = random.uniform(0.05, 0.95, n)
-            columns["measured"] = (random.uniform(size=n) < columns["predicted"]).astype(float)
+            columns["predicted"] = rng.uniform(0.05, 0.95, n)
+            columns["measured"] = (rng.uniform(size=n) < columns["predicted"]).astype(float)
             columns["median"] = 0.5
         from scipy.stats import norm
 
@@ -40,7 +40,7 @@ def out_of_fold():
     return pd.concat(frames, ignore_index=True)
 
 
-def test_coverage_is_the_share_inside_with_its_error_and_width(out_of_fold):
+def test_coverage_table_has_coverage_standard_error_width_and_counts(out_of_fold):
     table = coverage_table(out_of_fold).set_index(["target", "subset", "level"]).sort_index()
     inside = table.xs(("conductivity", "inside the domain"))
     assert inside["coverage"].to_numpy() == pytest.approx(LEVELS, abs=0.03)
@@ -50,23 +50,23 @@ def test_coverage_is_the_share_inside_with_its_error_and_width(out_of_fold):
     assert table.loc[("relative_density", "all", 0.9), ["n_rows", "n_sources"]].tolist() == [1200, 300]
 
 
-def test_pellets_of_one_source_that_err_alike_are_known_less_well(out_of_fold):
-    alike = out_of_fold.copy()
-    alike["measured"] = alike.groupby(["target", Column.SOURCE])["measured"].transform("first")
-    wide, narrow = (
+def test_correlated_errors_of_a_source_increase_the_standard_error(out_of_fold):
+    correlated = out_of_fold.copy()
+    correlated["measured"] = correlated.groupby(["target", Column.SOURCE])["measured"].transform("first")
+    with_correlation, without_correlation = (
         coverage_table(frame).set_index(["target", "subset", "level"]).loc[("conductivity", "all", 0.5)]
-        for frame in (alike, out_of_fold)
+        for frame in (correlated, out_of_fold)
     )
-    assert wide["coverage_se"] > 1.6 * narrow["coverage_se"]
+    assert with_correlation["coverage_se"] > 1.6 * without_correlation["coverage_se"]
 
 
-def test_every_amount_of_processing_known_has_a_row(out_of_fold):
+def test_subsets_by_known_processing_add_up_to_all_rows(out_of_fold):
     table = coverage_table(out_of_fold)
     rows = table[(table["target"] == "conductivity") & (table["level"] == 0.9)].set_index("subset")
     assert rows.loc[list(KNOWN_PROCESSING), "n_rows"].sum() == rows.loc["all", "n_rows"]
 
 
-def test_the_curve_agrees_with_the_table(out_of_fold):
+def test_coverage_curve_agrees_with_the_table(out_of_fold):
     rows = out_of_fold[out_of_fold["target"] == "conductivity"]
     curve = coverage_curve(rows, np.array(LEVELS))
     table = coverage_table(out_of_fold).set_index(["target", "subset", "level"])
@@ -76,22 +76,24 @@ def test_the_curve_agrees_with_the_table(out_of_fold):
     assert (np.diff(curve["coverage"]) > 0).all()
 
 
-def test_errors_outside_are_compared_with_those_inside(out_of_fold):
+def test_domain_table_compares_errors_outside_and_inside(out_of_fold):
     table = domain_table(out_of_fold).set_index(["target", "subset"])
     row = table.loc[("conductivity", "all")]
     assert row["share_outside"] == pytest.approx(0.1)
     assert row["ratio"] == pytest.approx(row["error_outside"] / row["error_inside"])
     assert row["ratio_lower"] < row["ratio"] < row["ratio_upper"]
     assert row["ratio_lower"] > 1.6
-    assert table.loc[("phase_purity", "all"), "ratio"] == pytest.approx(1.0, abs=0.3), "squared errors, 0 to 1"
+    assert table.loc[("phase_purity", "all"), "ratio"] == pytest.approx(1.0, abs=0.3), (
+        "purity errors do not depend on the domain"
+    )
 
 
-def test_a_domain_that_holds_everything_has_no_ratio(out_of_fold):
+def test_domain_table_is_empty_if_all_pellets_are_inside(out_of_fold):
     inside = out_of_fold.assign(**{Column.DOMAIN_SCORE.value: 0.5})
     assert domain_table(inside).empty
 
 
-def test_the_curve_of_errors_goes_from_inside_to_outside(out_of_fold):
+def test_domain_curve_has_larger_errors_outside_than_inside(out_of_fold):
     curve = domain_curve(out_of_fold, "conductivity", groups=10)
     assert curve["n_rows"].sum() == 1200
     assert curve["score"].is_monotonic_increasing
@@ -104,7 +106,7 @@ def test_the_curve_of_errors_goes_from_inside_to_outside(out_of_fold):
     assert len(domain_curve(inside, "conductivity", groups=10)) == 9
 
 
-def test_scores_have_every_level_and_both_sides_of_the_domain(out_of_fold):
+def test_score_table_has_all_levels_and_both_domain_subsets(out_of_fold):
     scores = score_table(out_of_fold).set_index(["target", "subset", "model", "metric"])["value"]
     for level in LEVELS:
         name = f"coverage_{100 * level:.0f}"
@@ -118,7 +120,7 @@ def test_scores_have_every_level_and_both_sides_of_the_domain(out_of_fold):
     assert ratio == pytest.approx(2.0, rel=0.3)
 
 
-def test_calibration_of_right_probabilities_is_what_chance_allows(out_of_fold):
+def test_calibration_error_of_correct_probabilities_is_that_by_chance(out_of_fold):
     scores = score_table(out_of_fold).set_index(["target", "subset", "model", "metric"])["value"]
     chance = scores["phase_purity", "all", "full", "ece_by_chance"]
     assert 0.01 < chance < 0.05

@@ -1,4 +1,4 @@
-"""No source stands on both sides, and what a fold tests has no say in what is said about it."""
+"""No source is in both training and test rows, and predictions of a fold do not depend on its own pellets."""
 
 from __future__ import annotations
 
@@ -42,54 +42,54 @@ def contexts():
     return full, replace(full, features=build_features(pellets, FeatureSet.COMPOSITION))
 
 
-def validated(contexts, name, rows):
+def cross_validated(contexts, name, rows):
     return cross_validate(*contexts, name, rows, folds=FOLDS, seed=0)
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_a_fold_is_predicted_without_its_own_values(contexts, name):
+def test_predictions_of_a_fold_do_not_depend_on_its_values(contexts, name):
     rows = training_rows(contexts[0].pellets, name)
-    before = validated(contexts, name, rows)
-    held_out = before.fold == 1
+    before = cross_validated(contexts, name, rows)
+    is_held_out = before.fold == 1
     wrong = 1 - rows.y if name is TargetName.PHASE_PURITY else rows.y[::-1] * 0.5
-    spoiled = TrainingRows(rows.rows, np.where(held_out, wrong, rows.y), rows.weight)
-    after = validated(contexts, name, spoiled)
+    altered = TrainingRows(rows.rows, np.where(is_held_out, wrong, rows.y), rows.weight)
+    after = cross_validated(contexts, name, altered)
     for kind in ("full", "composition_only", "median"):
-        np.testing.assert_array_equal(getattr(after, kind)[held_out], getattr(before, kind)[held_out])
-        assert (getattr(after, kind)[~held_out] != getattr(before, kind)[~held_out]).any()
+        np.testing.assert_array_equal(getattr(after, kind)[is_held_out], getattr(before, kind)[is_held_out])
+        assert (getattr(after, kind)[~is_held_out] != getattr(before, kind)[~is_held_out]).any()
 
 
-def test_energies_of_held_out_sources_carry_nothing_to_their_own_fold(contexts):
+def test_predictions_of_a_fold_do_not_depend_on_its_activation_energies(contexts):
     name = TargetName.CONDUCTIVITY
     pellets = contexts[0].pellets
     rows = training_rows(pellets, name)
-    before = validated(contexts, name, rows)
+    before = cross_validated(contexts, name, rows)
     sources = pellets[Column.SOURCE].to_numpy()
-    held_out = np.isin(sources, np.unique(sources[rows.rows[before.fold == 1]]))
+    is_held_out = np.isin(sources, np.unique(sources[rows.rows[before.fold == 1]]))
     energy = pellets[Column.ACTIVATION_ENERGY_EV]
-    spoiled = pellets.assign(**{str(Column.ACTIVATION_ENERGY_EV): energy.where(~held_out, 1.9 - energy)})
-    after = validated([replace(context, pellets=spoiled) for context in contexts], name, rows)
+    altered = pellets.assign(**{str(Column.ACTIVATION_ENERGY_EV): energy.where(~is_held_out, 1.9 - energy)})
+    after = cross_validated([replace(context, pellets=altered) for context in contexts], name, rows)
     np.testing.assert_array_equal(after.full[before.fold == 1], before.full[before.fold == 1])
     assert (after.full[before.fold != 1] != before.full[before.fold != 1]).any()
 
 
 @pytest.mark.slow
-def test_an_interval_is_not_made_from_its_own_error():
-    random = np.random.default_rng(0)
+def test_intervals_of_a_fold_do_not_depend_on_its_errors():
+    rng = np.random.default_rng(0)
     n, fold = 300, np.arange(300) % 5
     reported = np.full(n, -4.0)
-    y = reported + random.laplace(scale=0.4, size=n)
-    around = Circumstances(
-        random.uniform(size=n), random.uniform(size=n), np.full(n, 25.0), np.full(n, "LATP", object)
+    y = reported + rng.laplace(scale=0.4, size=n)
+    circumstances = Circumstances(
+        rng.uniform(size=n), rng.uniform(size=n), np.full(n, 25.0), np.full(n, "LATP", object)
     )
     sources = np.array([f"s{number % 60}" for number in range(n)], dtype=object)
 
     def ends(measured):
-        found = OutOfFoldPredictions(
+        predictions = OutOfFoldPredictions(
             TrainingRows(np.arange(n), measured, np.ones(n)), fold, reported, reported, reported
         )
-        said = out_of_fold_intervals(TargetName.CONDUCTIVITY, found, sources, around)
-        return np.array([end for ends in said.ends.values() for end in ends])
+        intervals = out_of_fold_intervals(TargetName.CONDUCTIVITY, predictions, sources, circumstances)
+        return np.array([end for ends in intervals.ends.values() for end in ends])
 
     before, after = ends(y), ends(np.where(fold == 2, y * 3.0, y))
     assert before.shape == (6, n)
@@ -97,67 +97,69 @@ def test_an_interval_is_not_made_from_its_own_error():
     assert (after[:, fold != 2] != before[:, fold != 2]).all()
 
 
-def test_a_probability_is_not_calibrated_on_its_own_outcome():
-    random = np.random.default_rng(0)
-    fold, margin = np.arange(200) % 5, random.normal(size=200)
-    outcome = (random.uniform(size=200) < 1 / (1 + np.exp(-margin))).astype(float)
+def test_calibration_of_a_fold_does_not_depend_on_its_outcomes():
+    rng = np.random.default_rng(0)
+    fold, margin = np.arange(200) % 5, rng.normal(size=200)
+    outcome = (rng.uniform(size=200) < 1 / (1 + np.exp(-margin))).astype(float)
     before = out_of_fold_probabilities(outcome, margin, fold)
     after = out_of_fold_probabilities(np.where(fold == 2, 1 - outcome, outcome), margin, fold)
     np.testing.assert_array_equal(after[fold == 2], before[fold == 2])
     assert (after[fold != 2] != before[fold != 2]).all()
 
 
-def test_a_domain_is_not_made_from_the_pellets_it_judges(contexts):
-    """Give the pellets of one fold an element that none else has: to their own fold it stays strange."""
+def test_domain_scores_of_a_fold_use_a_domain_of_the_other_folds(contexts):
+    """If only pellets of one fold contain an element, they are outside the domain of that fold."""
     pellets = contexts[0].pellets
     rows = training_rows(pellets, TargetName.RELATIVE_DENSITY).rows
     fold = grouped_folds(pellets[Column.SOURCE].to_numpy()[rows], FOLDS, 0)
-    moved = np.isin(pellets[Column.SOURCE], pellets[Column.SOURCE].to_numpy()[rows[fold == 1]])
+    is_held_out = np.isin(pellets[Column.SOURCE], pellets[Column.SOURCE].to_numpy()[rows[fold == 1]])
 
     def scores(table):
         sites = occupancies(table[Column.FORMULA].to_list())
         space = recipe_space(table, sites=sites)
-        gaps = source_distances(space, space, table[Column.SOURCE].to_numpy(dtype=object))
-        return out_of_fold_domain(table, sites, gaps, rows, fold)
+        distances = source_distances(space, space, table[Column.SOURCE].to_numpy(dtype=object))
+        return out_of_fold_domain(table, sites, distances, rows, fold)
 
-    strange = pellets.copy()
-    strange.loc[moved, Column.FORMULA.value] = "Li1.3V0.3Ti1.7(PO4)3"
-    strange.loc[moved, Column.SINTERING_TEMPERATURE_C.value] = 1690.0
-    before, after = scores(pellets), scores(strange)
+    altered = pellets.copy()
+    altered.loc[is_held_out, Column.FORMULA.value] = "Li1.3V0.3Ti1.7(PO4)3"
+    altered.loc[is_held_out, Column.SINTERING_TEMPERATURE_C.value] = 1690.0
+    before, after = scores(pellets), scores(altered)
     assert (after[fold == 1] >= 1).all()
     assert np.mean(before[fold == 1] >= 1) < 0.4
-    # The other folds have seen them, so their own domain may only have grown or moved.
+    # The altered pellets are training rows of the other folds, whose domain changes.
     assert (after[fold != 1] != before[fold != 1]).any()
 
 
-def test_shuffling_what_a_model_rests_on_costs_and_what_it_ignores_costs_nothing(contexts):
-    """A stand-in that answers the truth as long as the sintering temperature is the pellet's own."""
+def test_only_fields_that_the_model_uses_have_permutation_importance(contexts):
+    """The fake model predicts the sintering temperature, which is also its target."""
     pellets, name = contexts[0].pellets, TargetName.RELATIVE_DENSITY
     rows = training_rows(pellets, name)
-    at = build_features(pellets.head(1)).names.index(f"given_{Column.SINTERING_TEMPERATURE_C}")
+    position = build_features(pellets.head(1)).names.index(f"given_{Column.SINTERING_TEMPERATURE_C}")
 
-    class RestsOnHeat:
+    class PredictsSinteringTemperature:
         def reported(self, features, _temperature):
-            return np.nan_to_num(features[:, at])
+            return np.nan_to_num(features[:, position])
 
-    heat = TrainingRows(rows.rows, np.nan_to_num(contexts[0].features.values[rows.rows, at]), rows.weight)
-    collector = ImportanceCollector(pellets, name, heat, FeatureSet.FULL, seed=0)
-    collector.inspect(RestsOnHeat(), np.arange(len(rows.rows)))
+    target_rows = TrainingRows(
+        rows.rows, np.nan_to_num(contexts[0].features.values[rows.rows, position]), rows.weight
+    )
+    collector = ImportanceCollector(pellets, name, target_rows, FeatureSet.FULL, seed=0)
+    collector.inspect(PredictsSinteringTemperature(), np.arange(len(rows.rows)))
     importance = collector.frame().set_index("feature")["importance"]
     assert importance.pop(Column.SINTERING_TEMPERATURE_C.label) > 50
     assert (importance == 0).all()
 
 
-def test_room_temperature_scores_leave_out_what_was_measured_hot(trained):
+def test_room_temperature_scores_exclude_other_measurement_temperatures(trained):
     frame = trained.out_of_fold
     part = frame[(frame["target"] == "conductivity") & frame["system"].str.startswith("L")]
     error = (part["measured"] - part["predicted"]).abs()
-    hot = part["measurement_temperature_c"].notna() & ~part["measurement_temperature_c"].between(15, 40)
+    is_hot = part["measurement_temperature_c"].notna() & ~part["measurement_temperature_c"].between(15, 40)
     scores = score_table(frame).set_index(["target", "subset", "model", "metric"])["value"]
-    assert scores["conductivity", "all", "full", "mae_decades"] == pytest.approx(error[~hot].mean())
+    assert scores["conductivity", "all", "full", "mae_decades"] == pytest.approx(error[~is_hot].mean())
     away = scores["conductivity", "away from room temperature", "full", "mae_decades"]
-    assert away == pytest.approx(error[hot].mean())
-    assert hot.sum() > 15
+    assert away == pytest.approx(error[is_hot].mean())
+    assert is_hot.sum() > 15
 
 
 @given(
@@ -165,7 +167,7 @@ def test_room_temperature_scores_leave_out_what_was_measured_hot(trained):
     st.integers(2, 5),
     st.integers(0, 1000),
 )
-def test_no_source_stands_in_two_folds(keys, folds, seed):
+def test_no_source_is_in_two_folds(keys, folds, seed):
     sources = np.array([f"s{key}" for key in keys])
     fold = grouped_folds(sources, folds, seed)
     assert set(fold) == set(range(folds))
@@ -188,12 +190,12 @@ def test_folds_are_even_and_differ_by_seed():
 
 
 @pytest.mark.parametrize("folds", [1, 4])
-def test_too_few_sources_are_refused(folds):
+def test_impossible_numbers_of_folds_are_refused(folds):
     with pytest.raises(ValueError, match="cannot be made of 3 sources"):
         grouped_folds(["a", "b", "c"], folds, 0)
 
 
-def test_a_source_on_both_sides_is_named():
+def test_leakage_error_names_the_source_on_both_sides():
     assert_disjoint(["a", "b"], ["c"])
     with pytest.raises(LeakageError, match="1 sources are on both sides of a split: b"):
         assert_disjoint(["a", "b"], ["b", "c"])

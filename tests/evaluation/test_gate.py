@@ -1,4 +1,4 @@
-"""The gate: each fault that it is there for is put into a real model, and is found."""
+"""The gate refuses a real model with any of the defects that it checks for."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def rules(model: PropertyModel) -> pd.DataFrame:
 
 
 @pytest.fixture(autouse=True)
-def asked_once(monkeypatch: pytest.MonkeyPatch, rules: pd.DataFrame) -> None:
-    """Let the rules be asked once: most tests are about other questions."""
+def rules_checked_once(monkeypatch: pytest.MonkeyPatch, rules: pd.DataFrame) -> None:
+    """Check the rules once, because most tests are about other checks."""
     monkeypatch.setattr(gate, "check_plausibility", lambda _model: rules)
 
 
-def refused(report: GateReport) -> set[str]:
+def failed_checks(report: GateReport) -> set[str]:
     return {check.question for check in report.checks if not check.passed}
 
 
-def worse(model: PropertyModel, target: TargetName, by: float) -> PropertyModel:
-    """Give a model whose out-of-fold errors of one target are larger by so much."""
+def with_larger_errors(model: PropertyModel, target: TargetName, by: float) -> PropertyModel:
+    """Return the model with out-of-fold errors of one target that are larger by a constant."""
     table = model.out_of_fold.copy()
     rows = table["target"] == str(target)
     away = (table["predicted"] >= table["measured"]).map({True: 1.0, False: -1.0})
@@ -45,7 +45,7 @@ def worse(model: PropertyModel, target: TargetName, by: float) -> PropertyModel:
     return replace(model, out_of_fold_csv=to_csv(table))
 
 
-def test_a_model_passes_beside_itself_and_without_a_champion(model) -> None:
+def test_model_passes_against_itself_and_without_a_champion(model) -> None:
     for reference in (model, None):
         report = evaluate_candidate(model, reference)
         assert report.passed, report.reasons
@@ -56,11 +56,13 @@ def test_a_model_passes_beside_itself_and_without_a_champion(model) -> None:
 
 
 @pytest.mark.parametrize("target", [TargetName.CONDUCTIVITY, TargetName.RELATIVE_DENSITY])
-def test_worse_within_the_tolerance_passes_and_beyond_it_is_refused(model, target) -> None:
+def test_larger_error_passes_within_the_tolerance_and_is_refused_beyond_it(model, target) -> None:
     allowed = TOLERANCES[target]
-    assert str(target) not in refused(evaluate_candidate(worse(model, target, 0.99 * allowed), model))
-    report = evaluate_candidate(worse(model, target, 1.01 * allowed), model)
-    assert str(target) in refused(report)
+    assert str(target) not in failed_checks(
+        evaluate_candidate(with_larger_errors(model, target, 0.99 * allowed), model)
+    )
+    report = evaluate_candidate(with_larger_errors(model, target, 1.01 * allowed), model)
+    assert str(target) in failed_checks(report)
     (reason,) = (check.message for check in report.checks if check.question == str(target))
     assert f"+{1.01 * allowed:.4f}" in reason
     assert f"at most {allowed:g} worse is allowed" in reason
@@ -70,15 +72,19 @@ def test_worse_probabilities_are_refused(model) -> None:
     table = model.out_of_fold.copy()
     rows = table["target"] == str(TargetName.PHASE_PURITY)
     table.loc[rows, "predicted"] = 1 - table.loc[rows, "predicted"]
-    assert refused(evaluate_candidate(replace(model, out_of_fold_csv=to_csv(table)), model)) == {"phase_purity"}
+    assert failed_checks(evaluate_candidate(replace(model, out_of_fold_csv=to_csv(table)), model)) == {
+        "phase_purity"
+    }
 
 
-def test_without_a_champion_the_median_has_to_be_beaten(model) -> None:
-    assert "relative_density" in refused(evaluate_candidate(worse(model, TargetName.RELATIVE_DENSITY, 3.0), None))
+def test_model_worse_than_the_median_is_refused_without_a_champion(model) -> None:
+    assert "relative_density" in failed_checks(
+        evaluate_candidate(with_larger_errors(model, TargetName.RELATIVE_DENSITY, 3.0), None)
+    )
 
 
-@pytest.mark.parametrize(("factor", "said"), [(0.2, "conductivity"), (5.0, "conductivity")])
-def test_intervals_that_are_too_narrow_or_too_wide_are_refused(model, factor, said) -> None:
+@pytest.mark.parametrize("factor", [0.2, 5.0])
+def test_intervals_that_are_too_narrow_or_too_wide_are_refused(model, factor) -> None:
     table = model.out_of_fold.copy()
     rows = table["target"] == str(TargetName.CONDUCTIVITY)
     for level in ("_50", "_80", ""):
@@ -87,35 +93,35 @@ def test_intervals_that_are_too_narrow_or_too_wide_are_refused(model, factor, sa
             middle = table.loc[rows, "predicted"]
             table.loc[rows, column] = middle + factor * (table.loc[rows, column] - middle)
     report = evaluate_candidate(replace(model, out_of_fold_csv=to_csv(table)), model)
-    assert refused(report) == {"coverage"}
-    assert said in report.reasons[0]
+    assert failed_checks(report) == {"coverage"}
+    assert "conductivity" in report.reasons[0]
     assert "at 90 % (85 to 95)" in report.reasons[0]
 
 
-def test_a_rule_that_the_champion_keeps_may_not_be_clearly_broken(model, rules, monkeypatch) -> None:
-    kept = rules.index[rules["holds"]][0]
-    unit = rules.loc[kept, "unit"]
-    for missed, expected in ((0.9, set()), (1.1, {"physics"})):
-        broken = rules.copy()
-        broken.loc[kept, ["margin", "holds"]] = [-missed * ALLOWANCES[unit], False]
-        answers = iter([broken, rules])
+def test_clearly_violating_a_rule_that_the_champion_satisfies_is_refused(model, rules, monkeypatch) -> None:
+    satisfied = rules.index[rules["holds"]][0]
+    unit = rules.loc[satisfied, "unit"]
+    for excess, expected in ((0.9, set()), (1.1, {"physics"})):
+        violating = rules.copy()
+        violating.loc[satisfied, ["margin", "holds"]] = [-excess * ALLOWANCES[unit], False]
+        answers = iter([violating, rules])
         monkeypatch.setattr(gate, "check_plausibility", lambda _model, answers=answers: next(answers))
         report = evaluate_candidate(model, model)
-        assert refused(report) == expected
-    assert rules.loc[kept, "statement"] in report.reasons[0]
+        assert failed_checks(report) == expected
+    assert rules.loc[satisfied, "statement"] in report.reasons[0]
 
 
-def test_a_rule_that_the_champion_breaks_too_is_no_reason(model, rules, monkeypatch) -> None:
-    far = rules.copy()
-    far.loc[~far["holds"], "margin"] -= 100
-    answers = iter([far, rules])
+def test_violating_a_rule_that_the_champion_violates_too_is_accepted(model, rules, monkeypatch) -> None:
+    worse_margins = rules.copy()
+    worse_margins.loc[~worse_margins["holds"], "margin"] -= 100
+    answers = iter([worse_margins, rules])
     monkeypatch.setattr(gate, "check_plausibility", lambda _model: next(answers))
     assert evaluate_candidate(model, model).passed
 
 
-def test_without_a_champion_most_rules_have_to_hold(model, rules, monkeypatch) -> None:
+def test_model_violating_many_rules_is_refused_without_a_champion(model, rules, monkeypatch) -> None:
     monkeypatch.setattr(gate, "check_plausibility", lambda _model: rules.assign(holds=rules.index < 40))
-    assert refused(evaluate_candidate(model, None)) == {"physics"}
+    assert failed_checks(evaluate_candidate(model, None)) == {"physics"}
 
 
 def test_every_unit_of_a_rule_has_an_allowance(rules) -> None:
@@ -123,39 +129,38 @@ def test_every_unit_of_a_rule_has_an_allowance(rules) -> None:
 
 
 @pytest.mark.parametrize(
-    ("validation", "said"), [({"errors": 2, "warnings": 0}, "has 2 errors"), ({}, "is not on record")]
+    ("validation", "message"), [({"errors": 2, "warnings": 0}, "has 2 errors"), ({}, "is not on record")]
 )
-def test_a_dataset_with_errors_is_refused(model, validation, said) -> None:
+def test_dataset_with_errors_or_without_validation_is_refused(model, validation, message) -> None:
     report = evaluate_candidate(replace(model, metadata=replace(model.metadata, validation=validation)), model)
-    assert refused(report) == {"dataset"}
-    assert said in report.reasons[0]
+    assert failed_checks(report) == {"dataset"}
+    assert message in report.reasons[0]
 
 
-def redealt(model: PropertyModel, **metadata: object) -> PropertyModel:
-    """Give a model whose folds are others."""
+def with_other_folds(model: PropertyModel, **metadata: object) -> PropertyModel:
+    """Return the model with out-of-fold predictions of other folds."""
     table = model.out_of_fold.assign(fold=model.out_of_fold["source"].map(lambda name: len(name) % 3))
     return replace(model, out_of_fold_csv=to_csv(table), metadata=replace(model.metadata, **metadata))
 
 
-def test_the_same_data_by_other_folds_cannot_be_compared(model) -> None:
-    report = evaluate_candidate(redealt(model), model)
-    assert refused(report) == {"comparison"}
+def test_same_dataset_with_other_folds_is_refused(model) -> None:
+    report = evaluate_candidate(with_other_folds(model), model)
+    assert failed_checks(report) == {"comparison"}
     assert "--folds 3 --repeats 1 --seed 0" in report.reasons[0]
 
 
-def test_other_data_are_compared_on_what_is_common(model) -> None:
-    newer = redealt(model, dataset_sha256="0" * 64)
+def test_other_dataset_is_compared_on_common_pellets_if_these_suffice(model) -> None:
+    newer = with_other_folds(model, dataset_sha256="0" * 64)
     report = evaluate_candidate(newer, model)
     assert report.passed, report.reasons
     assert "100 % of the champion's pellets" in report.checks[0].message
-    half = newer.out_of_fold.groupby("target").sample(frac=0.5, random_state=0)
-    report = evaluate_candidate(replace(newer, out_of_fold_csv=to_csv(half)), model)
-    assert "comparison" in refused(report)
+    half_of_rows = newer.out_of_fold.groupby("target").sample(frac=0.5, random_state=0)
+    report = evaluate_candidate(replace(newer, out_of_fold_csv=to_csv(half_of_rows)), model)
+    assert "comparison" in failed_checks(report)
     assert "at least 80 % are needed" in report.reasons[0]
 
 
-def test_a_model_without_out_of_fold_predictions_is_refused_with_every_reason(model) -> None:
-    for candidate, reference in ((replace(model, out_of_fold_csv=NO_ROWS), model),):
-        report = evaluate_candidate(candidate, reference)
-        assert refused(report) == {"comparison", "coverage"}
-    assert refused(evaluate_candidate(model, replace(model, out_of_fold_csv=NO_ROWS))) == {"comparison"}
+def test_missing_out_of_fold_predictions_are_refused(model) -> None:
+    without = replace(model, out_of_fold_csv=NO_ROWS)
+    assert failed_checks(evaluate_candidate(without, model)) == {"comparison", "coverage"}
+    assert failed_checks(evaluate_candidate(model, without)) == {"comparison"}

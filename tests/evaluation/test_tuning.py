@@ -27,26 +27,26 @@ def rows(context):
 
 
 @pytest.mark.slow
-def test_the_search_is_repeatable_and_never_ends_above_the_fixed_settings(context, rows):
+def test_search_is_deterministic_and_never_worse_than_the_default_settings(context, rows):
     chosen = np.ones(len(rows.rows), dtype=bool)
-    first = tuning.OptunaTuner(4)(context, PURITY, rows, chosen)
-    assert tuning.OptunaTuner(4)(context, PURITY, rows, chosen) == first
-    assert first.settings[TargetName.CONDUCTIVITY] == DEFAULT_SETTINGS[TargetName.CONDUCTIVITY]
-    found, fixed = (tuning._inner_loss(each, PURITY, rows, chosen) for each in (first, context))
-    assert found <= fixed
+    tuned = tuning.OptunaTuner(4)(context, PURITY, rows, chosen)
+    assert tuning.OptunaTuner(4)(context, PURITY, rows, chosen) == tuned
+    assert tuned.settings[TargetName.CONDUCTIVITY] == DEFAULT_SETTINGS[TargetName.CONDUCTIVITY]
+    tuned_loss, default_loss = (tuning._inner_loss(each, PURITY, rows, chosen) for each in (tuned, context))
+    assert tuned_loss <= default_loss
 
 
 @pytest.mark.slow
-def test_the_search_sees_training_rows_only(context, rows):
-    """Spoil what is held out: the settings found must not change."""
+def test_search_does_not_depend_on_held_out_values(context, rows):
+    """Altered held-out values must not change the settings that are found."""
     sources = context.pellets[Column.SOURCE].to_numpy()[rows.rows]
     chosen = np.isin(sources, np.unique(sources)[::2])
-    spoiled = type(rows)(rows.rows, np.where(chosen, rows.y, 1 - rows.y), rows.weight)
+    altered = type(rows)(rows.rows, np.where(chosen, rows.y, 1 - rows.y), rows.weight)
     tuner = tuning.OptunaTuner(3)
-    assert tuner(context, PURITY, rows, chosen) == tuner(context, PURITY, spoiled, chosen)
+    assert tuner(context, PURITY, rows, chosen) == tuner(context, PURITY, altered, chosen)
 
 
-def test_a_leaking_inner_split_stops_the_search(context, rows, monkeypatch):
+def test_search_with_a_leaking_inner_split_raises(context, rows, monkeypatch):
     monkeypatch.setattr(tuning, "grouped_folds", lambda sources, folds, _seed: np.arange(len(sources)) % folds)
     with pytest.raises(LeakageError, match="are on both sides"):
         tuning.OptunaTuner(1)(context, PURITY, rows, np.ones(len(rows.rows), dtype=bool))
