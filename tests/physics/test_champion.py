@@ -1,9 +1,9 @@
-"""The committed model against what the literature states, one test a rule.
+"""The committed champion against the rules of the literature, one test per rule.
 
-A rule that the model violates is a finding. It is listed in `known_violations.json`, with the margin by which it
-fails and the reason, and its test is expected to fail: strictly, so that a model that puts it right fails the test
-until the list is shortened. After a new champion `make benchmark-plausibility` renews the list
-(benchmarks/plausibility.py says how); no rule is loosened.
+A rule that the champion violates is listed in `known_violations.json` with its margin and the reason, and its test
+is expected to fail. This is strict: if a new champion satisfies the rule, the test fails until the rule is removed
+from the list. `make benchmark-plausibility` updates the list (see benchmarks/plausibility.py). Rules are never
+relaxed.
 """
 
 from __future__ import annotations
@@ -29,28 +29,30 @@ def _parameter(rule: PhysicalRule) -> object:
 
 
 @pytest.fixture(scope="module")
-def checked() -> pd.DataFrame:
+def rule_margins() -> pd.DataFrame:
     return check_plausibility(PropertyModel.load(CHAMPION)).set_index("rule")
 
 
 @pytest.mark.parametrize("rule", [_parameter(rule) for rule in physical_rules()])
-def test_the_champion_agrees_with_the_literature(checked: pd.DataFrame, rule: PhysicalRule) -> None:
-    found = checked.loc[rule.name]
-    assert found["holds"], f"{rule.statement} [{rule.source}] Off by {-found['margin']:.3g} {rule.unit}."
+def test_champion_satisfies_the_rule(rule_margins: pd.DataFrame, rule: PhysicalRule) -> None:
+    result = rule_margins.loc[rule.name]
+    assert result["holds"], f"{rule.statement} [{rule.source}] Off by {-result['margin']:.3g} {rule.unit}."
 
 
-def test_known_violations_are_rules_with_a_reason() -> None:
+def test_known_violations_are_existing_rules_with_a_reason() -> None:
     assert set(KNOWN_VIOLATIONS) <= {rule.name for rule in physical_rules()}
     assert [name for name, entry in KNOWN_VIOLATIONS.items() if len(entry["reason"]) < 20] == []
 
 
-def test_sizes_of_known_violations_are_those_of_the_champion(checked: pd.DataFrame) -> None:
-    now = renewed(KNOWN_VIOLATIONS, checked.reset_index())
-    kept = {name: entry["margin"] for name, entry in KNOWN_VIOLATIONS.items()}
-    assert {name: entry["margin"] for name, entry in now.items()} == pytest.approx(kept, abs=10.0**-DIGITS), RENEW
+def test_margins_of_known_violations_are_those_of_the_champion(rule_margins: pd.DataFrame) -> None:
+    current = renewed(KNOWN_VIOLATIONS, rule_margins.reset_index())
+    recorded = {name: entry["margin"] for name, entry in KNOWN_VIOLATIONS.items()}
+    assert {name: entry["margin"] for name, entry in current.items()} == pytest.approx(
+        recorded, abs=10.0**-DIGITS
+    ), RENEW
 
 
-def test_the_committed_result_is_of_the_champion_and_the_dataset() -> None:
+def test_committed_report_is_of_the_current_champion_and_dataset() -> None:
     text = RESULT.read_text(encoding="utf-8")
     assert champion_checksum() in text, RENEW
     assert dataset_checksum(datasets_folder() / PELLETS_FILE) in text, RENEW
@@ -60,15 +62,17 @@ def test_the_committed_result_is_of_the_champion_and_the_dataset() -> None:
         assert entry["reason"] in text, RENEW
 
 
-def test_renewing_drops_what_holds_and_keeps_reasons() -> None:
+def test_renewing_removes_rules_that_hold_and_keeps_reasons() -> None:
     known = {"a": {"margin": -1.0, "reason": "why a"}, "b": {"margin": -1.0, "reason": "why b"}}
-    now = pd.DataFrame({"rule": ["a", "b", "c"], "margin": [-0.123456, 1.0, -2.0], "holds": [False, True, False]})
-    assert renewed(known, now) == {
+    current = pd.DataFrame(
+        {"rule": ["a", "b", "c"], "margin": [-0.123456, 1.0, -2.0], "holds": [False, True, False]}
+    )
+    assert renewed(known, current) == {
         "a": {"margin": -0.1235, "reason": "why a"},
         "c": {"margin": -2.0, "reason": ""},
     }
 
 
-def test_the_list_stands_where_the_tests_are() -> None:
+def test_known_violations_are_fewer_than_the_rules() -> None:
     assert KNOWN.is_file()
     assert len(KNOWN_VIOLATIONS) < len(physical_rules())
