@@ -1,4 +1,4 @@
-"""The committed champion answers as it always did; `make golden` renews the answers after a new champion."""
+"""The committed champion predicts what is recorded; after a new champion `make golden` renews the records."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def champion():
 
 
 @pytest.mark.parametrize("entry", GOLDEN, ids=[entry["recipe"]["formula"] for entry in GOLDEN])
-def test_champion_answers_as_recorded(champion, entry):
+def test_champion_predictions_match_the_recorded_ones(champion, entry):
     recipe = Recipe.from_dict(entry["recipe"])
     answer = predict(recipe, champion, at_c=entry["at_c"], level=entry["level"]).results.iloc[0].to_dict()
     assert set(answer) == set(entry["answer"]) == {str(column) for column in PREDICTION}
@@ -35,21 +35,21 @@ def test_golden_recipes_are_inside_and_outside_the_domain():
     assert {entry["answer"]["inside_domain"] for entry in GOLDEN} == {True, False}
 
 
-def test_the_champion_is_the_default():
+def test_champion_is_the_default_bundle():
     assert default_bundle() == CHAMPION
 
 
-def test_the_champion_was_trained_on_the_committed_dataset(champion):
+def test_champion_was_trained_on_the_committed_dataset(champion):
     from nasicon_ml.data.files import dataset_checksum, datasets_folder
 
     assert champion.metadata.dataset_sha256 == dataset_checksum(datasets_folder() / "pellets.csv")
 
 
-def test_the_champion_is_small_enough_to_commit():
+def test_champion_is_small_enough_to_commit():
     assert sum(path.stat().st_size for path in CHAMPION.iterdir()) < 5_000_000
 
 
-FULL = {
+FULL_PROCESSING = {
     "synthesis_route": "sol_gel",
     "calcination_temperature_c": 750,
     "calcination_time_h": 4,
@@ -63,21 +63,20 @@ FULL = {
 
 
 @pytest.mark.parametrize("formula", ["LATP x=0.3", "LAGP x=0.5", "LATP x=0.4"])
-def test_saying_less_never_narrows_a_conductivity_interval(champion, formula):
-    """In decades, for recipes inside the domain; for density on the scale it is learned, log10 of the porosity."""
-
+def test_omitting_a_field_never_narrows_the_conductivity_interval(champion, formula):
     def widths(fields):
+        """Return the widths of both intervals in decades: of the conductivity and of the porosity."""
         answer = predict(Recipe(formula=formula, **fields), champion).results.iloc[0]
-        decades = np.log10(
+        conductivity_width = np.log10(
             answer["predicted_conductivity_upper_s_cm"] / answer["predicted_conductivity_lower_s_cm"]
         )
         dense, porous = (100.5 - answer[f"predicted_relative_density_{end}_pct"] for end in ("upper", "lower"))
-        return np.array([decades, np.log10(porous / dense)])
+        return np.array([conductivity_width, np.log10(porous / dense)])
 
-    full = widths(FULL)
-    for field in FULL:
-        less = widths({name: value for name, value in FULL.items() if name != field})
-        assert less[0] >= full[0] - 1e-9, field
-    bare = widths({})
-    assert bare[0] > full[0] * 1.1
-    assert bare[1] > full[1]
+    complete_widths = widths(FULL_PROCESSING)
+    for field in FULL_PROCESSING:
+        partial_widths = widths({name: value for name, value in FULL_PROCESSING.items() if name != field})
+        assert partial_widths[0] >= complete_widths[0] - 1e-9, field
+    formula_only_widths = widths({})
+    assert formula_only_widths[0] > complete_widths[0] * 1.1
+    assert formula_only_widths[1] > complete_widths[1]
