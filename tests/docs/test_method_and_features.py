@@ -26,17 +26,17 @@ DOI = re.compile(r"\b10\.\d{4,9}/[^\s)\]},;\"'`]+[^\s)\]},;\"'`.]", re.ASCII)
 
 def table_rows(page: str, first_header: str) -> list[list[str]]:
     """Return the cells of the tables with this first header, without the header rows."""
-    found: list[list[str]] = []
+    rows: list[list[str]] = []
     inside = False
     for line in page.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
         if not cells:
             inside = False
         elif inside and not set(cells[0]) <= {"-"}:
-            found.append(cells)
+            rows.append(cells)
         elif cells[0] == first_header:
             inside = True
-    return found
+    return rows
 
 
 def documented_features(sections: list[str]) -> list[str]:
