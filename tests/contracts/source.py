@@ -1,4 +1,4 @@
-"""The package's source as syntax trees, and the questions the contracts ask of one tree."""
+"""The source of the package as syntax trees, and functions that extract imports and docstrings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGE = "nasicon_ml"
 
 @dataclass(frozen=True)
 class Module:
-    """One module of the package: `name` in dots, and its text."""
+    """One module of the package: its dotted name and its source code."""
 
     name: str
     text: str
@@ -33,7 +33,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Import:
-    """One imported module, in dots, and where the statement stands."""
+    """One imported module: its dotted name, and line and context of the statement."""
 
     target: str
     line: int
@@ -43,19 +43,19 @@ class Import:
 
 @cache
 def modules() -> tuple[Module, ...]:
-    """Every module below src/, by name."""
-    found = []
+    """All modules below src/, sorted by path."""
+    result = []
     for path in sorted((ROOT / "src" / PACKAGE).rglob("*.py")):
         parts = list(path.relative_to(ROOT / "src").with_suffix("").parts)
         is_package = parts[-1] == "__init__"
         name = ".".join(parts[:-1] if is_package else parts)
-        found.append(Module(name, path.read_text(encoding="utf-8"), is_package))
-    return tuple(found)
+        result.append(Module(name, path.read_text(encoding="utf-8"), is_package))
+    return tuple(result)
 
 
 @cache
 def tracked_files() -> tuple[Path, ...]:
-    """The files git tracks, or would: what another person gets."""
+    """The files that git tracks or that are not ignored."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -67,10 +67,10 @@ def tracked_files() -> tuple[Path, ...]:
 
 
 def imports(module: Module, known: frozenset[str] = frozenset()) -> list[Import]:
-    """Everything the module imports, wherever the statement stands.
+    """Everything the module imports, also inside functions.
 
     `from package import name` counts as an import of `package.name` where that is one of the `known` modules.
-    A module's name given as text to `import_module` counts too.
+    Names that are passed as literals to `import_module` count, too.
     """
     return [
         Import(target, getattr(node, "lineno", 0), not inside, for_types)
@@ -110,7 +110,7 @@ def _absolute(node: ast.ImportFrom, module: Module) -> str:
 
 
 def docstrings(tree: ast.AST) -> set[int]:
-    """The ids of the constants that are texts standing alone: docstrings and attribute docstrings."""
+    """The ids of constants that are statements: docstrings and attribute docstrings."""
     return {
         id(node.value)
         for node in ast.walk(tree)

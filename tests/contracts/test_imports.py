@@ -1,4 +1,4 @@
-"""Imports go one way, heavy libraries are loaded only when they are needed, and all are declared."""
+"""Imports follow the order of the layers, heavy libraries are loaded lazily, and all libraries are declared."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import pytest
 
 from tests.contracts.source import PACKAGE, ROOT, Module, imports, modules
 
-# Each may import what stands before it, and itself.
-ORDER = (
+# The layers, lowest first. A layer may import itself and lower ones.
+LAYERS = (
     "arrays", "errors", "signals", "processors", "columns", "checks", "io", "composition",
     "recipe", "data", "features", "trees", "estimators", "bundle", "model", "evaluation", "plots", "screening",
     "campaigns", "workflows", "tracking", "cli", "app",
 )  # fmt: skip
-# Closer bounds than the order.
-ONLY_THESE = {
+# Layers with stricter limits than the order.
+ALLOWED_IMPORTS = {
     "errors": set(),
     "columns": {"errors"},
     "plots": {"errors", "columns", "io"},
 }
-# A library that one part alone may import; the names of its types are free.
-OWNERS = {
+# Libraries that only these layers may import; imports for type checking are free.
+LIBRARY_LAYERS = {
     "mlflow": {"tracking"}, "matplotlib": {"plots"}, "optuna": {"estimators", "evaluation", "workflows"},
     "streamlit": {"app", "cli"}, "altair": {"app"},
 }  # fmt: skip
-# Loaded by nobody who only asks for help.
+# Libraries that `import nasicon_ml` and `--help` must not load.
 HEAVY = (
     "mlflow",
     "streamlit",
@@ -50,102 +50,107 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-# Tests compare with these; no module may need them.
+# Only tests may use these, for comparison.
 TESTS_ONLY = {"mapie"}
 
 KNOWN = frozenset(module.name for module in modules())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def wrong_directions(module: Module, known: frozenset[str] = KNOWN) -> list[str]:
-    """Return which imports of the module go against `ORDER`."""
-    found = []
+def layer_violations(module: Module, known: frozenset[str] = KNOWN) -> list[str]:
+    """Return the imports of the module that violate `LAYERS` or `ALLOWED_IMPORTS`."""
+    result = []
     for item in imports(module, known):
         if item.target.split(".")[0] != PACKAGE:
             continue
         layer = Module(item.target, "").layer
         if not module.layer or layer == module.layer:
-            continue  # the roof re-exports what it likes
+            continue  # the top-level module may re-export from any layer
         if not layer:
-            found.append(f"{module.name}:{item.line} imports the package's roof")
-        elif layer not in ORDER or module.layer not in ORDER:
-            found.append(f"{module.name}:{item.line} imports {item.target}: not in the order at all")
-        elif ORDER.index(layer) > ORDER.index(module.layer) or layer not in ONLY_THESE.get(module.layer, {layer}):
-            found.append(f"{module.name}:{item.line} imports {item.target}")
-    return found
+            result.append(f"{module.name}:{item.line} imports the top-level module")
+        elif layer not in LAYERS or module.layer not in LAYERS:
+            result.append(f"{module.name}:{item.line} imports {item.target}, which is not in LAYERS")
+        elif LAYERS.index(layer) > LAYERS.index(module.layer) or layer not in ALLOWED_IMPORTS.get(
+            module.layer, {layer}
+        ):
+            result.append(f"{module.name}:{item.line} imports {item.target}")
+    return result
 
 
-def wrong_owners(module: Module) -> list[str]:
-    """Return which libraries the module imports although they belong to another part."""
+def library_violations(module: Module) -> list[str]:
+    """Return the imports of libraries that belong to another layer."""
     return [
         f"{module.name}:{item.line} imports {item.target}"
         for item in imports(module)
-        if not item.for_types_only and module.layer not in OWNERS.get(item.target.split(".")[0], {module.layer})
+        if not item.for_types_only
+        and module.layer not in LIBRARY_LAYERS.get(item.target.split(".")[0], {module.layer})
     ]
 
 
-def undeclared(module: Module, declared: set[str]) -> list[str]:
-    """Return which third-party libraries the module imports that pyproject.toml does not name."""
-    found = []
+def undeclared_libraries(module: Module, declared: set[str]) -> list[str]:
+    """Return the imports of third-party libraries that are not declared in pyproject.toml."""
+    result = []
     for item in imports(module):
         library = item.target.split(".")[0]
         if library in sys.stdlib_module_names or library == PACKAGE:
             continue
         if DISTRIBUTIONS.get(library, library).lower() not in declared:
-            found.append(f"{module.name}:{item.line} imports {library}")
-    return found
+            result.append(f"{module.name}:{item.line} imports {library}")
+    return result
 
 
-def circles(among: tuple[Module, ...]) -> list[list[str]]:
-    """Return the groups of modules that import each other, also inside functions; imports for types are free."""
-    known = frozenset(module.name for module in among)
-    left = {
+def import_cycles(modules_to_check: tuple[Module, ...]) -> list[list[str]]:
+    """Return the groups of modules that import each other, also inside functions, except for type checking."""
+    known = frozenset(module.name for module in modules_to_check)
+    remaining = {
         module.name: {item.target for item in imports(module, known) if not item.for_types_only} & known
-        for module in among
+        for module in modules_to_check
     }
-    while ends := {name for name, targets in left.items() if not targets & left.keys() - {name}}:
-        left = {name: targets for name, targets in left.items() if name not in ends}
+    while leaves := {name for name, targets in remaining.items() if not targets & remaining.keys() - {name}}:
+        remaining = {name: targets for name, targets in remaining.items() if name not in leaves}
 
-    def reached(start: str) -> set[str]:
-        found, waiting = set[str](), [start]
-        while waiting:
-            for target in (left.get(waiting.pop(), set()) & left.keys()) - found:
-                found.add(target)
-                waiting.append(target)
-        return found
+    def reachable_from(start: str) -> set[str]:
+        result, pending = set[str](), [start]
+        while pending:
+            for target in (remaining.get(pending.pop(), set()) & remaining.keys()) - result:
+                result.add(target)
+                pending.append(target)
+        return result
 
-    reach = {name: reached(name) for name in left}
-    groups = {tuple(sorted(other for other in reach[name] if name in reach[other])) for name in reach}
+    reachable = {name: reachable_from(name) for name in remaining}
+    groups = {tuple(sorted(other for other in reachable[name] if name in reachable[other])) for name in reachable}
     return sorted(list(group) for group in groups if group)
 
 
 def requirement_names(requirements: list[str]) -> set[str]:
-    """The distributions' names of a list of requirements, lower case."""
+    """The lower-case distribution names of a list of requirements."""
     matches = (re.match(r"[A-Za-z0-9._-]+", requirement) for requirement in requirements)
     return {match.group().lower() for match in matches if match} - {"nasicon-ml"}
 
 
 EXTRAS = {name: requirement_names(listed) for name, listed in PROJECT["optional-dependencies"].items()}
-BASE = requirement_names(PROJECT["dependencies"])
-# What runs the shared server is imported by MLflow, not by this package.
-RUN_TIME = BASE.union(*(names for extra, names in EXTRAS.items() if extra not in {"dev", "docs", "server"}))
+BASE_DEPENDENCIES = requirement_names(PROJECT["dependencies"])
+# The dependencies of the shared server are imported by MLflow, not by this package.
+RUNTIME_DEPENDENCIES = BASE_DEPENDENCIES.union(
+    *(names for extra, names in EXTRAS.items() if extra not in {"dev", "docs", "server"})
+)
 
 
-def test_every_part_has_a_place_in_the_order() -> None:
-    assert {module.layer for module in modules()} - {""} <= set(ORDER)
+def test_every_layer_is_listed_in_layers() -> None:
+    assert {module.layer for module in modules()} - {""} <= set(LAYERS)
 
 
-def test_imports_go_one_way() -> None:
-    assert [line for module in modules() for line in wrong_directions(module)] == []
+def test_modules_import_only_lower_layers() -> None:
+    assert [line for module in modules() for line in layer_violations(module)] == []
 
 
-def test_no_circles() -> None:
-    assert circles(modules()) == []
+def test_modules_have_no_import_cycles() -> None:
+    assert import_cycles(modules()) == []
 
 
-def test_a_circle_is_seen() -> None:
+def test_import_cycles_finds_cycle_through_function_import() -> None:
     name = "nasicon_ml.data.{}".format
-    found = circles(
+    result = import_cycles(
         (
             Module(name("a"), "from nasicon_ml.data import b"),
             Module(name("b"), "def f():\n    import nasicon_ml.data.c"),
@@ -154,25 +159,25 @@ def test_a_circle_is_seen() -> None:
             Module(name("e"), "from nasicon_ml.data.a import x"),
         )
     )
-    assert found == [[name("a"), name("b"), name("c")]]
+    assert result == [[name("a"), name("b"), name("c")]]
 
 
-def test_libraries_stay_with_their_owners() -> None:
-    assert [line for module in modules() for line in wrong_owners(module)] == []
+def test_libraries_are_imported_only_in_their_layers() -> None:
+    assert [line for module in modules() for line in library_violations(module)] == []
 
 
-def test_what_is_imported_is_declared() -> None:
-    assert [line for module in modules() for line in undeclared(module, RUN_TIME)] == []
+def test_imported_libraries_are_declared_dependencies() -> None:
+    assert [line for module in modules() for line in undeclared_libraries(module, RUNTIME_DEPENDENCIES)] == []
 
 
-def test_what_is_declared_is_imported() -> None:
+def test_declared_dependencies_are_imported() -> None:
     used = {item.target.split(".")[0] for module in modules() for item in imports(module)}
     used_distributions = {DISTRIBUTIONS.get(library, library).lower() for library in used}
-    assert RUN_TIME - used_distributions == set()
+    assert RUNTIME_DEPENDENCIES - used_distributions == set()
     assert not TESTS_ONLY & used_distributions
 
 
-def test_the_build_backend_is_locked_as_it_is_required() -> None:
+def test_build_requirements_are_in_build_dependency_group() -> None:
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert set(pyproject["build-system"]["requires"]) <= set(pyproject["dependency-groups"]["build"])
 
@@ -194,9 +199,9 @@ def test_the_build_backend_is_locked_as_it_is_required() -> None:
         ("nasicon_ml.columns", "from nasicon_ml.utils import helper"),
     ],
 )
-def test_a_wrong_direction_is_seen(name: str, text: str) -> None:
+def test_layer_violations_finds_import_of_higher_layer(name: str, text: str) -> None:
     known = KNOWN | {"nasicon_ml.workflows", "nasicon_ml.estimators.targets"}
-    assert len(wrong_directions(Module(name, text), known)) == 1
+    assert len(layer_violations(Module(name, text), known)) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,18 +212,18 @@ def test_a_wrong_direction_is_seen(name: str, text: str) -> None:
         ("nasicon_ml.cli.main", "from nasicon_ml.tracking.store import default_uri"),
     ],
 )
-def test_a_right_direction_passes(name: str, text: str) -> None:
-    assert wrong_directions(Module(name, text), KNOWN | {"nasicon_ml.columns"}) == []
+def test_layer_violations_allows_imports_of_lower_layers(name: str, text: str) -> None:
+    assert layer_violations(Module(name, text), KNOWN | {"nasicon_ml.columns"}) == []
 
 
-def test_a_wrong_owner_and_an_undeclared_library_are_seen() -> None:
+def test_library_violations_and_undeclared_libraries_are_found() -> None:
     module = Module("nasicon_ml.workflows.train", "def run():\n    import mlflow.pyfunc\n    from torch import nn")
-    assert wrong_owners(module) == ["nasicon_ml.workflows.train:2 imports mlflow.pyfunc"]
-    assert undeclared(module, {"mlflow"}) == ["nasicon_ml.workflows.train:3 imports torch"]
+    assert library_violations(module) == ["nasicon_ml.workflows.train:2 imports mlflow.pyfunc"]
+    assert undeclared_libraries(module, {"mlflow"}) == ["nasicon_ml.workflows.train:3 imports torch"]
 
 
-def _loaded(code: str) -> set[str]:
-    """The top-level modules that a fresh interpreter has loaded after running the code."""
+def _modules_loaded_by(code: str) -> set[str]:
+    """The top-level modules that a new interpreter has loaded after running the code."""
     script = f"{code}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     outcome = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(outcome.stdout.splitlines()[-1].split())
@@ -231,28 +236,28 @@ def _loaded(code: str) -> set[str]:
         ("import nasicon_ml.cli.main", {*HEAVY, "pandas"}),
     ],
 )
-def test_heavy_libraries_wait_until_they_are_needed(code: str, forbidden: set[str]) -> None:
-    assert _loaded(code) & forbidden == set()
+def test_importing_package_loads_no_heavy_library(code: str, forbidden: set[str]) -> None:
+    assert _modules_loaded_by(code) & forbidden == set()
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_loads_no_heavy_library() -> None:
     code = (
         "from nasicon_ml.cli.main import main\n"
         "import sys\n"
         "sys.argv = ['nasicon-ml', '--help']\n"
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code"
     )
-    assert _loaded(code) & {*HEAVY, "pandas"} == set()
+    assert _modules_loaded_by(code) & {*HEAVY, "pandas"} == set()
 
 
-def test_a_heavy_import_is_seen() -> None:
-    assert "pandas" in _loaded("import nasicon_ml.checks")
+def test_modules_loaded_by_includes_pandas_for_module_that_uses_it() -> None:
+    assert "pandas" in _modules_loaded_by("import nasicon_ml.checks")
 
 
-def test_everything_but_tracking_is_there_without_the_extras() -> None:
-    """Who installs no extra can import every module except those that belong to one."""
-    owned = {"tracking", "plots", "app"}
-    names = [module.name for module in modules() if module.layer not in owned]
+def test_modules_import_without_optional_dependencies() -> None:
+    """Without extras, all modules can be imported except those of the layers that need one."""
+    optional_layers = {"tracking", "plots", "app"}
+    names = [module.name for module in modules() if module.layer not in optional_layers]
     blocked = sorted({library for extra in ("app", "plots", "tracking", "tune") for library in EXTRAS[extra]})
     code = f"import sys\nsys.modules.update(dict.fromkeys({blocked!r}))\nimport " + "\nimport ".join(names)
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What can be made is listed, and CI makes nothing else."""
+"""The help of the Makefile lists all targets, and CI uses only these."""
 
 import re
 import subprocess
@@ -18,14 +18,14 @@ def test_help_is_the_default_and_lists_every_target() -> None:
 
 
 def test_every_target_is_phony() -> None:
-    """A file of the same name (`test`, `out`) must not keep a target from being made."""
+    """Otherwise a file with the name of a target (`test`, `out`) would prevent it from running."""
     phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, flags=re.MULTILINE)
     assert phony
     assert set(phony.group(1).split()) == _targets()
 
 
-def test_ci_makes_what_a_developer_makes() -> None:
+def test_ci_uses_only_targets_of_the_makefile() -> None:
     commands = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    made = {line.split()[1] for line in commands if line.startswith("make ")}
-    assert {"lint", "test", "notebooks"} <= made <= _targets()
+    used_targets = {line.split()[1] for line in commands if line.startswith("make ")}
+    assert {"lint", "test", "notebooks"} <= used_targets <= _targets()
     assert "set -euo pipefail" in commands

@@ -1,4 +1,4 @@
-"""Nothing that is read can run code: no pickle in any form, no eval, no unsafe YAML, no shell, no archives."""
+"""No module can run code from a file: no pickle, eval, unsafe YAML, shell, or unpacking of archives."""
 
 from __future__ import annotations
 
@@ -18,57 +18,57 @@ FORBIDDEN_METHODS = {
     "eval", "to_pickle", "read_pickle", "unsafe_load", "full_load", "load_all", "unpack_archive", "extractall",
     "system", "popen", "startfile", "fork", "forkpty", "exec_module",
 }  # fmt: skip
-#: Of `os`, what starts a program: execv, spawnlp, posix_spawn ...
-FORBIDDEN_STARTS = ("os.exec", "os.spawn", "os.posix_spawn")
-#: The modules that start a program, and how its command begins: Git, and Python with a program that stands there.
-STARTS = {
+#: Functions of `os` that start a program: execv, spawnlp, posix_spawn ...
+FORBIDDEN_PREFIXES = ("os.exec", "os.spawn", "os.posix_spawn")
+#: Modules that start a program, and the first arguments of its command: Git, and Python with constant code.
+PROGRAM_STARTERS = {
     "nasicon_ml.tracking.record": ["'git'"],
     "nasicon_ml.trees.arrays": ["sys.executable", "'-P'", "'-c'", "_CONVERT"],
 }
-#: The module that starts this program again: what goes through the pipes of the two is pickled, never written.
-PROCESSES = "nasicon_ml.screening.processes"
-#: The modules that read archives, in memory: of arrays alone, uncompressed; and workbooks, as far as a limit.
-ARCHIVES = {"nasicon_ml.trees.arrays": {"zipfile"}, "nasicon_ml.io.workbook": {"zipfile"}}
-#: Where a module's name is looked up in a table that stands there.
-TABLES_OF_MODULES = {"nasicon_ml.cli.main"}
+#: The module that uses multiprocessing, which pickles what is sent through pipes, but writes no pickles to files.
+MULTIPROCESSING_MODULE = "nasicon_ml.screening.processes"
+#: Modules that read zip archives in memory: uncompressed arrays, and workbooks up to a size limit.
+ARCHIVE_READERS = {"nasicon_ml.trees.arrays": {"zipfile"}, "nasicon_ml.io.workbook": {"zipfile"}}
+#: Modules that import lazily by names from a constant table.
+LAZY_IMPORTERS = {"nasicon_ml.cli.main"}
 
 
-def dangers(module: Module) -> list[str]:
-    """Return what in the module could run code that came from a file."""
-    found = [
+def unsafe_code(module: Module) -> list[str]:
+    """Return the imports and calls of the module that could run code from a file."""
+    findings = [
         f"{module.name}:{item.line} imports {item.target}"
         for item in imports(module)
-        if FORBIDDEN_IMPORTS.intersection(item.target.split(".")) - ARCHIVES.get(module.name, set())
+        if FORBIDDEN_IMPORTS.intersection(item.target.split(".")) - ARCHIVE_READERS.get(module.name, set())
     ]
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call):
             continue
-        called = ast.unparse(node.func)
-        owner, _, name = called.rpartition(".")
+        function = ast.unparse(node.func)
+        owner, _, name = function.rpartition(".")
         unsafe_numpy = any(
             keyword.arg == "allow_pickle" and not _is_false(keyword.value) for keyword in node.keywords
         )
         if (
-            called in FORBIDDEN_NAMES
-            or called.startswith(FORBIDDEN_STARTS)
+            function in FORBIDDEN_NAMES
+            or function.startswith(FORBIDDEN_PREFIXES)
             or (name == "import_module" and not _is_known_module(node, module))
             or (owner and name in FORBIDDEN_METHODS)
-            or (called == "yaml.load" and not _has_safe_loader(node, module.tree))
+            or (function == "yaml.load" and not _has_safe_loader(node, module.tree))
             or unsafe_numpy
         ):
-            found.append(f"{module.name}:{node.lineno} calls {called}")
-    return found + strange_programs(module)
+            findings.append(f"{module.name}:{node.lineno} calls {function}")
+    return findings + unsafe_subprocesses(module)
 
 
-def strange_programs(module: Module) -> list[str]:
-    """Return where the module starts a program, unless it is the one that may, as it may."""
-    starters = {"subprocess"} if module.name == PROCESSES else {"subprocess", "multiprocessing"}
+def unsafe_subprocesses(module: Module) -> list[str]:
+    """Return where the module starts a program other than its command in `PROGRAM_STARTERS`."""
+    starters = {"subprocess"} if module.name == MULTIPROCESSING_MODULE else {"subprocess", "multiprocessing"}
     uses = any(item.target.split(".")[0] in starters for item in imports(module))
-    allowed = STARTS.get(module.name)
+    allowed = PROGRAM_STARTERS.get(module.name)
     if uses and allowed is None:
-        return [f"{module.name} may start no program"]
-    found = []
-    lists = {
+        return [f"{module.name} must not start programs"]
+    findings = []
+    assigned_values = {
         target.id: node.value
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Assign)
@@ -80,18 +80,18 @@ def strange_programs(module: Module) -> list[str]:
             continue
         command = node.args[0] if node.args else None
         if isinstance(command, ast.Name):
-            command = lists.get(command.id)
-        words = command.elts if isinstance(command, ast.List) else []
-        is_allowed = allowed == [ast.unparse(word) for word in words[: len(allowed or [])]]
+            command = assigned_values.get(command.id)
+        arguments = command.elts if isinstance(command, ast.List) else []
+        is_allowed = allowed == [ast.unparse(word) for word in arguments[: len(allowed or [])]]
         has_shell = any(keyword.arg in {"shell", "executable", None} for keyword in node.keywords)
         if not is_allowed or has_shell:
-            found.append(f"{module.name}:{node.lineno} starts other than {allowed}")
-    return found
+            findings.append(f"{module.name}:{node.lineno} starts a program other than {allowed}")
+    return findings
 
 
 def _is_known_module(call: ast.Call, module: Module) -> bool:
-    """Whether `import_module` is given a name that stands there, or one of its own that stands in a table."""
-    if module.name in TABLES_OF_MODULES or (call.args and isinstance(call.args[0], ast.Constant)):
+    """Whether `import_module` gets a constant name, one from a constant table, or a submodule of the package."""
+    if module.name in LAZY_IMPORTERS or (call.args and isinstance(call.args[0], ast.Constant)):
         return True
     return (
         module.is_package
@@ -105,11 +105,11 @@ def _is_false(node: ast.expr) -> bool:
 
 
 def _has_safe_loader(call: ast.Call, tree: ast.AST) -> bool:
-    """Whether `yaml.load` is given SafeLoader, a class the module derives from it, or one that a maker derives."""
+    """Whether `yaml.load` gets SafeLoader, a class that is derived from it, or the result of a safe factory."""
     safe = _safe_classes(tree)
     loaders = [keyword.value for keyword in call.keywords if keyword.arg == "Loader"]
     return any(
-        ast.unparse(loader) in safe or (isinstance(loader, ast.Call) and _is_safe_maker(loader.func, tree))
+        ast.unparse(loader) in safe or (isinstance(loader, ast.Call) and _is_safe_factory(loader.func, tree))
         for loader in loaders
     )
 
@@ -122,37 +122,37 @@ def _safe_classes(tree: ast.AST) -> set[str]:
     return safe
 
 
-def _is_safe_maker(function: ast.expr, tree: ast.AST) -> bool:
-    """Whether all that a function of this module, or of another one of the package, returns are safe loaders."""
-    if isinstance(tree, ast.Module) and _makes_safe_loaders(tree, ast.unparse(function)):
+def _is_safe_factory(function: ast.expr, tree: ast.AST) -> bool:
+    """Whether a function of this module or of another module of the package returns only safe loaders."""
+    if isinstance(tree, ast.Module) and _returns_safe_loaders(tree, ast.unparse(function)):
         return True
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and ast.unparse(function) in {alias.name for alias in node.names}:
-            homes = [module for module in modules() if module.name == node.module]
-            return bool(homes) and _makes_safe_loaders(homes[0].tree, ast.unparse(function))
+            sources = [module for module in modules() if module.name == node.module]
+            return bool(sources) and _returns_safe_loaders(sources[0].tree, ast.unparse(function))
     return False
 
 
-def _makes_safe_loaders(tree: ast.Module, name: str) -> bool:
-    makers = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+def _returns_safe_loaders(tree: ast.Module, name: str) -> bool:
+    factories = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
     inside = {
         id(node)
-        for maker in makers
-        for part in ast.walk(maker)
-        if part is not maker and isinstance(part, ast.FunctionDef)
+        for factory in factories
+        for part in ast.walk(factory)
+        if part is not factory and isinstance(part, ast.FunctionDef)
         for node in ast.walk(part)
     }
     returned = [
         ast.unparse(node.value) if node.value else ""
-        for maker in makers
-        for node in ast.walk(maker)
+        for factory in factories
+        for node in ast.walk(factory)
         if isinstance(node, ast.Return) and id(node) not in inside
     ]
-    return bool(returned) and all(one in _safe_classes(tree) for one in returned)
+    return bool(returned) and all(loader in _safe_classes(tree) for loader in returned)
 
 
-def test_nothing_read_can_run_code() -> None:
-    assert [line for module in modules() for line in dangers(module)] == []
+def test_no_module_can_run_code_from_files() -> None:
+    assert [line for module in modules() for line in unsafe_code(module)] == []
 
 
 @pytest.mark.parametrize(
@@ -185,15 +185,15 @@ def test_nothing_read_can_run_code() -> None:
         "import multiprocessing.pool",
     ],
 )
-def test_a_danger_is_seen(text: str) -> None:
-    assert len(dangers(Module("nasicon_ml.data.load", text))) == 1
+def test_unsafe_code_is_found(text: str) -> None:
+    assert len(unsafe_code(Module("nasicon_ml.data.load", text))) == 1
 
 
 @pytest.mark.parametrize(
     ("returned", "safe"),
     [("Plain", True), ("yaml.SafeLoader", True), ("yaml.Loader", False), ("Other", False), ("", False)],
 )
-def test_a_maker_of_loaders_has_to_make_safe_ones(returned: str, safe: bool) -> None:
+def test_loader_factory_is_safe_only_if_all_returned_loaders_are(returned: str, safe: bool) -> None:
     text = (
         "def make(name):\n"
         "    class Plain(yaml.SafeLoader):\n"
@@ -201,8 +201,8 @@ def test_a_maker_of_loaders_has_to_make_safe_ones(returned: str, safe: bool) -> 
         "    class Other(yaml.UnsafeLoader): ...\n"
         f"    return {returned}\n"
     )
-    assert _makes_safe_loaders(ast.parse(text), "make") == safe
-    assert not _makes_safe_loaders(ast.parse(text), "another")
+    assert _returns_safe_loaders(ast.parse(text), "make") == safe
+    assert not _returns_safe_loaders(ast.parse(text), "another")
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,8 @@ def test_a_maker_of_loaders_has_to_make_safe_ones(returned: str, safe: bool) -> 
         "re.compile(text)",
     ],
 )
-def test_the_safe_form_passes(text: str) -> None:
-    assert dangers(Module("nasicon_ml.data.load", text)) == []
+def test_unsafe_code_allows_safe_variant(text: str) -> None:
+    assert unsafe_code(Module("nasicon_ml.data.load", text)) == []
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ def test_the_safe_form_passes(text: str) -> None:
         "import subprocess\nsubprocess.run(['git'], **settings)",
     ],
 )
-def test_the_one_that_asks_git_can_ask_nothing_else(text: str) -> None:
-    assert len(dangers(Module("nasicon_ml.tracking.record", text))) == 1
+def test_record_module_may_only_start_git(text: str) -> None:
+    assert len(unsafe_code(Module("nasicon_ml.tracking.record", text))) == 1
 
 
 @pytest.mark.parametrize(
@@ -242,15 +242,15 @@ def test_the_one_that_asks_git_can_ask_nothing_else(text: str) -> None:
         "subprocess.run(['git', 'status'])",
     ],
 )
-def test_the_one_that_asks_xgboost_can_ask_nothing_else(text: str) -> None:
-    assert len(dangers(Module("nasicon_ml.trees.arrays", f"import subprocess\n{text}"))) == 1
+def test_arrays_module_may_only_start_its_conversion(text: str) -> None:
+    assert len(unsafe_code(Module("nasicon_ml.trees.arrays", f"import subprocess\n{text}"))) == 1
 
 
-def test_asking_git_passes() -> None:
+def test_git_command_of_record_module_is_allowed() -> None:
     text = "import subprocess\nwords = ['git', *more]\nsubprocess.run(words, check=True)"
-    assert dangers(Module("nasicon_ml.tracking.record", text)) == []
+    assert unsafe_code(Module("nasicon_ml.tracking.record", text)) == []
 
 
-def test_whoever_may_start_a_program_does() -> None:
+def test_allowed_program_starters_are_those_that_start_programs() -> None:
     users = {module.name for module in modules() for item in imports(module) if item.target == "subprocess"}
-    assert users == set(STARTS)
+    assert users == set(PROGRAM_STARTERS)

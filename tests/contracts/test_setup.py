@@ -1,4 +1,4 @@
-"""`tools/setup_venv.sh` on machines that lack something: what it says, and that it leaves nothing half-made."""
+"""`tools/setup_venv.sh` with missing or old programs: its messages, exit codes and commands."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ def _program(path: Path, body: str) -> None:
 
 
 def _fake_python(path: Path, version: str, *, has_ensurepip: bool = True) -> None:
-    """Answer the script's questions as a Python of this version would, and record how venv is called."""
+    """Write a fake Python of this version that records how venv is called, which then fails with 7."""
     new_enough = tuple(int(part) for part in version.split(".")[:2]) >= (3, 11)
     _program(
         path,
@@ -32,60 +32,60 @@ esac""",
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    """A clone with nothing but the script and the locks, and a PATH with nothing but a few tools."""
+def clone_and_path(tmp_path: Path) -> Path:
+    """A folder with a clone (only the script and the locks) and a `bin` folder with a few tools for PATH."""
     for folder in ("tools", "requirements"):
         shutil.copytree(ROOT / folder, tmp_path / "clone" / folder)
     programs = tmp_path / "bin"
     programs.mkdir()
     for tool in TOOLS:
-        found = shutil.which(tool)
-        assert found
-        (programs / tool).symlink_to(found)
+        path_of_tool = shutil.which(tool)
+        assert path_of_tool
+        (programs / tool).symlink_to(path_of_tool)
     return tmp_path
 
 
-def _set_up(machine: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def _set_up(clone_and_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [machine / "clone" / "tools" / "setup_venv.sh"],
-        env={"PATH": str(machine / "bin"), **environment},
+        [clone_and_path / "clone" / "tools" / "setup_venv.sh"],
+        env={"PATH": str(clone_and_path / "bin"), **environment},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_without_any_python_it_says_what_to_install(machine: Path) -> None:
-    outcome = _set_up(machine)
-    assert outcome.returncode == 2
-    assert "Python 3.11 or newer is needed, but no Python was found" in outcome.stderr
-    assert "apt install python3" in outcome.stderr
+def test_without_python_error_says_what_to_install(clone_and_path: Path) -> None:
+    process = _set_up(clone_and_path)
+    assert process.returncode == 2
+    assert "Python 3.11 or newer is needed, but no Python was found" in process.stderr
+    assert "apt install python3" in process.stderr
 
 
-def test_an_old_python_is_named_with_its_version(machine: Path) -> None:
-    _fake_python(machine / "bin" / "python3", "3.9.18")
-    outcome = _set_up(machine)
-    assert outcome.returncode == 2
-    assert "python3 is 3.9.18" in outcome.stderr
-    assert not (machine / "clone" / "calls").exists()
+def test_old_python_is_refused_with_its_version(clone_and_path: Path) -> None:
+    _fake_python(clone_and_path / "bin" / "python3", "3.9.18")
+    process = _set_up(clone_and_path)
+    assert process.returncode == 2
+    assert "python3 is 3.9.18" in process.stderr
+    assert not (clone_and_path / "clone" / "calls").exists()
 
 
-def test_a_newer_python_beside_an_old_python3_is_found(machine: Path) -> None:
-    _fake_python(machine / "bin" / "python3", "3.9.18")
-    _fake_python(machine / "bin" / "python3.12", "3.12.4")
-    outcome = _set_up(machine)
-    assert "making .venv with python3.12 (3.12.4)" in outcome.stderr
+def test_newer_python_is_preferred_to_old_python3(clone_and_path: Path) -> None:
+    _fake_python(clone_and_path / "bin" / "python3", "3.9.18")
+    _fake_python(clone_and_path / "bin" / "python3.12", "3.12.4")
+    process = _set_up(clone_and_path)
+    assert "making .venv with python3.12 (3.12.4)" in process.stderr
     assert (
-        (machine / "clone" / "calls")
+        (clone_and_path / "clone" / "calls")
         .read_text(encoding="utf-8")
         .strip()
         .endswith("python3.12 -m venv --clear .venv")
     )
 
 
-def test_python3_alone_is_enough(machine: Path) -> None:
-    _fake_python(machine / "bin" / "python3", "3.11.2")
-    assert "making .venv with python3 (3.11.2)" in _set_up(machine).stderr
+def test_python3_is_used_if_it_is_new_enough(clone_and_path: Path) -> None:
+    _fake_python(clone_and_path / "bin" / "python3", "3.11.2")
+    assert "making .venv with python3 (3.11.2)" in _set_up(clone_and_path).stderr
 
 
 @pytest.mark.parametrize(
@@ -95,35 +95,37 @@ def test_python3_alone_is_enough(machine: Path) -> None:
         ("python3.8", "PYTHON=python3.8 is 3.8.1; Python 3.11 or newer"),
     ],
 )
-def test_the_python_asked_for_is_not_replaced_by_another(machine: Path, python: str, message: str) -> None:
-    _fake_python(machine / "bin" / "python3", "3.12.1")
-    _fake_python(machine / "bin" / "python3.8", "3.8.1")
-    outcome = _set_up(machine, PYTHON=python)
-    assert outcome.returncode == 2
-    assert message in outcome.stderr
+def test_invalid_python_variable_is_refused_without_fallback(
+    clone_and_path: Path, python: str, message: str
+) -> None:
+    _fake_python(clone_and_path / "bin" / "python3", "3.12.1")
+    _fake_python(clone_and_path / "bin" / "python3.8", "3.8.1")
+    process = _set_up(clone_and_path, PYTHON=python)
+    assert process.returncode == 2
+    assert message in process.stderr
 
 
-def test_a_missing_ensurepip_names_the_package(machine: Path) -> None:
-    _fake_python(machine / "bin" / "python3", "3.11.2", has_ensurepip=False)
-    outcome = _set_up(machine)
-    assert outcome.returncode == 2
-    assert "apt install python3.11-venv" in outcome.stderr
+def test_missing_ensurepip_error_names_debian_package(clone_and_path: Path) -> None:
+    _fake_python(clone_and_path / "bin" / "python3", "3.11.2", has_ensurepip=False)
+    process = _set_up(clone_and_path)
+    assert process.returncode == 2
+    assert "apt install python3.11-venv" in process.stderr
 
 
-def test_a_failure_ends_the_run(machine: Path) -> None:
-    _fake_python(machine / "bin" / "python3", "3.12.1")  # its venv fails with 7
-    outcome = _set_up(machine)
-    assert outcome.returncode == 7
-    assert "installed" not in outcome.stderr
+def test_failing_venv_ends_script_with_its_exit_code(clone_and_path: Path) -> None:
+    _fake_python(clone_and_path / "bin" / "python3", "3.12.1")  # its venv exits with 7
+    process = _set_up(clone_and_path)
+    assert process.returncode == 7
+    assert "installed" not in process.stderr
 
 
-def test_uv_is_used_where_it_is(machine: Path) -> None:
-    _fake_python(machine / "bin" / "python3", "3.12.1")
-    _program(machine / "bin" / "uv", 'echo "$@" >>calls')
-    outcome = _set_up(machine)
-    assert outcome.returncode == 0
+def test_uv_is_used_if_it_is_installed(clone_and_path: Path) -> None:
+    _fake_python(clone_and_path / "bin" / "python3", "3.12.1")
+    _program(clone_and_path / "bin" / "uv", 'echo "$@" >>calls')
+    process = _set_up(clone_and_path)
+    assert process.returncode == 0
     venv, *installs = (
-        (machine / "clone" / "calls").read_text(encoding="utf-8").replace("--version\n", "").splitlines()
+        (clone_and_path / "clone" / "calls").read_text(encoding="utf-8").replace("--version\n", "").splitlines()
     )
     assert venv == "venv --quiet --clear --python python3 .venv"
     assert len(installs) == 3
@@ -136,27 +138,27 @@ def test_uv_is_used_where_it_is(machine: Path) -> None:
 
 
 @pytest.mark.parametrize(("uv_fails", "by_pip"), [(False, ["build"]), (True, ["build", "all", "--editable ."])])
-def test_without_uv_pip_brings_it_and_does_what_it_cannot(
-    machine: Path, uv_fails: bool, by_pip: list[str]
+def test_pip_installs_uv_and_takes_over_if_uv_fails(
+    clone_and_path: Path, uv_fails: bool, by_pip: list[str]
 ) -> None:
-    python = machine / "bin" / "python3.12"
+    python = clone_and_path / "bin" / "python3.12"
     _program(
         python,
         f"""
 case "$*" in
     "-m venv --clear "*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
-    *build.lock) echo "pip $*" >>calls; cp "{machine}/uv" .venv/bin/uv ;;
+    *build.lock) echo "pip $*" >>calls; cp "{clone_and_path}/uv" .venv/bin/uv ;;
     *" install "*) echo "pip $*" >>calls ;;
     *print*) echo 3.12.1 ;;
 esac""",
     )
-    _program(machine / "uv", f'echo "uv $*" >>calls; exit {int(uv_fails)}')
+    _program(clone_and_path / "uv", f'echo "uv $*" >>calls; exit {int(uv_fails)}')
     for tool in ("mkdir", "cp"):
-        (machine / "bin" / tool).symlink_to(str(shutil.which(tool)))
-    outcome = _set_up(machine)
-    assert outcome.returncode == 0, outcome.stderr
-    assert ("pip tries it with its own settings" in outcome.stderr) == uv_fails
-    calls = (machine / "clone" / "calls").read_text(encoding="utf-8").splitlines()
+        (clone_and_path / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    process = _set_up(clone_and_path)
+    assert process.returncode == 0, process.stderr
+    assert ("pip tries it with its own settings" in process.stderr) == uv_fails
+    calls = (clone_and_path / "clone" / "calls").read_text(encoding="utf-8").splitlines()
     pip, uv = ([line for line in calls if line.startswith(name)] for name in ("pip", "uv"))
     assert len(uv) == 2
     assert len(pip) == len(by_pip)

@@ -1,4 +1,4 @@
-"""No column's name is spelled outside `nasicon_ml.columns`."""
+"""Names of columns are string literals only in `nasicon_ml.columns`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 from nasicon_ml.columns import Column
 from tests.contracts.source import Module, docstrings, modules
 
-# Words that are a column's name and something else as well: (module, word) and what it means there.
-ALLOWED = {
+# Literals that equal a column name but mean something else: (module, literal) and the meaning.
+ALLOWED_LITERALS = {
     ("nasicon_ml.plots.evaluation", "source"): "the word, in a label that counts sources",
 }
 
 NAMES = frozenset(column.value for column in Column)
 
 
-def spelled_names(module: Module) -> list[tuple[str, int]]:
-    """Every column name that stands as a text in the module, with its line; docstrings aside."""
+def hardcoded_column_names(module: Module) -> list[tuple[str, int]]:
+    """Every string literal of the module that is a column name, with its line, except docstrings."""
     tree = module.tree
     skipped = docstrings(tree)
     for node in ast.walk(tree):
@@ -34,20 +34,20 @@ def spelled_names(module: Module) -> list[tuple[str, int]]:
     ]
 
 
-def test_no_column_name_is_spelled() -> None:
-    found = [
-        f"{module.name}:{line} spells {name!r}: use Column.{name.upper()}"
+def test_column_names_are_not_hardcoded() -> None:
+    findings = [
+        f"{module.name}:{line} has the literal {name!r}: use Column.{name.upper()}"
         for module in modules()
         if module.name != "nasicon_ml.columns"
-        for name, line in spelled_names(module)
-        if (module.name, name) not in ALLOWED
+        for name, line in hardcoded_column_names(module)
+        if (module.name, name) not in ALLOWED_LITERALS
     ]
-    assert found == []
+    assert findings == []
 
 
-def test_every_exception_is_still_needed() -> None:
-    spelled = {(module.name, name) for module in modules() for name, _ in spelled_names(module)}
-    assert set(ALLOWED) - spelled == set()
+def test_allowed_literals_are_all_used() -> None:
+    hardcoded = {(module.name, name) for module in modules() for name, _ in hardcoded_column_names(module)}
+    assert set(ALLOWED_LITERALS) - hardcoded == set()
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_every_exception_is_still_needed() -> None:
         "NAMES = {'doi': 1}",
     ],
 )
-def test_a_spelled_name_is_seen(text: str) -> None:
-    assert len(spelled_names(Module("nasicon_ml.data.load", text))) == 1
+def test_hardcoded_column_names_finds_literal(text: str) -> None:
+    assert len(hardcoded_column_names(Module("nasicon_ml.data.load", text))) == 1
 
 
 @pytest.mark.parametrize(
@@ -74,5 +74,5 @@ def test_a_spelled_name_is_seen(text: str) -> None:
         "source = f'{source}'",
     ],
 )
-def test_other_texts_pass(text: str) -> None:
-    assert spelled_names(Module("nasicon_ml.data.load", text)) == []
+def test_hardcoded_column_names_ignores_docstrings_and_other_texts(text: str) -> None:
+    assert hardcoded_column_names(Module("nasicon_ml.data.load", text)) == []
