@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nasicon_ml.bundle.manifest import MANIFEST, write_manifest
+from nasicon_ml.bundle.store import FORMAT_VERSION
 from nasicon_ml.errors import BundleError, TrackingError
 from nasicon_ml.model import PropertyModel
 from nasicon_ml.tracking import export_version, import_bundle, list_versions, show_version, version_card
@@ -60,6 +62,17 @@ def test_changed_or_missing_bundle_is_not_registered(store_folder, bundle, tmp_p
     with open_store() as store:
         assert store.client.search_model_versions("") == []
         assert store.client.search_experiments(filter_string="name = 'nasicon-ml'") == []
+
+
+def test_bundle_with_invalid_out_of_fold_predictions_is_not_registered(store_folder, bundle, tmp_path):
+    folder = shutil.copytree(bundle, tmp_path / "changed")
+    (folder / "out_of_fold.csv").write_text("a,b\n")
+    files = {name: content for name, content in contents(folder).items() if name != MANIFEST}
+    write_manifest(folder, FORMAT_VERSION, "2026-01-01T00:00:00+00:00", files)
+    PropertyModel.load(folder)  # predictions do not need them
+    with pytest.raises(BundleError, match=r"^out_of_fold\.csv does not hold what a bundle holds: line 1"):
+        import_bundle(folder)
+    assert list_versions() == []
 
 
 def test_interrupted_import_registers_nothing(store_folder, bundle, monkeypatch):
