@@ -107,6 +107,15 @@ def test_applicable_rules_are_listed_per_recipe() -> None:
     assert applicable_rules({}, table, sites) == [(), ()]
 
 
+def test_applicable_rules_that_match_most_fields_come_first() -> None:
+    recipe = Recipe(formula="LATP x=0.4", sintering_temperature_c=900, sintering_time_h=6, atmosphere="air")
+    table = recipe_table([recipe])
+    (names,) = applicable_rules(SCOPES, table, occupancies(table["formula"].to_list()))
+    counts = [matching_fields(name, **recipe.to_dict()) for name in names]
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) > 1
+
+
 @given(st.floats(20, 1700))
 def test_rule_applies_only_within_its_varied_temperatures(celsius: float) -> None:
     matching = matching_fields(OVERFIRED, formula="LATP x=0.3", sintering_temperature_c=celsius)
