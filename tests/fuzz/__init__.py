@@ -1,1 +1,1 @@
-"""Malformed recipes, files and requests, thousands of them: each gets a clear error or a correct answer."""
+"""Malformed recipes, files and requests, thousands of them: each must give a clear error or a valid prediction."""

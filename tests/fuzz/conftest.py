@@ -1,7 +1,7 @@
-"""The settings of the fuzz tests, and the model they ask.
+"""Settings of the fuzz tests, and the model that they use.
 
-The cases are the same in every run. ``NASICON_ML_FUZZ_EXAMPLES=10`` makes ten times as many, other ones in every
-run.
+The examples are the same in every run. ``NASICON_ML_FUZZ_EXAMPLES=10`` makes ten times as many, which differ in
+every run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FACTOR = float(os.environ.get("NASICON_ML_FUZZ_EXAMPLES") or 1)
 
 
 def fuzz(examples: int) -> settings:
-    """Give the settings of a fuzz test that makes so many cases in CI."""
+    """Return Hypothesis settings with this number of examples, times the factor of the environment variable."""
     return settings(
         max_examples=max(1, round(examples * FACTOR)),
         deadline=None,
@@ -28,8 +28,8 @@ def fuzz(examples: int) -> settings:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _model_read_once() -> Iterator[None]:
-    """Read the committed model once a file; what reads it anew for every command is tested elsewhere."""
+def _cached_model() -> Iterator[None]:
+    """Load the committed model once per test file, because loading takes most of the time of a command."""
     from nasicon_ml.model import PropertyModel
 
     with pytest.MonkeyPatch.context() as patch:

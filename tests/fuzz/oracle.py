@@ -1,4 +1,4 @@
-"""What holds of every answer and of every refusal, whatever the input was."""
+"""Checks of outputs and error messages that must pass for any input."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from nasicon_ml.columns import PREDICTION, Column
 from nasicon_ml.errors import NasiconError
 from tests.fuzz.tally import TALLY, Verdict, in_time
 
-#: What steers a terminal. A line may be long, but nobody reads a megabyte of message.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
-_LONGEST_MESSAGE = 60_000
-_TRACES = ("Traceback", 'File "', "fault of nasicon-ml")
+#: Characters that control a terminal.
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
+_MAX_MESSAGE_LENGTH = 60_000
+_INTERNALS = ("Traceback", 'File "', "fault of nasicon-ml")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended, and what it wrote."""
+    """The exit code of a command, and what it wrote to standard output and standard error."""
 
     code: int
     out: str
     err: str
 
 
-def command(channel: str, arguments: list[str], folder: Path, stdin: bytes = b"") -> Outcome:
-    """Run `nasicon-ml` in this process, with streams as a program has them, within the time allowed."""
+def run_command(channel: str, arguments: list[str], folder: Path, stdin: bytes = b"") -> Outcome:
+    """Run `nasicon-ml` in this process with byte streams as a real program has, and check its time."""
     return in_time(channel, lambda: _run(arguments, folder, stdin))
 
 
 def _run(arguments: list[str], folder: Path, stdin: bytes) -> Outcome:
     streams = [io.TextIOWrapper(io.BytesIO(content), encoding="utf-8") for content in (stdin, b"", b"")]
-    here = Path.cwd()
+    working_folder = Path.cwd()
     with pytest.MonkeyPatch.context() as patch:
         for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
             patch.setattr(sys, name, stream)
@@ -51,7 +51,7 @@ def _run(arguments: list[str], folder: Path, stdin: bytes) -> Outcome:
         try:
             code = main(arguments)
         finally:
-            os.chdir(here)
+            os.chdir(working_folder)
         texts = []
         for stream in streams[1:]:
             stream.flush()
@@ -59,8 +59,8 @@ def _run(arguments: list[str], folder: Path, stdin: bytes) -> Outcome:
     return Outcome(code, *texts)
 
 
-def check_command(outcome: Outcome, *outputs: Path) -> Verdict:
-    """Hold a command to what the manual says of its exit codes; count it elsewhere."""
+def check_outcome(outcome: Outcome, *outputs: Path) -> Verdict:
+    """Check the exit code, and output and messages that belong to it; the caller counts the verdict."""
     assert outcome.code in {0, 1, 2}, outcome
     check_message(outcome.err)
     if outcome.code == 2:
@@ -72,15 +72,15 @@ def check_command(outcome: Outcome, *outputs: Path) -> Verdict:
 
 
 def check_message(text: str) -> None:
-    """A message is for a person: no trace of the program, nothing that steers the terminal, no end of it."""
-    for trace in _TRACES:
-        assert trace not in text, text[-3000:]
-    assert not _CONTROL.search(text), repr(text[:500])
-    assert len(text) < _LONGEST_MESSAGE, (len(text), text[:500])
+    """A message must have no traceback, no control characters and a reasonable length."""
+    for internal in _INTERNALS:
+        assert internal not in text, text[-3000:]
+    assert not _CONTROL_CHARACTERS.search(text), repr(text[:500])
+    assert len(text) < _MAX_MESSAGE_LENGTH, (len(text), text[:500])
 
 
-def refused(channel: str, error: NasiconError) -> None:
-    """Check and count a refusal of the Python API."""
+def count_refusal(channel: str, error: NasiconError) -> None:
+    """Check the message of an error of the Python API and count it as a refusal."""
     message = str(error)
     assert message
     check_message(message)
@@ -88,16 +88,16 @@ def refused(channel: str, error: NasiconError) -> None:
     TALLY.add(channel, Verdict.REFUSED)
 
 
-def check_answers(text: str, recipes: int | None = None) -> dict[str, Any]:
-    """Check the JSON of predictions: numbers that can be, and every recipe either answered or rejected."""
+def check_json_predictions(text: str, recipes: int | None = None) -> dict[str, Any]:
+    """Check JSON predictions: values within physical bounds, and each recipe either predicted or rejected."""
 
-    def no_constant(constant: str) -> NoReturn:
+    def reject_constant(constant: str) -> NoReturn:
         raise AssertionError(f"{constant} in JSON")
 
-    content: dict[str, Any] = json.loads(text, parse_constant=no_constant)
+    content: dict[str, Any] = json.loads(text, parse_constant=reject_constant)
     for answer in content["predictions"]:
-        sigma, density = answer["conductivity"], answer["relative_density"]
-        assert 0 < sigma["lower"] <= sigma["value"] <= sigma["upper"] < math.inf, answer
+        conductivity, density = answer["conductivity"], answer["relative_density"]
+        assert 0 < conductivity["lower"] <= conductivity["value"] <= conductivity["upper"] < math.inf, answer
         assert 0 < density["lower"] <= density["value"] <= density["upper"] <= 100, answer
         assert 0 <= answer["phase_purity"]["probability"] <= 1, answer
         assert 0 < answer["activation_energy"]["value"] < 5, answer
@@ -111,8 +111,8 @@ def check_answers(text: str, recipes: int | None = None) -> dict[str, Any]:
     return content
 
 
-def check_results(results: pd.DataFrame, rows: int) -> None:
-    """Check a table of predictions."""
+def check_prediction_table(results: pd.DataFrame, rows: int) -> None:
+    """Check the number of rows and the physical bounds of a table of predictions."""
     assert len(results) == rows
     assert [str(name) for name in results.columns][: len(PREDICTION)] == [column.value for column in PREDICTION]
     lower, value, upper = (

@@ -1,4 +1,4 @@
-"""Malformed files of recipes and pellets, to every command and function that reads one."""
+"""Malformed files of recipes and pellets, for every command and function that reads one."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from nasicon_ml.errors import NasiconError
 from nasicon_ml.io import read_table
 from nasicon_ml.recipe import read_batch
 from tests.fuzz.conftest import fuzz
-from tests.fuzz.files import ODD_CELLS, Sample, any_file, odd_cells, write
-from tests.fuzz.oracle import check_answers, check_command, command, refused
+from tests.fuzz.files import ODD_CELLS, Sample, any_file, csv_with_odd_cells, write
+from tests.fuzz.oracle import check_json_predictions, check_outcome, count_refusal, run_command
 from tests.fuzz.tally import TALLY, Verdict, in_time
 from tests.fuzz.texts import HOSTILE
 
 
-class TrainingBeginsError(NasiconError):
-    """All that is read before a training was accepted."""
+class TrainingStartedError(NasiconError):
+    """All input of the training was accepted."""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_training() -> Any:
-    """Stop every training where it begins: it takes half a minute, and reads nothing more."""
+def _stop_before_training() -> Any:
+    """Stop each training after its input was read: the rest takes half a minute and reads nothing more."""
 
     def stop(*_: Any) -> None:
-        raise TrainingBeginsError("the training begins")
+        raise TrainingStartedError("the training starts")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nasicon_ml.workflows.train._check_fold_count", stop)
@@ -45,45 +45,47 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @fuzz(350)
-@given(sample=any_file, ending=st.sampled_from(["csv", "json", "parquet"]))
-def test_recipes_on_the_command_line(sample: Sample, ending: str, folder: Path) -> None:
-    path, output = write(sample, folder), folder / f"answers.{ending}"
+@given(sample=any_file, extension=st.sampled_from(["csv", "json", "parquet"]))
+def test_predict_answers_or_refuses_any_file(sample: Sample, extension: str, folder: Path) -> None:
+    path, output = write(sample, folder), folder / f"answers.{extension}"
     output.unlink(missing_ok=True)
-    outcome = command("CLI predict FILE", ["predict", str(path), "--json", "--output", str(output)], folder)
-    verdict = check_command(outcome, output)
+    outcome = run_command("CLI predict FILE", ["predict", str(path), "--json", "--output", str(output)], folder)
+    verdict = check_outcome(outcome, output)
     TALLY.add("CLI predict FILE", verdict)
     if verdict is Verdict.REFUSED:
         assert path.name in outcome.err, outcome
         return
-    content = check_answers(outcome.out, sample.recipes)
+    content = check_json_predictions(outcome.out, sample.recipes)
     assert bool(content["rejected"]) == (verdict is Verdict.PARTLY)
-    if ending != "json":
+    if extension != "json":
         written = read_table(output).frame
         assert len(written) == len(content["predictions"])
-        again = read_batch(written)  # what is written can be predicted again, to the same recipes
-        assert not again.findings
-        assert again.table["formula"].tolist() == [
+        reread = read_batch(written)  # what was written can be read again, with the same recipes
+        assert not reread.findings
+        assert reread.table["formula"].tolist() == [
             answer["recipe"]["formula"] for answer in content["predictions"]
         ]
-    if ending == "csv":
-        cells = pd.read_csv(output, dtype=str, na_filter=False)  # as a spreadsheet would
+    if extension == "csv":
+        cells = pd.read_csv(output, dtype=str, na_filter=False)  # as a spreadsheet reads it
         assert not any(
             str(cell).lstrip()[:1] in set("=+-@") and not _is_number(cell) for cell in cells.to_numpy().ravel()
         )
 
 
-WOULD_RUN = [text for text in [*HOSTILE, *ODD_CELLS] if text.lstrip()[:1] in set("=+-@") and len(text) > 2]
+SPREADSHEET_FORMULAS = [
+    text for text in [*HOSTILE, *ODD_CELLS] if text.lstrip()[:1] in set("=+-@") and len(text) > 2
+]
 
 
 @pytest.mark.parametrize("column", ["pellet_id", "additive"])
-@pytest.mark.parametrize("text", WOULD_RUN, ids=range(len(WOULD_RUN)))
-def test_no_answer_runs_in_a_spreadsheet(column: str, text: str, folder: Path) -> None:
-    """What the input brings along is written so that a spreadsheet takes it for text."""
+@pytest.mark.parametrize("text", SPREADSHEET_FORMULAS, ids=range(len(SPREADSHEET_FORMULAS)))
+def test_predictions_csv_escapes_spreadsheet_formulas(column: str, text: str, folder: Path) -> None:
+    """Cells that are copied from the input are written so that a spreadsheet takes them for text."""
     (folder / "r.json").write_text(json.dumps([{"formula": "LTP", column: text}]), encoding="utf-8")
     output = folder / "runs.csv"
     output.unlink(missing_ok=True)
-    verdict = check_command(
-        command("CLI predict FILE", ["predict", "r.json", "--output", "runs.csv"], folder), output
+    verdict = check_outcome(
+        run_command("CLI predict FILE", ["predict", "r.json", "--output", "runs.csv"], folder), output
     )
     TALLY.add("CLI predict FILE", verdict)
     assert verdict is Verdict.ANSWERED
@@ -102,34 +104,34 @@ def _is_number(cell: str) -> bool:
 
 @fuzz(60)
 @given(sample=any_file)
-def test_recipes_on_standard_input(sample: Sample, folder: Path) -> None:
-    outcome = command("CLI predict -", ["predict", "-", "--json", "--neighbours", "0"], folder, sample.data)
-    verdict = check_command(outcome)
+def test_predict_answers_or_refuses_any_standard_input(sample: Sample, folder: Path) -> None:
+    outcome = run_command("CLI predict -", ["predict", "-", "--json", "--neighbours", "0"], folder, sample.data)
+    verdict = check_outcome(outcome)
     TALLY.add("CLI predict -", verdict)
     if verdict is not Verdict.REFUSED:
-        check_answers(outcome.out)
+        check_json_predictions(outcome.out)
 
 
 @fuzz(60)
 @given(sample=any_file)
-def test_recipes_as_text_for_people(sample: Sample, folder: Path) -> None:
-    outcome = command(
+def test_predict_text_output_has_no_escape_sequences_or_lone_surrogates(sample: Sample, folder: Path) -> None:
+    outcome = run_command(
         "CLI predict FILE", ["predict", str(write(sample, folder)), "--details", "--neighbours", "1"], folder
     )
-    TALLY.add("CLI predict FILE", check_command(outcome))
+    TALLY.add("CLI predict FILE", check_outcome(outcome))
     assert "\x1b" not in outcome.out
     assert not any("\ud800" <= char <= "\udfff" for char in outcome.out)
 
 
 @fuzz(100)
 @given(sample=any_file, as_json=st.booleans())
-def test_a_dataset_to_validate(sample: Sample, as_json: bool, folder: Path) -> None:
-    outcome = command(
+def test_data_validate_reports_or_refuses_any_file(sample: Sample, as_json: bool, folder: Path) -> None:
+    outcome = run_command(
         "CLI data validate",
         ["data", "validate", str(write(sample, folder)), *(["--json"] if as_json else [])],
         folder,
     )
-    verdict = check_command(outcome)
+    verdict = check_outcome(outcome)
     TALLY.add("CLI data validate", verdict)
     if verdict is not Verdict.REFUSED and as_json:
         report = json.loads(outcome.out)
@@ -139,11 +141,11 @@ def test_a_dataset_to_validate(sample: Sample, as_json: bool, folder: Path) -> N
         assert "\x1b" not in outcome.out
 
 
-#: A result beside each recipe makes a file of pellets.
 @st.composite
-def pellets(draw: st.DrawFn) -> Sample:
+def file_of_pellets(draw: st.DrawFn) -> Sample:
+    """Draw a file of recipes; if it is a well-formed CSV, each gets a measured conductivity."""
     sample = draw(any_file)
-    if sample.ending == "csv" and sample.recipes is not None:
+    if sample.extension == "csv" and sample.recipes is not None:
         lines = sample.data.split(b"\n")
         if len(lines) == sample.recipes + 2:
             cells = [b"conductivity_total_s_cm", *[b"1e-4"] * sample.recipes]
@@ -153,46 +155,46 @@ def pellets(draw: st.DrawFn) -> Sample:
 
 
 @fuzz(150)
-@given(sample=pellets())
-def test_own_pellets(sample: Sample, folder: Path) -> None:
+@given(sample=file_of_pellets())
+def test_predict_with_own_pellets_uses_or_refuses_any_file(sample: Sample, folder: Path) -> None:
     own = str(write(sample, folder))
-    outcome = command("CLI --own FILE", ["predict", "--formula", "LATP x=0.3", "--json", "--own", own], folder)
-    verdict = check_command(outcome)
+    outcome = run_command("CLI --own FILE", ["predict", "--formula", "LATP x=0.3", "--json", "--own", own], folder)
+    verdict = check_outcome(outcome)
     TALLY.add("CLI --own FILE", verdict)
     if verdict is Verdict.REFUSED:
         assert Path(own).name in outcome.err
     else:
-        assert check_answers(outcome.out, 1)["predictions"][0]["own_pellets"]["used"] >= 1
+        assert check_json_predictions(outcome.out, 1)["predictions"][0]["own_pellets"]["used"] >= 1
 
 
 @fuzz(40)
-@given(sample=pellets())
-def test_a_dataset_to_train_with(sample: Sample, folder: Path) -> None:
+@given(sample=file_of_pellets())
+def test_train_accepts_or_refuses_any_dataset_file(sample: Sample, folder: Path) -> None:
     dataset = str(write(sample, folder))
-    outcome = command("CLI train FILE", ["train", "--no-track", "--dataset", dataset], folder)
-    assert check_command(outcome) is Verdict.REFUSED
-    TALLY.add("CLI train FILE", Verdict.ANSWERED if "the training begins" in outcome.err else Verdict.REFUSED)
+    outcome = run_command("CLI train FILE", ["train", "--no-track", "--dataset", dataset], folder)
+    assert check_outcome(outcome) is Verdict.REFUSED
+    TALLY.add("CLI train FILE", Verdict.ANSWERED if "the training starts" in outcome.err else Verdict.REFUSED)
 
 
 @fuzz(30)
-@given(sample=pellets())
-def test_own_pellets_to_train_with(sample: Sample, folder: Path) -> None:
-    outcome = command("CLI train FILE", ["train", "--no-track", "--add", str(write(sample, folder))], folder)
-    assert check_command(outcome) is Verdict.REFUSED
-    TALLY.add("CLI train FILE", Verdict.ANSWERED if "the training begins" in outcome.err else Verdict.REFUSED)
+@given(sample=file_of_pellets())
+def test_train_with_added_pellets_accepts_or_refuses_any_file(sample: Sample, folder: Path) -> None:
+    outcome = run_command("CLI train FILE", ["train", "--no-track", "--add", str(write(sample, folder))], folder)
+    assert check_outcome(outcome) is Verdict.REFUSED
+    TALLY.add("CLI train FILE", Verdict.ANSWERED if "the training starts" in outcome.err else Verdict.REFUSED)
 
 
 @fuzz(250)
 @given(sample=any_file)
-def test_tables_in_python(sample: Sample, folder: Path) -> None:
+def test_read_table_and_read_batch_accept_or_refuse_any_file(sample: Sample, folder: Path) -> None:
     path = write(sample, folder)
-    hold("Python read_table", lambda: read_batch(read_table(path)), sample.recipes)
+    check_batch("Python read_table", lambda: read_batch(read_table(path)), sample.recipes)
 
 
-@pytest.mark.filterwarnings("ignore::nasicon_ml.errors.TableNote")  # how a table was understood is no fault
+@pytest.mark.filterwarnings("ignore::nasicon_ml.errors.TableNote")  # notes on how a table was read are not errors
 @fuzz(60)
-@given(sample=pellets())
-def test_own_pellets_in_python(sample: Sample, folder: Path) -> None:
+@given(sample=file_of_pellets())
+def test_own_pellets_function_reads_or_refuses_any_file(sample: Sample, folder: Path) -> None:
     path = write(sample, folder)
 
     def read() -> Any:
@@ -201,40 +203,47 @@ def test_own_pellets_in_python(sample: Sample, folder: Path) -> None:
         except NasiconError as error:
             return error
 
-    found = in_time("Python own_pellets", read)
-    if isinstance(found, NasiconError):
-        refused("Python own_pellets", found)
+    result = in_time("Python own_pellets", read)
+    if isinstance(result, NasiconError):
+        count_refusal("Python own_pellets", result)
         return
-    assert found[Column.FORMULA].notna().all()
+    assert result[Column.FORMULA].notna().all()
     TALLY.add("Python own_pellets", Verdict.ANSWERED)
 
 
 @fuzz(100)
-@given(sample=odd_cells(), file_format=st.sampled_from(["csv", "json", "yaml", "parquet", "xlsx", "", "\x1b"]))
-def test_the_wrong_format_in_python(sample: Sample, file_format: str, folder: Path) -> None:
+@given(
+    sample=csv_with_odd_cells(),
+    file_format=st.sampled_from(["csv", "json", "yaml", "parquet", "xlsx", "", "\x1b"]),
+)
+def test_read_table_with_other_file_format_reads_or_refuses_file(
+    sample: Sample, file_format: str, folder: Path
+) -> None:
     path = write(sample, folder)
-    hold("Python read_table", lambda: read_batch(read_table(path, file_format=file_format)), None)
+    check_batch("Python read_table", lambda: read_batch(read_table(path, file_format=file_format)), None)
 
 
-def hold(channel: str, read: Any, recipes: int | None) -> None:
-    """Every row good or bad, and good ones within all bounds; or an error about the whole file."""
+def check_batch(channel: str, read: Any, recipes: int | None) -> None:
+    """Check that each row is valid or not, and valid ones are within bounds; or that the whole file is refused."""
 
-    def tried() -> Any:
+    def read_or_error() -> Any:
         try:
             return read()
         except NasiconError as error:
             return error
 
-    found = in_time(channel, tried)
-    if isinstance(found, NasiconError):
-        refused(channel, found)
+    result = in_time(channel, read_or_error)
+    if isinstance(result, NasiconError):
+        count_refusal(channel, result)
         return
-    good, bad = set(found.rows.tolist()), set(found.bad_rows.tolist())
-    assert not good & bad
+    valid, invalid = set(result.rows.tolist()), set(result.bad_rows.tolist())
+    assert not valid & invalid
     if recipes is not None:
-        assert good | bad == set(range(recipes))
+        assert valid | invalid == set(range(recipes))
     for column in MODEL_INPUT:
         if column.kind is Kind.NUMBER:
-            values = found.table[column].dropna()
+            values = result.table[column].dropna()
             assert values.between(column.minimum, column.maximum).all()
-    TALLY.add(channel, Verdict.REFUSED if not good and bad else Verdict.PARTLY if bad else Verdict.ANSWERED)
+    TALLY.add(
+        channel, Verdict.REFUSED if not valid and invalid else Verdict.PARTLY if invalid else Verdict.ANSWERED
+    )

@@ -1,4 +1,4 @@
-"""Odd tables and arguments, by the Python API."""
+"""Odd data frames and arguments, in the Python API."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nasicon_ml.recipe import Recipe, read_batch
 from nasicon_ml.workflows.predict import predict
 from tests.fuzz.conftest import fuzz
 from tests.fuzz.files import ODD_CELLS
-from tests.fuzz.oracle import check_results, refused
+from tests.fuzz.oracle import check_prediction_table, count_refusal
 from tests.fuzz.tally import TALLY, Verdict, in_time
-from tests.fuzz.test_files import hold
+from tests.fuzz.test_files import check_batch
 from tests.fuzz.texts import ODD_NUMBERS, ODD_OBJECTS, odd_formula, odd_name, odd_value
 
 NAMES = st.sampled_from([column.value for column in (*RECIPE[1:], Column.MEASUREMENT_TEMPERATURE_C)])
@@ -40,21 +40,23 @@ DTYPES = [
 
 @st.composite
 def frames(draw: st.DrawFn) -> pd.DataFrame:
-    """Draw a table of up to five rows with odd cells, dtypes, labels or index."""
+    """Draw a frame of up to five rows with odd cells, dtypes, column labels or index."""
     count = draw(st.integers(0, 5))
     formulas = [draw(st.sampled_from(["LATP x=0.3", "NZSP"]) | odd_formula | odd_value) for _ in range(count)]
     frame = pd.DataFrame({"formula": pd.Series(formulas, dtype="object")})
     for name in draw(st.lists(NAMES, max_size=3, unique=True)):
         cells = pd.Series([draw(odd_value) for _ in range(count)], dtype="object")
         if draw(st.booleans()):
-            cells = _as(pd.Series([800, 900, 1, 0, 25][:count]), draw(st.sampled_from(DTYPES)))
+            cells = _with_dtype(pd.Series([800, 900, 1, 0, 25][:count]), draw(st.sampled_from(DTYPES)))
         frame[name] = cells
-    change = draw(st.sampled_from(["none", "none", "label", "name", "twice", "index", "levels", "no formula"]))
+    change = draw(
+        st.sampled_from(["none", "none", "label", "name", "duplicate columns", "index", "levels", "no formula"])
+    )
     if change == "label":
         frame[draw(ODD_LABELS)] = 1
     elif change == "name":
         frame[draw(odd_name)] = 1
-    elif change == "twice":
+    elif change == "duplicate columns":
         frame = pd.concat([frame, frame], axis=1)
     elif change == "index":
         frame.index = pd.Index([5] * len(frame))
@@ -65,7 +67,7 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     return frame
 
 
-def _as(cells: pd.Series, dtype: str) -> pd.Series:
+def _with_dtype(cells: pd.Series, dtype: str) -> pd.Series:
     try:
         return cells.astype(dtype)
     except (ValueError, TypeError):
@@ -74,67 +76,67 @@ def _as(cells: pd.Series, dtype: str) -> pd.Series:
 
 @fuzz(250)
 @given(frame=frames())
-def test_odd_tables(frame: pd.DataFrame) -> None:
+def test_read_batch_accepts_or_refuses_any_frame(frame: pd.DataFrame) -> None:
     before = frame.copy()
     recipes = len(frame)
-    hold("Python read_batch", lambda: read_batch(frame), recipes)
+    check_batch("Python read_batch", lambda: read_batch(frame), recipes)
     assert list(map(repr, frame.columns)) == list(map(repr, before.columns))
 
 
-@pytest.mark.filterwarnings("ignore::nasicon_ml.errors.TableNote")  # how a table was understood is no fault
+@pytest.mark.filterwarnings("ignore::nasicon_ml.errors.TableNote")  # notes on how a table was read are not errors
 @fuzz(60)
 @given(frame=frames())
-def test_odd_tables_of_own_pellets(frame: pd.DataFrame) -> None:
-    found = attempt("Python own_pellets", lambda: own_pellets(frame.assign(relative_density_pct=90)))
-    if found is not None:
-        assert len(found) == len(frame)
+def test_own_pellets_accepts_or_refuses_any_frame(frame: pd.DataFrame) -> None:
+    result = call_or_refusal("Python own_pellets", lambda: own_pellets(frame.assign(relative_density_pct=90)))
+    if result is not None:
+        assert len(result) == len(frame)
 
 
 @pytest.mark.filterwarnings("ignore::nasicon_ml.errors.TableNote")
 @fuzz(100)
 @given(frame=frames())
-def test_odd_tables_to_predict(frame: pd.DataFrame) -> None:
-    """Columns that recipes have are read, any other table is refused; every row has an answer or none has."""
-    found = attempt("Python predict", lambda: predict(frame))
-    if found is not None:
-        check_results(found.results, len(frame))
+def test_predict_answers_every_row_or_refuses_any_frame(frame: pd.DataFrame) -> None:
+    """If one row is invalid the whole frame is refused."""
+    result = call_or_refusal("Python predict", lambda: predict(frame))
+    if result is not None:
+        check_prediction_table(result.results, len(frame))
 
 
 @pytest.mark.parametrize("column", [column.value for column in (*RECIPE, Column.MEASUREMENT_TEMPERATURE_C)])
-def test_every_odd_cell_in_every_column(column: str) -> None:
+def test_read_batch_accepts_or_rejects_odd_cells_in_every_column(column: str) -> None:
     for cell in ODD_CELLS:
         frame = pd.DataFrame({"formula": ["NZSP"]}).assign(**{column: [cell]})
-        hold("Python read_batch", lambda frame=frame: read_batch(frame), 1)
+        check_batch("Python read_batch", lambda frame=frame: read_batch(frame), 1)
 
 
-RECIPE_ = Recipe(formula="LATP x=0.3")
-ARGUMENTS = [*range(len(ODD_NUMBERS) + len(ODD_OBJECTS))]
+EXAMPLE_RECIPE = Recipe(formula="LATP x=0.3")
+ARGUMENT_POSITIONS = [*range(len(ODD_NUMBERS) + len(ODD_OBJECTS))]
 
 
 @pytest.mark.parametrize("name", ["level", "at_c", "own", "model"])
-@pytest.mark.parametrize("place", ARGUMENTS)
-def test_odd_arguments(name: str, place: int) -> None:
-    value = [*ODD_NUMBERS, *ODD_OBJECTS][place]
-    found = attempt("Python predict", lambda: predict(RECIPE_, **{name: value}))
-    if found is not None:
-        check_results(found.results, 1)
+@pytest.mark.parametrize("position", ARGUMENT_POSITIONS)
+def test_predict_accepts_or_refuses_any_argument(name: str, position: int) -> None:
+    value = [*ODD_NUMBERS, *ODD_OBJECTS][position]
+    result = call_or_refusal("Python predict", lambda: predict(EXAMPLE_RECIPE, **{name: value}))
+    if result is not None:
+        check_prediction_table(result.results, 1)
 
 
-def attempt(channel: str, call: Any) -> Any:
-    """Make a call; a refusal is counted and gives None. A wrong type may be Python's own TypeError."""
+def call_or_refusal(channel: str, call: Any) -> Any:
+    """Return the result, or None if the call was refused, which is counted. A `TypeError` is a refusal, too."""
 
-    def tried() -> Any:
+    def call_or_error() -> Any:
         try:
             return call()
         except (NasiconError, TypeError) as error:
             return error
 
-    found = in_time(channel, tried)
-    if isinstance(found, NasiconError):
-        refused(channel, found)
+    result = in_time(channel, call_or_error)
+    if isinstance(result, NasiconError):
+        count_refusal(channel, result)
         return None
-    if isinstance(found, TypeError):
+    if isinstance(result, TypeError):
         TALLY.add(channel, Verdict.REFUSED)
         return None
     TALLY.add(channel, Verdict.ANSWERED)
-    return found
+    return result

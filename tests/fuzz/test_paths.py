@@ -1,4 +1,4 @@
-"""Names that lead to no file, and places where no file can be written."""
+"""Paths that cannot be read, odd file names, and paths that cannot be written."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 
 from tests.fuzz.conftest import fuzz
-from tests.fuzz.oracle import check_answers, check_command, command
+from tests.fuzz.oracle import check_json_predictions, check_outcome, run_command
 from tests.fuzz.tally import TALLY, Verdict
 from tests.fuzz.texts import odd_text
 
 RECIPES = "formula,sintering_temperature_c\nLATP x=0.3,900\nLATP x=0.4,8000\n"
-#: Commands that read a file, the file coming last.
+#: Commands that read a file, whose path is the last argument.
 READERS = [
     ["predict", "--json"],
     ["predict", "--json", "--format", "csv"],
@@ -30,27 +30,27 @@ READERS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder in which every name is a trap."""
-    place = tmp_path_factory.mktemp("paths")
-    (place / "recipes.csv").write_text(RECIPES, encoding="utf-8")
-    (place / "folder.csv").mkdir()
-    (place / "closed").mkdir()
-    (place / "loop.csv").symlink_to("loop2.csv")
-    (place / "loop2.csv").symlink_to("loop.csv")
-    (place / "self.csv").symlink_to("self.csv")
-    (place / "nowhere.csv").symlink_to("no/such/file.csv")
-    (place / "zero.csv").symlink_to("/dev/zero")
-    (place / "null.csv").symlink_to("/dev/null")
-    (place / "empty.csv").touch()
-    os.mkfifo(place / "pipe.csv")
-    with (place / "hole.csv").open("wb") as hole:
+    """Make a folder with links, pipes, devices, sockets and folders that are named like CSV files."""
+    folder_path = tmp_path_factory.mktemp("paths")
+    (folder_path / "recipes.csv").write_text(RECIPES, encoding="utf-8")
+    (folder_path / "folder.csv").mkdir()
+    (folder_path / "closed").mkdir()
+    (folder_path / "loop.csv").symlink_to("loop2.csv")
+    (folder_path / "loop2.csv").symlink_to("loop.csv")
+    (folder_path / "self.csv").symlink_to("self.csv")
+    (folder_path / "nowhere.csv").symlink_to("no/such/file.csv")
+    (folder_path / "zero.csv").symlink_to("/dev/zero")
+    (folder_path / "null.csv").symlink_to("/dev/null")
+    (folder_path / "empty.csv").touch()
+    os.mkfifo(folder_path / "pipe.csv")
+    with (folder_path / "hole.csv").open("wb") as hole:
         hole.truncate(10**12)
-    with socket.socket(socket.AF_UNIX) as plug:
-        plug.bind(str(place / "socket.csv"))
-    return place
+    with socket.socket(socket.AF_UNIX) as unix_socket:
+        unix_socket.bind(str(folder_path / "socket.csv"))
+    return folder_path
 
 
-TRAPS = [
+UNREADABLE_PATHS = [
     "folder.csv", "loop.csv", "self.csv", "nowhere.csv", "zero.csv", "null.csv", "empty.csv", "pipe.csv",
     "hole.csv", "socket.csv",
     "recipes.csv/", "recipes.csv/x.csv", "no/such.csv", ".", "..", "/", "", " ", "a" * 5000 + ".csv", "a/" * 5000,
@@ -63,35 +63,36 @@ TRAPS = [
 
 
 @pytest.mark.parametrize("reader", READERS, ids=" ".join)
-@pytest.mark.parametrize("name", TRAPS, ids=range(len(TRAPS)))
-def test_what_is_no_file_to_read(reader: list[str], name: str, folder: Path) -> None:
-    outcome = command("CLI paths", [*reader, name], folder)
-    verdict = check_command(outcome)
-    # A slash behind the name of a file that is there is forgiven by one command.
+@pytest.mark.parametrize("name", UNREADABLE_PATHS, ids=range(len(UNREADABLE_PATHS)))
+def test_reading_commands_refuse_paths_that_are_not_readable_files(
+    reader: list[str], name: str, folder: Path
+) -> None:
+    outcome = run_command("CLI paths", [*reader, name], folder)
+    verdict = check_outcome(outcome)
+    # One command accepts a trailing slash after an existing file; `--sources` comes after a readable dataset.
     assert verdict is Verdict.REFUSED or name == "recipes.csv/" or reader[-1] == "--sources", outcome
     TALLY.add("CLI paths", verdict)
 
 
 @fuzz(60)
 @given(name=odd_text)
-def test_names_as_no_program_makes_them(name: str, folder: Path) -> None:
-    """A file may have any name; what is written beside it is called as it is asked for."""
+def test_predict_reads_or_refuses_any_file_name(name: str, folder: Path) -> None:
     try:
         source = folder / f"{name}.csv"
         source.write_text(RECIPES, encoding="utf-8")
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # not a possible file name
         source = Path(name)
     output = folder / "out.csv"
     output.unlink(missing_ok=True)
-    outcome = command("CLI paths", ["predict", "--json", "--output", "out.csv", "--", str(source)], folder)
-    verdict = check_command(outcome, output)
+    outcome = run_command("CLI paths", ["predict", "--json", "--output", "out.csv", "--", str(source)], folder)
+    verdict = check_outcome(outcome, output)
     if verdict is not Verdict.REFUSED:
         assert verdict is Verdict.PARTLY
-        check_answers(outcome.out, 2)
+        check_json_predictions(outcome.out, 2)
     TALLY.add("CLI paths", verdict)
 
 
-PLACES = [
+OUTPUT_PATHS = [
     "-", "-.csv", "out", "out.txt", "out.xlsx", "no/out.csv", "folder.csv", "recipes.csv", "recipes.csv/out.csv",
     "loop.csv", "self.csv",
     ".csv", ".", "..", "/", "", "out.csv/", "a" * 300 + ".csv", "x\0.csv", "\ud800.csv", "/dev/full/out.csv",
@@ -101,20 +102,20 @@ PLACES = [
 
 
 @pytest.mark.parametrize("option", ["--output", "--plot"])
-@pytest.mark.parametrize("name", PLACES, ids=range(len(PLACES)))
-def test_where_nothing_can_be_written(option: str, name: str, folder: Path) -> None:
+@pytest.mark.parametrize("name", OUTPUT_PATHS, ids=range(len(OUTPUT_PATHS)))
+def test_output_to_any_path_keeps_input_and_leaves_no_partial_files(option: str, name: str, folder: Path) -> None:
     before = {path.name: path.lstat().st_size for path in folder.iterdir()}
     name = name.replace(".csv", ".png") if option == "--plot" and "recipes" not in name else name
-    outcome = command("CLI paths", ["predict", "recipes.csv", "--json", option, name], folder)
-    verdict = check_command(outcome)
+    outcome = run_command("CLI paths", ["predict", "recipes.csv", "--json", option, name], folder)
+    verdict = check_outcome(outcome)
     after = {path.name: path.lstat().st_size for path in folder.iterdir()}
-    written = set(after) - set(before)
+    new_files = set(after) - set(before)
     assert (folder / "recipes.csv").read_text(encoding="utf-8") == RECIPES
-    assert not [entry for entry in written if entry.endswith(".tmp")]
+    assert not [entry for entry in new_files if entry.endswith(".tmp")]
     if verdict is Verdict.REFUSED:
         assert after == before
     else:
-        check_answers(outcome.out, 2)
-    for entry in written:
+        check_json_predictions(outcome.out, 2)
+    for entry in new_files:
         (folder / entry).unlink()
     TALLY.add("CLI paths", verdict)

@@ -13,71 +13,78 @@ from nasicon_ml.errors import NasiconError
 from nasicon_ml.recipe import Recipe
 from nasicon_ml.workflows.predict import predict
 from tests.fuzz.conftest import fuzz
-from tests.fuzz.oracle import check_results, refused
+from tests.fuzz.oracle import check_prediction_table, count_refusal
 from tests.fuzz.tally import TALLY, Verdict, in_time
 from tests.fuzz.texts import damaged, long_text, odd_formula, odd_name, odd_value
 from tests.recipe.strategies import recipe_fields
 
 CHANNEL = "Python Recipe"
-_EVERY = 7  # predictions take most of the time: one of so many good recipes is predicted
+_PREDICT_EVERY = 7  # predictions take most of the time: only every seventh valid recipe is predicted
 NAMES = st.sampled_from([column.value for column in RECIPE])
 
 
-def hold(make: Any, count: list[int]) -> None:
-    """A recipe within all bounds, which can be written, read and predicted; or an error."""
+def check_recipe(make: Any, count: list[int]) -> None:
+    """Check that the recipe is within bounds and survives round trips, or that an error is raised."""
 
-    def made() -> Any:
+    def recipe_or_error() -> Any:
         try:
             return make()
         except NasiconError as error:
             return error
 
-    found = in_time(CHANNEL, made)
-    if isinstance(found, NasiconError):
-        refused(CHANNEL, found)
+    result = in_time(CHANNEL, recipe_or_error)
+    if isinstance(result, NasiconError):
+        count_refusal(CHANNEL, result)
         return
     for column in RECIPE:
-        value = getattr(found, column.value)
+        value = getattr(result, column.value)
         if column.kind is Kind.NUMBER and value is not None:
             assert column.minimum <= value <= column.maximum
-    assert Recipe.from_json(found.to_json()) == found
-    assert Recipe.from_yaml(found.to_yaml()) == found
-    found.to_json().encode()
+    assert Recipe.from_json(result.to_json()) == result
+    assert Recipe.from_yaml(result.to_yaml()) == result
+    result.to_json().encode()
     count[0] += 1
-    if count[0] % _EVERY == 1:
-        check_results(in_time("Python predict", lambda: predict(found)).results, 1)
+    if count[0] % _PREDICT_EVERY == 1:
+        check_prediction_table(in_time("Python predict", lambda: predict(result)).results, 1)
         TALLY.add("Python predict", Verdict.ANSWERED)
     TALLY.add(CHANNEL, Verdict.ANSWERED)
 
 
-GOOD = [0]
+#: Number of valid recipes so far.
+VALID_COUNT = [0]
 
 
 @fuzz(450)
 @given(fields=recipe_fields(), changes=st.dictionaries(NAMES, odd_value, min_size=1, max_size=2))
-def test_odd_values(fields: dict[str, Any], changes: dict[str, Any]) -> None:
-    hold(lambda: Recipe.from_dict(fields | changes), GOOD)
+def test_recipe_from_dict_with_odd_values_is_valid_or_raises(
+    fields: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    check_recipe(lambda: Recipe.from_dict(fields | changes), VALID_COUNT)
 
 
 @fuzz(120)
 @given(fields=recipe_fields(), name=odd_name, value=odd_value)
-def test_odd_names(fields: dict[str, Any], name: str, value: Any) -> None:
-    hold(lambda: Recipe.from_dict(fields | {name: value}), GOOD)
+def test_recipe_from_dict_with_odd_field_name_is_valid_or_raises(
+    fields: dict[str, Any], name: str, value: Any
+) -> None:
+    check_recipe(lambda: Recipe.from_dict(fields | {name: value}), VALID_COUNT)
 
 
 @fuzz(40)
 @given(fields=recipe_fields(), name=NAMES, value=long_text)
-def test_values_without_end(fields: dict[str, Any], name: str, value: str) -> None:
-    hold(lambda: Recipe.from_dict(fields | {name: value}), GOOD)
+def test_recipe_from_dict_with_very_long_value_is_valid_or_raises(
+    fields: dict[str, Any], name: str, value: str
+) -> None:
+    check_recipe(lambda: Recipe.from_dict(fields | {name: value}), VALID_COUNT)
 
 
 @fuzz(80)
 @given(row=st.dictionaries(NAMES | odd_name, odd_value, max_size=5), formula=odd_formula)
-def test_odd_rows(row: dict[str, Any], formula: str) -> None:
-    hold(lambda: Recipe.from_row({Column.FORMULA.value: formula, **row}), GOOD)
+def test_recipe_from_row_with_odd_fields_is_valid_or_raises(row: dict[str, Any], formula: str) -> None:
+    check_recipe(lambda: Recipe.from_row({Column.FORMULA.value: formula, **row}), VALID_COUNT)
 
 
-#: JSON that is none, or no recipe.
+#: Invalid JSON, or JSON that is not a recipe.
 JSON_TEXTS = [
     "", " ", "null", "1", '"LTP"', "[]", "[{}]", "{}", "{", '{"formula"}', '{"formula":}', '{"formula": LTP}',
     "{'formula': 'LTP'}",
@@ -96,7 +103,7 @@ JSON_TEXTS = [
     '{"\\ud800": 1, "formula": "LTP"}', '{"formula": ["LTP"]}', '{"": "LTP"}',
     '{"formula": "LTP", "additive": "' + "a" * 30_000 + '"}',
 ]  # fmt: skip
-#: YAML that is none, no recipe, or would like to be more than one.
+#: Invalid YAML, YAML that is not a recipe, and hostile YAML.
 YAML_TEXTS = [
     "", "---", "...", "LTP", "- formula: LTP", "formula LTP", "formula: LTP\nformula: LGP", "formula: [LTP]",
     "formula: {a: b}",
@@ -126,8 +133,8 @@ FIELDS = recipe_fields()
 
 @fuzz(300)
 @given(text=st.sampled_from(JSON_TEXTS) | damaged(FIELDS.map(json.dumps), '{}[]",:0\\e-\x00\ud800'))
-def test_odd_json(text: str) -> None:
-    hold(lambda: Recipe.from_json(text), GOOD)
+def test_recipe_from_json_with_malformed_text_is_valid_or_raises(text: str) -> None:
+    check_recipe(lambda: Recipe.from_json(text), VALID_COUNT)
 
 
 @fuzz(300)
@@ -138,5 +145,5 @@ def test_odd_json(text: str) -> None:
         '{}[]",:&*!|>\t\x00\ud800',
     )
 )
-def test_odd_yaml(text: str) -> None:
-    hold(lambda: Recipe.from_yaml(text), GOOD)
+def test_recipe_from_yaml_with_malformed_text_is_valid_or_raises(text: str) -> None:
+    check_recipe(lambda: Recipe.from_yaml(text), VALID_COUNT)

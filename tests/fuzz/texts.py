@@ -1,4 +1,4 @@
-"""What hypothesis draws odd texts, formulas and values from."""
+"""Hypothesis strategies for odd texts, formulas, values and column names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.recipe.strategies import FORMULAS
 
 MEGABYTE = 1_000_000
 
-#: Texts that other programs would run, open, expand or choke on.
+#: Texts that other programs would execute, open, expand or misread.
 HOSTILE = [
     "=cmd|' /C calc'!A0", "+1+1", "-2+3+cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0", "\t=1+1",
     "=HYPERLINK(1)",
@@ -38,8 +38,8 @@ HOSTILE = [
     "[1, 2]", "{'a': 1}", "[[[[[[[[", "!!python/object/apply:os.system ['id']", "&a [*a]", "*a", "<<: {}", "|",
     ">", "- ", "? ",
 ]  # fmt: skip
-#: Formulas that nearly are some.
-NEARLY = [
+#: Incomplete, malformed or unsupported formulas.
+NEARLY_VALID_FORMULAS = [
     "LATP", "LATP 0.3", "LATP x=", "LATP x=nan", "LATP x=inf", "LATP x=1e400", "LATP x=-0.1", "LATP x=0.3, x=0.4",
     "LATP x=1/0", "LATP x=0/0", "LATP x=0.3 +", "LATP x=0.3 + 2 wt%", "LATP x=0.3 + -2 wt% LiF",
     "LATP x=0.3 + 200 wt% LiF",
@@ -55,8 +55,8 @@ NEARLY = [
     "=", ",", "()",
     "LTP" * 60, "LATP x=0." + "3" * 150, "Li1.3Al0.3Ti1.7(PO4)3" * 9, "Li" * 99, "(" * 199, "x=1," * 49, "1" * 199,
 ]  # fmt: skip
-#: Far too long ones, by their parts.
-LONG = [
+#: Very long texts: what is repeated, and how often.
+LONG_TEXT_PARTS = [
     ("Li", 500_000),
     ("(", MEGABYTE),
     ("1", MEGABYTE),
@@ -66,43 +66,43 @@ LONG = [
     ("\x00", 99_999),
 ]
 
-anything = st.text(st.characters(), max_size=60)
+any_text = st.text(st.characters(), max_size=60)
 surrogates = st.text(st.characters(categories=["Cs", "Cc", "Cf", "L", "N"]), min_size=1, max_size=12)
-long_text = st.sampled_from(LONG).map(lambda part: part[0] * part[1])
+long_text = st.sampled_from(LONG_TEXT_PARTS).map(lambda part: part[0] * part[1])
 
 
 @st.composite
 def damaged(draw: st.DrawFn, texts: st.SearchStrategy[str], odd: str = "()[]=+-x0.,%·{}\x00\ud800é \n\"'") -> str:
-    """Draw a text and take out, put in, double or turn round some of it."""
+    """Draw a text and delete, repeat, reverse, insert or change the case of some characters."""
     text = draw(texts)
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 6)))
-        piece = text[start:end]
-        change = draw(st.sampled_from(["drop", "double", "turn", "put", "swap"]))
+        part = text[start:end]
+        change = draw(st.sampled_from(["delete", "repeat", "reverse", "insert", "swap case"]))
         new = {
-            "drop": "",
-            "double": piece * 3,
-            "turn": piece[::-1],
-            "put": piece + draw(st.sampled_from(odd)),
-            "swap": piece.swapcase(),
+            "delete": "",
+            "repeat": part * 3,
+            "reverse": part[::-1],
+            "insert": part + draw(st.sampled_from(odd)),
+            "swap case": part.swapcase(),
         }[change]
         text = text[:start] + new + text[end:]
     return text
 
 
 odd_formula = st.one_of(
-    damaged(st.sampled_from([*FORMULAS, *NEARLY[:12]])),
+    damaged(st.sampled_from([*FORMULAS, *NEARLY_VALID_FORMULAS[:12]])),
     damaged(any_nasicon_text()),
     formula_like,
-    st.sampled_from(NEARLY),
+    st.sampled_from(NEARLY_VALID_FORMULAS),
     st.sampled_from(HOSTILE),
-    anything,
+    any_text,
     surrogates,
 )
-odd_text = st.one_of(st.sampled_from(HOSTILE), anything, surrogates)
+odd_text = st.one_of(st.sampled_from(HOSTILE), any_text, surrogates)
 
-#: Numbers that are none, or none that a furnace can do.
+#: Numbers that are not finite, out of range or of unusual types.
 ODD_NUMBERS = [
     float("nan"), float("inf"), -float("inf"), -1, -273.16, -0.0, 0, 1e308, -1e308, 5e-324, 10**400, 10**5000,
     -(10**400), 1073.15,
