@@ -150,7 +150,7 @@ def text_problem(text: str) -> str:
     for character in text:
         is_control = unicodedata.category(character) in {"Cc", "Cs"} and not character.isspace()
         if character in _BIDI_CHARACTERS or is_control:
-            return f"The character U+{ord(character):04X} in it is none that can be shown."
+            return f"It contains the character U+{ord(character):04X}, which cannot be shown."
     return ""
 
 

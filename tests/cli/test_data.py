@@ -49,6 +49,15 @@ class TestValidate:
         assert lines[2].endswith("a number from 20 to 100 %. Densities are per cent: write 95.")
         assert lines[3] == f"{file}: 2 rows, 2 errors, 0 warnings"
 
+    def test_control_characters_of_the_file_are_escaped(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = write(folder / "new.csv", {**GOOD, "sintering_temperature_c": "\x1b]0;title\x07"})
+        assert main(["data", "validate", file]) == 1
+        captured = capsys.readouterr()
+        assert r"\x1b]0;title\x07" in captured.out
+        assert not {"\x1b", "\x07"} & {*captured.out, *captured.err}
+
     def test_file_with_only_warnings_exits_with_code_0(
         self, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nasicon_ml.columns import Column
+from nasicon_ml.columns import MODEL_INPUT, Column
 from nasicon_ml.errors import BundleError
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeModel, fake_predict
@@ -129,6 +129,16 @@ def test_plot_is_written(run: Run, recipes: str) -> None:
     outcome = run("predict", recipes, "--plot", "figure.svg")
     assert "figure written to figure.svg" in outcome.err
     assert "<svg" in Path("figure.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("column", [column.value for column in MODEL_INPUT])
+@pytest.mark.parametrize("cell", ["[1, 2]", '{"a": 1}'], ids=["list", "object"])
+def test_nested_cells_of_json_files_are_refused(run: Run, tmp_path: Path, column: str, cell: str) -> None:
+    formula = "" if column == Column.FORMULA else '"formula": "LTP", '
+    (tmp_path / "nested.json").write_text(f'[{{{formula}"{column}": {cell}}}]', encoding="utf-8")
+    outcome = run("predict", "nested.json")
+    assert outcome.code == 2
+    assert f"{column}: {json.loads(cell)!r} is not accepted" in outcome.err
 
 
 def test_level_temperature_and_neighbours_are_passed_to_the_model(run: Run, recipes: str) -> None:

@@ -218,6 +218,13 @@ def test_a_unit_in_the_name_and_in_the_cell_give_the_same_number(
     assert float(in_name.iloc[0, 0]) == pytest.approx(float(in_cell.iloc[0, 0]), rel=1e-9)
 
 
+@pytest.mark.parametrize("column", [column for column in Column if column in PELLET or column in MODEL_INPUT])
+@pytest.mark.parametrize("cell", [[1, 2], {"a": 1}], ids=["list", "dict"])
+def test_nested_cells_are_unchanged(column: Column, cell: object) -> None:
+    cells = {Column.FORMULA.value: ["LTP"], column.value: [cell]}
+    assert standardize(**cells).frame[column][0] == cell
+
+
 @given(name=st.text(max_size=60))
 def test_any_column_name_has_candidates_or_none(name: str) -> None:
     parsed = parse_column_name(name)

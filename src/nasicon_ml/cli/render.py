@@ -90,9 +90,12 @@ def format_value(value: Any) -> str:
 
 
 def print_table(frame: pd.DataFrame, title: str = "") -> None:
-    """Print a table with right-aligned numbers and an optional title to standard output."""
+    """Print a table with right-aligned numbers and an optional title to standard output.
+
+    Control characters in its cells, which may come from a file, are escaped.
+    """
     headers = list(map(str, frame.columns))
-    rows = [[format_value(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    rows = [[plain_line(format_value(value)) for value in row] for row in frame.itertuples(index=False, name=None)]
     right = [dtype.kind in "iuf" for dtype in frame.dtypes]
     if not sys.stdout.isatty():
         click.echo("\n".join([*([title] if title else []), *align_columns([headers, *rows], right)]))

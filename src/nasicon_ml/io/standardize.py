@@ -276,10 +276,13 @@ def _convert_numbers(
             frame[Column.FORMULA.value] = converted
             notes.append(_COMMA_NOTE)
     number_columns = [column for column in columns if column.kind is Kind.NUMBER and column in frame.columns]
-    unusual_texts = {
-        column: [text for text in frame[column].unique() if isinstance(text, str) and not _is_plain_number(text)]
+    texts_by_column = {
+        column: dict.fromkeys(cell for cell in frame[column] if isinstance(cell, str))
         for column in number_columns
         if frame[column].dtype == object
+    }
+    unusual_texts = {
+        column: [text for text in texts if not _is_plain_number(text)] for column, texts in texts_by_column.items()
     }
     decimal_commas = any(_has_decimal_comma(text) for texts in unusual_texts.values() for text in texts)
     for column in number_columns:
