@@ -9,6 +9,7 @@ end the program with an error message.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -182,6 +183,9 @@ def main(args: Sequence[str] | None = None) -> int:
         # All output is written. A normal exit would take another second to unload the libraries.
         sys.stderr.flush()
         os._exit(code)
+    if args is None:
+        # While the program ends, the garbage collector would search the objects of all libraries several times.
+        gc.freeze()
     return code
 
 
