@@ -290,6 +290,7 @@ class TestFind:
             (["--density", "95 MPa"], "--density: '95 MPa' is not accepted; allowed: a number (900), a range"),
             (["--atmosphere", "argn"], "--atmosphere: 'argn' is not accepted"),
             (["--element", "al"], "--element: 'al' is not accepted"),
+            (["--sort", "densty"], "--sort: 'densty' is not accepted"),
             (["--sort", "densty"], "Did you mean 'density'?"),
             (["--csv", "--json"], "give one of them"),
             (["--output", "found.xlsx"], "the name must end in .csv"),

@@ -190,7 +190,7 @@ def test_format_of_standard_input_is_detected_or_given(
         (("recipes.csv", "--substitute", "M=Sc"), "--substitute describes one recipe"),
         (("--formula", "LATP x=0.4", "--format", "csv"), "there is no FILE"),
         (("recipes.csv", "--output", "out.xlsx"), "must end in .csv, .json, .parquet"),
-        (("recipes.csv", "--plot", "out.csv"), "must end in .png, .pdf, .svg"),
+        (("recipes.csv", "--figure", "out.csv"), "--figure out.csv: the name must end in .png, .pdf, .svg"),
         (("recipes.csv", "--output", "nowhere/out.csv"), "there is no folder nowhere"),
         (("recipes.csv", "--output", "folder.csv"), "this is a folder"),
         (("recipes.csv", "--output", "recipes.csv"), "this is the file of the recipes"),

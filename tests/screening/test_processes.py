@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -73,6 +74,15 @@ def test_processes_do_not_run_main_module_again(
     monkeypatch.setitem(sys.modules, "__main__", main_module)
     assert screen(SPACE, champion, QUESTION, TWO_PROCESSES).is_complete
     assert sys.modules["__main__"] is main_module
+
+
+def test_space_of_the_script_needs_no_other_process(
+    champion: PropertyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SpaceRaisingFieldError, "__module__", "__main__")
+    assert screen(SpaceRaisingFieldError(), champion, QUESTION, replace(TWO_PROCESSES, threads=1)).is_complete
+    with pytest.raises(NasiconError, match="SpaceRaisingFieldError: other processes know no class"):
+        screen(SpaceRaisingFieldError(), champion, QUESTION, TWO_PROCESSES)
 
 
 def test_field_error_in_process_is_raised_unchanged(champion: PropertyModel) -> None:

@@ -115,6 +115,7 @@ def test_profile_keeps_the_other_fields_of_a_recipe_or_dict(model: PropertyModel
     ("fields", "message"),
     [
         ({"sintering_temperature_c": 900}, "one or two fields with several values"),
+        ({"sintering_temperature_c": 900}, "a list, as 850,900,950, or a range, as 750:1050:25"),
         ({"sintering_temperature_c": [1, 2]}, "20 to 1700"),
         ({"sintering_time_h": [1, 2], "heating_rate_c_min": [1, 2], "atmosphere": ["air", "Ar"]}, "one or two"),
         ({"temperature": [800, 900]}, "temperature"),
